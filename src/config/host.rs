@@ -1,0 +1,103 @@
+//! A host, and a host with its port, as they stand in `Host`, `:authority`, an origin or an upstream's URL.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// A host name or address in the one form in which we compare it: lower case, without the dot of the root
+/// (`threats.md` R10), IPv6 in brackets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host(Box<str>);
+
+impl Host {
+    /// Reads a host without a port.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(inner) = text.strip_prefix('[') {
+            let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
+            return Some(Self(format!("[{address}]").into()));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let valid = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label);
+        valid.then(|| Self(name.to_ascii_lowercase().into()))
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// `host[:port]`, without user information.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authority {
+    /// The host.
+    pub host: Host,
+    /// The port, if one was written.
+    pub port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host`, `host:port` or `[v6]:port`. An empty port (`host:`) is refused, though RFC 3986 allows it: it is
+    /// only ever seen in attacks.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = match text.rfind(':') {
+            Some(colon) if !text.ends_with(']') => (&text[..colon], Some(parse_port(&text[colon + 1..])?)),
+            _ => (text, None),
+        };
+        Some(Self { host: Host::parse(host)?, port })
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+/// Letters, digits, `-` and `_` (RFC 1123, and the underscore that internal names use).
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.len() <= 63
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+const MAX_NAME_BYTES: usize = 253;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r10_one_form_for_every_spelling() {
+        for (text, canonical) in [
+            ("App.Example.COM", "app.example.com"),
+            ("app.example.com.", "app.example.com"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("[0:0:0:0:0:0:0:1]", "[::1]"),
+            ("my_app", "my_app"),
+        ] {
+            assert_eq!(Host::parse(text).unwrap().as_str(), canonical);
+        }
+    }
+
+    #[test]
+    fn what_is_no_authority() {
+        for bad in [
+            "", ".", "a..b", "a b", "a/b", "user@host", "host:", "host:1x", "host:99999", "host:-1", "host:+1", "::1",
+            "[::1", "[::1]x", "[::1]:", "a%41", "é", "a\\b", "host..", "a:b:1", "*", "a,b",
+        ] {
+            assert_eq!(Authority::parse(bad), None, "{bad}");
+        }
+        let authority = Authority::parse("App.example.:8080").unwrap();
+        assert_eq!((authority.host.as_str(), authority.port), ("app.example", Some(8080)));
+        assert_eq!(Authority::parse("[::1]:80").unwrap().port, Some(80));
+    }
+}

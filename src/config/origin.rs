@@ -1,0 +1,119 @@
+//! Web origins (RFC 6454), and which of them a realm lets call it.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::host::Authority;
+
+/// `scheme://host[:port]`: lower case, default port dropped, nothing after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(Box<str>);
+
+impl Origin {
+    /// Reads an origin as a browser serialises it. Anything after the port, a slash too, makes it none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let scheme = match scheme {
+            _ if scheme.eq_ignore_ascii_case("https") => "https",
+            _ if scheme.eq_ignore_ascii_case("http") => "http",
+            _ => return None,
+        };
+        Some(Self::new(scheme, &Authority::parse(rest)?))
+    }
+
+    /// The origin of what is served at `authority` over `scheme` (`http` or `https`).
+    #[must_use]
+    pub fn new(scheme: &str, authority: &Authority) -> Self {
+        let default = if scheme == "https" { 443 } else { 80 };
+        let host = &authority.host;
+        Self(match authority.port {
+            Some(port) if port != default => format!("{scheme}://{host}:{port}").into(),
+            _ => format!("{scheme}://{host}").into(),
+        })
+    }
+
+    /// The canonical text, as a browser writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same origin over `https`, if this is one over `http` on the default port.
+    #[must_use]
+    pub fn secured(&self) -> Option<Self> {
+        let host = self.0.strip_prefix("http://")?;
+        Some(Self(format!("https://{host}").into()))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Who may call a realm from a browser (contract 4.3).
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    pub(super) listed: HashSet<Origin>,
+    /// `"null"` stands in the list.
+    pub(super) null: bool,
+    /// `any_origin_credentials`: with an empty list, credentials too.
+    pub(super) any_with_credentials: bool,
+}
+
+impl Origins {
+    /// No origin is listed: any may call.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.listed.is_empty() && !self.null
+    }
+
+    /// Whether this origin is listed.
+    #[must_use]
+    pub fn lists(&self, origin: &Origin) -> bool {
+        self.listed.contains(origin)
+    }
+
+    /// Whether `null` is listed.
+    #[must_use]
+    pub const fn lists_null(&self) -> bool {
+        self.null
+    }
+
+    /// Whether any origin may call with credentials; only ever true on purpose.
+    #[must_use]
+    pub const fn any_with_credentials(&self) -> bool {
+        self.any_with_credentials
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_form_for_every_spelling() {
+        for (text, canonical) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("HTTPS://App.Example.com:443", "https://app.example.com"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().as_str(), canonical);
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin() {
+        for bad in [
+            "", "null", "*", "app.example.com", "https://", "https://app.example.com/", "https://a.example/x",
+            "https://user@a.example", "https://a.example:443:443", "ftp://a.example", "https://a.example ", "https://*.example",
+            "https:/a.example", "https://a.example, https://b.example", "file://", "https://a.example?x", "https://a.example#x",
+        ] {
+            assert_eq!(Origin::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What the gate enforces: realms, logins and routes, valid by construction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::origin::Origins;
+use super::route::Routing;
+use crate::token;
+
+/// One generation of everything hot. A request is judged by one of these from beginning to end.
+#[derive(Debug)]
+pub struct Policy {
+    pub(super) realms: Vec<Arc<Realm>>,
+    pub(super) routing: Routing,
+    /// Every realm's cookie name: none of them is for any upstream.
+    pub(super) cookie_names: Vec<String>,
+}
+
+impl Policy {
+    /// Every realm, in the order of the file.
+    #[must_use]
+    pub fn realms(&self) -> &[Arc<Realm>] {
+        &self.realms
+    }
+
+    /// The realm of this name.
+    #[must_use]
+    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
+        self.realms.iter().find(|realm| realm.name == name)
+    }
+
+    /// Who answers where.
+    #[must_use]
+    pub const fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// The cookie names of all realms.
+    #[must_use]
+    pub fn cookie_names(&self) -> &[String] {
+        &self.cookie_names
+    }
+}
+
+/// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
+#[derive(Debug)]
+pub struct Realm {
+    pub(super) name: String,
+    pub(super) tokens: token::Rules,
+    pub(super) token_ttl: Duration,
+    pub(super) cookie: CookieSpec,
+    pub(super) require_key: bool,
+    pub(super) api_keys: HashMap<Sha256, ApiKey>,
+    pub(super) master_key: Option<Sha256>,
+    pub(super) origins: Origins,
+    pub(super) require_origin: bool,
+    pub(super) registration_open: bool,
+}
+
+impl Realm {
+    /// Its name, `X-Auth-Realm` upstream.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How its tokens are signed and verified.
+    #[must_use]
+    pub const fn tokens(&self) -> &token::Rules {
+        &self.tokens
+    }
+
+    /// How long a token lives.
+    #[must_use]
+    pub const fn token_ttl(&self) -> Duration {
+        self.token_ttl
+    }
+
+    /// The cookie that carries one.
+    #[must_use]
+    pub const fn cookie(&self) -> &CookieSpec {
+        &self.cookie
+    }
+
+    /// Whether every request needs an API key.
+    #[must_use]
+    pub const fn requires_key(&self) -> bool {
+        self.require_key
+    }
+
+    /// Whether it has any API key at all.
+    #[must_use]
+    pub fn has_api_keys(&self) -> bool {
+        !self.api_keys.is_empty()
+    }
+
+    /// The API key with this secret. Looked up by hash, so that the time taken says nothing about the secrets.
+    #[must_use]
+    pub fn api_key(&self, secret: &str) -> Option<&ApiKey> {
+        self.api_keys.get(&Sha256::of(secret))
+    }
+
+    /// Whether this is the realm's master key. Without one configured, nothing is.
+    #[must_use]
+    pub fn is_master_key(&self, secret: &str) -> bool {
+        self.master_key == Some(Sha256::of(secret))
+    }
+
+    /// Who may call it from a browser.
+    #[must_use]
+    pub const fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Whether a request without `Origin` is refused.
+    #[must_use]
+    pub const fn requires_origin(&self) -> bool {
+        self.require_origin
+    }
+
+    /// Whether anyone may register.
+    #[must_use]
+    pub const fn registration_open(&self) -> bool {
+        self.registration_open
+    }
+}
+
+/// `[[realm.key]]`. Its secret is kept as a hash only.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    pub(super) id: String,
+    /// Unix seconds.
+    pub(super) expires_at: Option<i64>,
+    pub(super) disabled: bool,
+}
+
+impl ApiKey {
+    /// Its name, for people.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it is switched off.
+    #[must_use]
+    pub const fn disabled(&self) -> bool {
+        self.disabled
+    }
+
+    /// Whether it has expired at `now` (Unix seconds).
+    #[must_use]
+    pub fn expired(&self, now: i64) -> bool {
+        self.expires_at.is_some_and(|at| now >= at)
+    }
+}
+
+/// SHA-256 of a secret that is itself random. For those a slow hash would only slow down every request
+/// (`threats.md` R41).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// The hash of `secret`.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+
+    /// Reads 64 hex digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// 64 lower-case hex digits.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        use std::fmt::Write as _;
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Sha256(…)")
+    }
+}
+
+/// The realm's cookie.
+#[derive(Clone, Debug)]
+pub struct CookieSpec {
+    pub(super) name: String,
+    pub(super) same_site: SameSite,
+    pub(super) partitioned: bool,
+}
+
+/// `SameSite` of a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent from every site.
+    None,
+    /// Sent from other sites with top-level navigation only.
+    Lax,
+    /// Never sent from other sites.
+    Strict,
+}
+
+impl CookieSpec {
+    /// Its name, compared case-sensitively.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its `SameSite`.
+    #[must_use]
+    pub const fn same_site(&self) -> SameSite {
+        self.same_site
+    }
+
+    /// Whether it is `Partitioned` (CHIPS).
+    #[must_use]
+    pub const fn partitioned(&self) -> bool {
+        self.partitioned
+    }
+}
+
+/// `[[login]]`: a path that the gate answers itself.
+#[derive(Debug)]
+pub struct Login {
+    pub(super) dialect: Dialect,
+    pub(super) path: String,
+    pub(super) realm: Arc<Realm>,
+}
+
+/// The shape of a login API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// One URL, told apart by method and query (rested.dev, yawe.dev).
+    Project,
+}
+
+impl Login {
+    /// Its dialect.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Its path, matched whole.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whose users log in there.
+    #[must_use]
+    pub const fn realm(&self) -> &Arc<Realm> {
+        &self.realm
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sha256_reads_what_it_writes() {
+        let hash = Sha256::of("abc");
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash.to_hex(), hex);
+        assert_eq!(Sha256::from_hex(hex), Some(hash));
+        assert_eq!(Sha256::from_hex(&hex.to_uppercase()), Some(hash));
+        for bad in ["", &hex[1..], "zz", &hex.replace('b', "+"), &"é".repeat(32)] {
+            assert_eq!(Sha256::from_hex(bad), None);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Routes, and the table that finds the one for a request.
+//!
+//! The most specific wins: a route that names the host before one that does not, then the longest path. Paths match by
+//! whole segments. The cost of a look-up grows with the number of segments in the request's path, not with the number of
+//! routes.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::host::Host;
+use super::policy::{Login, Realm};
+
+/// `[[route]]`: what is forwarded, to whom, and who may.
+#[derive(Debug)]
+pub struct Route {
+    pub(super) index: usize,
+    pub(super) host: Option<Host>,
+    pub(super) path: String,
+    pub(super) methods: Option<Vec<Method>>,
+    pub(super) realm: Arc<Realm>,
+    pub(super) access: Access,
+    pub(super) roles: Vec<String>,
+    pub(super) upstream: Upstream,
+    pub(super) forward_token: bool,
+    pub(super) encoded_slash: EncodedSlash,
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever carries a token that verifies.
+    User,
+    /// Whoever has an API key.
+    Key,
+    /// Everyone; with an API key where the realm requires one.
+    Public,
+}
+
+/// What becomes of `%2f` in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// 400, since an app may read it as a slash.
+    Reject,
+    /// Forwarded as it came.
+    Pass,
+}
+
+/// The servers of an app, and how long to wait for them.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub(super) servers: Vec<SocketAddr>,
+    pub(super) connect_timeout: Duration,
+    pub(super) read_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) tunnel_timeout: Duration,
+}
+
+impl Route {
+    /// Its place in the file, from 0.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its realm.
+    #[must_use]
+    pub const fn realm(&self) -> &Arc<Realm> {
+        &self.realm
+    }
+
+    /// Who may pass.
+    #[must_use]
+    pub const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Roles of which the token must carry one; empty: none needed.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub const fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Whether `Authorization` reaches the app.
+    #[must_use]
+    pub const fn forwards_token(&self) -> bool {
+        self.forward_token
+    }
+
+    /// What becomes of `%2f`.
+    #[must_use]
+    pub const fn encoded_slash(&self) -> EncodedSlash {
+        self.encoded_slash
+    }
+
+    /// Whether it is limited to some methods.
+    #[must_use]
+    pub const fn limits_methods(&self) -> bool {
+        self.methods.is_some()
+    }
+
+    /// Whether it takes this method. One that takes GET takes HEAD too (`threats.md` R50).
+    #[must_use]
+    pub fn takes(&self, method: &Method) -> bool {
+        self.methods.as_ref().is_none_or(|methods| {
+            methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET))
+        })
+    }
+}
+
+impl Upstream {
+    /// Addresses, names already resolved. At least one.
+    #[must_use]
+    pub fn servers(&self) -> &[SocketAddr] {
+        &self.servers
+    }
+
+    /// For the TCP handshake with one server.
+    #[must_use]
+    pub const fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Between two reads of an answer.
+    #[must_use]
+    pub const fn read_timeout(&self) -> Duration {
+        self.read_timeout
+    }
+
+    /// Between two writes of a request.
+    #[must_use]
+    pub const fn write_timeout(&self) -> Duration {
+        self.write_timeout
+    }
+
+    /// For an unused connection kept for reuse.
+    #[must_use]
+    pub const fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    /// Between two reads of a WebSocket.
+    #[must_use]
+    pub const fn tunnel_timeout(&self) -> Duration {
+        self.tunnel_timeout
+    }
+}
+
+/// Logins by their path, and routes by host and path.
+#[derive(Debug, Default)]
+pub struct Routing {
+    logins: HashMap<String, Arc<Login>>,
+    any_host: Paths,
+    by_host: HashMap<Host, Paths>,
+    routes: Vec<Arc<Route>>,
+}
+
+type Paths = HashMap<String, Vec<Arc<Route>>>;
+
+/// What answers a request.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The gate itself.
+    Login(Arc<Login>),
+    /// An app.
+    Route(Arc<Route>),
+    /// A path below a login's that is no route's: an endpoint that the login API does not have.
+    BelowLogin(Arc<Login>),
+    /// Nobody.
+    Nothing,
+    /// Nobody, and the host is none of those that routes name.
+    WrongHost,
+}
+
+impl Routing {
+    /// Makes the table.
+    ///
+    /// # Errors
+    /// Two logins of one path, or two routes of one host and path that take the same method: the index into `routes` or
+    /// `logins` of the later one.
+    pub(super) fn new(logins: Vec<Arc<Login>>, routes: Vec<Arc<Route>>) -> Result<Self, Clash> {
+        let mut table = Self::default();
+        for (index, login) in logins.into_iter().enumerate() {
+            if table.logins.insert(login.path.clone(), login).is_some() {
+                return Err(Clash::Login(index));
+            }
+        }
+        for (index, route) in routes.iter().enumerate() {
+            let paths = match &route.host {
+                Some(host) => table.by_host.entry(host.clone()).or_default(),
+                None => &mut table.any_host,
+            };
+            let same_path = paths.entry(route.path.clone()).or_default();
+            if same_path.iter().any(|other| overlap(other, route)) {
+                return Err(Clash::Route(index));
+            }
+            same_path.push(route.clone());
+        }
+        table.routes = routes;
+        Ok(table)
+    }
+
+    /// All routes, in the order of the file.
+    #[must_use]
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
+    #[must_use]
+    pub fn find(&self, host: &Host, path: &str, method: &Method) -> Found {
+        if let Some(login) = self.logins.get(path) {
+            return Found::Login(login.clone());
+        }
+        // The first table that has the path decides, and so does the longest path in it: a method that this one does
+        // not take is not offered to a wider route, which may ask for less.
+        for paths in self.by_host.get(host).into_iter().chain([&self.any_host]) {
+            if let Some(routes) = prefixes(path).find_map(|prefix| paths.get(prefix)) {
+                let route = routes.iter().find(|route| route.takes(method));
+                return route.map_or(Found::Nothing, |route| Found::Route(route.clone()));
+            }
+        }
+        if let Some(login) = prefixes(path).find_map(|prefix| self.logins.get(prefix)) {
+            return Found::BelowLogin(login.clone());
+        }
+        let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
+        if serves_every_host || self.by_host.contains_key(host) { Found::Nothing } else { Found::WrongHost }
+    }
+}
+
+/// What two entries of the file can't both be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Clash {
+    Login(usize),
+    Route(usize),
+}
+
+fn overlap(a: &Route, b: &Route) -> bool {
+    match (&a.methods, &b.methods) {
+        (Some(a), Some(b)) => a.iter().any(|method| b.contains(method)),
+        // One of them takes every method, the other some: the narrower is found only if it comes first, which is
+        // an order that nobody sees. Both must be explicit.
+        _ => true,
+    }
+}
+
+/// `/a/b/c`, `/a/b`, `/a`, `/`: every path whose whole segments begin `path`, the longest first.
+fn prefixes(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let prefix = rest?;
+        rest = match prefix.rfind('/') {
+            Some(0) if prefix.len() > 1 => Some("/"),
+            Some(slash) if slash > 0 => Some(&prefix[..slash]),
+            _ => None,
+        };
+        Some(prefix)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_whole_segments() {
+        let of = |path| prefixes(path).collect::<Vec<_>>();
+        assert_eq!(of("/a/b/c"), ["/a/b/c", "/a/b", "/a", "/"]);
+        assert_eq!(of("/a/b/"), ["/a/b/", "/a/b", "/a", "/"]);
+        assert_eq!(of("/"), ["/"]);
+        assert_eq!(of("*"), ["*"]);
+    }
+}

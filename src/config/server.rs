@@ -1,0 +1,126 @@
+//! The cold part: what only a restart changes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) threads: usize,
+    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) h2c: bool,
+    pub(super) shutdown_grace: Duration,
+    pub(super) log: LogLevel,
+    pub(super) log_format: LogFormat,
+    pub(super) hash_threads: usize,
+    pub(super) hash_queue: usize,
+}
+
+/// How much is written to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only what needs somebody's action.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what changed: start, reload, stop, logins.
+    Info,
+    /// And one line a request.
+    Debug,
+    /// And how it was judged.
+    Trace,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Server {
+    /// Where clients connect. At least one.
+    #[must_use]
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// Where health and status are answered, if anywhere.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Worker threads; 0 in the file means one a core, and is resolved here.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> &[IpNet] {
+        &self.trusted_proxies
+    }
+
+    /// HTTP/2 without TLS, by prior knowledge.
+    #[must_use]
+    pub const fn h2c(&self) -> bool {
+        self.h2c
+    }
+
+    /// How long requests in flight may take to finish after SIGTERM.
+    #[must_use]
+    pub const fn shutdown_grace(&self) -> Duration {
+        self.shutdown_grace
+    }
+
+    /// The level of the log.
+    #[must_use]
+    pub const fn log(&self) -> LogLevel {
+        self.log
+    }
+
+    /// The form of the log.
+    #[must_use]
+    pub const fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// Threads that hash passwords: that many hashes run at once, 19 MiB each.
+    #[must_use]
+    pub const fn hash_threads(&self) -> usize {
+        self.hash_threads
+    }
+
+    /// Logins that may wait for a hashing thread before the next one is told 503.
+    #[must_use]
+    pub const fn hash_queue(&self) -> usize {
+        self.hash_queue
+    }
+}
+
+/// `[store] url`, checked for a scheme that we speak. Its `Display` hides a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(pub(super) String);
+
+impl StoreUrl {
+    /// The URL, password included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for StoreUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = self.0.split(':').next().unwrap_or_default();
+        write!(formatter, "{scheme}:…")
+    }
+}

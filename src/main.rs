@@ -1,0 +1,3 @@
+//! Result to exit code, nothing else.
+
+fn main() {}

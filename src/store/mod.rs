@@ -1,0 +1,170 @@
+//! Users, sessions and revocations, kept so that what was acknowledged survives `kill -9`.
+//!
+//! A backend implements [`Store`] and passes its contract tests (see `contract`); SQL stays inside this module.
+
+pub mod name;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::token::TokenId;
+pub use name::Name;
+
+/// A user of a realm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Whose user.
+    pub realm: String,
+    /// 32 lower-case hex digits; never reused.
+    pub id: String,
+    /// As the user wrote it. Unique in the realm in its canonical form ([`Name`]).
+    pub username: Option<String>,
+    /// As the user wrote it. Unique in the realm in its canonical form.
+    pub email: Option<String>,
+    /// A PHC string, or an imported hash in its own form.
+    pub password: PasswordHash,
+    /// The members that the user registered with, `username` and `email` among them, the password never.
+    pub data: Map<String, Value>,
+    /// For `roles` in the user's tokens.
+    pub roles: Vec<String>,
+    /// No token, no login.
+    pub disabled: bool,
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// Unix milliseconds.
+    pub updated_at: i64,
+    /// Goes up with every change: what was read before one can't overwrite it, nor open a session.
+    pub version: i64,
+}
+
+/// A stored password. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("PasswordHash(…)")
+    }
+}
+
+/// One login: one token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose user.
+    pub realm: String,
+    /// The user's id.
+    pub user_id: String,
+    /// The token's id.
+    pub token: TokenId,
+    /// Unix seconds after which no one accepts the token, leeway included.
+    pub expires_at: i64,
+}
+
+/// A token that is not accepted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Goes up with every revocation: [`Store::revocations_after`] the last one seen brings the new ones.
+    pub sequence: i64,
+    /// The token's id.
+    pub token: TokenId,
+    /// Unix seconds after which no one accepts the token anyway.
+    pub expires_at: i64,
+}
+
+/// Which of a user's sessions to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// None.
+    Nothing,
+    /// All of them.
+    All,
+    /// All but the one with this token.
+    AllBut(TokenId),
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The username or email is another user's.
+    #[error("a user of this name exists")]
+    Exists,
+    /// The user was changed or deleted since it was read.
+    #[error("the user was changed meanwhile")]
+    Stale,
+    /// The database failed. Its text is for the log, never for a client.
+    #[error("store: {0}")]
+    Failed(String),
+}
+
+/// Where users, sessions and revocations are kept. Every write is durable when its call returns, and happens whole or
+/// not at all. All times are the caller's, so that tests need no clock.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if its username or email is taken in the realm, whatever its spelling.
+    async fn create_user(&self, user: &User) -> Result<(), StoreError>;
+
+    /// The user of this id.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError>;
+
+    /// The user of this name.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError>;
+
+    /// Up to `limit` users of the realm in the order of their ids, beginning after `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError>;
+
+    /// Replaces the user of `user.id`, whose stored version must be `user.version`, and ends sessions, in one
+    /// transaction. Returns the user as stored, with its new version, and what was revoked.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] for a name that is another user's; [`StoreError::Stale`] if the version differs.
+    async fn update_user(&self, user: &User, ended: Ended) -> Result<(User, Vec<Revocation>), StoreError>;
+
+    /// Deletes the user and ends its sessions. `None` if there is no such user.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn delete_user(&self, realm: &str, id: &str) -> Result<Option<Vec<Revocation>>, StoreError>;
+
+    /// Opens a session for the user, if it is still the `version` whose password was checked, and not disabled.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] if it is not.
+    async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
+
+    /// Ends one session. Revokes the token though no session is known for it; a token that was revoked already is
+    /// left as it is.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn revoke(&self, session: &Session) -> Result<Revocation, StoreError>;
+
+    /// The revocations whose tokens are still in force at `now`, with a sequence above `after`, in order.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn revocations_after(&self, after: i64, now: i64) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Deletes sessions and revocations whose tokens have expired at `now`. Returns how many rows went.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn purge(&self, now: i64) -> Result<u64, StoreError>;
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// It does not.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
