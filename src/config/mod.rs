@@ -14,6 +14,8 @@ mod outside;
 mod policy;
 mod reader;
 mod route;
+#[cfg(test)]
+mod samples;
 mod secret_file;
 mod sections;
 mod server;
