@@ -379,8 +379,11 @@ pub(super) fn closest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> O
     (distance <= 1 + known.chars().count() / 4).then_some(known)
 }
 
-/// A value for an error: escaped, and not too long. Not for secrets.
+/// A value for an error: escaped, not too long, and without the user and password of a URL. Not for secrets.
 pub(super) fn quote(text: &str) -> String {
+    if let (Some((scheme, _)), Some((_, host))) = (text.split_once("://"), text.rsplit_once('@')) {
+        return quote(&format!("{scheme}://…{host}"));
+    }
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
@@ -571,6 +574,7 @@ mod tests {
     fn quotes_are_one_short_line() {
         assert_eq!(quote("a\nb"), "\"a\\nb\"");
         assert!(quote(&"é".repeat(500)).chars().count() < 90);
+        assert_eq!(quote("https://u:hunter2@h/x@y"), "\"https://…y\"");
         assert_eq!(bare("a b"), "\"a b\"");
     }
 }

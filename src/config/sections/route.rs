@@ -152,14 +152,14 @@ fn upstream(section: &Section<'_>, server: Option<&Server>, outside: &Outside) -
 
 /// Every address of one URL.
 fn servers(text: &str, server: Option<&Server>, outside: &Outside) -> Result<Vec<SocketAddr>, String> {
+    if text.contains('@') {
+        // Not quoted: there may be a password in it.
+        return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
+    }
     if text.starts_with("https://") {
         return Err("TLS to an upstream is not supported by this version: write an http:// URL".into());
     }
     let rest = text.strip_prefix("http://");
-    if rest.is_some_and(|rest| rest.contains('@')) {
-        // Not quoted: there may be a password in it.
-        return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
-    }
     let authority = rest.and_then(Authority::parse);
     let Some(Authority { host, port }) = authority.filter(|authority| authority.port != Some(0)) else {
         let hint = match rest.and_then(|rest| Authority::parse(rest.split(['/', '?', '#']).next()?)) {

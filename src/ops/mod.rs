@@ -1,0 +1,3 @@
+//! What keeps a running gate in order.
+
+pub mod watch;
