@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! A command writes its answer to the `out` that it is given, and returns a [`Failure`] otherwise. This is the one
+//! A command writes its answer to the `out` that it is given, and returns a `Failure` otherwise. This is the one
 //! place that prints failures, and turns them into exit codes.
 
 mod check;
@@ -52,7 +52,7 @@ struct ConfigFile {
 }
 
 /// Runs the command that the process was started with. The exit code is one of sysexits.h: 0, 64 for a wrong command
-/// line, 78 for a wrong configuration, and others that each command's [`Failure`] has.
+/// line, 78 for a wrong configuration, and others that the commands tell.
 #[must_use]
 pub fn run() -> ExitCode {
     let command_line = match CommandLine::try_parse() {

@@ -2,7 +2,7 @@
 //!
 //! The operating system tells what happens in the directories (editors write a new file and rename it, Kubernetes swaps
 //! a symbolic link two levels up, so to watch the file itself would lose it). That is only taken as a hint to look:
-//! what counts is whether a [`Fingerprint`] differs. Where the system tells nothing (network file systems, a full event
+//! what counts is whether a fingerprint differs. Where the system tells nothing (network file systems, a full event
 //! queue) a look every few seconds finds it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,15 +112,17 @@ impl Follower {
     fn follow(&mut self, inputs: &[PathBuf], since: SystemTime) {
         let mut seen = BTreeMap::new();
         for input in inputs {
-            let known = self.seen.remove(input);
+            // One name for a file, however the command line spelled it.
+            let input = std::path::absolute(input).unwrap_or_else(|_| input.clone());
+            let known = self.seen.remove(&input);
             let fingerprint = known.unwrap_or_else(|| {
-                let fingerprint = Fingerprint::of(input);
+                let fingerprint = Fingerprint::of(&input);
                 if fingerprint.changed_after(since) {
                     self.changed.notify_one();
                 }
                 fingerprint
             });
-            seen.insert(input.clone(), fingerprint);
+            seen.insert(input, fingerprint);
         }
         self.seen = seen;
         self.watch_directories();
@@ -244,7 +246,7 @@ fn settle(inbox: &Receiver<Order>) -> Option<Vec<(Vec<PathBuf>, SystemTime)>> {
 
 /// Every directory in which something can happen that makes `path` lead elsewhere: that of each symbolic link on the
 /// way, that of the file itself, and the directory itself if it is one. Where the way ends too early, the last
-/// directory that exists.
+/// directory that exists. `path` is absolute.
 fn directories(path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut rest: Vec<Step> = steps(path);
@@ -351,7 +353,7 @@ mod tests {
 
         /// Changes are told well before the look that needs no hint.
         async fn sees(&self, what: &str) {
-            let told = tokio::time::timeout(LOOK_EVERY / 5, self.watch.changed()).await;
+            let told = tokio::time::timeout(LOOK_EVERY / 2, self.watch.changed()).await;
             assert!(told.is_ok(), "did not see: {what}");
         }
 
@@ -467,6 +469,15 @@ mod tests {
         fs::write(scene.path("c"), "1").unwrap();
         scene.watch.follow(&[scene.path("b"), scene.path("c")], before);
         scene.sees("c, which changed while the configuration was read").await;
+    }
+
+    /// Cargo runs tests in the directory of `Cargo.toml`.
+    #[tokio::test]
+    async fn relative_paths_are_those_of_the_working_directory() {
+        let watch = Watch::start(&["Cargo.toml".into()]).unwrap();
+        watch.follow(&[std::env::current_dir().unwrap().join("Cargo.toml")], UNIX_EPOCH);
+        let told = tokio::time::timeout(Duration::from_millis(300), watch.changed()).await;
+        assert!(told.is_err(), "it is the same file, which is followed already");
     }
 
     #[tokio::test]
