@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod exit;
 pub mod gate;
 pub mod json;
 pub mod login;

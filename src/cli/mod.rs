@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 
+use crate::exit;
 use failure::Failure;
 
 /// Puts authentication in front of backends which have none.
@@ -60,13 +61,13 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // Help and version are answers, and go to stdout. If nobody reads, there is nobody to tell.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(failure::USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
         }
     };
     let mut out = std::io::stdout().lock();
     let result = command_line.command.run(&mut out).and_then(|()| Ok(out.flush()?));
     drop(out);
-    result.map_or_else(|failure| failure.report(&mut std::io::stderr().lock()), |()| ExitCode::SUCCESS)
+    result.map_or_else(|failure| failure::report(&failure, &mut std::io::stderr().lock()), |()| ExitCode::SUCCESS)
 }
 
 /// Unix seconds.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::input::Input;
+
 /// One thing that is wrong. Holds no secret: values of secret keys never get in here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -52,14 +54,12 @@ impl std::error::Error for ConfigError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     pub(super) errors: Vec<ConfigError>,
-    pub(super) inputs: Vec<PathBuf>,
+    pub(super) inputs: Vec<Input>,
 }
 
 impl Errors {
-    pub(super) fn unreadable(file: &Path, message: String) -> Self {
+    pub(super) fn unreadable(file: &Path, input: Input, message: String) -> Self {
         let error = ConfigError { file: file.into(), line: None, key: String::new(), message };
-        // Absolute, as those of a file that could be read.
-        let input = std::path::absolute(file).unwrap_or_else(|_| file.into());
         Self { errors: vec![error], inputs: vec![input] }
     }
 
@@ -68,9 +68,9 @@ impl Errors {
         self.errors.iter()
     }
 
-    /// The files and directories that were read, or could not be, as absolute paths: whoever repairs the error changes one of them.
+    /// The files and directories that were read, or could not be: whoever repairs the error changes one of them.
     #[must_use]
-    pub fn inputs(&self) -> &[PathBuf] {
+    pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 }

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use toml::de::DeTable;
 
 use super::error::Errors;
+use super::input::Input;
 use super::outside::Outside;
 use super::policy::{Login, Policy};
 use super::reader::{Report, Section};
@@ -24,8 +25,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// All the rest: hot.
     pub policy: Policy,
-    /// Every file and directory that this was read from, the configuration file first. Absolute paths.
-    pub inputs: Vec<PathBuf>,
+    /// Every file and directory that this was read from, the configuration file first, each as it was then.
+    pub inputs: Vec<Input>,
 }
 
 /// What a file is read for.
@@ -44,12 +45,13 @@ pub enum Mode {
 /// # Errors
 /// All that is wrong. Nothing has been written then, unless writing a signing key is what failed.
 pub fn load(path: &Path, mode: Mode) -> Result<Config, Errors> {
-    let bytes =
-        std::fs::read(path).map_err(|error| Errors::unreadable(path, format!("can't be read: {}", reason(&error))))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        Errors::unreadable(path, format!("is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to()))
-    })?;
-    parse(&text, path, mode)
+    // Before it is read: a change from then on is one that the result does not know.
+    let input = Input::look(path);
+    let unreadable = |message| Errors::unreadable(path, input.clone(), message);
+    let bytes = std::fs::read(path).map_err(|error| unreadable(format!("can't be read: {}", reason(&error))))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| unreadable(format!("is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to())))?;
+    read(&text, path, input, mode)
 }
 
 /// Reads `text` as if it were that of the file at `file`.
@@ -57,6 +59,10 @@ pub fn load(path: &Path, mode: Mode) -> Result<Config, Errors> {
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, file: &Path, mode: Mode) -> Result<Config, Errors> {
+    read(text, file, Input::look(file), mode)
+}
+
+fn read(text: &str, file: &Path, input: Input, mode: Mode) -> Result<Config, Errors> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     let report = Report::new(file, text, &syntax);
     let root = Section::root(&report, table.get_ref(), &sections::FILE);
@@ -67,7 +73,7 @@ pub fn parse(text: &str, file: &Path, mode: Mode) -> Result<Config, Errors> {
     }
     let insecure_key_files = server.as_ref().is_some_and(server::insecure_key_files);
     let server = server.map(|section| server::read(&section));
-    let outside = Outside::new(file, credentials_directory(), insecure_key_files, now());
+    let outside = Outside::new(input, credentials_directory(), insecure_key_files, now());
     let store = root.table("store", &store::KEYS).and_then(|section| store::read(&section, outside.base()));
     if !root.has("store") {
         root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
@@ -78,11 +84,11 @@ pub fn parse(text: &str, file: &Path, mode: Mode) -> Result<Config, Errors> {
     }
     let routing = routing(&root, &realms, server.as_ref(), &outside);
 
-    let (inputs, new_keys) = outside.finish();
+    let (mut inputs, new_keys) = outside.finish();
     if mode == Mode::Serve && report.is_empty() {
         // Last, so that a file with an error leaves nothing behind.
         for key in new_keys {
-            if let Err((place, message)) = key.save() {
+            if let Err((place, message)) = key.save(&mut inputs) {
                 report.error(place.at, place.key, message);
             }
         }
@@ -196,7 +202,8 @@ mod tests {
             (Duration::from_secs(60), Duration::from_secs(60))
         );
         assert_eq!(upstream.tunnel_timeout(), Duration::from_secs(3600));
-        assert_eq!(config.inputs, ["/nonexistent/t.toml", "/nonexistent/keys/a"].map(PathBuf::from));
+        let inputs: Vec<_> = config.inputs.iter().map(Input::path).collect();
+        assert_eq!(inputs, ["/nonexistent/t.toml", "/nonexistent/keys/a"].map(Path::new));
     }
 
     #[test]
@@ -274,7 +281,8 @@ mod tests {
         load(&file, Mode::Serve).unwrap_err();
         assert!(!keys.exists(), "nothing is written for a file with an error");
         fs::write(&file, format!("{SERVER}{REALM}{LOGIN}")).unwrap();
-        let first = load(&file, Mode::Serve).unwrap();
+        let mut first = load(&file, Mode::Serve).unwrap();
+        assert!(!first.inputs.iter_mut().any(Input::look_again), "what was written by this is known to it");
         let names = || fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
         let made = names();
         assert_eq!(made.len(), 1);
@@ -298,7 +306,9 @@ mod tests {
         let errors = load(&file, Mode::Check).unwrap_err();
         assert_eq!((errors[0].line(), errors[0].key()), (Some(11), "realm.a.key[0].secret_file"));
         let secret = dir.path().join("web.key");
-        assert_eq!(errors.inputs(), [file.clone(), dir.path().join("keys/a"), secret.clone()]);
+        let mut inputs = errors.inputs().to_vec();
+        let paths: Vec<_> = inputs.iter().map(Input::path).collect();
+        assert_eq!(paths, [&file, &dir.path().join("keys/a"), &secret]);
         fs::write(&secret, "hunter2\n").unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         let errors = load(&file, Mode::Check).unwrap_err();
@@ -307,7 +317,9 @@ mod tests {
         fs::write(&secret, "hunter2hunter2hunter2\n").unwrap();
         let config = load(&file, Mode::Check).unwrap();
         assert!(config.policy.realm("a").unwrap().api_key("hunter2hunter2hunter2").is_some());
-        assert_eq!(config.inputs, errors.inputs());
+        assert!(inputs[2].look_again(), "the missing file was an input, and is there now");
+        let paths = |inputs: &[Input]| inputs.iter().map(|input| input.path().to_owned()).collect::<Vec<_>>();
+        assert_eq!(paths(&config.inputs), paths(errors.inputs()));
     }
 
     #[test]
@@ -316,7 +328,7 @@ mod tests {
         let file = dir.path().join("t.toml");
         let errors = load(&file, Mode::Check).unwrap_err();
         assert_eq!(errors.to_string(), format!("{}: can't be read: it does not exist", file.display()));
-        assert_eq!(errors.inputs(), std::slice::from_ref(&file));
+        assert_eq!(errors.inputs(), [Input::look(&file)]);
         fs::write(&file, b"[server]\n\xff").unwrap();
         assert!(load(&file, Mode::Check).unwrap_err().to_string().ends_with("is not UTF-8 text, from byte 9 on"));
     }

@@ -7,6 +7,7 @@
 mod duration;
 mod error;
 mod host;
+mod input;
 mod keys_dir;
 mod load;
 mod origin;
@@ -23,6 +24,7 @@ mod spelling;
 
 pub use error::{ConfigError, Errors};
 pub use host::{Authority, Host};
+pub use input::Input;
 pub use keys_dir::save_key;
 pub use load::{Config, Mode, load, parse};
 pub use origin::{Origin, Origins};

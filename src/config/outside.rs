@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
 use super::host::Host;
+use super::input::Input;
 use super::keys_dir;
 use super::reader::Place;
 use super::secret_file::{self, Readers};
@@ -19,7 +20,7 @@ pub(super) struct Outside {
     readers: Readers,
     /// Unix seconds, for the keys that are made.
     now: i64,
-    inputs: RefCell<Vec<PathBuf>>,
+    inputs: RefCell<Vec<Input>>,
     new_keys: RefCell<Vec<NewKey>>,
     resolved: RefCell<HashMap<(Host, u16), Resolved>>,
 }
@@ -35,12 +36,10 @@ pub(super) struct NewKey {
 }
 
 impl Outside {
-    /// For the file at `file`, from which relative paths begin.
-    pub(super) fn new(file: &Path, credentials: Option<PathBuf>, insecure_key_files: bool, now: i64) -> Self {
-        // Absolute, because the program may change its directory between two reloads.
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
+    /// For the configuration file `file`, from which relative paths begin.
+    pub(super) fn new(file: Input, credentials: Option<PathBuf>, insecure_key_files: bool, now: i64) -> Self {
         Self {
-            base: file.parent().unwrap_or_else(|| Path::new("/")).into(),
+            base: file.path().parent().unwrap_or_else(|| Path::new("/")).into(),
             credentials,
             readers: if insecure_key_files { Readers::Anyone } else { Readers::Owner },
             now,
@@ -103,7 +102,7 @@ impl Outside {
     }
 
     /// Every file and directory that was read or looked for, the configuration file first; and the keys to be saved.
-    pub(super) fn finish(self) -> (Vec<PathBuf>, Vec<NewKey>) {
+    pub(super) fn finish(self) -> (Vec<Input>, Vec<NewKey>) {
         (self.inputs.into_inner(), self.new_keys.into_inner())
     }
 
@@ -136,22 +135,25 @@ impl Outside {
 
     fn note(&self, path: &Path) {
         let mut inputs = self.inputs.borrow_mut();
-        if !inputs.iter().any(|input| input == path) {
-            inputs.push(path.into());
+        if !inputs.iter().any(|input| input.path() == path) {
+            inputs.push(Input::look(path));
         }
     }
 }
 
 impl NewKey {
-    /// Writes the key into its directory.
-    pub(super) fn save(self) -> Result<(), (Place, String)> {
-        keys_dir::save_key(&self.dir, &self.key).map(drop).map_err(|error| {
+    /// Writes the key into its directory, which is one of `inputs`, and looks at that again.
+    pub(super) fn save(self, inputs: &mut [Input]) -> Result<(), (Place, String)> {
+        if let Err(error) = keys_dir::save_key(&self.dir, &self.key) {
             let (dir, reason) = (self.dir.display(), secret_file::reason(&error));
-            (
-                self.place,
-                format!("can't write a first signing key into {dir}: {reason}; keys_dir can name another directory"),
-            )
-        })
+            let message =
+                format!("can't write a first signing key into {dir}: {reason}; keys_dir can name another directory");
+            return Err((self.place, message));
+        }
+        for input in inputs.iter_mut().filter(|input| input.path() == self.dir) {
+            input.look_again();
+        }
+        Ok(())
     }
 }
 
@@ -174,7 +176,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("secret"), " hunter2\n", 0o600);
         write(&dir.path().join("empty"), "\n", 0o600);
-        let outside = Outside::new(&dir.path().join("t.toml"), None, false, 0);
+        let outside = Outside::new(Input::look(&dir.path().join("t.toml")), None, false, 0);
         assert_eq!(outside.secret("secret").unwrap(), "hunter2");
         assert_eq!(outside.secret(dir.path().join("secret").to_str().unwrap()).unwrap(), "hunter2");
         assert!(outside.secret("empty").unwrap_err().ends_with("is empty"));
@@ -183,17 +185,18 @@ mod tests {
         assert!(outside.secret("${HOME}/x").unwrap_err().contains("only ${CREDENTIALS_DIRECTORY}"));
         assert!(outside.secret("x/${CREDENTIALS_DIRECTORY}").unwrap_err().contains("at the beginning"));
         let inputs: Vec<_> = ["t.toml", "secret", "empty", "gone"].iter().map(|name| dir.path().join(name)).collect();
-        assert_eq!(outside.finish().0, inputs);
+        let (found, _) = outside.finish();
+        assert_eq!(found.iter().map(Input::path).collect::<Vec<_>>(), inputs);
     }
 
     #[test]
     fn systemd_credentials_are_found_and_trusted() {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("key"), "hunter2", 0o440);
-        let outside = Outside::new(Path::new("/etc/t.toml"), Some(dir.path().into()), false, 0);
+        let outside = Outside::new(Input::look(Path::new("/etc/t.toml")), Some(dir.path().into()), false, 0);
         assert_eq!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap(), "hunter2");
         assert!(outside.secret("${CREDENTIALS_DIRECTORY}key").unwrap_err().contains("beginning"));
-        let outside = Outside::new(Path::new("/etc/t.toml"), None, false, 0);
+        let outside = Outside::new(Input::look(Path::new("/etc/t.toml")), None, false, 0);
         assert!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap_err().contains("is not set"));
     }
 
@@ -201,24 +204,25 @@ mod tests {
     fn a_directory_without_keys_gets_one_only_when_it_is_saved() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("keys");
-        let outside = Outside::new(&temp.path().join("t.toml"), None, false, 7);
+        let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
         outside.keys(&dir, Place::default()).unwrap();
         assert!(!dir.exists());
-        let (inputs, mut new_keys) = outside.finish();
-        assert_eq!(inputs[1], dir);
-        new_keys.remove(0).save().unwrap();
-        let outside = Outside::new(&temp.path().join("t.toml"), None, false, 7);
+        let (mut inputs, mut new_keys) = outside.finish();
+        assert_eq!(inputs[1].path(), dir);
+        new_keys.remove(0).save(&mut inputs).unwrap();
+        assert!(!inputs[1].look_again());
+        let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
         outside.keys(&dir, Place::default()).unwrap();
         assert!(outside.finish().1.is_empty());
         let blocked =
             NewKey { dir: temp.path().join("t/keys"), key: Key::generate(1).unwrap(), place: Place::default() };
         fs::write(temp.path().join("t"), "").unwrap();
-        assert!(blocked.save().unwrap_err().1.starts_with("can't write a first signing key into"));
+        assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write a first signing key into"));
     }
 
     #[test]
     fn addresses_need_no_resolver_and_names_do() {
-        let outside = Outside::new(Path::new("t.toml"), None, false, 0);
+        let outside = Outside::new(Input::look(Path::new("t.toml")), None, false, 0);
         let resolve = |host, port| outside.resolve(&Host::parse(host).unwrap(), port);
         assert_eq!(resolve("127.0.0.1", 80).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
         assert_eq!(resolve("[::1]", 81).unwrap(), ["[::1]:81".parse().unwrap()]);

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::duration;
 use super::error::{ConfigError, Errors};
+use super::input::Input;
 use super::spelling::{bare, closest, quote};
 
 /// Where errors are collected.
@@ -64,7 +65,7 @@ impl<'a> Report<'a> {
     }
 
     /// Everything that was reported, in the order of the lines.
-    pub(super) fn finish(self, inputs: Vec<PathBuf>) -> Errors {
+    pub(super) fn finish(self, inputs: Vec<Input>) -> Errors {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| error.line);
         errors.dedup();

@@ -143,7 +143,7 @@ impl Server {
 pub struct StoreUrl(pub(super) String);
 
 impl StoreUrl {
-    /// The URL, password included. The path of an `sqlite` one is percent-encoded.
+    /// The URL, password included. An `sqlite` one has an absolute path, as it is: nothing in it is percent-encoded.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,22 +2,24 @@
 //!
 //! The operating system tells what happens in the directories (editors write a new file and rename it, Kubernetes swaps
 //! a symbolic link two levels up, so to watch the file itself would lose it). That is only taken as a hint to look:
-//! what counts is whether a fingerprint differs. Where the system tells nothing (network file systems, a full event
+//! what counts is whether an [`Input`] differs. Where the system tells nothing (network file systems, a full event
 //! queue) a look every few seconds finds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+
+use crate::config::Input;
 
 /// Watches a set of files and directories, until it is dropped.
 #[derive(Debug)]
@@ -29,16 +31,16 @@ pub struct Watch {
 enum Order {
     /// Something happened somewhere.
     Look,
-    Follow(Vec<PathBuf>, SystemTime),
+    Follow(Vec<Input>),
     Stop,
 }
 
 impl Watch {
-    /// Begins to watch `inputs`, which need not exist. Of a directory, the files right in it are watched.
+    /// Begins to watch `inputs`. What has changed since they were looked at counts as a change.
     ///
     /// # Errors
     /// The system has no more threads, or no more watches to give (on Linux, `fs.inotify.max_user_instances`).
-    pub fn start(inputs: &[PathBuf]) -> io::Result<Self> {
+    pub fn new(inputs: &[Input]) -> io::Result<Self> {
         let (orders, inbox) = channel();
         let hints = orders.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -49,17 +51,16 @@ impl Watch {
         let watcher = watcher.map_err(io::Error::other)?;
         let changed = Arc::new(Notify::new());
         let mut follower =
-            Follower { watcher, watched: BTreeMap::new(), seen: BTreeMap::new(), changed: changed.clone() };
-        // Before this returns, so that no change from now on is missed.
-        follower.follow(inputs, SystemTime::now());
+            Follower { watcher, watched: BTreeMap::new(), inputs: inputs.into(), changed: changed.clone() };
+        follower.watch_directories();
         std::thread::Builder::new().name("config-watch".into()).spawn(move || follower.run(&inbox))?;
         Ok(Self { orders, changed })
     }
 
-    /// Watches `inputs` from now on, and nothing else: after each attempt to load the configuration, with what it read.
-    /// `since` is when that attempt began: what is new in `inputs` and changed after that counts as a change.
-    pub fn follow(&self, inputs: &[PathBuf], since: SystemTime) {
-        let _ = self.orders.send(Order::Follow(inputs.into(), since));
+    /// Watches `inputs` from now on, and nothing else: those of the last attempt to load the configuration, whether it
+    /// succeeded or not.
+    pub fn set(&self, inputs: &[Input]) {
+        let _ = self.orders.send(Order::Follow(inputs.into()));
     }
 
     /// Waits until something has changed since the last call returned. Several changes at once count as one. Nothing is
@@ -80,63 +81,50 @@ struct Follower {
     watcher: RecommendedWatcher,
     /// The directories that the system tells about, by the identity of what had the name.
     watched: BTreeMap<PathBuf, (u64, u64)>,
-    seen: BTreeMap<PathBuf, Fingerprint>,
+    inputs: Vec<Input>,
     changed: Arc<Notify>,
 }
 
 impl Follower {
     fn run(mut self, inbox: &Receiver<Order>) {
         loop {
-            match inbox.recv_timeout(LOOK_EVERY) {
-                Ok(Order::Follow(inputs, since)) => self.follow(&inputs, since),
-                Ok(Order::Look) => {
-                    let Some(follow) = settle(inbox) else { return };
-                    for (inputs, since) in follow {
-                        self.follow(&inputs, since);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            }
             // After a difference the ways may lead through other directories. What happened in those before they were
             // watched is found by looking again.
-            while self.look() {
-                let Some(follow) = settle(inbox) else { return };
-                for (inputs, since) in follow {
-                    self.follow(&inputs, since);
+            loop {
+                if !self.settle(inbox) {
+                    return;
                 }
+                if !self.look() {
+                    break;
+                }
+            }
+            match inbox.recv_timeout(LOOK_EVERY) {
+                Ok(Order::Follow(inputs)) => self.inputs = inputs,
+                Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn follow(&mut self, inputs: &[PathBuf], since: SystemTime) {
-        let mut seen = BTreeMap::new();
-        for input in inputs {
-            // One name for a file, however the command line spelled it.
-            let input = std::path::absolute(input).unwrap_or_else(|_| input.clone());
-            let known = self.seen.remove(&input);
-            let fingerprint = known.unwrap_or_else(|| {
-                let fingerprint = Fingerprint::of(&input);
-                if fingerprint.changed_after(since) {
-                    self.changed.notify_one();
-                }
-                fingerprint
-            });
-            seen.insert(input, fingerprint);
+    /// Waits until nothing has happened for a moment, so that a file written in pieces is looked at once; but not for
+    /// ever. Returns whether to go on.
+    fn settle(&mut self, inbox: &Receiver<Order>) -> bool {
+        let deadline = Instant::now() + SETTLE_AT_MOST;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            match inbox.recv_timeout(SETTLE.min(left)) {
+                Ok(Order::Look) => {}
+                Ok(Order::Follow(inputs)) => self.inputs = inputs,
+                Err(RecvTimeoutError::Timeout) => break,
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+            }
         }
-        self.seen = seen;
-        self.watch_directories();
+        true
     }
 
     /// Whether anything differs from the last look.
     fn look(&mut self) -> bool {
         self.watch_directories();
-        let mut differs = false;
-        for (input, seen) in &mut self.seen {
-            let now = Fingerprint::of(input);
-            differs |= *seen != now;
-            *seen = now;
-        }
+        let differs = self.inputs.iter_mut().fold(false, |differs, input| input.look_again() | differs);
         if differs {
             self.changed.notify_one();
         }
@@ -145,7 +133,7 @@ impl Follower {
 
     fn watch_directories(&mut self) {
         let mut wanted = BTreeMap::new();
-        for directory in self.seen.keys().flat_map(|input| directories(input)) {
+        for directory in self.inputs.iter().flat_map(|input| directories(input.path())) {
             if let Ok(metadata) = fs::metadata(&directory) {
                 wanted.insert(directory, (metadata.dev(), metadata.ino()));
             }
@@ -166,82 +154,6 @@ impl Follower {
         }
         self.watched = wanted;
     }
-}
-
-/// What tells one state of a path from another without reading it. The time of the last change of the inode is part of
-/// it, so that a `chmod` counts: it may repair a configuration.
-#[derive(Debug, PartialEq, Eq)]
-enum Fingerprint {
-    /// It can't be looked at; most often it does not exist.
-    Nothing,
-    File(Stamp),
-    Directory(Stamp, BTreeMap<OsString, Option<Stamp>>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    mode: u32,
-    owner: (u32, u32),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Fingerprint {
-    fn of(path: &Path) -> Self {
-        let Ok(metadata) = fs::metadata(path) else { return Self::Nothing };
-        if !metadata.is_dir() {
-            return Self::File(Stamp::of(&metadata));
-        }
-        let entries = fs::read_dir(path).into_iter().flatten().flatten();
-        // Links are followed here, too: Kubernetes mounts each file as one.
-        let entries = entries.map(|entry| (entry.file_name(), fs::metadata(entry.path()).ok().as_ref().map(Stamp::of)));
-        Self::Directory(Stamp::of(&metadata), entries.collect())
-    }
-
-    fn changed_after(&self, since: SystemTime) -> bool {
-        let since = since.checked_sub(CLOCK_TICK).and_then(|since| since.duration_since(UNIX_EPOCH).ok());
-        let since = since.map_or((0, 0), |since| (since.as_secs().cast_signed(), i64::from(since.subsec_nanos())));
-        match self {
-            Self::Nothing => false,
-            Self::File(stamp) => stamp.changed > since,
-            Self::Directory(stamp, entries) => {
-                stamp.changed > since || entries.values().flatten().any(|stamp| stamp.changed > since)
-            }
-        }
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            mode: metadata.mode(),
-            owner: (metadata.uid(), metadata.gid()),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-/// Waits until nothing has happened for a moment, so that a file written in pieces is looked at once; but not for ever.
-/// `None` if it is time to stop.
-fn settle(inbox: &Receiver<Order>) -> Option<Vec<(Vec<PathBuf>, SystemTime)>> {
-    let deadline = Instant::now() + SETTLE_AT_MOST;
-    let mut follow = Vec::new();
-    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
-        match inbox.recv_timeout(SETTLE.min(left)) {
-            Ok(Order::Look) => {}
-            Ok(Order::Follow(inputs, since)) => follow.push((inputs, since)),
-            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => break,
-        }
-    }
-    Some(follow)
 }
 
 /// Every directory in which something can happen that makes `path` lead elsewhere: that of each symbolic link on the
@@ -318,8 +230,6 @@ const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_AT_MOST: Duration = Duration::from_millis(500);
 /// Where the system tells nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Linux stamps files with the time of the last tick of its clock (at most 10 ms ago).
-const CLOCK_TICK: Duration = Duration::from_millis(10);
 /// As many as Linux follows.
 const MAX_LINKS: u32 = 40;
 
@@ -340,10 +250,10 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("a"), "1").unwrap();
             prepare(dir.path());
-            // Older than the tests' own changes, by the clock that stamps files.
-            std::thread::sleep(2 * CLOCK_TICK);
-            let inputs: Vec<_> = inputs.iter().map(|input| dir.path().join(input)).collect();
-            let watch = Watch::start(&inputs).unwrap();
+            let inputs: Vec<_> = inputs.iter().map(|input| Input::look(&dir.path().join(input))).collect();
+            // Longer than the tick of the clock that stamps files.
+            std::thread::sleep(Duration::from_millis(20));
+            let watch = Watch::new(&inputs).unwrap();
             Self { dir, watch }
         }
 
@@ -459,25 +369,26 @@ mod tests {
         let scene = Scene::new(&["a"], |dir| fs::write(dir.join("b"), "1").unwrap());
         fs::write(scene.path("b"), "2").unwrap();
         scene.sees_nothing("b, which is not followed yet").await;
-        scene.watch.follow(&[scene.path("b")], SystemTime::now());
+        scene.watch.set(&[Input::look(&scene.path("b"))]);
         scene.sees_nothing("to follow b").await;
         fs::write(scene.path("b"), "3").unwrap();
         scene.sees("b").await;
         fs::write(scene.path("a"), "2").unwrap();
         scene.sees_nothing("a, which is not followed any more").await;
-        let before = SystemTime::now();
+        let inputs = [Input::look(&scene.path("b")), Input::look(&scene.path("c"))];
         fs::write(scene.path("c"), "1").unwrap();
-        scene.watch.follow(&[scene.path("b"), scene.path("c")], before);
+        scene.watch.set(&inputs);
         scene.sees("c, which changed while the configuration was read").await;
     }
 
-    /// Cargo runs tests in the directory of `Cargo.toml`.
     #[tokio::test]
-    async fn relative_paths_are_those_of_the_working_directory() {
-        let watch = Watch::start(&["Cargo.toml".into()]).unwrap();
-        watch.follow(&[std::env::current_dir().unwrap().join("Cargo.toml")], UNIX_EPOCH);
-        let told = tokio::time::timeout(Duration::from_millis(300), watch.changed()).await;
-        assert!(told.is_err(), "it is the same file, which is followed already");
+    async fn a_change_before_the_watch_began() {
+        let dir = tempfile::tempdir().unwrap();
+        let input = Input::look(&dir.path().join("a"));
+        fs::write(dir.path().join("a"), "1").unwrap();
+        let watch = Watch::new(&[input]).unwrap();
+        let told = tokio::time::timeout(LOOK_EVERY / 2, watch.changed()).await;
+        assert!(told.is_ok());
     }
 
     #[tokio::test]
