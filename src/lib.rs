@@ -4,5 +4,6 @@ pub mod config;
 pub mod gate;
 pub mod json;
 pub mod login;
+pub mod proxy;
 pub mod store;
 pub mod token;

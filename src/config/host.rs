@@ -91,8 +91,28 @@ mod tests {
     #[test]
     fn what_is_no_authority() {
         for bad in [
-            "", ".", "a..b", "a b", "a/b", "user@host", "host:", "host:1x", "host:99999", "host:-1", "host:+1", "::1",
-            "[::1", "[::1]x", "[::1]:", "a%41", "é", "a\\b", "host..", "a:b:1", "*", "a,b",
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "a/b",
+            "user@host",
+            "host:",
+            "host:1x",
+            "host:99999",
+            "host:-1",
+            "host:+1",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "a%41",
+            "é",
+            "a\\b",
+            "host..",
+            "a:b:1",
+            "*",
+            "a,b",
         ] {
             assert_eq!(Authority::parse(bad), None, "{bad}");
         }

@@ -13,5 +13,5 @@ mod server;
 pub use host::{Authority, Host};
 pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, Dialect, Login, Policy, Realm, SameSite, Sha256};
-pub use route::{Access, EncodedSlash, Route, Routing, Upstream};
+pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
 pub use server::{Server, StoreUrl};

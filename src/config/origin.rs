@@ -109,9 +109,23 @@ mod tests {
     #[test]
     fn what_is_no_origin() {
         for bad in [
-            "", "null", "*", "app.example.com", "https://", "https://app.example.com/", "https://a.example/x",
-            "https://user@a.example", "https://a.example:443:443", "ftp://a.example", "https://a.example ", "https://*.example",
-            "https:/a.example", "https://a.example, https://b.example", "file://", "https://a.example?x", "https://a.example#x",
+            "",
+            "null",
+            "*",
+            "app.example.com",
+            "https://",
+            "https://app.example.com/",
+            "https://a.example/x",
+            "https://user@a.example",
+            "https://a.example:443:443",
+            "ftp://a.example",
+            "https://a.example ",
+            "https://*.example",
+            "https:/a.example",
+            "https://a.example, https://b.example",
+            "file://",
+            "https://a.example?x",
+            "https://a.example#x",
         ] {
             assert_eq!(Origin::parse(bad), None, "{bad}");
         }

@@ -28,10 +28,32 @@ pub struct Request<'a> {
     /// What the request's token says, or why there is none that counts.
     pub token: Result<crate::token::Claims, crate::gate::Deny>,
     /// Every token that it carries, for logout.
-    pub tokens: Vec<String>,
+    pub tokens: Vec<crate::token::Claims>,
     /// Unix seconds.
     pub now: i64,
 }
 
 /// The answer, without CORS headers, `Content-Length` and `Vary`, which the proxy adds to every answer alike.
 pub type Answer = Response<Bytes>;
+
+/// Where logins are answered.
+#[derive(Debug)]
+pub struct Desk {
+    revoked: Arc<crate::token::Revocations>,
+}
+
+impl Desk {
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub async fn answer(&self, _request: Request<'_>) -> Result<Answer, crate::gate::Deny> {
+        Err(crate::gate::Deny::Store)
+    }
+
+    /// The revoked tokens.
+    #[must_use]
+    pub fn revoked(&self) -> &crate::token::Revocations {
+        &self.revoked
+    }
+}
