@@ -13,7 +13,7 @@ use super::Deny;
 pub(super) struct Target<'a> {
     /// The path as it came, and as it is forwarded.
     pub(super) wire_path: &'a str,
-    /// The path for matching: decoded, but for encoded slashes.
+    /// The path for matching: decoded, with a NUL for an encoded slash.
     pub(super) path: Cow<'a, str>,
     /// The path for matching as an app reads it that takes `;…` off its segments, if that is another one.
     pub(super) path_without_parameters: Option<String>,
@@ -64,7 +64,7 @@ fn segments(path: &str) -> Result<(), Deny> {
     Ok(())
 }
 
-/// Decodes every `%XX` of a path but `%2F`.
+/// Decodes every `%XX` of a path; `%2F` becomes [`ENCODED_SLASH`].
 ///
 /// Refused: what is not two hex digits, controls, a dot (nobody has a reason to encode one), a back-slash, a percent
 /// sign that begins another encoding, and bytes that are not UTF-8.
@@ -87,16 +87,18 @@ fn decode(path: &str) -> Result<(Cow<'_, str>, bool), Deny> {
         match byte {
             b'/' => {
                 has_encoded_slash = true;
-                decoded.extend_from_slice(b"%2f");
+                decoded.push(ENCODED_SLASH);
             }
             0..=0x1f | 0x7f | b'.' | b'\\' => return Err(Deny::Target),
-            b'%' if two_hex_digits(bytes, at) => return Err(Deny::Target),
             byte => decoded.push(byte),
         }
     }
+    // A percent sign that begins an escape was encoded twice: who decodes twice sees another path.
+    let encoded_twice = decoded.windows(3).any(|bytes| bytes[0] == b'%' && escape(bytes, 0).is_some());
     let decoded = String::from_utf8(decoded).map_err(|_| Deny::Target)?;
     // U+0080 to U+009F are controls too.
-    if decoded.chars().any(char::is_control) { Err(Deny::Target) } else { Ok((Cow::Owned(decoded), has_encoded_slash)) }
+    let control = decoded.chars().any(|char| char.is_control() && char != char::from(ENCODED_SLASH));
+    if encoded_twice || control { Err(Deny::Target) } else { Ok((Cow::Owned(decoded), has_encoded_slash)) }
 }
 
 /// Each segment up to its first `;`, as servlet containers read it.
@@ -115,14 +117,13 @@ pub(super) fn escape(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(at + 1)? * 16 + digit(at + 2)?).ok()
 }
 
-fn two_hex_digits(bytes: &[u8], at: usize) -> bool {
-    bytes.get(at..at + 2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
-}
-
 /// Visible ASCII. RFC 3986 knows fewer characters, but nobody reads `|` or `{` in two ways.
 const fn is_printable(byte: u8) -> bool {
     byte > 0x20 && byte < 0x7f
 }
+
+/// Stands for `%2F` in a decoded path. No route's path holds a control character.
+const ENCODED_SLASH: u8 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -220,7 +221,7 @@ mod tests {
     fn what_depends_on_the_app_is_marked() {
         let target = Target::parse(b"/a%2Fb").unwrap();
         assert!(target.has_encoded_slash);
-        assert_eq!(target.path, "/a%2fb");
+        assert_eq!(target.path, "/a\0b");
         let target = Target::parse(b"/admin;a=1/b%3bc").unwrap();
         assert_eq!(target.path_without_parameters.as_deref(), Some("/admin/b"));
     }

@@ -1,0 +1,11 @@
+//! Running the gate: start, reload, upkeep, stop, and what operators see of it.
+
+mod admin;
+mod logging;
+mod reload;
+mod service;
+mod status;
+mod upkeep;
+pub mod watch;
+
+pub use service::{Failure, serve};
