@@ -15,3 +15,6 @@ pub use client::Client;
 pub use decide::{Admitted, Gate, Grant, Head, Preflight, Refusal, Verdict};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
+
+#[cfg(test)]
+mod tests;
