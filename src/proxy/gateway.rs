@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -62,7 +62,7 @@ impl Gateway {
             ambiguous_length,
             has_body: length.is_some_and(|length| length.as_bytes() != b"0")
                 || header.headers.contains_key(TRANSFER_ENCODING),
-            upgrade: session.is_upgrade_req(),
+            upgrade: is_websocket(header),
             peer: peer.ip(),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
@@ -104,7 +104,7 @@ impl ProxyHttp for Gateway {
         let snapshot = self.state.snapshot.load_full();
         match self.judge(session, &snapshot) {
             Verdict::Grant(grant) => {
-                if session.is_upgrade_req() {
+                if is_websocket(session.req_header()) {
                     // ☠ The time-out for the client's next byte goes for idle WebSockets too.
                     let silence = snapshot.pools[grant.route().index()].tunnel_timeout();
                     session.set_read_timeout(Some(silence));
@@ -137,7 +137,7 @@ impl ProxyHttp for Gateway {
         match pool.pick(context.tried) {
             Ok(index) => {
                 context.server = index;
-                Ok(pool.peer(index, session.is_upgrade_req()))
+                Ok(pool.peer(index, is_websocket(session.req_header())))
             }
             Err(none) => {
                 context.denied = Some(match none {
@@ -307,6 +307,14 @@ fn upstream_failure(error: &Error) -> Deny {
 
 const fn is_disconnect(error: &Error) -> bool {
     matches!(error.etype, ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed)
+}
+
+/// Whether it asks for the one upgrade that pingora forwards; any other it takes out (`proxy_common.rs`), and the request
+/// goes on as if it had not asked: curl asks for h2c as a matter of course.
+fn is_websocket(request: &RequestHeader) -> bool {
+    let mut upgrades = request.headers.get_all(UPGRADE).iter();
+    request.version == http::Version::HTTP_11
+        && upgrades.any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|bytes| bytes == b"websocket"))
 }
 
 /// What goes on for longer than a request should: a WebSocket, or a stream of events.
