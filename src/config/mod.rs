@@ -1,17 +1,30 @@
 //! From one TOML file to what the gate enforces.
 //!
-//! [`load`] reads the file, checks all of it, and either returns everything that the program needs or every error, each
-//! with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in any other
-//! way, so nothing further in has to check it again.
+//! [`load`] reads the file, checks all of it, and either returns everything that the program needs ([`Config`]) or every
+//! error, each with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in
+//! any other way, so nothing further in has to check it again.
 
+mod duration;
+mod error;
 mod host;
+mod keys_dir;
+mod load;
 mod origin;
+mod outside;
 mod policy;
+mod reader;
 mod route;
+#[cfg(test)]
+mod samples;
+mod secret_file;
+mod sections;
 mod server;
 
+pub use error::{ConfigError, Errors};
 pub use host::{Authority, Host};
+pub use keys_dir::save_key;
+pub use load::{Config, Mode, load, parse};
 pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, Dialect, Login, Policy, Realm, SameSite, Sha256};
 pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
-pub use server::{Server, StoreUrl};
+pub use server::{LogFormat, LogLevel, Server, StoreUrl};

@@ -8,8 +8,9 @@ use super::origin::Origins;
 use super::route::Routing;
 use crate::token;
 
-/// One generation of everything hot. A request is judged by one of these from beginning to end.
-#[derive(Debug)]
+/// One generation of everything hot. A request is judged by one of these from beginning to end. The default one has no
+/// routes: it refuses everything.
+#[derive(Debug, Default)]
 pub struct Policy {
     pub(super) realms: Vec<Arc<Realm>>,
     pub(super) routing: Routing,
@@ -101,6 +102,14 @@ impl Realm {
         self.api_keys.get(&Sha256::of(secret))
     }
 
+    /// Every API key, in the order of their ids.
+    #[must_use]
+    pub fn api_keys(&self) -> Vec<&ApiKey> {
+        let mut keys: Vec<_> = self.api_keys.values().collect();
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys
+    }
+
     /// Whether this is the realm's master key. Without one configured, nothing is.
     #[must_use]
     pub fn is_master_key(&self, secret: &str) -> bool {
@@ -136,10 +145,23 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// Whether `text` can be the id of a key: it stands in logs and in lists, so it is one plain word.
+    #[must_use]
+    pub fn is_id(text: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
+    }
+
     /// Its name, for people.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// When it expires, in Unix seconds, if ever.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<i64> {
+        self.expires_at
     }
 
     /// Whether it is switched off.
@@ -173,7 +195,7 @@ impl Sha256 {
     /// Reads 64 hex digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        // Looked at one by one, since `from_str_radix` takes a sign too.
+        // Every digit is looked at, since `from_str_radix` takes a sign, too.
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -275,9 +297,21 @@ impl Login {
     }
 }
 
+const MAX_ID_BYTES: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_one_plain_word() {
+        for (text, good) in
+            [("web", true), ("web-2_a.b", true), ("", false), ("a b", false), ("é", false), ("a\n", false)]
+        {
+            assert_eq!(ApiKey::is_id(text), good, "{text}");
+        }
+        assert!(!ApiKey::is_id(&"a".repeat(65)));
+    }
 
     #[test]
     fn sha256_reads_what_it_writes() {

@@ -165,9 +165,10 @@ impl Upstream {
 /// Logins by their path, and routes by host and path.
 #[derive(Debug, Default)]
 pub struct Routing {
-    logins: HashMap<String, Arc<Login>>,
+    by_login_path: HashMap<String, Arc<Login>>,
     any_host: Paths,
     by_host: HashMap<Host, Paths>,
+    logins: Vec<Arc<Login>>,
     routes: Vec<Arc<Route>>,
 }
 
@@ -192,28 +193,38 @@ impl Routing {
     /// Makes the table.
     ///
     /// # Errors
-    /// Two logins of one path, or two routes of one host and path that take the same method: the index into `routes` or
-    /// `logins` of the later one.
-    pub(super) fn new(logins: Vec<Arc<Login>>, routes: Vec<Arc<Route>>) -> Result<Self, Clash> {
+    /// Two logins of one path, or two routes of one host and path that take the same method: all such pairs, so that
+    /// the operator sees them at once.
+    pub(super) fn new(logins: Vec<Arc<Login>>, routes: Vec<Arc<Route>>) -> Result<Self, Vec<Clash>> {
         let mut table = Self::default();
-        for (index, login) in logins.into_iter().enumerate() {
-            if table.logins.insert(login.path.clone(), login).is_some() {
-                return Err(Clash::Login(index));
+        let mut clashes = Vec::new();
+        for (later, login) in logins.iter().enumerate() {
+            if table.by_login_path.insert(login.path.clone(), login.clone()).is_some() {
+                let earlier = logins.iter().position(|other| other.path == login.path).unwrap_or_default();
+                clashes.push(Clash::Login { earlier, later });
             }
         }
-        for (index, route) in routes.iter().enumerate() {
+        for (later, route) in routes.iter().enumerate() {
             let paths = match &route.host {
                 Some(host) => table.by_host.entry(host.clone()).or_default(),
                 None => &mut table.any_host,
             };
             let same_path = paths.entry(route.path.clone()).or_default();
-            if same_path.iter().any(|other| overlap(other, route)) {
-                return Err(Clash::Route(index));
+            if let Some(other) = same_path.iter().find(|other| overlap(other, route)) {
+                let earlier = routes.iter().position(|earlier| Arc::ptr_eq(earlier, other)).unwrap_or_default();
+                clashes.push(Clash::Route { earlier, later });
             }
             same_path.push(route.clone());
         }
+        table.logins = logins;
         table.routes = routes;
-        Ok(table)
+        if clashes.is_empty() { Ok(table) } else { Err(clashes) }
+    }
+
+    /// All logins, in the order of the file.
+    #[must_use]
+    pub fn logins(&self) -> &[Arc<Login>] {
+        &self.logins
     }
 
     /// All routes, in the order of the file.
@@ -225,7 +236,7 @@ impl Routing {
     /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
     #[must_use]
     pub fn find(&self, host: &Host, path: &str, method: &Method) -> Found {
-        if let Some(login) = self.logins.get(path) {
+        if let Some(login) = self.by_login_path.get(path) {
             return Found::Login(login.clone());
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
@@ -236,7 +247,7 @@ impl Routing {
                 return route.map_or(Found::Nothing, |route| Found::Route(route.clone()));
             }
         }
-        if let Some(login) = prefixes(path).find_map(|prefix| self.logins.get(prefix)) {
+        if let Some(login) = prefixes(path).find_map(|prefix| self.by_login_path.get(prefix)) {
             return Found::BelowLogin(login.clone());
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
@@ -244,11 +255,11 @@ impl Routing {
     }
 }
 
-/// What two entries of the file can't both be.
+/// Two entries that answer the same requests, as indexes into what [`Routing::new`] was given.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Clash {
-    Login(usize),
-    Route(usize),
+    Login { earlier: usize, later: usize },
+    Route { earlier: usize, later: usize },
 }
 
 fn overlap(a: &Route, b: &Route) -> bool {

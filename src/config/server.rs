@@ -45,6 +45,36 @@ pub enum LogFormat {
 }
 
 impl Server {
+    /// The keys by which `self` and `other` differ, such as `server.listen`.
+    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        // Taken apart without `..`, so that a new field can't be forgotten here.
+        let Self {
+            listen,
+            admin,
+            threads,
+            trusted_proxies,
+            h2c,
+            shutdown_grace,
+            log,
+            log_format,
+            hash_threads,
+            hash_queue,
+        } = self;
+        let differ = [
+            ("server.listen", *listen != other.listen),
+            ("server.admin", *admin != other.admin),
+            ("server.threads", *threads != other.threads),
+            ("server.trusted_proxies", *trusted_proxies != other.trusted_proxies),
+            ("server.h2c", *h2c != other.h2c),
+            ("server.shutdown_grace", *shutdown_grace != other.shutdown_grace),
+            ("server.log", *log != other.log),
+            ("server.log_format", *log_format != other.log_format),
+            ("server.hash_threads", *hash_threads != other.hash_threads),
+            ("server.hash_queue", *hash_queue != other.hash_queue),
+        ];
+        differ.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    }
+
     /// Where clients connect. At least one.
     #[must_use]
     pub fn listen(&self) -> &[SocketAddr] {
@@ -93,7 +123,8 @@ impl Server {
         self.log_format
     }
 
-    /// Threads that hash passwords: that many hashes run at once, 19 MiB each.
+    /// Threads that hash passwords: that many hashes run at once, 19 MiB each. 0 in the file means half of the cores,
+    /// and is resolved here.
     #[must_use]
     pub const fn hash_threads(&self) -> usize {
         self.hash_threads
@@ -106,12 +137,13 @@ impl Server {
     }
 }
 
-/// `[store] url`, checked for a scheme that we speak. Its `Display` hides a password.
+/// `[store] url`, checked for a scheme that we speak, and with an absolute path. Its `Debug` hides what may be a
+/// password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl(pub(super) String);
 
 impl StoreUrl {
-    /// The URL, password included.
+    /// The URL, password included. The path of an `sqlite` one is percent-encoded.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

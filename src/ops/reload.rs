@@ -41,11 +41,11 @@ impl Reloader {
         let at = now();
         match loaded {
             Ok(Ok(config)) => {
-                let cold = config::cold_changes(&self.started, &config);
+                let cold = self.started.cold_changes(&config);
                 if !cold.is_empty() {
                     warn!(keys = cold.join(", "), "these changes need a restart");
                 }
-                self.status.set_cold_changes(cold);
+                self.status.set_cold_changes(cold.into_iter().map(str::to_owned).collect());
                 self.watch.set(&config.inputs);
                 let generation = self.state.snapshot.load().generation + 1;
                 self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));

@@ -1,0 +1,154 @@
+//! A realm's directory of signing keys: one file `<kid>.jwk` a key.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::secret_file::{self, Readers, reason};
+use crate::token::Key;
+
+/// Reads every key. Files that do not end in `.jwk`, and hidden ones, are none. A directory that does not exist has no
+/// keys.
+///
+/// # Errors
+/// Sentences that name the file or directory: one that can't be read, is no key, or that others have access to.
+pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Key>, Vec<String>> {
+    let unreadable = |error: &io::Error| vec![format!("can't read {}: {}", dir.display(), reason(error))];
+    let mode = match fs::metadata(dir) {
+        Ok(metadata) if !metadata.is_dir() => return Err(vec![format!("{} is not a directory", dir.display())]),
+        Ok(metadata) => metadata.mode() & 0o7777,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    // To list it harms nothing, since the files have modes of their own. But whoever puts a key in here signs tokens.
+    if readers == Readers::Owner && mode & 0o022 != 0 {
+        return Err(vec![format!(
+            "group or others may write to {0} (mode {mode:04o}): run chmod 700 {0}, or set insecure_key_files = true in [server]",
+            dir.display()
+        )]);
+    }
+    let entries: io::Result<Vec<_>> = fs::read_dir(dir).map_err(|error| unreadable(&error))?.collect();
+    let mut paths: Vec<_> = entries.map_err(|error| unreadable(&error))?.iter().map(fs::DirEntry::path).collect();
+    paths.retain(|path| is_key_file(path));
+    paths.sort();
+    let (mut keys, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        let key = secret_file::read(&path, readers)
+            .and_then(|text| Key::from_jwk(&text).map_err(|error| format!("{} is {error}", path.display())));
+        match key {
+            Ok(key) => keys.push(key),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(keys) } else { Err(errors) }
+}
+
+/// Puts a key into the directory, which is made (0700) if it is not there, with its parents. The file (0600) is there
+/// as a whole or not at all, and survives a crash from the moment that this returns. Returns its path.
+///
+/// # Errors
+/// The file exists, or the file system refused.
+pub fn save_key(dir: &Path, key: &Key) -> io::Result<PathBuf> {
+    make(dir)?;
+    let path = dir.join(format!("{}.jwk", key.kid()));
+    // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(".new-key-").tempfile_in(dir)?;
+    file.write_all(key.to_jwk().as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(&path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()?;
+    Ok(path)
+}
+
+/// Makes `dir` and the parents that it lacks, and has each one's entry on the disk.
+fn make(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        // Somebody else was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all(),
+    }
+}
+
+fn is_key_file(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    path.extension().is_some_and(|extension| extension == "jwk") && !hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_saved_key_is_private_whole_and_found_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys/examples");
+        assert!(read(&dir, Readers::Owner).unwrap().is_empty());
+        let key = Key::generate(1).unwrap();
+        let path = save_key(&dir, &key).unwrap();
+        assert_eq!(path, dir.join(format!("{}.jwk", key.kid())));
+        assert_eq!((mode(&path), mode(&dir), mode(dir.parent().unwrap())), (0o600, 0o700, 0o700));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file is left");
+        let keys = read(&dir, Readers::Owner).unwrap();
+        assert_eq!((keys.len(), keys[0].kid()), (1, key.kid()));
+        let error = save_key(&dir, &key).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nor after a failure");
+    }
+
+    #[test]
+    fn r46_keys_that_others_have_access_to_are_refused_unless_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = save_key(temp.path(), &Key::generate(1).unwrap()).unwrap();
+        chmod(&path, 0o640);
+        let errors = read(temp.path(), Readers::Owner).unwrap_err();
+        assert!(errors[0].contains("chmod 600"), "{errors:?}");
+        assert!(read(temp.path(), Readers::Anyone).is_ok());
+        chmod(&path, 0o600);
+        chmod(temp.path(), 0o770);
+        let errors = read(temp.path(), Readers::Owner).unwrap_err();
+        assert!(errors[0].contains("chmod 700"), "{errors:?}");
+        assert!(read(temp.path(), Readers::Anyone).is_ok());
+        chmod(temp.path(), 0o755);
+        assert!(read(temp.path(), Readers::Owner).is_ok());
+    }
+
+    #[test]
+    fn every_key_file_must_parse_and_other_files_are_none() {
+        let temp = tempfile::tempdir().unwrap();
+        save_key(temp.path(), &Key::generate(1).unwrap()).unwrap();
+        for other in ["README", "a.jwk.bak", ".a.jwk", ".#a.jwk", "jwk"] {
+            fs::write(temp.path().join(other), "not a key").unwrap();
+        }
+        assert_eq!(read(temp.path(), Readers::Owner).unwrap().len(), 1);
+        for bad in ["a.jwk", "b.jwk"] {
+            fs::write(temp.path().join(bad), "hunter2").unwrap();
+            chmod(&temp.path().join(bad), 0o600);
+        }
+        fs::create_dir(temp.path().join("c.jwk")).unwrap();
+        let errors = read(temp.path(), Readers::Owner).unwrap_err();
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(errors[0].contains("a.jwk is not a JSON Web Key"), "{errors:?}");
+        assert!(!errors.concat().contains("hunter2"), "{errors:?}");
+        let file = temp.path().join("README");
+        assert!(read(&file, Readers::Owner).unwrap_err()[0].ends_with("is not a directory"));
+    }
+}

@@ -1,0 +1,526 @@
+//! The way from a file to a [`Config`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use toml::de::DeTable;
+
+use super::error::Errors;
+use super::outside::Outside;
+use super::policy::{Login, Policy};
+use super::reader::{Report, Section};
+use super::route::{Clash, Route, Routing};
+use super::secret_file::reason;
+use super::sections::{self, Declared, login, realm, route, server, store};
+use super::server::{Server, StoreUrl};
+
+/// Everything that a file says.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`: cold, only a restart changes it.
+    pub server: Server,
+    /// `[store]`: cold too.
+    pub store: StoreUrl,
+    /// All the rest: hot.
+    pub policy: Policy,
+    /// Every file and directory that this was read from, the configuration file first. Absolute paths.
+    pub inputs: Vec<PathBuf>,
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To know what it says. Nothing is written: a realm without signing keys gets one that only lives in memory.
+    Check,
+    /// To serve it. A realm without signing keys gets a first one on the disk.
+    Serve,
+}
+
+/// Reads the file at `path`, and what it refers to.
+///
+/// Blocks: it reads files, and asks the resolver for the names of upstreams.
+///
+/// # Errors
+/// All that is wrong. Nothing has been written then, unless writing a signing key is what failed.
+pub fn load(path: &Path, mode: Mode) -> Result<Config, Errors> {
+    let bytes =
+        std::fs::read(path).map_err(|error| Errors::unreadable(path, format!("can't be read: {}", reason(&error))))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Errors::unreadable(path, format!("is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to()))
+    })?;
+    parse(&text, path, mode)
+}
+
+/// Reads `text` as if it were that of the file at `file`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, file: &Path, mode: Mode) -> Result<Config, Errors> {
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let report = Report::new(file, text, &syntax);
+    let root = Section::root(&report, table.get_ref(), &sections::FILE);
+
+    let server = root.table("server", &server::KEYS);
+    if !root.has("server") {
+        root.missing("server", "is missing: write [server] with listen = [\"127.0.0.1:8080\"]");
+    }
+    let insecure_key_files = server.as_ref().is_some_and(server::insecure_key_files);
+    let server = server.map(|section| server::read(&section));
+    let outside = Outside::new(file, credentials_directory(), insecure_key_files, now());
+    let store = root.table("store", &store::KEYS).and_then(|section| store::read(&section, outside.base()));
+    if !root.has("store") {
+        root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
+    }
+    let realms = realm::read_all(&root, &outside);
+    if !root.has("realm") {
+        root.missing("realm", "is missing: write at least one [[realm]]");
+    }
+    let routing = routing(&root, &realms, server.as_ref(), &outside);
+
+    let (inputs, new_keys) = outside.finish();
+    if mode == Mode::Serve && report.is_empty() {
+        // Last, so that a file with an error leaves nothing behind.
+        for key in new_keys {
+            if let Err((place, message)) = key.save() {
+                report.error(place.at, place.key, message);
+            }
+        }
+    }
+    match (server, store, routing) {
+        (Some(server), Some(store), Some(routing)) if report.is_empty() => {
+            let realms: Vec<_> = realms.into_iter().filter_map(|declared| declared.realm).collect();
+            let cookie_names = realms.iter().map(|realm| realm.cookie().name().to_owned()).collect();
+            Ok(Config { server, store, policy: Policy { realms, routing, cookie_names }, inputs })
+        }
+        _ => Err(report.finish(inputs)),
+    }
+}
+
+impl Config {
+    /// The cold keys by which `self` and `other` differ, such as `server.listen`: changing them needs a restart.
+    #[must_use]
+    pub fn cold_changes(&self, other: &Self) -> Vec<&'static str> {
+        let mut keys = self.server.differences(&other.server);
+        if self.store != other.store {
+            keys.push("store.url");
+        }
+        keys
+    }
+}
+
+/// `None` was reported.
+fn routing(root: &Section<'_>, realms: &[Declared], server: Option<&Server>, outside: &Outside) -> Option<Routing> {
+    let (login_sections, route_sections) = (root.tables("login", &login::KEYS), root.tables("route", &route::KEYS));
+    if !root.has("login") && !root.has("route") {
+        root.missing("", "nothing is served: write at least one [[login]] or [[route]]");
+    }
+    let logins = login_sections.iter().map(|section| (section, login::read(section, realms)));
+    let (login_sections, logins): (Vec<_>, Vec<Arc<Login>>) =
+        logins.filter_map(|(section, login)| Some((section, login?))).unzip();
+    let routes = route_sections.iter().enumerate();
+    let routes = routes.map(|(index, section)| (section, route::read(section, index, realms, server, outside)));
+    let (route_sections, routes): (Vec<_>, Vec<Arc<Route>>) =
+        routes.filter_map(|(section, route)| Some((section, route?))).unzip();
+    let report = |clashes: Vec<Clash>| {
+        for clash in clashes {
+            match clash {
+                Clash::Login { earlier, later } => {
+                    let (earlier, later) = (login_sections[earlier], login_sections[later]);
+                    let place = format!("{} (line {})", earlier.path(), earlier.line());
+                    later.error("path", format!("is the path of {place} too: write another"));
+                }
+                Clash::Route { earlier, later } => {
+                    let (earlier, later) = (route_sections[earlier], route_sections[later]);
+                    let place = format!("{} (line {})", earlier.path(), earlier.line());
+                    later.error("path", format!("{place} has the same host and path, and takes a method that this one takes: change the path, or give both methods without one in common"));
+                }
+            }
+        }
+    };
+    Routing::new(logins, routes).map_err(report).ok()
+}
+
+fn credentials_directory() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_epoch.as_secs().try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Access, Dialect, EncodedSlash, LogFormat, LogLevel, Origin, SameSite};
+
+    const SERVER: &str = "[server]\nlisten = [\"127.0.0.1:8080\"]\n[store]\nurl = \"sqlite:///var/lib/t.db\"\n";
+    const REALM: &str = "[[realm]]\nname = \"a\"\nissuer = \"https://a.example\"\nrequire_key = false\n";
+    const LOGIN: &str = "[[login]]\ndialect = \"project\"\npath = \"/login\"\nrealm = \"a\"\n";
+    const ROUTE: &str =
+        "[[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:3000\"]\n";
+
+    fn check(text: &str) -> Result<Config, Errors> {
+        parse(text, Path::new("/nonexistent/t.toml"), Mode::Check)
+    }
+
+    /// The errors of `text` below the smallest good file, without the file's name.
+    fn errors(text: &str) -> Vec<String> {
+        let text = format!("{SERVER}{REALM}{text}");
+        let errors = check(&text).err().map(|errors| errors.to_string()).unwrap_or_default();
+        errors.lines().map(|line| line.replace("/nonexistent/t.toml:", "")).collect()
+    }
+
+    #[test]
+    fn defaults() {
+        let config = check(&format!("{SERVER}{REALM}{LOGIN}{ROUTE}")).unwrap();
+        let server = &config.server;
+        assert_eq!(server.listen(), ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(server.admin(), Some("127.0.0.1:9080".parse().unwrap()));
+        assert!(server.threads() >= 1 && server.hash_threads() >= 1 && server.hash_threads() <= server.threads());
+        assert!(server.trusted_proxies().is_empty() && !server.h2c());
+        assert_eq!((server.shutdown_grace(), server.hash_queue()), (Duration::from_secs(30), 64));
+        assert_eq!((server.log(), server.log_format()), (LogLevel::Info, LogFormat::Text));
+        let realm = config.policy.realm("a").unwrap();
+        assert_eq!((realm.tokens().issuer.as_str(), realm.tokens().audience.as_str()), ("https://a.example", "a"));
+        assert_eq!((realm.tokens().leeway, realm.token_ttl()), (5, Duration::from_secs(30 * 86_400)));
+        let cookie = realm.cookie();
+        assert_eq!((cookie.name(), cookie.same_site()), ("__Secure-tollgate-access-token", SameSite::None));
+        assert!(!cookie.partitioned() && !realm.requires_origin() && !realm.registration_open());
+        assert!(realm.origins().is_open() && !realm.origins().any_with_credentials());
+        assert!(!realm.is_master_key(""));
+        assert_eq!(config.policy.cookie_names(), ["__Secure-tollgate-access-token"]);
+        let login = &config.policy.routing().logins()[0];
+        assert_eq!((login.dialect(), login.path()), (Dialect::Project, "/login"));
+        let route = &config.policy.routing().routes()[0];
+        assert_eq!((route.index(), route.path(), route.access()), (0, "/", Access::User));
+        assert_eq!(route.encoded_slash(), EncodedSlash::Reject);
+        assert!(!route.forwards_token() && !route.limits_methods() && route.roles().is_empty());
+        let upstream = route.upstream();
+        assert_eq!(upstream.servers(), ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!(
+            (upstream.connect_timeout(), upstream.read_timeout()),
+            (Duration::from_secs(3), Duration::from_secs(60))
+        );
+        assert_eq!(
+            (upstream.write_timeout(), upstream.idle_timeout()),
+            (Duration::from_secs(60), Duration::from_secs(60))
+        );
+        assert_eq!(upstream.tunnel_timeout(), Duration::from_secs(3600));
+        assert_eq!(config.inputs, ["/nonexistent/t.toml", "/nonexistent/keys/a"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn api_keys_are_found_by_their_secret() {
+        let config = check(&format!(
+            "{SERVER}[[realm]]\nname = \"a\"\nissuer = \"i\"\norigins = [\"https://a.example\", \"null\"]\n\
+             [[realm.key]]\nid = \"web\"\nsecret = \"0123456789abcdef\"\nexpires = 1970-01-01T00:01:40Z\n\
+             [[realm.key]]\nid = \"app\"\nsha256 = \"{}\"\ndisabled = true\n[realm.master_key]\nsha256 = \"{}\"\n{LOGIN}",
+            crate::config::Sha256::of("another-secret-0").to_hex(),
+            crate::config::Sha256::of("master").to_hex().to_uppercase(),
+        ));
+        let config = config.unwrap();
+        let realm = config.policy.realm("a").unwrap();
+        let web = realm.api_key("0123456789abcdef").unwrap();
+        assert_eq!((web.id(), web.expires_at(), web.expired(99), web.expired(100)), ("web", Some(100), false, true));
+        assert!(realm.api_key("another-secret-0").unwrap().disabled());
+        assert!(realm.api_key("web").is_none() && realm.api_key("").is_none());
+        assert!(realm.is_master_key("master") && !realm.is_master_key("0123456789abcdef"));
+        let ids: Vec<_> = realm.api_keys().iter().map(|key| key.id()).collect();
+        assert_eq!(ids, ["app", "web"]);
+        assert!(realm.requires_key() && realm.has_api_keys());
+        let origins = realm.origins();
+        assert!(
+            origins.lists_null() && origins.lists(&Origin::parse("https://a.example").unwrap()) && !origins.is_open()
+        );
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn an_empty_file_is_told_what_it_needs() {
+        let errors = check("").unwrap_err().to_string();
+        for key in ["server: is missing", "store: is missing", "realm: is missing", "nothing is served"] {
+            assert!(errors.contains(&format!("t.toml:1: {key}")), "{errors}");
+        }
+    }
+
+    #[test]
+    fn every_error_of_every_section_at_once() {
+        let text = "[server]\nlisten = []\nadmin = \"localhost:9080\"\nthreds = 2\n[store]\nurl = \"postgres://u:hunter2@h/d\"\n\
+                    [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"tenant\"\npath = \"login\"\nrealm = \"A\"\n\
+                    [[route]]\naccess = \"all\"\n[[routes]]\n";
+        let errors = check(text).unwrap_err();
+        let found: Vec<_> = errors.iter().map(|error| (error.line().unwrap(), error.key())).collect();
+        assert_eq!(
+            found,
+            [
+                (2, "server.listen"),
+                (3, "server.admin"),
+                (4, "server.threds"),
+                (6, "store.url"),
+                (7, "realm[0].issuer"),
+                (7, "realm[0].require_key"),
+                (8, "realm[0].name"),
+                (9, "realm[0].token_ttl"),
+                (11, "login[0].dialect"),
+                (12, "login[0].path"),
+                (13, "login[0].realm"),
+                (14, "route[0].path"),
+                (14, "route[0].realm"),
+                (14, "route[0].upstream"),
+                (15, "route[0].access"),
+                (16, "routes"),
+            ]
+        );
+        assert!(!errors.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (text, expected) in [
+            // Routes.
+            (
+                "[[route]]\npath = \"/\"\nrealm = \"b\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:3000\"]\n",
+                "route[0].realm: there is no realm \"b\": did you mean \"a\"?",
+            ),
+            (
+                "upstream = [\"https://127.0.0.1\"]",
+                "route[0].upstream[0]: TLS to an upstream is not supported by this version: write an http:// URL",
+            ),
+            ("upstream = [\"http://127.0.0.1:3000/api\"]", "since the request's own path is forwarded"),
+            ("upstream = [\"127.0.0.1:3000\"]", "write it as \"http://127.0.0.1:3000\""),
+            ("upstream = [\"http://u:hunter2@127.0.0.1\"]", "has a user or password"),
+            ("upstream = [\"http://127.0.0.1:8080\"]", "is Tollgate itself"),
+            (
+                "upstream = [\"http://[::1]:9080\", \"http://127.0.0.1:9080\"]",
+                "route[0].upstream[1]: \"http://127.0.0.1:9080\" is Tollgate itself",
+            ),
+            ("upstream = [\"http://no-such-host.invalid\"]", "can't resolve no-such-host.invalid"),
+            ("upstream = []", "is empty"),
+            ("host = \"*.example.com\"", "is a pattern"),
+            ("host = \"a.example:80\"", "has a port: write \"a.example\""),
+            ("methods = []", "is empty"),
+            ("methods = [\"get\"]", "write \"GET\""),
+            ("methods = [\"CONNECT\"]", "never forwarded"),
+            ("access = \"public\"\nroles = [\"admin\"]", "only a user has roles"),
+            ("access = \"key\"", "nobody has a key"),
+            ("roles = [\"a,b\"]", "is no role"),
+            ("read_timeout = \"0s\"", "out of range"),
+            ("encoded_slash = \"decode\"", "\"reject\" or \"pass\""),
+        ] {
+            let text = if text.starts_with('[') { text.to_owned() } else { replace_keys(ROUTE, text) };
+            let errors = errors(&text);
+            assert!(errors.iter().any(|error| error.contains(expected)), "{text}: {errors:?}");
+            assert!(errors.iter().all(|error| !error.contains("hunter2")), "{errors:?}");
+            assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+        }
+        for (text, expected) in [
+            ("listen = [\":8080\"]", "write \"0.0.0.0:8080\""),
+            ("listen = [\"localhost:8080\"]", "write \"127.0.0.1:8080\""),
+            ("listen = [\"8080\"]", "no IP address with a port"),
+            ("listen = [\"0.0.0.0:9080\"]", "server.admin: 127.0.0.1:9080 is in server.listen too"),
+            ("trusted_proxies = [\"0.0.0.0/0\"]", "insecure_trust_everyone"),
+            ("trusted_proxies = [\"::/0\"]", "insecure_trust_everyone"),
+            ("trusted_proxies = [\"10.0.0.1/8\"]", "write \"10.0.0.0/8\""),
+            ("trusted_proxies = [\"proxy\"]", "is no network"),
+            ("log = \"verbose\"", "\"error\" or \"warn\""),
+            ("shutdown_grace = \"2d\"", "from \"1s\" to \"1d\""),
+            ("tls = {}", "not supported by this version"),
+        ] {
+            let errors = check(&format!("{}{REALM}{LOGIN}", replace_keys(SERVER, text))).unwrap_err();
+            assert!(errors.to_string().contains(expected), "{text}: {errors}");
+            assert_eq!(errors.len(), 1, "{text}: {errors}");
+        }
+        assert!(
+            check(&format!(
+                "{}{REALM}{LOGIN}",
+                replace_keys(
+                    SERVER,
+                    "trusted_proxies = [\"0.0.0.0/0\", \"192.0.2.1\"]\ninsecure_trust_everyone = true\nadmin = \"\""
+                )
+            ))
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn bad_realms_name_the_key_and_the_remedy() {
+        let key = |text: &str| format!("[[realm.key]]\nid = \"web\"\n{text}");
+        for (text, expected) in [
+            ("algorithm = \"ES256\"".into(), "realm.a.algorithm: \"ES256\" is not supported by this version"),
+            ("issuer = \"\"".into(), "realm.a.issuer: is empty"),
+            ("leeway = \"6m\"".into(), "from \"0s\" to \"5m\""),
+            ("leeway = \"500ms\"".into(), "whole seconds"),
+            ("token_ttl = \"1ms\"".into(), "out of range"),
+            ("cookie = \"a b\"".into(), "is no name of a cookie"),
+            ("same_site = \"None\"".into(), "\"none\" or \"lax\" or \"strict\""),
+            ("require_key = true".into(), "there is none: write a [[realm.key]]"),
+            ("origins = [\"*\"]".into(), "every site"),
+            ("origins = [\"https://app.example.com/\"]".into(), "write it as \"https://app.example.com\""),
+            ("origins = [\"app.example.com\"]".into(), "is no origin"),
+            ("origins = [\"https://a.example\"]\nany_origin_credentials = true".into(), "excludes origins"),
+            ("registration = \"yes\"".into(), "\"open\" or \"closed\""),
+            ("trusted_issuer = []".into(), "not supported by this version"),
+            ("keys_dir = \"/dev/null\"".into(), "/dev/null is not a directory"),
+            ("keys_dir = \"${HOME}/keys\"".into(), "only ${CREDENTIALS_DIRECTORY}"),
+            (key("secret = \"hunter2\""), "realm.a.key[0].secret: is shorter than 16"),
+            (key("secret = \"hunter2 hunter2 hunter2\""), "a space"),
+            (key("sha256 = \"hunter2hunter2hunter2\""), "not a SHA-256 hash"),
+            (key(&format!("sha256 = \"{}\"", crate::config::Sha256::of("").to_hex())), "empty secret"),
+            (key(""), "has no secret"),
+            (key("secret = \"hunter2hunter2hunter2\"\nsecret_file = \"x\""), "excludes secret"),
+            (key("secret_file = \"gone\""), "/nonexistent/gone: it does not exist"),
+            (key("secret = \"hunter2hunter2hunter2\"\nexpires = \"2027-01-01T00:00:00Z\""), "without quotes"),
+            (key("secret = \"hunter2hunter2hunter2\"\nexpires = 2027-01-01T00:00:00"), "offset from UTC"),
+            (
+                key("secret = \"hunter2hunter2hunter2\"\norigins = []"),
+                "is a key of [[realm]], and stands below [[realm.key]]",
+            ),
+            (
+                key(
+                    "secret = \"hunter2hunter2hunter2\"\n[[realm.key]]\nid = \"web\"\nsecret = \"hunter3hunter3hunter3\"",
+                ),
+                "the id of another",
+            ),
+            (
+                key(
+                    "secret = \"hunter2hunter2hunter2\"\n[[realm.key]]\nid = \"app\"\nsecret = \"hunter2hunter2hunter2\"",
+                ),
+                "the secret of the key \"web\" too",
+            ),
+            (
+                key(
+                    "secret = \"hunter2hunter2hunter2\"\n[[realm.key]]\nid = \"a b\"\nsecret = \"hunter3hunter3hunter3\"",
+                ),
+                "is no id",
+            ),
+            ("[realm.master_key]".into(), "write one of sha256, sha256_file"),
+            ("[realm.master_key]\nsha256 = \"hunter2\"".into(), "not a SHA-256 hash"),
+            ("[realm.master_key]\nsecret = \"hunter2\"".into(), "unknown key"),
+            (
+                format!(
+                    "{}\n[realm.master_key]\nsha256 = \"{}\"",
+                    key("secret = \"hunter2hunter2hunter2\""),
+                    crate::config::Sha256::of("hunter2hunter2hunter2").to_hex()
+                ),
+                "is the secret of the API key \"web\" too",
+            ),
+        ] {
+            let text = format!("{SERVER}{}{LOGIN}", replace_keys(REALM, &format!("{text}\n")));
+            let errors = check(&text).unwrap_err();
+            assert!(errors.to_string().contains(expected), "{text}: {errors}");
+            assert!(!errors.to_string().contains("hunter2"), "{errors}");
+            let follow_up = text.contains("master_key]\nsecret =");
+            assert_eq!(errors.len(), 1 + usize::from(follow_up), "{text}: {errors}");
+        }
+    }
+
+    #[test]
+    fn what_no_two_may_share() {
+        let second = REALM.replace("\"a\"", "\"b\"");
+        let errors_of = |text: String| check(&format!("{SERVER}{REALM}{text}{LOGIN}")).unwrap_err().to_string();
+        assert_eq!(
+            errors_of(second.clone()),
+            "/nonexistent/t.toml:9: realm.b.cookie: \"__Secure-tollgate-access-token\" is the cookie of realm.a (line 5) too: \
+             write cookie = \"__Secure-b-access-token\""
+        );
+        assert!(errors_of(REALM.to_owned()).contains("is the name of a realm above too"));
+        let same_keys = format!("{second}cookie = \"b\"\nkeys_dir = \"keys/./a\"\n");
+        assert!(errors_of(same_keys).contains("is the directory of realm.a (line 5) too"));
+        assert!(errors(&format!("{LOGIN}{LOGIN}"))[0].contains("login[1].path: is the path of login[0] (line 9) too"));
+        assert!(
+            errors(&format!("{ROUTE}{ROUTE}"))[0]
+                .contains("route[1].path: route[0] (line 9) has the same host and path")
+        );
+        let methods = |list: &str| format!("{ROUTE}methods = {list}\n");
+        assert!(errors(&format!("{}{ROUTE}", methods("[\"GET\"]")))[0].starts_with("16: route[1].path"));
+        assert!(errors(&format!("{}{}", methods("[\"GET\"]"), methods("[\"GET\", \"POST\"]"))).len() == 1);
+        assert!(errors(&format!("{}{}", methods("[\"GET\"]"), methods("[\"POST\"]"))).is_empty());
+        assert!(errors(&format!("{ROUTE}{ROUTE}host = \"a.example\"\n")).is_empty());
+        assert_eq!(errors(&format!("{ROUTE}{ROUTE}{ROUTE}")).len(), 2, "all clashes at once");
+    }
+
+    #[test]
+    fn serving_makes_a_first_key_and_checking_makes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        fs::write(&file, format!("{SERVER}{REALM}{LOGIN}")).unwrap();
+        let keys = dir.path().join("keys/a");
+        load(&file, Mode::Check).unwrap();
+        assert!(!keys.exists());
+        fs::write(&file, format!("{SERVER}{REALM}{LOGIN}x = 1\n")).unwrap();
+        load(&file, Mode::Serve).unwrap_err();
+        assert!(!keys.exists(), "nothing is written for a file with an error");
+        fs::write(&file, format!("{SERVER}{REALM}{LOGIN}")).unwrap();
+        let first = load(&file, Mode::Serve).unwrap();
+        let names = || fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        let made = names();
+        assert_eq!(made.len(), 1);
+        let second = load(&file, Mode::Serve).unwrap();
+        assert_eq!(names(), made, "and no second one");
+        let kid = |config: &Config| format!("{:?}", config.policy.realm("a").unwrap().tokens());
+        assert_eq!(kid(&first), kid(&second), "the key on the disk is the one that the first policy signs with");
+        fs::set_permissions(keys.join(&made[0]), fs::Permissions::from_mode(0o644)).unwrap();
+        let errors = load(&file, Mode::Serve).unwrap_err();
+        assert!(errors[0].key() == "realm.a.keys_dir" && errors[0].message().contains("chmod 600"), "{errors}");
+        fs::write(&file, format!("{}{REALM}{LOGIN}", replace_keys(SERVER, "insecure_key_files = true"))).unwrap();
+        load(&file, Mode::Serve).unwrap();
+    }
+
+    #[test]
+    fn an_error_outside_of_the_file_names_the_key_and_what_to_watch() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        let key = "[[realm.key]]\nid = \"web\"\nsecret_file = \"web.key\"\n";
+        fs::write(&file, format!("{SERVER}{REALM}{key}{LOGIN}")).unwrap();
+        let errors = load(&file, Mode::Check).unwrap_err();
+        assert_eq!((errors[0].line(), errors[0].key()), (Some(11), "realm.a.key[0].secret_file"));
+        let secret = dir.path().join("web.key");
+        assert_eq!(errors.inputs(), [file.clone(), dir.path().join("keys/a"), secret.clone()]);
+        fs::write(&secret, "hunter2\n").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let errors = load(&file, Mode::Check).unwrap_err();
+        let message = errors.to_string();
+        assert!(message.contains("its text is shorter") && !message.contains("hunter2"), "{errors}");
+        fs::write(&secret, "hunter2hunter2hunter2\n").unwrap();
+        let config = load(&file, Mode::Check).unwrap();
+        assert!(config.policy.realm("a").unwrap().api_key("hunter2hunter2hunter2").is_some());
+        assert_eq!(config.inputs, errors.inputs());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_or_not_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        let errors = load(&file, Mode::Check).unwrap_err();
+        assert_eq!(errors.to_string(), format!("{}: can't be read: it does not exist", file.display()));
+        assert_eq!(errors.inputs(), std::slice::from_ref(&file));
+        fs::write(&file, b"[server]\n\xff").unwrap();
+        assert!(load(&file, Mode::Check).unwrap_err().to_string().ends_with("is not UTF-8 text, from byte 9 on"));
+    }
+
+    #[test]
+    fn cold_changes_are_named() {
+        let config = |server: &str| check(&format!("{server}{REALM}{LOGIN}")).unwrap();
+        let old = config(SERVER);
+        assert!(old.cold_changes(&config(SERVER)).is_empty());
+        let new =
+            config(&replace_keys(SERVER, "listen = [\"127.0.0.1:8081\"]\nhash_queue = 1").replace("t.db", "u.db"));
+        assert_eq!(old.cold_changes(&new), ["server.listen", "server.hash_queue", "store.url"]);
+    }
+
+    /// The first section of `section` with `keys` instead of those of the same name.
+    fn replace_keys(section: &str, keys: &str) -> String {
+        let names: Vec<_> =
+            keys.lines().filter(|line| !line.starts_with('[')).filter_map(|line| line.split(" =").next()).collect();
+        let kept = |line: &&str| !names.contains(&line.split(" =").next().unwrap_or_default());
+        let lines: Vec<_> = section.lines().filter(kept).collect();
+        let end = lines.iter().skip(1).position(|line| line.starts_with('[')).map_or(lines.len(), |at| at + 1);
+        format!("{}\n{keys}\n{}\n", lines[..end].join("\n"), lines[end..].join("\n"))
+    }
+}

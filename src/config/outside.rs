@@ -1,0 +1,225 @@
+//! What a configuration refers to outside of its file: secrets, signing keys, and names of servers.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+
+use super::host::Host;
+use super::keys_dir;
+use super::reader::Place;
+use super::secret_file::{self, Readers};
+use crate::token::{Key, KeySet};
+
+/// Fetches it, and remembers which files and directories it came from.
+pub(super) struct Outside {
+    base: PathBuf,
+    /// `$CREDENTIALS_DIRECTORY`, where systemd puts `LoadCredential=`.
+    credentials: Option<PathBuf>,
+    readers: Readers,
+    /// Unix seconds, for the keys that are made.
+    now: i64,
+    inputs: RefCell<Vec<PathBuf>>,
+    new_keys: RefCell<Vec<NewKey>>,
+    resolved: RefCell<HashMap<(Host, u16), Resolved>>,
+}
+
+type Resolved = Result<Vec<SocketAddr>, String>;
+
+/// A key that was made because its directory has none, and is kept in memory only so far.
+pub(super) struct NewKey {
+    dir: PathBuf,
+    key: Key,
+    /// Where the file names the directory.
+    place: Place,
+}
+
+impl Outside {
+    /// For the file at `file`, from which relative paths begin.
+    pub(super) fn new(file: &Path, credentials: Option<PathBuf>, insecure_key_files: bool, now: i64) -> Self {
+        // Absolute, because the program may change its directory between two reloads.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
+        Self {
+            base: file.parent().unwrap_or_else(|| Path::new("/")).into(),
+            credentials,
+            readers: if insecure_key_files { Readers::Anyone } else { Readers::Owner },
+            now,
+            inputs: RefCell::new(vec![file]),
+            new_keys: RefCell::default(),
+            resolved: RefCell::default(),
+        }
+    }
+
+    /// The directory of the configuration file.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The secret in the file that the configuration calls `path`, without white space around it.
+    pub(super) fn secret(&self, path: &str) -> Result<String, String> {
+        let (path, readers) = self.path(path)?;
+        self.note(&path);
+        let text = secret_file::read(&path, readers)?;
+        match text.trim() {
+            "" => Err(format!("{} is empty", path.display())),
+            secret => Ok(secret.into()),
+        }
+    }
+
+    /// The directory that the configuration calls `path`.
+    pub(super) fn keys_dir(&self, path: &str) -> Result<PathBuf, String> {
+        self.path(path).map(|(path, _)| path)
+    }
+
+    /// The signing keys in `dir`; a new one if there is none, which [`NewKey::save`] can write.
+    /// `place` is where the file names `dir`.
+    pub(super) fn keys(&self, dir: &Path, place: Place) -> Result<KeySet, Vec<String>> {
+        self.note(dir);
+        let mut keys = keys_dir::read(dir, self.readers_of(dir))?;
+        let failed = |error: crate::token::KeyError| vec![format!("{}: {error}", dir.display())];
+        if keys.is_empty() {
+            let key = Key::generate(self.now).map_err(failed)?;
+            keys.push(Key::from_jwk(&key.to_jwk()).map_err(failed)?);
+            self.new_keys.borrow_mut().push(NewKey { dir: dir.into(), key, place });
+        }
+        KeySet::new(keys).map_err(failed)
+    }
+
+    /// Every address of `host`. Asks the system's resolver, which may take its time; once for each name.
+    pub(super) fn resolve(&self, host: &Host, port: u16) -> Resolved {
+        let mut resolved = self.resolved.borrow_mut();
+        let addresses = resolved.entry((host.clone(), port)).or_insert_with(|| {
+            let name = host.as_str().trim_matches(['[', ']']);
+            let mut addresses = Vec::new();
+            // The resolver may name one address several times, once a protocol.
+            for address in (name, port).to_socket_addrs().map_err(|error| format!("can't resolve {host}: {error}"))? {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            if addresses.is_empty() { Err(format!("can't resolve {host}: it has no address")) } else { Ok(addresses) }
+        });
+        addresses.clone()
+    }
+
+    /// Every file and directory that was read or looked for, the configuration file first; and the keys to be saved.
+    pub(super) fn finish(self) -> (Vec<PathBuf>, Vec<NewKey>) {
+        (self.inputs.into_inner(), self.new_keys.into_inner())
+    }
+
+    fn path(&self, text: &str) -> Result<(PathBuf, Readers), String> {
+        let path = match text.strip_prefix(CREDENTIALS) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                let Some(credentials) = &self.credentials else {
+                    return Err(format!(
+                        "{CREDENTIALS} is not set: systemd sets it for a service with LoadCredential= or SetCredential="
+                    ));
+                };
+                credentials.join(rest.trim_start_matches('/'))
+            }
+            _ if text.is_empty() => return Err("is empty: write a path".into()),
+            _ if text.contains("${") => {
+                return Err(format!("only {CREDENTIALS} is substituted, and only at the beginning of a path"));
+            }
+            _ => self.base.join(text),
+        };
+        let readers = self.readers_of(&path);
+        Ok((path, readers))
+    }
+
+    /// systemd guards the directory of credentials, and grants the service its files by an access-control list, which
+    /// shows as a readable group.
+    fn readers_of(&self, path: &Path) -> Readers {
+        let guarded = self.credentials.as_ref().is_some_and(|credentials| path.starts_with(credentials));
+        if guarded { Readers::Anyone } else { self.readers }
+    }
+
+    fn note(&self, path: &Path) {
+        let mut inputs = self.inputs.borrow_mut();
+        if !inputs.iter().any(|input| input == path) {
+            inputs.push(path.into());
+        }
+    }
+}
+
+impl NewKey {
+    /// Writes the key into its directory.
+    pub(super) fn save(self) -> Result<(), (Place, String)> {
+        keys_dir::save_key(&self.dir, &self.key).map(drop).map_err(|error| {
+            let (dir, reason) = (self.dir.display(), secret_file::reason(&error));
+            (self.place, format!("can't write a first signing key into {dir}: {reason}"))
+        })
+    }
+}
+
+const CREDENTIALS: &str = "${CREDENTIALS_DIRECTORY}";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn paths_begin_at_the_file_and_every_one_is_an_input() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("secret"), " hunter2\n", 0o600);
+        write(&dir.path().join("empty"), "\n", 0o600);
+        let outside = Outside::new(&dir.path().join("t.toml"), None, false, 0);
+        assert_eq!(outside.secret("secret").unwrap(), "hunter2");
+        assert_eq!(outside.secret(dir.path().join("secret").to_str().unwrap()).unwrap(), "hunter2");
+        assert!(outside.secret("empty").unwrap_err().ends_with("is empty"));
+        assert!(outside.secret("").unwrap_err().starts_with("is empty"));
+        assert!(outside.secret("gone").is_err());
+        assert!(outside.secret("${HOME}/x").unwrap_err().contains("only ${CREDENTIALS_DIRECTORY}"));
+        assert!(outside.secret("x/${CREDENTIALS_DIRECTORY}").unwrap_err().contains("at the beginning"));
+        let inputs: Vec<_> = ["t.toml", "secret", "empty", "gone"].iter().map(|name| dir.path().join(name)).collect();
+        assert_eq!(outside.finish().0, inputs);
+    }
+
+    #[test]
+    fn systemd_credentials_are_found_and_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("key"), "hunter2", 0o440);
+        let outside = Outside::new(Path::new("/etc/t.toml"), Some(dir.path().into()), false, 0);
+        assert_eq!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap(), "hunter2");
+        assert!(outside.secret("${CREDENTIALS_DIRECTORY}key").unwrap_err().contains("beginning"));
+        let outside = Outside::new(Path::new("/etc/t.toml"), None, false, 0);
+        assert!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap_err().contains("is not set"));
+    }
+
+    #[test]
+    fn a_directory_without_keys_gets_one_only_when_it_is_saved() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys");
+        let outside = Outside::new(&temp.path().join("t.toml"), None, false, 7);
+        outside.keys(&dir, Place::default()).unwrap();
+        assert!(!dir.exists());
+        let (inputs, mut new_keys) = outside.finish();
+        assert_eq!(inputs[1], dir);
+        new_keys.remove(0).save().unwrap();
+        let outside = Outside::new(&temp.path().join("t.toml"), None, false, 7);
+        outside.keys(&dir, Place::default()).unwrap();
+        assert!(outside.finish().1.is_empty());
+        let blocked =
+            NewKey { dir: temp.path().join("t/keys"), key: Key::generate(1).unwrap(), place: Place::default() };
+        fs::write(temp.path().join("t"), "").unwrap();
+        assert!(blocked.save().unwrap_err().1.starts_with("can't write a first signing key into"));
+    }
+
+    #[test]
+    fn addresses_need_no_resolver_and_names_do() {
+        let outside = Outside::new(Path::new("t.toml"), None, false, 0);
+        let resolve = |host, port| outside.resolve(&Host::parse(host).unwrap(), port);
+        assert_eq!(resolve("127.0.0.1", 80).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
+        assert_eq!(resolve("[::1]", 81).unwrap(), ["[::1]:81".parse().unwrap()]);
+        assert!(!resolve("localhost", 80).unwrap().is_empty());
+        assert!(resolve("no-such-host.invalid", 80).unwrap_err().starts_with("can't resolve no-such-host.invalid"));
+    }
+}

@@ -1,0 +1,576 @@
+//! Reads a TOML file key by key, and collects everything that is wrong with it on the way.
+//!
+//! `serde` would stop at the first error. Here a getter that finds one reports it, with line and key, and returns
+//! nothing; the reading goes on. What was read is used only if nothing was reported ([`Report::finish`]).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::duration;
+use super::error::{ConfigError, Errors};
+
+/// Where errors are collected.
+pub(super) struct Report<'a> {
+    file: &'a Path,
+    text: &'a str,
+    /// Lines that are no TOML: what the parser made of them is not worth a second error.
+    broken: BTreeSet<usize>,
+    errors: RefCell<Vec<ConfigError>>,
+}
+
+impl<'a> Report<'a> {
+    /// Begins with the errors of the TOML parser.
+    pub(super) fn new(file: &'a Path, text: &'a str, syntax: &[toml::de::Error]) -> Self {
+        let mut report = Self { file, text, broken: BTreeSet::new(), errors: RefCell::default() };
+        for error in syntax {
+            let at = error.span().map_or(0, |span| span.start);
+            // The parser's `Display` would print the line, which may hold a secret; its message never quotes the file.
+            report.error(at, String::new(), format!("is not TOML: {}", error.message()));
+        }
+        report.broken = report.errors.borrow().iter().filter_map(|error| error.line).collect();
+        report
+    }
+
+    /// Something is wrong at byte `at`.
+    pub(super) fn error(&self, at: usize, key: String, message: impl Into<String>) {
+        let line = self.line(at);
+        if !self.broken.contains(&line) {
+            let error = ConfigError { file: self.file.into(), line: Some(line), key, message: message.into() };
+            self.errors.borrow_mut().push(error);
+        }
+    }
+
+    /// Something is not there. After a syntax error it may well be, where the parser could not see it.
+    pub(super) fn missing(&self, at: usize, key: String, message: impl Into<String>) {
+        if self.broken.is_empty() {
+            self.error(at, key, message);
+        }
+    }
+
+    /// The line of byte `at`, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        1 + self.text.bytes().take(at).filter(|&byte| byte == b'\n').count()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.errors.borrow().is_empty()
+    }
+
+    /// Everything that was reported, in the order of the lines.
+    pub(super) fn finish(self, inputs: Vec<PathBuf>) -> Errors {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_key(|error| error.line);
+        errors.dedup();
+        Errors { errors, inputs }
+    }
+}
+
+/// Where something is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// Bytes from the beginning of the file.
+    pub(super) at: usize,
+    /// The dotted key.
+    pub(super) key: String,
+}
+
+/// The keys of a kind of section.
+pub(super) struct Keys {
+    /// How its header looks, such as `[[realm]]`.
+    pub(super) header: &'static str,
+    pub(super) known: &'static [&'static str],
+    /// Keys that the documentation promises, and this version does not have.
+    pub(super) later: &'static [&'static str],
+    /// The section that this one is a part of. Its keys must stand above this one's header, which is easily forgotten.
+    pub(super) parent: Option<&'static Self>,
+}
+
+/// One section of the file.
+pub(super) struct Section<'a> {
+    report: &'a Report<'a>,
+    table: &'a DeTable<'a>,
+    keys: &'static Keys,
+    path: String,
+    at: usize,
+}
+
+impl<'a> Section<'a> {
+    /// The whole file.
+    pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static Keys) -> Self {
+        Self::open(report, table, keys, String::new(), 0)
+    }
+
+    /// The section `key`, if it is there.
+    pub(super) fn table(&self, key: &'static str, keys: &'static Keys) -> Option<Self> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Self::open(self.report, table, keys, self.path_of(key), value.span().start)),
+            DeValue::Array(_) => {
+                self.error(key, format!("there is one of it only: write {}", keys.header));
+                None
+            }
+            other => {
+                self.wrong_type(key, other, &format!("a section: write {}", keys.header));
+                None
+            }
+        }
+    }
+
+    /// The sections `key`, in the order of the file.
+    pub(super) fn tables(&self, key: &'static str, keys: &'static Keys) -> Vec<Self> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items,
+            DeValue::Table(_) => {
+                self.error(key, format!("there may be several of it: write {}, with two brackets", keys.header));
+                return Vec::new();
+            }
+            other => {
+                self.wrong_type(key, other, &format!("a section: write {}", keys.header));
+                return Vec::new();
+            }
+        };
+        let sections = items.iter().enumerate().filter_map(|(index, item)| {
+            let path = format!("{}[{index}]", self.path_of(key));
+            match item.get_ref() {
+                DeValue::Table(table) => Some(Self::open(self.report, table, keys, path, item.span().start)),
+                other => {
+                    let message = format!("is {}, and must be a section: write {}", kind(other), keys.header);
+                    self.report.error(item.span().start, path, message);
+                    None
+                }
+            }
+        });
+        sections.collect()
+    }
+
+    /// Names the section after what is written in it, for errors from here on: `realm.examples` for `realm[0]`.
+    pub(super) fn name(&mut self, name: &str) {
+        if let Some(bracket) = self.path.rfind('[') {
+            self.path.truncate(bracket);
+            self.path.push('.');
+            self.path.push_str(name);
+        }
+    }
+
+    /// The section's own path, such as `route[2]`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The line of the section's header.
+    pub(super) fn line(&self) -> usize {
+        self.report.line(self.at)
+    }
+
+    /// Whether `key` is written, rightly or wrongly.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
+    }
+
+    /// Whether `key` is written as a list of nothing.
+    pub(super) fn is_empty_list(&self, key: &'static str) -> bool {
+        self.value(key).and_then(|value| value.get_ref().as_array()).is_some_and(|items| items.is_empty())
+    }
+
+    /// Where `key` is written; the section's header if it is not.
+    pub(super) fn place(&self, key: &'static str) -> Place {
+        Place { at: self.value(key).map_or(self.at, |value| value.span().start), key: self.path_of(key) }
+    }
+
+    /// What is wrong with `key`, at its line; at the section's header if it is not written.
+    pub(super) fn error(&self, key: &'static str, message: impl Into<String>) {
+        let place = self.place(key);
+        self.report.error(place.at, place.key, message);
+    }
+
+    /// What the section as a whole lacks. `key` may be empty.
+    pub(super) fn missing(&self, key: &'static str, message: impl Into<String>) {
+        self.report.missing(self.at, self.path_of(key), message);
+    }
+
+    /// What `key` refers to is not in the file.
+    pub(super) fn missing_value(&self, key: &'static str, message: impl Into<String>) {
+        let place = self.place(key);
+        self.report.missing(place.at, place.key, message);
+    }
+
+    /// A string that `parse` accepts, or says what is wrong with it. Whether the value may be shown is up to `parse`.
+    pub(super) fn optional<T>(&self, key: &'static str, parse: impl FnOnce(&'a str) -> Result<T, String>) -> Option<T> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => match parse(text) {
+                Ok(parsed) => return Some(parsed),
+                Err(message) => self.error(key, message),
+            },
+            other => self.wrong_type(key, other, "a string in double quotes"),
+        }
+        None
+    }
+
+    /// The same, for a string that must be there. `example` is a value as the file writes it.
+    pub(super) fn required<T>(
+        &self,
+        key: &'static str,
+        example: &str,
+        parse: impl FnOnce(&'a str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.missing(key, format!("is missing: write {key} = {example}"));
+        }
+        self.optional(key, parse)
+    }
+
+    /// A list of strings, each of which `parse` accepts. Empty if it is not written.
+    pub(super) fn list<T>(&self, key: &'static str, parse: impl Fn(&'a str) -> Result<T, String>) -> Vec<T> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong_type(key, value.get_ref(), "a list of strings, in square brackets");
+            return Vec::new();
+        };
+        let mut seen = BTreeSet::new();
+        let parsed = items.iter().enumerate().filter_map(|(index, item)| {
+            let result = match item.get_ref() {
+                DeValue::String(text) if !seen.insert(text) => Err("is listed twice: remove one of the two".into()),
+                DeValue::String(text) => parse(text),
+                other => Err(format!("is {}, and must be a string in double quotes", kind(other))),
+            };
+            let report = |message| {
+                self.report.error(item.span().start, format!("{}[{index}]", self.path_of(key)), message);
+            };
+            result.map_err(report).ok()
+        });
+        parsed.collect()
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &'static str, default: bool) -> bool {
+        match self.value(key).map(Spanned::get_ref) {
+            None => default,
+            Some(DeValue::Boolean(value)) => *value,
+            Some(other) => {
+                self.wrong_type(key, other, "true or false, without quotes");
+                default
+            }
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self, key: &'static str, range: RangeInclusive<usize>, default: usize) -> usize {
+        match self.value(key).map(Spanned::get_ref) {
+            None => return default,
+            Some(DeValue::Integer(integer)) => {
+                let value = usize::from_str_radix(integer.as_str(), integer.radix()).ok();
+                if let Some(value) = value.filter(|value| range.contains(value)) {
+                    return value;
+                }
+                let (start, end) = range.into_inner();
+                self.error(key, format!("{integer} is out of range: write a number from {start} to {end}"));
+            }
+            Some(other) => self.wrong_type(key, other, "a whole number, without quotes"),
+        }
+        default
+    }
+
+    /// A length of time.
+    pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
+        if let Some(DeValue::Integer(_)) = self.value(key).map(Spanned::get_ref) {
+            self.error(key, format!("a duration is a string with a unit: write \"{}\"", duration::format(default)));
+            return default;
+        }
+        let parse = |text: &str| {
+            let example = duration::format(default);
+            let value = duration::parse(text).ok_or_else(|| {
+                format!(
+                    "{} is not a duration: write a whole number with ms, s, m, h or d, such as \"{example}\"",
+                    quote(text)
+                )
+            })?;
+            if range.contains(&value) {
+                return Ok(value);
+            }
+            let (from, to) = (duration::format(*range.start()), duration::format(*range.end()));
+            Err(format!("{} is out of range: write a duration from \"{from}\" to \"{to}\"", quote(text)))
+        };
+        self.optional(key, parse).unwrap_or(default)
+    }
+
+    /// One word of several. `later` are those that the documentation promises, and this version does not have.
+    pub(super) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)], later: &[&str]) -> Option<T> {
+        self.optional(key, |text| {
+            if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+                return Ok(*value);
+            }
+            let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let problem =
+                if later.contains(&text) { "is not supported by this version" } else { "is none of the values" };
+            Err(format!("{} {problem}: write {}", quote(text), known.join(" or ")))
+        })
+    }
+
+    /// A point in time, with its offset from UTC. In Unix seconds.
+    pub(super) fn timestamp(&self, key: &'static str) -> Option<i64> {
+        const EXAMPLE: &str = "write it as 2027-01-01T00:00:00Z, without quotes";
+        match self.value(key)?.get_ref() {
+            DeValue::Datetime(datetime) => {
+                if let Ok(timestamp) = datetime.to_string().parse::<jiff::Timestamp>() {
+                    return Some(timestamp.as_second());
+                }
+                self.error(key, format!("a date with a time and an offset from UTC is needed: {EXAMPLE}"));
+            }
+            other => self.wrong_type(key, other, &format!("a date and time: {EXAMPLE}")),
+        }
+        None
+    }
+
+    fn open(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static Keys, path: String, at: usize) -> Self {
+        let section = Self { report, table, keys, path, at };
+        for key in table.keys().filter(|key| !keys.known.contains(&key.get_ref().as_ref())) {
+            let name = key.get_ref().as_ref();
+            report.error(key.span().start, section.path_of(&bare(name)), keys.explain(name));
+        }
+        section
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        debug_assert!(key.is_empty() || self.keys.known.contains(&key), "{key} is not listed in {}", self.keys.header);
+        self.table.get(key)
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        match (self.path.as_str(), key) {
+            ("", key) => key.into(),
+            (path, "") => path.into(),
+            (path, key) => format!("{path}.{key}"),
+        }
+    }
+
+    fn wrong_type(&self, key: &'static str, value: &DeValue<'_>, wanted: &str) {
+        self.error(key, format!("is {}, and must be {wanted}", kind(value)));
+    }
+}
+
+impl Keys {
+    /// Why this key is not known, and what was perhaps meant.
+    fn explain(&self, name: &str) -> String {
+        if self.later.contains(&name) {
+            return "is not supported by this version: remove it".into();
+        }
+        if let Some(parent) = self.parent.filter(|parent| parent.known.contains(&name)) {
+            return format!("is a key of {}, and stands below {}: move it above that line", parent.header, self.header);
+        }
+        match closest(name, self.known.iter().copied()) {
+            Some(known) => format!("unknown key: did you mean {known}?"),
+            None => format!("unknown key: the keys here are {}", self.known.join(", ")),
+        }
+    }
+}
+
+/// The one of `known` that differs from `text` by a slip of the hand.
+pub(super) fn closest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let distances = known.map(|known| (edits(text, known), known));
+    let (distance, known) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + known.chars().count() / 4).then_some(known)
+}
+
+/// A value for an error: escaped, and not too long. Not for secrets.
+pub(super) fn quote(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// A key for an error: as it is if TOML takes it without quotes.
+fn bare(key: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !key.is_empty() && key.len() <= MAX_QUOTED_CHARS && key.bytes().all(is_bare) { key.into() } else { quote(key) }
+}
+
+const fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}
+
+/// Insertions, deletions and substitutions between two words (Levenshtein).
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(MAX_QUOTED_CHARS).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+const MAX_QUOTED_CHARS: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: Keys = Keys { header: "the file", known: &["server", "realm"], later: &[], parent: None };
+    const SERVER: Keys = Keys {
+        header: "[server]",
+        known: &["listen", "threads", "h2c", "grace", "log", "at", "secret"],
+        later: &["tls"],
+        parent: None,
+    };
+    const REALM: Keys = Keys { header: "[[realm]]", known: &["name", "key"], later: &[], parent: None };
+    const KEY: Keys = Keys { header: "[[realm.key]]", known: &["id"], later: &[], parent: Some(&REALM) };
+
+    fn errors(text: &str, read: impl Fn(&Section<'_>)) -> Vec<String> {
+        let (table, syntax) = DeTable::parse_recoverable(text);
+        let report = Report::new(Path::new("t.toml"), text, &syntax);
+        read(&Section::root(&report, table.get_ref(), &ROOT));
+        report.finish(Vec::new()).iter().map(ToString::to_string).collect()
+    }
+
+    fn server_errors(text: &str) -> Vec<String> {
+        errors(text, |root| {
+            let Some(server) = root.table("server", &SERVER) else { return };
+            server.list("listen", |text| text.parse::<u16>().map_err(|_| format!("{} is no port", quote(text))));
+            server.number("threads", 0..=64, 1);
+            server.flag("h2c", false);
+            server.duration("grace", Duration::from_secs(1)..=Duration::from_secs(60), Duration::from_secs(30));
+            server.choice("log", &[("info", 1), ("debug", 2)], &["audit"]);
+            server.timestamp("at");
+            server.required("secret", "\"…\"", |_| Err::<(), _>("is too short".into()));
+        })
+    }
+
+    #[test]
+    fn every_error_at_once_each_with_its_line_and_key() {
+        let text = "[server]\nlisten = [\"80\", \"x\", 7,\n  \"80\"]\nthreads = \"many\"\nh2c = 1\ngrace = \"0s\"\n\
+                    log = \"audit\"\nat = 2027-01-01\nsecret = \"s3cret\"\nthreds = 1\ntls = {}\n";
+        assert_eq!(
+            server_errors(text),
+            [
+                "t.toml:2: server.listen[1]: \"x\" is no port",
+                "t.toml:2: server.listen[2]: is a whole number, and must be a string in double quotes",
+                "t.toml:3: server.listen[3]: is listed twice: remove one of the two",
+                "t.toml:4: server.threads: is a string, and must be a whole number, without quotes",
+                "t.toml:5: server.h2c: is a whole number, and must be true or false, without quotes",
+                "t.toml:6: server.grace: \"0s\" is out of range: write a duration from \"1s\" to \"1m\"",
+                "t.toml:7: server.log: \"audit\" is not supported by this version: write \"info\" or \"debug\"",
+                "t.toml:8: server.at: a date with a time and an offset from UTC is needed: write it as 2027-01-01T00:00:00Z, without quotes",
+                "t.toml:9: server.secret: is too short",
+                "t.toml:10: server.threds: unknown key: did you mean threads?",
+                "t.toml:11: server.tls: is not supported by this version: remove it",
+            ]
+        );
+    }
+
+    #[test]
+    fn good_values_are_read() {
+        let text = "[server]\nlisten = [\"80\", \"81\"]\nthreads = 0x10\nh2c = true\ngrace = \"5s\"\nlog = \"debug\"\n\
+                    at = 1970-01-01 01:00:01.5+01:00\n";
+        let nothing = errors(text, |root| {
+            let server = root.table("server", &SERVER).unwrap();
+            assert_eq!(server.list("listen", |text| text.parse::<u16>().map_err(|_| String::new())), [80, 81]);
+            assert_eq!(server.number("threads", 0..=64, 1), 16);
+            assert!(server.flag("h2c", false));
+            let range = Duration::ZERO..=Duration::from_secs(60);
+            assert_eq!(server.duration("grace", range, Duration::from_secs(30)), Duration::from_secs(5));
+            assert_eq!(server.choice("log", &[("info", 1), ("debug", 2)], &[]), Some(2));
+            assert_eq!(server.timestamp("at"), Some(1));
+            assert!(!server.has("secret"));
+        });
+        assert_eq!(nothing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_missing_key_says_what_to_write() {
+        assert_eq!(server_errors("\n[server]\n"), ["t.toml:2: server.secret: is missing: write secret = \"…\""]);
+        assert!(server_errors("[server]\nsecret = \"x\"\ngrace = 5\n")[1].ends_with("write \"30s\""));
+        assert!(server_errors("[server]\nsecret = \"x\"\nthreads = -1\n")[1].contains("-1 is out of range"));
+        assert!(server_errors("[server]\nsecret = \"x\"\nthreads = 65\n")[1].contains("from 0 to 64"));
+    }
+
+    #[test]
+    fn syntax_errors_hide_what_follows_from_them_and_the_line_itself() {
+        let text = "[server]\nsecret = s3cr3t-hunter2\nh2c = 1\nthreds = 1\n";
+        let errors = server_errors(text);
+        assert!(errors[0].starts_with("t.toml:2: is not TOML: "), "{errors:?}");
+        assert!(errors.iter().any(|error| error.starts_with("t.toml:3: server.h2c")), "{errors:?}");
+        assert!(errors.iter().any(|error| error.starts_with("t.toml:4: server.threds")), "{errors:?}");
+        assert!(!errors.iter().any(|error| error.contains("missing") || error.contains("hunter2")), "{errors:?}");
+        for text in [
+            "[server]\nhunter2hunter2\n",
+            "[server]\nsecret = \"hunter2\n",
+            "[server]\nsecret: \"hunter2\"\n",
+            "[server\nsecret = \"hunter2\"",
+            "[server]\nsecret = \"hunter2\"\nsecret = \"hunter2\"",
+            "hunter2.hunter2",
+            "[server]\nsecret = 'hunter2\nlog = \"info\"",
+            "[server]\nsecret = hunter2 = 1\n",
+            "[hunter2\n",
+            "= hunter2",
+        ] {
+            let errors = server_errors(text);
+            assert!(!errors.is_empty(), "{text}");
+            assert!(!errors.iter().any(|error| error.contains("hunter2")), "{text}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn sections_of_the_wrong_kind() {
+        let read = |root: &Section<'_>| {
+            root.table("server", &SERVER);
+            for realm in root.tables("realm", &REALM) {
+                realm.tables("key", &KEY);
+            }
+        };
+        assert_eq!(errors("[[server]]\n", read), ["t.toml:1: server: there is one of it only: write [server]"]);
+        assert!(errors("server = 1\n", read)[0].contains("must be a section: write [server]"));
+        assert!(errors("[realm]\n", read)[0].contains("write [[realm]], with two brackets"));
+        assert!(errors("realm = [1]\n", read)[0].starts_with("t.toml:1: realm[0]: is a whole number"));
+        let misplaced = "[[realm]]\n[[realm.key]]\nid = \"a\"\nname = \"b\"\n";
+        assert_eq!(
+            errors(misplaced, read),
+            [
+                "t.toml:4: realm[0].key[0].name: is a key of [[realm]], and stands below [[realm.key]]: move it above that line"
+            ]
+        );
+    }
+
+    #[test]
+    fn did_you_mean() {
+        let known = ["listen", "trusted_proxies", "h2c"];
+        for (slip, meant) in [
+            ("listn", Some("listen")),
+            ("Listen", Some("listen")),
+            ("trusted_proxy", Some("trusted_proxies")),
+            ("trusted-proxies", Some("trusted_proxies")),
+            ("bind", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(slip, known.into_iter()), meant, "{slip}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_one_short_line() {
+        assert_eq!(quote("a\nb"), "\"a\\nb\"");
+        assert!(quote(&"é".repeat(500)).chars().count() < 90);
+        assert_eq!(bare("a b"), "\"a b\"");
+    }
+}

@@ -1,0 +1,98 @@
+//! Tests of the files in `conf/`: documentation that doesn't load, or tells another default, is wrong.
+
+use std::fs;
+use std::path::Path;
+
+use super::sections::{self, api_key, login, realm, route, server, store};
+use super::{Config, Mode, SameSite, parse};
+use crate::token::Key;
+
+const TOLLGATE: &str = include_str!("../../conf/tollgate.toml");
+
+/// `text`, as if it stood in `dir`.
+fn read(text: &str, dir: &Path) -> Config {
+    parse(text, &dir.join("t.toml"), Mode::Check).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn sample(name: &str) -> Config {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name);
+    // Keys that a service of this machine may have are not for tests.
+    let text = fs::read_to_string(path).unwrap().replace("/var/lib/tollgate", dir.path().to_str().unwrap());
+    read(&text, dir.path())
+}
+
+/// With every default written out.
+fn with_defaults_written() -> String {
+    let is_default =
+        |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    TOLLGATE.lines().map(|line| if is_default(line) { &line[1..] } else { line }.to_owned() + "\n").collect()
+}
+
+#[test]
+fn every_sample_loads() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let mut seen = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert_eq!(sample(name.to_str().unwrap()).policy.realms().len(), 1, "{name:?}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen}");
+}
+
+#[test]
+fn every_key_is_documented() {
+    let lines: Vec<_> = TOLLGATE.lines().map(|line| line.trim_start_matches(['#', ' '])).collect();
+    let mut documented = 0;
+    for keys in
+        [&server::KEYS, &store::KEYS, &realm::KEYS, &api_key::KEYS, &api_key::MASTER_KEYS, &login::KEYS, &route::KEYS]
+    {
+        let start =
+            lines.iter().position(|line| *line == keys.header).unwrap_or_else(|| panic!("{} is missing", keys.header));
+        let length =
+            lines[start + 1..].iter().position(|line| line.starts_with('[')).unwrap_or(lines.len() - start - 1);
+        // What stands above a header is about it.
+        let section = lines[start.saturating_sub(4)..=start + length].join("\n");
+        for key in keys.known.iter().filter(|key| !matches!(**key, "key" | "master_key")) {
+            let written =
+                section.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim().ends_with(key)));
+            assert!(written, "{key} of {} is not in conf/tollgate.toml", keys.header);
+            documented += 1;
+        }
+    }
+    assert!(documented > 50, "{documented}");
+    assert_eq!(sections::FILE.known.len(), 5);
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    super::save_key(&dir.path().join("keys/examples"), &Key::generate(1).unwrap()).unwrap();
+    let written = with_defaults_written();
+    assert!(written.contains("\nkeys_dir = ") && written.contains("\ntunnel_timeout = "), "{written}");
+    let (implicit, explicit) = (read(TOLLGATE, dir.path()), read(&written, dir.path()));
+    assert_eq!(format!("{:?}", implicit.server), format!("{:?}", explicit.server));
+    assert!(implicit.cold_changes(&explicit).is_empty());
+    assert_eq!(implicit.inputs, explicit.inputs);
+    let comparable = |config: &Config| {
+        let realm = config.policy.realm("examples").unwrap();
+        // A map's order is another one each time; there is one key.
+        format!("{realm:?} {:?} {:?}", config.policy.routing().logins(), config.policy.routing().routes())
+    };
+    assert_eq!(comparable(&implicit), comparable(&explicit));
+}
+
+#[test]
+fn the_samples_say_what_they_are_for() {
+    let rested = sample("rested.toml");
+    let realm = rested.policy.realm("examples").unwrap();
+    assert_eq!((realm.cookie().name(), realm.cookie().same_site()), ("__Secure-rested-access-token", SameSite::None));
+    assert!(realm.registration_open() && realm.requires_key());
+    assert_eq!(realm.api_key("d59eb2859c284168ac48aef65046d5dd").unwrap().id(), "web");
+    assert_eq!(rested.policy.routing().logins()[0].path(), "/api/1/ce/examples/auth");
+    let guard = sample("guard-an-app.toml");
+    assert!(!guard.policy.realms()[0].requires_key() && !guard.policy.realms()[0].registration_open());
+    let keys = sample("api-keys-only.toml");
+    assert!(keys.policy.routing().logins().is_empty() && keys.policy.realms()[0].has_api_keys());
+}

@@ -1,0 +1,96 @@
+//! Files that hold a secret.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Who may be able to read a file that holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Its owner only (`threats.md` R46).
+    Owner,
+    /// Anyone: the operator said so, or something else guards it.
+    Anyone,
+}
+
+/// The text of a secret's file.
+///
+/// # Errors
+/// A sentence that begins with the path, and holds nothing of the file's text.
+pub(super) fn read(path: &Path, readers: Readers) -> Result<String, String> {
+    let unreadable = |error: &io::Error| format!("can't read {}: {}", path.display(), reason(error));
+    // Before it is opened: opening a pipe would wait for somebody to write to it.
+    let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        return Err(format!("can't read {}: it is not a regular file", path.display()));
+    }
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    // Of the file that is open, not of the one that the path may name by now.
+    let mode = file.metadata().map_err(|error| unreadable(&error))?.mode() & 0o7777;
+    if readers == Readers::Owner && mode & 0o077 != 0 {
+        return Err(format!(
+            "group or others have access to {0} (mode {mode:04o}): run chmod 600 {0}, or set insecure_key_files = true in [server]",
+            path.display()
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("{} is larger than {MAX_BYTES} bytes, so it is hardly a secret", path.display()));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", path.display()))
+}
+
+/// Why a file could not be used, for people.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "it does not exist".into(),
+        io::ErrorKind::PermissionDenied => "permission denied for the user that runs this".into(),
+        _ => error.to_string(),
+    }
+}
+
+const MAX_BYTES: u64 = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn r46_a_secret_that_others_can_read_is_refused_unless_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "hunter2-hunter2\n").unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o601] {
+            chmod(&path, mode);
+            let error = read(&path, Readers::Owner).unwrap_err();
+            assert!(error.contains("chmod 600") && error.contains(&format!("{mode:04o}")), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+            assert!(read(&path, Readers::Anyone).is_ok());
+        }
+        for mode in [0o600, 0o400] {
+            chmod(&path, mode);
+            assert_eq!(read(&path, Readers::Owner).unwrap(), "hunter2-hunter2\n");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        assert!(read(&path, Readers::Owner).unwrap_err().ends_with("it does not exist"));
+        assert!(read(dir.path(), Readers::Owner).unwrap_err().ends_with("not a regular file"));
+        assert!(read(Path::new("/dev/zero"), Readers::Anyone).unwrap_err().ends_with("not a regular file"));
+        fs::write(&path, [0xff]).unwrap();
+        assert!(read(&path, Readers::Anyone).unwrap_err().ends_with("not UTF-8 text"));
+        fs::write(&path, "x".repeat(16 * 1024 + 1)).unwrap();
+        assert!(read(&path, Readers::Anyone).unwrap_err().contains("larger than"));
+    }
+}

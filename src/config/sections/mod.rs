@@ -1,0 +1,112 @@
+//! The sections of the file, and what each key may be.
+
+pub(super) mod api_key;
+pub(super) mod login;
+pub(super) mod realm;
+pub(super) mod route;
+pub(super) mod server;
+pub(super) mod store;
+
+use std::sync::Arc;
+
+use super::policy::Realm;
+use super::reader::{Keys, Section, closest, quote};
+
+/// The file as a whole.
+pub(super) const FILE: Keys =
+    Keys { header: "the file", known: &["server", "store", "realm", "login", "route"], later: &[], parent: None };
+
+/// A realm that the file names, whether or not it could be read.
+pub(super) struct Declared {
+    pub(super) name: String,
+    /// It has API keys, good or bad ones.
+    pub(super) has_keys: bool,
+    pub(super) realm: Option<Arc<Realm>>,
+}
+
+/// `realm` of a login or a route. `None` was reported.
+fn realm_of<'r>(section: &Section<'_>, realms: &'r [Declared]) -> Option<&'r Declared> {
+    let name = section.required("realm", "\"…\", the name of a [[realm]]", Ok)?;
+    if let Some(declared) = realms.iter().find(|declared| declared.name == name) {
+        return Some(declared);
+    }
+    let message = match closest(name, realms.iter().map(|declared| declared.name.as_str())) {
+        Some(meant) => format!("there is no realm {}: did you mean \"{meant}\"?", quote(name)),
+        None => format!("there is no realm {}: write [[realm]] with that name", quote(name)),
+    };
+    section.missing_value("realm", message);
+    None
+}
+
+/// A path in the one form in which the gate judges the paths of requests.
+fn path(text: &str) -> Result<String, String> {
+    let problem = if !text.starts_with('/') {
+        "does not start with a slash"
+    } else if text.contains("//") {
+        "has an empty segment"
+    } else if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        "has a dot segment"
+    } else if text.len() > 1 && text.ends_with('/') {
+        "ends with a slash: write it without, it matches whole segments and everything below"
+    } else if text.contains(['?', '#']) {
+        "has a query or a fragment: write the path only"
+    } else if text.contains('*') {
+        "has an asterisk: write the path without, it matches everything below anyway"
+    } else if !text.bytes().all(is_path_byte) {
+        "has a character other than letters, digits, slashes and -._~!$&'()+,;=:@"
+    } else {
+        return Ok(text.into());
+    };
+    Err(format!("{} {problem}", quote(text)))
+}
+
+/// What RFC 3986 allows in a path without percent-encoding, less the asterisk, which looks like a pattern.
+const fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'')
+        || matches!(byte, b'(' | b')' | b'+' | b',' | b';' | b'=' | b':' | b'@')
+}
+
+/// A string that is sent as it is, in a token or a header.
+fn plain(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("is empty".into());
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{} has a control character", quote(text)));
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_canonical() {
+        for good in ["/", "/api/1/ce", "/a.b/..c/~x", "/A:@b"] {
+            assert_eq!(path(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "api",
+            "/a/",
+            "//",
+            "/a//b",
+            "/./a",
+            "/a/..",
+            "/a?b",
+            "/a#b",
+            "/a*",
+            "/a%2f",
+            "/a b",
+            "/é",
+            "/a\\b",
+            "/a\n",
+            "/{id}",
+            "http://a/b",
+        ] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+    }
+}

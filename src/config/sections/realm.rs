@@ -1,0 +1,214 @@
+//! `[[realm]]`.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Declared, api_key, plain};
+use crate::config::origin::{Origin, Origins};
+use crate::config::outside::Outside;
+use crate::config::policy::{CookieSpec, Realm, SameSite};
+use crate::config::reader::{Keys, Section, quote};
+use crate::token;
+
+/// Its keys.
+pub(in crate::config) const KEYS: Keys = Keys {
+    header: "[[realm]]",
+    known: &[
+        "name",
+        "issuer",
+        "audience",
+        "algorithm",
+        "keys_dir",
+        "token_ttl",
+        "leeway",
+        "cookie",
+        "same_site",
+        "partitioned",
+        "require_key",
+        "origins",
+        "any_origin_credentials",
+        "require_origin",
+        "registration",
+        "key",
+        "master_key",
+    ],
+    later: &["trusted_issuer"],
+    parent: None,
+};
+
+/// Every realm of the file.
+pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Vec<Declared> {
+    let mut declared: Vec<Declared> = Vec::new();
+    let mut taken = Taken::default();
+    for mut section in root.tables("realm", &KEYS) {
+        let name = section.required("name", "\"examples\"", name);
+        if let Some(name) = name {
+            section.name(name);
+        }
+        let twice = declared.iter().any(|other| Some(other.name.as_str()) == name);
+        if twice {
+            section.error("name", "is the name of a realm above too: write another");
+        }
+        // Without a name the rest is read all the same, for its errors.
+        let realm = read(&section, name.unwrap_or("examples"), outside, &mut taken);
+        if let Some(name) = name.filter(|_| !twice) {
+            declared.push(Declared { name: name.into(), has_keys: section.has("key"), realm: realm.map(Arc::new) });
+        }
+    }
+    declared
+}
+
+/// What no two realms may share, with the path and line of the realm that has it.
+#[derive(Default)]
+struct Taken {
+    cookies: Vec<(String, String, usize)>,
+    keys_dirs: Vec<(PathBuf, String, usize)>,
+}
+
+fn read(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken) -> Option<Realm> {
+    section.choice("algorithm", &[("HS256", ())], &["ES256", "EdDSA", "RS256"]);
+    let issuer = section.required("issuer", "\"https://gate.example.com\"", plain);
+    let audience = section.optional("audience", plain).unwrap_or_else(|| name.into());
+    let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, DEFAULT_LEEWAY);
+    let token_ttl = section.duration("token_ttl", Duration::from_secs(1)..=MAX_TTL, DEFAULT_TTL);
+    for (key, duration) in [("leeway", leeway), ("token_ttl", token_ttl)] {
+        if duration.subsec_nanos() != 0 {
+            section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
+        }
+    }
+    let keys = keys(section, name, outside, taken);
+    let cookie = cookie(section, name, taken);
+    let require_key = section.flag("require_key", true);
+    let api_keys = api_key::read(section, outside);
+    if require_key && !section.has("key") {
+        section.missing(
+            "require_key",
+            "every request needs an API key, and there is none: write a [[realm.key]] (tollgate key new), or require_key = false",
+        );
+    }
+    let master_key = api_key::read_master(section, outside);
+    if let Some(key) = master_key.and_then(|secret| api_keys.get(&secret)) {
+        section.error("master_key", format!("is the secret of the API key \"{}\" too: make another", key.id));
+    }
+    let origins = origins(section);
+    let require_origin = section.flag("require_origin", false);
+    let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
+    Some(Realm {
+        name: name.into(),
+        tokens: token::Rules { issuer: issuer?, audience, leeway: leeway.as_secs().try_into().ok()?, keys: keys? },
+        token_ttl,
+        cookie,
+        require_key,
+        api_keys,
+        master_key,
+        origins,
+        require_origin,
+        registration_open: registration.unwrap_or(false),
+    })
+}
+
+fn name(text: &str) -> Result<&str, String> {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let valid = text.len() <= MAX_NAME_BYTES
+        && text.bytes().next().is_some_and(alphanumeric)
+        && text.bytes().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'_'));
+    if valid {
+        return Ok(text);
+    }
+    Err(format!(
+        "{} is no name of a realm: write 1 to {MAX_NAME_BYTES} lower-case letters, digits, hyphens and underscores, a letter or digit first",
+        quote(text)
+    ))
+}
+
+fn keys(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken) -> Option<token::KeySet> {
+    let dir = if section.has("keys_dir") {
+        section.optional("keys_dir", |text| outside.keys_dir(text))?
+    } else {
+        outside.base().join("keys").join(name)
+    };
+    // Two spellings of one directory are one.
+    let identity = dir.canonicalize().unwrap_or_else(|_| dir.clone());
+    if let Some((_, other, line)) = taken.keys_dirs.iter().find(|(dir, ..)| *dir == identity) {
+        section.error(
+            "keys_dir",
+            format!("is the directory of {other} (line {line}) too: each realm signs with keys of its own"),
+        );
+        return None;
+    }
+    taken.keys_dirs.push((identity, section.path().into(), section.line()));
+    let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
+    outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()
+}
+
+fn cookie(section: &Section<'_>, realm: &str, taken: &mut Taken) -> CookieSpec {
+    let name = section.optional("cookie", |text| {
+        if !text.is_empty() && text.len() <= MAX_COOKIE_BYTES && text.bytes().all(is_token_byte) {
+            return Ok(text);
+        }
+        Err(format!("{} is no name of a cookie: write letters, digits and !#$%&'*+-.^_`|~ only", quote(text)))
+    });
+    let name = name.unwrap_or(DEFAULT_COOKIE);
+    // A realm with a cookie that is wrong has been told so already.
+    if let Some((_, other, line)) = taken.cookies.iter().find(|(cookie, ..)| cookie == name) {
+        section.error(
+            "cookie",
+            format!("\"{name}\" is the cookie of {other} (line {line}) too: write cookie = \"__Secure-{realm}-access-token\""),
+        );
+    }
+    taken.cookies.push((name.into(), section.path().into(), section.line()));
+    CookieSpec {
+        name: name.into(),
+        same_site: section.choice("same_site", &SAME_SITE, &[]).unwrap_or(SameSite::None),
+        partitioned: section.flag("partitioned", false),
+    }
+}
+
+fn origins(section: &Section<'_>) -> Origins {
+    let listed = section.list("origins", |text| match text {
+        "null" => Ok(None),
+        // R48
+        "*" => {
+            Err("\"*\" would let every site call with its visitor's login: list the origins, or leave the list empty \
+                    to let any site call without"
+                .into())
+        }
+        _ => Origin::parse(text).map(Some).ok_or_else(|| not_an_origin(text)),
+    });
+    let any_with_credentials = section.flag("any_origin_credentials", false);
+    if any_with_credentials && section.has("origins") && !section.is_empty_list("origins") {
+        section.error("any_origin_credentials", "excludes origins: remove one of the two");
+    }
+    let null = listed.contains(&None);
+    Origins { listed: listed.into_iter().flatten().collect::<HashSet<_>>(), null, any_with_credentials }
+}
+
+fn not_an_origin(text: &str) -> String {
+    let meant = text.split_once("://").and_then(|(scheme, rest)| {
+        let authority = rest.split(['/', '?', '#']).next()?;
+        Origin::parse(&format!("{scheme}://{authority}"))
+    });
+    let origin = meant.as_ref().map_or("https://app.example.com", Origin::as_str);
+    format!("{} is no origin: write it as \"{origin}\", with nothing after the host and port", quote(text))
+}
+
+/// RFC 9110, 5.6.2.
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+const SAME_SITE: [(&str, SameSite); 3] =
+    [("none", SameSite::None), ("lax", SameSite::Lax), ("strict", SameSite::Strict)];
+const DEFAULT_COOKIE: &str = "__Secure-tollgate-access-token";
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
+const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
+const MAX_COOKIE_BYTES: usize = 128;
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+const MAX_NAME_BYTES: usize = 63;
+const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);

@@ -1,0 +1,187 @@
+//! `[[route]]`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::server::covers;
+use super::{Declared, path, realm_of};
+use crate::config::host::{Authority, Host};
+use crate::config::outside::Outside;
+use crate::config::reader::{Keys, Section, quote};
+use crate::config::route::{Access, EncodedSlash, Route, Upstream};
+use crate::config::server::Server;
+
+/// Its keys.
+pub(in crate::config) const KEYS: Keys = Keys {
+    header: "[[route]]",
+    known: &[
+        "host",
+        "path",
+        "methods",
+        "realm",
+        "access",
+        "roles",
+        "upstream",
+        "forward_token",
+        "encoded_slash",
+        "connect_timeout",
+        "read_timeout",
+        "write_timeout",
+        "idle_timeout",
+        "tunnel_timeout",
+    ],
+    later: &[],
+    parent: None,
+};
+
+/// What is in the `index`th of them.
+pub(in crate::config) fn read(
+    section: &Section<'_>,
+    index: usize,
+    realms: &[Declared],
+    server: Option<&Server>,
+    outside: &Outside,
+) -> Option<Arc<Route>> {
+    let host = section.optional("host", host);
+    let path = section.required("path", "\"/api\"", path);
+    let methods = section.has("methods").then(|| section.list("methods", method));
+    if section.is_empty_list("methods") {
+        section.error("methods", "is empty: list the methods, or remove it to take every one");
+    }
+    let realm = realm_of(section, realms);
+    if !section.has("access") {
+        section.missing("access", "is missing: write access = \"user\", \"key\" or \"public\"");
+    }
+    let access = section.choice("access", &ACCESS, &[]);
+    // A route that lets nobody pass is a mistake, not a wish.
+    if let Some(Declared { name, has_keys: false, .. }) = realm.filter(|_| access == Some(Access::Key)) {
+        section.missing_value(
+            "access",
+            format!("nobody has a key: write a [[realm.key]] for \"{name}\" (tollgate key new)"),
+        );
+    }
+    let roles = section.list("roles", role);
+    if access.is_some_and(|access| access != Access::User) && !roles.is_empty() {
+        section.error("roles", "only a user has roles: write access = \"user\", or remove roles");
+    }
+    let upstream = upstream(section, server, outside);
+    let forward_token = section.flag("forward_token", false);
+    let slashes = [("reject", EncodedSlash::Reject), ("pass", EncodedSlash::Pass)];
+    let encoded_slash = section.choice("encoded_slash", &slashes, &[]).unwrap_or(EncodedSlash::Reject);
+    Some(Arc::new(Route {
+        index,
+        host,
+        path: path?,
+        methods,
+        realm: realm?.realm.clone()?,
+        access: access?,
+        roles,
+        upstream,
+        forward_token,
+        encoded_slash,
+    }))
+}
+
+fn host(text: &str) -> Result<Host, String> {
+    if text.contains('*') {
+        return Err(format!("{} is a pattern: write one host a route, or leave host out for every one", quote(text)));
+    }
+    if let Some(Authority { host, port: Some(_) }) = Authority::parse(text) {
+        return Err(format!("{} has a port: write \"{host}\"", quote(text)));
+    }
+    Host::parse(text).ok_or_else(|| format!("{} is no host: write it as \"app.example.com\"", quote(text)))
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+    ];
+    // A method's case counts (RFC 9110, 9.1): "get" would never match.
+    if let Some(meant) = known.iter().find(|known| known.as_str().eq_ignore_ascii_case(text) && *known != text) {
+        return Err(format!("{} is not in capitals: write \"{meant}\"", quote(text)));
+    }
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(Method::CONNECT) => Err("CONNECT is never forwarded: remove it".into()),
+        Ok(method) => Ok(method),
+        Err(_) => Err(format!("{} is no method: write it as \"GET\"", quote(text))),
+    }
+}
+
+/// Roles are sent to the app in one header, with commas between.
+fn role(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
+        return Ok(text.into());
+    }
+    Err(format!("{} is no role: write ASCII characters without spaces and commas", quote(text)))
+}
+
+fn upstream(section: &Section<'_>, server: Option<&Server>, outside: &Outside) -> Upstream {
+    const EXAMPLE: &str = "[\"http://127.0.0.1:3000\"]";
+    let servers = section.list("upstream", |text| servers(text, server, outside)).concat();
+    if !section.has("upstream") {
+        section.missing("upstream", format!("is missing: write upstream = {EXAMPLE}"));
+    } else if section.is_empty_list("upstream") {
+        section.error("upstream", format!("is empty: write upstream = {EXAMPLE}"));
+    }
+    let mut distinct = Vec::with_capacity(servers.len());
+    for address in servers {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    let timeout = |key, default| section.duration(key, MIN_TIMEOUT..=MAX_TIMEOUT, default);
+    Upstream {
+        servers: distinct,
+        connect_timeout: timeout("connect_timeout", Duration::from_secs(3)),
+        read_timeout: timeout("read_timeout", Duration::from_secs(60)),
+        write_timeout: timeout("write_timeout", Duration::from_secs(60)),
+        idle_timeout: timeout("idle_timeout", Duration::from_secs(60)),
+        tunnel_timeout: timeout("tunnel_timeout", Duration::from_secs(3600)),
+    }
+}
+
+/// Every address of one URL.
+fn servers(text: &str, server: Option<&Server>, outside: &Outside) -> Result<Vec<SocketAddr>, String> {
+    if text.starts_with("https://") {
+        return Err("TLS to an upstream is not supported by this version: write an http:// URL".into());
+    }
+    let rest = text.strip_prefix("http://");
+    if rest.is_some_and(|rest| rest.contains('@')) {
+        // Not quoted: there may be a password in it.
+        return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
+    }
+    let authority = rest.and_then(Authority::parse);
+    let Some(Authority { host, port }) = authority.filter(|authority| authority.port != Some(0)) else {
+        let hint = match rest.and_then(|rest| Authority::parse(rest.split(['/', '?', '#']).next()?)) {
+            Some(Authority { host, port }) => {
+                let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+                format!("write \"http://{host}{port}\", since the request's own path is forwarded")
+            }
+            None => "write it as \"http://127.0.0.1:3000\"".into(),
+        };
+        return Err(format!("{} is no URL of a server: {hint}", quote(text)));
+    };
+    let addresses = outside.resolve(&host, port.unwrap_or(80))?;
+    let mut own = server.into_iter().flat_map(|server| server.listen.iter().chain(&server.admin));
+    if own.any(|own| addresses.iter().any(|address| covers(own, address))) {
+        return Err(format!(
+            "{} is Tollgate itself, so requests would go round in circles: write your app's address",
+            quote(text)
+        ));
+    }
+    Ok(addresses)
+}
+
+const ACCESS: [(&str, Access); 3] = [("user", Access::User), ("key", Access::Key), ("public", Access::Public)];
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);

@@ -1,0 +1,141 @@
+//! `[server]`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::reader::{Keys, Section, quote};
+use crate::config::server::{LogFormat, LogLevel, Server};
+
+/// Its keys.
+pub(in crate::config) const KEYS: Keys = Keys {
+    header: "[server]",
+    known: &[
+        "listen",
+        "admin",
+        "threads",
+        "trusted_proxies",
+        "h2c",
+        "shutdown_grace",
+        "log",
+        "log_format",
+        "hash_threads",
+        "hash_queue",
+        "insecure_key_files",
+        "insecure_trust_everyone",
+    ],
+    later: &["tls"],
+    parent: None,
+};
+
+/// What is in it.
+pub(in crate::config) fn read(section: &Section<'_>) -> Server {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let or_else = |number, otherwise| if number == 0 { otherwise } else { number };
+    let listen = listen(section);
+    let default_admin = SocketAddr::from(([127, 0, 0, 1], DEFAULT_ADMIN_PORT));
+    let admin = section.optional("admin", |text| if text.is_empty() { Ok(None) } else { address(text).map(Some) });
+    let admin = admin.unwrap_or(Some(default_admin));
+    if let Some(admin) = admin
+        && listen.iter().any(|listen| covers(listen, &admin))
+    {
+        section.error("admin", format!("{admin} is in server.listen too: write another port, or \"\" for none"));
+    }
+    Server {
+        listen,
+        admin,
+        threads: or_else(section.number("threads", 0..=MAX_THREADS, 0), cores),
+        trusted_proxies: trusted_proxies(section),
+        h2c: section.flag("h2c", false),
+        shutdown_grace: section.duration("shutdown_grace", MIN_GRACE..=MAX_GRACE, DEFAULT_GRACE),
+        log: section.choice("log", &LEVELS, &[]).unwrap_or(LogLevel::Info),
+        log_format: section.choice("log_format", &FORMATS, &[]).unwrap_or(LogFormat::Text),
+        hash_threads: or_else(section.number("hash_threads", 0..=MAX_THREADS, 0), (cores / 2).max(1)),
+        hash_queue: section.number("hash_queue", 0..=MAX_QUEUE, DEFAULT_QUEUE),
+    }
+}
+
+/// Whether the files that hold secrets may be readable for others.
+pub(in crate::config) fn insecure_key_files(section: &Section<'_>) -> bool {
+    section.flag("insecure_key_files", false)
+}
+
+/// Whether somebody who listens on `own` answers at `address`.
+pub(in crate::config) fn covers(own: &SocketAddr, address: &SocketAddr) -> bool {
+    // Port 0 is another one at each start.
+    if own.port() != address.port() || own.port() == 0 {
+        return false;
+    }
+    let (own, address) = (own.ip().to_canonical(), address.ip().to_canonical());
+    let everywhere = own.is_unspecified() && (address.is_loopback() || address.is_unspecified());
+    own == address || everywhere
+}
+
+fn listen(section: &Section<'_>) -> Vec<SocketAddr> {
+    const EXAMPLE: &str = "[\"127.0.0.1:8080\"]";
+    let listen = section.list("listen", address);
+    if !section.has("listen") {
+        section.missing("listen", format!("is missing: write listen = {EXAMPLE}"));
+    } else if section.is_empty_list("listen") {
+        section.error("listen", format!("is empty: write listen = {EXAMPLE}"));
+    }
+    listen
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let text_and = quote(text);
+        let port =
+            text.strip_prefix(':').or_else(|| text.strip_prefix("*:")).or_else(|| text.strip_prefix("localhost:"));
+        match port.filter(|port| port.parse::<u16>().is_ok()) {
+            Some(port) if text.starts_with("localhost") => format!("{text_and} is a name: write \"127.0.0.1:{port}\""),
+            Some(port) => {
+                format!("{text_and} has no address: write \"0.0.0.0:{port}\" or \"[::]:{port}\" for every one")
+            }
+            None => {
+                format!("{text_and} is no IP address with a port: write it as \"127.0.0.1:8080\" or \"[::1]:8080\"")
+            }
+        }
+    })
+}
+
+fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
+    let trust_everyone = section.flag("insecure_trust_everyone", false);
+    section.list("trusted_proxies", |text| {
+        let net = match text.parse::<IpAddr>() {
+            Ok(address) => IpNet::from(address),
+            Err(_) => text.parse::<IpNet>().map_err(|_| {
+                format!("{} is no network: write it as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"", quote(text))
+            })?,
+        };
+        if net.trunc() != net {
+            return Err(format!("\"{net}\" has bits set to the right of its mask: write \"{}\"", net.trunc()));
+        }
+        // R4: whoever is trusted names the client's address, and with it whom to throttle.
+        if net.prefix_len() == 0 && !trust_everyone {
+            return Err(format!(
+                "\"{net}\" is everyone, so that each client can forge its address: list your proxies, \
+                 or set insecure_trust_everyone = true in [server]"
+            ));
+        }
+        Ok(net)
+    })
+}
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const DEFAULT_ADMIN_PORT: u16 = 9080;
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+const MIN_GRACE: Duration = Duration::from_secs(1);
+const MAX_GRACE: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_QUEUE: usize = 64;
+const MAX_QUEUE: usize = 65_536;
+const MAX_THREADS: usize = 1024;
