@@ -1,5 +1,8 @@
 //! The requests that the gate answers itself: a request with its body in, a response out.
 
+pub mod password;
+pub mod throttle;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
