@@ -26,7 +26,9 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     one_of_many_updates_wins(&store).await;
     store.ping().await.unwrap();
     another_process_sees_everything(&*store, &*open().await).await;
-    drop(store);
+    store.close().await;
+    assert!(matches!(store.ping().await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.purge(0).await, Err(StoreError::Failed(_))));
     everything_is_there_after_a_restart(&*open().await).await;
 }
 

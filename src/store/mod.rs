@@ -214,4 +214,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// It does not.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Lets go of the database, once what is under way is done. Every later call fails.
+    async fn close(&self);
 }

@@ -225,6 +225,12 @@ impl Store for Sqlite {
         sqlx::query("SELECT 1 FROM users LIMIT 1").fetch_optional(&self.readers).await?;
         Ok(())
     }
+
+    async fn close(&self) {
+        // The writer last: closing the last connection moves the WAL into the file, which readers may not write.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
 }
 
 /// The canonical names of a user, under which they are unique.
