@@ -97,7 +97,9 @@ mod tests {
             (&["__secure-tollgate-access-token=x"], false),
         ] {
             let mut headers = HeaderMap::new();
-            lines.iter().for_each(|line| drop(headers.append(header::COOKIE, HeaderValue::from_static(line))));
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_static(line));
+            }
             assert_eq!(is_carried(&realm, &headers), carried, "{lines:?}");
         }
     }

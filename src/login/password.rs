@@ -175,7 +175,7 @@ fn argon2_phc(text: &str) -> Result<Phc, Unsupported> {
     let (phc, malformed) = (complete_phc(text), Unsupported::Malformed("argon2"));
     let mut phc = phc.ok_or(malformed)?;
     // The reference implementation came to write the version only with the second one; the library takes none for that.
-    phc.version = phc.version.or(Some(argon2::Version::V0x10.into()));
+    phc.version.get_or_insert(argon2::Version::V0x10 as u32);
     let params = argon2::Params::try_from(&phc).map_err(|_| malformed)?;
     let version = phc.version.is_none_or(|version| argon2::Version::try_from(version).is_ok());
     // A key id names a secret that we do not have.

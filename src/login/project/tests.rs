@@ -426,7 +426,7 @@ async fn an_update_is_its_owners_and_in_its_shape() {
     let token = gate.log_in("alice", "secret").await;
     let (own, others) = (format!("uniqueId={}", id(&alice)), format!("uniqueId={}", id(&bob)));
     let (twice, bad) = (format!("{own}&{own}"), format!("{own}&strategy=append"));
-    let body = credentials("alice", "secret");
+    let sent = credentials("alice", "secret");
     for (query, expected) in [
         ("", Deny::RecordUnknown),
         ("uniqueId=", Deny::RecordUnknown),
@@ -435,22 +435,22 @@ async fn an_update_is_its_owners_and_in_its_shape() {
         (&others, Deny::NotOwner),
         ("uniqueId=00000000000000000000000000000000", Deny::NotOwner),
     ] {
-        assert_eq!(deny(gate.call(put(query, &token, &body)).await), expected, "{query}");
+        assert_eq!(deny(gate.call(put(query, &token, &sent)).await), expected, "{query}");
     }
-    for (body, expected) in [
+    for (wrong, expected) in [
         (json!({"username": "alice"}), Deny::Password),
         (json!({"password": "secret"}), Deny::LoginName),
         (credentials("BOB", "secret"), Deny::UserExists),
         (credentials("a\u{7}", "secret"), Deny::NameInvalid),
     ] {
-        assert_eq!(deny(gate.call(put(&own, &token, &body)).await), expected, "{body}");
+        assert_eq!(deny(gate.call(put(&own, &token, &wrong)).await), expected, "{wrong}");
     }
-    assert_eq!(deny(gate.call(Call { bearer: None, ..put(&own, "", &body) }).await), Deny::TokenMissing);
+    assert_eq!(deny(gate.call(Call { bearer: None, ..put(&own, "", &sent) }).await), Deny::TokenMissing);
     assert_eq!(
-        deny(gate.call(Call { content_type: None, bearer: None, ..put(&own, "", &body) }).await),
+        deny(gate.call(Call { content_type: None, bearer: None, ..put(&own, "", &sent) }).await),
         Deny::ContentType
     );
-    assert_eq!(super::tests::body(&gate.call(get(&token)).await.unwrap()), alice, "nothing has changed");
+    assert_eq!(body(&gate.call(get(&token)).await.unwrap()), alice, "nothing has changed");
 }
 
 #[tokio::test]
@@ -461,11 +461,11 @@ async fn updates_change_the_record_by_strategy() {
     );
     let token = gate.log_in("alice", "secret").await;
     let own = format!("uniqueId={}", id(&record));
-    let put_at = |query: String, seconds: i64, body: Value| {
+    let put_at = |query: String, seconds: i64, sent: Value| {
         let (gate, token) = (&gate, &token);
         async move {
-            let call = Call { now_ms: NOW_MS + seconds * 1000, ..put(&query, token, &body) };
-            gate.call(call).await.map(|answer| super::tests::body(&answer))
+            let call = Call { now_ms: NOW_MS + seconds * 1000, ..put(&query, token, &sent) };
+            gate.call(call).await.map(|answer| body(&answer))
         }
     };
     let merged = put_at(format!("{own}&strategy=merge"), 1, json!({"n": null, "o": {"b": 2}})).await.unwrap();
