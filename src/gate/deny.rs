@@ -113,6 +113,7 @@ pub struct Row {
 impl Deny {
     /// What the client is told.
     #[must_use]
+    #[rustfmt::skip] // One row a line, whatever its width.
     pub const fn row(self) -> Row {
         let (status, reason, detail) = match self {
             Self::Framing => (
