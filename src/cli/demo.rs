@@ -2,7 +2,7 @@
 //! leaves nothing behind: everything lives in a temporary directory.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
@@ -12,12 +12,25 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Map, Value, json};
 
-use crate::exit;
-use crate::ops::{self, Failure};
+use crate::exit::{self, Failure};
+use crate::ops;
 use crate::proxy::{Bound, bind};
 
-/// Runs the demo until Ctrl-C.
-pub(super) fn run(listen: SocketAddr) -> Result<(), Failure> {
+/// Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to listen; if that is taken, a free port is
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+impl Args {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        run(self.listen, out)
+    }
+}
+
+fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     let home = tempfile::Builder::new().prefix("tollgate-demo-").tempdir().map_err(failed)?;
     let echo = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).map_err(|(_, error)| failed(error))?;
     let upstream = echo.addresses().next().ok_or_else(|| failed("no address for the echo app"))?;
@@ -27,13 +40,12 @@ pub(super) fn run(listen: SocketAddr) -> Result<(), Failure> {
     let file = home.path().join("tollgate.toml");
     let config = configuration(free(listen), free(ADMIN), upstream, &key);
     std::fs::write(&file, config).map_err(failed)?;
-    super::user::add_demo_user(&file, REALM, USERNAME, PASSWORD)?;
+    super::user::add_user(&file, REALM, USERNAME, PASSWORD)?;
     let jar = home.path().join("cookies.txt");
     ops::serve(&file, |addresses| {
         let Some(gate) = addresses.first() else { return };
         // Whoever closed our stdout does not want to read it; the gate runs all the same.
-        let _ = std::io::stdout().write_all(lines(*gate, &key, &jar, &file).as_bytes());
-        let _ = std::io::stdout().flush();
+        let _ = out.write_all(lines(*gate, &key, &jar, &file).as_bytes()).and_then(|()| out.flush());
     })
 }
 

@@ -1,4 +1,115 @@
-//! The command line, one file a command.
+//! The command line: one file a command.
+//!
+//! A command writes its answer to the `out` that it is given, and returns a `Failure` otherwise. This is the one
+//! place that prints failures, and turns them into exit codes.
 
-pub mod user;
+mod check;
+mod demo;
+mod init;
+mod key;
+mod serve;
+mod user;
 mod user_import;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{self, Failure};
+
+/// Puts authentication in front of backends which have none.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    Check(check::Args),
+    Init(init::Args),
+    #[command(subcommand)]
+    Key(key::Command),
+    #[command(subcommand)]
+    User(user::Command),
+}
+
+impl Command {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Serve(args) => args.run(),
+            Self::Demo(args) => args.run(out),
+            Self::Check(args) => args.run(out),
+            Self::Init(args) => args.run(out),
+            Self::Key(command) => command.run(out),
+            Self::User(command) => command.run(out),
+        }
+    }
+}
+
+/// The configuration that a command works with.
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    path: PathBuf,
+}
+
+/// Runs the command that the process was started with. The exit code is one of sysexits.h: 0, 64 for a wrong command
+/// line, 78 for a wrong configuration, and others that the commands tell.
+#[must_use]
+pub fn run() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            // Help and version are answers, and go to stdout. If nobody reads, there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    let result = command_line.command.run(&mut out).and_then(|()| Ok(out.flush()?));
+    drop(out);
+    result.map_or_else(|failure| failure.report(&mut std::io::stderr().lock()), |()| ExitCode::SUCCESS)
+}
+
+/// Unix seconds.
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_epoch.as_secs().try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_and_help() {
+        let kind = |args: &[&str]| {
+            let args = std::iter::once("tollgate").chain(args.iter().copied());
+            let error = CommandLine::try_parse_from(args).unwrap_err();
+            (error.use_stderr(), error.kind())
+        };
+        assert_eq!(kind(&["check"]), (true, ErrorKind::MissingRequiredArgument));
+        assert_eq!(kind(&["chek"]), (true, ErrorKind::InvalidSubcommand));
+        assert_eq!(kind(&["key", "new", "--id", "a b"]), (true, ErrorKind::ValueValidation));
+        assert_eq!(kind(&[]), (true, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
+        assert_eq!(kind(&["--help"]), (false, ErrorKind::DisplayHelp));
+        assert_eq!(kind(&["key", "--help"]), (false, ErrorKind::DisplayHelp));
+        assert_eq!(kind(&["--version"]), (false, ErrorKind::DisplayVersion));
+    }
+}

@@ -1,10 +1,18 @@
-//! `tollgate serve`: run in the foreground, as systemd does.
+//! `tollgate serve`.
 
-use std::path::Path;
+use super::ConfigFile;
+use crate::exit::Failure;
+use crate::ops;
 
-use crate::ops::{self, Failure};
+/// Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+}
 
-/// Runs the gate until it is told to stop.
-pub(super) fn run(config: &Path) -> Result<(), Failure> {
-    ops::serve(config, |_| {})
+impl Args {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        ops::serve(&self.config.path, |_| {})
+    }
 }

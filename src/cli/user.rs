@@ -5,13 +5,14 @@
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::user_import::read_lines;
+use crate::config::{Mode, load};
+use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
 use crate::login::record::iso8601;
 use crate::store::{self, Ended, Name, PasswordHash, Store, StoreError, User};
@@ -106,59 +107,25 @@ impl Command {
     }
 }
 
-/// Why a command failed: one line each on stderr, and the exit code (sysexits).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The exit code.
-    pub code: u8,
-    /// Sentences for the operator.
-    pub lines: Vec<String>,
-}
-
-impl Failure {
-    /// A failure of one line.
-    #[must_use]
-    pub fn new(code: u8, line: impl Into<String>) -> Self {
-        Self { code, lines: vec![line.into()] }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let code = match error {
-            StoreError::Exists | StoreError::Nameless => DATA,
-            StoreError::Stale | StoreError::Revoked | StoreError::Failed(_) => UNAVAILABLE,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::new(DATA, error.to_string())
-    }
-}
-
-/// Runs the command. `store_url` loads the configuration, makes sure that it has the realm, and says where the store is.
-pub fn run(command: &Command, store_url: impl FnOnce(&Place) -> Result<String, Failure>) -> ExitCode {
-    let done = store_url(command.place()).and_then(|url| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))?.block_on(async {
-            let store = store::open(&url).await?;
+impl Command {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let place = self.place();
+        let config = load(&place.config, Mode::Check)?;
+        if config.policy.realm(&place.realm).is_none() {
+            let names: Vec<_> = config.policy.realms().iter().map(|realm| realm.name()).collect();
+            let (file, realm) = (place.config.display(), &place.realm);
+            return Err(Failure::new(exit::USAGE, format!("{file} has no realm {realm:?}, only {}", names.join(", "))));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let store = store::open(config.store.as_str()).await?;
             let interactive = io::stdin().is_terminal();
-            let mut console = Console { input: &mut io::stdin().lock(), interactive, output: &mut io::stdout().lock() };
-            let done = execute(command, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await;
+            let mut console = Console { input: &mut io::stdin().lock(), interactive, output: out };
+            let done = execute(self, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await;
             // Leaves the file whole, should this be its only user.
             store.close().await;
             done
         })
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.lines.iter().for_each(|line| eprintln!("tollgate: {line}"));
-            ExitCode::from(failure.code)
-        }
     }
 }
 
@@ -175,7 +142,7 @@ impl Console<'_> {
         let text = if self.interactive {
             let (first, again) = (rpassword::prompt_password("Password: ")?, rpassword::prompt_password("Again: ")?);
             if first != again {
-                return Err(Failure::new(DATA, "the passwords differ"));
+                return Err(Failure::new(exit::DATA, "the passwords differ"));
             }
             first
         } else {
@@ -186,7 +153,7 @@ impl Console<'_> {
             line
         };
         if text.is_empty() {
-            return Err(Failure::new(DATA, "the password is empty"));
+            return Err(Failure::new(exit::DATA, "the password is empty"));
         }
         Ok(Password::new(text))
     }
@@ -243,13 +210,13 @@ async fn execute(
             let users = match import.file.as_deref().filter(|file| file.as_os_str() != "-") {
                 None => read_lines(console.input, realm, now_ms, store).await?,
                 Some(file) => {
-                    let failed = |error: io::Error| Failure::new(DATA, format!("{}: {error}", file.display()));
+                    let failed = |error: io::Error| Failure::new(exit::DATA, format!("{}: {error}", file.display()));
                     let mut reader = io::BufReader::new(std::fs::File::open(file).map_err(failed)?);
                     read_lines(&mut reader, realm, now_ms, store).await?
                 }
             };
             store.create_users(&users).await.map_err(|error| match error {
-                StoreError::Exists => Failure::new(DATA, "a name was taken meanwhile: nothing was imported"),
+                StoreError::Exists => Failure::new(exit::DATA, "a name was taken meanwhile: nothing was imported"),
                 error => error.into(),
             })?;
             console.say(&format!("{} users imported", users.len()))
@@ -259,15 +226,15 @@ async fn execute(
 
 fn new_user(add: &Add, now_ms: i64) -> Result<User, Failure> {
     if Name::username(&add.username).is_none() {
-        return Err(Failure::new(DATA, BAD_USERNAME));
+        return Err(Failure::new(exit::DATA, BAD_USERNAME));
     }
     if add.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
-        return Err(Failure::new(DATA, BAD_EMAIL));
+        return Err(Failure::new(exit::DATA, BAD_EMAIL));
     }
     let mut attributes = Map::new();
     for (name, value) in &add.attributes {
         if attributes.insert(name.clone(), value.as_str().into()).is_some() {
-            return Err(Failure::new(USAGE, format!("the attribute {name} is given twice")));
+            return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
         }
     }
     let mut user = blank_user(&add.place.realm, now_ms);
@@ -352,7 +319,7 @@ async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failur
         let Some(user) = store.user_by_name(realm, &name).await? else { continue };
         if found.as_ref().is_some_and(|other| other.id != user.id) {
             let line = format!("{text} is the username of one user and the email address of another: give the id");
-            return Err(Failure::new(DATA, line));
+            return Err(Failure::new(exit::DATA, line));
         }
         found = Some(user);
     }
@@ -378,11 +345,11 @@ async fn change(
 }
 
 fn hash(password: &Password) -> Result<PasswordHash, Failure> {
-    password::hash(password).map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))
+    password::hash(password).map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))
 }
 
 fn unknown(text: &str) -> Failure {
-    Failure::new(DATA, format!("there is no user {text}"))
+    Failure::new(exit::DATA, format!("there is no user {text}"))
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {
@@ -408,12 +375,6 @@ pub(super) const BAD_USERNAME: &str =
 pub(super) const BAD_EMAIL: &str = "the email address is not one";
 const ATTEMPTS: usize = 5;
 const PAGE: u32 = 500;
-/// sysexits: the command line itself is wrong.
-const USAGE: u8 = 64;
-/// sysexits: what was given to the command is wrong.
-pub(super) const DATA: u8 = 65;
-/// sysexits: the store can't be used.
-const UNAVAILABLE: u8 = 69;
 
 #[cfg(test)]
 mod tests {
@@ -445,7 +406,7 @@ mod tests {
         async fn run(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
             let place = ["user", arguments[0], "-c", "unused.toml", "--realm", "examples"];
             let cli = Cli::try_parse_from(place.iter().chain(&arguments[1..]));
-            let command = cli.map_err(|error| Failure::new(USAGE, error.to_string()))?.command;
+            let command = cli.map_err(|error| Failure::new(exit::USAGE, error.to_string()))?.command;
             let mut output = Vec::new();
             let mut console = Console { input: &mut input.as_bytes(), interactive: false, output: &mut output };
             execute(&command, &self.store, &mut console, 1_609_066_725_000).await?;
@@ -498,18 +459,18 @@ mod tests {
         assert_eq!((user.email.as_deref(), user.roles.as_slice()), (Some("A@example.com"), &["admin".to_owned()][..]));
         assert!(opens(&user, "pass word ").await);
         for (arguments, input, code) in [
-            (&["add", "ALICE"][..], "p\n", DATA),
-            (&["add", "--email", "a@EXAMPLE.com", "bob"], "p\n", DATA),
-            (&["add", "bob"], "\n", DATA),
-            (&["add", "bob"], "", DATA),
-            (&["add", "bob\u{200b}"], "p\n", DATA),
-            (&["add", "--email", "a@b@c", "bob"], "p\n", DATA),
-            (&["add", "--attribute", "team", "bob"], "p\n", USAGE),
-            (&["add", "--attribute", "=x", "bob"], "p\n", USAGE),
-            (&["add", "--attribute", "password=x", "bob"], "p\n", USAGE),
-            (&["add", "--attribute", "a=1", "--attribute", "a=2", "bob"], "p\n", USAGE),
-            (&["add", "--role", "a,b", "bob"], "p\n", USAGE),
-            (&["add"], "p\n", USAGE),
+            (&["add", "ALICE"][..], "p\n", exit::DATA),
+            (&["add", "--email", "a@EXAMPLE.com", "bob"], "p\n", exit::DATA),
+            (&["add", "bob"], "\n", exit::DATA),
+            (&["add", "bob"], "", exit::DATA),
+            (&["add", "bob\u{200b}"], "p\n", exit::DATA),
+            (&["add", "--email", "a@b@c", "bob"], "p\n", exit::DATA),
+            (&["add", "--attribute", "team", "bob"], "p\n", exit::USAGE),
+            (&["add", "--attribute", "=x", "bob"], "p\n", exit::USAGE),
+            (&["add", "--attribute", "password=x", "bob"], "p\n", exit::USAGE),
+            (&["add", "--attribute", "a=1", "--attribute", "a=2", "bob"], "p\n", exit::USAGE),
+            (&["add", "--role", "a,b", "bob"], "p\n", exit::USAGE),
+            (&["add"], "p\n", exit::USAGE),
         ] {
             assert_eq!(shop.run(arguments, input).await.unwrap_err().code, code, "{arguments:?}");
         }
@@ -536,7 +497,7 @@ mod tests {
         assert!(ended.iter().all(|token| revoked.contains(token)) && !revoked.contains(&bystander));
         for command in ["disable", "enable", "passwd", "delete"] {
             let failure = shop.run(&[command, "alice"], "p\n").await.unwrap_err();
-            assert_eq!(failure, Failure::new(DATA, "there is no user alice"));
+            assert_eq!(failure, Failure::new(exit::DATA, "there is no user alice"));
         }
         let id = shop.user("bob").await.id;
         shop.run(&["delete", &id], "").await.unwrap();
@@ -548,7 +509,7 @@ mod tests {
         shop.run(&["add", "--email", "x@example.com", "alice"], "p\n").await.unwrap();
         shop.run(&["add", "x@example.com"], "p\n").await.unwrap();
         let failure = shop.run(&["delete", "X@example.com"], "").await.unwrap_err();
-        assert!(failure.code == DATA && failure.lines[0].contains("give the id"), "{failure:?}");
+        assert!(failure.code == exit::DATA && failure.lines[0].contains("give the id"), "{failure:?}");
         shop.run(&["add", "--email", "y@example.com", "y@example.com"], "p\n").await.unwrap();
         shop.run(&["delete", "y@example.com"], "").await.unwrap();
     }
@@ -591,7 +552,7 @@ mod tests {
         let file = directory.path().join("users.jsonl");
         std::fs::write(&file, lines.replace("Alice", "Carol").replace("b@", "d@")).unwrap();
         assert_eq!(shop.run(&["import", file.to_str().unwrap()], "").await.unwrap(), "2 users imported\n");
-        assert_eq!(shop.run(&["import", "/absent"], "").await.unwrap_err().code, DATA);
+        assert_eq!(shop.run(&["import", "/absent"], "").await.unwrap_err().code, exit::DATA);
         assert_eq!(shop.run(&["import", "-"], "").await.unwrap(), "0 users imported\n");
     }
 
@@ -637,7 +598,7 @@ mod tests {
         let lines: Vec<_> = bad.iter().map(|(line, _)| line.clone()).collect();
         let input = format!("{}\n{}\n", user("good"), lines.join("\n"));
         let failure = shop.run(&["import"], &input).await.unwrap_err();
-        assert_eq!(failure.code, DATA);
+        assert_eq!(failure.code, exit::DATA);
         for (at, (line, message)) in bad.iter().enumerate() {
             let found = failure.lines.iter().find(|found| found.starts_with(&format!("line {}: ", at + 2)));
             let found = found.unwrap_or_else(|| panic!("nothing about {line}"));

@@ -5,7 +5,8 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value};
 
-use super::user::{BAD_EMAIL, BAD_USERNAME, DATA, Failure, blank_user, data_with_names, role};
+use super::user::{BAD_EMAIL, BAD_USERNAME, blank_user, data_with_names, role};
+use crate::exit::{self, Failure};
 use crate::json;
 use crate::login::password;
 use crate::login::record::MAX_DATA_BYTES;
@@ -44,7 +45,7 @@ pub(super) async fn read_lines(
         }
         line.clear();
     }
-    if problems.is_empty() { Ok(users) } else { Err(Failure { code: DATA, lines: problems }) }
+    if problems.is_empty() { Ok(users) } else { Err(Failure { code: exit::DATA, lines: problems }) }
 }
 
 fn names(user: &User) -> impl Iterator<Item = Name> {

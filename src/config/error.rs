@@ -58,7 +58,9 @@ pub struct Errors {
 impl Errors {
     pub(super) fn unreadable(file: &Path, message: String) -> Self {
         let error = ConfigError { file: file.into(), line: None, key: String::new(), message };
-        Self { errors: vec![error], inputs: vec![file.into()] }
+        // Absolute, as those of a file that could be read.
+        let input = std::path::absolute(file).unwrap_or_else(|_| file.into());
+        Self { errors: vec![error], inputs: vec![input] }
     }
 
     /// One after the other.
@@ -66,7 +68,7 @@ impl Errors {
         self.errors.iter()
     }
 
-    /// The files and directories that were read, or could not be: whoever repairs the error changes one of them.
+    /// The files and directories that were read, or could not be, as absolute paths: whoever repairs the error changes one of them.
     #[must_use]
     pub fn inputs(&self) -> &[PathBuf] {
         &self.inputs

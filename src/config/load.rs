@@ -157,24 +157,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Access, Dialect, EncodedSlash, LogFormat, LogLevel, Origin, SameSite};
-
-    const SERVER: &str = "[server]\nlisten = [\"127.0.0.1:8080\"]\n[store]\nurl = \"sqlite:///var/lib/t.db\"\n";
-    const REALM: &str = "[[realm]]\nname = \"a\"\nissuer = \"https://a.example\"\nrequire_key = false\n";
-    const LOGIN: &str = "[[login]]\ndialect = \"project\"\npath = \"/login\"\nrealm = \"a\"\n";
-    const ROUTE: &str =
-        "[[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:3000\"]\n";
-
-    fn check(text: &str) -> Result<Config, Errors> {
-        parse(text, Path::new("/nonexistent/t.toml"), Mode::Check)
-    }
-
-    /// The errors of `text` below the smallest good file, without the file's name.
-    fn errors(text: &str) -> Vec<String> {
-        let text = format!("{SERVER}{REALM}{text}");
-        let errors = check(&text).err().map(|errors| errors.to_string()).unwrap_or_default();
-        errors.lines().map(|line| line.replace("/nonexistent/t.toml:", "")).collect()
-    }
+    use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
+    use crate::config::{Access, Dialect, EncodedSlash, LogFormat, LogLevel, SameSite};
 
     #[test]
     fn defaults() {
@@ -216,32 +200,6 @@ mod tests {
     }
 
     #[test]
-    fn api_keys_are_found_by_their_secret() {
-        let config = check(&format!(
-            "{SERVER}[[realm]]\nname = \"a\"\nissuer = \"i\"\norigins = [\"https://a.example\", \"null\"]\n\
-             [[realm.key]]\nid = \"web\"\nsecret = \"0123456789abcdef\"\nexpires = 1970-01-01T00:01:40Z\n\
-             [[realm.key]]\nid = \"app\"\nsha256 = \"{}\"\ndisabled = true\n[realm.master_key]\nsha256 = \"{}\"\n{LOGIN}",
-            crate::config::Sha256::of("another-secret-0").to_hex(),
-            crate::config::Sha256::of("master").to_hex().to_uppercase(),
-        ));
-        let config = config.unwrap();
-        let realm = config.policy.realm("a").unwrap();
-        let web = realm.api_key("0123456789abcdef").unwrap();
-        assert_eq!((web.id(), web.expires_at(), web.expired(99), web.expired(100)), ("web", Some(100), false, true));
-        assert!(realm.api_key("another-secret-0").unwrap().disabled());
-        assert!(realm.api_key("web").is_none() && realm.api_key("").is_none());
-        assert!(realm.is_master_key("master") && !realm.is_master_key("0123456789abcdef"));
-        let ids: Vec<_> = realm.api_keys().iter().map(|key| key.id()).collect();
-        assert_eq!(ids, ["app", "web"]);
-        assert!(realm.requires_key() && realm.has_api_keys());
-        let origins = realm.origins();
-        assert!(
-            origins.lists_null() && origins.lists(&Origin::parse("https://a.example").unwrap()) && !origins.is_open()
-        );
-        assert!(!format!("{config:?}").contains("0123456789abcdef"));
-    }
-
-    #[test]
     fn an_empty_file_is_told_what_it_needs() {
         let errors = check("").unwrap_err().to_string();
         for key in ["server: is missing", "store: is missing", "realm: is missing", "nothing is served"] {
@@ -269,7 +227,6 @@ mod tests {
                 (9, "realm[0].token_ttl"),
                 (11, "login[0].dialect"),
                 (12, "login[0].path"),
-                (13, "login[0].realm"),
                 (14, "route[0].path"),
                 (14, "route[0].realm"),
                 (14, "route[0].upstream"),
@@ -278,146 +235,6 @@ mod tests {
             ]
         );
         assert!(!errors.to_string().contains("hunter2"));
-    }
-
-    #[test]
-    fn bad_values_name_the_key_and_the_remedy() {
-        for (text, expected) in [
-            // Routes.
-            (
-                "[[route]]\npath = \"/\"\nrealm = \"b\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:3000\"]\n",
-                "route[0].realm: there is no realm \"b\": did you mean \"a\"?",
-            ),
-            (
-                "upstream = [\"https://127.0.0.1\"]",
-                "route[0].upstream[0]: TLS to an upstream is not supported by this version: write an http:// URL",
-            ),
-            ("upstream = [\"http://127.0.0.1:3000/api\"]", "since the request's own path is forwarded"),
-            ("upstream = [\"127.0.0.1:3000\"]", "write it as \"http://127.0.0.1:3000\""),
-            ("upstream = [\"http://u:hunter2@127.0.0.1\"]", "has a user or password"),
-            ("upstream = [\"http://127.0.0.1:8080\"]", "is Tollgate itself"),
-            (
-                "upstream = [\"http://[::1]:9080\", \"http://127.0.0.1:9080\"]",
-                "route[0].upstream[1]: \"http://127.0.0.1:9080\" is Tollgate itself",
-            ),
-            ("upstream = [\"http://no-such-host.invalid\"]", "can't resolve no-such-host.invalid"),
-            ("upstream = []", "is empty"),
-            ("host = \"*.example.com\"", "is a pattern"),
-            ("host = \"a.example:80\"", "has a port: write \"a.example\""),
-            ("methods = []", "is empty"),
-            ("methods = [\"get\"]", "write \"GET\""),
-            ("methods = [\"CONNECT\"]", "never forwarded"),
-            ("access = \"public\"\nroles = [\"admin\"]", "only a user has roles"),
-            ("access = \"key\"", "nobody has a key"),
-            ("roles = [\"a,b\"]", "is no role"),
-            ("read_timeout = \"0s\"", "out of range"),
-            ("encoded_slash = \"decode\"", "\"reject\" or \"pass\""),
-        ] {
-            let text = if text.starts_with('[') { text.to_owned() } else { replace_keys(ROUTE, text) };
-            let errors = errors(&text);
-            assert!(errors.iter().any(|error| error.contains(expected)), "{text}: {errors:?}");
-            assert!(errors.iter().all(|error| !error.contains("hunter2")), "{errors:?}");
-            assert_eq!(errors.len(), 1, "{text}: {errors:?}");
-        }
-        for (text, expected) in [
-            ("listen = [\":8080\"]", "write \"0.0.0.0:8080\""),
-            ("listen = [\"localhost:8080\"]", "write \"127.0.0.1:8080\""),
-            ("listen = [\"8080\"]", "no IP address with a port"),
-            ("listen = [\"0.0.0.0:9080\"]", "server.admin: 127.0.0.1:9080 is in server.listen too"),
-            ("trusted_proxies = [\"0.0.0.0/0\"]", "insecure_trust_everyone"),
-            ("trusted_proxies = [\"::/0\"]", "insecure_trust_everyone"),
-            ("trusted_proxies = [\"10.0.0.1/8\"]", "write \"10.0.0.0/8\""),
-            ("trusted_proxies = [\"proxy\"]", "is no network"),
-            ("log = \"verbose\"", "\"error\" or \"warn\""),
-            ("shutdown_grace = \"2d\"", "from \"1s\" to \"1d\""),
-            ("tls = {}", "not supported by this version"),
-        ] {
-            let errors = check(&format!("{}{REALM}{LOGIN}", replace_keys(SERVER, text))).unwrap_err();
-            assert!(errors.to_string().contains(expected), "{text}: {errors}");
-            assert_eq!(errors.len(), 1, "{text}: {errors}");
-        }
-        assert!(
-            check(&format!(
-                "{}{REALM}{LOGIN}",
-                replace_keys(
-                    SERVER,
-                    "trusted_proxies = [\"0.0.0.0/0\", \"192.0.2.1\"]\ninsecure_trust_everyone = true\nadmin = \"\""
-                )
-            ))
-            .is_ok()
-        );
-    }
-
-    #[test]
-    fn bad_realms_name_the_key_and_the_remedy() {
-        let key = |text: &str| format!("[[realm.key]]\nid = \"web\"\n{text}");
-        for (text, expected) in [
-            ("algorithm = \"ES256\"".into(), "realm.a.algorithm: \"ES256\" is not supported by this version"),
-            ("issuer = \"\"".into(), "realm.a.issuer: is empty"),
-            ("leeway = \"6m\"".into(), "from \"0s\" to \"5m\""),
-            ("leeway = \"500ms\"".into(), "whole seconds"),
-            ("token_ttl = \"1ms\"".into(), "out of range"),
-            ("cookie = \"a b\"".into(), "is no name of a cookie"),
-            ("same_site = \"None\"".into(), "\"none\" or \"lax\" or \"strict\""),
-            ("require_key = true".into(), "there is none: write a [[realm.key]]"),
-            ("origins = [\"*\"]".into(), "every site"),
-            ("origins = [\"https://app.example.com/\"]".into(), "write it as \"https://app.example.com\""),
-            ("origins = [\"app.example.com\"]".into(), "is no origin"),
-            ("origins = [\"https://a.example\"]\nany_origin_credentials = true".into(), "excludes origins"),
-            ("registration = \"yes\"".into(), "\"open\" or \"closed\""),
-            ("trusted_issuer = []".into(), "not supported by this version"),
-            ("keys_dir = \"/dev/null\"".into(), "/dev/null is not a directory"),
-            ("keys_dir = \"${HOME}/keys\"".into(), "only ${CREDENTIALS_DIRECTORY}"),
-            (key("secret = \"hunter2\""), "realm.a.key[0].secret: is shorter than 16"),
-            (key("secret = \"hunter2 hunter2 hunter2\""), "a space"),
-            (key("sha256 = \"hunter2hunter2hunter2\""), "not a SHA-256 hash"),
-            (key(&format!("sha256 = \"{}\"", crate::config::Sha256::of("").to_hex())), "empty secret"),
-            (key(""), "has no secret"),
-            (key("secret = \"hunter2hunter2hunter2\"\nsecret_file = \"x\""), "excludes secret"),
-            (key("secret_file = \"gone\""), "/nonexistent/gone: it does not exist"),
-            (key("secret = \"hunter2hunter2hunter2\"\nexpires = \"2027-01-01T00:00:00Z\""), "without quotes"),
-            (key("secret = \"hunter2hunter2hunter2\"\nexpires = 2027-01-01T00:00:00"), "offset from UTC"),
-            (
-                key("secret = \"hunter2hunter2hunter2\"\norigins = []"),
-                "is a key of [[realm]], and stands below [[realm.key]]",
-            ),
-            (
-                key(
-                    "secret = \"hunter2hunter2hunter2\"\n[[realm.key]]\nid = \"web\"\nsecret = \"hunter3hunter3hunter3\"",
-                ),
-                "the id of another",
-            ),
-            (
-                key(
-                    "secret = \"hunter2hunter2hunter2\"\n[[realm.key]]\nid = \"app\"\nsecret = \"hunter2hunter2hunter2\"",
-                ),
-                "the secret of the key \"web\" too",
-            ),
-            (
-                key(
-                    "secret = \"hunter2hunter2hunter2\"\n[[realm.key]]\nid = \"a b\"\nsecret = \"hunter3hunter3hunter3\"",
-                ),
-                "is no id",
-            ),
-            ("[realm.master_key]".into(), "write one of sha256, sha256_file"),
-            ("[realm.master_key]\nsha256 = \"hunter2\"".into(), "not a SHA-256 hash"),
-            ("[realm.master_key]\nsecret = \"hunter2\"".into(), "unknown key"),
-            (
-                format!(
-                    "{}\n[realm.master_key]\nsha256 = \"{}\"",
-                    key("secret = \"hunter2hunter2hunter2\""),
-                    crate::config::Sha256::of("hunter2hunter2hunter2").to_hex()
-                ),
-                "is the secret of the API key \"web\" too",
-            ),
-        ] {
-            let text = format!("{SERVER}{}{LOGIN}", replace_keys(REALM, &format!("{text}\n")));
-            let errors = check(&text).unwrap_err();
-            assert!(errors.to_string().contains(expected), "{text}: {errors}");
-            assert!(!errors.to_string().contains("hunter2"), "{errors}");
-            let follow_up = text.contains("master_key]\nsecret =");
-            assert_eq!(errors.len(), 1 + usize::from(follow_up), "{text}: {errors}");
-        }
     }
 
     #[test]
@@ -468,7 +285,7 @@ mod tests {
         fs::set_permissions(keys.join(&made[0]), fs::Permissions::from_mode(0o644)).unwrap();
         let errors = load(&file, Mode::Serve).unwrap_err();
         assert!(errors[0].key() == "realm.a.keys_dir" && errors[0].message().contains("chmod 600"), "{errors}");
-        fs::write(&file, format!("{}{REALM}{LOGIN}", replace_keys(SERVER, "insecure_key_files = true"))).unwrap();
+        fs::write(&file, format!("{}{REALM}{LOGIN}", with(SERVER, "insecure_key_files = true"))).unwrap();
         load(&file, Mode::Serve).unwrap();
     }
 
@@ -509,18 +326,7 @@ mod tests {
         let config = |server: &str| check(&format!("{server}{REALM}{LOGIN}")).unwrap();
         let old = config(SERVER);
         assert!(old.cold_changes(&config(SERVER)).is_empty());
-        let new =
-            config(&replace_keys(SERVER, "listen = [\"127.0.0.1:8081\"]\nhash_queue = 1").replace("t.db", "u.db"));
+        let new = config(&with(SERVER, "listen = [\"127.0.0.1:8081\"]\nhash_queue = 1").replace("t.db", "u.db"));
         assert_eq!(old.cold_changes(&new), ["server.listen", "server.hash_queue", "store.url"]);
-    }
-
-    /// The first section of `section` with `keys` instead of those of the same name.
-    fn replace_keys(section: &str, keys: &str) -> String {
-        let names: Vec<_> =
-            keys.lines().filter(|line| !line.starts_with('[')).filter_map(|line| line.split(" =").next()).collect();
-        let kept = |line: &&str| !names.contains(&line.split(" =").next().unwrap_or_default());
-        let lines: Vec<_> = section.lines().filter(kept).collect();
-        let end = lines.iter().skip(1).position(|line| line.starts_with('[')).map_or(lines.len(), |at| at + 1);
-        format!("{}\n{keys}\n{}\n", lines[..end].join("\n"), lines[end..].join("\n"))
     }
 }

@@ -19,6 +19,7 @@ mod samples;
 mod secret_file;
 mod sections;
 mod server;
+mod spelling;
 
 pub use error::{ConfigError, Errors};
 pub use host::{Authority, Host};

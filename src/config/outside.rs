@@ -147,7 +147,10 @@ impl NewKey {
     pub(super) fn save(self) -> Result<(), (Place, String)> {
         keys_dir::save_key(&self.dir, &self.key).map(drop).map_err(|error| {
             let (dir, reason) = (self.dir.display(), secret_file::reason(&error));
-            (self.place, format!("can't write a first signing key into {dir}: {reason}"))
+            (
+                self.place,
+                format!("can't write a first signing key into {dir}: {reason}; keys_dir can name another directory"),
+            )
         })
     }
 }

@@ -62,7 +62,7 @@ impl Admin {
             "last_reload": reload,
             "cold_changes": self.status.cold_changes(),
             "realms": realms,
-            "revocations": self.state.desk.revoked().len(),
+            "revocations": self.state.desk.revocations.len(),
             "tunnels": self.state.tunnels.len(),
             "store": if self.status.store_fails() { "failing" } else { "ok" },
         })

@@ -6,6 +6,6 @@ mod reload;
 mod service;
 mod status;
 mod upkeep;
-pub mod watch;
+mod watch;
 
-pub use service::{Failure, serve};
+pub use service::serve;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -35,7 +36,7 @@ impl Reloader {
     }
 
     async fn reload(&mut self, reason: &'static str) {
-        let path = self.path.clone();
+        let (path, since) = (self.path.clone(), SystemTime::now());
         // Reads files and resolves names: not on a thread that serves requests.
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Serve)).await;
         let at = now();
@@ -46,13 +47,14 @@ impl Reloader {
                     warn!(keys = cold.join(", "), "these changes need a restart");
                 }
                 self.status.set_cold_changes(cold.into_iter().map(str::to_owned).collect());
-                self.watch.set(&config.inputs);
+                self.watch.follow(&config.inputs, since);
                 let generation = self.state.snapshot.load().generation + 1;
                 self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));
                 self.status.set_last_reload(Reload { at, errors: Vec::new() });
                 info!(generation, reason, "new policy in force");
             }
             Ok(Err(errors)) => {
+                self.watch.follow(errors.inputs(), since);
                 let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
                 for line in &errors {
                     error!(reason, "the old policy stays: {line}");

@@ -16,36 +16,21 @@ use super::status::Status;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
 use crate::config::{self, Config, Mode, Policy};
+use crate::exit::{self, Failure};
 use crate::login::Desk;
+use crate::login::password::Pool;
+use crate::login::throttle::Throttle;
 use crate::proxy::{self, Bound, RequestIds, Snapshot, State, Tunnels, bind, now};
 use crate::token::{Claims, TokenId};
-use crate::{exit, store};
-
-/// Why the program could not start, or had to end: for stderr, a line each, and for the exit code.
-#[derive(Debug)]
-pub struct Failure {
-    /// sysexits(3).
-    pub code: u8,
-    /// What is wrong, and what to do.
-    pub lines: Vec<String>,
-}
-
-impl Failure {
-    /// One line.
-    #[must_use]
-    pub fn new(code: u8, line: impl Into<String>) -> Self {
-        Self { code, lines: vec![line.into()] }
-    }
-}
+use crate::store;
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
 ///
 /// # Errors
 /// Anything that would leave a live process which serves nobody: a bad configuration, an address in use, a store that
 /// can't be opened.
-pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr]) + Send) -> Result<(), Failure> {
-    let config = config::load(path, Mode::Serve)
-        .map_err(|errors| Failure { code: exit::CONFIG, lines: errors.iter().map(ToString::to_string).collect() })?;
+pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr]) ) -> Result<(), Failure> {
+    let config = config::load(path, Mode::Serve)?;
     logging::start(config.server.log(), config.server.log_format());
     prove_keys(&config.policy)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -67,21 +52,22 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
 
     let clients = bind(config.server.listen()).map_err(in_use)?;
     let operators = config.server.admin().map(|address| bind(&[address]).map_err(in_use)).transpose()?;
-    let store = store::open(&config.store).await.map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))?;
+    let store = store::open(config.store.as_str()).await?;
+
+    let passwords = Pool::new(config.server.hash_threads(), config.server.hash_queue())
+        .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;
 
     let policy = std::mem::take(&mut config.policy);
     let state = Arc::new(State {
         snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now())),
-        desk: Desk::new(store.clone(), config.server.hash_threads(), config.server.hash_queue()),
+        desk: Desk { store, passwords, throttle: Throttle::new(), revocations: Arc::default() },
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),
         request_ids: RequestIds::new(),
     });
     let status = Arc::new(Status::default());
-    let upkeep = Upkeep::begin(state.clone(), store, status.clone())
-        .await
-        .map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))?;
-    let watch = Watch::new(&config.inputs)
+    let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
+    let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
     let reloader =
         Reloader { path: path.to_owned(), state: state.clone(), status: status.clone(), started: config, watch };
@@ -121,6 +107,7 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    state.desk.store.close().await;
     info!("stopped");
     Ok(())
 }

@@ -8,12 +8,11 @@ use tracing::{error, info};
 
 use super::status::Status;
 use crate::proxy::{State, now};
-use crate::store::{Revocation, Store, StoreError};
+use crate::store::StoreError;
 
 /// Brings the revoked tokens into memory, and keeps them there.
 pub(super) struct Upkeep {
     state: Arc<State>,
-    store: Arc<dyn Store>,
     status: Arc<Status>,
     /// The last revocation that was seen.
     sequence: i64,
@@ -22,12 +21,8 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Reads every revocation that counts; before the first request, so that none passes that was revoked before a
     /// restart.
-    pub(super) async fn begin(
-        state: Arc<State>,
-        store: Arc<dyn Store>,
-        status: Arc<Status>,
-    ) -> Result<Self, StoreError> {
-        let mut upkeep = Self { state, store, status, sequence: 0 };
+    pub(super) async fn begin(state: Arc<State>, status: Arc<Status>) -> Result<Self, StoreError> {
+        let mut upkeep = Self { state, status, sequence: 0 };
         upkeep.learn().await?;
         Ok(upkeep)
     }
@@ -41,11 +36,11 @@ impl Upkeep {
             let instant = tick.tick().await;
             let result = self.learn().await;
             self.report(&result);
-            self.state.tunnels.sweep(self.state.desk.revoked(), now());
+            self.state.tunnels.sweep(&self.state.desk.revocations, now());
             if instant >= next_sweep {
                 next_sweep = instant + SWEEP_INTERVAL;
-                self.state.desk.revoked().sweep(now());
-                if let Err(error) = self.store.purge(now()).await {
+                self.state.desk.revocations.sweep(now());
+                if let Err(error) = self.state.desk.store.purge(now()).await {
                     error!("expired sessions stay for now: {error}");
                 }
             }
@@ -53,10 +48,10 @@ impl Upkeep {
     }
 
     async fn learn(&mut self) -> Result<(), StoreError> {
-        let new: Vec<Revocation> = self.store.revocations_after(self.sequence, now()).await?;
+        let new = self.state.desk.store.revocations_after(self.sequence, now()).await?;
         if let Some(last) = new.last() {
             self.sequence = last.sequence;
-            self.state.desk.revoked().extend(new.iter().map(|revocation| (revocation.token, revocation.expires_at)));
+            self.state.desk.revocations.extend(new.iter().map(|revocation| (revocation.token, revocation.expires_at)));
         }
         Ok(())
     }

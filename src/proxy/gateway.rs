@@ -16,7 +16,6 @@ use super::{Snapshot, State, answer, login, now};
 use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
 
 /// The gate as pingora sees it.
-#[derive(Debug)]
 pub struct Gateway {
     state: Arc<State>,
 }
@@ -68,7 +67,7 @@ impl Gateway {
         };
         let gate = Gate {
             policy: &snapshot.policy,
-            revoked: self.state.desk.revoked(),
+            revoked: &self.state.desk.revocations,
             trusted_proxies: self.state.server.trusted_proxies(),
         };
         gate.decide(&head, now())

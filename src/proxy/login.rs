@@ -6,15 +6,16 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 
-use super::{State, now};
+use super::State;
+use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
-use crate::login::{Answer, Request};
+use crate::login::{Answer, Refusal, Request, project};
 
 /// Answers a request to a login path.
-pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Deny> {
+pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Refusal> {
     let body = match tokio::time::timeout(BODY_DEADLINE, read_body(session)).await {
         Ok(body) => body?,
-        Err(_) => return Err(Deny::BodyTimeout),
+        Err(_) => return Err(Deny::BodyTimeout.into()),
     };
     let head = session.req_header();
     let request = Request {
@@ -27,9 +28,11 @@ pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admit
         master: admitted.master,
         token: admitted.token,
         tokens: admitted.tokens,
-        now: now(),
+        now_ms: jiff::Timestamp::now().as_millisecond(),
     };
-    state.desk.answer(request).await
+    match admitted.login.dialect() {
+        Dialect::Project => project::answer(request, &state.desk).await,
+    }
 }
 
 async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {

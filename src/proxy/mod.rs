@@ -20,7 +20,6 @@ pub use tunnel::Tunnels;
 use upstream::Pool;
 
 /// Everything that requests share.
-#[derive(Debug)]
 pub struct State {
     /// What judges the requests that come now. A reload stores another one; a request keeps the one that it began with.
     pub snapshot: ArcSwap<Snapshot>,

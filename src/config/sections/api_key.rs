@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::realm;
 use crate::config::outside::Outside;
 use crate::config::policy::{ApiKey, Sha256};
-use crate::config::reader::{Keys, Section, quote};
+use crate::config::reader::{Keys, Section};
+use crate::config::spelling::quote;
 
 /// The keys of an API key.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -111,3 +112,73 @@ fn hash(text: &str) -> Result<Sha256, String> {
 }
 
 const MIN_SECRET_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+
+    const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
+
+    fn hash_of(secret: &str) -> String {
+        Sha256::of(secret).to_hex()
+    }
+
+    #[test]
+    fn keys_are_found_by_their_secret() {
+        let (app, master) = (hash_of("another-secret-0"), hash_of("master").to_uppercase());
+        let keys = format!(
+            "require_key = true\n[[realm.key]]\nid = \"web\"\nsecret = \"0123456789abcdef\"\nexpires = 1970-01-01T00:01:40Z\n\
+             [[realm.key]]\nid = \"app\"\nsha256 = \"{app}\"\ndisabled = true\n[realm.master_key]\nsha256 = \"{master}\"\n"
+        );
+        let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, &keys))).unwrap();
+        let realm = config.policy.realm("a").unwrap();
+        let web = realm.api_key("0123456789abcdef").unwrap();
+        assert_eq!((web.id(), web.expires_at(), web.expired(99), web.expired(100)), ("web", Some(100), false, true));
+        assert!(realm.api_key("another-secret-0").unwrap().disabled());
+        assert!(realm.api_key("web").is_none() && realm.api_key("").is_none());
+        assert!(realm.is_master_key("master") && !realm.is_master_key("0123456789abcdef"));
+        let ids: Vec<_> = realm.api_keys().iter().map(|key| key.id()).collect();
+        assert_eq!(ids, ["app", "web"]);
+        assert!(realm.requires_key() && realm.has_api_keys());
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn bad_keys_name_the_key_and_the_remedy_and_never_the_secret() {
+        let second = |keys: &str| format!("{GOOD}\n[[realm.key]]\n{keys}");
+        for (keys, expected) in [
+            (r#"secret = "hunter2""#.into(), "realm.a.key[0].secret: is shorter than 16"),
+            (r#"secret = "hunter2 hunter2 hunter2""#.into(), "a space"),
+            (r#"secret = "hunter2hunter2hunter2é""#.into(), "can't carry"),
+            ("secret = 2222222222222222".into(), "is a whole number, and must be a string"),
+            (r#"sha256 = "hunter2hunter2hunter2""#.into(), "not a SHA-256 hash"),
+            (format!("sha256 = \"{}\"", hash_of("")), "empty secret"),
+            (String::new(), "has no secret"),
+            (format!("{GOOD}\nsecret_file = \"x\""), "excludes secret"),
+            (r#"secret_file = "gone""#.into(), "/nonexistent/gone: it does not exist"),
+            (format!("{GOOD}\nexpires = \"2027-01-01T00:00:00Z\""), "without quotes"),
+            (format!("{GOOD}\nexpires = 2027-01-01T00:00:00"), "offset from UTC"),
+            (format!("{GOOD}\norigins = []"), "is a key of [[realm]], and stands below [[realm.key]]"),
+            (second("id = \"web\"\nsecret = \"hunter3hunter3hunter3\""), "the id of another"),
+            (second(&format!("id = \"app\"\n{GOOD}")), "realm.a.key[1].secret: is the secret of the key \"web\" too"),
+            (second("id = \"a b\"\nsecret = \"hunter3hunter3hunter3\""), "is no id"),
+            (second("secret = \"hunter3hunter3hunter3\""), "realm.a.key[1].id: is missing"),
+            (
+                format!("{GOOD}\n[realm.master_key]\nsha256 = \"{}\"", hash_of("hunter2hunter2hunter2")),
+                "is the secret of the API key \"web\" too",
+            ),
+        ] {
+            let text = with(REALM, &format!("[[realm.key]]\nid = \"web\"\n{keys}\n"));
+            assert_error(&format!("{SERVER}{text}{LOGIN}"), expected);
+        }
+        for (keys, expected) in [
+            ("", "realm.a.master_key: has no secret: write one of sha256, sha256_file"),
+            (r#"sha256 = "hunter2""#, "realm.a.master_key.sha256: is not a SHA-256 hash"),
+            (r#"sha256_file = "gone""#, "it does not exist"),
+        ] {
+            let text = with(REALM, &format!("[realm.master_key]\n{keys}\n"));
+            assert_error(&format!("{SERVER}{text}{LOGIN}"), expected);
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! The sections of the file, and what each key may be.
 
 pub(super) mod api_key;
+#[cfg(test)]
+pub(super) mod fixture;
 pub(super) mod login;
 pub(super) mod realm;
 pub(super) mod route;
@@ -10,7 +12,8 @@ pub(super) mod store;
 use std::sync::Arc;
 
 use super::policy::Realm;
-use super::reader::{Keys, Section, closest, quote};
+use super::reader::{Keys, Section};
+use super::spelling::{closest, quote};
 
 /// The file as a whole.
 pub(super) const FILE: Keys =

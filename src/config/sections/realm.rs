@@ -9,7 +9,8 @@ use super::{Declared, api_key, plain};
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
 use crate::config::policy::{CookieSpec, Realm, SameSite};
-use crate::config::reader::{Keys, Section, quote};
+use crate::config::reader::{Keys, Section};
+use crate::config::spelling::quote;
 use crate::token;
 
 /// Its keys.
@@ -43,9 +44,12 @@ pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Vec<
     let mut declared: Vec<Declared> = Vec::new();
     let mut taken = Taken::default();
     for mut section in root.tables("realm", &KEYS) {
-        let name = section.required("name", "\"examples\"", name);
-        if let Some(name) = name {
-            section.name(name);
+        // A bad name is a name, too, so that what refers to it has no error of its own.
+        let name = section.required("name", "\"examples\"", Ok);
+        match name.map(check_name) {
+            Some(Err(message)) => section.error("name", message),
+            Some(Ok(name)) => section.name(name),
+            None => {}
         }
         let twice = declared.iter().any(|other| Some(other.name.as_str()) == name);
         if twice {
@@ -109,7 +113,7 @@ fn read(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken)
     })
 }
 
-fn name(text: &str) -> Result<&str, String> {
+fn check_name(text: &str) -> Result<&str, String> {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let valid = text.len() <= MAX_NAME_BYTES
         && text.bytes().next().is_some_and(alphanumeric)
@@ -212,3 +216,60 @@ const MAX_COOKIE_BYTES: usize = 128;
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 const MAX_NAME_BYTES: usize = 63;
 const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (keys, expected) in [
+            (r#"algorithm = "ES256""#, r#"realm.a.algorithm: "ES256" is not supported by this version: write "HS256""#),
+            (r#"issuer = """#, "realm.a.issuer: is empty"),
+            (r#"issuer = "a\nb""#, "control character"),
+            (r#"leeway = "6m""#, r#"from "0s" to "5m""#),
+            (r#"leeway = "500ms""#, "whole seconds"),
+            (r#"token_ttl = "1ms""#, "out of range"),
+            (r#"cookie = "a b""#, "is no name of a cookie"),
+            (r#"same_site = "None""#, r#""none" or "lax" or "strict""#),
+            ("require_key = true", "there is none: write a [[realm.key]]"),
+            (r#"origins = ["*"]"#, "every site"),
+            (r#"origins = ["https://app.example.com/"]"#, r#"write it as "https://app.example.com""#),
+            (r#"origins = ["app.example.com"]"#, "is no origin"),
+            (r#"origins = ["https://u:hunter2@a.example"]"#, "is no origin"),
+            ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "excludes origins"),
+            (r#"registration = "yes""#, r#""open" or "closed""#),
+            ("trusted_issuer = []", "not supported by this version"),
+            (r#"keys_dir = "/dev/null""#, "/dev/null is not a directory"),
+            (r#"keys_dir = "${HOME}/keys""#, "only ${CREDENTIALS_DIRECTORY}"),
+        ] {
+            assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), expected);
+        }
+    }
+
+    #[test]
+    fn a_bad_name_is_told_once_and_not_again_where_it_is_used() {
+        for bad in ["", "A", "-a", "a b", "é", &"a".repeat(64)] {
+            let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{bad}\""));
+            assert_error(&text, "t.toml:6: realm[0].name: ");
+        }
+        for good in ["a", "0", "a-b_c", &"a".repeat(63)] {
+            let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{good}\""));
+            assert!(check(&text).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn origins_and_credentials() {
+        let origins = |keys: &str| {
+            let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
+            config.policy.realms()[0].origins().clone()
+        };
+        let listed = origins(r#"origins = ["HTTPS://A.example:443", "null"]"#);
+        assert!(listed.lists(&Origin::parse("https://a.example").unwrap()) && listed.lists_null() && !listed.is_open());
+        assert!(!origins(r#"origins = ["https://a.example"]"#).lists_null());
+        assert!(origins("any_origin_credentials = true").any_with_credentials());
+        assert!(origins("origins = []\nany_origin_credentials = true").is_open());
+    }
+}

@@ -10,9 +10,10 @@ use super::server::covers;
 use super::{Declared, path, realm_of};
 use crate::config::host::{Authority, Host};
 use crate::config::outside::Outside;
-use crate::config::reader::{Keys, Section, quote};
+use crate::config::reader::{Keys, Section};
 use crate::config::route::{Access, EncodedSlash, Route, Upstream};
 use crate::config::server::Server;
+use crate::config::spelling::quote;
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -152,14 +153,14 @@ fn upstream(section: &Section<'_>, server: Option<&Server>, outside: &Outside) -
 
 /// Every address of one URL.
 fn servers(text: &str, server: Option<&Server>, outside: &Outside) -> Result<Vec<SocketAddr>, String> {
+    if text.contains('@') {
+        // Not quoted: there may be a password in it.
+        return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
+    }
     if text.starts_with("https://") {
         return Err("TLS to an upstream is not supported by this version: write an http:// URL".into());
     }
     let rest = text.strip_prefix("http://");
-    if rest.is_some_and(|rest| rest.contains('@')) {
-        // Not quoted: there may be a password in it.
-        return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
-    }
     let authority = rest.and_then(Authority::parse);
     let Some(Authority { host, port }) = authority.filter(|authority| authority.port != Some(0)) else {
         let hint = match rest.and_then(|rest| Authority::parse(rest.split(['/', '?', '#']).next()?)) {
@@ -185,3 +186,60 @@ fn servers(text: &str, server: Option<&Server>, outside: &Outside) -> Result<Vec
 const ACCESS: [(&str, Access); 3] = [("user", Access::User), ("key", Access::Key), ("public", Access::Public)];
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use crate::config::sections::fixture::{REALM, ROUTE, SERVER, assert_error, check, with};
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (keys, expected) in [
+            (r#"realm = "b""#, r#"route[0].realm: there is no realm "b": did you mean "a"?"#),
+            (r#"path = "/a/""#, "route[0].path: \"/a/\" ends with a slash"),
+            (
+                r#"upstream = ["https://127.0.0.1"]"#,
+                "route[0].upstream[0]: TLS to an upstream is not supported by this version: write an http:// URL",
+            ),
+            (
+                r#"upstream = ["http://127.0.0.1:3000/api"]"#,
+                r#"write "http://127.0.0.1:3000", since the request's own"#,
+            ),
+            (r#"upstream = ["127.0.0.1:3000"]"#, r#"write it as "http://127.0.0.1:3000""#),
+            (r#"upstream = ["http://127.0.0.1:0"]"#, "is no URL of a server"),
+            (r#"upstream = ["http://u:hunter2@127.0.0.1"]"#, "has a user or password"),
+            (r#"upstream = ["u:hunter2@127.0.0.1"]"#, "has a user or password"),
+            (r#"upstream = ["postgres://u:hunter2@127.0.0.1"]"#, "has a user or password"),
+            (r#"upstream = ["http://127.0.0.1:8080"]"#, "is Tollgate itself"),
+            (
+                r#"upstream = ["http://[::1]:9080", "http://127.0.0.1:9080"]"#,
+                r#"route[0].upstream[1]: "http://127.0.0.1:9080" is Tollgate itself"#,
+            ),
+            (r#"upstream = ["http://no-such-host.invalid"]"#, "can't resolve no-such-host.invalid"),
+            ("upstream = []", "is empty"),
+            (r#"host = "https://u:hunter2@h""#, "is no host"),
+            (r#"host = "*.example.com""#, "is a pattern"),
+            (r#"host = "a.example:80""#, r#"has a port: write "a.example""#),
+            ("methods = []", "is empty"),
+            (r#"methods = ["get"]"#, r#"write "GET""#),
+            (r#"methods = ["CONNECT"]"#, "never forwarded"),
+            (r#"methods = ["G T"]"#, "is no method"),
+            ("access = \"public\"\nroles = [\"admin\"]", "only a user has roles"),
+            (r#"access = "key""#, "nobody has a key"),
+            (r#"access = "all""#, r#""user" or "key" or "public""#),
+            (r#"roles = ["a,b"]"#, "is no role"),
+            (r#"read_timeout = "0s""#, "out of range"),
+            (r#"encoded_slash = "decode""#, r#""reject" or "pass""#),
+        ] {
+            assert_error(&format!("{SERVER}{REALM}{}", with(ROUTE, keys)), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_becomes_each_of_its_addresses_once() {
+        let keys = r#"upstream = ["http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]"]"#;
+        let config = check(&format!("{SERVER}{REALM}{}", with(ROUTE, keys))).unwrap();
+        let servers = config.policy.routing().routes()[0].upstream().servers();
+        let count = |address: &str| servers.iter().filter(|server| server.to_string() == address).count();
+        assert_eq!((count("127.0.0.1:3000"), count("[::1]:80")), (1, 1), "{servers:?}");
+    }
+}

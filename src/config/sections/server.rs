@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::reader::{Keys, Section, quote};
+use crate::config::reader::{Keys, Section};
 use crate::config::server::{LogFormat, LogLevel, Server};
+use crate::config::spelling::quote;
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -139,3 +140,55 @@ const MAX_GRACE: Duration = Duration::from_secs(24 * 3600);
 const DEFAULT_QUEUE: usize = 64;
 const MAX_QUEUE: usize = 65_536;
 const MAX_THREADS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (keys, expected) in [
+            (r#"listen = [":8080"]"#, r#"write "0.0.0.0:8080""#),
+            (r#"listen = ["localhost:8080"]"#, r#"write "127.0.0.1:8080""#),
+            (r#"listen = ["8080"]"#, "no IP address with a port"),
+            ("listen = []", "is empty"),
+            (r#"listen = ["0.0.0.0:9080"]"#, "server.admin: 127.0.0.1:9080 is in server.listen too"),
+            (r#"trusted_proxies = ["0.0.0.0/0"]"#, "insecure_trust_everyone"),
+            (r#"trusted_proxies = ["::/0"]"#, "insecure_trust_everyone"),
+            (r#"trusted_proxies = ["10.0.0.1/8"]"#, r#"write "10.0.0.0/8""#),
+            (r#"trusted_proxies = ["proxy"]"#, "is no network"),
+            (r#"log = "verbose""#, r#""error" or "warn""#),
+            (r#"shutdown_grace = "2d""#, r#"from "1s" to "1d""#),
+            ("tls = {}", "not supported by this version"),
+        ] {
+            assert_error(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)), expected);
+        }
+    }
+
+    #[test]
+    fn networks_and_switches() {
+        let keys = "trusted_proxies = [\"0.0.0.0/0\", \"192.0.2.1\"]\ninsecure_trust_everyone = true\nadmin = \"\"\nthreads = 3";
+        let config = check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys))).unwrap();
+        let proxies: Vec<_> = config.server.trusted_proxies().iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["0.0.0.0/0", "192.0.2.1/32"]);
+        assert_eq!((config.server.admin(), config.server.threads()), (None, 3));
+    }
+
+    #[test]
+    fn own_addresses_in_every_spelling() {
+        for (own, address, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("0.0.0.0:80", "192.0.2.1:80", false),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            assert_eq!(covers(&own.parse().unwrap(), &address.parse().unwrap()), expected, "{own} {address}");
+        }
+    }
+}

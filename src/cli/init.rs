@@ -1,0 +1,198 @@
+//! `tollgate init`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{key, now};
+use crate::config::save_key;
+use crate::exit::{self, Failure};
+use crate::token::Key;
+
+/// Write a starter configuration with a signing key and an API key; nothing is overwritten
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to write it; the directory is made if it is not there
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+impl Args {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let file = self.directory.join("tollgate.toml");
+        let keys_dir = self.directory.join("keys").join(REALM);
+        let occupied = |path: &Path| path.symlink_metadata().is_ok();
+        // Both looked at before anything is written, so that a refusal leaves nothing behind.
+        for path in [&file, &keys_dir] {
+            if occupied(path) {
+                return Err(refusal(path));
+            }
+        }
+        let signing_key = Key::generate(now()).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+        let secret = key::new_secret()?;
+        let failed = |path: &Path, error: &io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => refusal(path),
+            _ => Failure::new(exit::CANNOT_CREATE, format_args!("can't write {}: {error}", path.display())),
+        };
+        fs::create_dir_all(&self.directory).map_err(|error| failed(&self.directory, &error))?;
+        write_new(&file, &starter(&secret)).map_err(|error| failed(&file, &error))?;
+        if let Err(error) = save_key(&keys_dir, &signing_key) {
+            // Ours, as `write_new` has just made it: without the key, the next try would be refused because of it.
+            let _ = fs::remove_file(&file);
+            return Err(failed(&keys_dir, &error));
+        }
+        write!(out, "{}", next_steps(&file, &keys_dir, &secret))?;
+        Ok(())
+    }
+}
+
+fn refusal(path: &Path) -> Failure {
+    Failure::new(exit::CANNOT_CREATE, format_args!("{} exists already, and nothing is overwritten", path.display()))
+}
+
+/// Writes a file that is not there yet. One that is written in part is removed again.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn starter(secret: &str) -> String {
+    let key = key::section("web", secret, None);
+    format!(
+        r#"# Tollgate. Every key and its default: conf/tollgate.toml in the source of Tollgate.
+# What is below [store] takes effect when this file is saved. Check it with: tollgate check -c FILE
+
+[server]
+listen = ["127.0.0.1:8080"]
+
+[store]
+url = "sqlite://tollgate.db"            # beside this file
+
+[[realm]]
+name = "{REALM}"
+issuer = "http://127.0.0.1:8080"        # your site's URL; changing it later ends every session
+origins = []                            # pages that may call with cookies, such as ["https://app.example.com"]
+registration = "closed"                 # "open" lets anyone register
+
+{key}
+[[login]]
+dialect = "project"
+path = "/auth"
+realm = "{REALM}"
+
+[[route]]
+path = "/"
+realm = "{REALM}"
+access = "user"
+upstream = ["http://127.0.0.1:3000"]    # your app
+"#
+    )
+}
+
+fn next_steps(file: &Path, keys_dir: &Path, secret: &str) -> String {
+    let (file_name, keys_dir) = (file.display(), keys_dir.display());
+    let file = shell_word(&file.to_string_lossy());
+    format!(
+        r#"Wrote {file_name} and a signing key in {keys_dir}.
+
+The secret of the API key "web", which is shown only this once:
+
+    {secret}
+
+Next:
+
+    1. Write the address of your app into {file_name}: it is http://127.0.0.1:3000 now.
+    2. tollgate check -c {file}
+    3. tollgate user add -c {file} --realm {REALM} alice
+    4. tollgate serve -c {file}
+    5. Log in, and call the app with the token that the answer's Authorization header has:
+       curl -i 'http://127.0.0.1:8080/auth?key={secret}&login=true&noATCookie=true' \
+            -H 'Content-Type: application/json' -d '{{"username":"alice","password":"…"}}'
+       curl -i 'http://127.0.0.1:8080/?key={secret}' -H 'Authorization: Bearer …'
+"#
+    )
+}
+
+/// For a shell, as it is if it needs no quotes.
+fn shell_word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_');
+    if text.bytes().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+const REALM: &str = "main";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::process::ExitCode;
+
+    use super::*;
+    use crate::config::{Mode, load};
+
+    fn init(directory: &Path) -> Result<String, Failure> {
+        let mut out = Vec::new();
+        Args { directory: directory.into() }.run(&mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_it_writes_is_a_good_configuration_for_the_secret_that_it_shows() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("new");
+        let out = init(&dir).unwrap();
+        let file = dir.join("tollgate.toml");
+        let config = load(&file, Mode::Check).unwrap();
+        let realm = config.policy.realm("main").unwrap();
+        let secret = out.lines().find(|line| line.len() == 36 && line.starts_with("    ")).unwrap().trim();
+        assert_eq!(realm.api_key(secret).unwrap().id(), "web");
+        assert!(realm.requires_key() && !realm.registration_open());
+        assert!(!fs::read_to_string(&file).unwrap().contains(secret));
+        let keys: Vec<_> =
+            fs::read_dir(dir.join("keys/main")).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(keys[0].mode() & 0o777, 0o600);
+        let before = fs::read_dir(dir.join("keys/main")).unwrap().count();
+        load(&file, Mode::Serve).unwrap();
+        assert_eq!(fs::read_dir(dir.join("keys/main")).unwrap().count(), before, "the key is the one that serves");
+        assert!(config.store.as_str().ends_with("/new/tollgate.db"));
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_a_refusal_leaves_nothing_behind() {
+        let temp = tempfile::tempdir().unwrap();
+        let refused = |dir: &Path, names: &str| {
+            let failure = init(dir).unwrap_err();
+            let mut stderr = Vec::new();
+            assert_eq!(failure.report(&mut stderr), ExitCode::from(73));
+            let stderr = String::from_utf8(stderr).unwrap();
+            assert!(stderr.contains(names), "{stderr}");
+        };
+        let first = temp.path().join("first");
+        init(&first).unwrap();
+        let text = fs::read(first.join("tollgate.toml")).unwrap();
+        refused(&first, "first/tollgate.toml");
+        assert_eq!(fs::read(first.join("tollgate.toml")).unwrap(), text);
+        fs::remove_file(first.join("tollgate.toml")).unwrap();
+        refused(&first, "first/keys/main");
+        assert!(!first.join("tollgate.toml").exists());
+        std::os::unix::fs::symlink("nowhere", first.join("tollgate.toml")).unwrap();
+        refused(&first, "first/tollgate.toml");
+        fs::write(temp.path().join("file"), "").unwrap();
+        refused(&temp.path().join("file"), "file");
+        let blocked = temp.path().join("blocked");
+        fs::create_dir(&blocked).unwrap();
+        fs::write(blocked.join("keys"), "").unwrap();
+        refused(&blocked, "blocked/keys/main");
+        assert!(!blocked.join("tollgate.toml").exists(), "the next try is not refused because of this one");
+    }
+
+    #[test]
+    fn words_for_a_shell() {
+        assert_eq!(shell_word("/etc/t.toml"), "/etc/t.toml");
+        assert_eq!(shell_word("it's a dir/t"), r"'it'\''s a dir/t'");
+    }
+}

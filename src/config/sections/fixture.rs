@@ -1,0 +1,41 @@
+//! A small good file, for the tests of the sections.
+
+use std::path::Path;
+
+use crate::config::{Config, Errors, Mode, parse};
+
+pub(in crate::config) const SERVER: &str =
+    "[server]\nlisten = [\"127.0.0.1:8080\"]\n[store]\nurl = \"sqlite:///var/lib/t.db\"\n";
+pub(in crate::config) const REALM: &str =
+    "[[realm]]\nname = \"a\"\nissuer = \"https://a.example\"\nrequire_key = false\n";
+pub(in crate::config) const LOGIN: &str = "[[login]]\ndialect = \"project\"\npath = \"/login\"\nrealm = \"a\"\n";
+pub(in crate::config) const ROUTE: &str =
+    "[[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:3000\"]\n";
+
+/// Reads a whole file.
+pub(in crate::config) fn check(text: &str) -> Result<Config, Errors> {
+    parse(text, Path::new("/nonexistent/t.toml"), Mode::Check)
+}
+
+/// The errors of `text` below a server and a realm, as `LINE: KEY: sentence`.
+pub(in crate::config) fn errors(text: &str) -> Vec<String> {
+    let errors = check(&format!("{SERVER}{REALM}{text}")).err().map(|errors| errors.to_string()).unwrap_or_default();
+    errors.lines().map(|line| line.replace("/nonexistent/t.toml:", "")).collect()
+}
+
+/// The first section of `section`, with `keys` instead of those of the same name; `keys` may go on with sections.
+pub(in crate::config) fn with(section: &str, keys: &str) -> String {
+    let name = |line: &str| line.split(" =").next().unwrap_or_default().to_owned();
+    let names: Vec<_> = keys.lines().filter(|line| !line.starts_with('[')).map(name).collect();
+    let lines: Vec<_> = section.lines().filter(|line| !names.contains(&name(line))).collect();
+    let end = lines.iter().skip(1).position(|line| line.starts_with('[')).map_or(lines.len(), |at| at + 1);
+    format!("{}\n{keys}\n{}\n", lines[..end].join("\n"), lines[end..].join("\n"))
+}
+
+/// That the file has exactly one error, which says `expected` and gives no secret away.
+pub(in crate::config) fn assert_error(text: &str, expected: &str) {
+    let errors = check(text).unwrap_err();
+    assert_eq!(errors.len(), 1, "{text}: {errors}");
+    assert!(errors.to_string().contains(expected), "{text}: {errors}");
+    assert!(!errors.to_string().contains("hunter2"), "{errors}");
+}

@@ -1,0 +1,491 @@
+//! Notices that the configuration, or a file that it refers to, has changed.
+//!
+//! The operating system tells what happens in the directories (editors write a new file and rename it, Kubernetes swaps
+//! a symbolic link two levels up, so to watch the file itself would lose it). That is only taken as a hint to look:
+//! what counts is whether a fingerprint differs. Where the system tells nothing (network file systems, a full event
+//! queue) a look every few seconds finds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+
+/// Watches a set of files and directories, until it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    orders: Sender<Order>,
+    changed: Arc<Notify>,
+}
+
+enum Order {
+    /// Something happened somewhere.
+    Look,
+    Follow(Vec<PathBuf>, SystemTime),
+    Stop,
+}
+
+impl Watch {
+    /// Begins to watch `inputs`, which need not exist. Of a directory, the files right in it are watched.
+    ///
+    /// # Errors
+    /// The system has no more threads, or no more watches to give (on Linux, `fs.inotify.max_user_instances`).
+    pub fn start(inputs: &[PathBuf]) -> io::Result<Self> {
+        let (orders, inbox) = channel();
+        let hints = orders.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !is_reading(event.kind)) {
+                let _ = hints.send(Order::Look);
+            }
+        });
+        let watcher = watcher.map_err(io::Error::other)?;
+        let changed = Arc::new(Notify::new());
+        let mut follower =
+            Follower { watcher, watched: BTreeMap::new(), seen: BTreeMap::new(), changed: changed.clone() };
+        // Before this returns, so that no change from now on is missed.
+        follower.follow(inputs, SystemTime::now());
+        std::thread::Builder::new().name("config-watch".into()).spawn(move || follower.run(&inbox))?;
+        Ok(Self { orders, changed })
+    }
+
+    /// Watches `inputs` from now on, and nothing else: after each attempt to load the configuration, with what it read.
+    /// `since` is when that attempt began: what is new in `inputs` and changed after that counts as a change.
+    pub fn follow(&self, inputs: &[PathBuf], since: SystemTime) {
+        let _ = self.orders.send(Order::Follow(inputs.into(), since));
+    }
+
+    /// Waits until something has changed since the last call returned. Several changes at once count as one. Nothing is
+    /// lost if the future is dropped, nor if the change comes before the call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.orders.send(Order::Stop);
+    }
+}
+
+/// The thread behind a [`Watch`].
+struct Follower {
+    watcher: RecommendedWatcher,
+    /// The directories that the system tells about, by the identity of what had the name.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
+    seen: BTreeMap<PathBuf, Fingerprint>,
+    changed: Arc<Notify>,
+}
+
+impl Follower {
+    fn run(mut self, inbox: &Receiver<Order>) {
+        loop {
+            match inbox.recv_timeout(LOOK_EVERY) {
+                Ok(Order::Follow(inputs, since)) => self.follow(&inputs, since),
+                Ok(Order::Look) => {
+                    let Some(follow) = settle(inbox) else { return };
+                    for (inputs, since) in follow {
+                        self.follow(&inputs, since);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // After a difference the ways may lead through other directories. What happened in those before they were
+            // watched is found by looking again.
+            while self.look() {
+                let Some(follow) = settle(inbox) else { return };
+                for (inputs, since) in follow {
+                    self.follow(&inputs, since);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, inputs: &[PathBuf], since: SystemTime) {
+        let mut seen = BTreeMap::new();
+        for input in inputs {
+            // One name for a file, however the command line spelled it.
+            let input = std::path::absolute(input).unwrap_or_else(|_| input.clone());
+            let known = self.seen.remove(&input);
+            let fingerprint = known.unwrap_or_else(|| {
+                let fingerprint = Fingerprint::of(&input);
+                if fingerprint.changed_after(since) {
+                    self.changed.notify_one();
+                }
+                fingerprint
+            });
+            seen.insert(input, fingerprint);
+        }
+        self.seen = seen;
+        self.watch_directories();
+    }
+
+    /// Whether anything differs from the last look.
+    fn look(&mut self) -> bool {
+        self.watch_directories();
+        let mut differs = false;
+        for (input, seen) in &mut self.seen {
+            let now = Fingerprint::of(input);
+            differs |= *seen != now;
+            *seen = now;
+        }
+        if differs {
+            self.changed.notify_one();
+        }
+        differs
+    }
+
+    fn watch_directories(&mut self) {
+        let mut wanted = BTreeMap::new();
+        for directory in self.seen.keys().flat_map(|input| directories(input)) {
+            if let Ok(metadata) = fs::metadata(&directory) {
+                wanted.insert(directory, (metadata.dev(), metadata.ino()));
+            }
+        }
+        for (directory, identity) in &self.watched {
+            if wanted.get(directory) != Some(identity) {
+                // Fails if the directory is gone, and then there is nothing left to do.
+                let _ = self.watcher.unwatch(directory);
+            }
+        }
+        for directory in wanted.keys() {
+            // Even if it is watched: a new directory may have the inode of an old one, with which the watch went. To
+            // watch twice does nothing.
+            if let Err(error) = self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+                // The look every few seconds has to do.
+                tracing::debug!(directory = %directory.display(), %error, "can't watch");
+            }
+        }
+        self.watched = wanted;
+    }
+}
+
+/// What tells one state of a path from another without reading it. The time of the last change of the inode is part of
+/// it, so that a `chmod` counts: it may repair a configuration.
+#[derive(Debug, PartialEq, Eq)]
+enum Fingerprint {
+    /// It can't be looked at; most often it does not exist.
+    Nothing,
+    File(Stamp),
+    Directory(Stamp, BTreeMap<OsString, Option<Stamp>>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    mode: u32,
+    owner: (u32, u32),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Fingerprint {
+    fn of(path: &Path) -> Self {
+        let Ok(metadata) = fs::metadata(path) else { return Self::Nothing };
+        if !metadata.is_dir() {
+            return Self::File(Stamp::of(&metadata));
+        }
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        // Links are followed here, too: Kubernetes mounts each file as one.
+        let entries = entries.map(|entry| (entry.file_name(), fs::metadata(entry.path()).ok().as_ref().map(Stamp::of)));
+        Self::Directory(Stamp::of(&metadata), entries.collect())
+    }
+
+    fn changed_after(&self, since: SystemTime) -> bool {
+        let since = since.checked_sub(CLOCK_TICK).and_then(|since| since.duration_since(UNIX_EPOCH).ok());
+        let since = since.map_or((0, 0), |since| (since.as_secs().cast_signed(), i64::from(since.subsec_nanos())));
+        match self {
+            Self::Nothing => false,
+            Self::File(stamp) => stamp.changed > since,
+            Self::Directory(stamp, entries) => {
+                stamp.changed > since || entries.values().flatten().any(|stamp| stamp.changed > since)
+            }
+        }
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            mode: metadata.mode(),
+            owner: (metadata.uid(), metadata.gid()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Waits until nothing has happened for a moment, so that a file written in pieces is looked at once; but not for ever.
+/// `None` if it is time to stop.
+fn settle(inbox: &Receiver<Order>) -> Option<Vec<(Vec<PathBuf>, SystemTime)>> {
+    let deadline = Instant::now() + SETTLE_AT_MOST;
+    let mut follow = Vec::new();
+    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        match inbox.recv_timeout(SETTLE.min(left)) {
+            Ok(Order::Look) => {}
+            Ok(Order::Follow(inputs, since)) => follow.push((inputs, since)),
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    Some(follow)
+}
+
+/// Every directory in which something can happen that makes `path` lead elsewhere: that of each symbolic link on the
+/// way, that of the file itself, and the directory itself if it is one. Where the way ends too early, the last
+/// directory that exists. `path` is absolute.
+fn directories(path: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut rest: Vec<Step> = steps(path);
+    rest.reverse();
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(step) = rest.pop() {
+        let name = match step {
+            Step::Root => {
+                at = PathBuf::from("/");
+                continue;
+            }
+            Step::Up => {
+                at.pop();
+                continue;
+            }
+            Step::Down(name) => name,
+        };
+        let next = at.join(name);
+        let Ok(metadata) = fs::symlink_metadata(&next) else {
+            found.insert(at);
+            return found;
+        };
+        if metadata.is_symlink() {
+            found.insert(at.clone());
+            links += 1;
+            let Ok(target) = fs::read_link(&next) else { return found };
+            if links > MAX_LINKS {
+                return found;
+            }
+            rest.extend(steps(&target).into_iter().rev());
+            continue;
+        }
+        if rest.is_empty() {
+            found.insert(at.clone());
+            if metadata.is_dir() {
+                found.insert(next.clone());
+            }
+        }
+        at = next;
+    }
+    found
+}
+
+enum Step {
+    Root,
+    Up,
+    Down(OsString),
+}
+
+fn steps(path: &Path) -> Vec<Step> {
+    let step = |component: Component<'_>| match component {
+        Component::RootDir => Some(Step::Root),
+        Component::ParentDir => Some(Step::Up),
+        Component::Normal(name) => Some(Step::Down(name.into())),
+        Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().filter_map(step).collect()
+}
+
+/// To look is to read directories, of which the system tells as well: those hints would never end.
+const fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if !matches!(access, AccessKind::Close(AccessMode::Write)))
+}
+
+/// For how long nothing must happen before a look.
+const SETTLE: Duration = Duration::from_millis(50);
+/// A file that is written all the time is looked at nevertheless.
+const SETTLE_AT_MOST: Duration = Duration::from_millis(500);
+/// Where the system tells nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Linux stamps files with the time of the last tick of its clock (at most 10 ms ago).
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+/// As many as Linux follows.
+const MAX_LINKS: u32 = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    struct Scene {
+        dir: tempfile::TempDir,
+        watch: Watch,
+    }
+
+    impl Scene {
+        /// In a directory with a file `a`, watches `inputs`.
+        fn new(inputs: &[&str], prepare: impl Fn(&Path)) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("a"), "1").unwrap();
+            prepare(dir.path());
+            // Older than the tests' own changes, by the clock that stamps files.
+            std::thread::sleep(2 * CLOCK_TICK);
+            let inputs: Vec<_> = inputs.iter().map(|input| dir.path().join(input)).collect();
+            let watch = Watch::start(&inputs).unwrap();
+            Self { dir, watch }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        /// Changes are told well before the look that needs no hint.
+        async fn sees(&self, what: &str) {
+            let told = tokio::time::timeout(LOOK_EVERY / 2, self.watch.changed()).await;
+            assert!(told.is_ok(), "did not see: {what}");
+        }
+
+        async fn sees_nothing(&self, what: &str) {
+            let told = tokio::time::timeout(Duration::from_millis(300), self.watch.changed()).await;
+            assert!(told.is_err(), "saw: {what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ways_to_write_a_file() {
+        let scene = Scene::new(&["a"], |_| ());
+        scene.sees_nothing("the start").await;
+        fs::write(scene.path("a"), "2").unwrap();
+        scene.sees("written in place").await;
+        scene.sees_nothing("it told once").await;
+        fs::write(scene.path("a.new"), "3").unwrap();
+        scene.sees_nothing("another file").await;
+        fs::rename(scene.path("a.new"), scene.path("a")).unwrap();
+        scene.sees("renamed over").await;
+        fs::write(scene.path("a"), "4").unwrap();
+        scene.sees("written in place after the rename").await;
+        fs::remove_file(scene.path("a")).unwrap();
+        scene.sees("deleted").await;
+        fs::write(scene.path("a"), "5").unwrap();
+        scene.sees("made again").await;
+        fs::set_permissions(scene.path("a"), fs::Permissions::from_mode(0o600)).unwrap();
+        scene.sees("its mode changed").await;
+        let _ = fs::read(scene.path("a")).unwrap();
+        scene.sees_nothing("it was read").await;
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_told_once() {
+        let scene = Scene::new(&["a"], |_| ());
+        for text in 0..20 {
+            fs::write(scene.path("a"), text.to_string()).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        scene.sees("twenty writes").await;
+        scene.sees_nothing("it told once").await;
+    }
+
+    /// As Kubernetes mounts a ConfigMap: `mount/a -> ..data/a`, `..data -> ..1`, and the latter is swapped.
+    #[tokio::test]
+    async fn a_symlink_swapped_two_levels_up() {
+        let scene = Scene::new(&["mount/a"], |dir| {
+            fs::create_dir_all(dir.join("mount/..1")).unwrap();
+            fs::create_dir_all(dir.join("mount/..2")).unwrap();
+            fs::write(dir.join("mount/..1/a"), "1").unwrap();
+            fs::write(dir.join("mount/..2/a"), "2").unwrap();
+            symlink("..1", dir.join("mount/..data")).unwrap();
+            symlink("..data/a", dir.join("mount/a")).unwrap();
+        });
+        symlink("..2", scene.path("mount/..tmp")).unwrap();
+        fs::rename(scene.path("mount/..tmp"), scene.path("mount/..data")).unwrap();
+        fs::remove_dir_all(scene.path("mount/..1")).unwrap();
+        scene.sees("swapped").await;
+        fs::write(scene.path("mount/..2/a"), "3").unwrap();
+        scene.sees("written where the link leads now").await;
+    }
+
+    #[tokio::test]
+    async fn a_link_to_another_directory() {
+        let scene = Scene::new(&["conf/current/a"], |dir| {
+            for release in ["releases/1", "releases/2"] {
+                fs::create_dir_all(dir.join(release)).unwrap();
+                fs::write(dir.join(release).join("a"), release).unwrap();
+            }
+            fs::create_dir(dir.join("conf")).unwrap();
+            symlink(dir.join("releases/1"), dir.join("conf/current")).unwrap();
+        });
+        fs::write(scene.path("releases/1/a"), "more").unwrap();
+        scene.sees("the link's target was written").await;
+        fs::remove_file(scene.path("conf/current")).unwrap();
+        symlink("../releases/2", scene.path("conf/current")).unwrap();
+        scene.sees("the link leads elsewhere").await;
+        fs::write(scene.path("releases/2/a"), "more").unwrap();
+        scene.sees("its new target was written").await;
+    }
+
+    #[tokio::test]
+    async fn files_in_a_directory_even_one_that_comes_later() {
+        let scene = Scene::new(&["x/keys"], |_| ());
+        fs::create_dir(scene.path("x")).unwrap();
+        scene.sees_nothing("a directory on the way").await;
+        fs::create_dir(scene.path("x/keys")).unwrap();
+        scene.sees("made").await;
+        fs::write(scene.path("x/keys/k.jwk"), "k").unwrap();
+        scene.sees("a file came").await;
+        fs::write(scene.path("x/keys/k.jwk"), "kk").unwrap();
+        scene.sees("a file was written").await;
+        fs::remove_dir_all(scene.path("x")).unwrap();
+        scene.sees("gone").await;
+        fs::create_dir_all(scene.path("x/keys")).unwrap();
+        scene.sees("made again").await;
+        fs::write(scene.path("x/keys/k.jwk"), "k").unwrap();
+        scene.sees("a file came into the new one").await;
+    }
+
+    #[tokio::test]
+    async fn other_inputs_after_a_reload() {
+        let scene = Scene::new(&["a"], |dir| fs::write(dir.join("b"), "1").unwrap());
+        fs::write(scene.path("b"), "2").unwrap();
+        scene.sees_nothing("b, which is not followed yet").await;
+        scene.watch.follow(&[scene.path("b")], SystemTime::now());
+        scene.sees_nothing("to follow b").await;
+        fs::write(scene.path("b"), "3").unwrap();
+        scene.sees("b").await;
+        fs::write(scene.path("a"), "2").unwrap();
+        scene.sees_nothing("a, which is not followed any more").await;
+        let before = SystemTime::now();
+        fs::write(scene.path("c"), "1").unwrap();
+        scene.watch.follow(&[scene.path("b"), scene.path("c")], before);
+        scene.sees("c, which changed while the configuration was read").await;
+    }
+
+    /// Cargo runs tests in the directory of `Cargo.toml`.
+    #[tokio::test]
+    async fn relative_paths_are_those_of_the_working_directory() {
+        let watch = Watch::start(&["Cargo.toml".into()]).unwrap();
+        watch.follow(&[std::env::current_dir().unwrap().join("Cargo.toml")], UNIX_EPOCH);
+        let told = tokio::time::timeout(Duration::from_millis(300), watch.changed()).await;
+        assert!(told.is_err(), "it is the same file, which is followed already");
+    }
+
+    #[tokio::test]
+    async fn links_in_a_circle_are_nothing() {
+        let scene = Scene::new(&["loop"], |dir| symlink("loop", dir.join("loop")).unwrap());
+        scene.sees_nothing("a circle").await;
+        fs::remove_file(scene.path("loop")).unwrap();
+        fs::write(scene.path("loop"), "1").unwrap();
+        scene.sees("a file in its place").await;
+    }
+}
