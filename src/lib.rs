@@ -1,4 +1,18 @@
 //! Tollgate puts authentication in front of backends which have none.
+//!
+//! # The life of a request
+//!
+//! Bytes come in at [`proxy`], which reads the policy once and asks [`gate`] for a verdict. The gate is pure: it looks
+//! at the request's head, the policy ([`config`]), the realm's keys and the revoked tokens ([`token`]), and says whether
+//! the request is granted, is a login, is a browser's preflight, or is refused, and why. A login is answered by [`login`],
+//! which knows users, passwords and sessions ([`store`]). What is granted goes to its upstream, stripped of everything
+//! that only looks like an identity, and with the real one set. Around all of it, [`ops`] starts, reloads and stops, and
+//! [`cli`] is what people type.
+//!
+//! # Who may know whom
+//!
+//! `cli → ops → proxy → login → gate → store → config → token → json`, never the other way; `exit` is known to all. Pingora
+//! is named only in `proxy`, `ops` and the commands that run a server; SQL only in `store`. A test keeps to this.
 
 pub mod cli;
 pub mod config;
@@ -7,5 +21,6 @@ pub mod gate;
 pub mod json;
 pub mod login;
 pub mod ops;
+pub mod proxy;
 pub mod store;
 pub mod token;

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use super::{ConfigFile, Failure};
+use super::ConfigFile;
 use crate::config::{Mode, load};
+use crate::exit::Failure;
 
 /// Validate a configuration: print every error with its place, and exit with 0 or 78
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,9 @@ fn counted(number: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitCode;
+
     use super::*;
-    use crate::exit;
 
     #[test]
     fn says_what_is_there_or_everything_that_is_wrong() {
@@ -50,8 +52,11 @@ mod tests {
         let good = include_str!("../../conf/guard-an-app.toml").replace("/var/lib/tollgate", "data");
         assert_eq!(check(&good).unwrap(), format!("{}: ok (1 realm, 1 login, 1 route)\n", path.display()));
         let failure = check(&good.replace("url =", "ur =").replace("access =", "acess =")).unwrap_err();
-        assert_eq!((failure.code, failure.lines.len()), (exit::CONFIG, 4), "{failure:?}");
-        assert!(failure.lines.iter().all(|line| line.starts_with(&format!("{}:", path.display()))), "{failure:?}");
+        let mut stderr = Vec::new();
+        assert_eq!(failure.report(&mut stderr), ExitCode::from(78));
+        let lines = String::from_utf8(stderr).unwrap();
+        assert_eq!(lines.lines().count(), 4, "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with(&format!("{}:", path.display()))), "{lines}");
         assert_eq!(counted(0, "route"), "0 routes");
     }
 }

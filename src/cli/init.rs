@@ -4,9 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Failure, key, now};
+use super::{key, now};
 use crate::config::save_key;
-use crate::exit;
+use crate::exit::{self, Failure};
 use crate::token::Key;
 
 /// Write a starter configuration with a signing key and an API key; nothing is overwritten
@@ -28,11 +28,11 @@ impl Args {
                 return Err(refusal(path));
             }
         }
-        let signing_key = Key::generate(now()).map_err(|error| Failure::new(exit::OS, error.to_string()))?;
+        let signing_key = Key::generate(now()).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
         let secret = key::new_secret()?;
         let failed = |path: &Path, error: &io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => refusal(path),
-            _ => Failure::new(exit::CANT_CREATE, format!("can't write {}: {error}", path.display())),
+            _ => Failure::new(exit::CANNOT_CREATE, format_args!("can't write {}: {error}", path.display())),
         };
         fs::create_dir_all(&self.directory).map_err(|error| failed(&self.directory, &error))?;
         write_new(&file, &starter(&secret)).map_err(|error| failed(&file, &error))?;
@@ -47,7 +47,7 @@ impl Args {
 }
 
 fn refusal(path: &Path) -> Failure {
-    Failure::new(exit::CANT_CREATE, format!("{} exists already, and nothing is overwritten", path.display()))
+    Failure::new(exit::CANNOT_CREATE, format_args!("{} exists already, and nothing is overwritten", path.display()))
 }
 
 /// Writes a file that is not there yet. One that is written in part is removed again.
@@ -128,6 +128,7 @@ const REALM: &str = "main";
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
+    use std::process::ExitCode;
 
     use super::*;
     use crate::config::{Mode, load};
@@ -165,8 +166,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let refused = |dir: &Path, names: &str| {
             let failure = init(dir).unwrap_err();
-            assert_eq!(failure.code, exit::CANT_CREATE);
-            assert!(failure.lines.len() == 1 && failure.lines[0].contains(names), "{failure:?}");
+            let mut stderr = Vec::new();
+            assert_eq!(failure.report(&mut stderr), ExitCode::from(73));
+            let stderr = String::from_utf8(stderr).unwrap();
+            assert!(stderr.contains(names), "{stderr}");
         };
         let first = temp.path().join("first");
         init(&first).unwrap();

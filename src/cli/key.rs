@@ -4,9 +4,9 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::{ConfigFile, Failure, now};
+use super::{ConfigFile, now};
 use crate::config::{ApiKey, Mode, Sha256, load};
-use crate::exit;
+use crate::exit::{self, Failure};
 
 /// API keys
 #[derive(Debug, clap::Subcommand)]
@@ -48,7 +48,7 @@ impl Command {
 impl New {
     fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
         if let Some(expires) = self.expires.filter(|expires| expires.as_second() <= now) {
-            return Err(Failure::new(exit::USAGE, format!("--expires {expires} has passed already")));
+            return Err(Failure::new(exit::USAGE, format_args!("--expires {expires} has passed already")));
         }
         let secret = new_secret()?;
         writeln!(out, "# The secret, which is shown only this once: {secret}")?;
@@ -65,7 +65,7 @@ impl List {
         {
             let names: Vec<_> = policy.realms().iter().map(|realm| realm.name()).collect();
             let file = self.config.path.display();
-            return Err(Failure::new(exit::USAGE, format!("{file} has no realm {name:?}, only {}", names.join(", "))));
+            return Err(Failure::new(exit::USAGE, format_args!("{file} has no realm {name:?}, only {}", names.join(", "))));
         }
         let mut rows = vec![["ID", "REALM", "STATE", "EXPIRES"].map(String::from)];
         for realm in policy.realms() {
@@ -85,8 +85,7 @@ impl List {
 /// The secret of an API key: 128 random bits in lower-case hex.
 pub(super) fn new_secret() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Failure::new(exit::OS, "the random source of this machine failed"))?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::new(exit::SOFTWARE, "the random source of this machine failed"))?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
@@ -153,7 +152,7 @@ mod tests {
     fn an_expiry_is_in_the_future_and_has_an_offset() {
         let expires = parse_timestamp("1970-01-01T00:01:40Z").ok();
         let failure = New { id: "web".into(), expires }.run(&mut Vec::new(), 100).unwrap_err();
-        assert_eq!(failure.code, exit::USAGE);
+        assert_eq!(failure.report(&mut Vec::new()), std::process::ExitCode::from(64));
         assert!(New { id: "web".into(), expires }.run(&mut Vec::new(), 99).is_ok());
         for bad in ["", "tomorrow", "2027-01-01", "2027-01-01T00:00:00"] {
             assert!(parse_timestamp(bad).is_err(), "{bad}");
@@ -185,7 +184,7 @@ mod tests {
              web  b      live      never\n"
         );
         assert_eq!(list(Some("b")).unwrap().lines().count(), 2);
-        assert_eq!(list(Some("c")).unwrap_err().code, exit::USAGE);
+        assert_eq!(list(Some("c")).unwrap_err().report(&mut Vec::new()), std::process::ExitCode::from(64));
         assert!(!list(None).unwrap().contains("hunter"));
     }
 }

@@ -4,9 +4,12 @@
 //! place that prints failures, and turns them into exit codes.
 
 mod check;
-mod failure;
+mod demo;
 mod init;
 mod key;
+mod serve;
+mod user;
+mod user_import;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,8 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 
-use crate::exit;
-use failure::Failure;
+use crate::exit::{self, Failure};
 
 /// Puts authentication in front of backends which have none.
 #[derive(Debug, Parser)]
@@ -28,18 +30,25 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
     Check(check::Args),
     Init(init::Args),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    User(user::Command),
 }
 
 impl Command {
     fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
+            Self::Serve(args) => args.run(),
+            Self::Demo(args) => args.run(out),
             Self::Check(args) => args.run(out),
             Self::Init(args) => args.run(out),
             Self::Key(command) => command.run(out),
+            Self::User(command) => command.run(out),
         }
     }
 }
@@ -67,7 +76,7 @@ pub fn run() -> ExitCode {
     let mut out = std::io::stdout().lock();
     let result = command_line.command.run(&mut out).and_then(|()| Ok(out.flush()?));
     drop(out);
-    result.map_or_else(|failure| failure::report(&failure, &mut std::io::stderr().lock()), |()| ExitCode::SUCCESS)
+    result.map_or_else(|failure| failure.report(&mut std::io::stderr().lock()), |()| ExitCode::SUCCESS)
 }
 
 /// Unix seconds.

@@ -1,8 +1,8 @@
 //! From one TOML file to what the gate enforces.
 //!
 //! [`load`] reads the file, checks all of it, and either returns everything that the program needs ([`Config`]) or every
-//! error, each with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in any other
-//! way, so nothing further in has to check it again.
+//! error, each with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in
+//! any other way, so nothing further in has to check it again.
 
 mod duration;
 mod error;
@@ -29,5 +29,5 @@ pub use keys_dir::save_key;
 pub use load::{Config, Mode, load, parse};
 pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, Dialect, Login, Policy, Realm, SameSite, Sha256};
-pub use route::{Access, EncodedSlash, Route, Routing, Upstream};
+pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};

@@ -8,8 +8,9 @@ use super::origin::Origins;
 use super::route::Routing;
 use crate::token;
 
-/// One generation of everything hot. A request is judged by one of these from beginning to end.
-#[derive(Debug)]
+/// One generation of everything hot. A request is judged by one of these from beginning to end. The default one has no
+/// routes: it refuses everything.
+#[derive(Debug, Default)]
 pub struct Policy {
     pub(super) realms: Vec<Arc<Realm>>,
     pub(super) routing: Routing,
@@ -131,6 +132,28 @@ impl Realm {
     #[must_use]
     pub const fn registration_open(&self) -> bool {
         self.registration_open
+    }
+
+    /// A realm `examples` with a key of its own, that asks nothing of a request.
+    #[cfg(test)]
+    pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
+        Self {
+            name: "examples".into(),
+            tokens: token::Rules {
+                issuer: "https://gate.example.com".into(),
+                audience: "examples".into(),
+                leeway: 5,
+                keys: token::KeySet::new(vec![token::Key::generate(1).unwrap()]).unwrap(),
+            },
+            token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
+            cookie: CookieSpec { name: "__Secure-tollgate-access-token".into(), same_site, partitioned },
+            require_key: false,
+            api_keys: HashMap::new(),
+            master_key: None,
+            origins: Origins::default(),
+            require_origin: false,
+            registration_open,
+        }
     }
 }
 

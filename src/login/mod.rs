@@ -1,15 +1,27 @@
 //! The requests that the gate answers itself: a request with its body in, a response out.
 
+mod cookie;
+pub mod password;
+pub mod project;
+pub(crate) mod record;
+pub mod throttle;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Realm;
+use crate::gate::Deny;
+use crate::store::{Revocation, Store, StoreError};
+use crate::token::{Claims, Reject, Revocations};
+use password::{Busy, Pool};
+use throttle::{Throttle, Wait};
 
 /// A request to a login path that the guard let through: its target is canonical, its API key good, its origin allowed.
-#[derive(Debug)]
+///
+/// No `Debug`: the query, the headers and the body all carry secrets.
 pub struct Request<'a> {
     /// The realm, of the policy that judged the request.
     pub realm: &'a Arc<Realm>,
@@ -23,15 +35,88 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// Whom to throttle: the client's address, as far as it is believed.
     pub client: IpAddr,
-    /// The master key was sent, and is the realm's.
+    /// The master key was sent, and is the realm's. One that was sent and is not makes `token` an error.
     pub master: bool,
-    /// What the request's token says, or why there is none that counts.
-    pub token: Result<crate::token::Claims, crate::gate::Deny>,
-    /// Every token that it carries, for logout.
-    pub tokens: Vec<String>,
+    /// What the request's token says, checked for its signature, its time and its revocation, or why there is none that
+    /// counts.
+    pub token: Result<Claims, Deny>,
+    /// What each token says that logout ends: whole, in force, and not another site's doing.
+    pub tokens: Vec<Claims>,
+    /// Unix milliseconds.
+    pub now_ms: i64,
+}
+
+impl Request<'_> {
     /// Unix seconds.
-    pub now: i64,
+    const fn now(&self) -> i64 {
+        self.now_ms.div_euclid(1000)
+    }
 }
 
 /// The answer, without CORS headers, `Content-Length` and `Vary`, which the proxy adds to every answer alike.
 pub type Answer = Response<Bytes>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the client is told.
+    pub deny: Deny,
+    /// `Set-Cookie` to go with it: it clears a cookie that is of no use any more (`threats.md` R33).
+    pub set_cookie: Option<HeaderValue>,
+}
+
+/// What all logins share, from start to end of the process.
+pub struct Desk {
+    /// Users, sessions and revocations.
+    pub store: Arc<dyn Store>,
+    /// Where passwords are hashed.
+    pub passwords: Pool,
+    /// Who must wait.
+    pub throttle: Throttle,
+    /// What the guard asks on every request.
+    pub revocations: Arc<Revocations>,
+}
+
+impl Desk {
+    /// Makes the guard refuse tokens which the store has revoked already. In this order, since what is answered must
+    /// survive a crash.
+    fn refuse(&self, revoked: &[Revocation]) {
+        self.revocations.extend(revoked.iter().map(|revocation| (revocation.token, revocation.expires_at)));
+    }
+}
+
+impl From<Deny> for Refusal {
+    fn from(deny: Deny) -> Self {
+        Self { deny, set_cookie: None }
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(_: Busy) -> Self {
+        Deny::Busy.into()
+    }
+}
+
+impl From<Wait> for Refusal {
+    fn from(Wait(seconds): Wait) -> Self {
+        Deny::Throttled(seconds).into()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let deny = match error {
+            StoreError::Exists => Deny::UserExists,
+            StoreError::Nameless => Deny::NameInvalid,
+            StoreError::Revoked => Deny::Token(Reject::Revoked),
+            // Changed under our hands again and again.
+            StoreError::Stale => Deny::Busy,
+            StoreError::Failed(_) => {
+                // Its text goes nowhere else.
+                tracing::error!(%error, "a login could not be answered");
+                Deny::Store
+            }
+        };
+        deny.into()
+    }
+}

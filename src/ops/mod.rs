@@ -1,3 +1,11 @@
-//! What keeps a running gate in order.
+//! Running the gate: start, reload, upkeep, stop, and what operators see of it.
 
-pub mod watch;
+mod admin;
+mod logging;
+mod reload;
+mod service;
+mod status;
+mod upkeep;
+mod watch;
+
+pub use service::serve;

@@ -40,7 +40,7 @@ impl Watch {
     ///
     /// # Errors
     /// The system has no more threads, or no more watches to give (on Linux, `fs.inotify.max_user_instances`).
-    pub fn new(inputs: &[Input]) -> io::Result<Self> {
+    pub fn start(inputs: &[Input]) -> io::Result<Self> {
         let (orders, inbox) = channel();
         let hints = orders.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -59,7 +59,7 @@ impl Watch {
 
     /// Watches `inputs` from now on, and nothing else: those of the last attempt to load the configuration, whether it
     /// succeeded or not.
-    pub fn set(&self, inputs: &[Input]) {
+    pub fn follow(&self, inputs: &[Input]) {
         let _ = self.orders.send(Order::Follow(inputs.into()));
     }
 
@@ -253,7 +253,7 @@ mod tests {
             let inputs: Vec<_> = inputs.iter().map(|input| Input::look(&dir.path().join(input))).collect();
             // Longer than the tick of the clock that stamps files.
             std::thread::sleep(Duration::from_millis(20));
-            let watch = Watch::new(&inputs).unwrap();
+            let watch = Watch::start(&inputs).unwrap();
             Self { dir, watch }
         }
 
@@ -369,7 +369,7 @@ mod tests {
         let scene = Scene::new(&["a"], |dir| fs::write(dir.join("b"), "1").unwrap());
         fs::write(scene.path("b"), "2").unwrap();
         scene.sees_nothing("b, which is not followed yet").await;
-        scene.watch.set(&[Input::look(&scene.path("b"))]);
+        scene.watch.follow(&[Input::look(&scene.path("b"))]);
         scene.sees_nothing("to follow b").await;
         fs::write(scene.path("b"), "3").unwrap();
         scene.sees("b").await;
@@ -377,7 +377,7 @@ mod tests {
         scene.sees_nothing("a, which is not followed any more").await;
         let inputs = [Input::look(&scene.path("b")), Input::look(&scene.path("c"))];
         fs::write(scene.path("c"), "1").unwrap();
-        scene.watch.set(&inputs);
+        scene.watch.follow(&inputs);
         scene.sees("c, which changed while the configuration was read").await;
     }
 
@@ -386,7 +386,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let input = Input::look(&dir.path().join("a"));
         fs::write(dir.path().join("a"), "1").unwrap();
-        let watch = Watch::new(&[input]).unwrap();
+        let watch = Watch::start(&[input]).unwrap();
         let told = tokio::time::timeout(LOOK_EVERY / 2, watch.changed()).await;
         assert!(told.is_ok());
     }

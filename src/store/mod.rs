@@ -2,7 +2,12 @@
 //!
 //! A backend implements [`Store`] and passes its contract tests (see `contract`); SQL stays inside this module.
 
-pub mod name;
+#[cfg(test)]
+mod contract;
+mod name;
+mod sqlite;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -85,15 +90,33 @@ pub enum Ended {
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The username or email is another user's.
+    /// The username or email is another user's, or stands in another user's token that is still in force.
     #[error("a user of this name exists")]
     Exists,
-    /// The user was changed or deleted since it was read.
+    /// The user was changed, disabled or deleted since it was read.
     #[error("the user was changed meanwhile")]
     Stale,
+    /// The token in whose name this was asked has been revoked meanwhile.
+    #[error("the token that asked for it was revoked meanwhile")]
+    Revoked,
+    /// A username or email that [`Name`] refuses, or neither of them: the caller did not check.
+    #[error("the user has no name by which it could be found")]
+    Nameless,
     /// The database failed. Its text is for the log, never for a client.
     #[error("store: {0}")]
     Failed(String),
+}
+
+/// Opens the store at `url`, of which only `sqlite://` and a path is spoken so far, and makes it if it is not there.
+///
+/// # Errors
+/// [`StoreError::Failed`] with a sentence for the operator: another scheme, a directory that does not exist, a file that
+/// can't be opened, that is another program's, or that a newer version wrote.
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() => Ok(Arc::new(sqlite::Sqlite::open(path.as_ref()).await?)),
+        _ => Err(StoreError::Failed("the URL is not sqlite:// and a path".into())),
+    }
 }
 
 /// Where users, sessions and revocations are kept. Every write is durable when its call returns, and happens whole or
@@ -103,8 +126,18 @@ pub trait Store: Send + Sync {
     /// Adds a user.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if its username or email is taken in the realm, whatever its spelling.
-    async fn create_user(&self, user: &User) -> Result<(), StoreError>;
+    /// [`StoreError::Exists`] if its username or email is taken in the realm, whatever its spelling. A name that its
+    /// user gave up is taken as long as a session of that time lives: its token still carries the name, and an app
+    /// would take the one user for the other.
+    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        self.create_users(std::slice::from_ref(user)).await
+    }
+
+    /// Adds all of these users, or none.
+    ///
+    /// # Errors
+    /// As [`Store::create_user`], for any of them.
+    async fn create_users(&self, users: &[User]) -> Result<(), StoreError>;
 
     /// The user of this id.
     ///
@@ -125,17 +158,30 @@ pub trait Store: Send + Sync {
     async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError>;
 
     /// Replaces the user of `user.id`, whose stored version must be `user.version`, and ends sessions, in one
-    /// transaction. Returns the user as stored, with its new version, and what was revoked.
+    /// transaction. Returns the user as stored, with its new version, and what was revoked. `by` is the token that asked
+    /// for it, if one did: what was revoked while its request was on the way must not change a password.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] for a name that is another user's; [`StoreError::Stale`] if the version differs.
-    async fn update_user(&self, user: &User, ended: Ended) -> Result<(User, Vec<Revocation>), StoreError>;
+    /// [`StoreError::Exists`] as for [`Store::create_user`]; [`StoreError::Stale`] if the version differs or the user is
+    /// gone; [`StoreError::Revoked`] if `by` is.
+    async fn update_user(
+        &self,
+        user: &User,
+        ended: Ended,
+        by: Option<TokenId>,
+    ) -> Result<(User, Vec<Revocation>), StoreError>;
 
-    /// Deletes the user and ends its sessions. `None` if there is no such user.
+    /// Deletes the user and ends its sessions. Returns the user as it was, and what was revoked; `None` if there is no
+    /// such user. `by` as for [`Store::update_user`].
     ///
     /// # Errors
-    /// The database failed.
-    async fn delete_user(&self, realm: &str, id: &str) -> Result<Option<Vec<Revocation>>, StoreError>;
+    /// [`StoreError::Revoked`] if `by` is.
+    async fn delete_user(
+        &self,
+        realm: &str,
+        id: &str,
+        by: Option<TokenId>,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
 
     /// Opens a session for the user, if it is still the `version` whose password was checked, and not disabled.
     ///
@@ -150,7 +196,8 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn revoke(&self, session: &Session) -> Result<Revocation, StoreError>;
 
-    /// The revocations whose tokens are still in force at `now`, with a sequence above `after`, in order.
+    /// The revocations whose tokens are still in force at `now`, with a sequence above `after`, in order. What appears
+    /// later has a higher sequence than all that were ever returned.
     ///
     /// # Errors
     /// The database failed.
@@ -167,4 +214,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// It does not.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Lets go of the database, once what is under way is done. Every later call fails.
+    async fn close(&self);
 }

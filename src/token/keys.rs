@@ -22,8 +22,10 @@ pub struct Key {
 /// Why a key file can't be used. Holds nothing of the key itself.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
+    /// Not a key that we could sign with: what is missing or wrong.
     #[error("not a JSON Web Key (RFC 7517): {0}")]
     Malformed(&'static str),
+    /// There is no randomness to make a key of.
     #[error("the random source of this machine failed")]
     Random,
 }

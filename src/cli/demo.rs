@@ -1,0 +1,196 @@
+//! `tollgate demo`: a gate, an app behind it, a user and a key, and the curl lines to try them with. It needs nothing, and
+//! leaves nothing behind: everything lives in a temporary directory.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use async_trait::async_trait;
+use http::{Response, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use serde_json::{Map, Value, json};
+
+use crate::exit::{self, Failure};
+use crate::ops;
+use crate::proxy::{Bound, bind};
+
+/// Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to listen; if that is taken, a free port is
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+impl Args {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        run(self.listen, out)
+    }
+}
+
+fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
+    let home = tempfile::Builder::new().prefix("tollgate-demo-").tempdir().map_err(failed)?;
+    let echo = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).map_err(|(_, error)| failed(error))?;
+    let upstream = echo.addresses().next().ok_or_else(|| failed("no address for the echo app"))?;
+    std::thread::Builder::new().name("echo".into()).spawn(|| serve_echo(echo)).map_err(failed)?;
+
+    let key = uuid::Uuid::new_v4().simple().to_string();
+    let file = home.path().join("tollgate.toml");
+    let config = configuration(free(listen), free(ADMIN), upstream, &key);
+    std::fs::write(&file, config).map_err(failed)?;
+    super::user::add_user(&file, REALM, USERNAME, PASSWORD)?;
+    let jar = home.path().join("cookies.txt");
+    ops::serve(&file, |addresses| {
+        let Some(gate) = addresses.first() else { return };
+        // Whoever closed our stdout does not want to read it; the gate runs all the same.
+        let _ = out.write_all(lines(*gate, &key, &jar, &file).as_bytes()).and_then(|()| out.flush());
+    })
+}
+
+fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr, key: &str) -> String {
+    format!(
+        r#"# Made by `tollgate demo`. Change it while the demo runs: it is in force within a second.
+[server]
+listen = ["{listen}"]
+admin = "{admin}"
+log = "warn"
+
+[store]
+url = "sqlite://tollgate.db"
+
+[[realm]]
+name = "{REALM}"
+issuer = "http://{listen}"
+cookie = "__Secure-demo-access-token"
+registration = "open"
+
+[[realm.key]]
+id = "demo"
+secret = "{key}"
+
+[[login]]
+dialect = "project"
+path = "/auth"
+realm = "{REALM}"
+
+[[route]]
+path = "/"
+realm = "{REALM}"
+access = "user"
+upstream = ["http://{upstream}"]
+
+[[route]]
+path = "/open"
+realm = "{REALM}"
+access = "public"
+upstream = ["http://{upstream}"]
+"#
+    )
+}
+
+fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
+    let (auth, jar) = (format!("http://{gate}/auth?key={key}"), jar.display());
+    let (open, closed) = (format!("http://{gate}/open?key={key}"), format!("http://{gate}/closed?key={key}"));
+    let json = "-H 'Content-Type: application/json'";
+    let alice = format!(r#"'{{"username":"{USERNAME}","password":"{PASSWORD}"}}'"#);
+    let steps = [
+        ("An open door: the app behind it shows what it was sent.", format!("curl -s '{open}'")),
+        ("A closed one: 401, reason token_missing.", format!("curl -si '{closed}'")),
+        (
+            "Register somebody.",
+            format!(r#"curl -s {json} -d '{{"username":"bob","password":"a good long one","plan":"pro"}}' '{auth}'"#),
+        ),
+        (
+            "Log in as alice, with a cookie jar.",
+            format!("curl -s -c '{jar}' {json} -d {alice} '{auth}&login=true'"),
+        ),
+        ("The closed door again, with the cookie: look for X-Auth-Username.", format!("curl -s -b '{jar}' '{closed}'")),
+        (
+            "Log in without a cookie (noATCookie): the token comes in the Authorization header.",
+            format!(
+                "TOKEN=$(curl -s -o /dev/null -D - {json} -d {alice} '{auth}&login=true&noATCookie=true' \
+                 | sed -n 's/^authorization: //Ip' | tr -d '\\r')"
+            ),
+        ),
+        ("Send it back as it came.", format!("curl -s -H \"Authorization: $TOKEN\" '{closed}'")),
+        ("Log out.", format!("curl -s -X POST -H \"Authorization: $TOKEN\" '{auth}&logout=true'")),
+        (
+            "The same token is refused at once: 401, reason token_revoked.",
+            format!("curl -si -H \"Authorization: $TOKEN\" '{closed}'"),
+        ),
+    ];
+    let mut text = format!(
+        "Tollgate is listening on http://{gate} and guards a small app that echoes requests.\n\
+         Paste these into another terminal, one after the other:\n"
+    );
+    for (number, (what, line)) in steps.iter().enumerate() {
+        // A String takes everything that is written to it.
+        let _ = write!(text, "\n# {}. {what}\n{line}\n", number + 1);
+    }
+    let _ = write!(
+        text,
+        "\nIts configuration is {}: change it, and the change is in force within a second.\n\
+         Ctrl-C ends the demo and leaves nothing behind.\n",
+        file.display()
+    );
+    text
+}
+
+/// The address, or one with a free port where that is taken.
+fn free(address: SocketAddr) -> SocketAddr {
+    let any = SocketAddr::new(address.ip(), 0);
+    let listener = TcpListener::bind(address).or_else(|_| TcpListener::bind(any));
+    listener.and_then(|listener| listener.local_addr()).unwrap_or(address)
+}
+
+fn serve_echo(bound: Bound) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    runtime.block_on(async {
+        let _listening = bound.serve("echo", Echo);
+        std::future::pending::<()>().await;
+    });
+}
+
+/// An app that needs no authentication of its own: it shows what the gate sent.
+struct Echo;
+
+#[async_trait]
+impl ServeHttp for Echo {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Ok(Some(part)) = session.read_request_body().await {
+            let room = MAX_ECHOED_BYTES.saturating_sub(body.len());
+            body.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        let head = session.req_header();
+        let mut headers = Map::new();
+        for (name, value) in &head.headers {
+            headers.insert(name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())));
+        }
+        let echoed = json!({
+            "app": "this is the app behind the gate, and what it was sent",
+            "method": head.method.as_str(),
+            "path": String::from_utf8_lossy(head.raw_path()),
+            "headers": headers,
+            "body": String::from_utf8_lossy(&body),
+        });
+        let body = format!("{echoed:#}\n").into_bytes();
+        let length = body.len();
+        let mut response = Response::new(body);
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        response
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(exit::OS, format!("the demo can't start: {error}"))
+}
+
+const REALM: &str = "demo";
+const USERNAME: &str = "alice";
+const PASSWORD: &str = "open sesame";
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
+const MAX_ECHOED_BYTES: usize = 64 << 10;

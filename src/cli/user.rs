@@ -1,0 +1,611 @@
+//! `tollgate user`: the users of a realm, in the store that a running gate has open too.
+//!
+//! Whatever ends a user's right to be logged in (disable, delete, passwd) ends its sessions in the same transaction; a
+//! running gate hears of that by polling the store.
+
+use std::io::{self, BufRead, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::user_import::read_lines;
+use crate::config::{Mode, load};
+use crate::exit::{self, Failure};
+use crate::login::password::{self, Password};
+use crate::login::record::iso8601;
+use crate::store::{self, Ended, Name, PasswordHash, Store, StoreError, User};
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add a user. The password is read from the terminal, or is the first line of standard input
+    Add(Add),
+    /// List the users. Never shows passwords or their hashes
+    List(List),
+    /// Set a user's password, and end all its sessions
+    Passwd(One),
+    /// Let a disabled user log in again
+    Enable(One),
+    /// Refuse a user's logins, and end all its sessions
+    Disable(One),
+    /// Delete a user, and end all its sessions
+    Delete(One),
+    /// Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none
+    Import(Import),
+}
+
+/// Whose users.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The configuration file
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: PathBuf,
+    /// The realm
+    #[arg(long, value_name = "NAME")]
+    pub realm: String,
+}
+
+/// `user add`.
+#[derive(Debug, Args)]
+pub struct Add {
+    #[command(flatten)]
+    place: Place,
+    /// An email address to log in with, too
+    #[arg(long)]
+    email: Option<String>,
+    /// A member of the user's data, as a string. May be given several times
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    /// A role for the user's tokens. May be given several times
+    #[arg(long = "role", value_name = "ROLE", value_parser = role)]
+    roles: Vec<String>,
+    /// The name to log in with
+    username: String,
+}
+
+/// `user list`.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    place: Place,
+    /// One JSON object a line, with all of the user's data
+    #[arg(long)]
+    json: bool,
+}
+
+/// The commands for one user.
+#[derive(Debug, Args)]
+pub struct One {
+    #[command(flatten)]
+    place: Place,
+    /// The user's name, email address or id
+    user: String,
+}
+
+/// `user import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    place: Place,
+    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled"}; a name and the hash are needed.
+    /// Standard input if it is absent or "-"
+    file: Option<PathBuf>,
+}
+
+impl Command {
+    /// Whose users it is about.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        match self {
+            Self::Add(add) => &add.place,
+            Self::List(list) => &list.place,
+            Self::Passwd(one) | Self::Enable(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
+            Self::Import(import) => &import.place,
+        }
+    }
+}
+
+impl Command {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let place = self.place();
+        let config = load(&place.config, Mode::Check)?;
+        if config.policy.realm(&place.realm).is_none() {
+            let names: Vec<_> = config.policy.realms().iter().map(|realm| realm.name()).collect();
+            let (file, realm) = (place.config.display(), &place.realm);
+            return Err(Failure::new(exit::USAGE, format!("{file} has no realm {realm:?}, only {}", names.join(", "))));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let store = store::open(config.store.as_str()).await?;
+            let interactive = io::stdin().is_terminal();
+            let mut console = Console { input: &mut io::stdin().lock(), interactive, output: out };
+            let done = execute(self, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await;
+            // Leaves the file whole, should this be its only user.
+            store.close().await;
+            done
+        })
+    }
+}
+
+/// Where passwords come from and lists go to.
+struct Console<'a> {
+    input: &'a mut dyn BufRead,
+    /// Somebody sits there: ask on the terminal, without an echo.
+    interactive: bool,
+    output: &'a mut dyn Write,
+}
+
+impl Console<'_> {
+    fn password(&mut self) -> Result<Password, Failure> {
+        let text = if self.interactive {
+            let (first, again) = (rpassword::prompt_password("Password: ")?, rpassword::prompt_password("Again: ")?);
+            if first != again {
+                return Err(Failure::new(exit::DATA, "the passwords differ"));
+            }
+            first
+        } else {
+            let mut line = String::new();
+            self.input.read_line(&mut line)?;
+            let end = line.trim_end_matches('\n').trim_end_matches('\r').len();
+            line.truncate(end);
+            line
+        };
+        if text.is_empty() {
+            return Err(Failure::new(exit::DATA, "the password is empty"));
+        }
+        Ok(Password::new(text))
+    }
+
+    /// Writes a line. A reader that has seen enough, such as `head`, is no failure.
+    fn say(&mut self, line: &str) -> Result<(), Failure> {
+        match writeln!(self.output, "{line}") {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn execute(
+    command: &Command,
+    store: &Arc<dyn Store>,
+    console: &mut Console<'_>,
+    now_ms: i64,
+) -> Result<(), Failure> {
+    let (store, realm) = (&**store, &*command.place().realm);
+    match command {
+        Command::Add(add) => {
+            let user = new_user(add, now_ms)?;
+            let user = User { password: hash(&console.password()?)?, ..user };
+            store.create_user(&user).await?;
+            console.say(&format!("added {} ({})", add.username, user.id))
+        }
+        Command::List(list) => show_users(list, store, console).await,
+        Command::Passwd(one) => {
+            // The user first: nobody types a password twice for a name that does not exist.
+            find(store, realm, &one.user).await?;
+            let password = hash(&console.password()?)?;
+            let set = |user| User { password: password.clone(), updated_at: now_ms, ..user };
+            let ended = change(store, realm, &one.user, Ended::All, set).await?;
+            console.say(&format!("password of {} set, {ended} sessions ended", one.user))
+        }
+        Command::Enable(one) => {
+            let set = |user| User { disabled: false, updated_at: now_ms, ..user };
+            change(store, realm, &one.user, Ended::Nothing, set).await?;
+            console.say(&format!("{} enabled", one.user))
+        }
+        Command::Disable(one) => {
+            let set = |user| User { disabled: true, updated_at: now_ms, ..user };
+            let ended = change(store, realm, &one.user, Ended::All, set).await?;
+            console.say(&format!("{} disabled, {ended} sessions ended", one.user))
+        }
+        Command::Delete(one) => {
+            let user = find(store, realm, &one.user).await?;
+            let deleted = store.delete_user(realm, &user.id, None).await?;
+            let (_, ended) = deleted.ok_or_else(|| unknown(&one.user))?;
+            console.say(&format!("{} deleted, {} sessions ended", one.user, ended.len()))
+        }
+        Command::Import(import) => {
+            let users = match import.file.as_deref().filter(|file| file.as_os_str() != "-") {
+                None => read_lines(console.input, realm, now_ms, store).await?,
+                Some(file) => {
+                    let failed = |error: io::Error| Failure::new(exit::DATA, format!("{}: {error}", file.display()));
+                    let mut reader = io::BufReader::new(std::fs::File::open(file).map_err(failed)?);
+                    read_lines(&mut reader, realm, now_ms, store).await?
+                }
+            };
+            store.create_users(&users).await.map_err(|error| match error {
+                StoreError::Exists => Failure::new(exit::DATA, "a name was taken meanwhile: nothing was imported"),
+                error => error.into(),
+            })?;
+            console.say(&format!("{} users imported", users.len()))
+        }
+    }
+}
+
+fn new_user(add: &Add, now_ms: i64) -> Result<User, Failure> {
+    if Name::username(&add.username).is_none() {
+        return Err(Failure::new(exit::DATA, BAD_USERNAME));
+    }
+    if add.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
+        return Err(Failure::new(exit::DATA, BAD_EMAIL));
+    }
+    let mut attributes = Map::new();
+    for (name, value) in &add.attributes {
+        if attributes.insert(name.clone(), value.as_str().into()).is_some() {
+            return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
+        }
+    }
+    let mut user = blank_user(&add.place.realm, now_ms);
+    user.data = data_with_names(Some(&add.username), add.email.as_deref(), attributes);
+    user.username = Some(add.username.clone());
+    user.email.clone_from(&add.email);
+    user.roles.clone_from(&add.roles);
+    Ok(user)
+}
+
+/// A user without anything but an id.
+pub(super) fn blank_user(realm: &str, now_ms: i64) -> User {
+    User {
+        realm: realm.to_owned(),
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        username: None,
+        email: None,
+        password: PasswordHash(String::new()),
+        data: Map::new(),
+        roles: Vec::new(),
+        disabled: false,
+        created_at: now_ms,
+        updated_at: now_ms,
+        version: 1,
+    }
+}
+
+/// A user's data: the names stand in it too, as they do after a registration.
+pub(super) fn data_with_names(
+    username: Option<&str>,
+    email: Option<&str>,
+    members: Map<String, Value>,
+) -> Map<String, Value> {
+    let names = [("username", username), ("email", email)];
+    let mut data: Map<_, _> =
+        names.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    data.extend(members);
+    data
+}
+
+async fn show_users(list: &List, store: &dyn Store, console: &mut Console<'_>) -> Result<(), Failure> {
+    if !list.json {
+        console.say(&row(["USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "ID"]))?;
+    }
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.users(&list.place.realm, after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+        for user in &page {
+            let state = if user.disabled { "disabled" } else { "enabled" };
+            let (created, updated) = (iso8601(user.created_at), iso8601(user.updated_at));
+            let line = if list.json {
+                let line = json!({
+                    "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
+                    "disabled": user.disabled, "createdAt": created, "updatedAt": updated,
+                });
+                line.to_string()
+            } else {
+                let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
+                let roles = if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") };
+                row([&name(&user.username), &name(&user.email), state, &roles, &created, &user.id])
+            };
+            console.say(&line)?;
+        }
+    }
+}
+
+fn row(columns: [&str; 6]) -> String {
+    let [username, email, state, roles, created, id] = columns;
+    format!("{username:<20}  {email:<28}  {state:<8}  {roles:<16}  {created:<24}  {id}")
+}
+
+/// The user of this id, username or email. What is one user's username and another's email finds nobody: the wrong one
+/// might be deleted.
+async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failure> {
+    if let Some(user) = store.user(realm, text).await? {
+        return Ok(user);
+    }
+    let mut found: Option<User> = None;
+    for name in [Name::username(text), Name::email(text)].into_iter().flatten() {
+        let Some(user) = store.user_by_name(realm, &name).await? else { continue };
+        if found.as_ref().is_some_and(|other| other.id != user.id) {
+            let line = format!("{text} is the username of one user and the email address of another: give the id");
+            return Err(Failure::new(exit::DATA, line));
+        }
+        found = Some(user);
+    }
+    found.ok_or_else(|| unknown(text))
+}
+
+/// Changes a user, again if somebody else does meanwhile. Returns how many sessions ended.
+async fn change(
+    store: &dyn Store,
+    realm: &str,
+    text: &str,
+    ended: Ended,
+    set: impl Fn(User) -> User,
+) -> Result<usize, Failure> {
+    for _ in 0..ATTEMPTS {
+        let user = find(store, realm, text).await?;
+        match store.update_user(&set(user), ended, None).await {
+            Err(StoreError::Stale) => {}
+            updated => return Ok(updated?.1.len()),
+        }
+    }
+    Err(StoreError::Stale.into())
+}
+
+fn hash(password: &Password) -> Result<PasswordHash, Failure> {
+    password::hash(password).map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))
+}
+
+fn unknown(text: &str) -> Failure {
+    Failure::new(exit::DATA, format!("there is no user {text}"))
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
+    match name {
+        "" => Err("the name is empty".into()),
+        "username" | "email" | "password" => Err(format!("{name} is not an attribute")),
+        _ => Ok((name.into(), value.into())),
+    }
+}
+
+/// Roles stand in a header, separated by commas, and in every token.
+pub(super) fn role(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+    match text.len() {
+        1..=64 if text.bytes().all(plain) => Ok(text.into()),
+        _ => Err("a role is 1 to 64 visible ASCII characters without commas".into()),
+    }
+}
+
+pub(super) const BAD_USERNAME: &str =
+    "the username must be 1 to 128 visible characters, without white space at its ends or twice in a row";
+pub(super) const BAD_EMAIL: &str = "the email address is not one";
+const ATTEMPTS: usize = 5;
+const PAGE: u32 = 500;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::store::Session;
+    use crate::token::TokenId;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    struct Shop {
+        store: Arc<dyn Store>,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Shop {
+        async fn open() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let store = store::open(&format!("sqlite://{}/store.db", directory.path().display())).await.unwrap();
+            Self { store, _directory: directory }
+        }
+
+        /// Runs `tollgate user` with these arguments and this standard input; its standard output.
+        async fn run(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
+            let place = ["user", arguments[0], "-c", "unused.toml", "--realm", "examples"];
+            let cli = Cli::try_parse_from(place.iter().chain(&arguments[1..]));
+            let command = cli.map_err(|error| Failure::new(exit::USAGE, error.to_string()))?.command;
+            let mut output = Vec::new();
+            let mut console = Console { input: &mut input.as_bytes(), interactive: false, output: &mut output };
+            execute(&command, &self.store, &mut console, 1_609_066_725_000).await?;
+            Ok(String::from_utf8(output).unwrap())
+        }
+
+        async fn user(&self, text: &str) -> User {
+            find(&*self.store, "examples", text).await.unwrap()
+        }
+
+        async fn log_in(&self, text: &str) -> TokenId {
+            let (user, token) = (self.user(text).await, TokenId::random());
+            let session = Session { realm: "examples".into(), user_id: user.id, token, expires_at: 1_900_000_000 };
+            self.store.create_session(&session, user.version).await.unwrap();
+            token
+        }
+
+        async fn revoked(&self) -> Vec<TokenId> {
+            self.store.revocations_after(0, 0).await.unwrap().iter().map(|revocation| revocation.token).collect()
+        }
+    }
+
+    async fn opens(user: &User, password: &str) -> bool {
+        let pool = password::Pool::new(1, 1).unwrap();
+        pool.verify(&Password::new(password.into()), Some(&user.password)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn add_takes_names_attributes_roles_and_a_line_of_password() {
+        let shop = Shop::open().await;
+        let arguments = [
+            "add",
+            "--email",
+            "A@example.com",
+            "--attribute",
+            "team=a=b",
+            "--attribute",
+            "x=",
+            "--role",
+            "admin",
+            "Alice",
+        ];
+        let said = shop.run(&arguments, "pass word \r\nrest\n").await.unwrap();
+        let user = shop.user("alice").await;
+        assert_eq!(said, format!("added Alice ({})\n", user.id));
+        assert_eq!(
+            Value::Object(user.data.clone()).to_string(),
+            r#"{"username":"Alice","email":"A@example.com","team":"a=b","x":""}"#
+        );
+        assert_eq!((user.email.as_deref(), user.roles.as_slice()), (Some("A@example.com"), &["admin".to_owned()][..]));
+        assert!(opens(&user, "pass word ").await);
+        for (arguments, input, code) in [
+            (&["add", "ALICE"][..], "p\n", exit::DATA),
+            (&["add", "--email", "a@EXAMPLE.com", "bob"], "p\n", exit::DATA),
+            (&["add", "bob"], "\n", exit::DATA),
+            (&["add", "bob"], "", exit::DATA),
+            (&["add", "bob\u{200b}"], "p\n", exit::DATA),
+            (&["add", "--email", "a@b@c", "bob"], "p\n", exit::DATA),
+            (&["add", "--attribute", "team", "bob"], "p\n", exit::USAGE),
+            (&["add", "--attribute", "=x", "bob"], "p\n", exit::USAGE),
+            (&["add", "--attribute", "password=x", "bob"], "p\n", exit::USAGE),
+            (&["add", "--attribute", "a=1", "--attribute", "a=2", "bob"], "p\n", exit::USAGE),
+            (&["add", "--role", "a,b", "bob"], "p\n", exit::USAGE),
+            (&["add"], "p\n", exit::USAGE),
+        ] {
+            assert_eq!(shop.run(arguments, input).await.unwrap_err().code, code, "{arguments:?}");
+        }
+        assert_eq!(shop.store.users("examples", None, 10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn disable_passwd_and_delete_end_every_session() {
+        let shop = Shop::open().await;
+        shop.run(&["add", "alice"], "secret\n").await.unwrap();
+        shop.run(&["add", "bob"], "secret\n").await.unwrap();
+        let bystander = shop.log_in("bob").await;
+        let mut ended = vec![shop.log_in("alice").await, shop.log_in("alice").await];
+        assert_eq!(shop.run(&["disable", "ALICE"], "").await.unwrap(), "ALICE disabled, 2 sessions ended\n");
+        assert!(shop.user("alice").await.disabled);
+        shop.run(&["enable", "alice"], "").await.unwrap();
+        assert!(!shop.user("alice").await.disabled);
+        ended.push(shop.log_in("alice").await);
+        assert_eq!(shop.run(&["passwd", "alice"], "new\n").await.unwrap(), "password of alice set, 1 sessions ended\n");
+        assert!(opens(&shop.user("alice").await, "new").await);
+        ended.push(shop.log_in("alice").await);
+        assert_eq!(shop.run(&["delete", "alice"], "").await.unwrap(), "alice deleted, 1 sessions ended\n");
+        let revoked = shop.revoked().await;
+        assert!(ended.iter().all(|token| revoked.contains(token)) && !revoked.contains(&bystander));
+        for command in ["disable", "enable", "passwd", "delete"] {
+            let failure = shop.run(&[command, "alice"], "p\n").await.unwrap_err();
+            assert_eq!(failure, Failure::new(exit::DATA, "there is no user alice"));
+        }
+        let id = shop.user("bob").await.id;
+        shop.run(&["delete", &id], "").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_name_that_means_two_users_means_neither() {
+        let shop = Shop::open().await;
+        shop.run(&["add", "--email", "x@example.com", "alice"], "p\n").await.unwrap();
+        shop.run(&["add", "x@example.com"], "p\n").await.unwrap();
+        let failure = shop.run(&["delete", "X@example.com"], "").await.unwrap_err();
+        assert!(failure.code == exit::DATA && failure.lines[0].contains("give the id"), "{failure:?}");
+        shop.run(&["add", "--email", "y@example.com", "y@example.com"], "p\n").await.unwrap();
+        shop.run(&["delete", "y@example.com"], "").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn list_shows_everyone_and_no_hash() {
+        let shop = Shop::open().await;
+        shop.run(&["add", "--role", "a", "--role", "b", "--email", "a@b.example", "Alice"], "secret\n").await.unwrap();
+        shop.run(&["disable", "alice"], "").await.unwrap();
+        let id = shop.user("alice").await.id;
+        let table = shop.run(&["list"], "").await.unwrap();
+        let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        let created = "2020-12-27T10:58:45.000Z";
+        assert_eq!(words[0], ["USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "ID"]);
+        assert_eq!(words[1..], [["Alice", "a@b.example", "disabled", "a,b", created, &*id]]);
+        let lines = shop.run(&["list", "--json"], "").await.unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&lines).unwrap(),
+            json!({"id": id, "username": "Alice", "email": "a@b.example", "data": {"username": "Alice", "email": "a@b.example"},
+                   "roles": ["a", "b"], "disabled": true, "createdAt": created, "updatedAt": created})
+        );
+        assert!(!lines.contains("argon2") && !table.contains("argon2"));
+    }
+
+    #[tokio::test]
+    async fn import_adds_users_that_can_log_in() {
+        let shop = Shop::open().await;
+        let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        let lines = format!(
+            "{{\"username\":\"Alice\",\"password_hash\":\"{hash}\",\"roles\":[\"a\"],\"data\":{{\"n\":1,\"username\":\"Alice\"}}}}\n\n\
+             {{\"email\":\"b@example.com\",\"password_hash\":\"{hash}\",\"disabled\":true}}\r\n"
+        );
+        assert_eq!(shop.run(&["import"], &lines).await.unwrap(), "2 users imported\n");
+        let (alice, bob) = (shop.user("alice").await, shop.user("b@example.com").await);
+        assert!(opens(&alice, "U*U").await && !opens(&alice, "U*V").await);
+        assert_eq!(Value::Object(alice.data).to_string(), r#"{"username":"Alice","n":1}"#);
+        assert_eq!((alice.roles, bob.username, bob.disabled), (vec!["a".to_owned()], None, true));
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("users.jsonl");
+        std::fs::write(&file, lines.replace("Alice", "Carol").replace("b@", "d@")).unwrap();
+        assert_eq!(shop.run(&["import", file.to_str().unwrap()], "").await.unwrap(), "2 users imported\n");
+        assert_eq!(shop.run(&["import", "/absent"], "").await.unwrap_err().code, exit::DATA);
+        assert_eq!(shop.run(&["import", "-"], "").await.unwrap(), "0 users imported\n");
+    }
+
+    #[tokio::test]
+    async fn import_reports_every_bad_line_and_writes_none() {
+        let shop = Shop::open().await;
+        shop.run(&["add", "Taken"], "p\n").await.unwrap();
+        let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        let user = |name: &str| json!({"username": name, "password_hash": hash});
+        let with = |member: &str, value: Value| {
+            let mut user = user(member);
+            user[member] = value;
+            user.to_string()
+        };
+        let bad = [
+            ("not JSON".to_owned(), "not one JSON object"),
+            (r#"{"username":"x","username":"y"}"#.into(), "not one JSON object"),
+            (json!({"password_hash": hash}).to_string(), "username or email"),
+            (json!({"username": "x"}).to_string(), "password_hash"),
+            (with("username", json!("a\u{0}")), "username must be"),
+            (with("username", json!(1)), "username is not a string"),
+            (with("email", json!("a@b@c")), "email address"),
+            (with("password_hash", json!("5f4dcc3b5aa765d61d8327deb882cf99")), "not an argon2"),
+            (
+                with(
+                    "password_hash",
+                    json!(
+                        "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzYWx0$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA"
+                    ),
+                ),
+                "cost",
+            ),
+            (with("roles", json!("admin")), "roles"),
+            (with("roles", json!(["a b"])), "role"),
+            (with("data", json!([])), "data"),
+            (with("data", json!({"password": "x"})), "password"),
+            (with("data", json!({"username": "y"})), "differs"),
+            (with("disabled", json!("no")), "disabled"),
+            (with("pasword", json!("x")), "pasword"),
+            (user("TAKEN").to_string(), "exists"),
+            (user("ＧＯＯＤ").to_string(), "line 1"),
+        ];
+        let lines: Vec<_> = bad.iter().map(|(line, _)| line.clone()).collect();
+        let input = format!("{}\n{}\n", user("good"), lines.join("\n"));
+        let failure = shop.run(&["import"], &input).await.unwrap_err();
+        assert_eq!(failure.code, exit::DATA);
+        for (at, (line, message)) in bad.iter().enumerate() {
+            let found = failure.lines.iter().find(|found| found.starts_with(&format!("line {}: ", at + 2)));
+            let found = found.unwrap_or_else(|| panic!("nothing about {line}"));
+            assert!(found.contains(message), "{line}: {found}");
+        }
+        assert_eq!(failure.lines.len(), bad.len(), "{:#?}", failure.lines);
+        assert!(!failure.lines.concat().contains("5f4dcc3b"), "no hash in what is printed");
+        assert_eq!(shop.store.users("examples", None, 10).await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,123 @@
+//! The lines of `tollgate user import`: all of them are read and judged before any is written.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+
+use serde_json::{Map, Value};
+
+use super::user::{BAD_EMAIL, BAD_USERNAME, blank_user, data_with_names, role};
+use crate::exit::{self, Failure};
+use crate::json;
+use crate::login::password;
+use crate::login::record::MAX_DATA_BYTES;
+use crate::store::{Name, Store, User};
+
+/// The users of these JSON Lines, none of which may have the name of another, in the lines or in the store.
+///
+/// # Errors
+/// Every line that is wrong, with its number; the input or the store failed.
+pub(super) async fn read_lines(
+    input: &mut dyn BufRead,
+    realm: &str,
+    now_ms: i64,
+    store: &dyn Store,
+) -> Result<Vec<User>, Failure> {
+    let (mut users, mut problems) = (Vec::new(), Vec::new());
+    let mut seen: HashMap<Name, usize> = HashMap::new();
+    let (mut line, mut number) = (Vec::new(), 0);
+    while input.read_until(b'\n', &mut line)? > 0 {
+        number += 1;
+        if !line.trim_ascii().is_empty() {
+            match read_user(&line, realm, now_ms) {
+                Err(problem) => problems.push(format!("line {number}: {problem}")),
+                Ok(user) => {
+                    for name in names(&user) {
+                        if let Some(first) = seen.get(&name) {
+                            problems.push(format!("line {number}: {} stands in line {first} already", name.as_str()));
+                        } else if store.user_by_name(realm, &name).await?.is_some() {
+                            problems.push(format!("line {number}: a user {} exists already", name.as_str()));
+                        }
+                        seen.entry(name).or_insert(number);
+                    }
+                    users.push(user);
+                }
+            }
+        }
+        line.clear();
+    }
+    if problems.is_empty() { Ok(users) } else { Err(Failure { code: exit::DATA, lines: problems }) }
+}
+
+fn names(user: &User) -> impl Iterator<Item = Name> {
+    let username = user.username.as_deref().and_then(Name::username);
+    let email = user.email.as_deref().and_then(Name::email);
+    username.into_iter().chain(email)
+}
+
+/// A message quotes no value: among them is a password hash.
+fn read_user(line: &[u8], realm: &str, now_ms: i64) -> Result<User, String> {
+    let mut members = json::object(line).map_err(|_| "it is not one JSON object that names no member twice")?;
+    let username = string(&mut members, "username")?;
+    let email = string(&mut members, "email")?;
+    if username.is_none() && email.is_none() {
+        return Err("username or email is missing".into());
+    }
+    if username.as_deref().is_some_and(|text| Name::username(text).is_none()) {
+        return Err(BAD_USERNAME.into());
+    }
+    if email.as_deref().is_some_and(|text| Name::email(text).is_none()) {
+        return Err(BAD_EMAIL.into());
+    }
+    let hash = string(&mut members, "password_hash")?.ok_or("password_hash is missing")?;
+    let mut user = blank_user(realm, now_ms);
+    user.password = password::import(&hash).map_err(|error| format!("password_hash is {error}"))?;
+    user.roles = match members.shift_remove("roles") {
+        None => Vec::new(),
+        Some(Value::Array(roles)) => {
+            let roles = roles.iter().map(|value| role(value.as_str().unwrap_or_default()));
+            roles.collect::<Result<_, _>>()?
+        }
+        Some(_) => return Err("roles is not an array".into()),
+    };
+    user.disabled = match members.shift_remove("disabled") {
+        None => false,
+        Some(Value::Bool(disabled)) => disabled,
+        Some(_) => return Err("disabled is neither true nor false".into()),
+    };
+    let data = match members.shift_remove("data") {
+        None => Map::new(),
+        Some(Value::Object(data)) => data,
+        Some(_) => return Err("data is not an object".into()),
+    };
+    if let Some(name) = members.keys().next() {
+        return Err(format!("there is no member {name:?}"));
+    }
+    user.data = checked_data(data, username.as_deref(), email.as_deref())?;
+    Ok(User { username, email, ..user })
+}
+
+fn checked_data(
+    data: Map<String, Value>,
+    username: Option<&str>,
+    email: Option<&str>,
+) -> Result<Map<String, Value>, String> {
+    if data.contains_key("password") {
+        return Err("data holds a password, which every answer would show".into());
+    }
+    for (name, outside) in [("username", username), ("email", email)] {
+        if data.get(name).is_some_and(|inside| inside.as_str() != outside) {
+            return Err(format!("{name} in data differs from that of the user"));
+        }
+    }
+    let data = data_with_names(username, email, data);
+    let length = serde_json::to_string(&data).map_or(usize::MAX, |text| text.len());
+    if length > MAX_DATA_BYTES { Err("data is longer than 64 KiB".into()) } else { Ok(data) }
+}
+
+fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    match members.shift_remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{name} is not a string")),
+    }
+}

@@ -1,0 +1,117 @@
+//! Which site a request comes from, and what follows for CORS (Fetch standard) and for the cookie.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
+
+use super::Deny;
+use crate::config::{Origin, Realm};
+
+/// Where a request comes from, as far as it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// What our answers tell the browser; nothing if the request named no origin.
+    pub(super) cors: Option<Cors>,
+    site: Site,
+}
+
+/// `Access-Control-Allow-Origin`, and whether credentials are allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// The allowed origin: the caller's own, never `*`.
+    pub origin: HeaderValue,
+    /// `Access-Control-Allow-Credentials: true`.
+    pub credentials: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Site {
+    /// The origin is listed, or the request's own.
+    Allowed,
+    /// A realm that lists none lets any origin call, but without credentials.
+    Foreign,
+    /// No Origin, and Sec-Fetch-Site tells that it is the request's own.
+    Own,
+    /// No Origin, and Sec-Fetch-Site tells that it is another.
+    Other,
+    /// Neither: not a browser, or an old one.
+    Unknown,
+}
+
+impl Caller {
+    /// Reads `Origin` and `Sec-Fetch-Site`. `own` is the origin of the request's own target.
+    ///
+    /// # Errors
+    /// [`Deny::OriginDenied`] and [`Deny::OriginMissing`] by the realm's rules.
+    pub(super) fn judge(realm: &Realm, headers: &HeaderMap, own: impl FnOnce() -> Origin) -> Result<Self, Deny> {
+        let mut values = headers.get_all(ORIGIN).iter();
+        let Some(value) = values.next() else {
+            return if realm.requires_origin() { Err(Deny::OriginMissing) } else { Ok(Self::without_origin(headers)) };
+        };
+        if values.next().is_some() {
+            return Err(Deny::OriginDenied);
+        }
+        let origins = realm.origins();
+        let text = value.to_str().map_err(|_| Deny::OriginDenied)?;
+        if text == "null" {
+            if !origins.lists_null() {
+                return Err(Deny::OriginDenied);
+            }
+            return Ok(Self::with_origin(HeaderValue::from_static("null"), Site::Allowed, true));
+        }
+        let origin = Origin::parse(text).ok_or(Deny::OriginDenied)?;
+        let echoed = HeaderValue::from_str(origin.as_str()).map_err(|_| Deny::OriginDenied)?;
+        if origins.lists(&origin) {
+            return Ok(Self::with_origin(echoed, Site::Allowed, true));
+        }
+        // Listing https://h says that h is served over TLS: then http://h is not this site, whatever the last hop was.
+        let downgraded = origin.secured().is_some_and(|secured| origins.lists(&secured));
+        if !downgraded && own() == origin {
+            return Ok(Self::with_origin(echoed, Site::Allowed, true));
+        }
+        if origins.is_open() {
+            let credentials = origins.any_with_credentials();
+            let site = if credentials { Site::Allowed } else { Site::Foreign };
+            return Ok(Self::with_origin(echoed, site, credentials));
+        }
+        Err(Deny::OriginDenied)
+    }
+
+    /// Whether the cookie may speak for this request: a browser attaches it whoever made the page (CSRF, and
+    /// cross-site WebSocket hijacking: `threats.md` R47 to R49). `changes`: the method is not a safe one, or it is an
+    /// upgrade.
+    ///
+    /// # Errors
+    /// [`Deny::OriginDenied`] or [`Deny::OriginMissing`] where the cookie would change something for another site.
+    pub(super) const fn cookie_speaks(&self, changes: bool) -> Result<bool, Deny> {
+        match (self.site, changes) {
+            (Site::Allowed | Site::Own, _) | (Site::Other | Site::Unknown, false) => Ok(true),
+            (Site::Foreign, false) => Ok(false),
+            (Site::Foreign | Site::Other, true) => Err(Deny::OriginDenied),
+            (Site::Unknown, true) => Err(Deny::OriginMissing),
+        }
+    }
+
+    /// As [`Self::cookie_speaks`], for the login API: its clients need not be browsers (rested.dev accepts requests
+    /// without Origin), and no page can send PUT, DELETE or JSON to another site without a preflight.
+    pub(super) const fn cookie_speaks_at_login(&self) -> Result<bool, Deny> {
+        match self.site {
+            Site::Unknown => Ok(true),
+            _ => self.cookie_speaks(true),
+        }
+    }
+
+    fn with_origin(origin: HeaderValue, site: Site, credentials: bool) -> Self {
+        Self { cors: Some(Cors { origin, credentials }), site }
+    }
+
+    fn without_origin(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(&SEC_FETCH_SITE).iter().map(HeaderValue::as_bytes);
+        let site = match (values.next(), values.next()) {
+            (None, _) => Site::Unknown,
+            (Some(b"same-origin"), None) => Site::Own,
+            _ => Site::Other,
+        };
+        Self { cors: None, site }
+    }
+}
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

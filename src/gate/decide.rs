@@ -1,0 +1,409 @@
+//! The judgement: from a request's head to what becomes of it, in the order of contract 4.1.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
+use http::{Method, header};
+use ipnet::IpNet;
+
+use super::caller::{Caller, Cors};
+use super::client::Client;
+use super::credential::{self, Credential};
+use super::identity::Identity;
+use super::target::Target;
+use super::{Deny, query};
+use crate::config::{Access, Authority, EncodedSlash, Found, Host, Login, Origin, Policy, Realm, Route};
+use crate::token::{Claims, Reject, Revocations};
+
+/// What a request is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate<'a> {
+    /// One generation of the policy.
+    pub policy: &'a Policy,
+    /// The tokens that count no more.
+    pub revoked: &'a Revocations,
+    /// Whose word about the client counts.
+    pub trusted_proxies: &'a [IpNet],
+}
+
+/// The head of a request, and what the connection knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target as it stood in the request line, or `:path`.
+    pub target: &'a [u8],
+    /// `:authority`, where the protocol has it.
+    pub authority: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// Content-Length came together with Transfer-Encoding.
+    pub ambiguous_length: bool,
+    /// A body is announced.
+    pub has_body: bool,
+    /// It asks for an upgrade.
+    pub upgrade: bool,
+    /// The peer of the socket.
+    pub peer: IpAddr,
+    /// The connection is TLS.
+    pub tls: bool,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is forwarded.
+    Grant(Box<Grant>),
+    /// The gate answers it, from its body.
+    Login(Box<Admitted>),
+    /// The gate answers the browser's question.
+    Preflight(Preflight),
+    /// It is refused.
+    Refusal(Refusal),
+}
+
+/// A request that may pass. Only [`Gate::decide`] makes one.
+#[derive(Debug)]
+pub struct Grant {
+    route: Arc<Route>,
+    target: String,
+    authority: HeaderValue,
+    client: Client,
+    identity: Option<Identity>,
+    claims: Option<Claims>,
+    cors: Option<Cors>,
+}
+
+impl Grant {
+    /// Where it goes.
+    #[must_use]
+    pub const fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// Path and query for the app: the path that was judged, the query without the gate's members.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// `Host` for the app: the one that was judged.
+    #[must_use]
+    pub const fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whom it speaks for.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// The token that it was granted for, which a tunnel must not outlive.
+    #[must_use]
+    pub const fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+
+    /// For the answer's headers.
+    #[must_use]
+    pub const fn cors(&self) -> Option<&Cors> {
+        self.cors.as_ref()
+    }
+}
+
+/// A request to a login path, good but for its body.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Which login.
+    pub login: Arc<Login>,
+    /// The query's members.
+    pub query: Vec<(String, String)>,
+    /// The realm's master key came, where one counts.
+    pub master: bool,
+    /// What the request's token says, or why none counts.
+    pub token: Result<Claims, Deny>,
+    /// Every token that logout may end: those that came, and may speak.
+    pub tokens: Vec<Claims>,
+    /// Who sent it.
+    pub client: Client,
+    /// For the answer's headers.
+    pub cors: Option<Cors>,
+}
+
+/// The answer to a CORS preflight (Fetch standard, 3.2.2).
+#[derive(Debug)]
+pub struct Preflight {
+    /// The allowed origin.
+    pub cors: Cors,
+    /// The method that was asked about.
+    pub method: HeaderValue,
+    /// The headers that were asked about.
+    pub headers: Option<HeaderValue>,
+}
+
+/// A request that may not pass, and what its answer needs.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub deny: Deny,
+    /// Whose path it was, once that was known.
+    pub realm: Option<Arc<Realm>>,
+    /// For the answer's headers.
+    pub cors: Option<Cors>,
+}
+
+impl Gate<'_> {
+    /// Judges a request at `now` (Unix seconds).
+    #[must_use]
+    pub fn decide(&self, head: &Head<'_>, now: i64) -> Verdict {
+        let mut realm = None;
+        let mut cors = None;
+        self.judge(head, now, &mut realm, &mut cors)
+            .unwrap_or_else(|deny| Verdict::Refusal(Refusal { deny, realm, cors }))
+    }
+
+    fn judge(
+        &self,
+        head: &Head<'_>,
+        now: i64,
+        realm: &mut Option<Arc<Realm>>,
+        cors: &mut Option<Cors>,
+    ) -> Result<Verdict, Deny> {
+        if head.ambiguous_length {
+            return Err(Deny::Framing);
+        }
+        if head.upgrade && head.has_body {
+            return Err(Deny::Upgrade);
+        }
+        let (authority, host_header) = authority(head)?;
+        let target = Target::parse(head.target)?;
+        let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
+
+        let preflight_method = preflight_method(head);
+        let method = preflight_method.as_ref().unwrap_or(head.method);
+        let found = self.find(&authority.host, &target, method)?;
+        let (served, access) = match &found {
+            Found::Login(login) | Found::BelowLogin(login) => (login.realm(), Access::User),
+            Found::Route(route) => (route.realm(), route.access()),
+            Found::Nothing => return Err(Deny::NotFound),
+            Found::WrongHost => return Err(Deny::WrongHost),
+        };
+        *realm = Some(served.clone());
+
+        let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
+        let own = || Origin::new(if client.secure { "https" } else { "http" }, &authority);
+        let caller = Caller::judge(served, head.headers, own);
+        if let Ok(caller) = &caller {
+            cors.clone_from(&caller.cors);
+        }
+        if preflight_method.is_some() {
+            return preflight(head, &found, caller?);
+        }
+
+        let key_needed = served.requires_key() || access == Access::Key;
+        api_key(served, head.headers, &members, key_needed, now)?;
+        match found {
+            Found::Login(login) => self.admit(head, login, members, caller, client, now),
+            Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
+            Found::BelowLogin(_) => Err(Deny::EndpointUnknown),
+            Found::Nothing | Found::WrongHost => Err(Deny::NotFound),
+        }
+    }
+
+    /// Looks up who answers. A path that a servlet container would read as another one must lead to the same place
+    /// under both readings, else a route could be reached under the rules of its neighbour.
+    fn find(&self, host: &Host, target: &Target<'_>, method: &Method) -> Result<Found, Deny> {
+        let routing = self.policy.routing();
+        let found = routing.find(host, &target.path, method);
+        let encoded_slash_passes = matches!(&found, Found::Route(route) if route.encoded_slash() == EncodedSlash::Pass);
+        if target.has_encoded_slash && !encoded_slash_passes {
+            return Err(Deny::Target);
+        }
+        if let (Some(bare), Found::Route(route)) = (&target.path_without_parameters, &found) {
+            match routing.find(host, bare, method) {
+                Found::Route(other) if Arc::ptr_eq(route, &other) => {}
+                _ => return Err(Deny::Target),
+            }
+        }
+        Ok(found)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one judgement, each used once")]
+    fn grant(
+        &self,
+        head: &Head<'_>,
+        route: Arc<Route>,
+        target: &Target<'_>,
+        caller: Caller,
+        client: Client,
+        authority: HeaderValue,
+        now: i64,
+    ) -> Result<Verdict, Deny> {
+        let realm = route.realm();
+        let credential = Credential::find(head.headers, realm.cookie().name());
+        let changes = head.upgrade || !is_safe(head.method);
+        let claims = match (credential, route.access()) {
+            (Err(Deny::CredentialConflict), _) => return Err(Deny::CredentialConflict),
+            (credential, Access::User) => Some(match credential? {
+                Credential::Cookie(_) if !caller.cookie_speaks(changes)? => return Err(Deny::TokenMissing),
+                credential => self.verify(realm, &credential, now)?,
+            }),
+            // Whoever may pass without a token passes without an identity if the token is no good.
+            (credential, Access::Key | Access::Public) => credential.ok().and_then(|credential| {
+                let speaks = !matches!(credential, Credential::Cookie(_))
+                    || caller.cookie_speaks(changes).is_ok_and(|speaks| speaks);
+                if speaks { self.verify(realm, &credential, now).ok() } else { None }
+            }),
+        };
+        if let (Some(claims), false) = (&claims, route.roles().is_empty()) {
+            if !claims.roles.iter().any(|role| route.roles().contains(role)) {
+                return Err(Deny::RoleMissing);
+            }
+        }
+        let identity = match (&claims, route.access()) {
+            (Some(claims), _) => Some(Identity::of(claims, realm.name()).ok_or(Deny::Token(Reject::Claims))?),
+            (None, Access::Key) => Identity::of_key(realm.name()),
+            (None, _) => None,
+        };
+        let target = match target.query.and_then(query::forwarded) {
+            Some(query) => format!("{}?{query}", target.wire_path),
+            None => target.wire_path.to_owned(),
+        };
+        let cors = caller.cors;
+        Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, identity, claims, cors })))
+    }
+
+    fn admit(
+        &self,
+        head: &Head<'_>,
+        login: Arc<Login>,
+        query: Vec<(String, String)>,
+        caller: Result<Caller, Deny>,
+        client: Client,
+        now: i64,
+    ) -> Result<Verdict, Deny> {
+        let realm = login.realm();
+        // The master key lifts the origin rules where it stands in for a token (contract 3.1), if it is right.
+        let stands_in = matches!(*head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
+        let master_key = if stands_in { query::one_value(&query, "masterKey")? } else { None };
+        let master = master_key.is_some_and(|key| realm.is_master_key(key));
+        let cors = caller.as_ref().ok().and_then(|caller| caller.cors.clone());
+        if !master {
+            let _allowed = caller.as_ref().map_err(|deny| *deny)?;
+            if master_key.is_some() {
+                return Err(Deny::MasterKeyUnknown);
+            }
+        }
+        if !(stands_in || head.method == Method::POST) {
+            return Err(Deny::Method);
+        }
+        let cookie = realm.cookie().name();
+        let token = Credential::find(head.headers, cookie).and_then(|credential| {
+            let speaks = match (&credential, &caller) {
+                (Credential::Cookie(_), Ok(caller)) if is_safe(head.method) => caller.cookie_speaks(false)?,
+                (Credential::Cookie(_), Ok(caller)) => caller.cookie_speaks_at_login()?,
+                (Credential::Cookie(_), Err(_)) => false,
+                _ => true,
+            };
+            if speaks { self.verify(realm, &credential, now) } else { Err(Deny::TokenMissing) }
+        });
+        let tokens = self.all_tokens(realm, head.headers, &caller, now);
+        Ok(Verdict::Login(Box::new(Admitted { login, query, master, token, tokens, client, cors })))
+    }
+
+    /// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
+    fn all_tokens(&self, realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Claims> {
+        let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+        let bearers = bearers.filter_map(credential::bearer);
+        let cookie_speaks =
+            caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
+        let cookies = credential::cookies(headers)
+            .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok());
+        let mut claims: Vec<_> = bearers
+            .chain(cookies)
+            .take(MAX_TOKENS)
+            .filter_map(|token| realm.tokens().verify(token, now).ok())
+            .collect();
+        claims.dedup();
+        claims
+    }
+
+    fn verify(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, Deny> {
+        let (Credential::Bearer(token) | Credential::Cookie(token)) = credential else {
+            return Err(Deny::TokenMissing);
+        };
+        let claims = realm.tokens().verify(token, now).map_err(Deny::Token)?;
+        if self.revoked.contains(claims.token_id) {
+            return Err(Deny::Token(Reject::Revoked));
+        }
+        Ok(claims)
+    }
+}
+
+fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let host = hosts.next().map(|value| value.to_str().map_err(|_| Deny::Host)).transpose()?;
+    let text = match (host, head.authority) {
+        (Some(host), Some(authority)) if host != authority => return Err(Deny::Host),
+        (Some(text), _) | (None, Some(text)) if hosts.next().is_none() => text,
+        _ => return Err(Deny::Host),
+    };
+    let authority = Authority::parse(text).ok_or(Deny::Host)?;
+    Ok((authority, HeaderValue::from_str(text).map_err(|_| Deny::Host)?))
+}
+
+/// The method that a preflight asks about; `None` for any other request (`threats.md` R50).
+fn preflight_method(head: &Head<'_>) -> Option<Method> {
+    if head.method != Method::OPTIONS || !head.headers.contains_key(ORIGIN) {
+        return None;
+    }
+    Method::from_bytes(head.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()
+}
+
+fn preflight(head: &Head<'_>, found: &Found, caller: Caller) -> Result<Verdict, Deny> {
+    if matches!(found, Found::BelowLogin(_)) {
+        return Err(Deny::NotFound);
+    }
+    let cors = caller.cors.ok_or(Deny::OriginMissing)?;
+    let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD).cloned().ok_or(Deny::OriginMissing)?;
+    let headers = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    Ok(Verdict::Preflight(Preflight { cors, method, headers }))
+}
+
+fn api_key(
+    realm: &Realm,
+    headers: &HeaderMap,
+    members: &[(String, String)],
+    needed: bool,
+    now: i64,
+) -> Result<(), Deny> {
+    let Some(secret) = credential::api_key(headers, members)? else {
+        return if needed { Err(Deny::KeyMissing) } else { Ok(()) };
+    };
+    // In a realm that knows no API keys, `key` says nothing.
+    if !needed && !realm.has_api_keys() {
+        return Ok(());
+    }
+    let key = realm.api_key(secret).ok_or(Deny::KeyUnknown)?;
+    if key.disabled() {
+        return Err(Deny::KeyDisabled);
+    }
+    if key.expired(now) { Err(Deny::KeyExpired) } else { Ok(()) }
+}
+
+/// RFC 9110, 9.2.1. TRACE is safe by the letter, but nobody sends it in good faith.
+const fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Of one logout request.
+const MAX_TOKENS: usize = 4;

@@ -1,0 +1,232 @@
+//! The headers that tell an app who is calling, and the ones that a client may not send.
+
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+
+use super::credential::cookies;
+use crate::token::Claims;
+
+/// Who is calling, as header values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Identity {
+    /// Of a token's claims in a realm. `None` if a claim can't stand in a header; what we sign always can.
+    #[must_use]
+    pub fn of(claims: &Claims, realm: &str) -> Option<Self> {
+        let mut headers = Vec::with_capacity(6);
+        let mut add = |name: &HeaderName, value: &str| {
+            headers.push((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?));
+            Some(())
+        };
+        add(&X_AUTH_SUBJECT, &claims.subject)?;
+        if let Some(username) = &claims.username {
+            add(&X_AUTH_USERNAME, username)?;
+        }
+        if let Some(email) = &claims.email {
+            add(&X_AUTH_EMAIL, email)?;
+        }
+        if !claims.roles.is_empty() {
+            add(&X_AUTH_ROLES, &claims.roles.join(","))?;
+        }
+        add(&X_AUTH_REALM, realm)?;
+        add(&X_AUTH_TOKEN_ID, &claims.token_id.to_string())?;
+        Some(Self { headers })
+    }
+
+    /// Of a caller with an API key and no token: only the realm is known.
+    #[must_use]
+    pub fn of_key(realm: &str) -> Option<Self> {
+        Some(Self { headers: vec![(X_AUTH_REALM.clone(), HeaderValue::from_str(realm).ok()?)] })
+    }
+
+    /// Names and values, for the app.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+}
+
+/// Whether a client's header of this name must not reach an app: it is one of ours, or one that makes an app see another
+/// path, under any name that an app could fold to it. CGI, WSGI and PHP turn `-` and `_`, some every other character
+/// too, into one and the same (`threats.md` R1), so every character but letters and digits counts as `-` here.
+///
+/// `limits_methods`: the route takes some methods only, so that a header that stands for another is one of these too.
+#[must_use]
+pub fn is_reserved(name: &str, limits_methods: bool) -> bool {
+    let bytes = name.as_bytes();
+    if !matches!(bytes.first(), Some(b'x' | b'X' | b'f' | b'F')) || bytes.len() < SHORTEST {
+        return false;
+    }
+    let mut folded = [0; LONGEST];
+    let length = bytes.len().min(LONGEST);
+    for (to, from) in folded.iter_mut().zip(&bytes[..length]) {
+        *to = if from.is_ascii_alphanumeric() { from.to_ascii_lowercase() } else { b'-' };
+    }
+    let folded = &folded[..length];
+    if folded.starts_with(b"x-forwarded-") {
+        return true;
+    }
+    if bytes.len() > LONGEST {
+        return false;
+    }
+    let is = |names: &[&str]| names.iter().any(|name| name.as_bytes() == folded);
+    is(&RESERVED) || (limits_methods && is(&METHOD_OVERRIDES))
+}
+
+/// The Cookie header without the cookies of these names, every other pair as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OtherCookies {
+    /// There is one header, and it holds none of them.
+    Unchanged,
+    /// Nothing is left.
+    None,
+    /// What is left, joined to one header (HTTP/2 may split it, HTTP/1.1 must not: RFC 9113, 8.2.3).
+    Joined(HeaderValue),
+}
+
+impl OtherCookies {
+    /// Takes `names` out of the cookies of `headers`.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, names: &[String]) -> Self {
+        let ours = |name: &[u8]| names.iter().any(|own| own.as_bytes() == name);
+        let mut values = headers.get_all(COOKIE).iter();
+        let Some(_) = values.next() else { return Self::Unchanged };
+        let split = values.next().is_some();
+        if !split && !cookies(headers).any(|(name, _)| ours(name)) {
+            return Self::Unchanged;
+        }
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+        let kept: Vec<_> = pairs
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| {
+                let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+                !pair.is_empty() && !ours(name.trim_ascii())
+            })
+            .collect();
+        if kept.is_empty() {
+            return Self::None;
+        }
+        // Parts of valid values make a valid value; were it not so, no cookie at all is the safe answer.
+        HeaderValue::from_bytes(&kept.join(&b"; "[..])).map_or(Self::None, Self::Joined)
+    }
+}
+
+static X_AUTH_SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
+static X_AUTH_USERNAME: HeaderName = HeaderName::from_static("x-auth-username");
+static X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
+static X_AUTH_ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
+static X_AUTH_REALM: HeaderName = HeaderName::from_static("x-auth-realm");
+static X_AUTH_TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
+
+/// Ours, and those that some apps take for the path.
+const RESERVED: [&str; 13] = [
+    "x-auth-subject",
+    "x-auth-username",
+    "x-auth-email",
+    "x-auth-roles",
+    "x-auth-realm",
+    "x-auth-token-id",
+    "x-auth-assertion",
+    "x-request-id",
+    "x-api-key",
+    "x-real-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "forwarded",
+];
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// `forwarded`, `x-api-key`, `x-real-ip`
+const SHORTEST: usize = 9;
+/// `x-http-method-override`
+const LONGEST: usize = 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::TokenId;
+
+    #[test]
+    fn r01_every_alias_is_reserved() {
+        for name in RESERVED.iter().chain(&["x-forwarded-for", "x-forwarded-proto", "x-forwarded-prefix"]) {
+            for separator in ["-", "_", ".", "~", "!", "|"] {
+                for alias in [name.replace('-', separator), name.replace('-', separator).to_uppercase()] {
+                    assert!(is_reserved(&alias, false), "{alias}");
+                }
+                assert!(is_reserved(&name.replacen('-', separator, 1), false), "{name}, mixed");
+            }
+        }
+        for name in METHOD_OVERRIDES {
+            assert!(is_reserved(name, true) && !is_reserved(name, false), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_apps_own_headers_are_not() {
+        for name in [
+            "x-auth-token",
+            "x-auth-subjects",
+            "xauthsubject",
+            "x-auth-subject2",
+            "x-requested-with",
+            "accept",
+            "x",
+            "x-auth",
+            "from",
+            "x-request-id-2",
+            "forwarded-for",
+            "authorization",
+            "x-csrf-token",
+        ] {
+            assert!(!is_reserved(name, true), "{name}");
+        }
+    }
+
+    #[test]
+    fn our_cookies_are_taken_out_and_the_others_stay_as_they_are() {
+        let names = ["t".to_owned(), "u".to_owned()];
+        let rest = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(COOKIE, HeaderValue::from_static(value));
+            }
+            OtherCookies::of(&headers, &names)
+        };
+        let joined = |text| OtherCookies::Joined(HeaderValue::from_static(text));
+        assert_eq!(rest(&[]), OtherCookies::Unchanged);
+        assert_eq!(rest(&["a=b;  T=d ;x"]), OtherCookies::Unchanged);
+        assert_eq!(rest(&["t=1"]), OtherCookies::None);
+        assert_eq!(rest(&["a=\"b c\"; t=1;d=e=f; ;x"]), joined("a=\"b c\"; d=e=f; x"));
+        assert_eq!(rest(&["t =1; t=2; u=3; a=b"]), joined("a=b"));
+        assert_eq!(rest(&["a=b", "c=d"]), joined("a=b; c=d"));
+        assert_eq!(rest(&["a=b", "t=d", ""]), joined("a=b"));
+    }
+
+    #[test]
+    fn an_identity_is_what_the_claims_say() {
+        let claims = Claims {
+            token_id: TokenId(10),
+            subject: "s".into(),
+            username: Some("Zoë".into()),
+            email: None,
+            roles: vec!["a".into(), "b".into()],
+            issued_at: 0,
+            expires_at: 0,
+        };
+        let identity = Identity::of(&claims, "r").unwrap();
+        let text: Vec<_> = identity.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(
+            text,
+            [
+                ("x-auth-subject", &b"s"[..]),
+                ("x-auth-username", "Zoë".as_bytes()),
+                ("x-auth-roles", b"a,b"),
+                ("x-auth-realm", b"r"),
+                ("x-auth-token-id", b"0000000000000000000000000000000a"),
+            ]
+        );
+        let forged = Claims { username: Some("a\r\nX-Evil: 1".into()), ..claims };
+        assert_eq!(Identity::of(&forged, "r"), None);
+    }
+}

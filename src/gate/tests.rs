@@ -1,0 +1,458 @@
+//! The judgement as a whole, rule by rule: what the black-box tests show over sockets is shown here without one.
+
+use std::path::Path;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::*;
+use crate::config::{self, Mode, Policy};
+use crate::token::{Claims, Reject, Revocations, TokenId};
+
+const NOW: i64 = 1_800_000_000;
+const CONFIG: &str = r#"
+[server]
+listen = ["127.0.0.1:0"]
+[store]
+url = "sqlite://x.db"
+
+[[realm]]
+name = "main"
+issuer = "i"
+cookie = "t"
+origins = ["https://app.example", "null"]
+[[realm.key]]
+id = "web"
+secret = "0123456789abcdef"
+[[realm.key]]
+id = "off"
+secret = "0123456789abcdef-off"
+disabled = true
+[[realm.key]]
+id = "old"
+secret = "0123456789abcdef-old"
+expires = 2020-01-01T00:00:00Z
+[realm.master_key]
+sha256 = "0a8363b3bad871b85ae52da4cc33db4a62c245c48e67271274edf5f93037fb5c"
+
+[[realm]]
+name = "open"
+issuer = "i2"
+cookie = "o"
+require_key = false
+
+[[realm]]
+name = "strict"
+issuer = "i3"
+cookie = "s"
+require_key = false
+require_origin = true
+
+[[login]]
+dialect = "project"
+path = "/auth"
+realm = "main"
+[[login]]
+dialect = "project"
+path = "/open/auth"
+realm = "open"
+
+[[route]]
+path = "/user"
+realm = "main"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/admin"
+realm = "main"
+access = "user"
+roles = ["admin"]
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/key"
+realm = "main"
+access = "key"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/public"
+realm = "open"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/open"
+realm = "open"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/strict"
+realm = "strict"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/read"
+methods = ["GET"]
+realm = "open"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/files"
+realm = "open"
+access = "public"
+encoded_slash = "pass"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "only.example"
+path = "/hosted"
+realm = "open"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+"#;
+
+struct Bench {
+    policy: Policy,
+    revoked: Revocations,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = config::parse(CONFIG, Path::new("test.toml"), Mode::Check).unwrap();
+        Self { policy: config.policy, revoked: Revocations::new() }
+    }
+
+    fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Verdict {
+        self.ask_with(line, headers, |head| head)
+    }
+
+    fn ask_with(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        change: impl for<'a> FnOnce(Head<'a>) -> Head<'a>,
+    ) -> Verdict {
+        let (method, target) = line.split_once(' ').unwrap();
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut map = HeaderMap::new();
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            map.insert("host", HeaderValue::from_static("gate.example"));
+        }
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+        }
+        let head = Head {
+            method: &method,
+            target: target.as_bytes(),
+            authority: None,
+            headers: &map,
+            ambiguous_length: false,
+            has_body: false,
+            upgrade: map.contains_key("upgrade"),
+            peer: "192.0.2.7".parse().unwrap(),
+            tls: true,
+        };
+        Gate { policy: &self.policy, revoked: &self.revoked, trusted_proxies: &[] }.decide(&change(head), NOW)
+    }
+
+    /// `Ok` with the forwarded target, or why not.
+    fn outcome(&self, line: &str, headers: &[(&str, &str)]) -> Result<String, Deny> {
+        match self.ask(line, headers) {
+            Verdict::Grant(grant) => Ok(grant.target().to_owned()),
+            Verdict::Login(_) => Ok("login".into()),
+            Verdict::Preflight(_) => Ok("preflight".into()),
+            Verdict::Refusal(refusal) => Err(refusal.deny),
+        }
+    }
+
+    fn token(&self, realm: &str, roles: &[&str]) -> String {
+        let claims = Claims {
+            token_id: TokenId(7),
+            subject: "u".into(),
+            username: Some("alice".into()),
+            email: None,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            issued_at: NOW,
+            expires_at: NOW + 60,
+        };
+        self.policy.realm(realm).unwrap().tokens().mint(&claims).unwrap()
+    }
+
+    fn bearer(&self, realm: &str, roles: &[&str]) -> String {
+        format!("Bearer {}", self.token(realm, roles))
+    }
+}
+
+const K: &str = "key=0123456789abcdef";
+
+#[test]
+fn the_order_of_the_checks() {
+    let bench = Bench::new();
+    let evil = ("origin", "https://evil.example");
+    let bad_token = ("authorization", "Bearer x");
+    for (line, headers, deny) in [
+        ("GET /user//x?key=bad", &[evil, bad_token][..], Deny::Target),
+        ("GET /nowhere?key=bad", &[evil, bad_token], Deny::NotFound),
+        ("GET /user", &[evil, bad_token], Deny::KeyMissing),
+        ("GET /user?key=bad", &[evil, bad_token], Deny::KeyUnknown),
+        ("GET /user?key=0123456789abcdef-off", &[evil, bad_token], Deny::KeyDisabled),
+        ("GET /user?key=0123456789abcdef-old", &[evil, bad_token], Deny::KeyExpired),
+        ("GET /user?key=0123456789abcdef", &[evil, bad_token], Deny::OriginDenied),
+        ("GET /user?key=0123456789abcdef", &[bad_token], Deny::Token(Reject::Malformed)),
+        ("GET /user?key=0123456789abcdef", &[], Deny::TokenMissing),
+    ] {
+        assert_eq!(bench.outcome(line, headers), Err(deny), "{line}");
+    }
+    let plain = bench.bearer("main", &["user"]);
+    assert_eq!(bench.outcome(&format!("GET /admin?{K}"), &[("authorization", &plain)]), Err(Deny::RoleMissing));
+    let admin = bench.bearer("main", &["user", "admin"]);
+    assert_eq!(bench.outcome(&format!("GET /admin?{K}&a=1"), &[("authorization", &admin)]), Ok("/admin?a=1".into()));
+}
+
+#[test]
+fn r26_every_credential_that_is_there_but_garbage_is_refused() {
+    let bench = Bench::new();
+    let line = format!("GET /user?{K}");
+    let other_realm = bench.bearer("open", &[]);
+    for headers in [
+        &[("authorization", "")][..],
+        &[("authorization", "Bearer")],
+        &[("authorization", "Bearer ")],
+        &[("authorization", "Basic dTpw")],
+        &[("authorization", "Bearer a.b.c")],
+        &[("authorization", &other_realm)],
+        &[("cookie", "t=")],
+        &[("cookie", "t=garbage")],
+    ] {
+        let deny = bench.outcome(&line, headers).unwrap_err();
+        assert!(matches!(deny, Deny::Token(_) | Deny::TokenMissing), "{headers:?}: {deny:?}");
+    }
+    let good = bench.token("main", &[]);
+    let bearer = format!("Bearer {good}");
+    let cookie = format!("t={good}");
+    assert!(bench.outcome(&line, &[("authorization", &bearer)]).is_ok());
+    assert!(bench.outcome(&line, &[("cookie", &cookie)]).is_ok());
+    let both = [("authorization", "Bearer x"), ("cookie", cookie.as_str())];
+    assert_eq!(bench.outcome(&line, &both), Err(Deny::Token(Reject::Malformed)), "no fall-back to the cookie");
+    bench.revoked.extend([(TokenId(7), NOW + 60)]);
+    assert_eq!(bench.outcome(&line, &[("authorization", &bearer)]), Err(Deny::Token(Reject::Revoked)));
+    assert_eq!(bench.outcome(&line, &[("cookie", &cookie)]), Err(Deny::Token(Reject::Revoked)));
+}
+
+#[test]
+fn r09_routes_match_by_whole_segments_and_decoded() {
+    let bench = Bench::new();
+    for (line, expected) in [
+        ("GET /public", Ok("/public")),
+        ("GET /public/", Ok("/public/")),
+        ("GET /public/x?y", Ok("/public/x?y")),
+        ("GET /%70ublic/x", Ok("/%70ublic/x")),
+        ("GET /publicx", Err(Deny::NotFound)),
+        ("GET /Public", Err(Deny::NotFound)),
+        ("GET /", Err(Deny::NotFound)),
+        ("GET /x?/public", Err(Deny::NotFound)),
+        ("GET /%75ser", Err(Deny::KeyMissing)),
+        ("GET /public/%2fuser", Err(Deny::Target)),
+        ("GET /files/a%2Fb", Ok("/files/a%2Fb")),
+        ("GET /public;x/y", Err(Deny::NotFound)),
+        ("GET /public/a;b=c", Ok("/public/a;b=c")),
+        ("GET /open;x/auth", Err(Deny::NotFound)),
+        ("GET /open/auth;x", Err(Deny::Target)),
+        ("DELETE /read", Err(Deny::NotFound)),
+        ("HEAD /read", Ok("/read")),
+        ("TRACE /public", Ok("/public")),
+        ("TRACE /user", Err(Deny::KeyMissing)),
+        ("OPTIONS /user", Err(Deny::KeyMissing)),
+    ] {
+        assert_eq!(bench.outcome(line, &[]), expected.map(str::to_owned), "{line}");
+    }
+}
+
+#[test]
+fn r10_r11_hosts() {
+    let bench = Bench::new();
+    for (host, expected) in [
+        ("only.example", Ok(())),
+        ("ONLY.example.:8443", Ok(())),
+        ("other.example", Err(Deny::NotFound)),
+        ("", Err(Deny::Host)),
+        ("a b", Err(Deny::Host)),
+        ("user@only.example", Err(Deny::Host)),
+    ] {
+        assert_eq!(bench.outcome("GET /hosted", &[("host", host)]).map(drop), expected, "{host}");
+    }
+    assert_eq!(bench.outcome("GET /hosted", &[("host", "only.example"), ("host", "x")]), Err(Deny::Host));
+    let differs = |head: Head<'_>| -> Deny {
+        let gate = Gate { policy: &bench.policy, revoked: &bench.revoked, trusted_proxies: &[] };
+        let Verdict::Refusal(refusal) = gate.decide(&head, NOW) else { panic!("must be refused") };
+        refusal.deny
+    };
+    let headers: HeaderMap = [(http::header::HOST, HeaderValue::from_static("a.example"))].into_iter().collect();
+    let head = Head {
+        method: &Method::GET,
+        target: b"/public",
+        authority: Some("b.example"),
+        headers: &headers,
+        ambiguous_length: false,
+        has_body: false,
+        upgrade: false,
+        peer: "192.0.2.7".parse().unwrap(),
+        tls: true,
+    };
+    assert_eq!(differs(head), Deny::Host);
+    assert_eq!(differs(Head { authority: None, headers: &HeaderMap::new(), ..head }), Deny::Host);
+    assert_eq!(differs(Head { authority: None, ambiguous_length: true, ..head }), Deny::Framing);
+    assert_eq!(differs(Head { authority: None, upgrade: true, has_body: true, ..head }), Deny::Upgrade);
+}
+
+#[test]
+fn r48_origins() {
+    let bench = Bench::new();
+    let line = format!("GET /key?{K}");
+    for (origin, allowed) in [
+        ("https://app.example", true),
+        ("https://APP.example:443", true),
+        ("null", true),
+        ("https://gate.example", true),
+        ("http://gate.example", false),
+        ("http://app.example", false),
+        ("https://app.example:8443", false),
+        ("https://app.example.evil.example", false),
+        ("https://evilapp.example", false),
+        ("https://app.example/", false),
+        ("https://user@app.example", false),
+        ("*", false),
+        ("", false),
+    ] {
+        assert_eq!(bench.outcome(&line, &[("origin", origin)]).is_ok(), allowed, "{origin}");
+    }
+    let twice = [("origin", "https://app.example"), ("origin", "https://app.example")];
+    assert_eq!(bench.outcome(&line, &twice), Err(Deny::OriginDenied));
+    assert_eq!(bench.outcome("GET /strict", &[]), Err(Deny::OriginMissing));
+    assert_eq!(bench.outcome("GET /public", &[("origin", "null")]), Err(Deny::OriginDenied), "not listed");
+    // The same host over http, where it is listed over https, is another site.
+    let downgraded = [("host", "app.example"), ("origin", "http://app.example")];
+    let plain = bench.ask_with(&line, &downgraded, |head| Head { tls: false, ..head });
+    assert!(matches!(plain, Verdict::Refusal(Refusal { deny: Deny::OriginDenied, .. })));
+}
+
+#[test]
+fn a_realm_without_origins_lets_any_call_but_without_credentials() {
+    let bench = Bench::new();
+    let cookie = format!("o={}", bench.token("open", &[]));
+    let foreign = ("origin", "https://evil.example");
+    let Verdict::Grant(grant) = bench.ask("GET /public", &[foreign]) else { panic!() };
+    assert_eq!(*grant.cors().unwrap(), Cors {
+        origin: HeaderValue::from_static("https://evil.example"),
+        credentials: false
+    });
+    assert_eq!(bench.outcome("GET /open", &[foreign, ("cookie", &cookie)]), Err(Deny::TokenMissing));
+    assert_eq!(bench.outcome("POST /open", &[foreign, ("cookie", &cookie)]), Err(Deny::OriginDenied));
+    let own = ("origin", "https://gate.example");
+    assert!(bench.outcome("POST /open", &[own, ("cookie", &cookie)]).is_ok());
+    let Verdict::Grant(grant) = bench.ask("POST /public", &[foreign, ("cookie", &cookie)]) else { panic!() };
+    assert_eq!(grant.identity(), None, "a public route forwards it, but as nobody's");
+}
+
+#[test]
+fn r47_r49_a_cookie_changes_something_only_for_its_own_site() {
+    let bench = Bench::new();
+    let cookie = format!("t={}", bench.token("main", &[]));
+    let bearer = bench.bearer("main", &[]);
+    let post = format!("POST /user?{K}");
+    let get = format!("GET /user?{K}");
+    let upgrade = ("upgrade", "websocket");
+    let cookie = ("cookie", cookie.as_str());
+    let listed = ("origin", "https://app.example");
+    let site = |value| ("sec-fetch-site", value);
+    for (line, headers, expected) in [
+        (&post, &[cookie, listed][..], Ok(())),
+        (&post, &[cookie, site("same-origin")], Ok(())),
+        (&post, &[cookie], Err(Deny::OriginMissing)),
+        (&post, &[cookie, site("cross-site")], Err(Deny::OriginDenied)),
+        (&post, &[cookie, site("same-site")], Err(Deny::OriginDenied)),
+        (&post, &[cookie, site("none")], Err(Deny::OriginDenied)),
+        (&post, &[cookie, ("origin", "https://evil.example")], Err(Deny::OriginDenied)),
+        (&get, &[cookie], Ok(())),
+        (&get, &[cookie, site("cross-site")], Ok(())),
+        (&get, &[cookie, upgrade], Err(Deny::OriginMissing)),
+        (&get, &[cookie, upgrade, site("cross-site")], Err(Deny::OriginDenied)),
+        (&get, &[cookie, upgrade, listed], Ok(())),
+        (&post, &[("authorization", bearer.as_str())], Ok(())),
+        (&get, &[("authorization", bearer.as_str()), upgrade], Ok(())),
+        (&post, &[("authorization", bearer.as_str()), site("cross-site")], Ok(())),
+    ] {
+        assert_eq!(bench.outcome(line, headers).map(drop), expected, "{line} {headers:?}");
+    }
+    for method in ["PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
+        assert_eq!(bench.outcome(&format!("{method} /user?{K}"), &[cookie]), Err(Deny::OriginMissing), "{method}");
+    }
+}
+
+#[test]
+fn r50_only_a_preflight_that_may_be_answered_is() {
+    let bench = Bench::new();
+    let listed = ("origin", "https://app.example");
+    let asks = ("access-control-request-method", "PUT");
+    let line = "OPTIONS /user";
+    assert_eq!(bench.outcome(line, &[listed, asks]), Ok("preflight".into()), "without key and token");
+    assert_eq!(bench.outcome("OPTIONS /auth", &[listed, asks]), Ok("preflight".into()));
+    assert_eq!(bench.outcome(line, &[("origin", "https://evil.example"), asks]), Err(Deny::OriginDenied));
+    assert_eq!(bench.outcome(line, &[listed]), Err(Deny::KeyMissing));
+    assert_eq!(bench.outcome(line, &[asks]), Err(Deny::KeyMissing));
+    assert_eq!(bench.outcome("GET /user", &[listed, asks]), Err(Deny::KeyMissing));
+    assert_eq!(bench.outcome("OPTIONS /nowhere", &[listed, asks]), Err(Deny::NotFound));
+    assert_eq!(bench.outcome("OPTIONS /read", &[listed, asks]), Err(Deny::NotFound), "it does not take PUT");
+    let Verdict::Grant(_) = bench.ask("OPTIONS /public", &[]) else { panic!("no preflight, so judged as any") };
+}
+
+#[test]
+fn logins_are_admitted_with_what_they_need() {
+    let bench = Bench::new();
+    let evil = ("origin", "https://evil.example");
+    for (line, headers, deny) in [
+        ("POST /auth", &[][..], Deny::KeyMissing),
+        ("POST /auth?key=bad", &[evil], Deny::KeyUnknown),
+        ("GET /auth/x", &[], Deny::KeyMissing),
+        ("GET /auth/x?key=0123456789abcdef", &[], Deny::EndpointUnknown),
+        ("POST /auth?key=0123456789abcdef", &[evil], Deny::OriginDenied),
+        ("PATCH /auth?key=0123456789abcdef", &[], Deny::Method),
+        ("POST /auth?key=0123456789abcdef&masterKey=master-secret", &[evil], Deny::OriginDenied),
+        ("GET /auth?key=0123456789abcdef&masterKey=wrong", &[evil], Deny::OriginDenied),
+        ("GET /auth?key=0123456789abcdef&masterKey=wrong", &[], Deny::MasterKeyUnknown),
+    ] {
+        assert_eq!(bench.outcome(line, headers), Err(deny), "{line}");
+    }
+    let admitted = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
+        Verdict::Login(admitted) => *admitted,
+        other => panic!("{line}: {other:?}"),
+    };
+    let master = admitted(&format!("GET /auth?{K}&masterKey=master-secret"), &[evil]);
+    assert!(master.master);
+    assert_eq!(master.token, Err(Deny::TokenMissing));
+
+    let token = bench.token("main", &[]);
+    let (bearer, cookie) = (format!("Bearer {token}"), format!("t={token}"));
+    let put = format!("PUT /auth?{K}");
+    assert!(admitted(&put, &[("cookie", &cookie)]).token.is_ok(), "its clients need not be browsers");
+    assert_eq!(admitted(&put, &[("authorization", "Bearer x"), ("cookie", &cookie)]).token, Err(Deny::Token(Reject::Malformed)));
+    let logout = format!("POST /auth?{K}&logout=true");
+    let both = admitted(&logout, &[("authorization", &bearer), ("authorization", "Bearer x"), ("cookie", &cookie)]);
+    assert_eq!((both.token, both.tokens.len()), (Err(Deny::CredentialConflict), 1));
+    let cross = [("origin", "https://evil.example"), ("cookie", cookie.as_str())];
+    let open = format!("o={}", bench.token("open", &[]));
+    assert_eq!(admitted("POST /open/auth?logout=true", &[cross[0], ("cookie", &open)]).tokens, [], "not for another site");
+}
+
+#[test]
+fn keys_open_key_routes_and_name_nobody() {
+    let bench = Bench::new();
+    let Verdict::Grant(grant) = bench.ask("GET /key", &[("x-api-key", "0123456789abcdef")]) else { panic!() };
+    let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-auth-realm"]);
+    assert_eq!(bench.outcome("GET /key", &[]), Err(Deny::KeyMissing));
+    // A realm that knows no keys has nothing to compare with, and keeps the member from the app all the same.
+    assert_eq!(bench.outcome("GET /public?key=x&a", &[]), Ok("/public?a".into()));
+}
+
+#[test]
+fn every_row_of_the_table_is_a_documented_answer() {
+    let rows = [Deny::Framing, Deny::Token(Reject::Expired), Deny::Throttled(3), Deny::Internal].map(Deny::row);
+    assert_eq!(rows.map(|row| row.status.as_u16()), [400, 401, 429, 500]);
+}

@@ -1,0 +1,106 @@
+//! The cookie that carries a token.
+
+use cookie::Cookie;
+use cookie::time::Duration;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::config::{CookieSpec, Realm, SameSite};
+
+/// `Set-Cookie` that hands out `token` for as long as it lives. `None` if the name or the token holds a byte that no
+/// header may, which neither a checked configuration nor a JWT does.
+pub(super) fn set(realm: &Realm, token: &str) -> Option<HeaderValue> {
+    let seconds = i64::try_from(realm.token_ttl().as_secs()).unwrap_or(i64::MAX);
+    header_value(realm.cookie(), token, Duration::seconds(seconds))
+}
+
+/// `Set-Cookie` that takes it back. A browser takes it for the same cookie only if the attributes are the same too.
+pub(super) fn clear(realm: &Realm) -> Option<HeaderValue> {
+    header_value(realm.cookie(), "", Duration::ZERO)
+}
+
+/// Whether the request brought the realm's cookie, whatever it is worth. Names are compared with their case, as
+/// browsers do not when they guard the prefix `__Secure-`.
+pub(super) fn is_carried(realm: &Realm, headers: &HeaderMap) -> bool {
+    let name = realm.cookie().name().as_bytes();
+    headers.get_all(header::COOKIE).iter().any(|line| {
+        let mut pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii_start);
+        pairs.any(|pair| pair.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'=')))
+    })
+}
+
+fn header_value(spec: &CookieSpec, value: &str, max_age: Duration) -> Option<HeaderValue> {
+    let same_site = match spec.same_site() {
+        SameSite::None => cookie::SameSite::None,
+        SameSite::Lax => cookie::SameSite::Lax,
+        SameSite::Strict => cookie::SameSite::Strict,
+    };
+    let mut cookie = Cookie::build((spec.name(), value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(same_site)
+        .max_age(max_age);
+    if spec.partitioned() {
+        cookie = cookie.partitioned(true);
+    }
+    let mut value = HeaderValue::try_from(cookie.build().to_string()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cookie itself, and its attributes in alphabetical order.
+    fn parts(value: &HeaderValue) -> (String, Vec<String>) {
+        let mut parts = value.to_str().unwrap().split("; ").map(str::to_owned);
+        let pair = parts.next().unwrap();
+        let mut attributes: Vec<_> = parts.collect();
+        attributes.sort();
+        (pair, attributes)
+    }
+
+    #[test]
+    fn attributes_are_those_of_the_contract_and_the_same_when_cleared() {
+        for (same_site, partitioned, attributes) in [
+            (SameSite::None, false, &["HttpOnly", "Max-Age=2592000", "Path=/", "SameSite=None", "Secure"][..]),
+            (SameSite::Lax, false, &["HttpOnly", "Max-Age=2592000", "Path=/", "SameSite=Lax", "Secure"]),
+            (
+                SameSite::Strict,
+                true,
+                &["HttpOnly", "Max-Age=2592000", "Partitioned", "Path=/", "SameSite=Strict", "Secure"],
+            ),
+        ] {
+            let realm = Realm::for_tests(true, same_site, partitioned);
+            let (pair, found) = parts(&set(&realm, "a.b-_.c").unwrap());
+            assert_eq!(pair, "__Secure-tollgate-access-token=a.b-_.c");
+            assert_eq!(found, attributes);
+            let (pair, found) = parts(&clear(&realm).unwrap());
+            assert_eq!(pair, "__Secure-tollgate-access-token=");
+            assert_eq!(found, attributes.iter().map(|text| text.replace("2592000", "0")).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn it_is_found_by_its_exact_name() {
+        let realm = Realm::for_tests(true, SameSite::None, false);
+        for (lines, carried) in [
+            (&["__Secure-tollgate-access-token=x"][..], true),
+            (&["a=b; __Secure-tollgate-access-token="], true),
+            (&["a=b;__Secure-tollgate-access-token=x;c=d"], true),
+            (&["a=b", "__Secure-tollgate-access-token=x"], true),
+            (&[], false),
+            (&["a=__Secure-tollgate-access-token=x"], false),
+            (&["__Secure-tollgate-access-token"], false),
+            (&["__Secure-tollgate-access-token2=x"], false),
+            (&["__secure-tollgate-access-token=x"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_static(line));
+            }
+            assert_eq!(is_carried(&realm, &headers), carried, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Password hashes, and the few threads on which they are computed.
+//!
+//! New hashes are argon2id with the parameters of the OWASP cheat sheet (19 MiB, 2 passes, 1 lane). Imported argon2,
+//! scrypt and bcrypt hashes verify, and are replaced at the next login.
+//!
+//! Hashing is slow and takes memory on purpose, so a flood of logins must not take the proxy down with it
+//! (`threats.md` R42): it happens on a fixed number of threads, of a lower priority than the ones that proxy, behind a
+//! queue of a fixed length, and who finds the queue full is told so at once.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use scrypt::Scrypt;
+use scrypt::phc::PasswordHash as Phc;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::store::PasswordHash;
+
+/// A password as the user typed it. `Debug` hides it, and its memory is overwritten when the last clone is dropped.
+#[derive(Clone)]
+pub struct Password(Arc<Zeroizing<String>>);
+
+impl Password {
+    /// Takes the text over.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Arc::new(Zeroizing::new(text)))
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Password(…)")
+    }
+}
+
+/// Every hashing thread has work and the queue is full, or the random source of this machine failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no password can be hashed at the moment")]
+pub struct Busy;
+
+/// The hashing threads. Dropping the pool ends them after the work that is queued.
+pub struct Pool {
+    queue: SyncSender<Job>,
+    /// What is verified for a user that does not exist.
+    nobody: PasswordHash,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Pool {
+    /// Starts `threads` threads (at least one), for which up to `queue` passwords may wait.
+    ///
+    /// # Errors
+    /// The system gave no thread or no random bytes.
+    pub fn new(threads: usize, queue: usize) -> io::Result<Self> {
+        let nobody = hash(&Password::new(String::new())).map_err(io::Error::other)?;
+        let (sender, receiver) = sync_channel(queue);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..threads.max(1) {
+            let receiver = Arc::clone(&receiver);
+            thread::Builder::new().name("password".into()).spawn(move || work(&receiver))?;
+        }
+        Ok(Self { queue: sender, nobody })
+    }
+
+    /// Whether this is the password of `stored`. Without a stored hash it is not, after the same work as with one that
+    /// this version made (`threats.md` R31).
+    ///
+    /// # Errors
+    /// [`Busy`], before any work was done.
+    pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<bool, Busy> {
+        let known = stored.is_some();
+        let (password, stored) = (password.clone(), stored.unwrap_or(&self.nobody).clone());
+        // Not `known && …`: the hash comes first, whatever its result is worth.
+        self.run(move || verify(&password, &stored)).await.map(|verified| verified && known)
+    }
+
+    /// A new hash of this password.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
+        let password = password.clone();
+        self.run(move || hash(&password)).await?
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            // Whoever asked may have gone away while the job was queued.
+            if !answer.is_closed() {
+                let _ = answer.send(work());
+            }
+        };
+        self.queue.try_send(Box::new(job)).map_err(|_| Busy)?;
+        // The answer fails to come only if the work panicked.
+        answered.await.map_err(|_| Busy)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+/// A hash that this version does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    /// Not a hash of a kind that we know.
+    #[error("not an argon2, scrypt or bcrypt hash")]
+    Kind,
+    /// Of a known kind, but not well-formed.
+    #[error("not a well-formed {0} hash")]
+    Malformed(&'static str),
+    /// One login with it would take more than 256 MiB, or seconds.
+    #[error("the cost of this {0} hash is out of bounds")]
+    Cost(&'static str),
+}
+
+/// Takes over a hash that another system made.
+///
+/// # Errors
+/// It could not be verified at a login, or only at a cost that would stop everybody else's.
+pub fn import(text: &str) -> Result<PasswordHash, Unsupported> {
+    Stored::parse(text).map(|_| PasswordHash(text.to_owned()))
+}
+
+/// Whether this is not what [`hash`] makes. Stronger hashes count too: a login that takes longer than that of a user
+/// who does not exist tells that its user does.
+#[must_use]
+pub fn needs_rehash(stored: &PasswordHash) -> bool {
+    !stored.0.starts_with(OURS)
+}
+
+/// Hashes on this thread, for a program that has nothing else to do.
+///
+/// # Errors
+/// [`Busy`] if the random source failed.
+pub fn hash(password: &Password) -> Result<PasswordHash, Busy> {
+    let mut salt = [0; SALT_BYTES];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| Busy)?;
+    // Argon2's default is what we want, which a test pins to the documented numbers.
+    let hash = Argon2::default().hash_password_with_salt(password.0.as_bytes(), &salt);
+    hash.map(|hash| PasswordHash(hash.to_string())).map_err(|_| Busy)
+}
+
+/// A hash that can be verified at a bounded cost.
+enum Stored<'a> {
+    Argon2(Phc),
+    Scrypt(Phc),
+    Bcrypt(&'a str),
+}
+
+impl<'a> Stored<'a> {
+    fn parse(text: &'a str) -> Result<Self, Unsupported> {
+        match text.split('$').nth(1) {
+            Some("argon2id" | "argon2i" | "argon2d") => argon2_phc(text).map(Self::Argon2),
+            Some("scrypt") => scrypt_phc(text).map(Self::Scrypt),
+            // `2x` marks the hashes of a faulty implementation, which the library would verify as if they were right.
+            Some("2a" | "2b" | "2y") => bcrypt_text(text).map(Self::Bcrypt),
+            _ => Err(Unsupported::Kind),
+        }
+    }
+}
+
+fn argon2_phc(text: &str) -> Result<Phc, Unsupported> {
+    let (phc, malformed) = (complete_phc(text), Unsupported::Malformed("argon2"));
+    let mut phc = phc.ok_or(malformed)?;
+    // The reference implementation came to write the version only with the second one; the library takes none for that.
+    phc.version.get_or_insert(argon2::Version::V0x10 as u32);
+    let params = argon2::Params::try_from(&phc).map_err(|_| malformed)?;
+    let version = phc.version.is_none_or(|version| argon2::Version::try_from(version).is_ok());
+    // A key id names a secret that we do not have.
+    if !version || !params.keyid().is_empty() {
+        return Err(malformed);
+    }
+    let memory_passes = u64::from(params.m_cost()) * u64::from(params.t_cost());
+    if u64::from(params.m_cost()) > MAX_KIB || memory_passes > MAX_KIB_PASSES || params.p_cost() > MAX_LANES {
+        return Err(Unsupported::Cost("argon2"));
+    }
+    Ok(phc)
+}
+
+fn scrypt_phc(text: &str) -> Result<Phc, Unsupported> {
+    let malformed = Unsupported::Malformed("scrypt");
+    let phc = complete_phc(text).filter(|phc| phc.version.is_none()).ok_or(malformed)?;
+    let parameter = |name: &str| phc.params.get_decimal(name).filter(|value| *value > 0).ok_or(malformed);
+    let (log_n, r, p) = (parameter("ln")?, parameter("r")?, parameter("p")?);
+    // RFC 7914, 2: 128 * N * r bytes of memory, filled and read once for each of p. Bounds first: the library
+    // multiplies r and p in 32 bits.
+    let kib = 1_u64.checked_shl(log_n).map_or(u64::MAX, |n| n.saturating_mul(u64::from(r)) / 8);
+    if log_n > MAX_LOG_N || p > MAX_LANES || kib > MAX_KIB || kib.saturating_mul(u64::from(p)) > MAX_KIB_PASSES {
+        return Err(Unsupported::Cost("scrypt"));
+    }
+    scrypt::Params::try_from(&phc).map_err(|_| malformed)?;
+    Ok(phc)
+}
+
+/// A PHC string with a salt, and a hash that is too long to hit by chance.
+fn complete_phc(text: &str) -> Option<Phc> {
+    let phc = Phc::new(text).ok()?;
+    (phc.salt.is_some() && phc.hash.as_ref()?.len() >= MIN_HASH_BYTES).then_some(phc)
+}
+
+fn bcrypt_text(text: &str) -> Result<&str, Unsupported> {
+    let parts: bcrypt::HashParts = text.parse().map_err(|_| Unsupported::Malformed("bcrypt"))?;
+    match parts.get_cost() {
+        4..=MAX_BCRYPT_COST => Ok(text),
+        _ => Err(Unsupported::Cost("bcrypt")),
+    }
+}
+
+fn verify(password: &Password, stored: &PasswordHash) -> bool {
+    let password = password.0.as_bytes();
+    match Stored::parse(&stored.0) {
+        Ok(Stored::Argon2(phc)) => Argon2::default().verify_password(password, &phc).is_ok(),
+        Ok(Stored::Scrypt(phc)) => Scrypt::new().verify_password(password, &phc).is_ok(),
+        // As everywhere, only the first 72 bytes count, as they did when it was made.
+        Ok(Stored::Bcrypt(text)) => bcrypt::verify(password, text).unwrap_or(false),
+        Err(error) => {
+            tracing::error!(%error, "a stored password hash can't be verified");
+            false
+        }
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    // On Linux this is a thread's own priority, elsewhere the whole process's. Without it logins are only less polite.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
+    loop {
+        // Bound first, so that the lock is free while the job runs.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // A panic in a library must not cost a thread: with the last one, nobody could log in any more.
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            tracing::error!("hashing a password panicked");
+        }
+    }
+}
+
+/// How every hash of ours begins.
+const OURS: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+const SALT_BYTES: usize = 16;
+const MIN_HASH_BYTES: usize = 16;
+/// Memory of one verification, in KiB.
+const MAX_KIB: u64 = 256 << 10;
+/// KiB written in one verification: about two seconds.
+const MAX_KIB_PASSES: u64 = 2 << 20;
+const MAX_LANES: u32 = 16;
+const MAX_LOG_N: u32 = 24;
+/// 2^15 rounds: about two seconds.
+const MAX_BCRYPT_COST: u32 = 15;
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::new(text.into())
+    }
+
+    fn verifies(text: &str, stored: &str) -> bool {
+        verify(&password(text), &PasswordHash(stored.into()))
+    }
+
+    #[test]
+    fn our_hashes_have_the_documented_strength() {
+        let hash = hash(&password("correct horse")).unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        let phc = complete_phc(&hash.0).unwrap();
+        assert_eq!((phc.salt.unwrap().len(), phc.hash.unwrap().len()), (16, 32));
+        assert!(!needs_rehash(&hash));
+        assert!(verifies("correct horse", &hash.0));
+        assert!(!verifies("correct horsf", &hash.0));
+        assert!(!verifies("", &hash.0));
+        assert_ne!(super::hash(&password("correct horse")).unwrap(), hash, "salted");
+        assert_eq!(import(&hash.0), Ok(hash));
+    }
+
+    #[test]
+    fn hashes_of_other_systems_verify_and_are_replaced() {
+        for (text, stored) in [
+            // Argon2's own specification and test vectors of its reference implementation.
+            ("password", "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA"),
+            ("password", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"),
+            ("password", "$argon2i$m=65536,t=2,p=1$c29tZXNhbHQ$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ"),
+            // Passlib's documentation.
+            ("password", "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E"),
+            // Openwall's crypt_blowfish test vectors.
+            ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+            ("U*U", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+            ("U*U", "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+        ] {
+            let imported = import(stored).unwrap();
+            assert!(verify(&password(text), &imported), "{stored}");
+            assert!(!verify(&password("passwort"), &imported), "{stored}");
+            assert!(needs_rehash(&imported));
+        }
+    }
+
+    #[test]
+    fn hashes_that_cannot_or_must_not_be_verified_are_not_imported() {
+        let (salt, hash) = ("c29tZXNhbHRzYWx0", "wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA");
+        let bcrypt = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        for (text, error) in [
+            (String::new(), Unsupported::Kind),
+            ("password".into(), Unsupported::Kind),
+            ("5f4dcc3b5aa765d61d8327deb882cf99".into(), Unsupported::Kind),
+            ("$1$salt$hash".into(), Unsupported::Kind),
+            ("$6$salt$hash".into(), Unsupported::Kind),
+            (bcrypt.replace("2b", "2x"), Unsupported::Kind),
+            (bcrypt.replace("$05$", "$16$"), Unsupported::Cost("bcrypt")),
+            (bcrypt.replace("$05$", "$03$"), Unsupported::Cost("bcrypt")),
+            (bcrypt.replace("$05$", "$99$"), Unsupported::Cost("bcrypt")),
+            (bcrypt.replace("CCC", "C!C"), Unsupported::Malformed("bcrypt")),
+            (bcrypt[..59].into(), Unsupported::Malformed("bcrypt")),
+            ("$argon2id$".into(), Unsupported::Malformed("argon2")),
+            (format!("$argon2id$v=19$m=19456,t=2,p=1${salt}"), Unsupported::Malformed("argon2")),
+            (format!("$argon2id$v=19$m=19456,t=2,p=1${salt}$c2hvcnRlcjEyMw"), Unsupported::Malformed("argon2")),
+            (format!("$argon2id$v=18$m=19456,t=2,p=1${salt}${hash}"), Unsupported::Malformed("argon2")),
+            (format!("$argon2id$v=19$m=19456,t=2,p=1,keyid=AAAA${salt}${hash}"), Unsupported::Malformed("argon2")),
+            (format!("$argon2id$v=19$m=4194304,t=1,p=1${salt}${hash}"), Unsupported::Cost("argon2")),
+            (format!("$argon2id$v=19$m=4294967295,t=4294967295,p=1${salt}${hash}"), Unsupported::Cost("argon2")),
+            (format!("$argon2id$v=19$m=19456,t=200000,p=1${salt}${hash}"), Unsupported::Cost("argon2")),
+            (format!("$argon2id$v=19$m=19456,t=1,p=255${salt}${hash}"), Unsupported::Cost("argon2")),
+            (format!("$scrypt$ln=16,r=8${salt}${hash}"), Unsupported::Malformed("scrypt")),
+            (format!("$scrypt$ln=30,r=8,p=1${salt}${hash}"), Unsupported::Cost("scrypt")),
+            (format!("$scrypt$ln=63,r=8,p=1${salt}${hash}"), Unsupported::Cost("scrypt")),
+            (format!("$scrypt$ln=64,r=8,p=1${salt}${hash}"), Unsupported::Cost("scrypt")),
+            (format!("$scrypt$ln=16,r=4294967295,p=1${salt}${hash}"), Unsupported::Cost("scrypt")),
+            (format!("$scrypt$ln=16,r=65536,p=65536${salt}${hash}"), Unsupported::Cost("scrypt")),
+            (format!("$scrypt$ln=0,r=8,p=1${salt}${hash}"), Unsupported::Malformed("scrypt")),
+        ] {
+            assert_eq!(import(&text), Err(error), "{text}");
+            assert!(!verifies("password", &text), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn r31_nobody_has_a_password_and_costs_as_much_as_somebody() {
+        let pool = Pool::new(1, 8).unwrap();
+        assert!(!needs_rehash(&pool.nobody), "the same parameters");
+        assert_eq!(pool.verify(&password(""), None).await, Ok(false), "not even the one that its hash is of");
+        let stored = pool.hash(&password("secret")).await.unwrap();
+        assert_eq!(pool.verify(&password("secret"), Some(&stored)).await, Ok(true));
+        assert_eq!(pool.verify(&password("wrong"), Some(&stored)).await, Ok(false));
+        let mut fastest = [Duration::MAX; 2];
+        for _ in 0..10 {
+            for (time, stored) in fastest.iter_mut().zip([Some(&stored), None]) {
+                let start = Instant::now();
+                pool.verify(&password("wrong"), stored).await.unwrap();
+                *time = start.elapsed().min(*time);
+            }
+        }
+        let [somebody, nobody] = fastest;
+        // Other tests run beside this one: it tells work from no work, and tests/ compare the times of a whole login.
+        assert!(nobody > somebody / 10, "{nobody:?} for nobody, {somebody:?} for somebody");
+    }
+
+    #[tokio::test]
+    async fn r42_a_full_queue_is_told_at_once() {
+        let pool = Pool::new(1, 1).unwrap();
+        let (open, closed) = std::sync::mpsc::channel::<()>();
+        let (started, running) = oneshot::channel();
+        let mut blocked = Box::pin(pool.run(move || {
+            let _ = started.send(());
+            let _ = closed.recv();
+        }));
+        tokio::select! {
+            _ = &mut blocked => panic!("it waits"),
+            _ = running => {}
+        }
+        let a = password("a");
+        let queued = pool.verify(&a, None);
+        tokio::pin!(queued);
+        tokio::select! {
+            biased;
+            _ = &mut queued => panic!("it is behind the other"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(pool.verify(&password("a"), None).await, Err(Busy));
+        assert_eq!(pool.hash(&password("a")).await, Err(Busy));
+        drop(open);
+        blocked.await.unwrap();
+        assert_eq!(queued.await, Ok(false));
+        assert_eq!(pool.verify(&password("a"), None).await, Ok(false), "room again");
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_answer_and_no_thread() {
+        let pool = Pool::new(1, 4).unwrap();
+        for _ in 0..3 {
+            assert_eq!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(Busy));
+        }
+        assert_eq!(pool.run(|| 7).await, Ok(7));
+    }
+
+    #[test]
+    fn debug_hides_passwords() {
+        assert!(!format!("{:?} {:?}", password("hunter2"), PasswordHash("hunter2".into())).contains("hunter2"));
+    }
+}

@@ -1,0 +1,377 @@
+//! The project dialect (rested.dev, yawe.dev): one URL, whose operation the method and the query tell.
+//!
+//! Checks come in the order of the contract's table: the shape of the request (400), then who asks (401), then what they
+//! may (403), then the record itself.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use serde_json::{Map, Value};
+
+use super::password::{Password, needs_rehash};
+use super::record::{Body, Strategy, named, shown};
+use super::throttle::Subject;
+use super::{Answer, Desk, Refusal, Request, cookie};
+use crate::gate::Deny;
+use crate::json;
+use crate::store::{Ended, PasswordHash, Session, StoreError, User};
+use crate::token::{Claims, TokenId};
+
+/// Answers a request to a login of this dialect.
+///
+/// # Errors
+/// What the client is told instead. The store is then as it was.
+pub async fn answer(request: Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
+    let flags = Flags::read(request.query)?;
+    match *request.method {
+        Method::GET | Method::HEAD => who_am_i(&request, desk, flags).await,
+        Method::POST if flags.login => login(&request, desk, flags).await,
+        Method::POST if flags.logout => logout(&request, desk).await,
+        Method::POST => register(&request, desk, flags).await,
+        Method::PUT => update(&request, desk, flags).await,
+        Method::DELETE => delete(&request, desk, flags).await,
+        _ => Err(Deny::Method.into()),
+    }
+}
+
+/// The flags of the query. Each counts only once, and only as `true`.
+#[derive(Clone, Copy)]
+struct Flags {
+    login: bool,
+    logout: bool,
+    data_only: bool,
+    no_cookie: bool,
+}
+
+impl Flags {
+    fn read(query: &[(String, String)]) -> Result<Self, Deny> {
+        let flag = |name: &str| match one(query, name) {
+            Ok(None) => Ok(false),
+            Ok(Some("true")) => Ok(true),
+            _ => Err(Deny::Flag),
+        };
+        let flags = Self {
+            login: flag("login")?,
+            logout: flag("logout")?,
+            data_only: flag("dataOnly")?,
+            no_cookie: flag("noATCookie")?,
+        };
+        if flags.login && flags.logout { Err(Deny::Flag) } else { Ok(flags) }
+    }
+}
+
+async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+    if !request.realm.registration_open() {
+        return Err(Deny::RegistrationClosed.into());
+    }
+    let (body, password) = Body::with_credentials(json_body(request)?)?;
+    let name = body.login_name().ok_or(Deny::NameInvalid)?;
+    // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
+    // failure of the address.
+    let address = [Subject::Address(request.client)];
+    desk.throttle.admit(&address, request.now())?;
+    let taken = || match desk.throttle.fail(&address, request.now()) {
+        Ok(()) => Refusal::from(Deny::UserExists),
+        Err(wait) => wait.into(),
+    };
+    if desk.store.user_by_name(request.realm.name(), &name).await?.is_some() {
+        return Err(taken());
+    }
+    let user = named(User {
+        realm: request.realm.name().to_owned(),
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        username: None,
+        email: None,
+        password: desk.passwords.hash(&password).await?,
+        data: body.members,
+        roles: Vec::new(),
+        disabled: false,
+        created_at: request.now_ms,
+        updated_at: request.now_ms,
+        version: 1,
+    })?;
+    match desk.store.create_user(&user).await {
+        Ok(()) => {}
+        Err(StoreError::Exists) => return Err(taken()),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(realm = user.realm, user = user.id, "registered");
+    Ok(ok(&shown(user, flags.data_only)))
+}
+
+async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+    let (body, password) = Body::with_credentials(json_body(request)?)?;
+    let (name, realm, now) = (body.login_name(), request.realm.name(), request.now());
+    let address = Subject::Address(request.client);
+    desk.throttle.admit(&[address], now)?;
+    for _ in 0..ATTEMPTS {
+        let found = match &name {
+            Some(name) => desk.store.user_by_name(realm, name).await?,
+            None => None,
+        };
+        let account = match (&found, &name) {
+            (Some(user), _) => Some(Subject::User(realm, &user.id)),
+            (None, Some(name)) => Some(Subject::Name(realm, name)),
+            (None, None) => None,
+        };
+        let subjects: Vec<_> = account.into_iter().chain([address]).collect();
+        desk.throttle.admit(&subjects, now)?;
+        // The same work for the unknown and the disabled, and the same answer (R31).
+        let right = desk.passwords.verify(&password, found.as_ref().map(|user| &user.password)).await?;
+        let Some(user) = found.as_ref().filter(|user| right && !user.disabled) else {
+            desk.throttle.fail(&subjects, now)?;
+            tracing::info!(realm, user = found.as_ref().map(|user| &user.id), client = %request.client, "login failed");
+            return Err(wrong_credentials(request));
+        };
+        desk.throttle.succeed(&subjects, now)?;
+        let Some(user) = rehashed(user, &password, desk).await else { continue };
+        let claims = claims(request, &user);
+        match desk.store.create_session(&session(request, &claims), user.version).await {
+            Ok(()) => {}
+            Err(StoreError::Stale) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        tracing::info!(realm, user = user.id, client = %request.client, token = %claims.token_id, "logged in");
+        return logged_in(request, flags, user, &claims).map_err(Refusal::from);
+    }
+    // Somebody changes this user faster than its password can be checked.
+    Err(Deny::Busy.into())
+}
+
+/// The user with a hash of today's strength. `None` if the user was changed meanwhile: what was checked may be wrong
+/// now. Any other failure is no reason to turn the user away.
+async fn rehashed(user: &User, password: &Password, desk: &Desk) -> Option<User> {
+    if !needs_rehash(&user.password) {
+        return Some(user.clone());
+    }
+    let Ok(hash) = desk.passwords.hash(password).await else { return Some(user.clone()) };
+    match desk.store.update_user(&User { password: hash, ..user.clone() }, Ended::Nothing, None).await {
+        Ok((user, _)) => Some(user),
+        Err(StoreError::Stale) => None,
+        Err(error) => {
+            tracing::warn!(realm = user.realm, user = user.id, %error, "an imported password hash could not be replaced");
+            Some(user.clone())
+        }
+    }
+}
+
+fn claims(request: &Request<'_>, user: &User) -> Claims {
+    let ttl = i64::try_from(request.realm.token_ttl().as_secs()).unwrap_or(i64::MAX);
+    Claims {
+        token_id: TokenId::random(),
+        subject: user.id.clone(),
+        username: user.username.clone(),
+        email: user.email.clone(),
+        roles: user.roles.clone(),
+        issued_at: request.now(),
+        expires_at: request.now().saturating_add(ttl),
+    }
+}
+
+/// The answer to a login: the token in the cookie or in the header, never in both.
+fn logged_in(request: &Request<'_>, flags: Flags, user: User, claims: &Claims) -> Result<Answer, Deny> {
+    let token = request.realm.tokens().mint(claims).map_err(|error| {
+        tracing::error!(%error, "a token could not be signed");
+        Deny::Internal
+    })?;
+    let mut answer = ok(&shown(user, flags.data_only));
+    if flags.no_cookie {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Deny::Internal)?;
+        value.set_sensitive(true);
+        answer.headers_mut().insert(header::AUTHORIZATION, value);
+    } else {
+        let value = cookie::set(request.realm, &token).ok_or(Deny::Internal)?;
+        answer.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    Ok(answer)
+}
+
+/// R33: a failed login leaves nobody logged in as whom they were before.
+fn wrong_credentials(request: &Request<'_>) -> Refusal {
+    let carried = cookie::is_carried(request.realm, request.headers);
+    let set_cookie = if carried { cookie::clear(request.realm) } else { None };
+    Refusal { deny: Deny::Credentials, set_cookie }
+}
+
+/// Succeeds whatever was sent (RFC 7009, 2.2), for it tells nothing; but if the store can't keep the revocation, then
+/// the token still opens doors, and saying otherwise would be a lie.
+async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
+    for claims in &request.tokens {
+        if desk.revocations.contains(claims.token_id) {
+            continue;
+        }
+        let revocation = desk.store.revoke(&session(request, claims)).await?;
+        desk.refuse(&[revocation]);
+        tracing::info!(realm = request.realm.name(), user = claims.subject, token = %claims.token_id, "logged out");
+    }
+    Ok(cleared(request, ok(&Value::Object(Map::new()))))
+}
+
+async fn who_am_i(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+    if !request.master {
+        return Ok(ok(&shown(caller(request, desk).await?, flags.data_only)));
+    }
+    if request.query.iter().any(|(name, _)| name == UNIQUE_ID) {
+        let user = desk.store.user(request.realm.name(), unique_id(request)?).await?.ok_or(Deny::RecordUnknown)?;
+        return Ok(ok(&shown(user, flags.data_only)));
+    }
+    let (mut records, mut after) = (Vec::new(), None);
+    loop {
+        let page = desk.store.users(request.realm.name(), after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        records.extend(page.into_iter().map(|user| shown(user, flags.data_only)));
+    }
+    Ok(ok(&Value::Array(records)))
+}
+
+async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+    let strategy = match one(request.query, "strategy") {
+        Ok(None | Some("force")) => Strategy::Force,
+        Ok(Some("merge")) => Strategy::Merge,
+        Ok(Some("replace")) => Strategy::Replace,
+        _ => return Err(Deny::Strategy.into()),
+    };
+    let id = unique_id(request)?;
+    let body = Body::new(json_body(request)?, strategy)?;
+    let by = permitted(request, id)?;
+    for _ in 0..ATTEMPTS {
+        let user = target(request, desk, id).await?;
+        let mut changed = User { updated_at: request.now_ms, ..body.apply(&user, strategy)? };
+        let mut ended = Ended::Nothing;
+        if let Some(password) = &body.password {
+            (changed.password, ended) = new_password(password, &user.password, by, desk).await?;
+        }
+        match desk.store.update_user(&changed, ended, by).await {
+            Ok((user, revoked)) => {
+                desk.refuse(&revoked);
+                tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "updated");
+                return Ok(ok(&shown(user, flags.data_only)));
+            }
+            Err(StoreError::Stale) => {}
+            Err(StoreError::Exists) => {
+                // As at registration: whose name is taken may not be asked at will.
+                desk.throttle.fail(&[Subject::Address(request.client)], request.now())?;
+                return Err(Deny::UserExists.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Deny::Busy.into())
+}
+
+/// The hash to store, and which sessions end. The dialect sends the password along with every change, so one that is
+/// still the same ends none.
+async fn new_password(
+    password: &Password,
+    stored: &PasswordHash,
+    by: Option<TokenId>,
+    desk: &Desk,
+) -> Result<(PasswordHash, Ended), Refusal> {
+    let same = desk.passwords.verify(password, Some(stored)).await?;
+    let hash = if same && !needs_rehash(stored) { stored.clone() } else { desk.passwords.hash(password).await? };
+    let ended = match by {
+        _ if same => Ended::Nothing,
+        Some(own) => Ended::AllBut(own),
+        None => Ended::All,
+    };
+    Ok((hash, ended))
+}
+
+async fn delete(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+    let id = unique_id(request)?;
+    let by = permitted(request, id)?;
+    target(request, desk, id).await?;
+    let deleted = desk.store.delete_user(request.realm.name(), id, by).await?;
+    let (user, revoked) = deleted.ok_or(if request.master { Deny::RecordUnknown } else { Deny::UserGone })?;
+    desk.refuse(&revoked);
+    tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "deleted");
+    let answer = ok(&shown(user, flags.data_only));
+    Ok(if request.master { answer } else { cleared(request, answer) })
+}
+
+/// Whether the caller may change the record `id`, and the token that it uses for it: none with the master key.
+fn permitted(request: &Request<'_>, id: &str) -> Result<Option<TokenId>, Deny> {
+    if request.master {
+        return Ok(None);
+    }
+    let claims = request.token.as_ref().map_err(|deny| *deny)?;
+    if claims.subject == id { Ok(Some(claims.token_id)) } else { Err(Deny::NotOwner) }
+}
+
+/// The record that a permitted caller changes.
+async fn target(request: &Request<'_>, desk: &Desk, id: &str) -> Result<User, Refusal> {
+    if !request.master {
+        return caller(request, desk).await;
+    }
+    Ok(desk.store.user(request.realm.name(), id).await?.ok_or(Deny::RecordUnknown)?)
+}
+
+/// The user that the token speaks for. It must still be there, whatever the token says (R45).
+async fn caller(request: &Request<'_>, desk: &Desk) -> Result<User, Refusal> {
+    let claims = request.token.as_ref().map_err(|deny| *deny)?;
+    let user = desk.store.user(request.realm.name(), &claims.subject).await?;
+    Ok(user.filter(|user| !user.disabled).ok_or(Deny::UserGone)?)
+}
+
+fn session(request: &Request<'_>, claims: &Claims) -> Session {
+    Session {
+        realm: request.realm.name().to_owned(),
+        user_id: claims.subject.clone(),
+        token: claims.token_id,
+        expires_at: claims.expires_at.saturating_add(MAX_LEEWAY),
+    }
+}
+
+/// The body of a request that must have a JSON one.
+fn json_body(request: &Request<'_>) -> Result<Map<String, Value>, Deny> {
+    let mut types = request.headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else { return Err(Deny::ContentType) };
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if !essence.eq_ignore_ascii_case(b"application/json") {
+        return Err(Deny::ContentType);
+    }
+    json::object(&request.body).map_err(|_| Deny::Body)
+}
+
+fn unique_id<'a>(request: &'a Request<'_>) -> Result<&'a str, Deny> {
+    match one(request.query, UNIQUE_ID) {
+        Ok(Some(id)) if !id.is_empty() => Ok(id),
+        _ => Err(Deny::RecordUnknown),
+    }
+}
+
+/// A query member that may be given once.
+fn one<'a>(query: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, Twice> {
+    let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Twice),
+    }
+}
+
+struct Twice;
+
+fn ok(body: &Value) -> Answer {
+    let mut answer = Answer::new(Bytes::from(body.to_string()));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn cleared(request: &Request<'_>, mut answer: Answer) -> Answer {
+    if let Some(value) = cookie::clear(request.realm) {
+        answer.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    answer
+}
+
+const UNIQUE_ID: &str = "uniqueId";
+/// How often to begin again when a record changes between reading and writing.
+const ATTEMPTS: usize = 5;
+const PAGE: u32 = 500;
+/// Seconds. The most that `leeway` may be: a token that was revoked, or a session, is remembered for as long as any
+/// later configuration might accept its token.
+const MAX_LEEWAY: i64 = 300;
+
+#[cfg(test)]
+mod tests;

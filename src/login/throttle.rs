@@ -1,0 +1,383 @@
+//! Who must wait before the next guess at a password.
+//!
+//! Failures are counted for each account, whatever spelling of its names was used, and for each client address
+//! (`threats.md` R32). Some are free; after that every failure doubles the time in which nothing more is tried. A guess
+//! that was already under way when its account was closed is judged again when its result is known ([`Throttle::fail`],
+//! [`Throttle::succeed`]): it gets the answer of one that came later, right or wrong, so that a thousand guesses at once
+//! tell no more than a few in a row.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::store::Name;
+
+/// Counts failures, in memory of a bounded size. Times are Unix seconds; a clock that is set back opens nothing, and
+/// closes nothing for longer than 15 minutes.
+#[derive(Debug)]
+pub struct Throttle {
+    users: Table,
+    names: Table,
+    addresses: Table,
+}
+
+/// What failures are counted for.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// A user, by realm and id: one count for all its names.
+    User(&'a str, &'a str),
+    /// A name in a realm that is nobody's.
+    Name(&'a str, &'a Name),
+    /// A client's address; of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
+    Address(IpAddr),
+}
+
+/// It must wait, this many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait(pub u32);
+
+impl Throttle {
+    /// No failures.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+
+    fn with_capacity(capacity: usize) -> Self {
+        // Names that nobody has are an attacker's to invent: in a table of their own they can't push out a user's count.
+        Self {
+            users: Table::new(FREE_FOR_ACCOUNT, capacity),
+            names: Table::new(FREE_FOR_ACCOUNT, capacity),
+            addresses: Table::new(FREE_FOR_ADDRESS, capacity),
+        }
+    }
+
+    /// Whether an attempt may be made for every one of `subjects`.
+    ///
+    /// # Errors
+    /// The longest time to wait.
+    pub fn admit(&self, subjects: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+        let waits = subjects.iter().filter_map(|subject| self.table(subject).wait(subject.key(), now));
+        waits.max().map_or(Ok(()), wait)
+    }
+
+    /// Counts a failure for every one of `subjects`.
+    ///
+    /// # Errors
+    /// As [`Throttle::admit`] would have said just before: the attempt must not be told that it failed.
+    pub fn fail(&self, subjects: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+        subjects.iter().try_for_each(|subject| self.table(subject).fail(subject.key(), now).map_or(Ok(()), wait))
+    }
+
+    /// Forgets the failures of the accounts among `subjects`. Those of an address stay: whoever guesses has an account
+    /// of his own to succeed with.
+    ///
+    /// # Errors
+    /// As [`Throttle::admit`] would say: the attempt must not be told that it succeeded, and nothing is forgotten.
+    pub fn succeed(&self, subjects: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+        self.admit(subjects, now)?;
+        for subject in subjects.iter().filter(|subject| !matches!(subject, Subject::Address(_))) {
+            self.table(subject).lock().remove(&subject.key());
+        }
+        Ok(())
+    }
+
+    const fn table(&self, subject: &Subject<'_>) -> &Table {
+        match subject {
+            Subject::User(..) => &self.users,
+            Subject::Name(..) => &self.names,
+            Subject::Address(_) => &self.addresses,
+        }
+    }
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Subject<'_> {
+    /// A hash, so that a long name takes no more memory than a short one; each part with its length before it, so that
+    /// no two subjects have the same bytes (`threats.md` R28).
+    fn key(&self) -> Key {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        let mut part = |bytes: &[u8]| {
+            context.update(&(bytes.len() as u64).to_be_bytes());
+            context.update(bytes);
+        };
+        match self {
+            Self::User(realm, id) => [realm, id].into_iter().for_each(|text| part(text.as_bytes())),
+            Self::Name(realm, name) => {
+                let kind = match name {
+                    Name::Username(_) => "username",
+                    Name::Email(_) => "email",
+                };
+                [*realm, kind, name.as_str()].into_iter().for_each(|text| part(text.as_bytes()));
+            }
+            Self::Address(address) => match address.to_canonical() {
+                IpAddr::V4(address) => part(&address.octets()),
+                IpAddr::V6(address) => part(&address.octets()[..8]),
+            },
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&context.finish().as_ref()[..16]);
+        key
+    }
+}
+
+type Key = [u8; 16];
+
+/// The failures of one kind of subject.
+#[derive(Debug)]
+struct Table {
+    free: u32,
+    capacity: usize,
+    failures: Mutex<HashMap<Key, Failures>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    last: i64,
+}
+
+impl Table {
+    fn new(free: u32, capacity: usize) -> Self {
+        Self { free, capacity, failures: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Failures>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, key: Key, now: i64) -> Option<u32> {
+        self.wait_in(&mut self.lock(), key, now)
+    }
+
+    /// Counts a failure, unless there is a time to wait. Both under one lock, so that no two failures are the last one
+    /// that was free.
+    fn fail(&self, key: Key, now: i64) -> Option<u32> {
+        let mut failures = self.lock();
+        let wait = self.wait_in(&mut failures, key, now);
+        if wait.is_some() {
+            return wait;
+        }
+        if failures.len() >= self.capacity && !failures.contains_key(&key) {
+            evict(&mut failures, now);
+        }
+        let entry = failures.entry(key).or_insert(Failures { count: 0, last: now });
+        *entry = Failures { count: entry.count.saturating_add(1), last: now };
+        None
+    }
+
+    /// The seconds until the next attempt, if there are any.
+    fn wait_in(&self, failures: &mut HashMap<Key, Failures>, key: Key, now: i64) -> Option<u32> {
+        let entry = failures.get_mut(&key)?;
+        // A clock that was set back: the failure counts as of now, or it would close the account until then.
+        entry.last = entry.last.min(now);
+        if quiet(*entry, now) {
+            failures.remove(&key);
+            return None;
+        }
+        let doublings = entry.count.checked_sub(self.free)?;
+        // Of 2^10 and above it is 900 anyway; a shift by 63 would be negative.
+        let penalty = (1_i64 << doublings.min(10)).min(MAX_PENALTY);
+        u32::try_from(entry.last.saturating_add(penalty).saturating_sub(now)).ok().filter(|seconds| *seconds > 0)
+    }
+}
+
+const fn wait(seconds: u32) -> Result<(), Wait> {
+    Err(Wait(seconds))
+}
+
+const fn quiet(failures: Failures, now: i64) -> bool {
+    now.saturating_sub(failures.last) >= QUIET
+}
+
+/// Makes room: what is quiet goes, and if that is not enough, the quarter that failed longest ago. A quarter, so that
+/// a flood does not pay for this at every failure.
+fn evict(failures: &mut HashMap<Key, Failures>, now: i64) {
+    let before = failures.len();
+    failures.retain(|_, entry| !quiet(*entry, now));
+    let quarter = before / 4;
+    if failures.len() + quarter <= before {
+        return;
+    }
+    let mut times: Vec<(i64, Key)> = failures.iter().map(|(key, entry)| (entry.last, *key)).collect();
+    times.select_nth_unstable(quarter);
+    for (_, key) in &times[..=quarter] {
+        failures.remove(key);
+    }
+}
+
+const FREE_FOR_ACCOUNT: u32 = 5;
+const FREE_FOR_ADDRESS: u32 = 50;
+/// Seconds.
+const MAX_PENALTY: i64 = 900;
+/// Seconds without a failure after which the earlier ones are forgotten.
+const QUIET: i64 = 900;
+/// Of each table: some 4 MiB.
+const CAPACITY: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    const ALICE: Subject<'_> = Subject::User("realm", "alice");
+
+    fn fail_times(throttle: &Throttle, subject: Subject<'_>, times: usize, now: i64) {
+        for _ in 0..times {
+            assert_eq!(throttle.fail(&[subject], now), Ok(()));
+        }
+    }
+
+    /// After so many failures, each in its time.
+    fn failed(throttle: &Throttle, subject: Subject<'_>, count: u32, last: i64) {
+        throttle.table(&subject).lock().insert(subject.key(), Failures { count, last });
+    }
+
+    fn address(text: &str) -> Subject<'static> {
+        Subject::Address(text.parse().unwrap())
+    }
+
+    #[test]
+    fn five_failures_are_free_and_then_the_wait_doubles() {
+        let throttle = Throttle::new();
+        for _ in 0..5 {
+            assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
+            assert_eq!(throttle.fail(&[ALICE], NOW), Ok(()));
+        }
+        let mut now = NOW;
+        for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
+            assert_eq!(throttle.admit(&[ALICE], now), Err(Wait(seconds)));
+            now += i64::from(seconds);
+            assert_eq!(throttle.admit(&[ALICE], now - 1), Err(Wait(1)));
+            assert_eq!(throttle.fail(&[ALICE], now), Ok(()), "its time has come");
+        }
+        for _ in 0..100 {
+            assert_eq!(throttle.fail(&[ALICE], now), Err(Wait(900)));
+        }
+        assert_eq!(throttle.admit(&[ALICE], now + 899), Err(Wait(1)));
+        assert_eq!(throttle.admit(&[ALICE], now + 900), Ok(()));
+        assert_eq!(throttle.fail(&[ALICE], now + 900), Ok(()));
+        assert_eq!(throttle.admit(&[ALICE], now + 900), Ok(()), "forgotten after quiet minutes");
+    }
+
+    #[test]
+    fn attempts_that_wait_do_not_prolong_it() {
+        let throttle = Throttle::new();
+        failed(&throttle, ALICE, 8, NOW);
+        for now in NOW..NOW + 8 {
+            assert!(throttle.admit(&[ALICE], now).is_err());
+        }
+        assert_eq!(throttle.admit(&[ALICE], NOW + 8), Ok(()));
+    }
+
+    #[test]
+    fn r32_parallel_guesses_learn_no_more_than_guesses_in_a_row() {
+        let throttle = Throttle::new();
+        for _ in 0..100 {
+            assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()), "all of them are on their way before the first fails");
+        }
+        let told = (0..99).filter(|_| throttle.fail(&[ALICE], NOW).is_ok()).count();
+        assert_eq!(told, 5);
+        assert_eq!(throttle.succeed(&[ALICE], NOW), Err(Wait(1)), "the right guess among them is not told");
+        assert_eq!(throttle.admit(&[ALICE], NOW), Err(Wait(1)), "and opens nothing");
+        assert_eq!(throttle.succeed(&[ALICE], NOW + 1), Ok(()), "but locks nobody out for longer");
+
+        // The same for one guess at each of many accounts.
+        let (client, ids) = (address("192.0.2.1"), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+        let told = ids.iter().filter(|id| throttle.fail(&[Subject::User("realm", id), client], NOW).is_ok()).count();
+        assert_eq!(told, 50);
+        assert_eq!(throttle.succeed(&[Subject::User("realm", "bob"), client], NOW), Err(Wait(1)));
+    }
+
+    #[test]
+    fn a_success_forgets_the_account_and_not_the_address() {
+        let (throttle, client) = (Throttle::new(), address("192.0.2.1"));
+        for _ in 0..10 {
+            for _ in 0..4 {
+                assert_eq!(throttle.fail(&[ALICE, client], NOW), Ok(()));
+            }
+            assert_eq!(throttle.succeed(&[ALICE, client], NOW), Ok(()));
+        }
+        fail_times(&throttle, client, 9, NOW);
+        assert_eq!(throttle.admit(&[client], NOW), Ok(()));
+        fail_times(&throttle, client, 1, NOW);
+        assert_eq!(throttle.admit(&[client], NOW), Err(Wait(1)));
+        assert_eq!(throttle.admit(&[ALICE, client], NOW), Err(Wait(1)));
+        assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
+    }
+
+    #[test]
+    fn subjects_are_apart_and_spellings_are_not() {
+        let name = |written: &str| Name::username(written).unwrap();
+        let (alice, same, email) = (name("alice"), name("ＡLICE"), Name::email("alice@a").unwrap());
+        let written = name("alice@a");
+        let subjects = [
+            ALICE,
+            Subject::User("realma", "lice"),
+            Subject::Name("realm", &alice),
+            Subject::Name("realm2", &alice),
+            Subject::Name("realm", &email),
+            Subject::Name("realm", &written),
+            address("192.0.2.1"),
+            address("192.0.2.2"),
+            address("2001:db8::1"),
+            address("2001:db8:0:1::1"),
+        ];
+        for subject in subjects {
+            let throttle = Throttle::new();
+            failed(&throttle, subject, 60, NOW);
+            for other in subjects {
+                let same = other.key() == subject.key();
+                assert_eq!(throttle.admit(&[other], NOW).is_err(), same, "{subject:?} and {other:?}");
+            }
+        }
+        for (one, other) in [
+            (Subject::Name("realm", &alice), Subject::Name("realm", &same)),
+            (address("2001:db8::1"), address("2001:db8::ffff:1:2:3")),
+            (address("192.0.2.1"), address("::ffff:192.0.2.1")),
+        ] {
+            assert_eq!(one.key(), other.key());
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_go_first() {
+        let throttle = Throttle::with_capacity(100);
+        let ids: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
+        for (at, id) in ids.iter().enumerate() {
+            let now = NOW + i64::try_from(at).unwrap() / 10;
+            fail_times(&throttle, Subject::User("realm", id), 5, now);
+            assert!(throttle.users.lock().len() <= 100);
+            assert!(throttle.admit(&[Subject::User("realm", id)], now).is_err());
+        }
+        let now = NOW + 99;
+        assert!(throttle.admit(&[Subject::User("realm", &ids[950])], now).is_ok(), "its second is over");
+        fail_times(&throttle, Subject::User("realm", &ids[950]), 1, now);
+        assert_eq!(throttle.admit(&[Subject::User("realm", &ids[950])], now), Err(Wait(2)), "but it was remembered");
+        // Names that an attacker makes up do not push out a user's failures.
+        for id in &ids {
+            let name = Name::username(id).unwrap();
+            fail_times(&throttle, Subject::Name("realm", &name), 5, now);
+        }
+        assert_eq!(throttle.admit(&[Subject::User("realm", &ids[950])], now), Err(Wait(2)));
+        // Quiet ones make room at once.
+        fail_times(&throttle, ALICE, 5, now + 10_000);
+        assert!(throttle.names.lock().len() <= 100);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_neither_opens_nor_closes_for_good() {
+        let throttle = Throttle::new();
+        failed(&throttle, ALICE, 7, NOW);
+        assert_eq!(throttle.admit(&[ALICE], NOW - 86_400), Err(Wait(4)));
+        assert_eq!(throttle.admit(&[ALICE], NOW - 86_400 + 4), Ok(()));
+        assert_eq!(throttle.admit(&[ALICE], i64::MAX), Ok(()));
+        fail_times(&throttle, ALICE, 1, i64::MIN);
+        assert_eq!(throttle.admit(&[ALICE], i64::MIN), Ok(()));
+    }
+}

@@ -1,0 +1,69 @@
+//! A new policy while requests run: on SIGHUP, and when a file changes that the policy was read from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::status::{Reload, Status};
+use super::watch::Watch;
+use crate::config::{self, Config, Mode};
+use crate::proxy::{Snapshot, State, now};
+
+/// Keeps the policy as the file says.
+pub(super) struct Reloader {
+    pub(super) path: PathBuf,
+    pub(super) state: Arc<State>,
+    pub(super) status: Arc<Status>,
+    /// What the program was started with; only its cold part is looked at.
+    pub(super) started: Config,
+    pub(super) watch: Watch,
+}
+
+impl Reloader {
+    /// Reloads whenever there is a reason to, for ever.
+    pub(super) async fn run(mut self) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            let reason = tokio::select! {
+                _ = hangup.recv() => "SIGHUP",
+                () = self.watch.changed() => "file change",
+            };
+            self.reload(reason).await;
+        }
+    }
+
+    async fn reload(&mut self, reason: &'static str) {
+        let path = self.path.clone();
+        // Reads files and resolves names: not on a thread that serves requests.
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Serve)).await;
+        let at = now();
+        match loaded {
+            Ok(Ok(config)) => {
+                let cold = self.started.cold_changes(&config);
+                if !cold.is_empty() {
+                    warn!(keys = cold.join(", "), "these changes need a restart");
+                }
+                self.status.set_cold_changes(cold.into_iter().map(str::to_owned).collect());
+                self.watch.follow(&config.inputs);
+                let generation = self.state.snapshot.load().generation + 1;
+                self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));
+                self.status.set_last_reload(Reload { at, errors: Vec::new() });
+                info!(generation, reason, "new policy in force");
+            }
+            Ok(Err(errors)) => {
+                self.watch.follow(errors.inputs());
+                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                for line in &errors {
+                    error!(reason, "the old policy stays: {line}");
+                }
+                self.status.set_last_reload(Reload { at, errors });
+            }
+            Err(panic) => {
+                error!(reason, "the old policy stays: loading failed: {panic}");
+                self.status.set_last_reload(Reload { at, errors: vec![panic.to_string()] });
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What `/status` and `/readyz` tell: what the program last did about its configuration and its store.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The last reload, if there was one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reload {
+    /// Unix seconds.
+    pub(super) at: i64,
+    /// Why the old policy stays; empty: the new one is in force.
+    pub(super) errors: Vec<String>,
+}
+
+/// Shared by those who do and those who tell.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    reload: Mutex<Option<Reload>>,
+    cold_changes: Mutex<Vec<String>>,
+    store_fails: AtomicBool,
+}
+
+impl Status {
+    pub(super) fn last_reload(&self) -> Option<Reload> {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_last_reload(&self, reload: Reload) {
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
+    }
+
+    /// Keys of `[server]` and `[store]` that the file now gives another value, which only a restart brings into force.
+    pub(super) fn cold_changes(&self) -> Vec<String> {
+        self.cold_changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_cold_changes(&self, keys: Vec<String>) {
+        *self.cold_changes.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    pub(super) fn store_fails(&self) -> bool {
+        self.store_fails.load(Ordering::Relaxed)
+    }
+
+    /// Returns what it was before.
+    pub(super) fn set_store_fails(&self, fails: bool) -> bool {
+        self.store_fails.swap(fails, Ordering::Relaxed)
+    }
+}

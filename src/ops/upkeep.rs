@@ -1,0 +1,72 @@
+//! What has to be done again and again: learn of revocations that others wrote, end tunnels, forget what has expired.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use super::status::Status;
+use crate::proxy::{State, now};
+use crate::store::StoreError;
+
+/// Brings the revoked tokens into memory, and keeps them there.
+pub(super) struct Upkeep {
+    state: Arc<State>,
+    status: Arc<Status>,
+    /// The last revocation that was seen.
+    sequence: i64,
+}
+
+impl Upkeep {
+    /// Reads every revocation that counts; before the first request, so that none passes that was revoked before a
+    /// restart.
+    pub(super) async fn begin(state: Arc<State>, status: Arc<Status>) -> Result<Self, StoreError> {
+        let mut upkeep = Self { state, status, sequence: 0 };
+        upkeep.learn().await?;
+        Ok(upkeep)
+    }
+
+    /// For ever.
+    pub(super) async fn run(mut self) {
+        let mut tick = interval(POLL_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
+        loop {
+            let instant = tick.tick().await;
+            let result = self.learn().await;
+            self.report(&result);
+            self.state.tunnels.sweep(&self.state.desk.revocations, now());
+            if instant >= next_sweep {
+                next_sweep = instant + SWEEP_INTERVAL;
+                self.state.desk.revocations.sweep(now());
+                if let Err(error) = self.state.desk.store.purge(now()).await {
+                    error!("expired sessions stay for now: {error}");
+                }
+            }
+        }
+    }
+
+    async fn learn(&mut self) -> Result<(), StoreError> {
+        let new = self.state.desk.store.revocations_after(self.sequence, now()).await?;
+        if let Some(last) = new.last() {
+            self.sequence = last.sequence;
+            self.state.desk.revocations.extend(new.iter().map(|revocation| (revocation.token, revocation.expires_at)));
+        }
+        Ok(())
+    }
+
+    /// Says it once when the store goes away, and once when it is back.
+    fn report(&self, result: &Result<(), StoreError>) {
+        let before = self.status.set_store_fails(result.is_err());
+        match result {
+            Err(error) if !before => error!("the store does not answer, logins fail: {error}"),
+            Ok(()) if before => info!("the store answers again"),
+            _ => {}
+        }
+    }
+}
+
+/// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,0 +1,133 @@
+//! Writing the answers that the gate gives itself, and the headers that it adds to every answer.
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use serde_json::json;
+
+use crate::gate::{Cors, Deny, Preflight, Refusal};
+use crate::login::Answer;
+
+/// What an answer needs to know of its request.
+pub(super) struct Context<'a> {
+    pub(super) request_id: &'a str,
+    /// The path belonged to a realm: what it answers depends on the origin.
+    pub(super) in_realm: bool,
+    pub(super) cors: Option<&'a Cors>,
+}
+
+/// Answers a login.
+pub(super) async fn login(session: &mut Session, answer: Answer, context: &Context<'_>) -> pingora::Result<()> {
+    let (parts, body) = answer.into_parts();
+    let mut header = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 8))?;
+    for (name, value) in &parts.headers {
+        header.append_header(name.clone(), value.clone())?;
+    }
+    write(session, header, body, context).await
+}
+
+/// Refuses a request: problem details (RFC 9457) with a stable reason code.
+pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<()> {
+    let row = refusal.deny.row();
+    let problem = json!({
+        "type": "about:blank",
+        "title": row.status.canonical_reason().unwrap_or_default(),
+        "status": row.status.as_u16(),
+        "detail": row.detail,
+        "reason": row.reason,
+    });
+    let mut header = ResponseHeader::build_no_case(row.status, Some(12))?;
+    header.insert_header(CONTENT_TYPE, "application/problem+json")?;
+    header.insert_header(CACHE_CONTROL, "no-store")?;
+    if row.status == StatusCode::UNAUTHORIZED {
+        header.insert_header(WWW_AUTHENTICATE, challenge(refusal))?;
+    }
+    match refusal.deny {
+        Deny::Throttled(seconds) => header.insert_header(RETRY_AFTER, seconds.to_string())?,
+        Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => header.insert_header(RETRY_AFTER, "1")?,
+        Deny::Method => header.insert_header(ALLOW, LOGIN_METHODS)?,
+        _ => {}
+    }
+    let context = Context { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
+    write(session, header, Bytes::from(problem.to_string()), &context).await
+}
+
+/// Answers a preflight.
+pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_id: &str) -> pingora::Result<()> {
+    let mut header = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(10))?;
+    header.insert_header(ACCESS_CONTROL_ALLOW_METHODS, asked.method)?;
+    let names = asked.headers.unwrap_or_else(|| HeaderValue::from_static(USUAL_HEADERS));
+    header.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, names)?;
+    header.insert_header(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE)?;
+    let context = Context { request_id, in_realm: true, cors: Some(&asked.cors) };
+    write(session, header, Bytes::new(), &context).await
+}
+
+/// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
+pub(super) fn add_cors(header: &mut ResponseHeader, in_realm: bool, cors: Option<&Cors>) -> pingora::Result<()> {
+    if let Some(cors) = cors {
+        header.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.clone())?;
+        if cors.credentials {
+            header.insert_header(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true")?;
+        } else {
+            header.remove_header(&ACCESS_CONTROL_ALLOW_CREDENTIALS);
+        }
+        if !lists(header, &ACCESS_CONTROL_EXPOSE_HEADERS, "authorization") {
+            header.append_header(ACCESS_CONTROL_EXPOSE_HEADERS, "Authorization")?;
+        }
+    }
+    if in_realm && !lists(header, &VARY, "origin") && !lists(header, &VARY, "*") {
+        header.append_header(VARY, "Origin")?;
+    }
+    Ok(())
+}
+
+/// ☠ Not pingora's `respond_error`: that one always closes the connection. And Content-Length always: without it an
+/// HTTP/1 answer ends with its connection.
+async fn write(
+    session: &mut Session,
+    mut header: ResponseHeader,
+    body: Bytes,
+    context: &Context<'_>,
+) -> pingora::Result<()> {
+    add_cors(&mut header, context.in_realm, context.cors)?;
+    header.insert_header(X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+    header.insert_header(X_REQUEST_ID.clone(), context.request_id)?;
+    // RFC 9110, 8.6: 204 has no Content-Length.
+    if header.status != StatusCode::NO_CONTENT {
+        header.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    // ☠ HTTP/2 would send the body of an answer to HEAD.
+    let ends = body.is_empty() || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(header), ends).await?;
+    if !ends {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// RFC 6750, 3: an error code only if a token was sent.
+fn challenge(refusal: &Refusal) -> String {
+    let realm = refusal.realm.as_ref().map_or("tollgate", |realm| realm.name());
+    match refusal.deny {
+        Deny::Token(_) | Deny::UserGone => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
+        _ => format!("Bearer realm=\"{realm}\""),
+    }
+}
+
+fn lists(header: &ResponseHeader, name: &HeaderName, element: &str) -> bool {
+    let values = header.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(element))
+}
+
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+const USUAL_HEADERS: &str = "Authorization, Content-Type, X-API-Key";
+/// Seconds. Longer ones are cut by browsers, and an origin that was taken off the list should not be believed for long.
+const PREFLIGHT_MAX_AGE: &str = "600";

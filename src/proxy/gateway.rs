@@ -1,0 +1,327 @@
+//! Pingora's hooks, in the order in which a request meets them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+use tracing::{debug, warn};
+
+use super::upstream::{NoServer, Tried};
+use super::{Snapshot, State, answer, login, now};
+use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
+
+/// The gate as pingora sees it.
+pub struct Gateway {
+    state: Arc<State>,
+}
+
+/// What one request carries from hook to hook.
+#[derive(Debug, Default)]
+pub struct Context {
+    request_id: String,
+    granted: Option<(Arc<Snapshot>, Box<Grant>)>,
+    denied: Option<Deny>,
+    tried: Tried,
+    server: usize,
+}
+
+impl Gateway {
+    /// A gate over this state.
+    #[must_use]
+    pub const fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+
+    fn judge(&self, session: &Session, snapshot: &Snapshot) -> Verdict {
+        let header = session.req_header();
+        // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
+        let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
+        let (target, ambiguous_length) = match &raw {
+            Some(raw) => (
+                wire::target(raw).unwrap_or_default(),
+                header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(raw),
+            ),
+            None => (header.raw_path(), false),
+        };
+        // An address that pingora can't tell is that of a Unix socket; nobody of ours listens on one.
+        let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
+            return Verdict::Refusal(Refusal { deny: Deny::Internal, realm: None, cors: None });
+        };
+        let length = header.headers.get(CONTENT_LENGTH);
+        let head = Head {
+            method: &header.method,
+            target,
+            authority: header.uri.authority().map(http::uri::Authority::as_str),
+            headers: &header.headers,
+            ambiguous_length,
+            has_body: length.is_some_and(|length| length.as_bytes() != b"0")
+                || header.headers.contains_key(TRANSFER_ENCODING),
+            upgrade: is_websocket(header),
+            peer: peer.ip(),
+            tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
+        };
+        let gate = Gate {
+            policy: &snapshot.policy,
+            revoked: &self.state.desk.revocations,
+            trusted_proxies: self.state.server.trusted_proxies(),
+        };
+        gate.decide(&head, now())
+    }
+
+    async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
+        context.denied = Some(refusal.deny);
+        answer::refusal(session, refusal, &context.request_id).await
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context { request_id: self.state.request_ids.next(), ..Context::default() }
+    }
+
+    /// None: the one that pingora adds compresses, which we leave to the app.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> pingora::Result<()> {
+        // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
+        // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        }
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+        let snapshot = self.state.snapshot.load_full();
+        match self.judge(session, &snapshot) {
+            Verdict::Grant(grant) => {
+                if is_websocket(session.req_header()) {
+                    // ☠ The time-out for the client's next byte goes for idle WebSockets too.
+                    let silence = snapshot.pools[grant.route().index()].tunnel_timeout();
+                    session.set_read_timeout(Some(silence));
+                }
+                context.granted = Some((snapshot, grant));
+                return Ok(false);
+            }
+            Verdict::Login(admitted) => {
+                let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
+                match login::answer(session, &self.state, *admitted).await {
+                    Ok(given) => {
+                        let about =
+                            answer::Context { request_id: &context.request_id, in_realm: true, cors: cors.as_ref() };
+                        answer::login(session, given, &about).await?;
+                    }
+                    Err(deny) => {
+                        self.refuse(session, context, &Refusal { deny, realm: Some(realm), cors }).await?;
+                    }
+                }
+            }
+            Verdict::Preflight(asked) => answer::preflight(session, asked, &context.request_id).await?,
+            Verdict::Refusal(refusal) => self.refuse(session, context, &refusal).await?,
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
+        let pool = &snapshot.pools[grant.route().index()];
+        match pool.pick(context.tried) {
+            Ok(index) => {
+                context.server = index;
+                Ok(pool.peer(index, is_websocket(session.req_header())))
+            }
+            Err(none) => {
+                context.denied = Some(match none {
+                    NoServer::AllTried => Deny::UpstreamFailed,
+                    NoServer::AllResting => Deny::UpstreamUnavailable,
+                });
+                Err(Error::new_up(ErrorType::ConnectError))
+            }
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some((snapshot, grant)) = &context.granted {
+            let pool = &snapshot.pools[grant.route().index()];
+            pool.rest(context.server);
+            context.tried.add(context.server);
+            // Nothing was sent yet, so another server may be asked, whatever the method.
+            error.set_retry(pool.pick(context.tried).is_ok());
+        }
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
+        strip(request, grant, snapshot)?;
+        set(request, grant, &context.request_id)?;
+        debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        if let Some((_, grant)) = &context.granted {
+            answer::add_cors(response, true, grant.cors())?;
+            if let (Some(claims), true) = (grant.claims(), is_tunnel(response)) {
+                self.state.tunnels.open(claims);
+            }
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        let deny = context.denied.unwrap_or_else(|| upstream_failure(error));
+        let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error);
+        if !client_left {
+            let server = context.granted.as_ref().map(|(_, grant)| grant.route().upstream().servers()[context.server]);
+            // Without the context that pingora adds: it may quote the request.
+            warn!(
+                request = context.request_id,
+                reason = deny.row().reason,
+                server = server.map(tracing::field::display),
+                error = error.etype().as_str(),
+                "forwarding failed"
+            );
+        }
+        let mut error_code = 0;
+        if !client_left && session.response_written().is_none() {
+            error_code = deny.row().status.as_u16();
+            let (realm, cors) = context
+                .granted
+                .as_ref()
+                .map_or((None, None), |(_, grant)| (Some(grant.route().realm().clone()), grant.cors().cloned()));
+            // The client may be gone by now; there is nobody left to tell.
+            let _ = self.refuse(session, context, &Refusal { deny, realm, cors }).await;
+        }
+        context.denied = Some(deny);
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// All that there is to say was said in `fail_to_proxy`.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    /// ☠ Pingora's own summary holds the query, and so the API key.
+    fn request_summary(&self, _: &Session, context: &Context) -> String {
+        format!("request {}", context.request_id)
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+        let header = session.req_header();
+        let route = context.granted.as_ref().map(|(_, grant)| grant.route().path());
+        debug!(
+            request = context.request_id,
+            method = header.method.as_str(),
+            path = header.uri.path(),
+            route,
+            status = session.response_written().map(|response| response.status.as_u16()),
+            reason = context.denied.map(|deny| deny.row().reason),
+            subject = context
+                .granted
+                .as_ref()
+                .and_then(|(_, grant)| grant.claims())
+                .map(|claims| tracing::field::display(&claims.subject)),
+            "request"
+        );
+    }
+}
+
+/// Takes out what is not for the app (contract 4.4). ☠ Here and not in `request_filter`: pingora removes what the
+/// client's Connection header names in between, and that may be a header of ours.
+fn strip(request: &mut RequestHeader, grant: &Grant, snapshot: &Snapshot) -> pingora::Result<()> {
+    let route = grant.route();
+    let limits_methods = route.limits_methods();
+    let reserved: Vec<_> =
+        request.headers.keys().filter(|name| is_reserved(name.as_str(), limits_methods)).cloned().collect();
+    for name in &reserved {
+        request.remove_header(name);
+    }
+    if !route.forwards_token() {
+        request.remove_header(&AUTHORIZATION);
+    }
+    match OtherCookies::of(&request.headers, snapshot.policy.cookie_names()) {
+        OtherCookies::Unchanged => {}
+        OtherCookies::None => drop(request.remove_header(&COOKIE)),
+        OtherCookies::Joined(cookies) => request.insert_header(COOKIE, cookies)?,
+    }
+    Ok(())
+}
+
+/// Sets what is (contract 4.4).
+fn set(request: &mut RequestHeader, grant: &Grant, request_id: &str) -> pingora::Result<()> {
+    if request.raw_path() != grant.target().as_bytes() {
+        request.set_raw_path(grant.target().as_bytes())?;
+    }
+    request.insert_header(HOST, grant.authority().clone())?;
+    for (name, value) in grant.identity().map_or(&[][..], |identity| identity.headers()) {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    let client = grant.client();
+    request.insert_header("X-Request-Id", request_id)?;
+    request.insert_header("X-Forwarded-For", client.forwarded_for.as_str())?;
+    request.insert_header("X-Forwarded-Proto", if client.secure { "https" } else { "http" })?;
+    let host = client.forwarded_host.as_ref().unwrap_or_else(|| grant.authority());
+    request.insert_header("X-Forwarded-Host", host.clone())?;
+    Ok(())
+}
+
+/// Contract 4.5.
+fn upstream_failure(error: &Error) -> Deny {
+    use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Upstream, ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout) => {
+            Deny::UpstreamTimeout
+        }
+        (ErrorSource::Upstream, _) => Deny::UpstreamFailed,
+        (ErrorSource::Downstream, ReadTimedout) => Deny::BodyTimeout,
+        (ErrorSource::Downstream, _) => Deny::Framing,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Deny::Internal,
+    }
+}
+
+const fn is_disconnect(error: &Error) -> bool {
+    matches!(error.etype, ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed)
+}
+
+/// Whether it asks for the one upgrade that pingora forwards; any other it takes out (`proxy_common.rs`), and the request
+/// goes on as if it had not asked: curl asks for h2c as a matter of course.
+fn is_websocket(request: &RequestHeader) -> bool {
+    let mut upgrades = request.headers.get_all(UPGRADE).iter();
+    request.version == http::Version::HTTP_11
+        && upgrades.any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|bytes| bytes == b"websocket"))
+}
+
+/// What goes on for longer than a request should: a WebSocket, or a stream of events.
+fn is_tunnel(response: &ResponseHeader) -> bool {
+    let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+    response.status == http::StatusCode::SWITCHING_PROTOCOLS
+        || content_type.is_some_and(|kind| kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// As nginx's default, `keepalive_timeout`.
+const KEEPALIVE_SECONDS: u64 = 75;

@@ -1,0 +1,60 @@
+//! Reading the body of a login, and having it answered.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use pingora::proxy::Session;
+
+use super::State;
+use crate::config::Dialect;
+use crate::gate::{Admitted, Deny};
+use crate::login::{Answer, Refusal, Request, project};
+
+/// Answers a request to a login path.
+pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Refusal> {
+    let body = match tokio::time::timeout(BODY_DEADLINE, read_body(session)).await {
+        Ok(body) => body?,
+        Err(_) => return Err(Deny::BodyTimeout.into()),
+    };
+    let head = session.req_header();
+    let request = Request {
+        realm: admitted.login.realm(),
+        method: &head.method,
+        query: &admitted.query,
+        headers: &head.headers,
+        body,
+        client: admitted.client.address,
+        master: admitted.master,
+        token: admitted.token,
+        tokens: admitted.tokens,
+        now_ms: jiff::Timestamp::now().as_millisecond(),
+    };
+    match admitted.login.dialect() {
+        Dialect::Project => project::answer(request, &state.desk).await,
+    }
+}
+
+async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
+    let headers = &session.req_header().headers;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(Deny::BodyTooLarge);
+    }
+    if headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        session.write_continue_response().await.map_err(|_| Deny::Body)?;
+    }
+    let mut body = BytesMut::new();
+    while let Some(part) = session.read_request_body().await.map_err(|_| Deny::Body)? {
+        if body.len() + part.len() > MAX_BODY_BYTES {
+            return Err(Deny::BodyTooLarge);
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body.freeze())
+}
+
+/// Contract 3.
+const MAX_BODY_BYTES: usize = 64 << 10;
+/// For all of it: 64 KiB need no longer, and a slow drip holds no memory for longer.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);

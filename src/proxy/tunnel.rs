@@ -1,0 +1,165 @@
+//! Tunnels: WebSockets and event streams, which outlive the judgement on their request.
+//!
+//! One that was opened with a token ends within a second of the token's end (contract 4.6), idle or not. Nothing in
+//! pingora ends a request from outside, but its future may be dropped: that closes the client's connection or HTTP/2
+//! stream, and the upstream's. [`Line`] is what the one who drops and the one who serves the request share.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::token::{Claims, Revocations, TokenId};
+
+/// The tunnels that are open.
+#[derive(Debug, Default)]
+pub struct Tunnels {
+    open: Mutex<Vec<Tunnel>>,
+}
+
+#[derive(Debug)]
+struct Tunnel {
+    token: TokenId,
+    expires_at: i64,
+    line: Weak<Line>,
+}
+
+/// Cut from outside, it ends its request.
+#[derive(Debug, Default)]
+struct Line {
+    cut: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Tunnels {
+    /// Remembers the request that this task is serving as a tunnel of a token. Twice for one request changes nothing.
+    pub(super) fn open(&self, claims: &Claims) {
+        // Outside of [`serve`] there is no line, and nothing that could be cut.
+        let _ = LINE.try_with(|slot| {
+            if slot.borrow().is_some() {
+                return;
+            }
+            let line = Arc::new(Line::default());
+            let tunnel = Tunnel { token: claims.token_id, expires_at: claims.expires_at, line: Arc::downgrade(&line) };
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(tunnel);
+            slot.replace(Some(line));
+        });
+    }
+
+    /// Cuts every tunnel whose token has expired or was revoked, and forgets those that have closed.
+    pub fn sweep(&self, revoked: &Revocations, now: i64) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|tunnel| {
+            let Some(line) = tunnel.line.upgrade() else { return false };
+            let ended = now >= tunnel.expires_at || revoked.contains(tunnel.token);
+            if ended {
+                line.cut();
+            }
+            !ended
+        });
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Line {
+    fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
+    fn is_cut(&self, waker: &Waker) -> bool {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker.clone());
+        self.cut.load(Ordering::Acquire)
+    }
+}
+
+/// Serves one request: `None` if it became a tunnel that was cut.
+pub(super) async fn serve<T>(request: impl Future<Output = Option<T>>) -> Option<T> {
+    let serving = async {
+        let mut request = pin!(request);
+        poll_fn(|context| {
+            if let Poll::Ready(done) = request.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            let cut = LINE.with(|slot| slot.borrow().as_ref().is_some_and(|line| line.is_cut(context.waker())));
+            if cut { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    };
+    LINE.scope(RefCell::new(None), serving).await
+}
+
+tokio::task_local! {
+    /// The line of the request that this task serves, once it is a tunnel.
+    static LINE: RefCell<Option<Arc<Line>>>;
+}
+
+/// How often to sweep: an end is noticed well within the second that the contract gives.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(token: u128, expires_at: i64) -> Claims {
+        Claims {
+            token_id: TokenId(token),
+            subject: "u".into(),
+            username: None,
+            email: None,
+            roles: Vec::new(),
+            issued_at: 0,
+            expires_at,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_tunnel_ends_with_its_token() {
+        let (tunnels, revoked) = (Arc::new(Tunnels::default()), Revocations::new());
+        let idle = |token, expires_at| {
+            let tunnels = tunnels.clone();
+            tokio::spawn(serve(async move {
+                tunnels.open(&claims(token, expires_at));
+                tunnels.open(&claims(token, expires_at));
+                std::future::pending::<Option<()>>().await
+            }))
+        };
+        let (expiring, logged_out, lasting) = (idle(1, 100), idle(2, 1000), idle(3, 1000));
+        while tunnels.len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        tunnels.sweep(&revoked, 99);
+        assert_eq!(tunnels.len(), 3);
+        tunnels.sweep(&revoked, 100);
+        assert_eq!(expiring.await.unwrap(), None);
+        revoked.extend([(TokenId(2), 1000)]);
+        tunnels.sweep(&revoked, 100);
+        assert_eq!(logged_out.await.unwrap(), None);
+        assert_eq!(tunnels.len(), 1);
+        assert!(!lasting.is_finished());
+        lasting.abort();
+        let _ = lasting.await;
+        tunnels.sweep(&revoked, 100);
+        assert!(tunnels.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_tunnel_ends_by_itself() {
+        assert_eq!(serve(async { Some(7) }).await, Some(7));
+    }
+}

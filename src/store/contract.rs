@@ -1,0 +1,394 @@
+//! What every backend must do: one suite, run against each of them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+/// Runs the suite. `open` opens the same, at first empty store every time.
+pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F) {
+    let store = open().await;
+    users_are_stored_whole(&*store).await;
+    names_are_unique_in_every_spelling(&*store).await;
+    nameless_users_are_refused(&*store).await;
+    many_users_are_added_together_or_not_at_all(&*store).await;
+    updates_need_the_version_that_was_read(&*store).await;
+    listing_pages_through_one_realm(&*store).await;
+    sessions_need_the_version_that_was_checked(&*store).await;
+    ended_sessions_are_revoked(&*store).await;
+    a_revoked_token_changes_nothing(&*store).await;
+    a_name_in_a_living_token_is_taken(&*store).await;
+    revocations_come_in_order_and_once(&*store).await;
+    purging_forgets_only_what_has_expired(&*store).await;
+    one_of_many_registrations_wins(&store).await;
+    one_of_many_updates_wins(&store).await;
+    store.ping().await.unwrap();
+    another_process_sees_everything(&*store, &*open().await).await;
+    store.close().await;
+    assert!(matches!(store.ping().await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.purge(0).await, Err(StoreError::Failed(_))));
+    everything_is_there_after_a_restart(&*open().await).await;
+}
+
+/// A user of this username that has never been stored.
+pub(crate) fn user(realm: &str, username: &str) -> User {
+    let mut data = Map::new();
+    data.insert("username".into(), username.into());
+    User {
+        realm: realm.into(),
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        username: Some(username.into()),
+        email: None,
+        password: PasswordHash("$argon2id$…".into()),
+        data,
+        roles: Vec::new(),
+        disabled: false,
+        created_at: 1_609_066_725_000,
+        updated_at: 1_609_066_725_000,
+        version: 1,
+    }
+}
+
+/// A session of this user that has never been stored.
+pub(crate) fn session(realm: &str, user_id: &str) -> Session {
+    Session { realm: realm.into(), user_id: user_id.into(), token: TokenId::random(), expires_at: EXPIRY }
+}
+
+async fn stored(store: &dyn Store, realm: &str, username: &str) -> User {
+    let user = user(realm, username);
+    store.create_user(&user).await.unwrap();
+    user
+}
+
+async fn logged_in(store: &dyn Store, user: &User) -> Session {
+    let session = session(&user.realm, &user.id);
+    store.create_session(&session, user.version).await.unwrap();
+    session
+}
+
+fn tokens(revoked: &[Revocation]) -> Vec<TokenId> {
+    let mut tokens: Vec<_> = revoked.iter().map(|revocation| revocation.token).collect();
+    tokens.sort_unstable();
+    tokens
+}
+
+fn sorted<const N: usize>(sessions: [&Session; N]) -> Vec<TokenId> {
+    let mut tokens = sessions.map(|session| session.token).to_vec();
+    tokens.sort_unstable();
+    tokens
+}
+
+fn username(written: &str) -> Name {
+    Name::username(written).unwrap()
+}
+
+async fn users_are_stored_whole(store: &dyn Store) {
+    let mut written = user("whole", "Zoë 李雷 🦀'\";--");
+    written.email = Some("Zoe@Example.com".into());
+    written.roles = vec!["admin".into(), "a\"b".into()];
+    written.disabled = true;
+    written.updated_at += 1;
+    written.data.insert("z".into(), json!({"b": [1, null, 1.5, "\u{0}\u{10ffff}"], "a": {}}));
+    written.data.insert("a".into(), json!(9_007_199_254_740_993_i64));
+    store.create_user(&written).await.unwrap();
+    assert_eq!(store.user("whole", &written.id).await.unwrap(), Some(written.clone()));
+    let by_name = store.user_by_name("whole", &username("ZOË 李雷 🦀'\";--")).await.unwrap().unwrap();
+    assert_eq!(by_name, written);
+    assert_eq!(by_name.data.keys().collect::<Vec<_>>(), ["username", "z", "a"], "members keep their order");
+    let email = Name::email("zoe@example.com").unwrap();
+    assert_eq!(store.user_by_name("whole", &email).await.unwrap(), Some(written.clone()));
+    assert_eq!(store.user_by_name("other", &email).await.unwrap(), None, "realms are apart");
+    assert_eq!(store.user("other", &written.id).await.unwrap(), None);
+    assert_eq!(
+        store.user_by_name("whole", &username("zoe@example.com")).await.unwrap(),
+        None,
+        "an email is no username"
+    );
+    assert_eq!(store.user("whole", "").await.unwrap(), None);
+}
+
+async fn names_are_unique_in_every_spelling(store: &dyn Store) {
+    let mut first = user("unique", "Müller");
+    first.email = Some("m@example.com".into());
+    store.create_user(&first).await.unwrap();
+    for spelling in ["Müller", "MÜLLER", "mu\u{308}ller", "ｍüller"] {
+        let again = store.create_user(&user("unique", spelling)).await;
+        assert!(matches!(again, Err(StoreError::Exists)), "{spelling}");
+    }
+    let same_email = User { email: Some("M@EXAMPLE.com".into()), ..user("unique", "other") };
+    assert!(matches!(store.create_user(&same_email).await, Err(StoreError::Exists)));
+    let only_email = User { username: None, ..same_email };
+    assert!(matches!(store.create_user(&only_email).await, Err(StoreError::Exists)));
+    assert!(matches!(store.create_user(&first).await, Err(StoreError::Exists)), "the id too");
+    // Users without an email do not collide on having none, nor do realms.
+    store.create_user(&user("unique", "muller")).await.unwrap();
+    store.create_user(&user("unique-too", "Müller")).await.unwrap();
+    assert_eq!(store.users("unique", None, 10).await.unwrap().len(), 2, "a refused one leaves nothing");
+}
+
+async fn nameless_users_are_refused(store: &dyn Store) {
+    let good = user("nameless", "a");
+    for bad in [
+        User { username: None, ..good.clone() },
+        User { username: Some(String::new()), ..good.clone() },
+        User { username: Some("a\u{200b}".into()), ..good.clone() },
+        User { email: Some("a@b@c".into()), ..good.clone() },
+    ] {
+        assert!(matches!(store.create_user(&bad).await, Err(StoreError::Nameless)));
+    }
+    store.create_user(&good).await.unwrap();
+    let nameless = User { username: None, ..good };
+    assert!(matches!(store.update_user(&nameless, Ended::Nothing, None).await, Err(StoreError::Nameless)));
+}
+
+async fn many_users_are_added_together_or_not_at_all(store: &dyn Store) {
+    let mut many: Vec<_> = (0..50).map(|n| user("many", &format!("user{n}"))).collect();
+    many.push(user("many", "USER7"));
+    assert!(matches!(store.create_users(&many).await, Err(StoreError::Exists)));
+    assert_eq!(store.users("many", None, 1).await.unwrap(), []);
+    many.pop();
+    store.create_users(&many).await.unwrap();
+    assert_eq!(store.users("many", None, 100).await.unwrap().len(), 50);
+    store.create_users(&[]).await.unwrap();
+}
+
+async fn updates_need_the_version_that_was_read(store: &dyn Store) {
+    let read = stored(store, "update", "alice").await;
+    stored(store, "update", "bob").await;
+    let mut change = read.clone();
+    change.username = Some("Alice Liddell".into());
+    change.email = Some("alice@example.com".into());
+    change.password = PasswordHash("other".into());
+    change.data.insert("n".into(), json!(1));
+    change.roles = vec!["reader".into()];
+    change.updated_at += 5;
+    change.created_at = 0;
+    let (now, revoked) = store.update_user(&change, Ended::Nothing, None).await.unwrap();
+    assert_eq!(revoked, []);
+    assert!(now.version > read.version);
+    assert_eq!(now, User { version: now.version, created_at: read.created_at, ..change.clone() });
+    assert_eq!(store.user("update", &read.id).await.unwrap(), Some(now.clone()));
+    // Its old name is free, its new one is not, and its own is no obstacle to itself.
+    store.create_user(&user("update", "Alice")).await.unwrap();
+    assert!(matches!(store.create_user(&user("update", "ALICE LIDDELL")).await, Err(StoreError::Exists)));
+    let (now, _) = store.update_user(&now, Ended::Nothing, None).await.unwrap();
+
+    assert!(matches!(store.update_user(&read, Ended::All, None).await, Err(StoreError::Stale)));
+    let taken = User { username: Some("BOB".into()), ..now.clone() };
+    assert!(matches!(store.update_user(&taken, Ended::All, None).await, Err(StoreError::Exists)));
+    let elsewhere = User { realm: "update-too".into(), ..now.clone() };
+    assert!(matches!(store.update_user(&elsewhere, Ended::All, None).await, Err(StoreError::Stale)));
+    assert_eq!(store.user("update", &read.id).await.unwrap(), Some(now.clone()));
+
+    let (deleted, revoked) = store.delete_user("update", &read.id, None).await.unwrap().unwrap();
+    assert_eq!((deleted, revoked), (now.clone(), Vec::new()));
+    assert!(matches!(store.update_user(&now, Ended::Nothing, None).await, Err(StoreError::Stale)));
+    assert_eq!(store.delete_user("update", &read.id, None).await.unwrap(), None);
+    assert_eq!(store.user("update", &read.id).await.unwrap(), None);
+}
+
+async fn listing_pages_through_one_realm(store: &dyn Store) {
+    let mut ids = Vec::new();
+    for n in 0..7 {
+        ids.push(stored(store, "list", &format!("user{n}")).await.id);
+    }
+    ids.sort();
+    stored(store, "list-too", "user").await;
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.users("list", after.as_deref(), 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        seen.extend(page.into_iter().map(|user| user.id));
+    }
+    assert_eq!(seen, ids);
+}
+
+async fn sessions_need_the_version_that_was_checked(store: &dyn Store) {
+    let user = stored(store, "session", "alice").await;
+    let attempt = session("session", &user.id);
+    let (changed, _) = store.update_user(&user, Ended::All, None).await.unwrap();
+    assert!(matches!(store.create_session(&attempt, user.version).await, Err(StoreError::Stale)));
+    let (disabled, _) = store.update_user(&User { disabled: true, ..changed }, Ended::All, None).await.unwrap();
+    assert!(matches!(store.create_session(&attempt, disabled.version).await, Err(StoreError::Stale)));
+    let (enabled, _) = store.update_user(&User { disabled: false, ..disabled }, Ended::All, None).await.unwrap();
+    for (realm, id) in [("session", "nobody"), ("session-too", &*user.id)] {
+        let foreign = session(realm, id);
+        assert!(matches!(store.create_session(&foreign, enabled.version).await, Err(StoreError::Stale)));
+    }
+    store.create_session(&attempt, enabled.version).await.unwrap();
+    store.delete_user("session", &user.id, None).await.unwrap().unwrap();
+    let late = session("session", &user.id);
+    assert!(matches!(store.create_session(&late, enabled.version).await, Err(StoreError::Stale)));
+}
+
+async fn ended_sessions_are_revoked(store: &dyn Store) {
+    let alice = stored(store, "end", "alice").await;
+    let bob = stored(store, "end", "bob").await;
+    let (one, two, three) =
+        (logged_in(store, &alice).await, logged_in(store, &alice).await, logged_in(store, &alice).await);
+    let foreign = logged_in(store, &bob).await;
+    store.revoke(&three).await.unwrap();
+
+    let (alice, revoked) = store.update_user(&alice, Ended::AllBut(one.token), Some(one.token)).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&two]), "the other one that still lived");
+    assert_eq!(revoked[0].expires_at, EXPIRY);
+    let (alice, revoked) = store.update_user(&alice, Ended::Nothing, Some(one.token)).await.unwrap();
+    assert_eq!(revoked, []);
+    let four = logged_in(store, &alice).await;
+    let (alice, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&one, &four]));
+    assert!(revoked.is_sorted_by_key(|revocation| revocation.sequence));
+
+    let five = logged_in(store, &alice).await;
+    let (_, revoked) = store.delete_user("end", &alice.id, Some(five.token)).await.unwrap().unwrap();
+    assert_eq!(tokens(&revoked), sorted([&five]));
+    let all = store.revocations_after(0, 0).await.unwrap();
+    for session in [&one, &two, &three, &four, &five] {
+        assert!(all.iter().any(|revocation| revocation.token == session.token), "{session:?}");
+    }
+    assert!(all.iter().all(|revocation| revocation.token != foreign.token), "another user's is left alone");
+    let (_, revoked) = store.update_user(&bob, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&foreign]));
+}
+
+async fn a_revoked_token_changes_nothing(store: &dyn Store) {
+    let user = stored(store, "revoked", "alice").await;
+    let (stolen, own) = (logged_in(store, &user).await, logged_in(store, &user).await);
+    let (user, _) = store.update_user(&user, Ended::AllBut(own.token), Some(own.token)).await.unwrap();
+    let change = User { password: PasswordHash("stolen".into()), ..user.clone() };
+    let refused = store.update_user(&change, Ended::AllBut(stolen.token), Some(stolen.token)).await;
+    assert!(matches!(refused, Err(StoreError::Revoked)));
+    assert!(matches!(store.delete_user("revoked", &user.id, Some(stolen.token)).await, Err(StoreError::Revoked)));
+    assert_eq!(store.user("revoked", &user.id).await.unwrap(), Some(user.clone()));
+    store.update_user(&user, Ended::Nothing, Some(own.token)).await.unwrap();
+}
+
+async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
+    let mut alice = user("renamed", "alice");
+    alice.email = Some("alice@example.com".into());
+    store.create_user(&alice).await.unwrap();
+    let session = logged_in(store, &alice).await;
+    let renamed = User { username: Some("lewis".into()), email: None, ..alice };
+    let (renamed, _) = store.update_user(&renamed, Ended::Nothing, Some(session.token)).await.unwrap();
+    let bob = stored(store, "renamed", "bob").await;
+    for impostor in
+        [user("renamed", "ALICE"), User { email: Some("Alice@example.com".into()), ..user("renamed", "carol") }]
+    {
+        assert!(matches!(store.create_user(&impostor).await, Err(StoreError::Exists)));
+    }
+    let impostor = User { username: Some("alice".into()), ..bob.clone() };
+    assert!(matches!(store.update_user(&impostor, Ended::Nothing, None).await, Err(StoreError::Exists)));
+    // Its own user may have it back, and with the session the name is free.
+    let back = User { username: Some("Alice".into()), ..renamed };
+    let (back, _) = store.update_user(&back, Ended::Nothing, None).await.unwrap();
+    let away = User { username: Some("lewis".into()), ..back };
+    store.update_user(&away, Ended::Nothing, None).await.unwrap();
+    store.revoke(&session).await.unwrap();
+    store.update_user(&impostor, Ended::Nothing, None).await.unwrap();
+}
+
+async fn revocations_come_in_order_and_once(store: &dyn Store) {
+    let last = store.revocations_after(0, 0).await.unwrap().last().map_or(0, |revocation| revocation.sequence);
+    let (one, two) = (session("revoke", "nobody"), session("revoke", "nobody"));
+    let first = store.revoke(&one).await.unwrap();
+    let second = store.revoke(&two).await.unwrap();
+    assert_eq!((first.token, first.expires_at), (one.token, one.expires_at));
+    assert!(last < first.sequence && first.sequence < second.sequence);
+    let again = store.revoke(&Session { expires_at: EXPIRY + 1, ..one.clone() }).await.unwrap();
+    assert_eq!(again, first, "left as it is");
+    assert_eq!(store.revocations_after(last, 0).await.unwrap(), [first, second]);
+    assert_eq!(store.revocations_after(first.sequence, 0).await.unwrap(), [second]);
+    assert_eq!(store.revocations_after(second.sequence, 0).await.unwrap(), []);
+    assert_eq!(store.revocations_after(last, EXPIRY).await.unwrap(), [first, second], "in their last second");
+    assert_eq!(store.revocations_after(last, EXPIRY + 1).await.unwrap(), [], "of no use any more");
+}
+
+async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
+    let alice = stored(store, "purge", "alice").await;
+    let short = Session { expires_at: 1000, ..session("purge", &alice.id) };
+    let (gone, long) = (Session { token: TokenId::random(), ..short.clone() }, session("purge", &alice.id));
+    for session in [&short, &gone, &long] {
+        store.create_session(session, alice.version).await.unwrap();
+    }
+    let revoked = store.revoke(&gone).await.unwrap();
+    store.purge(1000).await.unwrap();
+    assert!(store.revocations_after(0, 0).await.unwrap().contains(&revoked), "in its last second");
+    let last = store.revocations_after(0, 0).await.unwrap().last().unwrap().sequence;
+    assert_eq!(store.purge(1001).await.unwrap(), 2);
+    assert_eq!(store.purge(1001).await.unwrap(), 0);
+    assert!(!store.revocations_after(0, 0).await.unwrap().contains(&revoked));
+    let (alice, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&long]));
+    // The highest sequence is not given again after its row is gone.
+    store.purge(EXPIRY + 1).await.unwrap();
+    assert_eq!(store.revocations_after(0, 0).await.unwrap(), []);
+    assert!(store.revoke(&session("purge", &alice.id)).await.unwrap().sequence > last);
+}
+
+async fn one_of_many_registrations_wins(store: &Arc<dyn Store>) {
+    let spellings = ["alice", "Alice", "ALICE", "ａｌｉｃｅ"];
+    let registrations: Vec<_> = (0..100)
+        .map(|n| {
+            let (store, user) = (Arc::clone(store), user("race", spellings[n % spellings.len()]));
+            tokio::spawn(async move { (store.create_user(&user).await, user) })
+        })
+        .collect();
+    let mut winner = None;
+    for registration in registrations {
+        match registration.await.unwrap() {
+            (Ok(()), user) => assert_eq!(winner.replace(user), None, "two won"),
+            (Err(StoreError::Exists), _) => {}
+            (Err(error), _) => panic!("{error}"),
+        }
+    }
+    assert_eq!(store.users("race", None, 10).await.unwrap(), [winner.unwrap()]);
+}
+
+async fn one_of_many_updates_wins(store: &Arc<dyn Store>) {
+    let user = stored(&**store, "update-race", "alice").await;
+    let updates: Vec<_> = (0..50)
+        .map(|n| {
+            let (store, mut user) = (Arc::clone(store), user.clone());
+            user.data.insert("n".into(), n.into());
+            tokio::spawn(async move { store.update_user(&user, Ended::All, None).await })
+        })
+        .collect();
+    let mut winner = None;
+    for update in updates {
+        match update.await.unwrap() {
+            Ok((user, _)) => assert_eq!(winner.replace(user), None, "two won"),
+            Err(StoreError::Stale) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(store.user("update-race", &user.id).await.unwrap(), winner);
+}
+
+async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
+    let user = stored(one, "two", "alice").await;
+    let session = logged_in(one, &user).await;
+    assert_eq!(other.user("two", &user.id).await.unwrap(), Some(user.clone()));
+    let (_, revoked) = other.update_user(&User { disabled: true, ..user.clone() }, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&session]));
+    let seen = one.revocations_after(revoked[0].sequence - 1, 0).await.unwrap();
+    assert_eq!(seen, revoked);
+    assert!(one.user("two", &user.id).await.unwrap().unwrap().disabled);
+}
+
+async fn everything_is_there_after_a_restart(store: &dyn Store) {
+    let user = store.user_by_name("two", &username("ALICE")).await.unwrap().unwrap();
+    assert_eq!((user.disabled, user.data.get("username")), (true, Some(&Value::from("alice"))));
+    assert_eq!(
+        store.revocations_after(0, 0).await.unwrap().len(),
+        2,
+        "one after the purge, one from the other process"
+    );
+    let next = store.revoke(&session("two", &user.id)).await.unwrap();
+    assert!(store.revocations_after(0, 0).await.unwrap().iter().all(|before| before.sequence <= next.sequence));
+}
+
+const EXPIRY: i64 = 1_900_000_000;
