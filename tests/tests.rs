@@ -7,3 +7,4 @@
 #![allow(unreachable_pub, reason = "the harness is public to the tests, and nothing here is to anyone else")]
 
 mod harness;
+mod project;
