@@ -10,3 +10,5 @@ mod harness;
 mod project;
 mod guard;
 mod cors;
+mod forwarding;
+mod framing;
