@@ -12,3 +12,6 @@ mod guard;
 mod cors;
 mod forwarding;
 mod framing;
+mod passwords;
+mod revocation;
+mod tokens;
