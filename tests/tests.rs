@@ -15,3 +15,6 @@ mod framing;
 mod passwords;
 mod revocation;
 mod tokens;
+mod admin;
+mod durability;
+mod reload;
