@@ -18,3 +18,5 @@ mod tokens;
 mod admin;
 mod durability;
 mod reload;
+mod commands;
+mod demo;
