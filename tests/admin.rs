@@ -89,7 +89,9 @@ fn the_server_listens_on_every_address_that_it_is_given() {
     let app = App::start();
     let other = free_port();
     let port = free_port();
-    let gate = Conf::new(&app).server("listen", &format!("[\"127.0.0.1:{port}\", \"127.0.0.2:{other}\"]")).server("admin", &format!("\"127.0.0.1:{}\"", free_port()));
+    let gate = Conf::new(&app)
+        .server("listen", &format!("[\"127.0.0.1:{port}\", \"127.0.0.2:{other}\"]"))
+        .server("admin", &format!("\"127.0.0.1:{}\"", free_port()));
     // The standard start polls the admin port that it chose itself; this one is asked where it listens.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tollgate.toml");

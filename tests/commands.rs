@@ -44,8 +44,10 @@ impl Files {
 }
 
 fn names(path: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -55,8 +57,19 @@ fn names(path: &Path) -> Vec<String> {
 #[test]
 fn usage_errors_are_64() {
     for arguments in [
-        vec![], vec!["nonsense"], vec!["serve"], vec!["serve", "-c"], vec!["check"], vec!["check", "-c", "a", "b"], vec!["serve", "--nonsense"],
-        vec!["user"], vec!["user", "nonsense"], vec!["user", "add", "-c", "x"], vec!["key"], vec!["key", "new"], vec!["init"],
+        vec![],
+        vec!["nonsense"],
+        vec!["serve"],
+        vec!["serve", "-c"],
+        vec!["check"],
+        vec!["check", "-c", "a", "b"],
+        vec!["serve", "--nonsense"],
+        vec!["user"],
+        vec!["user", "nonsense"],
+        vec!["user", "add", "-c", "x"],
+        vec!["key"],
+        vec!["key", "new"],
+        vec!["init"],
     ] {
         let ran = tollgate(&arguments, "");
         assert_eq!(ran.code, Some(64), "{arguments:?}: {}{}", ran.stdout, ran.stderr);
@@ -118,7 +131,18 @@ fn check_prints_every_error_at_once_each_with_its_line() {
     assert!(ran.stdout.is_empty());
     for (at, line) in text.lines().enumerate() {
         let key = line.split(" = ").next().unwrap();
-        let wrong = ["threads = -1", "log = \"loud\"", "same_site", "token_ttl", "unknown_key", "connect_timeout", "path = \"no-slash\"", "realm = \"nowhere\"", "access = \"everyone\"", "upstream = []"];
+        let wrong = [
+            "threads = -1",
+            "log = \"loud\"",
+            "same_site",
+            "token_ttl",
+            "unknown_key",
+            "connect_timeout",
+            "path = \"no-slash\"",
+            "realm = \"nowhere\"",
+            "access = \"everyone\"",
+            "upstream = []",
+        ];
         if wrong.iter().any(|start| line.starts_with(start)) {
             let place = format!("{}:{}: ", files.arg(), at + 1);
             let found = ran.stderr.lines().find(|error| error.starts_with(&place));
@@ -145,9 +169,19 @@ fn check_refuses_every_bad_value_where_it_stands() {
     let files = Files::new();
     let conf = || files.conf();
     let url = files.app.url();
-    let route = |rest: &str| conf().more(&format!("[[route]]\npath = \"/extra\"\nrealm = \"examples\"\nupstream = [\"{url}\"]\n{rest}\n"));
-    let route_path = |path: &str| conf().more(&format!("[[route]]\npath = \"{path}\"\nrealm = \"examples\"\naccess = \"user\"\nupstream = [\"{url}\"]\n"));
-    let upstream = |value: &str| conf().more(&format!("[[route]]\npath = \"/extra\"\nrealm = \"examples\"\naccess = \"user\"\nupstream = {value}\n"));
+    let route = |rest: &str| {
+        conf().more(&format!("[[route]]\npath = \"/extra\"\nrealm = \"examples\"\nupstream = [\"{url}\"]\n{rest}\n"))
+    };
+    let route_path = |path: &str| {
+        conf().more(&format!(
+            "[[route]]\npath = \"{path}\"\nrealm = \"examples\"\naccess = \"user\"\nupstream = [\"{url}\"]\n"
+        ))
+    };
+    let upstream = |value: &str| {
+        conf().more(&format!(
+            "[[route]]\npath = \"/extra\"\nrealm = \"examples\"\naccess = \"user\"\nupstream = {value}\n"
+        ))
+    };
     let key = |text: &str| conf().realm_tables(&format!("[[realm.key]]\n{text}\n"));
     let mut cases: Vec<(Conf, &str)> = Vec::new();
     for (name, values) in [
@@ -178,7 +212,10 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("same_site", vec!["\"None\"", "\"\"", "true"]),
         ("partitioned", vec!["\"true\"", "1"]),
         ("require_key", vec!["\"true\""]),
-        ("origins", vec!["[\"*\"]", "[\"app.example.com\"]", "[\"https://app.example.com/\"]", "\"https://a.example\"", "[1]"]),
+        (
+            "origins",
+            vec!["[\"*\"]", "[\"app.example.com\"]", "[\"https://app.example.com/\"]", "\"https://a.example\"", "[1]"],
+        ),
         ("any_origin_credentials", vec!["true", "1"]),
         ("require_origin", vec!["1"]),
         ("registration", vec!["true", "\"invite\""]),
@@ -201,8 +238,14 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("id = \"web\"\nsecret = \"0123456789abcdef\"\nexpires = 2027-01-01T00:00:00", "expires"),
         ("id = \"web\"\nsecret = \"0123456789abcdef\"\ndisabled = 1", "disabled"),
         ("id = \"web\"\nsecret = \"0123456789abcdef\"\nunknown = 1", "unknown"),
-        ("id = \"web\"\nsecret = \"0123456789abcdef\"\n[[realm.key]]\nid = \"web\"\nsecret = \"fedcba9876543210\"", "id"),
-        ("id = \"web\"\nsecret = \"0123456789abcdef\"\n[[realm.key]]\nid = \"b\"\nsecret = \"0123456789abcdef\"", "secret"),
+        (
+            "id = \"web\"\nsecret = \"0123456789abcdef\"\n[[realm.key]]\nid = \"web\"\nsecret = \"fedcba9876543210\"",
+            "id",
+        ),
+        (
+            "id = \"web\"\nsecret = \"0123456789abcdef\"\n[[realm.key]]\nid = \"b\"\nsecret = \"0123456789abcdef\"",
+            "secret",
+        ),
         ("id = \"web\"\nsecret = \"0123456789abcdef\"\n[realm.master_key]\nsecret = \"0123456789abcdef\"", "secret"),
         ("id = \"web\"\nsecret = \"0123456789abcdef\"\n[realm.master_key]\nsha256 = \"x\"", "sha256"),
     ] {
@@ -236,8 +279,17 @@ fn check_refuses_every_bad_value_where_it_stands() {
         cases.push((route_path(path), "path"));
     }
     for value in [
-        "[]", "\"http://127.0.0.1:1\"", "[\"127.0.0.1:1\"]", "[\"https://127.0.0.1:1\"]", "[\"ftp://127.0.0.1:1\"]", "[\"http://127.0.0.1:1/x\"]",
-        "[\"http://user@127.0.0.1:1\"]", "[\"http://no.such.host.invalid:1\"]", "[\"http://\"]", "[1]", "[\"http://127.0.0.1:0\"]",
+        "[]",
+        "\"http://127.0.0.1:1\"",
+        "[\"127.0.0.1:1\"]",
+        "[\"https://127.0.0.1:1\"]",
+        "[\"ftp://127.0.0.1:1\"]",
+        "[\"http://127.0.0.1:1/x\"]",
+        "[\"http://user@127.0.0.1:1\"]",
+        "[\"http://no.such.host.invalid:1\"]",
+        "[\"http://\"]",
+        "[1]",
+        "[\"http://127.0.0.1:0\"]",
     ] {
         cases.push((upstream(value), "upstream"));
     }
@@ -366,7 +418,8 @@ fn list_jwk(dir: &Path) -> Vec<PathBuf> {
 
 /// The word of `shown` whose SHA-256 is in `text`.
 fn secret_of(shown: &str, text: &str) -> Option<String> {
-    let words = shown.split(|char: char| char.is_whitespace() || "\"'`=&?,;()".contains(char)).filter(|word| word.len() >= 16);
+    let words =
+        shown.split(|char: char| char.is_whitespace() || "\"'`=&?,;()".contains(char)).filter(|word| word.len() >= 16);
     words.map(str::to_owned).find(|word| text.contains(&sha256_hex(word)))
 }
 
@@ -387,7 +440,9 @@ fn key_new_prints_toml_whose_secret_opens() {
     gate.send(&get("/keyed/x").header("X-API-Key", &secret)).expect(200);
     let other = tollgate(&["key", "new", "--id", "mobile"], "").ok();
     assert_ne!(secret_of(&other.stdout, &other.stdout), Some(secret));
-    for bad in [vec!["--id", ""], vec!["--id", "a", "--expires", "tomorrow"], vec!["--id", "a", "--expires", "2031-01-02"]] {
+    for bad in
+        [vec!["--id", ""], vec!["--id", "a", "--expires", "tomorrow"], vec!["--id", "a", "--expires", "2031-01-02"]]
+    {
         let mut arguments = vec!["key", "new"];
         arguments.extend(bad);
         tollgate(&arguments, "").failed(64);
@@ -399,7 +454,12 @@ fn key_list_shows_ids_and_states_but_no_secret() {
     let files = Files::new();
     files.write(&files.conf().text(1, 2));
     let ran = tollgate(&["key", "list", "-c", &files.arg()], "").ok();
-    let line = |id: &str| ran.stdout.lines().find(|line| line.split_whitespace().any(|word| word == id)).unwrap_or_else(|| panic!("{id} in {}", ran.stdout));
+    let line = |id: &str| {
+        ran.stdout
+            .lines()
+            .find(|line| line.split_whitespace().any(|word| word == id))
+            .unwrap_or_else(|| panic!("{id} in {}", ran.stdout))
+    };
     line("web");
     assert!(line("old").contains("expired"), "{}", line("old"));
     assert!(line("off").contains("disabled"), "{}", line("off"));
@@ -417,7 +477,12 @@ fn key_list_shows_ids_and_states_but_no_secret() {
 fn user_commands_work_without_a_gate() {
     let files = Files::new();
     files.write(&files.conf().text(1, 2));
-    files.user(&["add", "--email", "alice@example.com", "--attribute", "plan=pro", "--role", "admin", "alice"], &format!("{PASSWORD}\n")).ok();
+    files
+        .user(
+            &["add", "--email", "alice@example.com", "--attribute", "plan=pro", "--role", "admin", "alice"],
+            &format!("{PASSWORD}\n"),
+        )
+        .ok();
     let list = files.user(&["list"], "").ok();
     for word in ["alice", "alice@example.com", "admin"] {
         assert!(list.stdout.contains(word), "{}", list.stdout);
@@ -436,7 +501,21 @@ fn user_add_makes_a_user_who_can_log_in() {
     let files = Files::new();
     let gate = files.conf().start();
     let config = gate.config_arg();
-    let add = ["user", "add", "-c", &config, "--realm", "examples", "--email", "alice@example.com", "--attribute", "plan=pro", "--role", "admin", "alice"];
+    let add = [
+        "user",
+        "add",
+        "-c",
+        &config,
+        "--realm",
+        "examples",
+        "--email",
+        "alice@example.com",
+        "--attribute",
+        "plan=pro",
+        "--role",
+        "admin",
+        "alice",
+    ];
     tollgate(&add, &format!("{PASSWORD}\n")).ok();
     let token = gate.log_in("alice");
     let record = gate.who(&token).expect(200).json();

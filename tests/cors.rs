@@ -104,11 +104,20 @@ fn the_apps_own_cors_headers_are_replaced_and_the_rest_stays() {
 fn a_preflight_is_answered_here_without_key_or_token() {
     let (app, gate) = gate();
     for target in ["/app/x", "/open/x", "/keyed/x", "/admin/x", AUTH] {
-        for (method, headers) in [("GET", "authorization"), ("POST", "content-type, x-api-key"), ("PUT", "authorization,content-type"), ("DELETE", "x-anything")] {
+        for (method, headers) in [
+            ("GET", "authorization"),
+            ("POST", "content-type, x-api-key"),
+            ("PUT", "authorization,content-type"),
+            ("DELETE", "x-anything"),
+        ] {
             let request = preflight(target, method).origin(ORIGIN).header("Access-Control-Request-Headers", headers);
             let answer = gate.send(&request).expect(204);
             assert_allowed(&answer, ORIGIN);
-            assert!(answer.list("access-control-allow-methods").contains(&method.to_ascii_lowercase()), "{:?}", answer.headers);
+            assert!(
+                answer.list("access-control-allow-methods").contains(&method.to_ascii_lowercase()),
+                "{:?}",
+                answer.headers
+            );
             let allowed = answer.list("access-control-allow-headers");
             for header in headers.split(',') {
                 assert!(allowed.contains(&header.trim().to_owned()), "{header} in {allowed:?}");
@@ -175,7 +184,8 @@ fn the_gates_own_origin_may_call() {
     let other_port = format!("http://{}:1", gate.addr.ip());
     gate.send(&get("/open/x").key().origin(&other_port)).refused(403, "origin_denied");
     // A list that wants https is not satisfied with the same host over http.
-    gate.send(&get("/open/x").key().host("app.example.com").origin("http://app.example.com")).refused(403, "origin_denied");
+    gate.send(&get("/open/x").key().host("app.example.com").origin("http://app.example.com"))
+        .refused(403, "origin_denied");
 }
 
 #[test]
@@ -256,7 +266,9 @@ fn r47_an_upgrade_by_cookie_needs_an_allowed_or_same_origin() {
     gate.send(&upgrade().cookie(&token).header("Sec-Fetch-Site", "cross-site")).expect(403);
     app.saw_nothing();
     let own = same_origin(&gate);
-    for request in [upgrade().cookie(&token).origin(ORIGIN), upgrade().cookie(&token).origin(&own), upgrade().bearer(&token)] {
+    for request in
+        [upgrade().cookie(&token).origin(ORIGIN), upgrade().cookie(&token).origin(&own), upgrade().bearer(&token)]
+    {
         let answer = gate.send(&request);
         assert_eq!(answer.status, 101, "{}", answer.text());
     }
@@ -267,12 +279,31 @@ fn r48_origins_are_compared_exactly() {
     let app = App::start();
     let gate = Conf::new(&app).realm("origins", "[\"https://app.example.com\", \"http://localhost:3000\"]").start();
     for origin in [
-        "https://app.example.com.evil", "https://app.example.com.", "https://evil-app.example.com", "https://app.example.co",
-        "https://app.example.comx", "http://app.example.com", "https://app.example.com:8443", "https://app.example.com/",
-        "https://app.example.com/x", "https://user@app.example.com", "https://example.com", "https://x.app.example.com",
-        "https://app-example.com", "https://appxexample.com", "app.example.com", "https://app.example.com@evil.example",
-        "https://app.example.com%00.evil", "https://app.example.com\\.evil", "http://localhost", "http://localhost:30000",
-        "https://localhost:3000", "null", "*", "file://", "https://evil.example?https://app.example.com",
+        "https://app.example.com.evil",
+        "https://app.example.com.",
+        "https://evil-app.example.com",
+        "https://app.example.co",
+        "https://app.example.comx",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "https://app.example.com/",
+        "https://app.example.com/x",
+        "https://user@app.example.com",
+        "https://example.com",
+        "https://x.app.example.com",
+        "https://app-example.com",
+        "https://appxexample.com",
+        "app.example.com",
+        "https://app.example.com@evil.example",
+        "https://app.example.com%00.evil",
+        "https://app.example.com\\.evil",
+        "http://localhost",
+        "http://localhost:30000",
+        "https://localhost:3000",
+        "null",
+        "*",
+        "file://",
+        "https://evil.example?https://app.example.com",
         "https://evil.example#https://app.example.com",
     ] {
         let answer = gate.send(&get("/open/x").key().origin(origin));
@@ -337,7 +368,9 @@ fn r49_the_login_api_takes_a_missing_origin_and_refuses_a_foreign_one() {
     let record = gate.register("alice");
     let token = gate.log_in("alice");
     let id = record["uniqueId"].as_str().unwrap();
-    let change = || put(auth(&format!("uniqueId={id}"))).cookie(&token).json(&json!({"username": "alice", "password": PASSWORD}));
+    let change = || {
+        put(auth(&format!("uniqueId={id}"))).cookie(&token).json(&json!({"username": "alice", "password": PASSWORD}))
+    };
     gate.send(&change().origin(FOREIGN)).refused(403, "origin_denied");
     gate.send(&delete(auth(&format!("uniqueId={id}"))).cookie(&token).origin(FOREIGN)).refused(403, "origin_denied");
     gate.send(&post(auth("logout=true")).cookie(&token).origin(FOREIGN)).refused(403, "origin_denied");

@@ -71,7 +71,11 @@ fn every_line_that_the_demo_prints_works_when_it_is_pasted() {
     let demo = Demo::start();
     let steps = demo.steps();
     let text = demo.read("out");
-    assert_eq!(steps.len(), text.lines().filter(|line| line.contains("curl ")).count(), "a word about every line:\n{text}");
+    assert_eq!(
+        steps.len(),
+        text.lines().filter(|line| line.contains("curl ")).count(),
+        "a word about every line:\n{text}"
+    );
     // One shell for all of them, as in a terminal. Around each curl: which status it got, and what it printed.
     let mut script = String::from("curl() { command curl -w '%{stderr}%{http_code}' \"$@\"; }\n");
     for (number, (_, line)) in steps.iter().enumerate() {
@@ -96,13 +100,27 @@ fn every_line_that_the_demo_prints_works_when_it_is_pasted() {
             _ if line.contains("noATCookie=true") => "login without a cookie",
             _ if line.contains("login=true") => "login",
             _ if line.contains(" -b ") => "with the cookie",
-            _ if line.contains("Authorization: $TOKEN") => if expected == "401" { "refused" } else { "with the token" },
+            _ if line.contains("Authorization: $TOKEN") => {
+                if expected == "401" {
+                    "refused"
+                } else {
+                    "with the token"
+                }
+            }
             _ if line.contains(" -d ") => "register",
-            _ => if expected == "401" { "closed" } else { "open" },
+            _ => {
+                if expected == "401" {
+                    "closed"
+                } else {
+                    "open"
+                }
+            }
         };
         kinds.push(kind);
     }
-    for kind in ["register", "login", "with the cookie", "login without a cookie", "with the token", "open", "closed", "logout"] {
+    for kind in
+        ["register", "login", "with the cookie", "login without a cookie", "with the token", "open", "closed", "logout"]
+    {
         assert!(kinds.contains(&kind), "nothing shows {kind:?}: {kinds:?}");
     }
     assert_eq!(kinds.last(), Some(&"refused"), "the last one shows the token refused after the logout");

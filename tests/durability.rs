@@ -32,7 +32,9 @@ fn kill_9_in_a_loop_loses_nothing_that_was_acknowledged() {
                         answer.expect(200);
                         registered.lock().unwrap().insert(name.clone());
                         done.fetch_add(1, Ordering::SeqCst);
-                        let Ok(answer) = post(auth("login=true&noATCookie=true")).json(&body).try_send(addr) else { return };
+                        let Ok(answer) = post(auth("login=true&noATCookie=true")).json(&body).try_send(addr) else {
+                            return;
+                        };
                         let token = answer.expect(200).header("authorization").unwrap()[7..].to_owned();
                         let Ok(answer) = post(auth("logout=true")).bearer(&token).try_send(addr) else { return };
                         answer.expect(200);
@@ -47,7 +49,8 @@ fn kill_9_in_a_loop_loses_nothing_that_was_acknowledged() {
         });
         gate.start_again();
         let all = gate.send(&get(auth(&format!("masterKey={MASTER}&dataOnly=true")))).expect(200).json();
-        let there: BTreeSet<_> = all.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
+        let there: BTreeSet<_> =
+            all.as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect();
         let lost: Vec<_> = registered.lock().unwrap().difference(&there).cloned().collect();
         assert!(lost.is_empty(), "round {round}: lost {lost:?}");
         for token in logged_out.lock().unwrap().iter() {

@@ -14,8 +14,17 @@ fn gate() -> (App, Gate) {
 
 /// Every header that the gate sets, or keeps for itself.
 const OURS: [&str; 11] = [
-    "X-Auth-Subject", "X-Auth-Username", "X-Auth-Email", "X-Auth-Roles", "X-Auth-Realm", "X-Auth-Token-Id",
-    "X-Auth-Assertion", "X-Request-Id", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+    "X-Auth-Subject",
+    "X-Auth-Username",
+    "X-Auth-Email",
+    "X-Auth-Roles",
+    "X-Auth-Realm",
+    "X-Auth-Token-Id",
+    "X-Auth-Assertion",
+    "X-Request-Id",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
 ];
 
 /// Every spelling of a header's name that an app may fold to it.
@@ -30,7 +39,9 @@ fn aliases(name: &str) -> BTreeSet<String> {
             rest /= 3;
             text.push_str(word);
         }
-        let swapped = text.chars().map(|char| if char.is_ascii_lowercase() { char.to_ascii_uppercase() } else { char.to_ascii_lowercase() });
+        let swapped = text
+            .chars()
+            .map(|char| if char.is_ascii_lowercase() { char.to_ascii_uppercase() } else { char.to_ascii_lowercase() });
         all.extend([text.clone(), text.to_ascii_lowercase(), text.to_ascii_uppercase(), swapped.collect()]);
     }
     all
@@ -197,7 +208,9 @@ fn the_rest_of_a_request_reaches_the_app_as_it_came() {
 #[test]
 fn our_answers_say_nothing_of_the_app_and_its_answers_pass() {
     let (_app, gate) = gate();
-    for (last, status) in [("status-201", 201), ("status-404", 404), ("status-500", 500), ("status-302", 302), ("status-401", 401)] {
+    for (last, status) in
+        [("status-201", 201), ("status-404", 404), ("status-500", 500), ("status-302", 302), ("status-401", 401)]
+    {
         let answer = gate.send(&get(format!("/open/{last}")).key()).expect(status);
         assert_eq!(answer.text(), "as you wish");
     }
@@ -263,10 +276,14 @@ fn r02_headers_are_stripped_on_every_path_and_method() {
     let (app, gate) = gate();
     let token = gate.user("alice");
     let spoof = |request: Request| {
-        OURS.iter().fold(request.key(), |request, name| request.header(name, "spoofed").header(&name.replace('-', "_"), "spoofed"))
+        OURS.iter().fold(request.key(), |request, name| {
+            request.header(name, "spoofed").header(&name.replace('-', "_"), "spoofed")
+        })
     };
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "FOO"] {
-        for request in [request(method, "/open/x"), request(method, "/keyed/x"), request(method, "/app/x").bearer(&token)] {
+        for request in
+            [request(method, "/open/x"), request(method, "/keyed/x"), request(method, "/app/x").bearer(&token)]
+        {
             gate.send(&spoof(request)).expect(200);
             let seen = app.only();
             assert!(!seen.text().contains("spoofed"), "{}", seen.text());
@@ -294,8 +311,15 @@ fn r03_connection_cannot_remove_our_headers() {
     let whole = app.only();
     app.forget();
     let names = OURS.join(", ");
-    for nominated in [names.clone(), names.to_ascii_lowercase(), names.to_ascii_uppercase(), format!("close, {names}, x-custom"), names.replace('-', "_")] {
-        gate.send(&get("/app/x").key().bearer(&token).header("Connection", &nominated).header("X-Custom", "1")).expect(200);
+    for nominated in [
+        names.clone(),
+        names.to_ascii_lowercase(),
+        names.to_ascii_uppercase(),
+        format!("close, {names}, x-custom"),
+        names.replace('-', "_"),
+    ] {
+        gate.send(&get("/app/x").key().bearer(&token).header("Connection", &nominated).header("X-Custom", "1"))
+            .expect(200);
         let seen = app.only();
         for name in OURS {
             assert_eq!(seen.all(name).len(), whole.all(name).len(), "{nominated} removed {name}");
@@ -305,11 +329,15 @@ fn r03_connection_cannot_remove_our_headers() {
         }
         app.forget();
     }
-    gate.send(&get("/app/x").key().bearer(&token).header("Connection", "X-Auth-Subject").header("X-Auth-Subject", "spoofed")).expect(200);
+    gate.send(
+        &get("/app/x").key().bearer(&token).header("Connection", "X-Auth-Subject").header("X-Auth-Subject", "spoofed"),
+    )
+    .expect(200);
     assert_eq!(app.only().header("x-auth-subject"), whole.header("x-auth-subject"));
     app.forget();
     // Nominating the credentials does not change who is judged.
-    gate.send(&get("/app/x").key().header("Connection", "Authorization, Cookie, X-API-Key")).refused(401, "token_missing");
+    gate.send(&get("/app/x").key().header("Connection", "Authorization, Cookie, X-API-Key"))
+        .refused(401, "token_missing");
     app.saw_nothing();
 }
 
@@ -333,8 +361,18 @@ fn r03_hop_by_hop_headers_stay_on_their_hop() {
 fn r04_forwarded_headers_are_rebuilt_from_the_socket() {
     let (app, gate) = gate();
     let names = [
-        "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
-        "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Real-IP", "Forwarded", "X_Forwarded_Port", "x.real.ip", "X-Forwarded_Prefix",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Server",
+        "X-Forwarded-Ssl",
+        "X-Real-IP",
+        "Forwarded",
+        "X_Forwarded_Port",
+        "x.real.ip",
+        "X-Forwarded_Prefix",
     ];
     let request = names.iter().fold(get("/open/x").key(), |request, name| request.header(name, "203.0.113.7"));
     gate.send(&request).expect(200);
@@ -554,7 +592,10 @@ fn large_bodies_pass_whole_both_ways() {
     assert!(app.only().body() == sent, "the bytes differ");
     let answer = gate.send(&get(format!("/open/big-{size}")).key()).expect(200);
     assert_eq!(answer.body.len(), size);
-    assert!(answer.body.iter().enumerate().all(|(at, byte)| usize::from(*byte) == (at / 251 + at) % 251), "the bytes differ");
+    assert!(
+        answer.body.iter().enumerate().all(|(at, byte)| usize::from(*byte) == (at / 251 + at) % 251),
+        "the bytes differ"
+    );
 }
 
 #[test]
@@ -633,7 +674,9 @@ fn server_sent_events_pass_as_they_come() {
     let (app, gate) = gate();
     let token = gate.user("alice");
     let mut conn = gate.conn();
-    conn.write(get("/app/sse").key().bearer(&token).header("Accept", "text/event-stream").bytes(&gate.addr.to_string()));
+    conn.write(
+        get("/app/sse").key().bearer(&token).header("Accept", "text/event-stream").bytes(&gate.addr.to_string()),
+    );
     let head = conn.read_head().expect(200);
     assert_eq!(head.header("content-type"), Some("text/event-stream"));
     assert_eq!(conn.try_read_chunk().unwrap().unwrap(), b"data: first\n\n");

@@ -112,7 +112,13 @@ fn r15_content_lengths_that_readers_read_differently_are_refused() {
 #[test]
 fn r15_broken_chunks_end_the_request() {
     let (app, gate) = gate();
-    for body in ["zz\r\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "fffffffffffffffff\r\nhello\r\n", "5 \r\nhello\n0\n\n"] {
+    for body in [
+        "zz\r\nhello\r\n0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n",
+        "5 \r\nhello\n0\n\n",
+    ] {
         let mut conn = gate.conn();
         conn.write(format!("{}{body}", head(&gate, "POST /open/x HTTP/1.1", "Transfer-Encoding: chunked\r\n")));
         conn.finish_writing();
@@ -129,11 +135,22 @@ fn r15_broken_chunks_end_the_request() {
 fn r16_a_body_that_nobody_read_is_never_taken_for_the_next_request() {
     let (app, gate) = gate();
     let smuggled = head(&gate, "GET /open/smuggled HTTP/1.1", "");
-    let targets = ["/app/x", "/nope", "/open/../x", &auth("login=true"), &auth("logout=true"), &auth("nope=1"), "/keyed/x?key=wrong"];
+    let targets = [
+        "/app/x",
+        "/nope",
+        "/open/../x",
+        &auth("login=true"),
+        &auth("logout=true"),
+        &auth("nope=1"),
+        "/keyed/x?key=wrong",
+    ];
     for target in targets {
         for chunked in [false, true] {
             let (framing, body) = if chunked {
-                ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len()))
+                (
+                    "Transfer-Encoding: chunked\r\n".to_owned(),
+                    format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len()),
+                )
             } else {
                 (format!("Content-Length: {}\r\n", smuggled.len()), smuggled.clone())
             };
@@ -157,7 +174,8 @@ fn r16_a_body_that_nobody_read_is_never_taken_for_the_next_request() {
 fn r16_a_preflight_with_a_body_is_answered_cleanly() {
     let (app, gate) = gate();
     let smuggled = head(&gate, "GET /open/smuggled HTTP/1.1", "");
-    let headers = format!("Origin: {ORIGIN}\r\nAccess-Control-Request-Method: GET\r\nContent-Length: {}\r\n", smuggled.len());
+    let headers =
+        format!("Origin: {ORIGIN}\r\nAccess-Control-Request-Method: GET\r\nContent-Length: {}\r\n", smuggled.len());
     let mut conn = gate.conn();
     conn.write(format!("{}{smuggled}", head(&gate, "OPTIONS /app/x HTTP/1.1", &headers)));
     assert_eq!(conn.read().status, 204);
@@ -299,7 +317,11 @@ fn r11_an_authority_that_differs_from_host_is_400() {
         app.url()
     );
     let gate = Conf::new(&app).server("h2c", "true").routes(&routes).start();
-    for (authority, host) in [("open.example.com", "app.example.com"), ("app.example.com", "open.example.com"), ("open.example.com", "open.example.com:81")] {
+    for (authority, host) in [
+        ("open.example.com", "app.example.com"),
+        ("app.example.com", "open.example.com"),
+        ("open.example.com", "open.example.com:81"),
+    ] {
         let request = http::Request::builder()
             .uri(format!("http://{authority}/x"))
             .header("host", host)

@@ -84,7 +84,9 @@ fn routes_match_whole_segments_and_the_most_specific_wins() {
     let url = app.url();
     let route = |host: &str, path: &str, access: &str, rest: &str| {
         let host = if host.is_empty() { String::new() } else { format!("host = \"{host}\"\n") };
-        format!("[[route]]\n{host}path = \"{path}\"\nrealm = \"examples\"\naccess = \"{access}\"\nupstream = [\"{url}\"]\n{rest}\n")
+        format!(
+            "[[route]]\n{host}path = \"{path}\"\nrealm = \"examples\"\naccess = \"{access}\"\nupstream = [\"{url}\"]\n{rest}\n"
+        )
     };
     let routes = [
         route("", "/api", "user", ""),
@@ -265,7 +267,12 @@ fn the_token_comes_as_bearer_in_any_case_or_as_the_cookie() {
 fn the_cookies_name_is_case_sensitive() {
     let (app, gate) = gate();
     let token = gate.user("alice");
-    for name in ["__secure-tollgate-access-token", "__Secure-Tollgate-Access-Token", "x__Secure-tollgate-access-token", "tollgate-access-token"] {
+    for name in [
+        "__secure-tollgate-access-token",
+        "__Secure-Tollgate-Access-Token",
+        "x__Secure-tollgate-access-token",
+        "tollgate-access-token",
+    ] {
         gate.send(&get("/app/x").key().header("Cookie", format!("{name}={token}"))).refused(401, "token_missing");
     }
     app.saw_nothing();
@@ -368,14 +375,21 @@ fn roles_one_of_them_is_enough_and_none_is_403() {
         assert_eq!(gate.send(&get("/admin/x").key().bearer(&token)).status, admin, "{name}");
         assert_eq!(gate.send(&get("/two/x").key().bearer(&token)).status, two, "{name}");
     }
-    assert!(app.seen().iter().any(|seen| seen.header("x-auth-roles").is_some_and(|roles| roles.contains("writer") && roles.contains("reader"))));
+    assert!(app.seen().iter().any(|seen| {
+        seen.header("x-auth-roles").is_some_and(|roles| roles.contains("writer") && roles.contains("reader"))
+    }));
 }
 
 #[test]
 fn a_public_route_forwards_a_bad_token_without_identity() {
     let (app, gate) = gate();
     let token = gate.user("alice");
-    for request in [get("/open/x"), get("/open/x").bearer("garbage"), get("/open/x").cookie("garbage"), get("/open/x").header("Authorization", "Basic YTpi")] {
+    for request in [
+        get("/open/x"),
+        get("/open/x").bearer("garbage"),
+        get("/open/x").cookie("garbage"),
+        get("/open/x").header("Authorization", "Basic YTpi"),
+    ] {
         gate.send(&request.key()).expect(200);
         let seen = app.only();
         assert_eq!(seen.all("x-auth-subject"), Vec::<String>::new(), "{}", seen.text());
@@ -393,9 +407,20 @@ fn r05_no_header_changes_the_path_method_or_host_that_are_judged() {
     let app = App::start();
     let gate = Conf::new(&app).add_route("/limited", "public", "methods = [\"GET\"]").start();
     let names = [
-        "X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "x.rewrite.url", "X-Forwarded-Uri", "X-Forwarded-Method",
-        "X-Envoy-Original-Path", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Forwarded-Prefix",
-        "X-Forwarded-Path", "X-Original-Method", "X-Original-Host",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X_Original_URL",
+        "x.rewrite.url",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Method",
+        "X-Envoy-Original-Path",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Path",
+        "X-Original-Method",
+        "X-Original-Host",
     ];
     for name in names {
         for value in ["/open/x", "http://app.example.com/open/x", "GET", "OPTIONS"] {
@@ -437,33 +462,105 @@ fn r08_dot_segments_and_every_other_target_that_readers_read_differently_are_400
     let token = gate.user("alice");
     let corpus: Vec<&[u8]> = vec![
         // Dot segments, plain and encoded in every way.
-        b"/open/../app/x", b"/open/./x", b"/open/..", b"/open/.", b"/..", b"/.", b"/../app", b"/./app/x",
-        b"/open/%2e%2e/app", b"/open/%2E%2E/app", b"/open/%2e%2E/app", b"/open/.%2e/app", b"/open/%2e./app",
-        b"/open/.%2E/app", b"/open/%2e/x", b"/open/%2E", b"/open/x/..", b"/open/x/%2e%2e", b"/open/..;/app",
-        b"/open/..;a=b/app", b"/open/.;/app", b"/open/%2e%2e;/app", b"/open/%252e%252e/app", b"/open/%25%32%65/app",
+        b"/open/../app/x",
+        b"/open/./x",
+        b"/open/..",
+        b"/open/.",
+        b"/..",
+        b"/.",
+        b"/../app",
+        b"/./app/x",
+        b"/open/%2e%2e/app",
+        b"/open/%2E%2E/app",
+        b"/open/%2e%2E/app",
+        b"/open/.%2e/app",
+        b"/open/%2e./app",
+        b"/open/.%2E/app",
+        b"/open/%2e/x",
+        b"/open/%2E",
+        b"/open/x/..",
+        b"/open/x/%2e%2e",
+        b"/open/..;/app",
+        b"/open/..;a=b/app",
+        b"/open/.;/app",
+        b"/open/%2e%2e;/app",
+        b"/open/%252e%252e/app",
+        b"/open/%25%32%65/app",
         // Empty segments.
-        b"//app/x", b"/open//x", b"/open///x", b"//", b"///", b"//evil.example/open", b"/open/x//", b"/open//../app",
+        b"//app/x",
+        b"/open//x",
+        b"/open///x",
+        b"//",
+        b"///",
+        b"//evil.example/open",
+        b"/open/x//",
+        b"/open//../app",
         // Slashes and back-slashes in disguise.
-        b"/open\\x", b"/open/..\\app", b"\\open", b"/\\evil.example", b"/open%5cx", b"/open%5Cx", b"/open/..%5capp",
-        b"/open%2fx", b"/open%2Fx", b"/open/..%2fapp", b"/open/..%2Fapp", b"/open%2f..%2fapp", b"/open%252fx",
-        b"/open%255cx", b"/%2fapp", b"/%2Fapp/x", b"/open/%2f",
+        b"/open\\x",
+        b"/open/..\\app",
+        b"\\open",
+        b"/\\evil.example",
+        b"/open%5cx",
+        b"/open%5Cx",
+        b"/open/..%5capp",
+        b"/open%2fx",
+        b"/open%2Fx",
+        b"/open/..%2fapp",
+        b"/open/..%2Fapp",
+        b"/open%2f..%2fapp",
+        b"/open%252fx",
+        b"/open%255cx",
+        b"/%2fapp",
+        b"/%2Fapp/x",
+        b"/open/%2f",
         // Controls.
-        b"/open/%00", b"/open/x%00.html", b"/open/%0a", b"/open/%0d%0aX-Auth-Subject:%20x", b"/open/%09", b"/open/%1f",
-        b"/open/%7f", b"/open/x\x01", b"/open/x\x7f", b"/open/x\t",
+        b"/open/%00",
+        b"/open/x%00.html",
+        b"/open/%0a",
+        b"/open/%0d%0aX-Auth-Subject:%20x",
+        b"/open/%09",
+        b"/open/%1f",
+        b"/open/%7f",
+        b"/open/x\x01",
+        b"/open/x\x7f",
+        b"/open/x\t",
         // Percent signs that begin nothing, and bytes that are no UTF-8.
-        b"/open/%", b"/open/%2", b"/open/%zz", b"/open/%g0", b"/open/%u002e", b"/open/%c0%ae%c0%ae/app", b"/open/%c0%af",
-        b"/open/%ff", b"/open/%e2%82", b"/open/\xff", b"/open/\xc3\xa9", b"/open/%ed%a0%80", b"/open/%f5%80%80%80",
+        b"/open/%",
+        b"/open/%2",
+        b"/open/%zz",
+        b"/open/%g0",
+        b"/open/%u002e",
+        b"/open/%c0%ae%c0%ae/app",
+        b"/open/%c0%af",
+        b"/open/%ff",
+        b"/open/%e2%82",
+        b"/open/\xff",
+        b"/open/\xc3\xa9",
+        b"/open/%ed%a0%80",
+        b"/open/%f5%80%80%80",
         // Fragments, and what is no path at all.
-        b"/open/x#/app", b"/open#", b"#", b"open/x", b"?x", b"", b"http:/open/x", b"*x", b"open:80",
+        b"/open/x#/app",
+        b"/open#",
+        b"#",
+        b"open/x",
+        b"?x",
+        b"",
+        b"http:/open/x",
+        b"*x",
+        b"open:80",
         // White space inside a target.
-        b"/open/x y", b"/open/x\x0b",
+        b"/open/x y",
+        b"/open/x\x0b",
     ];
     assert!(corpus.len() >= 60);
     for target in corpus {
         let shown = String::from_utf8_lossy(target).into_owned();
         let mut bytes = b"GET ".to_vec();
         bytes.extend(target);
-        bytes.extend(format!(" HTTP/1.1\r\nHost: {}\r\nX-API-Key: {KEY}\r\nAuthorization: Bearer {token}\r\n\r\n", gate.addr).bytes());
+        bytes.extend(
+            format!(" HTTP/1.1\r\nHost: {}\r\nX-API-Key: {KEY}\r\nAuthorization: Bearer {token}\r\n\r\n", gate.addr)
+                .bytes(),
+        );
         let mut conn = gate.conn();
         conn.write(&bytes);
         match conn.try_read(false) {
@@ -479,9 +576,28 @@ fn r08_dot_segments_and_every_other_target_that_readers_read_differently_are_400
 fn r08_targets_in_their_one_form_reach_the_app_byte_for_byte() {
     let (app, gate) = gate();
     for target in [
-        "/open", "/open/", "/open/x/", "/open/x.y", "/open/.x", "/open/..x", "/open/x..", "/open/...", "/open/%C3%A9", "/open/%c3%a9",
-        "/open/%20", "/open/a%20b", "/open/;x", "/open/a;b=c", "/open/~x_-!$&'()*+,;=:@", "/open/x?y=/../z", "/open/x?y=%2e%2e",
-        "/open/x?a=//b", "/open/x?a=%2f", "/open/x?a=b?c", "/open/x?", "/open/%41",
+        "/open",
+        "/open/",
+        "/open/x/",
+        "/open/x.y",
+        "/open/.x",
+        "/open/..x",
+        "/open/x..",
+        "/open/...",
+        "/open/%C3%A9",
+        "/open/%c3%a9",
+        "/open/%20",
+        "/open/a%20b",
+        "/open/;x",
+        "/open/a;b=c",
+        "/open/~x_-!$&'()*+,;=:@",
+        "/open/x?y=/../z",
+        "/open/x?y=%2e%2e",
+        "/open/x?a=//b",
+        "/open/x?a=%2f",
+        "/open/x?a=b?c",
+        "/open/x?",
+        "/open/%41",
     ] {
         gate.send(&get(target).key()).expect(200);
         let forwarded = app.only().target();
@@ -526,7 +642,15 @@ fn r10_hosts_are_compared_in_one_form() {
     );
     let gate = Conf::new(&app).routes(&routes).start();
     // A spelling that missed the guarded host's route would fall to the open one.
-    for host in ["app.example.com", "APP.EXAMPLE.COM", "App.Example.Com.", "app.example.com.", "app.example.com:80", "app.example.com.:443", "app.example.com:8080"] {
+    for host in [
+        "app.example.com",
+        "APP.EXAMPLE.COM",
+        "App.Example.Com.",
+        "app.example.com.",
+        "app.example.com:80",
+        "app.example.com.:443",
+        "app.example.com:8080",
+    ] {
         gate.send(&get("/x").key().host(host)).refused(401, "token_missing");
     }
     app.saw_nothing();
@@ -540,7 +664,7 @@ fn r11_a_host_that_is_missing_doubled_or_malformed_is_400() {
         get("/open/x").without_host(),
         get("/open/x").host(""),
         get("/open/x").host("a").header("Host", "b"),
-        get("/open/x").header("Host", &gate.addr.to_string()),
+        get("/open/x").header("Host", gate.addr.to_string()),
         get("/open/x").host("a b"),
         get("/open/x").host("a/b"),
         get("/open/x").host("user@a"),
@@ -586,7 +710,12 @@ fn r12_what_cannot_be_parsed_is_refused() {
         b"\0\0\0\0\r\n\r\n".to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
     ];
-    for (name, value) in [("Authorization", b"Bearer \xff\xfe".as_slice()), ("Cookie", b"__Secure-tollgate-access-token=\xff"), ("X-API-Key", b"\xff"), ("Origin", b"https://\xff")] {
+    for (name, value) in [
+        ("Authorization", b"Bearer \xff\xfe".as_slice()),
+        ("Cookie", b"__Secure-tollgate-access-token=\xff"),
+        ("X-API-Key", b"\xff"),
+        ("Origin", b"https://\xff"),
+    ] {
         let mut bytes = format!("GET /app/x HTTP/1.1\r\nHost: {}\r\n", gate.addr).into_bytes();
         if name != "X-API-Key" {
             bytes.extend(format!("X-API-Key: {KEY}\r\n").bytes());
@@ -606,7 +735,9 @@ fn r12_what_cannot_be_parsed_is_refused() {
         conn.write(&bytes);
         conn.finish_writing();
         match conn.try_read(false) {
-            Ok(answer) => assert!(matches!(answer.status, 400 | 401 | 403 | 405 | 501 | 505), "{shown}\n{}", answer.status),
+            Ok(answer) => {
+                assert!(matches!(answer.status, 400 | 401 | 403 | 405 | 501 | 505), "{shown}\n{}", answer.status);
+            }
             Err(error) => assert!(
                 matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset),
                 "{shown}\n{error}"
@@ -636,7 +767,22 @@ fn r26_a_credential_of_any_kind_that_is_there_but_garbage_opens_nothing() {
     let cut = &token[..token.len() - 1];
     let unsigned = token.rsplit_once('.').unwrap().0;
     let long = "x".repeat(4000);
-    for garbage in ["", " ", "x", "..", "...", "null", "undefined", "true", cut, unsigned, &format!("{unsigned}."), &format!(" {token} x"), &format!("{token}="), &long] {
+    for garbage in [
+        "",
+        " ",
+        "x",
+        "..",
+        "...",
+        "null",
+        "undefined",
+        "true",
+        cut,
+        unsigned,
+        &format!("{unsigned}."),
+        &format!(" {token} x"),
+        &format!("{token}="),
+        &long,
+    ] {
         for request in [get("/app/x").bearer(garbage), get("/app/x").cookie(garbage)] {
             let answer = gate.send(&request.clone().key());
             assert!(matches!(answer.status, 400 | 401), "{garbage:?}: {}", answer.status);

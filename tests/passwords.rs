@@ -33,8 +33,14 @@ fn r31_unknown_wrong_and_disabled_take_the_same_time() {
     // The quickest of several, by turns: that is the work itself, without what else this machine does. Few enough for
     // the throttle, each from an address of its own.
     for round in 0..5 {
-        for (kind, (name, password)) in
-            [("known".to_owned(), "wrong"), (format!("unknown{round}"), "wrong"), ("disabled".to_owned(), PASSWORD), ("known".to_owned(), PASSWORD)].iter().enumerate()
+        for (kind, (name, password)) in [
+            ("known".to_owned(), "wrong"),
+            (format!("unknown{round}"), "wrong"),
+            ("disabled".to_owned(), PASSWORD),
+            ("known".to_owned(), PASSWORD),
+        ]
+        .iter()
+        .enumerate()
         {
             let start = Instant::now();
             let status = log_in_from(&gate, round * 4 + u8::try_from(kind).unwrap() + 1, name, password).status;
@@ -66,7 +72,8 @@ fn r31_the_stored_hash_is_argon2id_of_at_least_the_documented_cost() {
     let at = text.find("$argon2id$v=19$").expect("a PHC string of argon2id");
     let parameters = text[at..].split('$').nth(3).unwrap();
     let number = |name: &str| {
-        let value = parameters.split(',').find_map(|part| part.strip_prefix(name)).unwrap_or_else(|| panic!("{parameters}"));
+        let value =
+            parameters.split(',').find_map(|part| part.strip_prefix(name)).unwrap_or_else(|| panic!("{parameters}"));
         value.parse::<u32>().unwrap()
     };
     assert!(number("m=") >= 19_456 && number("t=") >= 2 && number("p=") >= 1, "{parameters}");
@@ -232,7 +239,9 @@ fn r42_a_flood_of_logins_is_told_503_and_proxied_requests_pass() {
                     let mut conn = gate.conn();
                     barrier.wait();
                     // Wave after wave, so that the queue is full for a while.
-                    (0..5).map(|_| conn_or_new(&mut conn, gate, &log_in(&format!("user{number}"), PASSWORD))).collect::<Vec<_>>()
+                    (0..5)
+                        .map(|_| conn_or_new(&mut conn, gate, &log_in(&format!("user{number}"), PASSWORD)))
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -245,7 +254,11 @@ fn r42_a_flood_of_logins_is_told_503_and_proxied_requests_pass() {
         logins.into_iter().flat_map(|login| login.join().unwrap()).collect()
     });
     let busy: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
-    assert!(!busy.is_empty(), "nobody was told to wait: {:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    assert!(
+        !busy.is_empty(),
+        "nobody was told to wait: {:?}",
+        answers.iter().map(|answer| answer.status).collect::<Vec<_>>()
+    );
     for answer in busy {
         assert_eq!(answer.reason(), "busy");
         assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));

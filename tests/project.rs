@@ -43,7 +43,8 @@ fn credentials(name: &str) -> Value {
 #[test]
 fn register_answers_the_record_without_token_or_password() {
     let (app, gate) = gate();
-    let body = json!({"username": "alice", "password": PASSWORD, "age": 7, "tags": ["a", {"b": null}], "uniqueId": "x"});
+    let body =
+        json!({"username": "alice", "password": PASSWORD, "age": 7, "tags": ["a", {"b": null}], "uniqueId": "x"});
     let answer = gate.send(&post(auth("")).json(&body)).expect(200);
     assert_no_token(&answer);
     assert!(answer.header("content-type").unwrap().starts_with("application/json"));
@@ -105,8 +106,18 @@ fn register_names_that_nobody_can_have_are_400() {
         assert_eq!((answer.status, answer.reason().as_str()), (400, "name_invalid"), "{name:?}");
     }
     for email in [
-        "alice", "@example.com", "alice@", "a@evil@example.com", "a b@example.com", "alice@example..com",
-        "alice@-", "alice@exa mple.com", "alice@example.com ", "alice\n@example.com", "<a@example.com>", "a@[::1",
+        "alice",
+        "@example.com",
+        "alice@",
+        "a@evil@example.com",
+        "a b@example.com",
+        "alice@example..com",
+        "alice@-",
+        "alice@exa mple.com",
+        "alice@example.com ",
+        "alice\n@example.com",
+        "<a@example.com>",
+        "a@[::1",
     ] {
         let body = json!({"email": email, "password": PASSWORD});
         let answer = gate.send(&post(auth("")).json(&body));
@@ -231,7 +242,8 @@ fn login_answers_unknown_wrong_and_disabled_alike() {
     let disabled = gate.try_log_in("bob", PASSWORD).refused(401, "credentials_invalid");
     let disabled_and_wrong = gate.try_log_in("bob", "not his password").refused(401, "credentials_invalid");
     let mixed = json!({"email": "alice", "password": PASSWORD});
-    let other_kind = gate.send(&post(auth("login=true&noATCookie=true")).json(&mixed)).refused(401, "credentials_invalid");
+    let other_kind =
+        gate.send(&post(auth("login=true&noATCookie=true")).json(&mixed)).refused(401, "credentials_invalid");
     for other in [&unknown, &disabled, &disabled_and_wrong, &other_kind] {
         assert_eq!(other.body, wrong.body);
         let names = |answer: &Response| -> Vec<_> { answer.headers.iter().map(|(name, _)| name.clone()).collect() };
@@ -353,7 +365,10 @@ fn update_with_force_replaces_everything() {
         assert!(changed["updatedAt"].as_str() >= record["updatedAt"].as_str());
     }
     let body = json!({"username": "alice", "password": PASSWORD});
-    assert_eq!(update(&gate, &token, &record, "&dataOnly=true", &body).expect(200).json(), json!({"username": "alice"}));
+    assert_eq!(
+        update(&gate, &token, &record, "&dataOnly=true", &body).expect(200).json(),
+        json!({"username": "alice"})
+    );
 }
 
 #[test]
@@ -459,7 +474,8 @@ fn update_and_delete_only_the_own_record() {
     let id = record["uniqueId"].as_str().unwrap();
     let unknown = "0123456789abcdef0123456789abcdef";
     for id in [id, unknown, "x"] {
-        gate.send(&put(auth(&format!("uniqueId={id}"))).bearer(&bob).json(&credentials("bob"))).refused(403, "not_owner");
+        gate.send(&put(auth(&format!("uniqueId={id}"))).bearer(&bob).json(&credentials("bob")))
+            .refused(403, "not_owner");
         gate.send(&delete(auth(&format!("uniqueId={id}"))).bearer(&bob)).refused(403, "not_owner");
     }
     for query in ["", "uniqueId="] {
@@ -559,7 +575,8 @@ fn master_key_stands_in_for_the_token() {
     assert_eq!(names, ["alice", "bob"]);
     let one = gate.send(&get(auth(&format!("{master}&uniqueId={id}")))).expect(200).json();
     assert_eq!(one, alice);
-    gate.send(&get(auth(&format!("{master}&uniqueId=0123456789abcdef0123456789abcdef")))).refused(400, "record_unknown");
+    gate.send(&get(auth(&format!("{master}&uniqueId=0123456789abcdef0123456789abcdef"))))
+        .refused(400, "record_unknown");
 
     let token = gate.log_in("alice");
     let body = json!({"username": "alice", "password": "set by the operator"});
@@ -626,8 +643,11 @@ fn master_key_opens_no_route() {
 fn status_403_api_key_missing() {
     let (_app, gate) = gate();
     let token = gate.user("alice");
-    for (method, query) in [("POST", ""), ("POST", "?login=true"), ("POST", "?logout=true"), ("GET", ""), ("PUT", ""), ("DELETE", "")] {
-        gate.send(&request(method, format!("{AUTH}{query}")).bearer(&token).json(&credentials("alice"))).refused(403, "key_missing");
+    for (method, query) in
+        [("POST", ""), ("POST", "?login=true"), ("POST", "?logout=true"), ("GET", ""), ("PUT", ""), ("DELETE", "")]
+    {
+        gate.send(&request(method, format!("{AUTH}{query}")).bearer(&token).json(&credentials("alice")))
+            .refused(403, "key_missing");
     }
     gate.visit(&token).expect(200);
 }
@@ -656,7 +676,8 @@ fn status_400_api_key_wrong_expired_or_disabled() {
 fn status_400_endpoint_unknown() {
     let (app, gate) = gate();
     gate.send(&get(format!("{AUTH}/nope?key={KEY}"))).refused(400, "endpoint_unknown");
-    gate.send(&post(format!("{AUTH}/nope/deeper?key={KEY}&login=true")).json(&credentials("alice"))).refused(400, "endpoint_unknown");
+    gate.send(&post(format!("{AUTH}/nope/deeper?key={KEY}&login=true")).json(&credentials("alice")))
+        .refused(400, "endpoint_unknown");
     gate.send(&get(format!("{AUTH}/nope"))).refused(403, "key_missing");
     gate.send(&get(format!("{AUTH}/nope?key=wrong"))).refused(400, "key_unknown");
     gate.send(&get(format!("{AUTH}x?key={KEY}"))).refused(404, "route_not_found");
@@ -682,7 +703,16 @@ fn status_400_content_type() {
     let (_app, gate) = gate();
     let body = credentials("alice").to_string();
     for query in ["", "login=true"] {
-        for bad in ["text/plain", "application/jsonx", "application/x-www-form-urlencoded", "multipart/form-data", "json", "", "*/*", "application/json, text/plain"] {
+        for bad in [
+            "text/plain",
+            "application/jsonx",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "json",
+            "",
+            "*/*",
+            "application/json, text/plain",
+        ] {
             gate.send(&post(auth(query)).header("Content-Type", bad).body(&body)).refused(400, "content_type");
         }
         gate.send(&post(auth(query)).body(&body)).refused(400, "content_type");
@@ -707,13 +737,32 @@ fn status_400_body_is_not_one_json_object() {
     let escaped = format!(r#"{{"username":"alice","password":"{PASSWORD}","\u0070assword":"other"}}"#);
     let trailing = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}x"#);
     let two = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}{{}}"#);
-    let deep = format!(r#"{{"username":"alice","password":"{PASSWORD}","a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
+    let deep =
+        format!(r#"{{"username":"alice","password":"{PASSWORD}","a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
     let bodies: Vec<&[u8]> = vec![
-        b"", b" ", b"[]", b"null", b"\"x\"", b"1", b"true", b"{", b"}", b"{\"username\"", b"{'username':'a'}",
-        b"username=alice&password=x", b"\xff\xfe", b"{\"username\":\"\xff\",\"password\":\"x\"}",
+        b"",
+        b" ",
+        b"[]",
+        b"null",
+        b"\"x\"",
+        b"1",
+        b"true",
+        b"{",
+        b"}",
+        b"{\"username\"",
+        b"{'username':'a'}",
+        b"username=alice&password=x",
+        b"\xff\xfe",
+        b"{\"username\":\"\xff\",\"password\":\"x\"}",
         b"\xef\xbb\xbf{\"username\":\"alice\",\"password\":\"xxxxxxxxxxxx\"}",
-        b"{\"username\":\"\\ud800\",\"password\":\"x\"}", b"{\"username\":NaN}",
-        twice.as_bytes(), nested.as_bytes(), escaped.as_bytes(), trailing.as_bytes(), two.as_bytes(), deep.as_bytes(),
+        b"{\"username\":\"\\ud800\",\"password\":\"x\"}",
+        b"{\"username\":NaN}",
+        twice.as_bytes(),
+        nested.as_bytes(),
+        escaped.as_bytes(),
+        trailing.as_bytes(),
+        two.as_bytes(),
+        deep.as_bytes(),
     ];
     for query in ["", "login=true"] {
         for body in &bodies {

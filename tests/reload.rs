@@ -60,7 +60,9 @@ fn a_linked_file_that_is_switched_reloads() {
     for (name, path) in [("v1", "/one"), ("v2", "/two")] {
         std::fs::create_dir(dir.join(name)).unwrap();
         let text = gate.conf().store(&format!("sqlite://{}", gate.database().display()));
-        let text = text.realm("keys_dir", &format!("\"{}\"", dir.join("keys/examples").display())).add_route(path, "public", "");
+        let text = text
+            .realm("keys_dir", &format!("\"{}\"", dir.join("keys/examples").display()))
+            .add_route(path, "public", "");
         write_file(&dir.join(name).join("tollgate.toml"), &text.text(gate.addr.port(), gate.admin.port()), 0o600);
     }
     let link = |from: &str, to: &str| {
@@ -87,7 +89,9 @@ fn a_bad_file_keeps_the_old_policy_and_says_so() {
         "not toml".to_owned(),
         good.replace("access = \"user\"", "access = \"nobody\""),
         good.replace("[[login]]", "[[login]]\nunknown = 1"),
-        format!("{good}\n[[route]]\npath = \"/x\"\nrealm = \"nowhere\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:1\"]\n"),
+        format!(
+            "{good}\n[[route]]\npath = \"/x\"\nrealm = \"nowhere\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:1\"]\n"
+        ),
         good.replace(KEY, "short"),
     ] {
         let before = gate.generation();
@@ -112,7 +116,11 @@ fn every_error_of_a_bad_file_is_in_the_status() {
     let app = App::start();
     let gate = Conf::new(&app).start();
     let text = gate.conf().text(gate.addr.port(), gate.admin.port());
-    gate.rename_over(&text.replace("access = \"user\"", "access = \"x\"").replace("registration = \"open\"", "registration = \"ajar\""));
+    gate.rename_over(
+        &text
+            .replace("access = \"user\"", "access = \"x\"")
+            .replace("registration = \"open\"", "registration = \"ajar\""),
+    );
     until_refused(&gate);
     let errors = gate.status()["last_reload"]["errors"].to_string();
     assert!(errors.contains("access") && errors.contains("registration"), "{errors}");
@@ -153,7 +161,9 @@ fn r43_a_start_without_a_key_or_secret_is_refused() {
     };
     let missing = Conf::new(&app).realm_tables("[[realm.key]]\nid = \"web\"\nsecret_file = \"missing\"\n");
     assert!(serve(&missing).stderr.contains("missing"));
-    let master = Conf::new(&app).realm_tables(&format!("[[realm.key]]\nid = \"web\"\nsecret = \"{KEY}\"\n[realm.master_key]\nsha256_file = \"nowhere\"\n"));
+    let master = Conf::new(&app).realm_tables(&format!(
+        "[[realm.key]]\nid = \"web\"\nsecret = \"{KEY}\"\n[realm.master_key]\nsha256_file = \"nowhere\"\n"
+    ));
     assert!(serve(&master).stderr.contains("nowhere"));
     let keys = dir.path().join("keys/examples");
     std::fs::create_dir_all(&keys).unwrap();
@@ -257,7 +267,8 @@ fn under_load_a_request_is_judged_by_one_policy_and_the_new_one_is_in_force_with
     const ORIGINS: [&str; 2] = ["https://even.example.com", "https://odd.example.com"];
     let app = App::start();
     let conf = |which: usize| {
-        with_key(Conf::new(&app).server("threads", "2"), KEYS[which]).realm("origins", &format!("[\"{ORIGIN}\", \"{}\"]", ORIGINS[which]))
+        with_key(Conf::new(&app).server("threads", "2"), KEYS[which])
+            .realm("origins", &format!("[\"{ORIGIN}\", \"{}\"]", ORIGINS[which]))
     };
     let gate = conf(0).start();
     let token = gate.user("alice");
@@ -294,7 +305,9 @@ fn under_load_a_request_is_judged_by_one_policy_and_the_new_one_is_in_force_with
                                 conn = gate.conn();
                             }
                         }
-                        Ok(answer) => wrong.lock().unwrap().push(format!("case {}: {}", at % cases.len(), answer.status)),
+                        Ok(answer) => {
+                            wrong.lock().unwrap().push(format!("case {}: {}", at % cases.len(), answer.status));
+                        }
                         Err(error) => {
                             wrong.lock().unwrap().push(format!("case {}: {error}", at % cases.len()));
                             conn = gate.conn();
@@ -314,10 +327,15 @@ fn under_load_a_request_is_judged_by_one_policy_and_the_new_one_is_in_force_with
         let mut conn = gate.conn();
         for flip in 1..=100 {
             let (new, old) = (flip % 2, (flip + 1) % 2);
-            if flip % 3 == 0 { gate.edit_in_place(&conf(new)) } else { gate.edit_by_rename(&conf(new)) }
+            if flip % 3 == 0 {
+                gate.edit_in_place(&conf(new));
+            } else {
+                gate.edit_by_rename(&conf(new));
+            }
             let start = Instant::now();
             until_true(PATIENCE, "the new policy is in force", || {
-                conn.ask(&with(KEYS[new], ORIGINS[new])).status == 200 && conn.ask(&with(KEYS[old], ORIGIN)).status == 400
+                conn.ask(&with(KEYS[new], ORIGINS[new])).status == 200
+                    && conn.ask(&with(KEYS[old], ORIGIN)).status == 400
             });
             slowest = slowest.max(start.elapsed());
         }

@@ -6,17 +6,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
 #![allow(unreachable_pub, reason = "the harness is public to the tests, and nothing here is to anyone else")]
 
-mod harness;
-mod project;
-mod guard;
+mod admin;
+mod clients;
+mod commands;
 mod cors;
+mod demo;
+mod durability;
 mod forwarding;
 mod framing;
+mod guard;
+mod harness;
+mod house;
 mod passwords;
-mod revocation;
-mod tokens;
-mod admin;
-mod durability;
+mod project;
 mod reload;
-mod commands;
-mod demo;
+mod revocation;
+mod secrets;
+mod tokens;

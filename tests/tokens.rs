@@ -37,7 +37,9 @@ impl Forge {
 
     #[track_caller]
     fn refused(&self, token: &str, reason: &str) {
-        for request in [get("/app/x").key().bearer(token), get("/app/x").key().cookie(token), get(auth("")).bearer(token)] {
+        for request in
+            [get("/app/x").key().bearer(token), get("/app/x").key().cookie(token), get(auth("")).bearer(token)]
+        {
             let answer = self.gate.send(&request).refused(401, reason);
             assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"examples\", error=\"invalid_token\""));
         }
@@ -48,7 +50,9 @@ impl Forge {
 #[test]
 fn r20_the_key_says_the_algorithm_never_the_token() {
     let forge = Forge::new();
-    for alg in ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "EdDSA", "PS256", "hs256", "HS256 "] {
+    for alg in
+        ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "EdDSA", "PS256", "hs256", "HS256 "]
+    {
         let mut header = forge.jwk.header();
         header["alg"] = alg.into();
         forge.refused(&forge.with_header(&header), "token_key_unknown");
@@ -62,16 +66,30 @@ fn r20_the_key_says_the_algorithm_never_the_token() {
         header["alg"] = alg;
         forge.refused(&forge.with_header(&header), "token_key_unknown");
     }
-    forge.refused(&sign(&forge.jwk.header().to_string(), &forge.claims.to_string(), b"another key of thirty-two bytes!"), "token_signature");
+    forge.refused(
+        &sign(&forge.jwk.header().to_string(), &forge.claims.to_string(), b"another key of thirty-two bytes!"),
+        "token_signature",
+    );
     forge.refused(&sign(&forge.jwk.header().to_string(), &forge.claims.to_string(), b""), "token_signature");
     // The key as it stands in the file is not the key.
-    forge.refused(&sign(&forge.jwk.header().to_string(), &forge.claims.to_string(), forge.jwk.encoded.as_bytes()), "token_signature");
+    forge.refused(
+        &sign(&forge.jwk.header().to_string(), &forge.claims.to_string(), forge.jwk.encoded.as_bytes()),
+        "token_signature",
+    );
 }
 
 #[test]
 fn r20_key_ids_are_looked_up_and_nothing_else() {
     let forge = Forge::new();
-    for kid in [json!("other"), json!(""), Value::Null, json!(1), json!("../../../../dev/null"), json!("' OR 1=1 --"), json!([forge.jwk.kid])] {
+    for kid in [
+        json!("other"),
+        json!(""),
+        Value::Null,
+        json!(1),
+        json!("../../../../dev/null"),
+        json!("' OR 1=1 --"),
+        json!([forge.jwk.kid]),
+    ] {
         let mut header = forge.jwk.header();
         header["kid"] = kid;
         forge.refused(&forge.with_header(&header), "token_key_unknown");
@@ -107,8 +125,18 @@ fn r21_times_that_are_no_whole_seconds_are_refused() {
     let later = now() + 1000;
     for name in ["exp", "nbf", "iat"] {
         for value in [
-            json!(later.to_string()), json!(later as f64 + 0.5), json!(1e300), json!(-1), json!(i64::MAX), json!(u64::MAX),
-            Value::Null, json!([later]), json!({"at": later}), json!(true), json!(""), json!("never"),
+            json!(later.to_string()),
+            json!(later as f64 + 0.5),
+            json!(1e300),
+            json!(-1),
+            json!(i64::MAX),
+            json!(u64::MAX),
+            Value::Null,
+            json!([later]),
+            json!({"at": later}),
+            json!(true),
+            json!(""),
+            json!("never"),
         ] {
             forge.refused(&forge.with(name, value), "token_claims");
         }
@@ -119,7 +147,11 @@ fn r21_times_that_are_no_whole_seconds_are_refused() {
             let text = claims.to_string().replace("\"@\"", value);
             let token = sign(&forge.jwk.header().to_string(), &text, &forge.jwk.secret);
             let answer = forge.gate.visit(&token).expect(401);
-            assert!(["token_claims", "token_malformed"].contains(&answer.reason().as_str()), "{name} {value}: {}", answer.text());
+            assert!(
+                ["token_claims", "token_malformed"].contains(&answer.reason().as_str()),
+                "{name} {value}: {}",
+                answer.text()
+            );
         }
     }
     forge.app.saw_nothing();
@@ -157,8 +189,13 @@ fn r21_a_token_expires_while_it_is_in_use() {
 fn r22_every_claim_is_mandatory() {
     let forge = Forge::new();
     for (name, reason) in [
-        ("exp", "token_claims"), ("nbf", "token_claims"), ("iat", "token_claims"), ("sub", "token_claims"),
-        ("jti", "token_claims"), ("iss", "token_issuer"), ("aud", "token_audience"),
+        ("exp", "token_claims"),
+        ("nbf", "token_claims"),
+        ("iat", "token_claims"),
+        ("sub", "token_claims"),
+        ("jti", "token_claims"),
+        ("iss", "token_issuer"),
+        ("aud", "token_audience"),
     ] {
         let mut claims = forge.claims.clone();
         claims.as_object_mut().unwrap().remove(name);
@@ -169,13 +206,37 @@ fn r22_every_claim_is_mandatory() {
 #[test]
 fn r22_issuer_and_audience_are_compared_byte_for_byte() {
     let forge = Forge::new();
-    for issuer in [json!("https://gate.example.com/"), json!("https://GATE.example.com"), json!("http://gate.example.com"), json!(""), json!(["https://gate.example.com"]), Value::Null] {
+    for issuer in [
+        json!("https://gate.example.com/"),
+        json!("https://GATE.example.com"),
+        json!("http://gate.example.com"),
+        json!(""),
+        json!(["https://gate.example.com"]),
+        Value::Null,
+    ] {
         forge.refused(&forge.with("iss", issuer), "token_issuer");
     }
-    for audience in [json!("Examples"), json!("other"), json!(""), json!(["examples"]), json!(["other", "examples"]), Value::Null, json!({})] {
+    for audience in [
+        json!("Examples"),
+        json!("other"),
+        json!(""),
+        json!(["examples"]),
+        json!(["other", "examples"]),
+        Value::Null,
+        json!({}),
+    ] {
         forge.refused(&forge.with("aud", audience), "token_audience");
     }
-    for (name, value) in [("sub", json!("")), ("sub", json!(1)), ("jti", json!("x")), ("jti", json!(1)), ("username", json!(1)), ("email", json!([])), ("roles", json!("admin")), ("roles", json!([1]))] {
+    for (name, value) in [
+        ("sub", json!("")),
+        ("sub", json!(1)),
+        ("jti", json!("x")),
+        ("jti", json!(1)),
+        ("username", json!(1)),
+        ("email", json!([])),
+        ("roles", json!("admin")),
+        ("roles", json!([1])),
+    ] {
         forge.refused(&forge.with(name, value), "token_claims");
     }
 }
@@ -214,14 +275,27 @@ fn r23_parts_that_are_not_base64url_of_json_objects_are_refused() {
     let forge = Forge::new();
     let (header, payload) = (forge.jwk.header().to_string(), forge.claims.to_string());
     for (header, payload) in [
-        ("", payload.as_str()), ("[]", &payload), ("null", &payload), ("{", &payload), ("\"x\"", &payload),
-        (&header, ""), (&header, "[]"), (&header, "null"), (&header, "{"), (&header, &format!("{payload}x")),
+        ("", payload.as_str()),
+        ("[]", &payload),
+        ("null", &payload),
+        ("{", &payload),
+        ("\"x\"", &payload),
+        (&header, ""),
+        (&header, "[]"),
+        (&header, "null"),
+        (&header, "{"),
+        (&header, &format!("{payload}x")),
     ] {
         forge.refused(&sign(header, payload, &forge.jwk.secret), "token_malformed");
     }
     let token = forge.jwk.token(&forge.claims);
     let (signed, signature) = token.rsplit_once('.').unwrap();
-    for bad in [format!("{signed}.{signature}="), format!("{signed}.{}", signature.replace(['-', '_'], "+")), format!("{token}.{signature}"), format!("{signed}.")] {
+    for bad in [
+        format!("{signed}.{signature}="),
+        format!("{signed}.{}", signature.replace(['-', '_'], "+")),
+        format!("{token}.{signature}"),
+        format!("{signed}."),
+    ] {
         if bad != token {
             forge.gate.visit(&bad).expect(401);
         }
@@ -232,7 +306,16 @@ fn r23_parts_that_are_not_base64url_of_json_objects_are_refused() {
 #[test]
 fn r29_another_kind_of_token_is_no_access_token() {
     let forge = Forge::new();
-    for typ in [json!("JWT"), json!("jwt"), json!("rt+jwt"), json!("AT+JWT"), json!("application/at+jwt"), json!(""), Value::Null, json!(1)] {
+    for typ in [
+        json!("JWT"),
+        json!("jwt"),
+        json!("rt+jwt"),
+        json!("AT+JWT"),
+        json!("application/at+jwt"),
+        json!(""),
+        Value::Null,
+        json!(1),
+    ] {
         let mut header = forge.jwk.header();
         header["typ"] = typ;
         forge.refused(&forge.with_header(&header), "token_type");

@@ -366,3 +366,39 @@ pub fn accept_key(key: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
     base64::engine::general_purpose::STANDARD.encode(digest.as_ref())
 }
+
+/// The tests believe what the app and the client say, so these two are tested against each other, without a gate.
+#[test]
+fn the_app_and_the_client_agree() {
+    use super::{Conn, get, post, request};
+    let app = App::start();
+    let mut conn = Conn::open(app.addr);
+    let told = conn.ask(&post("/x?y=1").header("A_b", "1").body("body")).expect(200).json();
+    assert_eq!((told["method"].as_str(), told["target"].as_str()), (Some("POST"), Some("/x?y=1")));
+    let seen = app.only();
+    let host = app.addr;
+    assert_eq!(seen.text(), format!("POST /x?y=1 HTTP/1.1\r\nHost: {host}\r\nA_b: 1\r\nContent-Length: 4\r\n\r\n"));
+    assert_eq!((seen.body(), seen.folded("a-B")), (b"body".to_vec(), vec!["1".to_owned()]));
+    assert_eq!(conn.ask(&post("/fixed").chunks(&[b"a", b"bc"])).body, b"hello");
+    assert_eq!(app.seen()[1].body(), b"abc");
+    assert_eq!(conn.ask(&get("/chunked")).body, b"onetwothree");
+    assert!(conn.ask(&request("HEAD", "/fixed")).body.is_empty());
+    assert_eq!(conn.ask(&get("/status-418")).status, 418);
+    assert_eq!(conn.ask(&get("/big-70000")).body, pattern(70_000));
+    assert_eq!(app.connections(), 1);
+    let reset = get("/reset").try_send(app.addr).unwrap_err();
+    assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(get("/until-close").send(app.addr).body, b"to the end");
+    assert_eq!(get("/partial").try_send(app.addr).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    let mut conn = Conn::open(app.addr);
+    conn.write("GET /ws HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nearly");
+    assert_eq!(conn.read().header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!(conn.read_exactly(5), b"early");
+    let mut conn = Conn::open(app.addr);
+    conn.write("GET /sse HTTP/1.1\r\n\r\n");
+    assert_eq!(conn.read_head().status, 200);
+    assert_eq!(conn.try_read_chunk().unwrap().unwrap(), b"data: first\n\n");
+    app.release();
+    assert_eq!(conn.try_read_chunk().unwrap().unwrap(), b"data: second\n\n");
+    assert_eq!(conn.try_read_chunk().unwrap(), None);
+}

@@ -102,12 +102,6 @@ impl Request {
         self.header("Transfer-Encoding", "chunked")
     }
 
-    /// A body that no header announces.
-    pub fn raw_body(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.body = bytes.as_ref().to_vec();
-        self
-    }
-
     /// The bytes on the wire.
     pub fn bytes(&self, default_host: &str) -> Vec<u8> {
         let mut out = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();

@@ -135,9 +135,12 @@ impl Conf {
         if let Some(routes) = &self.routes {
             text.push_str(routes);
         } else {
-            for (path, access, roles) in
-                [("/app", "user", ""), ("/admin", "user", "roles = [\"admin\"]\n"), ("/keyed", "key", ""), ("/open", "public", "")]
-            {
+            for (path, access, roles) in [
+                ("/app", "user", ""),
+                ("/admin", "user", "roles = [\"admin\"]\n"),
+                ("/keyed", "key", ""),
+                ("/open", "public", ""),
+            ] {
                 let _ = writeln!(
                     text,
                     "[[route]]\npath = \"{path}\"\nrealm = \"examples\"\naccess = \"{access}\"\nupstream = {}\n{roles}",

@@ -9,12 +9,12 @@ mod tools;
 
 use std::time::{Duration, Instant};
 
-pub use app::{App, Seen};
+pub use app::App;
 pub use client::{Conn, Request, Response, delete, get, post, put, request};
 pub use gate::{Conf, Gate, free_port, sha256_hex, write_file};
-pub use h2c::{H2Answer, h2c};
+pub use h2c::h2c;
 pub use jwt::{Jwk, claims, now, sign};
-pub use tools::{Ran, Running, curl, node, node_server, python, python_server, run, tollgate};
+pub use tools::{Ran, curl, node, node_server, python, python_server, run, tollgate};
 
 /// Asks `probe` again and again until it answers or the deadline has passed. A poll with a deadline, so that no test
 /// waits for longer than it must, nor fails because a fixed pause was too short.
