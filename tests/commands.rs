@@ -573,3 +573,34 @@ fn user_commands_refuse_bad_input_and_change_nothing() {
     let missing = tollgate(&["user", "list", "-c", "/nowhere/tollgate.toml", "--realm", "examples"], "");
     missing.failed(78);
 }
+
+#[test]
+fn user_import_takes_hashes_of_other_systems_all_or_nothing() {
+    let files = Files::new();
+    let gate = files.conf().start();
+    let config = gate.config_arg();
+    let import = |lines: &str| tollgate(&["user", "import", "-c", &config, "--realm", "examples", "-"], lines);
+    let hash = bcrypt::hash(PASSWORD, 10).unwrap();
+    let line = |name: &str, hash: &str| serde_json::json!({"username": name, "password_hash": hash}).to_string();
+    let good = line("bob", &hash);
+    for bad in [
+        line("carol", "plain text"),
+        line("carol", ""),
+        line("", &hash),
+        line(" carol", &hash),
+        line("BOB", &hash),
+        "not json".to_owned(),
+        "{\"username\":\"carol\"}".to_owned(),
+        serde_json::json!({"username": "carol", "password_hash": hash, "unknown": 1}).to_string(),
+    ] {
+        let ran = import(&format!("{good}\n{bad}\n")).failed(65);
+        assert!(ran.stderr.contains("line 2"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains(&hash), "{}", ran.stderr);
+        let list = tollgate(&["user", "list", "-c", &config, "--realm", "examples"], "").ok();
+        assert!(!list.stdout.contains("bob"), "{}", list.stdout);
+    }
+    import(&format!("{good}\n")).ok();
+    gate.log_in("bob");
+    gate.try_log_in("bob", "wrong").refused(401, "credentials_invalid");
+    assert!(!tollgate(&["user", "list", "-c", &config, "--realm", "examples"], "").ok().stdout.contains("$2"));
+}

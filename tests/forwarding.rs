@@ -206,7 +206,7 @@ fn the_rest_of_a_request_reaches_the_app_as_it_came() {
 }
 
 #[test]
-fn our_answers_say_nothing_of_the_app_and_its_answers_pass() {
+fn answers_of_the_app_pass_whatever_their_status_and_framing() {
     let (_app, gate) = gate();
     for (last, status) in
         [("status-201", 201), ("status-404", 404), ("status-500", 500), ("status-302", 302), ("status-401", 401)]
