@@ -29,18 +29,17 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             files.push(path);
         }
     }
 }
 
-/// From the ground up: a module may name those of its own floor and below, never one above.
-const FLOORS: [&[&str]; 8] =
-    [&["exit"], &["json"], &["token"], &["config"], &["store"], &["login", "gate"], &["ops", "proxy"], &["cli"]];
+/// From the ground up, as src/lib.rs tells it: a module may name those below it, never one above.
+const FLOORS: [&str; 10] = ["exit", "json", "token", "config", "store", "gate", "login", "proxy", "ops", "cli"];
 
 fn floor(module: &str) -> Option<usize> {
-    FLOORS.iter().position(|floor| floor.contains(&module))
+    FLOORS.iter().position(|floor| *floor == module)
 }
 
 #[test]
