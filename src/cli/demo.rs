@@ -102,10 +102,7 @@ fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
             "Register somebody.",
             format!(r#"curl -s {json} -d '{{"username":"bob","password":"a good long one","plan":"pro"}}' '{auth}'"#),
         ),
-        (
-            "Log in as alice, with a cookie jar.",
-            format!("curl -s -c '{jar}' {json} -d {alice} '{auth}&login=true'"),
-        ),
+        ("Log in as alice, with a cookie jar.", format!("curl -s -c '{jar}' {json} -d {alice} '{auth}&login=true'")),
         ("The closed door again, with the cookie: look for X-Auth-Username.", format!("curl -s -b '{jar}' '{closed}'")),
         (
             "Log in without a cookie (noATCookie): the token comes in the Authorization header.",

@@ -65,7 +65,10 @@ impl List {
         {
             let names: Vec<_> = policy.realms().iter().map(|realm| realm.name()).collect();
             let file = self.config.path.display();
-            return Err(Failure::new(exit::USAGE, format_args!("{file} has no realm {name:?}, only {}", names.join(", "))));
+            return Err(Failure::new(
+                exit::USAGE,
+                format_args!("{file} has no realm {name:?}, only {}", names.join(", ")),
+            ));
         }
         let mut rows = vec![["ID", "REALM", "STATE", "EXPIRES"].map(String::from)];
         for realm in policy.realms() {
@@ -85,7 +88,8 @@ impl List {
 /// The secret of an API key: 128 random bits in lower-case hex.
 pub(super) fn new_secret() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::new(exit::SOFTWARE, "the random source of this machine failed"))?;
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Failure::new(exit::SOFTWARE, "the random source of this machine failed"))?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 

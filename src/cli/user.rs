@@ -4,7 +4,7 @@
 //! running gate hears of that by polling the store.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -19,7 +19,7 @@ use crate::store::{self, Ended, Name, PasswordHash, Store, StoreError, User};
 
 /// What to do with users.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Add a user. The password is read from the terminal, or is the first line of standard input
     Add(Add),
     /// List the users. Never shows passwords or their hashes
@@ -38,18 +38,18 @@ pub enum Command {
 
 /// Whose users.
 #[derive(Debug, Args)]
-pub struct Place {
+pub(super) struct Place {
     /// The configuration file
     #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub config: PathBuf,
+    pub(super) config: PathBuf,
     /// The realm
     #[arg(long, value_name = "NAME")]
-    pub realm: String,
+    pub(super) realm: String,
 }
 
 /// `user add`.
 #[derive(Debug, Args)]
-pub struct Add {
+pub(super) struct Add {
     #[command(flatten)]
     place: Place,
     /// An email address to log in with, too
@@ -67,7 +67,7 @@ pub struct Add {
 
 /// `user list`.
 #[derive(Debug, Args)]
-pub struct List {
+pub(super) struct List {
     #[command(flatten)]
     place: Place,
     /// One JSON object a line, with all of the user's data
@@ -77,7 +77,7 @@ pub struct List {
 
 /// The commands for one user.
 #[derive(Debug, Args)]
-pub struct One {
+pub(super) struct One {
     #[command(flatten)]
     place: Place,
     /// The user's name, email address or id
@@ -86,7 +86,7 @@ pub struct One {
 
 /// `user import`.
 #[derive(Debug, Args)]
-pub struct Import {
+pub(super) struct Import {
     #[command(flatten)]
     place: Place,
     /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled"}; a name and the hash are needed.
@@ -97,7 +97,7 @@ pub struct Import {
 impl Command {
     /// Whose users it is about.
     #[must_use]
-    pub const fn place(&self) -> &Place {
+    const fn place(&self) -> &Place {
         match self {
             Self::Add(add) => &add.place,
             Self::List(list) => &list.place,
@@ -109,6 +109,10 @@ impl Command {
 
 impl Command {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        self.run_with(&mut io::stdin().lock(), io::stdin().is_terminal(), out)
+    }
+
+    fn run_with(&self, input: &mut dyn BufRead, interactive: bool, output: &mut dyn Write) -> Result<(), Failure> {
         let place = self.place();
         let config = load(&place.config, Mode::Check)?;
         if config.policy.realm(&place.realm).is_none() {
@@ -119,8 +123,7 @@ impl Command {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let store = store::open(config.store.as_str()).await?;
-            let interactive = io::stdin().is_terminal();
-            let mut console = Console { input: &mut io::stdin().lock(), interactive, output: out };
+            let mut console = Console { input, interactive, output };
             let done = execute(self, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await;
             // Leaves the file whole, should this be its only user.
             store.close().await;
@@ -222,6 +225,18 @@ async fn execute(
             console.say(&format!("{} users imported", users.len()))
         }
     }
+}
+
+/// Adds a user to a realm of the configuration at `config`: the demo's.
+pub(super) fn add_user(config: &Path, realm: &str, username: &str, password: &str) -> Result<(), Failure> {
+    let command = Command::Add(Add {
+        place: Place { config: config.to_owned(), realm: realm.to_owned() },
+        email: None,
+        attributes: Vec::new(),
+        roles: Vec::new(),
+        username: username.to_owned(),
+    });
+    command.run_with(&mut format!("{password}\n").as_bytes(), false, &mut io::sink())
 }
 
 fn new_user(add: &Add, now_ms: i64) -> Result<User, Failure> {

@@ -158,6 +158,16 @@ pub struct Refusal {
     pub realm: Option<Arc<Realm>>,
     /// For the answer's headers.
     pub cors: Option<Cors>,
+    /// `Set-Cookie` to go with it, from a login.
+    pub set_cookie: Option<HeaderValue>,
+}
+
+impl Refusal {
+    /// For this reason, with nothing known about whose path it was.
+    #[must_use]
+    pub const fn of(deny: Deny) -> Self {
+        Self { deny, realm: None, cors: None, set_cookie: None }
+    }
 }
 
 impl Gate<'_> {
@@ -167,7 +177,7 @@ impl Gate<'_> {
         let mut realm = None;
         let mut cors = None;
         self.judge(head, now, &mut realm, &mut cors)
-            .unwrap_or_else(|deny| Verdict::Refusal(Refusal { deny, realm, cors }))
+            .unwrap_or_else(|deny| Verdict::Refusal(Refusal { realm, cors, ..Refusal::of(deny) }))
     }
 
     fn judge(

@@ -54,7 +54,8 @@ impl<'a> Target<'a> {
 
 /// No dot segments; no empty segment but the last, which a trailing slash makes.
 fn segments(path: &str) -> Result<(), Deny> {
-    let mut rest = path[1..].split('/').peekable();
+    // An app behind a route that lets encoded slashes pass may well read them as slashes.
+    let mut rest = path[1..].split(['/', char::from(ENCODED_SLASH)]).peekable();
     while let Some(segment) = rest.next() {
         let empty = segment.is_empty() && rest.peek().is_some();
         if empty || segment == "." || segment == ".." {
@@ -219,6 +220,9 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_app_is_marked() {
+        for bad in ["/..%2fa", "/a/%2e%2e%2f", "/a%2f..", "/a%2f%2fb", "/%2fa"] {
+            assert!(Target::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
         let target = Target::parse(b"/a%2Fb").unwrap();
         assert!(target.has_encoded_slash);
         assert_eq!(target.path, "/a\0b");

@@ -338,10 +338,10 @@ fn a_realm_without_origins_lets_any_call_but_without_credentials() {
     let cookie = format!("o={}", bench.token("open", &[]));
     let foreign = ("origin", "https://evil.example");
     let Verdict::Grant(grant) = bench.ask("GET /public", &[foreign]) else { panic!() };
-    assert_eq!(*grant.cors().unwrap(), Cors {
-        origin: HeaderValue::from_static("https://evil.example"),
-        credentials: false
-    });
+    assert_eq!(
+        *grant.cors().unwrap(),
+        Cors { origin: HeaderValue::from_static("https://evil.example"), credentials: false }
+    );
     assert_eq!(bench.outcome("GET /open", &[foreign, ("cookie", &cookie)]), Err(Deny::TokenMissing));
     assert_eq!(bench.outcome("POST /open", &[foreign, ("cookie", &cookie)]), Err(Deny::OriginDenied));
     let own = ("origin", "https://gate.example");
@@ -431,13 +431,20 @@ fn logins_are_admitted_with_what_they_need() {
     let (bearer, cookie) = (format!("Bearer {token}"), format!("t={token}"));
     let put = format!("PUT /auth?{K}");
     assert!(admitted(&put, &[("cookie", &cookie)]).token.is_ok(), "its clients need not be browsers");
-    assert_eq!(admitted(&put, &[("authorization", "Bearer x"), ("cookie", &cookie)]).token, Err(Deny::Token(Reject::Malformed)));
+    assert_eq!(
+        admitted(&put, &[("authorization", "Bearer x"), ("cookie", &cookie)]).token,
+        Err(Deny::Token(Reject::Malformed))
+    );
     let logout = format!("POST /auth?{K}&logout=true");
     let both = admitted(&logout, &[("authorization", &bearer), ("authorization", "Bearer x"), ("cookie", &cookie)]);
     assert_eq!((both.token, both.tokens.len()), (Err(Deny::CredentialConflict), 1));
     let cross = [("origin", "https://evil.example"), ("cookie", cookie.as_str())];
     let open = format!("o={}", bench.token("open", &[]));
-    assert_eq!(admitted("POST /open/auth?logout=true", &[cross[0], ("cookie", &open)]).tokens, [], "not for another site");
+    assert_eq!(
+        admitted("POST /open/auth?logout=true", &[cross[0], ("cookie", &open)]).tokens,
+        [],
+        "not for another site"
+    );
 }
 
 #[test]

@@ -50,9 +50,10 @@ impl Admin {
     fn status(&self) -> Value {
         let snapshot = self.state.snapshot.load();
         let realms: Vec<_> = snapshot.policy.realms().iter().map(|realm| realm.name()).collect();
-        let reload = self.status.last_reload().map(
-            |reload| json!({"at": time(reload.at), "ok": reload.errors.is_empty(), "errors": reload.errors}),
-        );
+        let reload = self
+            .status
+            .last_reload()
+            .map(|reload| json!({"at": time(reload.at), "ok": reload.errors.is_empty(), "errors": reload.errors}));
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),

@@ -19,16 +19,18 @@ pub(super) fn start(level: LogLevel, format: LogFormat) {
     };
     // ☠ Only our own lines follow the level. Below `error`, pingora, h2 and sqlx write whole request heads, and with
     // them tokens and keys (`threats.md` R7); what they do to a request we log ourselves.
-    let filter = Targets::new().with_default(LevelFilter::ERROR).with_target("tollgate", level).with_target(
-        "pingora_proxy",
-        LevelFilter::OFF,
-    );
+    let filter = Targets::new()
+        .with_default(LevelFilter::ERROR)
+        .with_target("tollgate", level)
+        .with_target("pingora_proxy", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => {
             tracing_subscriber::registry().with(filter).with(lines.with_ansi(false).with_target(false)).try_init()
         }
-        LogFormat::Json => tracing_subscriber::registry().with(filter).with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Json => {
+            tracing_subscriber::registry().with(filter).with(lines.json().flatten_event(true)).try_init()
+        }
     };
     drop(started);
     // ☠ A panic in a hook ends one connection, and pingora swallows it: say that it happened.

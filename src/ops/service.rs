@@ -20,16 +20,16 @@ use crate::exit::{self, Failure};
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{self, Bound, RequestIds, Snapshot, State, Tunnels, bind, now};
-use crate::token::{Claims, TokenId};
+use crate::proxy::{Bound, RequestIds, Snapshot, State, Tunnels, bind, now};
 use crate::store;
+use crate::token::{Claims, TokenId};
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
 ///
 /// # Errors
 /// Anything that would leave a live process which serves nobody: a bad configuration, an address in use, a store that
 /// can't be opened.
-pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr]) ) -> Result<(), Failure> {
+pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     let config = config::load(path, Mode::Serve)?;
     logging::start(config.server.log(), config.server.log_format());
     prove_keys(&config.policy)?;
@@ -122,8 +122,8 @@ fn prove_keys(policy: &Policy) -> Result<(), Failure> {
             username: None,
             email: None,
             roles: Vec::new(),
-            issued_at: proxy::now(),
-            expires_at: proxy::now() + 60,
+            issued_at: now(),
+            expires_at: now() + 60,
         };
         let token = realm.tokens().mint(&claims).ok();
         if token.and_then(|token| realm.tokens().verify(&token, claims.issued_at).ok()) != Some(claims) {

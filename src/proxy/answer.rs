@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
@@ -47,6 +48,9 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
     header.insert_header(CACHE_CONTROL, "no-store")?;
     if row.status == StatusCode::UNAUTHORIZED {
         header.insert_header(WWW_AUTHENTICATE, challenge(refusal))?;
+    }
+    if let Some(cookie) = &refusal.set_cookie {
+        header.insert_header(SET_COOKIE, cookie.clone())?;
     }
     match refusal.deny {
         Deny::Throttled(seconds) => header.insert_header(RETRY_AFTER, seconds.to_string())?,

@@ -50,7 +50,7 @@ impl Gateway {
         };
         // An address that pingora can't tell is that of a Unix socket; nobody of ours listens on one.
         let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
-            return Verdict::Refusal(Refusal { deny: Deny::Internal, realm: None, cors: None });
+            return Verdict::Refusal(Refusal::of(Deny::Internal));
         };
         let length = header.headers.get(CONTENT_LENGTH);
         let head = Head {
@@ -119,8 +119,9 @@ impl ProxyHttp for Gateway {
                             answer::Context { request_id: &context.request_id, in_realm: true, cors: cors.as_ref() };
                         answer::login(session, given, &about).await?;
                     }
-                    Err(deny) => {
-                        self.refuse(session, context, &Refusal { deny, realm: Some(realm), cors }).await?;
+                    Err(login::Refusal { deny, set_cookie }) => {
+                        let refusal = Refusal { deny, realm: Some(realm), cors, set_cookie };
+                        self.refuse(session, context, &refusal).await?;
                     }
                 }
             }
@@ -215,7 +216,7 @@ impl ProxyHttp for Gateway {
                 .as_ref()
                 .map_or((None, None), |(_, grant)| (Some(grant.route().realm().clone()), grant.cors().cloned()));
             // The client may be gone by now; there is nobody left to tell.
-            let _ = self.refuse(session, context, &Refusal { deny, realm, cors }).await;
+            let _ = self.refuse(session, context, &Refusal { realm, cors, ..Refusal::of(deny) }).await;
         }
         context.denied = Some(deny);
         FailToProxy { error_code, can_reuse_downstream: false }

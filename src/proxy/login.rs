@@ -9,7 +9,8 @@ use pingora::proxy::Session;
 use super::State;
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
-use crate::login::{Answer, Refusal, Request, project};
+pub(super) use crate::login::Refusal;
+use crate::login::{Answer, Request, project};
 
 /// Answers a request to a login path.
 pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Refusal> {

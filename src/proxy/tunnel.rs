@@ -109,9 +109,6 @@ tokio::task_local! {
     static LINE: RefCell<Option<Arc<Line>>>;
 }
 
-/// How often to sweep: an end is noticed well within the second that the contract gives.
-pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,65 @@
+//! What every test stands on: the gate as a process, an app behind it, and a client that sends what it is told to.
+
+mod app;
+mod client;
+mod gate;
+mod h2c;
+mod jwt;
+mod tools;
+
+use std::time::{Duration, Instant};
+
+pub use app::App;
+pub use client::{Conn, Request, Response, delete, get, post, put, request};
+pub use gate::{Conf, Gate, free_port, sha256_hex, write_file};
+pub use h2c::h2c;
+pub use jwt::{Jwk, claims, now, sign};
+pub use tools::{Ran, curl, node, node_server, python, python_server, run, tollgate};
+
+/// Asks `probe` again and again until it answers or the deadline has passed. A poll with a deadline, so that no test
+/// waits for longer than it must, nor fails because a fixed pause was too short.
+pub fn until<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// As [`until`], for something that is only true or false. Returns how long it took.
+pub fn until_true(limit: Duration, what: &str, mut probe: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    until(limit, what, || probe().then_some(()));
+    start.elapsed()
+}
+
+/// The API key of the standard realm.
+pub const KEY: &str = "d59eb2859c284168ac48aef65046d5dd";
+/// An API key of the standard realm that has expired.
+pub const EXPIRED_KEY: &str = "e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0";
+/// An API key of the standard realm that is switched off.
+pub const DISABLED_KEY: &str = "d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0";
+/// The master key of the standard realm.
+pub const MASTER: &str = "master-3f1c0a5e8b7d42969b1d7c55aa10e6f4";
+/// Where the standard realm's login answers.
+pub const AUTH: &str = "/api/1/ce/examples/auth";
+/// The one origin that the standard realm lists.
+pub const ORIGIN: &str = "https://app.example.com";
+/// An origin that it does not.
+pub const FOREIGN: &str = "https://evil.example.net";
+/// The standard realm's cookie.
+pub const COOKIE: &str = "__Secure-tollgate-access-token";
+/// `iss` of the standard realm's tokens.
+pub const ISSUER: &str = "https://gate.example.com";
+/// A password that is nobody's real one.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// How long a test waits for something that should be there at once.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The login's URL with the standard API key and `query` after it.
+pub fn auth(query: &str) -> String {
+    if query.is_empty() { format!("{AUTH}?key={KEY}") } else { format!("{AUTH}?key={KEY}&{query}") }
+}

@@ -1,0 +1,25 @@
+//! Black-box tests: the real binary, over real sockets, with a real app behind it. One module a topic; what each test
+//! asserts stands in `contract.md` and `threats.md` of the design, whose rows the tests are named after.
+//!
+//! `tests/run` installs what they need and runs them all; one of them: `cargo test --test tests r08_dot_segments`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+#![allow(unreachable_pub, reason = "the harness is public to the tests, and nothing here is to anyone else")]
+
+mod admin;
+mod clients;
+mod commands;
+mod cors;
+mod demo;
+mod durability;
+mod forwarding;
+mod framing;
+mod guard;
+mod harness;
+mod house;
+mod passwords;
+mod project;
+mod reload;
+mod revocation;
+mod secrets;
+mod tokens;
