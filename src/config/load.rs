@@ -13,7 +13,7 @@ use super::policy::{Login, Policy};
 use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
-use super::sections::{self, Declared, login, realm, route, server, store};
+use super::sections::{self, Realms, login, realm, route, server, store};
 use super::server::{Server, StoreUrl};
 
 /// Everything that a file says.
@@ -95,7 +95,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode) -> Result<Config, Err
     }
     match (server, store, routing) {
         (Some(server), Some(store), Some(routing)) if report.is_empty() => {
-            let realms: Vec<_> = realms.into_iter().filter_map(|declared| declared.realm).collect();
+            let realms: Vec<_> = realms.declared.into_iter().filter_map(|declared| declared.realm).collect();
             let cookie_names = realms.iter().map(|realm| realm.cookie().name().to_owned()).collect();
             Ok(Config { server, store, policy: Policy { realms, routing, cookie_names }, inputs })
         }
@@ -116,7 +116,7 @@ impl Config {
 }
 
 /// `None` was reported.
-fn routing(root: &Section<'_>, realms: &[Declared], server: Option<&Server>, outside: &Outside) -> Option<Routing> {
+fn routing(root: &Section<'_>, realms: &Realms, server: Option<&Server>, outside: &Outside) -> Option<Routing> {
     let (login_sections, route_sections) = (root.tables("login", &login::KEYS), root.tables("route", &route::KEYS));
     if !root.has("login") && !root.has("route") {
         root.missing("", "nothing is served: write at least one [[login]] or [[route]]");

@@ -23,7 +23,7 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// Reloads whenever there is a reason to, for ever.
-    pub(super) async fn run(mut self) -> std::io::Result<()> {
+    pub(super) async fn run(self) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         loop {
             let reason = tokio::select! {
@@ -34,7 +34,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(&mut self, reason: &'static str) {
+    async fn reload(&self, reason: &'static str) {
         let path = self.path.clone();
         // Reads files and resolves names: not on a thread that serves requests.
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Serve)).await;

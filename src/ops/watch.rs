@@ -23,7 +23,7 @@ use crate::config::Input;
 
 /// Watches a set of files and directories, until it is dropped.
 #[derive(Debug)]
-pub struct Watch {
+pub(super) struct Watch {
     orders: Sender<Order>,
     changed: Arc<Notify>,
 }
@@ -40,7 +40,7 @@ impl Watch {
     ///
     /// # Errors
     /// The system has no more threads, or no more watches to give (on Linux, `fs.inotify.max_user_instances`).
-    pub fn start(inputs: &[Input]) -> io::Result<Self> {
+    pub(super) fn start(inputs: &[Input]) -> io::Result<Self> {
         let (orders, inbox) = channel();
         let hints = orders.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -59,13 +59,13 @@ impl Watch {
 
     /// Watches `inputs` from now on, and nothing else: those of the last attempt to load the configuration, whether it
     /// succeeded or not.
-    pub fn follow(&self, inputs: &[Input]) {
+    pub(super) fn follow(&self, inputs: &[Input]) {
         let _ = self.orders.send(Order::Follow(inputs.into()));
     }
 
     /// Waits until something has changed since the last call returned. Several changes at once count as one. Nothing is
     /// lost if the future is dropped, nor if the change comes before the call.
-    pub async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 }

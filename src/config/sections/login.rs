@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Declared, path, realm_of};
+use super::{Realms, path, realm_of};
 use crate::config::policy::{Dialect, Login};
 use crate::config::reader::{Keys, Section};
 
@@ -25,7 +25,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
 };
 
 /// What is in it.
-pub(in crate::config) fn read(section: &Section<'_>, realms: &[Declared]) -> Option<Arc<Login>> {
+pub(in crate::config) fn read(section: &Section<'_>, realms: &Realms) -> Option<Arc<Login>> {
     if !section.has("dialect") {
         section.missing("dialect", "is missing: write dialect = \"project\"");
     }

@@ -19,6 +19,14 @@ use super::spelling::{closest, quote};
 pub(super) const FILE: Keys =
     Keys { header: "the file", known: &["server", "store", "realm", "login", "route"], later: &[], parent: None };
 
+/// The realms of the file.
+#[derive(Default)]
+pub(super) struct Realms {
+    pub(super) declared: Vec<Declared>,
+    /// One of them has no name, or a bad one: it may be the one that a login or a route names.
+    pub(super) misnamed: bool,
+}
+
 /// A realm that the file names, whether or not it could be read.
 pub(super) struct Declared {
     pub(super) name: String,
@@ -27,13 +35,16 @@ pub(super) struct Declared {
     pub(super) realm: Option<Arc<Realm>>,
 }
 
-/// `realm` of a login or a route. `None` was reported.
-fn realm_of<'r>(section: &Section<'_>, realms: &'r [Declared]) -> Option<&'r Declared> {
+/// `realm` of a login or a route. `None` was reported, here or where a realm has a bad name.
+fn realm_of<'r>(section: &Section<'_>, realms: &'r Realms) -> Option<&'r Declared> {
     let name = section.required("realm", "\"…\", the name of a [[realm]]", Ok)?;
-    if let Some(declared) = realms.iter().find(|declared| declared.name == name) {
+    if let Some(declared) = realms.declared.iter().find(|declared| declared.name == name) {
         return Some(declared);
     }
-    let message = match closest(name, realms.iter().map(|declared| declared.name.as_str())) {
+    if realms.misnamed {
+        return None;
+    }
+    let message = match closest(name, realms.declared.iter().map(|declared| declared.name.as_str())) {
         Some(meant) => format!("there is no realm {}: did you mean \"{meant}\"?", quote(name)),
         None => format!("there is no realm {}: write [[realm]] with that name", quote(name)),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Declared, api_key, plain};
+use super::{Declared, Realms, api_key, plain};
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
 use crate::config::policy::{CookieSpec, Realm, SameSite};
@@ -40,28 +40,29 @@ pub(in crate::config) const KEYS: Keys = Keys {
 };
 
 /// Every realm of the file.
-pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Vec<Declared> {
-    let mut declared: Vec<Declared> = Vec::new();
+pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Realms {
+    let mut realms = Realms::default();
     let mut taken = Taken::default();
     for mut section in root.tables("realm", &KEYS) {
-        // A bad name is a name, too, so that what refers to it has no error of its own.
-        let name = section.required("name", "\"examples\"", Ok);
-        match name.map(check_name) {
-            Some(Err(message)) => section.error("name", message),
-            Some(Ok(name)) => section.name(name),
-            None => {}
+        let name = section.required("name", "\"examples\"", check_name);
+        if let Some(name) = name {
+            section.name(name);
         }
-        let twice = declared.iter().any(|other| Some(other.name.as_str()) == name);
+        let twice = realms.declared.iter().any(|other| Some(other.name.as_str()) == name);
         if twice {
             section.error("name", "is the name of a realm above too: write another");
         }
         // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, name.unwrap_or("examples"), outside, &mut taken);
-        if let Some(name) = name.filter(|_| !twice) {
-            declared.push(Declared { name: name.into(), has_keys: section.has("key"), realm: realm.map(Arc::new) });
+        let realm = read(&section, name, outside, &mut taken);
+        match name {
+            Some(name) if !twice => {
+                let has_keys = section.has("key");
+                realms.declared.push(Declared { name: name.into(), has_keys, realm: realm.map(Arc::new) });
+            }
+            _ => realms.misnamed = true,
         }
     }
-    declared
+    realms
 }
 
 /// What no two realms may share, with the path and line of the realm that has it.
@@ -71,10 +72,10 @@ struct Taken {
     keys_dirs: Vec<(PathBuf, String, usize)>,
 }
 
-fn read(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken) -> Option<Realm> {
+fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mut Taken) -> Option<Realm> {
     section.choice("algorithm", &[("HS256", ())], &["ES256", "EdDSA", "RS256"]);
     let issuer = section.required("issuer", "\"https://gate.example.com\"", plain);
-    let audience = section.optional("audience", plain).unwrap_or_else(|| name.into());
+    let audience = section.optional("audience", plain);
     let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, DEFAULT_LEEWAY);
     let token_ttl = section.duration("token_ttl", Duration::from_secs(1)..=MAX_TTL, DEFAULT_TTL);
     for (key, duration) in [("leeway", leeway), ("token_ttl", token_ttl)] {
@@ -83,7 +84,7 @@ fn read(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken)
         }
     }
     let keys = keys(section, name, outside, taken);
-    let cookie = cookie(section, name, taken);
+    let cookie = cookie(section, name.unwrap_or("examples"), taken);
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, outside);
     if require_key && !section.has("key") {
@@ -99,6 +100,8 @@ fn read(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken)
     let origins = origins(section);
     let require_origin = section.flag("require_origin", false);
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
+    let name = name?;
+    let audience = audience.unwrap_or_else(|| name.into());
     Some(Realm {
         name: name.into(),
         tokens: token::Rules { issuer: issuer?, audience, leeway: leeway.as_secs().try_into().ok()?, keys: keys? },
@@ -127,11 +130,11 @@ fn check_name(text: &str) -> Result<&str, String> {
     ))
 }
 
-fn keys(section: &Section<'_>, name: &str, outside: &Outside, taken: &mut Taken) -> Option<token::KeySet> {
+fn keys(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mut Taken) -> Option<token::KeySet> {
     let dir = if section.has("keys_dir") {
         section.optional("keys_dir", |text| outside.keys_dir(text))?
     } else {
-        outside.base().join("keys").join(name)
+        outside.base().join("keys").join(name?)
     };
     // Two spellings of one directory are one.
     let identity = dir.canonicalize().unwrap_or_else(|_| dir.clone());
@@ -253,7 +256,12 @@ mod tests {
         for bad in ["", "A", "-a", "a b", "é", &"a".repeat(64)] {
             let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{bad}\""));
             assert_error(&text, "t.toml:6: realm[0].name: ");
+            assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, &format!("name = \"{bad}\""))), "realm[0].name: ");
         }
+        assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, "name = 1")), "realm[0].name: is a whole number");
+        let third = with(REALM, "name = \"examples\"\ncookie = \"e\"");
+        let second = with(REALM, "name = \"B\"\ncookie = \"b\"");
+        assert_error(&format!("{SERVER}{REALM}{third}{second}{LOGIN}"), "\"B\" is no name of a realm");
         for good in ["a", "0", "a-b_c", &"a".repeat(63)] {
             let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{good}\""));
             assert!(check(&text).is_ok(), "{good}");

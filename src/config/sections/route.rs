@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::server::covers;
-use super::{Declared, path, realm_of};
+use super::{Declared, Realms, path, realm_of};
 use crate::config::host::{Authority, Host};
 use crate::config::outside::Outside;
 use crate::config::reader::{Keys, Section};
@@ -42,7 +42,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
 pub(in crate::config) fn read(
     section: &Section<'_>,
     index: usize,
-    realms: &[Declared],
+    realms: &Realms,
     server: Option<&Server>,
     outside: &Outside,
 ) -> Option<Arc<Route>> {
