@@ -17,7 +17,7 @@ pub enum Deny {
     Query,
     /// A header that the gate reads holds bytes that are not visible ASCII.
     Header,
-    /// An upgrade with a body, or to something other than WebSocket.
+    /// A WebSocket upgrade with a body.
     Upgrade,
     /// No login and no route takes this method and path.
     NotFound,
@@ -116,63 +116,35 @@ impl Deny {
     #[rustfmt::skip] // One row a line, whatever its width.
     pub const fn row(self) -> Row {
         let (status, reason, detail) = match self {
-            Self::Framing => (
-                400,
-                "framing_invalid",
-                "The request's length is ambiguous: Content-Length and Transfer-Encoding exclude each other.",
-            ),
+            Self::Framing => (400, "framing_invalid", "The request's length is ambiguous: Content-Length and Transfer-Encoding exclude each other."),
             Self::Host => (400, "host_invalid", "The request names no host, an invalid one, or two that differ."),
-            Self::Target => (
-                400,
-                "target_invalid",
-                "The path must be in its canonical form: no dot segments, empty segments, back-slashes, encoded slashes or control characters.",
-            ),
+            Self::Target => (400, "target_invalid", "The path must be in its canonical form: no dot segments, empty segments, back-slashes, encoded slashes or control characters."),
             Self::Query => (400, "query_invalid", "The query must be percent-encoded UTF-8."),
-            Self::Header => {
-                (400, "header_invalid", "A header that this gateway reads holds bytes other than visible ASCII.")
-            }
-            Self::Upgrade => (400, "upgrade_invalid", "Only WebSocket upgrades without a body can be forwarded."),
+            Self::Header => (400, "header_invalid", "A header that this gateway reads holds bytes other than visible ASCII."),
+            Self::Upgrade => (400, "upgrade_invalid", "A WebSocket upgrade must not have a body."),
             Self::NotFound => (404, "route_not_found", "Nothing is served at this path with this method."),
             Self::WrongHost => (421, "host_unknown", "This gateway does not serve the host that the request names."),
-            Self::KeyMissing => (
-                403,
-                "key_missing",
-                "An API key is needed: send it as the query parameter key, or as the header X-API-Key.",
-            ),
+            Self::KeyMissing => (403, "key_missing", "An API key is needed: send it as the query parameter key, or as the header X-API-Key."),
             Self::KeyUnknown => (400, "key_unknown", "The API key is not valid."),
             Self::KeyExpired => (400, "key_expired", "The API key has expired."),
             Self::KeyDisabled => (400, "key_disabled", "The API key is disabled."),
             Self::KeyConflict => (400, "key_conflict", "The request carries two API keys that differ."),
             Self::EndpointUnknown => (400, "endpoint_unknown", "There is no such endpoint."),
             Self::OriginDenied => (403, "origin_denied", "This origin is not allowed to call this API."),
-            Self::OriginMissing => (
-                403,
-                "origin_missing",
-                "The request needs an Origin header that is allowed. A client that is not a browser sends its token as Authorization: Bearer instead of the cookie.",
-            ),
-            Self::CredentialConflict => {
-                (400, "credential_conflict", "The request carries two credentials of one kind.")
-            }
+            Self::OriginMissing => (403, "origin_missing", "The request needs an Origin header that is allowed. A client that is not a browser sends its token as Authorization: Bearer instead of the cookie."),
+            Self::CredentialConflict => (400, "credential_conflict", "The request carries two credentials of one kind."),
             Self::TokenMissing => (401, "token_missing", "An access token is needed: log in first."),
             Self::Token(reject) => (401, reject.code(), reject.detail()),
             Self::UserGone => (401, "user_gone", "The user of this access token does not exist any more."),
             Self::MasterKeyUnknown => (401, "master_key_unknown", "The master key is not valid."),
-            Self::RoleMissing => {
-                (403, "role_missing", "The access token carries none of the roles that this path needs.")
-            }
+            Self::RoleMissing => (403, "role_missing", "The access token carries none of the roles that this path needs."),
             Self::Method => (405, "method_not_allowed", "This endpoint has no operation of this method."),
-            Self::Flag => (
-                400,
-                "flag_invalid",
-                "A query flag counts only once and only with the value true, and login excludes logout.",
-            ),
+            Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
             Self::ContentType => (400, "content_type", "The Content-Type must be application/json."),
             Self::Body => (400, "body_invalid", "The body must be one JSON object that names no member twice."),
             Self::BodyTooLarge => (413, "body_too_large", "The body of a login request is limited to 64 KiB."),
             Self::BodyTimeout => (408, "body_timeout", "The body did not arrive in time."),
-            Self::LoginName => {
-                (400, "login_name", "The body needs either username or email, as a non-empty string, and not both.")
-            }
+            Self::LoginName => (400, "login_name", "The body needs either username or email, as a non-empty string, and not both."),
             Self::Password => (400, "password_missing", "The body needs password, as a non-empty string."),
             Self::NameInvalid => (400, "name_invalid", "This is not a username or email that can be registered."),
             Self::UserExists => (400, "user_exists", "A user of this name exists already."),
@@ -182,22 +154,12 @@ impl Deny {
             Self::Strategy => (400, "strategy_invalid", "strategy is force, merge or replace."),
             Self::RegistrationClosed => (403, "registration_closed", "Users of this realm are made by its operator."),
             Self::Credentials => (401, "credentials_invalid", "The username, email or password is wrong."),
-            Self::Throttled(_) => {
-                (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After.")
-            }
+            Self::Throttled(_) => (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After."),
             Self::Busy => (503, "busy", "Too many logins at once: try again."),
             Self::Store => (503, "store_unavailable", "The user store does not answer: try again."),
-            Self::UpstreamFailed => {
-                (502, "upstream_failed", "The application behind this gateway could not be reached, or broke off.")
-            }
-            Self::UpstreamUnavailable => (
-                503,
-                "upstream_unavailable",
-                "No server of the application behind this gateway is available: try again.",
-            ),
-            Self::UpstreamTimeout => {
-                (504, "upstream_timeout", "The application behind this gateway did not answer in time.")
-            }
+            Self::UpstreamFailed => (502, "upstream_failed", "The application behind this gateway could not be reached, or broke off."),
+            Self::UpstreamUnavailable => (503, "upstream_unavailable", "No server of the application behind this gateway is available: try again."),
+            Self::UpstreamTimeout => (504, "upstream_timeout", "The application behind this gateway did not answer in time."),
             Self::Internal => (500, "internal", "A fault of this gateway."),
         };
         Row { status: status_code(status), reason, detail }

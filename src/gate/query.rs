@@ -17,7 +17,7 @@ pub(super) fn members(query: &str) -> Result<Vec<(String, String)>, Deny> {
         .collect()
 }
 
-/// The one value of `name`, however often it is repeated; `None` if it is not there or empty.
+/// The one value of `name`, however often it is repeated.
 ///
 /// # Errors
 /// [`Deny::KeyConflict`] if it is given twice with different values: which one counts is what readers disagree about.
@@ -27,7 +27,7 @@ pub(super) fn one_value<'a>(members: &'a [(String, String)], name: &str) -> Resu
     if values.any(|other| other != first) {
         return Err(Deny::KeyConflict);
     }
-    Ok(Some(first).filter(|value| !value.is_empty()))
+    Ok(Some(first))
 }
 
 /// The query without the members that are the gate's, byte for byte as it came otherwise; `None` if nothing is left.
@@ -86,7 +86,7 @@ mod tests {
     fn a_repeated_member_must_not_differ() {
         let of = |query| one_value(&members(query).unwrap(), "key").map(|value| value.map(str::to_owned));
         assert_eq!(of("a=1"), Ok(None));
-        assert_eq!(of("key="), Ok(None));
+        assert_eq!(of("key="), Ok(Some(String::new())));
         assert_eq!(of("key=x&key=x"), Ok(Some("x".into())));
         assert_eq!(of("key=x&k%65y=y"), Err(Deny::KeyConflict));
         assert_eq!(of("key=x&key="), Err(Deny::KeyConflict));

@@ -41,7 +41,7 @@ impl Sqlite {
             StoreError::Failed(reason) => failed_at(path, reason),
             other => other,
         })?;
-        let connect = |connections: u32, options: SqliteConnectOptions| {
+        let pool = |connections: u32| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(BUSY_TIMEOUT)
@@ -49,10 +49,18 @@ impl Sqlite {
                 .max_lifetime(None)
                 // A local file needs no ping, and without one a cancelled `acquire` drops no connection.
                 .test_before_acquire(false)
-                .connect_with(options)
         };
-        let writer = connect(1, options.clone()).await.map_err(|error| failed_at(path, error))?;
-        let readers = connect(READERS, options.pragma("query_only", "ON"));
+        let writer = pool(1);
+        // ☠ On a full disk SQLite rolls back by itself, sqlx's own rollback then fails, and the connection would count as
+        // being inside of a transaction for ever. The ping waits until that rollback was tried.
+        let writer = writer.before_acquire(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let writer = writer.connect_with(options.clone()).await.map_err(|error| failed_at(path, error))?;
+        let readers = pool(READERS).connect_with(options.pragma("query_only", "ON"));
         Ok(Self { writer, readers: readers.await.map_err(|error| failed_at(path, error))? })
     }
 
@@ -460,6 +468,22 @@ mod tests {
         for file in files {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&directory.path().join("tollgate.db")).await.unwrap();
+        // Holds for this one connection, as a full disk holds for this one moment.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
+        let mut failed = 0;
+        for number in 0..500 {
+            if let Err(StoreError::Failed(_)) = store.create_user(&contract::user("realm", &format!("u{number}"))).await
+            {
+                failed += 1;
+            }
+        }
+        assert_eq!(failed, 1, "the disk was full once, and the next write went well");
     }
 
     #[tokio::test]

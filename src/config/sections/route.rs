@@ -131,6 +131,10 @@ fn upstream(section: &Section<'_>, server: Option<&Server>, outside: &Outside) -
     let servers = section.list("upstream", |text| servers(text, server, outside)).concat();
     if !section.has("upstream") {
         section.missing("upstream", format!("is missing: write upstream = {EXAMPLE}"));
+    } else if servers.len() > MAX_SERVERS {
+        let message =
+            format!("leads to {} addresses, and {MAX_SERVERS} is the most that one route can have", servers.len());
+        section.error("upstream", message);
     } else if section.is_empty_list("upstream") {
         section.error("upstream", format!("is empty: write upstream = {EXAMPLE}"));
     }
@@ -186,6 +190,9 @@ fn servers(text: &str, server: Option<&Server>, outside: &Outside) -> Result<Vec
 const ACCESS: [(&str, Access); 3] = [("user", Access::User), ("key", Access::Key), ("public", Access::Public)];
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
+
+/// As many as the proxy has bits for, to remember which of them a request has tried.
+const MAX_SERVERS: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -73,7 +73,10 @@ impl Gate {
             client: call.client.parse::<IpAddr>().unwrap(),
             master: call.master,
             token,
-            tokens,
+            tokens: tokens
+                .iter()
+                .filter_map(|token| self.realm.tokens().verify(token, call.now_ms / 1000).ok())
+                .collect(),
             now_ms: call.now_ms,
         };
         answer(request, &self.desk).await
