@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(Strict)? {
+        while let Some(item) = access.next_element_seed(Self)? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(name) = access.next_key::<String>()? {
-            let value = access.next_value_seed(Strict)?;
+            let value = access.next_value_seed(Self)?;
             if members.insert(name, value).is_some() {
                 // The name stays out of the message: it is the client's text, and may be a secret.
                 return Err(de::Error::custom("a member is given twice"));

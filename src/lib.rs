@@ -11,7 +11,7 @@
 //!
 //! # Who may know whom
 //!
-//! `cli → ops → proxy → login → gate → store → config → token → json`, never the other way; `exit` is known to all. Pingora
+//! `cli → ops → exit → proxy → login → gate → store → config → token → json`, never the other way. Pingora
 //! is named only in `proxy`, `ops` and the commands that run a server; SQL only in `store`. A test keeps to this.
 
 pub mod cli;

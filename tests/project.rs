@@ -462,7 +462,13 @@ fn update_can_rename_but_not_to_another_users_name() {
     update(&gate, &token, &record, "", &credentials("carol")).expect(200);
     gate.try_log_in("alice", PASSWORD).refused(401, "credentials_invalid");
     gate.log_in("carol");
+    // Not for others as long as a session carries it: an app that goes by X-Auth-Username would take one for the other.
+    gate.try_register("alice").refused(400, "user_exists");
+    update(&gate, &token, &record, "", &credentials("alice")).expect(200);
+    update(&gate, &token, &record, "", &credentials("carol")).expect(200);
+    gate.send(&delete(auth(&format!("uniqueId={}", record["uniqueId"].as_str().unwrap()))).bearer(&token)).expect(200);
     gate.register("alice");
+    gate.register("carol");
 }
 
 #[test]

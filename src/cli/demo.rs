@@ -38,15 +38,24 @@ fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
 
     let key = uuid::Uuid::new_v4().simple().to_string();
     let file = home.path().join("tollgate.toml");
-    let config = configuration(free(listen), free(ADMIN), upstream, &key);
-    std::fs::write(&file, config).map_err(failed)?;
-    super::user::add_user(&file, REALM, USERNAME, PASSWORD)?;
     let jar = home.path().join("cookies.txt");
-    ops::serve(&file, |addresses| {
-        let Some(gate) = addresses.first() else { return };
-        // Whoever closed our stdout does not want to read it; the gate runs all the same.
-        let _ = out.write_all(lines(*gate, &key, &jar, &file).as_bytes()).and_then(|()| out.flush());
-    })
+    std::fs::write(&file, configuration(free(listen), free(ADMIN), upstream, &key)).map_err(failed)?;
+    super::user::add_user(&file, REALM, USERNAME, PASSWORD)?;
+    let mut attempts = 0..ATTEMPTS;
+    loop {
+        let ended = ops::serve(&file, |addresses| {
+            let Some(gate) = addresses.first() else { return };
+            // Whoever closed our stdout does not want to read it; the gate runs all the same.
+            let _ = out.write_all(lines(*gate, &key, &jar, &file).as_bytes()).and_then(|()| out.flush());
+        });
+        match ended {
+            // Somebody took the port after it was free: another demo that starts.
+            Err(failure) if failure.code == exit::UNAVAILABLE && attempts.next().is_some() => {
+                std::fs::write(&file, configuration(free(listen), free(ADMIN), upstream, &key)).map_err(failed)?;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr, key: &str) -> String {
@@ -190,4 +199,6 @@ const REALM: &str = "demo";
 const USERNAME: &str = "alice";
 const PASSWORD: &str = "open sesame";
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
+/// How often to look for a free port.
+const ATTEMPTS: usize = 5;
 const MAX_ECHOED_BYTES: usize = 64 << 10;

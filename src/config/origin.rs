@@ -19,6 +19,11 @@ impl Origin {
             _ if scheme.eq_ignore_ascii_case("http") => "http",
             _ => return None,
         };
+        let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+        // To a browser a name with the dot of the root is another origin.
+        if rest.ends_with('.') || host.ends_with('.') {
+            return None;
+        }
         Some(Self::new(scheme, &Authority::parse(rest)?))
     }
 
@@ -125,6 +130,8 @@ mod tests {
             "https://a.example, https://b.example",
             "file://",
             "https://a.example?x",
+            "https://a.example.",
+            "https://a.example.:8443",
             "https://a.example#x",
         ] {
             assert_eq!(Origin::parse(bad), None, "{bad}");

@@ -187,7 +187,7 @@ impl Gate<'_> {
         realm: &mut Option<Arc<Realm>>,
         cors: &mut Option<Cors>,
     ) -> Result<Verdict, Deny> {
-        if head.ambiguous_length {
+        if head.ambiguous_length || !is_plainly_chunked(head.headers) {
             return Err(Deny::Framing);
         }
         if head.upgrade && head.has_body {
@@ -221,7 +221,7 @@ impl Gate<'_> {
         let key_needed = served.requires_key() || access == Access::Key;
         api_key(served, head.headers, &members, key_needed, now)?;
         match found {
-            Found::Login(login) => self.admit(head, login, members, caller, client, now),
+            Found::Login(login) => self.admit(head, login, members, &caller, client, now),
             Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown),
             Found::Nothing | Found::WrongHost => Err(Deny::NotFound),
@@ -273,10 +273,10 @@ impl Gate<'_> {
                 if speaks { self.verify(realm, &credential, now).ok() } else { None }
             }),
         };
-        if let (Some(claims), false) = (&claims, route.roles().is_empty()) {
-            if !claims.roles.iter().any(|role| route.roles().contains(role)) {
-                return Err(Deny::RoleMissing);
-            }
+        let wanted = route.roles();
+        let has_one = |claims: &Claims| claims.roles.iter().any(|role| wanted.contains(role));
+        if !wanted.is_empty() && !claims.as_ref().is_some_and(has_one) {
+            return Err(Deny::RoleMissing);
         }
         let identity = match (&claims, route.access()) {
             (Some(claims), _) => Some(Identity::of(claims, realm.name()).ok_or(Deny::Token(Reject::Claims))?),
@@ -296,7 +296,7 @@ impl Gate<'_> {
         head: &Head<'_>,
         login: Arc<Login>,
         query: Vec<(String, String)>,
-        caller: Result<Caller, Deny>,
+        caller: &Result<Caller, Deny>,
         client: Client,
         now: i64,
     ) -> Result<Verdict, Deny> {
@@ -317,7 +317,7 @@ impl Gate<'_> {
         }
         let cookie = realm.cookie().name();
         let token = Credential::find(head.headers, cookie).and_then(|credential| {
-            let speaks = match (&credential, &caller) {
+            let speaks = match (&credential, caller) {
                 (Credential::Cookie(_), Ok(caller)) if is_safe(head.method) => caller.cookie_speaks(false)?,
                 (Credential::Cookie(_), Ok(caller)) => caller.cookie_speaks_at_login()?,
                 (Credential::Cookie(_), Err(_)) => false,
@@ -325,26 +325,8 @@ impl Gate<'_> {
             };
             if speaks { self.verify(realm, &credential, now) } else { Err(Deny::TokenMissing) }
         });
-        let tokens = self.all_tokens(realm, head.headers, &caller, now);
+        let tokens = all_tokens(realm, head.headers, caller, now);
         Ok(Verdict::Login(Box::new(Admitted { login, query, master, token, tokens, client, cors })))
-    }
-
-    /// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
-    fn all_tokens(&self, realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Claims> {
-        let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-        let bearers = bearers.filter_map(credential::bearer);
-        let cookie_speaks =
-            caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
-        let cookies = credential::cookies(headers)
-            .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
-            .filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        let mut claims: Vec<_> = bearers
-            .chain(cookies)
-            .take(MAX_TOKENS)
-            .filter_map(|token| realm.tokens().verify(token, now).ok())
-            .collect();
-        claims.dedup();
-        claims
     }
 
     fn verify(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, Deny> {
@@ -357,6 +339,28 @@ impl Gate<'_> {
         }
         Ok(claims)
     }
+}
+
+/// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
+fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Claims> {
+    let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    let bearers = bearers.filter_map(credential::bearer);
+    let cookie_speaks = caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
+    let cookies = credential::cookies(headers)
+        .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
+        .filter_map(|(_, value)| std::str::from_utf8(value).ok());
+    let mut claims: Vec<_> =
+        bearers.chain(cookies).take(MAX_TOKENS).filter_map(|token| realm.tokens().verify(token, now).ok()).collect();
+    claims.dedup();
+    claims
+}
+
+/// No Transfer-Encoding, or exactly `chunked`, once (`threats.md` R14): nobody sends another in good faith, and readers
+/// disagree about what is left of it after the first hop.
+fn is_plainly_chunked(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = values.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    chunked && values.next().is_none()
 }
 
 fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {

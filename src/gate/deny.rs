@@ -15,7 +15,7 @@ pub enum Deny {
     Target,
     /// The query is not valid percent-encoded UTF-8.
     Query,
-    /// A header that the gate reads holds bytes that are not visible ASCII.
+    /// A header that the gate or the proxy reads is malformed.
     Header,
     /// A WebSocket upgrade with a body.
     Upgrade,
@@ -116,11 +116,11 @@ impl Deny {
     #[rustfmt::skip] // One row a line, whatever its width.
     pub const fn row(self) -> Row {
         let (status, reason, detail) = match self {
-            Self::Framing => (400, "framing_invalid", "The request's length is ambiguous: Content-Length and Transfer-Encoding exclude each other."),
+            Self::Framing => (400, "framing_invalid", "The request's length is ambiguous: it takes either Content-Length or Transfer-Encoding: chunked, once."),
             Self::Host => (400, "host_invalid", "The request names no host, an invalid one, or two that differ."),
             Self::Target => (400, "target_invalid", "The path must be in its canonical form: no dot segments, empty segments, back-slashes, encoded slashes or control characters."),
             Self::Query => (400, "query_invalid", "The query must be percent-encoded UTF-8."),
-            Self::Header => (400, "header_invalid", "A header that this gateway reads holds bytes other than visible ASCII."),
+            Self::Header => (400, "header_invalid", "A header of the request is malformed."),
             Self::Upgrade => (400, "upgrade_invalid", "A WebSocket upgrade must not have a body."),
             Self::NotFound => (404, "route_not_found", "Nothing is served at this path with this method."),
             Self::WrongHost => (421, "host_unknown", "This gateway does not serve the host that the request names."),

@@ -31,7 +31,6 @@ pub(super) fn one_value<'a>(members: &'a [(String, String)], name: &str) -> Resu
 }
 
 /// The query without the members that are the gate's, byte for byte as it came otherwise; `None` if nothing is left.
-
 pub(super) fn forwarded(query: &str) -> Option<String> {
     let ours = |member: &str| {
         let name = member.split('=').next().unwrap_or_default();

@@ -233,7 +233,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     };
     let id = unique_id(request)?;
     let body = Body::new(json_body(request)?, strategy)?;
-    let by = permitted(request, id)?;
+    let by = permitted(request, desk, id).await?;
     for _ in 0..ATTEMPTS {
         let user = target(request, desk, id).await?;
         let mut changed = User { updated_at: request.now_ms, ..body.apply(&user, strategy)? };
@@ -279,8 +279,7 @@ async fn new_password(
 
 async fn delete(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
     let id = unique_id(request)?;
-    let by = permitted(request, id)?;
-    target(request, desk, id).await?;
+    let by = permitted(request, desk, id).await?;
     let deleted = desk.store.delete_user(request.realm.name(), id, by).await?;
     let (user, revoked) = deleted.ok_or(if request.master { Deny::RecordUnknown } else { Deny::UserGone })?;
     desk.refuse(&revoked);
@@ -290,12 +289,14 @@ async fn delete(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
 }
 
 /// Whether the caller may change the record `id`, and the token that it uses for it: none with the master key.
-fn permitted(request: &Request<'_>, id: &str) -> Result<Option<TokenId>, Deny> {
+async fn permitted(request: &Request<'_>, desk: &Desk, id: &str) -> Result<Option<TokenId>, Refusal> {
     if request.master {
         return Ok(None);
     }
+    // Who is gone is nobody (401), before it is asked whose record it is (403).
+    let user = caller(request, desk).await?;
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
-    if claims.subject == id { Ok(Some(claims.token_id)) } else { Err(Deny::NotOwner) }
+    if user.id == id { Ok(Some(claims.token_id)) } else { Err(Deny::NotOwner.into()) }
 }
 
 /// The record that a permitted caller changes.

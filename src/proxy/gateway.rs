@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -108,6 +108,7 @@ impl ProxyHttp for Gateway {
                     let silence = snapshot.pools[grant.route().index()].tunnel_timeout();
                     session.set_read_timeout(Some(silence));
                 }
+                tame_connection(session.req_header_mut())?;
                 context.granted = Some((snapshot, grant));
                 return Ok(false);
             }
@@ -252,6 +253,28 @@ impl ProxyHttp for Gateway {
     }
 }
 
+/// Takes out of Connection what pingora would refuse the request for: the names of headers that are rebuilt anyway, so
+/// that naming them has no effect, as with all of ours (`threats.md` R3).
+fn tame_connection(request: &mut RequestHeader) -> pingora::Result<()> {
+    let rebuilt = |option: &&str| {
+        ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(option))
+    };
+    let values = request.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let options: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    if !options.iter().any(rebuilt) {
+        return Ok(());
+    }
+    let kept: Vec<_> = options.into_iter().filter(|option| !rebuilt(option)).collect();
+    let kept = kept.join(", ");
+    if kept.is_empty() {
+        request.remove_header(&CONNECTION);
+        return Ok(());
+    }
+    request.insert_header(CONNECTION, kept)
+}
+
 /// Takes out what is not for the app (contract 4.4). ☠ Here and not in `request_filter`: pingora removes what the
 /// client's Connection header names in between, and that may be a header of ours.
 fn strip(request: &mut RequestHeader, grant: &Grant, snapshot: &Snapshot) -> pingora::Result<()> {
@@ -300,7 +323,7 @@ fn upstream_failure(error: &Error) -> Deny {
         }
         (ErrorSource::Upstream, _) => Deny::UpstreamFailed,
         (ErrorSource::Downstream, ReadTimedout) => Deny::BodyTimeout,
-        (ErrorSource::Downstream, _) => Deny::Framing,
+        (ErrorSource::Downstream, _) => Deny::Header,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Deny::Internal,
     }
 }
@@ -312,9 +335,9 @@ const fn is_disconnect(error: &Error) -> bool {
 /// Whether it asks for the one upgrade that pingora forwards; any other it takes out (`proxy_common.rs`), and the request
 /// goes on as if it had not asked: curl asks for h2c as a matter of course.
 fn is_websocket(request: &RequestHeader) -> bool {
-    let mut upgrades = request.headers.get_all(UPGRADE).iter();
+    let upgrade = request.headers.get(UPGRADE);
     request.version == http::Version::HTTP_11
-        && upgrades.any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|bytes| bytes == b"websocket"))
+        && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// What goes on for longer than a request should: a WebSocket, or a stream of events.

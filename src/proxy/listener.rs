@@ -53,9 +53,11 @@ impl Bound {
     /// Serves clients with the gate.
     #[must_use]
     pub fn serve_gate(self, state: &Arc<State>) -> Listening {
-        let mut conf = ServerConf::default();
-        conf.threads = state.server.threads();
-        conf.upstream_keepalive_pool_size = UPSTREAM_POOL_SIZE;
+        let conf = ServerConf {
+            threads: state.server.threads(),
+            upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
+            ..ServerConf::default()
+        };
         let mut options = HttpServerOptions::default();
         options.h2c = state.server.h2c();
         options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);

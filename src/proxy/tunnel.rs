@@ -10,7 +10,6 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use crate::token::{Claims, Revocations, TokenId};
 

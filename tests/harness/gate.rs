@@ -321,8 +321,12 @@ impl Gate {
     /// Registers and returns the record.
     #[track_caller]
     pub fn register(&self, username: &str) -> Value {
+        self.try_register(username).expect(200).json()
+    }
+
+    pub fn try_register(&self, username: &str) -> Response {
         let body = json!({"username": username, "password": PASSWORD});
-        self.send(&post(auth("")).json(&body)).expect(200).json()
+        self.send(&post(auth("")).json(&body))
     }
 
     /// Logs in with noATCookie and returns the token.
