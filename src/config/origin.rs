@@ -19,6 +19,10 @@ impl Origin {
             _ if scheme.eq_ignore_ascii_case("http") => "http",
             _ => return None,
         };
+        // A name with the dot of the root is another origin to a browser, which writes the dot (R48: compared exactly).
+        if rest.ends_with('.') || rest.contains(".:") {
+            return None;
+        }
         Some(Self::new(scheme, &Authority::parse(rest)?))
     }
 
@@ -116,6 +120,8 @@ mod tests {
             "https://",
             "https://app.example.com/",
             "https://a.example/x",
+            "https://a.example.",
+            "https://a.example.:8443",
             "https://user@a.example",
             "https://a.example:443:443",
             "ftp://a.example",
