@@ -19,9 +19,8 @@ impl Origin {
             _ if scheme.eq_ignore_ascii_case("http") => "http",
             _ => return None,
         };
-        let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
-        // To a browser a name with the dot of the root is another origin.
-        if rest.ends_with('.') || host.ends_with('.') {
+        // A name with the dot of the root is another origin to a browser, which writes the dot (R48: compared exactly).
+        if rest.ends_with('.') || rest.contains(".:") {
             return None;
         }
         Some(Self::new(scheme, &Authority::parse(rest)?))
@@ -121,6 +120,8 @@ mod tests {
             "https://",
             "https://app.example.com/",
             "https://a.example/x",
+            "https://a.example.",
+            "https://a.example.:8443",
             "https://user@a.example",
             "https://a.example:443:443",
             "ftp://a.example",
