@@ -68,8 +68,8 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
     // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
     // failure of the address.
     let address = [Subject::Address(request.client)];
-    desk.throttle.admit(&address, request.now())?;
-    let taken = || match desk.throttle.fail(&address, request.now()) {
+    desk.throttle.admit(&address, request.now_ms)?;
+    let taken = || match desk.throttle.fail(&address, request.now_ms) {
         Ok(()) => Refusal::from(Deny::UserExists),
         Err(wait) => wait.into(),
     };
@@ -100,7 +100,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
 
 async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
     let (body, password) = Body::with_credentials(json_body(request)?)?;
-    let (name, realm, now) = (body.login_name(), request.realm.name(), request.now());
+    let (name, realm, now) = (body.login_name(), request.realm.name(), request.now_ms);
     let address = Subject::Address(request.client);
     desk.throttle.admit(&[address], now)?;
     for _ in 0..ATTEMPTS {
@@ -250,7 +250,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
             Err(StoreError::Stale) => {}
             Err(StoreError::Exists) => {
                 // As at registration: whose name is taken may not be asked at will.
-                desk.throttle.fail(&[Subject::Address(request.client)], request.now())?;
+                desk.throttle.fail(&[Subject::Address(request.client)], request.now_ms)?;
                 return Err(Deny::UserExists.into());
             }
             Err(error) => return Err(error.into()),

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::store::Name;
 
-/// Counts failures, in memory of a bounded size. Times are Unix seconds; a clock that is set back opens nothing, and
+/// Counts failures, in memory of a bounded size. Times are Unix milliseconds; a clock that is set back opens nothing, and
 /// closes nothing for longer than 15 minutes.
 #[derive(Debug)]
 pub struct Throttle {
@@ -181,9 +181,10 @@ impl Table {
             return None;
         }
         let doublings = entry.count.checked_sub(self.free)?;
-        // Of 2^10 and above it is 900 anyway; a shift by 63 would be negative.
-        let penalty = (1_i64 << doublings.min(10)).min(MAX_PENALTY);
-        u32::try_from(entry.last.saturating_add(penalty).saturating_sub(now)).ok().filter(|seconds| *seconds > 0)
+        // Of 2^10 and above it is the longest anyway; a shift by 63 would be negative.
+        let penalty = (SECOND << doublings.min(10)).min(MAX_PENALTY);
+        let rest = u64::try_from(entry.last.saturating_add(penalty).saturating_sub(now)).ok()?;
+        u32::try_from(rest.div_ceil(1000)).ok().filter(|seconds| *seconds > 0)
     }
 }
 
@@ -213,10 +214,12 @@ fn evict(failures: &mut HashMap<Key, Failures>, now: i64) {
 
 const FREE_FOR_ACCOUNT: u32 = 5;
 const FREE_FOR_ADDRESS: u32 = 50;
-/// Seconds.
-const MAX_PENALTY: i64 = 900;
-/// Seconds without a failure after which the earlier ones are forgotten.
-const QUIET: i64 = 900;
+/// In milliseconds.
+const SECOND: i64 = 1000;
+/// The longest time to wait.
+const MAX_PENALTY: i64 = 900 * SECOND;
+/// The time without a failure after which the earlier ones are forgotten.
+const QUIET: i64 = 900 * SECOND;
 /// Of each table: some 4 MiB.
 const CAPACITY: usize = 1 << 16;
 
@@ -224,7 +227,7 @@ const CAPACITY: usize = 1 << 16;
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_800_000_000;
+    const NOW: i64 = 1_800_000_000_000;
     const ALICE: Subject<'_> = Subject::User("realm", "alice");
 
     fn fail_times(throttle: &Throttle, subject: Subject<'_>, times: usize, now: i64) {
@@ -252,27 +255,28 @@ mod tests {
         let mut now = NOW;
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
             assert_eq!(throttle.admit(&[ALICE], now), Err(Wait(seconds)));
-            now += i64::from(seconds);
+            now += i64::from(seconds) * SECOND;
+            assert_eq!(throttle.admit(&[ALICE], now - SECOND), Err(Wait(1)));
             assert_eq!(throttle.admit(&[ALICE], now - 1), Err(Wait(1)));
             assert_eq!(throttle.fail(&[ALICE], now), Ok(()), "its time has come");
         }
         for _ in 0..100 {
             assert_eq!(throttle.fail(&[ALICE], now), Err(Wait(900)));
         }
-        assert_eq!(throttle.admit(&[ALICE], now + 899), Err(Wait(1)));
-        assert_eq!(throttle.admit(&[ALICE], now + 900), Ok(()));
-        assert_eq!(throttle.fail(&[ALICE], now + 900), Ok(()));
-        assert_eq!(throttle.admit(&[ALICE], now + 900), Ok(()), "forgotten after quiet minutes");
+        assert_eq!(throttle.admit(&[ALICE], now + 899 * SECOND), Err(Wait(1)));
+        assert_eq!(throttle.admit(&[ALICE], now + 900 * SECOND), Ok(()));
+        assert_eq!(throttle.fail(&[ALICE], now + 900 * SECOND), Ok(()));
+        assert_eq!(throttle.admit(&[ALICE], now + 900 * SECOND), Ok(()), "forgotten after quiet minutes");
     }
 
     #[test]
     fn attempts_that_wait_do_not_prolong_it() {
         let throttle = Throttle::new();
         failed(&throttle, ALICE, 8, NOW);
-        for now in NOW..NOW + 8 {
+        for now in (NOW..NOW + 8 * SECOND).step_by(100) {
             assert!(throttle.admit(&[ALICE], now).is_err());
         }
-        assert_eq!(throttle.admit(&[ALICE], NOW + 8), Ok(()));
+        assert_eq!(throttle.admit(&[ALICE], NOW + 8 * SECOND), Ok(()));
     }
 
     #[test]
@@ -285,7 +289,7 @@ mod tests {
         assert_eq!(told, 5);
         assert_eq!(throttle.succeed(&[ALICE], NOW), Err(Wait(1)), "the right guess among them is not told");
         assert_eq!(throttle.admit(&[ALICE], NOW), Err(Wait(1)), "and opens nothing");
-        assert_eq!(throttle.succeed(&[ALICE], NOW + 1), Ok(()), "but locks nobody out for longer");
+        assert_eq!(throttle.succeed(&[ALICE], NOW + SECOND), Ok(()), "but locks nobody out for longer");
 
         // The same for one guess at each of many accounts.
         let (client, ids) = (address("192.0.2.1"), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
@@ -350,12 +354,12 @@ mod tests {
         let throttle = Throttle::with_capacity(100);
         let ids: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
         for (at, id) in ids.iter().enumerate() {
-            let now = NOW + i64::try_from(at).unwrap() / 10;
+            let now = NOW + i64::try_from(at).unwrap() * SECOND / 10;
             fail_times(&throttle, Subject::User("realm", id), 5, now);
             assert!(throttle.users.lock().len() <= 100);
             assert!(throttle.admit(&[Subject::User("realm", id)], now).is_err());
         }
-        let now = NOW + 99;
+        let now = NOW + 99 * SECOND;
         assert!(throttle.admit(&[Subject::User("realm", &ids[950])], now).is_ok(), "its second is over");
         fail_times(&throttle, Subject::User("realm", &ids[950]), 1, now);
         assert_eq!(throttle.admit(&[Subject::User("realm", &ids[950])], now), Err(Wait(2)), "but it was remembered");
@@ -366,7 +370,7 @@ mod tests {
         }
         assert_eq!(throttle.admit(&[Subject::User("realm", &ids[950])], now), Err(Wait(2)));
         // Quiet ones make room at once.
-        fail_times(&throttle, ALICE, 5, now + 10_000);
+        fail_times(&throttle, ALICE, 5, now + 10_000 * SECOND);
         assert!(throttle.names.lock().len() <= 100);
     }
 
@@ -374,8 +378,8 @@ mod tests {
     fn a_clock_that_is_set_back_neither_opens_nor_closes_for_good() {
         let throttle = Throttle::new();
         failed(&throttle, ALICE, 7, NOW);
-        assert_eq!(throttle.admit(&[ALICE], NOW - 86_400), Err(Wait(4)));
-        assert_eq!(throttle.admit(&[ALICE], NOW - 86_400 + 4), Ok(()));
+        assert_eq!(throttle.admit(&[ALICE], NOW - 86_400 * SECOND), Err(Wait(4)));
+        assert_eq!(throttle.admit(&[ALICE], NOW - (86_400 - 4) * SECOND), Ok(()));
         assert_eq!(throttle.admit(&[ALICE], i64::MAX), Ok(()));
         fail_times(&throttle, ALICE, 1, i64::MIN);
         assert_eq!(throttle.admit(&[ALICE], i64::MIN), Ok(()));

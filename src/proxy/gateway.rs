@@ -253,25 +253,17 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// Takes out of Connection what pingora would refuse the request for: the names of headers that are rebuilt anyway, so
-/// that naming them has no effect, as with all of ours (`threats.md` R3).
+/// Takes out of Connection the names of headers that are rebuilt anyway: to name them has no effect (`threats.md` R3), and
+/// pingora would refuse the request for some of them, and for more than nine names of any kind.
 fn tame_connection(request: &mut RequestHeader) -> pingora::Result<()> {
-    let rebuilt = |option: &&str| {
-        ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(option))
-    };
+    let rebuilt = |option: &str| option.eq_ignore_ascii_case("host") || is_reserved(option, false);
     let values = request.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let options: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    if !options.iter().any(rebuilt) {
+    let (dropped, kept): (Vec<_>, Vec<_>) =
+        values.flat_map(|value| value.split(',')).map(str::trim).partition(|option| rebuilt(option));
+    if dropped.is_empty() {
         return Ok(());
     }
-    let kept: Vec<_> = options.into_iter().filter(|option| !rebuilt(option)).collect();
     let kept = kept.join(", ");
-    if kept.is_empty() {
-        request.remove_header(&CONNECTION);
-        return Ok(());
-    }
     request.insert_header(CONNECTION, kept)
 }
 
