@@ -151,6 +151,22 @@ fn r43_a_secret_that_is_gone_keeps_the_old_policy_at_a_reload() {
 }
 
 #[test]
+fn r43_signing_keys_that_are_gone_keep_the_old_policy_at_a_reload() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    let token = gate.user("alice");
+    let (keys, elsewhere) = (gate.dir.path().join("keys"), gate.dir.path().join("elsewhere"));
+    std::fs::rename(&keys, &elsewhere).unwrap();
+    until_refused(&gate);
+    gate.visit(&token).expect(200);
+    assert!(!keys.exists(), "no new key was made in their place");
+    let before = gate.generation();
+    std::fs::rename(&elsewhere, &keys).unwrap();
+    until_reloaded(&gate, before);
+    gate.visit(&token).expect(200);
+}
+
+#[test]
 fn r43_a_start_without_a_key_or_secret_is_refused() {
     let app = App::start();
     let dir = tempfile::tempdir().unwrap();

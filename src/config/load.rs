@@ -30,12 +30,15 @@ pub struct Config {
 }
 
 /// What a file is read for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+#[derive(Clone, Copy, Debug)]
+pub enum Mode<'a> {
     /// To know what it says. Nothing is written: a realm without signing keys gets one that only lives in memory.
     Check,
     /// To serve it. A realm without signing keys gets a first one on the disk.
     Serve,
+    /// To serve it in the place of this policy. As [`Mode::Serve`], but the realms of this policy must have kept their
+    /// signing keys.
+    Reload(&'a Policy),
 }
 
 /// Reads the file at `path`, and what it refers to.
@@ -44,7 +47,7 @@ pub enum Mode {
 ///
 /// # Errors
 /// All that is wrong. Nothing has been written then, unless writing a signing key is what failed.
-pub fn load(path: &Path, mode: Mode) -> Result<Config, Errors> {
+pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
     // Before it is read: a change from then on is one that the result does not know.
     let input = Input::look(path);
     let unreadable = |message| Errors::unreadable(path, input.clone(), message);
@@ -58,11 +61,11 @@ pub fn load(path: &Path, mode: Mode) -> Result<Config, Errors> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(text: &str, file: &Path, mode: Mode) -> Result<Config, Errors> {
+pub fn parse(text: &str, file: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
     read(text, file, Input::look(file), mode)
 }
 
-fn read(text: &str, file: &Path, input: Input, mode: Mode) -> Result<Config, Errors> {
+fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config, Errors> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     let report = Report::new(file, text, &syntax);
     let root = Section::root(&report, table.get_ref(), &sections::FILE);
@@ -85,7 +88,19 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode) -> Result<Config, Err
     let routing = routing(&root, &realms, server.as_ref(), &outside);
 
     let (mut inputs, new_keys) = outside.finish();
-    if mode == Mode::Serve && report.is_empty() {
+    if let Mode::Reload(current) = mode {
+        for key in &new_keys {
+            // R43: to sign with a new key instead would end every session without a word.
+            if current.realms.iter().any(|realm| realm.keys_dir == key.dir) {
+                let message = format!(
+                    "the signing keys in {} are gone: put them back; a restart without them makes a new one, and ends every session",
+                    key.dir.display()
+                );
+                report.error(key.place.at, key.place.key.clone(), message);
+            }
+        }
+    }
+    if !matches!(mode, Mode::Check) && report.is_empty() {
         // Last, so that a file with an error leaves nothing behind.
         for key in new_keys {
             if let Err((place, message)) = key.save(&mut inputs) {

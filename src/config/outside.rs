@@ -29,10 +29,10 @@ type Resolved = Result<Vec<SocketAddr>, String>;
 
 /// A key that was made because its directory has none, and is kept in memory only so far.
 pub(super) struct NewKey {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     key: Key,
     /// Where the file names the directory.
-    place: Place,
+    pub(super) place: Place,
 }
 
 impl Outside {

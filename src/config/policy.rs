@@ -1,6 +1,7 @@
 //! What the gate enforces: realms, logins and routes, valid by construction.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ impl Policy {
 pub struct Realm {
     pub(super) name: String,
     pub(super) tokens: token::Rules,
+    pub(super) keys_dir: PathBuf,
     pub(super) token_ttl: Duration,
     pub(super) cookie: CookieSpec,
     pub(super) require_key: bool,
@@ -138,6 +140,7 @@ impl Realm {
     #[cfg(test)]
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
+            keys_dir: PathBuf::new(),
             name: "examples".into(),
             tokens: token::Rules {
                 issuer: "https://gate.example.com".into(),

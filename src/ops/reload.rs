@@ -37,7 +37,8 @@ impl Reloader {
     async fn reload(&self, reason: &'static str) {
         let path = self.path.clone();
         // Reads files and resolves names: not on a thread that serves requests.
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Serve)).await;
+        let current = self.state.snapshot.load_full();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Reload(&current.policy))).await;
         let at = now();
         match loaded {
             Ok(Ok(config)) => {

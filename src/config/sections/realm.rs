@@ -101,10 +101,12 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     let require_origin = section.flag("require_origin", false);
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
     let name = name?;
+    let (keys_dir, keys) = keys?;
     let audience = audience.unwrap_or_else(|| name.into());
     Some(Realm {
         name: name.into(),
-        tokens: token::Rules { issuer: issuer?, audience, leeway: leeway.as_secs().try_into().ok()?, keys: keys? },
+        tokens: token::Rules { issuer: issuer?, audience, leeway: leeway.as_secs().try_into().ok()?, keys },
+        keys_dir,
         token_ttl,
         cookie,
         require_key,
@@ -130,7 +132,12 @@ fn check_name(text: &str) -> Result<&str, String> {
     ))
 }
 
-fn keys(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mut Taken) -> Option<token::KeySet> {
+fn keys(
+    section: &Section<'_>,
+    name: Option<&str>,
+    outside: &Outside,
+    taken: &mut Taken,
+) -> Option<(PathBuf, token::KeySet)> {
     let dir = if section.has("keys_dir") {
         section.optional("keys_dir", |text| outside.keys_dir(text))?
     } else {
@@ -147,7 +154,8 @@ fn keys(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     }
     taken.keys_dirs.push((identity, section.path().into(), section.line()));
     let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
-    outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()
+    let keys = outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?;
+    Some((dir, keys))
 }
 
 fn cookie(section: &Section<'_>, realm: &str, taken: &mut Taken) -> CookieSpec {
