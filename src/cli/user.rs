@@ -17,7 +17,7 @@ use crate::login::password::{self, Password};
 use crate::login::record::iso8601;
 use crate::store::{self, Ended, Name, PasswordHash, Store, StoreError, User};
 
-/// What to do with users.
+/// The users of a realm: add, list, change, import
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Add a user. The password is read from the terminal, or is the first line of standard input
