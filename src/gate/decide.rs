@@ -228,8 +228,8 @@ impl Gate<'_> {
         }
     }
 
-    /// Looks up who answers. A path that a servlet container would read as another one must lead to the same place
-    /// under both readings, else a route could be reached under the rules of its neighbour.
+    /// Looks up who answers. A path that some apps read as another one must lead to the same place under every reading,
+    /// else a route could be reached under the rules of its neighbour.
     fn find(&self, host: &Host, target: &Target<'_>, method: &Method) -> Result<Found, Deny> {
         let routing = self.policy.routing();
         let found = routing.find(host, &target.path, method);
@@ -237,10 +237,10 @@ impl Gate<'_> {
         if target.has_encoded_slash && !encoded_slash_passes {
             return Err(Deny::Target);
         }
-        if let (Some(bare), Found::Route(route)) = (&target.path_without_parameters, &found) {
-            match routing.find(host, bare, method) {
-                Found::Route(other) if Arc::ptr_eq(route, &other) => {}
-                _ => return Err(Deny::Target),
+        if let Found::Route(route) = &found {
+            let is_same = |other| matches!(other, Found::Route(other) if Arc::ptr_eq(route, &other));
+            if !target.other_readings.iter().all(|reading| is_same(routing.find(host, reading, method))) {
+                return Err(Deny::Target);
             }
         }
         Ok(found)
