@@ -187,7 +187,7 @@ impl Gate<'_> {
         realm: &mut Option<Arc<Realm>>,
         cors: &mut Option<Cors>,
     ) -> Result<Verdict, Deny> {
-        if head.ambiguous_length || !is_plainly_chunked(head.headers) {
+        if head.ambiguous_length || !is_plainly_chunked(head.headers) || !has_plain_length(head.headers) {
             return Err(Deny::Framing);
         }
         if head.upgrade && head.has_body {
@@ -361,6 +361,14 @@ fn is_plainly_chunked(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
     let chunked = values.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
     chunked && values.next().is_none()
+}
+
+/// No Content-Length, or one number, once (`threats.md` R15). Pingora reads `5, 5` and two equal headers as 5, as RFC 9112
+/// lets it, and forwards them as they came: not every app behind us reads them so.
+fn has_plain_length(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let plain = values.next().is_none_or(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
+    plain && values.next().is_none()
 }
 
 fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {
