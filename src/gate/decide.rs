@@ -349,9 +349,13 @@ fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>,
     let cookies = credential::cookies(headers)
         .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
         .filter_map(|(_, value)| std::str::from_utf8(value).ok());
-    let mut claims: Vec<_> =
-        bearers.chain(cookies).take(MAX_TOKENS).filter_map(|token| realm.tokens().verify(token, now).ok()).collect();
-    claims.dedup();
+    let mut claims: Vec<Claims> = Vec::new();
+    // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out.
+    for found in bearers.chain(cookies).filter_map(|token| realm.tokens().verify(token, now).ok()) {
+        if claims.len() < MAX_TOKENS && !claims.contains(&found) {
+            claims.push(found);
+        }
+    }
     claims
 }
 
