@@ -1,6 +1,7 @@
 //! Contract 4.4–4.6: what the app sees, what happens when it fails, and tunnels; threats R1–R4.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -702,4 +703,28 @@ fn a_tunnel_closes_within_a_second_of_its_tokens_expiry() {
     let left = u64::try_from(claims(&token)["exp"].as_i64().unwrap() - now()).unwrap_or(0);
     assert!(conn.closes_within(Duration::from_millis(left * 1000 + 1500)), "the tunnel is still open");
     assert!(now() >= claims(&token)["exp"].as_i64().unwrap(), "it closed too early");
+}
+
+#[test]
+fn a_client_that_does_not_read_does_not_hold_the_app() {
+    let app = App::start();
+    let endless = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = endless.local_addr().unwrap();
+    let gate = Conf::new(&app)
+        .more(&format!(
+            "[[route]]\npath = \"/endless\"\nrealm = \"examples\"\naccess = \"public\"\nwrite_timeout = \"300ms\"\n\
+             upstream = [\"http://{upstream}\"]"
+        ))
+        .start();
+    let mut conn = gate.conn();
+    conn.write(get("/endless").key().bytes(&gate.addr.to_string()));
+    let (mut stream, _) = endless.accept().unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").unwrap();
+    let error = loop {
+        if let Err(error) = stream.write_all(&[b'x'; 1 << 16]) {
+            break error;
+        }
+    };
+    assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the gate does not read on, and does not hang up");
 }

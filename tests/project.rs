@@ -313,6 +313,15 @@ fn logout_revokes_every_token_that_it_carries() {
     gate.visit(&two).refused(401, "token_revoked");
 }
 
+#[test]
+fn logout_finds_the_token_among_planted_cookies() {
+    let (_app, gate) = gate();
+    let token = gate.user("alice");
+    let planted: String = (0..20).map(|n| format!("{COOKIE}=planted{n}; ")).collect();
+    gate.send(&post(auth("logout=true")).header("Cookie", format!("{planted}{COOKIE}={token}"))).expect(200);
+    gate.visit(&token).refused(401, "token_revoked");
+}
+
 // === who am I ===
 
 #[test]

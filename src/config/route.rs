@@ -143,7 +143,7 @@ impl Upstream {
         self.read_timeout
     }
 
-    /// Between two writes of a request.
+    /// Between two writes, of a request to the app or of its answer to the client.
     #[must_use]
     pub const fn write_timeout(&self) -> Duration {
         self.write_timeout

@@ -187,7 +187,7 @@ impl Gate<'_> {
         realm: &mut Option<Arc<Realm>>,
         cors: &mut Option<Cors>,
     ) -> Result<Verdict, Deny> {
-        if head.ambiguous_length || !is_plainly_chunked(head.headers) {
+        if head.ambiguous_length || !is_plainly_chunked(head.headers) || !has_plain_length(head.headers) {
             return Err(Deny::Framing);
         }
         if head.upgrade && head.has_body {
@@ -228,8 +228,8 @@ impl Gate<'_> {
         }
     }
 
-    /// Looks up who answers. A path that a servlet container would read as another one must lead to the same place
-    /// under both readings, else a route could be reached under the rules of its neighbour.
+    /// Looks up who answers. A path that some apps read as another one must lead to the same place under every reading,
+    /// else a route could be reached under the rules of its neighbour.
     fn find(&self, host: &Host, target: &Target<'_>, method: &Method) -> Result<Found, Deny> {
         let routing = self.policy.routing();
         let found = routing.find(host, &target.path, method);
@@ -237,10 +237,10 @@ impl Gate<'_> {
         if target.has_encoded_slash && !encoded_slash_passes {
             return Err(Deny::Target);
         }
-        if let (Some(bare), Found::Route(route)) = (&target.path_without_parameters, &found) {
-            match routing.find(host, bare, method) {
-                Found::Route(other) if Arc::ptr_eq(route, &other) => {}
-                _ => return Err(Deny::Target),
+        if let Found::Route(route) = &found {
+            let is_same = |other| matches!(other, Found::Route(other) if Arc::ptr_eq(route, &other));
+            if !target.other_readings.iter().all(|reading| is_same(routing.find(host, reading, method))) {
+                return Err(Deny::Target);
             }
         }
         Ok(found)
@@ -349,9 +349,13 @@ fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>,
     let cookies = credential::cookies(headers)
         .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
         .filter_map(|(_, value)| std::str::from_utf8(value).ok());
-    let mut claims: Vec<_> =
-        bearers.chain(cookies).take(MAX_TOKENS).filter_map(|token| realm.tokens().verify(token, now).ok()).collect();
-    claims.dedup();
+    let mut claims: Vec<Claims> = Vec::new();
+    // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out.
+    for found in bearers.chain(cookies).filter_map(|token| realm.tokens().verify(token, now).ok()) {
+        if claims.len() < MAX_TOKENS && !claims.contains(&found) {
+            claims.push(found);
+        }
+    }
     claims
 }
 
@@ -361,6 +365,14 @@ fn is_plainly_chunked(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
     let chunked = values.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
     chunked && values.next().is_none()
+}
+
+/// No Content-Length, or one number, once (`threats.md` R15). Pingora reads `5, 5` and two equal headers as 5, as RFC 9112
+/// lets it, and forwards them as they came: not every app behind us reads them so.
+fn has_plain_length(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let plain = values.next().is_none_or(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
+    plain && values.next().is_none()
 }
 
 fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {

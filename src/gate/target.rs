@@ -15,8 +15,8 @@ pub(super) struct Target<'a> {
     pub(super) wire_path: &'a str,
     /// The path for matching: decoded, with a NUL for an encoded slash.
     pub(super) path: Cow<'a, str>,
-    /// The path for matching as an app reads it that takes `;…` off its segments, if that is another one.
-    pub(super) path_without_parameters: Option<String>,
+    /// The paths that some apps read instead: those that take `;…` off its segments, or an encoded slash for a slash.
+    pub(super) other_readings: Vec<String>,
     /// A slash is encoded in it: only for routes that opt in.
     pub(super) has_encoded_slash: bool,
     /// What follows the `?`, as it came.
@@ -41,14 +41,9 @@ impl<'a> Target<'a> {
         }
         let (decoded, has_encoded_slash) = decode(path)?;
         segments(&decoded)?;
-        let path_without_parameters = if decoded.contains(';') {
-            let bare = without_parameters(&decoded);
-            segments(&bare)?;
-            Some(bare)
-        } else {
-            None
-        };
-        Ok(Self { wire_path: path, path: decoded, path_without_parameters, has_encoded_slash, query })
+        let other_readings = other_readings(&decoded, has_encoded_slash);
+        other_readings.iter().try_for_each(|reading| segments(reading))?;
+        Ok(Self { wire_path: path, path: decoded, other_readings, has_encoded_slash, query })
     }
 }
 
@@ -100,6 +95,22 @@ fn decode(path: &str) -> Result<(Cow<'_, str>, bool), Deny> {
     // U+0080 to U+009F are controls too.
     let control = decoded.chars().any(|char| char.is_control() && char != char::from(ENCODED_SLASH));
     if encoded_twice || control { Err(Deny::Target) } else { Ok((Cow::Owned(decoded), has_encoded_slash)) }
+}
+
+/// The slashes are decoded before the parameters are taken off, or after, or one of both is not done at all.
+fn other_readings(path: &str, has_encoded_slash: bool) -> Vec<String> {
+    let mut readings = Vec::new();
+    if path.contains(';') {
+        readings.push(without_parameters(path));
+    }
+    if has_encoded_slash {
+        let slashed = path.replace(char::from(ENCODED_SLASH), "/");
+        if slashed.contains(';') {
+            readings.push(without_parameters(&slashed));
+        }
+        readings.push(slashed);
+    }
+    readings
 }
 
 /// Each segment up to its first `;`, as servlet containers read it.
@@ -211,7 +222,7 @@ mod tests {
         ] {
             let target = Target::parse(wire.as_bytes()).unwrap();
             assert_eq!((target.wire_path, &*target.path), (wire, path));
-            assert_eq!((target.has_encoded_slash, target.path_without_parameters), (false, None));
+            assert_eq!((target.has_encoded_slash, target.other_readings), (false, vec![]));
         }
         let target = Target::parse(b"/a?b=c?d&e").unwrap();
         assert_eq!((target.wire_path, target.query), ("/a", Some("b=c?d&e")));
@@ -220,13 +231,25 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_app_is_marked() {
-        for bad in ["/..%2fa", "/a/%2e%2e%2f", "/a%2f..", "/a%2f%2fb", "/%2fa"] {
+        for bad in [
+            "/..%2fa",
+            "/a/%2e%2e%2f",
+            "/a%2f..",
+            "/a%2f%2fb",
+            "/%2fa",
+            "/a;%2f..;%2fb",
+            "/a/b;%2f..",
+            "/a/b%2f..;",
+            "/a%2f;x%2fb",
+        ] {
             assert!(Target::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         let target = Target::parse(b"/a%2Fb").unwrap();
         assert!(target.has_encoded_slash);
-        assert_eq!(target.path, "/a\0b");
+        assert_eq!((&*target.path, target.other_readings), ("/a\0b", vec!["/a/b".into()]));
         let target = Target::parse(b"/admin;a=1/b%3bc").unwrap();
-        assert_eq!(target.path_without_parameters.as_deref(), Some("/admin/b"));
+        assert_eq!(target.other_readings, ["/admin/b"]);
+        let target = Target::parse(b"/a;x%2Fb/c").unwrap();
+        assert_eq!(target.other_readings, ["/a/c", "/a/b/c", "/a;x/b/c"]);
     }
 }

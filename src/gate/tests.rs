@@ -100,6 +100,11 @@ access = "public"
 encoded_slash = "pass"
 upstream = ["http://127.0.0.1:1"]
 [[route]]
+path = "/files/locked"
+realm = "open"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
 host = "only.example"
 path = "/hosted"
 realm = "open"
@@ -250,6 +255,12 @@ fn r09_routes_match_by_whole_segments_and_decoded() {
         ("GET /%75ser", Err(Deny::KeyMissing)),
         ("GET /public/%2fuser", Err(Deny::Target)),
         ("GET /files/a%2Fb", Ok("/files/a%2Fb")),
+        ("GET /files/a;x%2Fb", Ok("/files/a;x%2Fb")),
+        ("GET /files/locked", Err(Deny::TokenMissing)),
+        ("GET /files/locked%2Fb", Err(Deny::Target)),
+        ("GET /files/locked;x%2Fb", Err(Deny::Target)),
+        ("GET /files/locked%2Fb;x", Err(Deny::Target)),
+        ("GET /files/a;%2F..;%2Flocked", Err(Deny::Target)),
         ("GET /public;x/y", Err(Deny::NotFound)),
         ("GET /public/a;b=c", Ok("/public/a;b=c")),
         ("GET /open;x/auth", Err(Deny::NotFound)),

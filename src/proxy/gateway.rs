@@ -103,6 +103,8 @@ impl ProxyHttp for Gateway {
         let snapshot = self.state.snapshot.load_full();
         match self.judge(session, &snapshot) {
             Verdict::Grant(grant) => {
+                // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
+                session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
                 if is_websocket(session.req_header()) {
                     // ☠ The time-out for the client's next byte goes for idle WebSockets too.
                     let silence = snapshot.pools[grant.route().index()].tunnel_timeout();

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::configuration::ServerConf;
@@ -69,8 +70,18 @@ impl Bound {
     /// Serves clients with any app, on the current runtime.
     #[must_use]
     pub fn serve<A: HttpServerApp + Send + Sync + 'static>(self, name: &str, app: A) -> Listening {
+        self.serve_within(FIRST_BYTES_TIMEOUT, name, app)
+    }
+
+    fn serve_within<A: HttpServerApp + Send + Sync + 'static>(
+        self,
+        first_bytes: Duration,
+        name: &str,
+        app: A,
+    ) -> Listening {
         let live = Arc::new(Live::default());
-        let mut service = Service::new(name.to_owned(), Door { app: Arc::new(app), live: live.clone() });
+        let door = Arc::new(Door { app: Arc::new(app), live: live.clone() });
+        let mut service = Service::new(name.to_owned(), Porch { door, first_bytes });
         let mut fds = Fds::new();
         for (address, listener) in self.0 {
             let address = address.to_string();
@@ -175,6 +186,79 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
     }
 }
 
+/// Stands before the door: shows out who connects and says nothing.
+struct Porch<A> {
+    door: Arc<Door<A>>,
+    first_bytes: Duration,
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Porch<A> {
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
+        // HTTP/1. We wait first: what has come is put back, and pingora finds it at once.
+        if self.door.server_options().is_some_and(|options| options.h2c) {
+            let mut preface = [0; H2_PREFACE_BYTES];
+            tokio::time::timeout(self.first_bytes, stream.try_peek(&mut preface)).await.ok()?.ok()?;
+        }
+        self.door.process_new(stream, shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.door.cleanup().await;
+    }
+}
+
 /// Idle connections to upstreams, all together. Pingora's 128 would thrash with a few hundred clients.
 const UPSTREAM_POOL_SIZE: usize = 1024;
 const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// As long as pingora waits for the head of the first request of an HTTP/1 connection.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
+/// `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n` (RFC 9113, 3.4)
+const H2_PREFACE_BYTES: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    struct Nobody(HttpServerOptions);
+
+    #[async_trait]
+    impl HttpServerApp for Nobody {
+        async fn process_new_http(
+            self: &Arc<Self>,
+            mut session: ServerSession,
+            _: &ShutdownWatch,
+        ) -> Option<ReusedHttpStream> {
+            session.read_request().await.ok()?;
+            #[allow(clippy::disallowed_methods, reason = "that it closes the connection is what the test wants")]
+            session.respond_error(404).await.ok()?;
+            None
+        }
+
+        fn server_options(&self) -> Option<&HttpServerOptions> {
+            Some(&self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn with_h2c_too_nobody_stays_who_says_nothing() {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let address = bound.addresses().next().unwrap();
+        let _listening = bound.serve_within(Duration::from_millis(300), "test", Nobody(options));
+        let head = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        for (sent, answered) in [("", false), ("PRI * HTTP/2.0\r\n", false), (head, true)] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await;
+            assert!(read.is_ok(), "{sent:?} keeps a connection");
+            assert_eq!(answer.starts_with("HTTP/1.1 404"), answered, "{sent:?}: {answer}");
+        }
+    }
+}
