@@ -80,6 +80,7 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     });
     let reloading = tokio::spawn(reloader.run());
     tokio::spawn(upkeep.run());
+    tokio::spawn(Upkeep::forget(state.clone()));
     info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
     ready(&addresses);
 

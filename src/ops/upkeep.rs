@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::status::Status;
@@ -31,18 +31,23 @@ impl Upkeep {
     pub(super) async fn run(mut self) {
         let mut tick = interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
         loop {
-            let instant = tick.tick().await;
+            tick.tick().await;
             let result = self.learn().await;
             self.report(&result);
             self.state.tunnels.sweep(&self.state.desk.revocations, now());
-            if instant >= next_sweep {
-                next_sweep = instant + SWEEP_INTERVAL;
-                self.state.desk.revocations.sweep(now());
-                if let Err(error) = self.state.desk.store.purge(now()).await {
-                    error!("expired sessions stay for now: {error}");
-                }
+        }
+    }
+
+    /// Forgets what has expired, for ever. Apart from [`Upkeep::run`], which must not wait for whoever writes to the
+    /// store.
+    pub(super) async fn forget(state: Arc<State>) {
+        let mut tick = interval(SWEEP_INTERVAL);
+        loop {
+            tick.tick().await;
+            state.desk.revocations.sweep(now());
+            if let Err(error) = state.desk.store.purge(now()).await {
+                error!("expired sessions stay for now: {error}");
             }
         }
     }
