@@ -303,7 +303,11 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("[[login]]\ndialect = \"project\"\npath = \"/x\"\nrealm = \"nowhere\"", "realm"),
         ("[[login]]\ndialect = \"project\"\npath = \"/x\"", "realm"),
         ("[[realm]]\nname = \"examples\"\nissuer = \"i\"\ncookie = \"c\"\nrequire_key = false", "name"),
-        ("[[realm]]\nname = \"two\"\nissuer = \"i\"\nrequire_key = false", "cookie"),
+        // Tokens of one would open the other.
+        (
+            "[[realm]]\nname = \"two\"\nissuer = \"https://gate.example.com\"\naudience = \"examples\"\nkeys_dir = \"keys/examples\"\nrequire_key = false",
+            "keys_dir",
+        ),
         ("[[realm]]\nname = \"two\"\nissuer = \"i\"\ncookie = \"c\"", "require_key"),
         ("[[realm]]\nname = \"two\"\ncookie = \"c\"\nrequire_key = false", "issuer"),
         ("[metrics]\nlisten = \"x\"", "metrics"),

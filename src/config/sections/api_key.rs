@@ -113,7 +113,7 @@ fn hash(text: &str) -> Result<Sha256, String> {
     Ok(hash)
 }
 
-const MIN_SECRET_BYTES: usize = 16;
+const MIN_SECRET_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +150,7 @@ mod tests {
     fn bad_keys_name_the_key_and_the_remedy_and_never_the_secret() {
         let second = |keys: &str| format!("{GOOD}\n[[realm.key]]\n{keys}");
         for (keys, expected) in [
-            (r#"secret = "hunter2""#.into(), "realm.a.key[0].secret: is shorter than 16"),
+            (r#"secret = "hunter2""#.into(), "realm.a.key[0].secret: is shorter than 8"),
             (r#"secret = " hunter2hunter2hunter2""#.into(), "can't carry"),
             (r#"secret = "hunter2\nhunter2hunter2""#.into(), "can't carry"),
             (r#"secret = "hunter2hunter2hunter2é""#.into(), "can't carry"),

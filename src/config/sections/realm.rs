@@ -65,11 +65,18 @@ pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Real
     realms
 }
 
-/// What no two realms may share, with the path and line of the realm that has it.
+/// What no two realms may share, issuer, audience and signing keys all three: the tokens of one would open the other. With
+/// the path and line of the realm that has it.
 #[derive(Default)]
 struct Taken {
-    cookies: Vec<(String, String, usize)>,
-    keys_dirs: Vec<(PathBuf, String, usize)>,
+    keys_dirs: Vec<(Signer, String, usize)>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Signer {
+    dir: PathBuf,
+    issuer: Option<String>,
+    audience: Option<String>,
 }
 
 fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mut Taken) -> Option<Realm> {
@@ -83,8 +90,9 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
             section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
         }
     }
-    let keys = keys(section, name, outside, taken);
-    let cookie = cookie(section, name.unwrap_or("examples"), taken);
+    let audience = audience.or_else(|| name.map(str::to_owned));
+    let keys = keys(section, name, (issuer.as_ref(), audience.as_ref()), outside, taken);
+    let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, outside);
     if require_key && !section.has("key") {
@@ -102,10 +110,9 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
     let name = name?;
     let (keys_dir, keys) = keys?;
-    let audience = audience.unwrap_or_else(|| name.into());
     Some(Realm {
         name: name.into(),
-        tokens: token::Rules { issuer: issuer?, audience, leeway: leeway.as_secs().try_into().ok()?, keys },
+        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway: leeway.as_secs().try_into().ok()?, keys },
         keys_dir,
         token_ttl,
         cookie,
@@ -135,6 +142,7 @@ fn check_name(text: &str) -> Result<&str, String> {
 fn keys(
     section: &Section<'_>,
     name: Option<&str>,
+    (issuer, audience): (Option<&String>, Option<&String>),
     outside: &Outside,
     taken: &mut Taken,
 ) -> Option<(PathBuf, token::KeySet)> {
@@ -145,37 +153,32 @@ fn keys(
     };
     // Two spellings of one directory are one.
     let identity = dir.canonicalize().unwrap_or_else(|_| dir.clone());
-    if let Some((_, other, line)) = taken.keys_dirs.iter().find(|(dir, ..)| *dir == identity) {
+    let signer = Signer { dir: identity, issuer: issuer.cloned(), audience: audience.cloned() };
+    if let Some((_, other, line)) = taken.keys_dirs.iter().find(|(other, ..)| *other == signer) {
         section.error(
             "keys_dir",
-            format!("is the directory of {other} (line {line}) too: each realm signs with keys of its own"),
+            format!(
+                "is the directory of {other} (line {line}) too, which has the same issuer and audience: tokens of one would open the other"
+            ),
         );
         return None;
     }
-    taken.keys_dirs.push((identity, section.path().into(), section.line()));
+    taken.keys_dirs.push((signer, section.path().into(), section.line()));
     let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
     let keys = outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?;
     Some((dir, keys))
 }
 
-fn cookie(section: &Section<'_>, realm: &str, taken: &mut Taken) -> CookieSpec {
+fn cookie(section: &Section<'_>, realm: &str) -> CookieSpec {
     let name = section.optional("cookie", |text| {
         if !text.is_empty() && text.len() <= MAX_COOKIE_BYTES && text.bytes().all(is_token_byte) {
             return Ok(text);
         }
         Err(format!("{} is no name of a cookie: write letters, digits and !#$%&'*+-.^_`|~ only", quote(text)))
     });
-    let name = name.unwrap_or(DEFAULT_COOKIE);
-    // A realm with a cookie that is wrong has been told so already.
-    if let Some((_, other, line)) = taken.cookies.iter().find(|(cookie, ..)| cookie == name) {
-        section.error(
-            "cookie",
-            format!("\"{name}\" is the cookie of {other} (line {line}) too: write cookie = \"__Secure-{realm}-access-token\""),
-        );
-    }
-    taken.cookies.push((name.into(), section.path().into(), section.line()));
     CookieSpec {
-        name: name.into(),
+        // Another one for each realm, so that those on one host don't take each other's place in a browser.
+        name: name.map_or_else(|| format!("__Secure-{realm}-access-token"), str::to_owned),
         same_site: section.choice("same_site", &SAME_SITE, &[]).unwrap_or(SameSite::None),
         partitioned: section.flag("partitioned", false),
     }
@@ -220,7 +223,6 @@ const fn is_token_byte(byte: u8) -> bool {
 
 const SAME_SITE: [(&str, SameSite); 3] =
     [("none", SameSite::None), ("lax", SameSite::Lax), ("strict", SameSite::Strict)];
-const DEFAULT_COOKIE: &str = "__Secure-tollgate-access-token";
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
 const MAX_COOKIE_BYTES: usize = 128;
