@@ -11,10 +11,11 @@
 //!
 //! # Who may know whom
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → token → json`, never the other way. Pingora
+//! `cli → ops → exit → proxy → login → gate → store → config → token → clock, json`, never the other way. Pingora
 //! is named only in `proxy`, `ops` and the commands that run a server; SQL only in `store`. A test keeps to this.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod exit;
 pub mod gate;

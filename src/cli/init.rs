@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{key, now};
+use super::key;
+use crate::clock::now;
 use crate::config::save_key;
 use crate::exit::{self, Failure};
 use crate::token::Key;

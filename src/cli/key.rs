@@ -4,7 +4,8 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::{ConfigFile, now};
+use super::ConfigFile;
+use crate::clock::{self, now};
 use crate::config::{ApiKey, Mode, Sha256, load};
 use crate::exit::{self, Failure};
 
@@ -109,8 +110,7 @@ fn row(key: &ApiKey, realm: &str, now: i64) -> [String; 4] {
     } else {
         "live"
     };
-    let expires =
-        key.expires_at().map(|at| Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string()));
+    let expires = key.expires_at().map(clock::rfc3339);
     [key.id().into(), realm.into(), state.into(), expires.unwrap_or_else(|| "never".into())]
 }
 

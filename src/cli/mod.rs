@@ -14,7 +14,6 @@ mod user_import;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 
@@ -77,12 +76,6 @@ pub fn run() -> ExitCode {
     let result = command_line.command.run(&mut out).and_then(|()| Ok(out.flush()?));
     drop(out);
     result.map_or_else(|failure| failure.report(&mut std::io::stderr().lock()), |()| ExitCode::SUCCESS)
-}
-
-/// Unix seconds.
-fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since_epoch.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use toml::de::DeTable;
 
@@ -15,6 +14,7 @@ use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
 use super::sections::{self, Realms, login, realm, route, server, store};
 use super::server::{Server, StoreUrl};
+use crate::clock::now;
 
 /// Everything that a file says.
 #[derive(Debug)]
@@ -166,11 +166,6 @@ fn routing(root: &Section<'_>, realms: &Realms, server: Option<&Server>, outside
 
 fn credentials_directory() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute())
-}
-
-fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since_epoch.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

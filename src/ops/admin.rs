@@ -11,6 +11,7 @@ use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
 use super::status::Status;
+use crate::clock::rfc3339;
 use crate::proxy::State;
 
 /// Answers on the admin address.
@@ -53,13 +54,13 @@ impl Admin {
         let reload = self
             .status
             .last_reload()
-            .map(|reload| json!({"at": time(reload.at), "ok": reload.errors.is_empty(), "errors": reload.errors}));
+            .map(|reload| json!({"at": rfc3339(reload.at), "ok": reload.errors.is_empty(), "errors": reload.errors}));
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "config": self.config.display().to_string(),
             "generation": snapshot.generation,
-            "loaded_at": time(snapshot.loaded_at),
+            "loaded_at": rfc3339(snapshot.loaded_at),
             "last_reload": reload,
             "cold_changes": self.status.cold_changes(),
             "realms": realms,
@@ -83,8 +84,4 @@ fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Resp
     headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
-}
-
-fn time(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }

@@ -8,8 +8,9 @@ use tracing::{error, info, warn};
 
 use super::status::{Reload, Status};
 use super::watch::Watch;
+use crate::clock::now;
 use crate::config::{self, Config, Mode};
-use crate::proxy::{Snapshot, State, now};
+use crate::proxy::{Snapshot, State};
 
 /// Keeps the policy as the file says.
 pub(super) struct Reloader {

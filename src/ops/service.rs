@@ -15,12 +15,13 @@ use super::reload::Reloader;
 use super::status::Status;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
+use crate::clock::now;
 use crate::config::{self, Config, Mode, Policy};
 use crate::exit::{self, Failure};
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{Bound, RequestIds, Snapshot, State, Tunnels, bind, now};
+use crate::proxy::{Bound, RequestIds, Snapshot, State, Tunnels, bind};
 use crate::store;
 use crate::token::{Claims, TokenId};
 

@@ -7,7 +7,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::status::Status;
-use crate::proxy::{State, now};
+use crate::clock::now;
+use crate::proxy::State;
 use crate::store::StoreError;
 
 /// Brings the revoked tokens into memory, and keeps them there.

@@ -12,7 +12,8 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{debug, warn};
 
 use super::upstream::{NoServer, Tried};
-use super::{Snapshot, State, answer, login, now};
+use super::{Snapshot, State, answer, login};
+use crate::clock::now;
 use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
 
 /// The gate as pingora sees it.

@@ -80,10 +80,3 @@ impl Default for RequestIds {
         Self::new()
     }
 }
-
-/// Now, in Unix seconds. A clock before 1970 counts as 1970, which fails every token.
-#[must_use]
-pub fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
-}

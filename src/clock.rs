@@ -1,0 +1,18 @@
+//! The time of day, and how it is written. What is pure is told the time instead.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+/// Now, in Unix seconds. A clock before 1970 counts as 1970, which fails every token.
+#[must_use]
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().try_into().unwrap_or(i64::MAX)
+}
+
+/// Unix seconds as RFC 3339, in UTC; as a number, if no year of four digits has them.
+#[must_use]
+pub fn rfc3339(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
