@@ -325,7 +325,9 @@ impl Gate<'_> {
             };
             if speaks { self.verify(realm, &credential, now) } else { Err(Deny::TokenMissing) }
         });
-        let tokens = all_tokens(realm, head.headers, caller, now);
+        // Only a POST can be a logout; the others would verify their token twice.
+        let tokens =
+            if head.method == Method::POST { all_tokens(realm, head.headers, caller, now) } else { Vec::new() };
         Ok(Verdict::Login(Box::new(Admitted { login, query, master, token, tokens, client, cors })))
     }
 
