@@ -63,7 +63,8 @@ impl Rules {
         }
         let key = text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(Reject::Key)?;
         // R20: the key says what the algorithm is; the token may only agree.
-        if text("alg") != Some(name(key.algorithm())) {
+        let algorithm = name(key.algorithm()).ok_or(Reject::Key)?;
+        if text("alg") != Some(algorithm) {
             return Err(Reject::Key);
         }
         match crypto::verify(signature, signed.as_bytes(), key.verifying(), key.algorithm()) {
@@ -169,10 +170,11 @@ fn numeric_date(value: &Value) -> Option<i64> {
     value.as_i64().filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds))
 }
 
-const fn name(algorithm: Algorithm) -> &'static str {
+/// As a header writes it; `None` for one that no key of ours has.
+const fn name(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
-        Algorithm::HS256 => "HS256",
-        _ => "",
+        Algorithm::HS256 => Some("HS256"),
+        _ => None,
     }
 }
 
