@@ -28,6 +28,6 @@ pub use input::Input;
 pub use keys_dir::save_key;
 pub use load::{Config, Mode, load, parse};
 pub use origin::{Origin, Origins};
-pub use policy::{ApiKey, CookieSpec, Dialect, Login, Policy, Realm, SameSite, Sha256};
+pub use policy::{ApiKey, CookieSpec, Dialect, Login, MAX_LEEWAY, Policy, Realm, SameSite, Sha256};
 pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};

@@ -45,6 +45,10 @@ impl Policy {
     }
 }
 
+/// The most that a realm's `leeway` can be. Under a later policy too, no token counts any more when so much time has
+/// passed since its `exp`, and then its revocation may be forgotten.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
 /// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
 #[derive(Debug)]
 pub struct Realm {

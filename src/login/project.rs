@@ -11,6 +11,7 @@ use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
 use super::{Answer, Desk, Refusal, Request, cookie};
+use crate::config::MAX_LEEWAY;
 use crate::gate::Deny;
 use crate::json;
 use crate::store::{Ended, PasswordHash, Session, StoreError, User};
@@ -319,7 +320,7 @@ fn session(request: &Request<'_>, claims: &Claims) -> Session {
         realm: request.realm.name().to_owned(),
         user_id: claims.subject.clone(),
         token: claims.token_id,
-        expires_at: claims.expires_at.saturating_add(MAX_LEEWAY),
+        expires_at: claims.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs()),
     }
 }
 
@@ -370,9 +371,6 @@ const UNIQUE_ID: &str = "uniqueId";
 /// How often to begin again when a record changes between reading and writing.
 const ATTEMPTS: usize = 5;
 const PAGE: u32 = 500;
-/// Seconds. The most that `leeway` may be: a token that was revoked, or a session, is remembered for as long as any
-/// later configuration might accept its token.
-const MAX_LEEWAY: i64 = 300;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ struct Server {
     rests_until: AtomicU64,
 }
 
-/// The servers that a request has tried, one bit each.
+/// The servers that a request has tried, one bit each: a configuration with more than 64 for a route is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tried(u64);
 
@@ -40,8 +40,10 @@ pub(super) enum NoServer {
 
 impl Pool {
     pub(super) fn new(upstream: &Upstream) -> Self {
-        let servers = upstream.servers().iter().take(MAX_SERVERS);
-        let servers = servers.map(|address| Server { peer: peer(*address, upstream), rests_until: AtomicU64::new(0) });
+        let servers = upstream
+            .servers()
+            .iter()
+            .map(|address| Server { peer: peer(*address, upstream), rests_until: AtomicU64::new(0) });
         Self {
             servers: servers.collect(),
             turn: AtomicUsize::new(0),
@@ -116,8 +118,6 @@ fn peer(address: std::net::SocketAddr, upstream: &Upstream) -> HttpPeer {
     }
 }
 
-/// As many as [`Tried`] has bits. A configuration with more is refused.
-const MAX_SERVERS: usize = 64;
 /// Milliseconds for which a server that refused a connection is not asked.
 const RESTING_TIME: u64 = 1000;
 
