@@ -65,7 +65,7 @@ pub(super) fn api_key<'a>(headers: &'a HeaderMap, members: &'a [(String, String)
 
 /// The cookie pairs of a request, from however many Cookie headers (HTTP/2 may split them: RFC 9113, 8.2.3). Bytes, since
 /// other cookies are none of our business and need not be text.
-pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     pairs.filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;

@@ -12,6 +12,7 @@ pub mod wire;
 
 pub use caller::Cors;
 pub use client::Client;
+pub use credential::cookies;
 pub use decide::{Admitted, Gate, Grant, Head, Preflight, Refusal, Verdict};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};

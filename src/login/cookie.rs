@@ -2,9 +2,10 @@
 
 use cookie::Cookie;
 use cookie::time::Duration;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
 use crate::config::{CookieSpec, Realm, SameSite};
+use crate::gate;
 
 /// `Set-Cookie` that hands out `token` for as long as it lives. `None` if the name or the token holds a byte that no
 /// header may, which neither a checked configuration nor a JWT does.
@@ -22,10 +23,7 @@ pub(super) fn clear(realm: &Realm) -> Option<HeaderValue> {
 /// browsers do not when they guard the prefix `__Secure-`.
 pub(super) fn is_carried(realm: &Realm, headers: &HeaderMap) -> bool {
     let name = realm.cookie().name().as_bytes();
-    headers.get_all(header::COOKIE).iter().any(|line| {
-        let mut pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii_start);
-        pairs.any(|pair| pair.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'=')))
-    })
+    gate::cookies(headers).any(|(carried, _)| carried == name)
 }
 
 fn header_value(spec: &CookieSpec, value: &str, max_age: Duration) -> Option<HeaderValue> {
@@ -50,6 +48,8 @@ fn header_value(spec: &CookieSpec, value: &str, max_age: Duration) -> Option<Hea
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     /// The cookie itself, and its attributes in alphabetical order.
