@@ -40,6 +40,7 @@ fn decide(criterion: &mut Criterion) {
             username: Some("alice".into()),
             email: Some("alice@example.com".into()),
             roles: vec!["user".into()],
+            session: None,
             issued_at: NOW,
             expires_at: NOW + 3600,
         };

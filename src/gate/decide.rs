@@ -336,7 +336,7 @@ impl Gate<'_> {
             return Err(Deny::TokenMissing);
         };
         let claims = realm.tokens().verify(token, now).map_err(Deny::Token)?;
-        if self.revoked.contains(claims.token_id) {
+        if self.revoked.contain(&claims.marks(&realm.tokens().issuer)) {
             return Err(Deny::Token(Reject::Revoked));
         }
         Ok(claims)

@@ -211,6 +211,7 @@ mod tests {
             username: Some("Zoë".into()),
             email: None,
             roles: vec!["a".into(), "b".into()],
+            session: None,
             issued_at: 0,
             expires_at: 0,
         };

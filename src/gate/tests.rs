@@ -173,6 +173,7 @@ impl Bench {
             username: Some("alice".into()),
             email: None,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            session: None,
             issued_at: NOW,
             expires_at: NOW + 60,
         };

@@ -163,6 +163,7 @@ fn claims(request: &Request<'_>, user: &User) -> Claims {
         username: user.username.clone(),
         email: user.email.clone(),
         roles: user.roles.clone(),
+        session: None,
         issued_at: request.now(),
         expires_at: request.now().saturating_add(ttl),
     }
@@ -197,7 +198,7 @@ fn wrong_credentials(request: &Request<'_>) -> Refusal {
 /// the token still opens doors, and saying otherwise would be a lie.
 async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
     for claims in &request.tokens {
-        if desk.revocations.contains(claims.token_id) {
+        if desk.revocations.contain(&claims.marks(&request.realm.tokens().issuer)) {
             continue;
         }
         let revocation = desk.store.revoke(&session(request, claims)).await?;

@@ -124,6 +124,7 @@ fn prove_keys(policy: &Policy) -> Result<(), Failure> {
             username: None,
             email: None,
             roles: Vec::new(),
+            session: None,
             issued_at: now(),
             expires_at: now() + 60,
         };

@@ -192,7 +192,7 @@ impl ProxyHttp for Gateway {
         if let Some((_, grant)) = &context.granted {
             answer::add_cors(response, true, grant.cors())?;
             if let (Some(claims), true) = (grant.claims(), is_tunnel(response)) {
-                self.state.tunnels.open(claims);
+                self.state.tunnels.open(claims.marks(&grant.route().realm().tokens().issuer), claims.expires_at);
             }
         }
         Ok(())

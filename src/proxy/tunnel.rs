@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
-use crate::token::{Claims, Revocations, TokenId};
+use crate::token::{Marks, Revocations};
 
 /// The tunnels that are open.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Tunnels {
 
 #[derive(Debug)]
 struct Tunnel {
-    token: TokenId,
+    marks: Marks,
     expires_at: i64,
     line: Weak<Line>,
 }
@@ -35,14 +35,14 @@ struct Line {
 
 impl Tunnels {
     /// Remembers the request that this task is serving as a tunnel of a token. Twice for one request changes nothing.
-    pub(super) fn open(&self, claims: &Claims) {
+    pub(super) fn open(&self, marks: Marks, expires_at: i64) {
         // Outside of [`serve`] there is no line, and nothing that could be cut.
         let _ = LINE.try_with(|slot| {
             if slot.borrow().is_some() {
                 return;
             }
             let line = Arc::new(Line::default());
-            let tunnel = Tunnel { token: claims.token_id, expires_at: claims.expires_at, line: Arc::downgrade(&line) };
+            let tunnel = Tunnel { marks, expires_at, line: Arc::downgrade(&line) };
             self.open.lock().unwrap_or_else(PoisonError::into_inner).push(tunnel);
             slot.replace(Some(line));
         });
@@ -52,7 +52,7 @@ impl Tunnels {
     pub fn sweep(&self, revoked: &Revocations, now: i64) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|tunnel| {
             let Some(line) = tunnel.line.upgrade() else { return false };
-            let ended = now >= tunnel.expires_at || revoked.contains(tunnel.token);
+            let ended = now >= tunnel.expires_at || revoked.contain(&tunnel.marks);
             if ended {
                 line.cut();
             }
@@ -111,17 +111,10 @@ tokio::task_local! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::{AccountId, TokenId};
 
-    fn claims(token: u128, expires_at: i64) -> Claims {
-        Claims {
-            token_id: TokenId(token),
-            subject: "u".into(),
-            username: None,
-            email: None,
-            roles: Vec::new(),
-            issued_at: 0,
-            expires_at,
-        }
+    fn marks(token: u128) -> Marks {
+        Marks { token: TokenId(token), session: None, account: AccountId(0), issued_at: 0 }
     }
 
     #[tokio::test]
@@ -130,8 +123,8 @@ mod tests {
         let idle = |token, expires_at| {
             let tunnels = tunnels.clone();
             tokio::spawn(serve(async move {
-                tunnels.open(&claims(token, expires_at));
-                tunnels.open(&claims(token, expires_at));
+                tunnels.open(marks(token), expires_at);
+                tunnels.open(marks(token), expires_at);
                 std::future::pending::<Option<()>>().await
             }))
         };

@@ -4,19 +4,19 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
 use serde_json::{Value, json};
 
+use super::algorithm::{Algorithm, VerifyingKey};
 use crate::json;
 
 /// One key. It carries its one algorithm, so that a token cannot choose another (`threats.md` R20).
 pub struct Key {
     kid: String,
     created: i64,
-    algorithm: Algorithm,
     secret: Vec<u8>,
     signing: EncodingKey,
-    verifying: DecodingKey,
+    verifying: VerifyingKey,
 }
 
 /// Why a key file can't be used. Holds nothing of the key itself.
@@ -83,22 +83,19 @@ impl Key {
         &self.kid
     }
 
-    pub(super) const fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    pub(super) const fn signing(&self) -> &EncodingKey {
-        &self.signing
-    }
-
-    pub(super) const fn verifying(&self) -> &DecodingKey {
+    pub(super) const fn verifying(&self) -> &VerifyingKey {
         &self.verifying
+    }
+
+    /// The signature of `message`, base64url.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<String, jsonwebtoken::errors::Error> {
+        crypto::sign(message, &self.signing, self.verifying.algorithm().jose())
     }
 
     fn hs256(kid: String, created: i64, secret: Vec<u8>) -> Self {
         let signing = EncodingKey::from_secret(&secret);
-        let verifying = DecodingKey::from_secret(&secret);
-        Self { kid, created, algorithm: Algorithm::HS256, secret, signing, verifying }
+        let verifying = VerifyingKey::new(Algorithm::HS256, DecodingKey::from_secret(&secret));
+        Self { kid, created, secret, signing, verifying }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::crypto;
 use serde_json::{Map, Value, json};
 
 use super::{Claims, Rules};
@@ -14,7 +13,7 @@ impl Rules {
     /// The crypto library refused the key; with keys of a [`super::KeySet`] that is a fault of the program.
     pub fn mint(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
         let key = self.keys.newest();
-        let header = json!({"alg": key.algorithm(), "typ": ACCESS_TOKEN, "kid": key.kid()});
+        let header = json!({"alg": key.verifying().algorithm().name(), "typ": ACCESS_TOKEN, "kid": key.kid()});
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());
         payload.insert("aud".into(), self.audience.as_str().into());
@@ -31,9 +30,12 @@ impl Rules {
         if !claims.roles.is_empty() {
             payload.insert("roles".into(), claims.roles.clone().into());
         }
+        if let Some(session) = claims.session {
+            payload.insert("sid".into(), session.to_string().into());
+        }
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let mut token = format!("{}.{}", encode(&header), encode(&Value::Object(payload)));
-        let signature = crypto::sign(token.as_bytes(), key.signing(), key.algorithm())?;
+        let signature = key.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&signature);
         Ok(token)

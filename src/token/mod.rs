@@ -4,6 +4,7 @@
 //! token; `iss`, `aud`, `exp`, `nbf`, `sub`, `jti`, `typ` and `kid` are all mandatory; anything that we do not put into
 //! a token is refused in one.
 
+mod algorithm;
 mod keys;
 mod mint;
 mod revocation;
@@ -12,6 +13,9 @@ mod verify;
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest;
+
+pub use algorithm::Algorithm;
 pub use keys::{Key, KeyError, KeySet};
 pub use revocation::Revocations;
 pub use verify::Reject;
@@ -42,10 +46,58 @@ pub struct Claims {
     pub email: Option<String>,
     /// `roles`: as of the login.
     pub roles: Vec<String>,
+    /// `sid`: the session that this token is one of several of. Without it, the token is the session.
+    pub session: Option<TokenId>,
     /// `iat` and `nbf`, Unix seconds.
     pub issued_at: i64,
     /// `exp`, Unix seconds.
     pub expires_at: i64,
+}
+
+impl Claims {
+    /// By what this token of `issuer` may be revoked.
+    #[must_use]
+    pub fn marks(&self, issuer: &str) -> Marks {
+        let account = AccountId::of(issuer, &self.subject);
+        Marks { token: self.token_id, session: self.session, account, issued_at: self.issued_at }
+    }
+}
+
+/// By what a token may be revoked: alone, with its session, or with all that its user was issued before some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Its own id.
+    pub token: TokenId,
+    /// That of its session, if it is not its own.
+    pub session: Option<TokenId>,
+    /// Whom it speaks for.
+    pub account: AccountId,
+    /// Unix seconds.
+    pub issued_at: i64,
+}
+
+/// One user of one issuer, as 128 bits of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub u128);
+
+impl AccountId {
+    /// The user whom `issuer` calls `subject`.
+    #[must_use]
+    pub fn of(issuer: &str, subject: &str) -> Self {
+        Self(fingerprint(&["account", issuer, subject]))
+    }
+}
+
+/// 128 bits of SHA-256 over these parts, each after its length: no other parts run together to the same
+/// (`threats.md` R28).
+fn fingerprint(parts: &[&str]) -> u128 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let digest = context.finish();
+    digest.as_ref().iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
 }
 
 /// 128 random bits that name a token. Written as 32 lower-case hex digits.

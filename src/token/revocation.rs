@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::TokenId;
+use super::{Marks, TokenId};
 
 /// Token ids with the Unix second after which each may be forgotten.
 #[derive(Debug)]
@@ -25,9 +25,13 @@ impl Revocations {
         Self { shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(), writing: Mutex::new(()) }
     }
 
-    /// Whether this token was revoked.
+    /// Whether a token with these marks was revoked.
     #[must_use]
-    pub fn contains(&self, token: TokenId) -> bool {
+    pub fn contain(&self, marks: &Marks) -> bool {
+        self.has(marks.token) || marks.session.is_some_and(|session| self.has(session))
+    }
+
+    fn has(&self, token: TokenId) -> bool {
         self.shards[shard(token)].load().contains_key(&token)
     }
 
@@ -94,11 +98,11 @@ mod tests {
         revoked.extend(tokens.iter().copied());
         revoked.extend(tokens.iter().copied());
         assert_eq!(revoked.len(), 1000);
-        assert!(tokens.iter().all(|(token, _)| revoked.contains(*token)));
-        assert!(!revoked.contains(TokenId(1)));
+        assert!(tokens.iter().all(|(token, _)| revoked.has(*token)));
+        assert!(!revoked.has(TokenId(1)));
         revoked.sweep(500);
         assert_eq!(revoked.len(), 500);
-        assert!(!revoked.contains(TokenId(499 * 7)));
-        assert!(revoked.contains(TokenId(500 * 7)), "still refused in its last second");
+        assert!(!revoked.has(TokenId(499 * 7)));
+        assert!(revoked.has(TokenId(500 * 7)), "still refused in its last second");
     }
 }

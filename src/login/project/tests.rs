@@ -84,7 +84,7 @@ impl Gate {
 
     fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, Deny> {
         let claims = self.realm.tokens().verify(token, now_ms / 1000).map_err(Deny::Token)?;
-        let revoked = self.desk.revocations.contains(claims.token_id);
+        let revoked = self.desk.revocations.contain(&claims.marks(&self.realm.tokens().issuer));
         if revoked { Err(Deny::Token(Reject::Revoked)) } else { Ok(claims) }
     }
 
