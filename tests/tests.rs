@@ -17,6 +17,7 @@ mod framing;
 mod guard;
 mod harness;
 mod house;
+mod issuers;
 mod passwords;
 mod project;
 mod reload;

@@ -88,6 +88,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Where its script stands, and what it wrote beside that.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// What it printed after its port.
     pub fn output(&self) -> String {
         fs::read_to_string(self.dir.path().join("out")).unwrap_or_default()
