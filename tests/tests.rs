@@ -11,6 +11,7 @@ mod clients;
 mod commands;
 mod cors;
 mod demo;
+mod differential;
 mod durability;
 mod forwarding;
 mod framing;

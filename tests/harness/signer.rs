@@ -1,6 +1,6 @@
 //! Keys of somebody else, and the tokens that they sign. Made with aws-lc-rs alone, without the gate's code.
 
-use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair};
@@ -97,9 +97,26 @@ impl Signer {
 
     /// The three parts of a token, signed with this key whatever the header says.
     pub fn sign_text(&self, header: &str, payload: &str) -> String {
-        let signed = format!("{}.{}", encoded(header.as_bytes()), encoded(payload.as_bytes()));
-        let signature = self.signature(signed.as_bytes());
-        format!("{signed}.{}", encoded(&signature))
+        self.sign_bytes(header.as_bytes(), payload.as_bytes())
+    }
+
+    pub fn sign_bytes(&self, header: &[u8], payload: &[u8]) -> String {
+        self.seal(&format!("{}.{}", encoded(header), encoded(payload)))
+    }
+
+    /// `signed`, and its signature after it.
+    pub fn seal(&self, signed: &str) -> String {
+        format!("{signed}.{}", encoded(&self.signature(signed.as_bytes())))
+    }
+
+    /// The private half, for another program to sign with.
+    pub fn private_pem(&self) -> String {
+        let der = match &self.pair {
+            Pair::Rsa(pair, _) => AsDer::<Pkcs8V1Der<'_>>::as_der(pair).unwrap().as_ref().to_vec(),
+            Pair::Ec(pair) => pair.to_pkcs8v1().unwrap().as_ref().to_vec(),
+            Pair::Ed(pair) => pair.to_pkcs8v1().unwrap().as_ref().to_vec(),
+        };
+        pem("PRIVATE KEY", &der)
     }
 
     /// The bytes of a signature.
