@@ -19,6 +19,7 @@ mod guard;
 mod harness;
 mod house;
 mod issuers;
+mod oidc;
 mod passwords;
 mod project;
 mod reload;

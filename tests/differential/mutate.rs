@@ -21,14 +21,19 @@ pub(super) struct Mutator<'a> {
     signers: &'a [Signer],
     /// Algorithm and token.
     honest: Vec<(String, String)>,
-    attacker: Signer,
+    attacker: &'a Signer,
     now: i64,
 }
 
 impl<'a> Mutator<'a> {
-    /// `now`: Unix seconds, for changed times.
-    pub(super) fn new(seed: u64, now: i64, signers: &'a [Signer], honest: Vec<(String, String)>) -> Self {
-        let attacker = Signer::new("EdDSA", "key-EdDSA");
+    /// `now`: Unix seconds, for changed times. `attacker`: a key that nobody trusts.
+    pub(super) fn new(
+        seed: u64,
+        now: i64,
+        signers: &'a [Signer],
+        attacker: &'a Signer,
+        honest: Vec<(String, String)>,
+    ) -> Self {
         Self { random: Random(seed), signers, honest, attacker, now }
     }
 
