@@ -20,6 +20,7 @@ mod samples;
 mod secret_file;
 mod sections;
 mod server;
+mod size;
 mod spelling;
 
 pub use error::{ConfigError, Errors};

@@ -32,6 +32,18 @@ impl Policy {
         self.realms.iter().find(|realm| realm.name == name)
     }
 
+    /// The keys of a trusted issuer that come from this source.
+    pub(super) fn trusted_keys(
+        &self,
+        issuer: &str,
+        source: &token::Source,
+        algorithms: &[token::Algorithm],
+    ) -> Option<Arc<token::TrustedKeys>> {
+        let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
+        let fits = |other: &&token::Issuer| *other.name == *issuer && other.keys.are(source, algorithms);
+        issuers.find(fits).map(|issuer| issuer.keys.clone())
+    }
+
     /// Who answers where.
     #[must_use]
     pub const fn routing(&self) -> &Routing {
@@ -52,6 +64,8 @@ pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
 #[derive(Debug)]
 pub struct Realm {
+    /// Its place in the file.
+    pub(super) number: u32,
     pub(super) name: String,
     pub(super) tokens: token::Rules,
     pub(super) keys_dir: PathBuf,
@@ -70,6 +84,12 @@ impl Realm {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Tells it from the other realms of its policy.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// How its tokens are signed and verified.
@@ -145,12 +165,14 @@ impl Realm {
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
             keys_dir: PathBuf::new(),
+            number: 0,
             name: "examples".into(),
             tokens: token::Rules {
                 issuer: "https://gate.example.com".into(),
                 audience: "examples".into(),
                 leeway: 5,
                 keys: token::KeySet::new(vec![token::Key::generate(1).unwrap()]).unwrap(),
+                trusted: Vec::new(),
             },
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
             cookie: CookieSpec { name: "__Secure-tollgate-access-token".into(), same_site, partitioned },

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use crate::config::Realm;
 use crate::gate::Deny;
 use crate::store::{Revocation, Store, StoreError};
-use crate::token::{Claims, Reject, Revocations};
+use crate::token::{Accepted, Claims, Reject, Revocations};
 use password::{Busy, Pool};
 use throttle::{Throttle, Wait};
 
@@ -41,7 +41,7 @@ pub struct Request<'a> {
     /// counts.
     pub token: Result<Claims, Deny>,
     /// What each token says that logout ends: whole, in force, and not another site's doing.
-    pub tokens: Vec<Claims>,
+    pub tokens: Vec<Accepted>,
     /// Unix milliseconds.
     pub now_ms: i64,
 }

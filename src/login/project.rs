@@ -15,7 +15,7 @@ use crate::config::MAX_LEEWAY;
 use crate::gate::Deny;
 use crate::json;
 use crate::store::{Ended, PasswordHash, Session, StoreError, User};
-use crate::token::{Claims, TokenId};
+use crate::token::{Accepted, Claims, TokenId};
 
 /// Answers a request to a login of this dialect.
 ///
@@ -197,8 +197,8 @@ fn wrong_credentials(request: &Request<'_>) -> Refusal {
 /// Succeeds whatever was sent (RFC 7009, 2.2), for it tells nothing; but if the store can't keep the revocation, then
 /// the token still opens doors, and saying otherwise would be a lie.
 async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
-    for claims in &request.tokens {
-        if desk.revocations.contain(&claims.marks(&request.realm.tokens().issuer)) {
+    for Accepted { claims, marks, .. } in &request.tokens {
+        if desk.revocations.contain(marks) {
             continue;
         }
         let revocation = desk.store.revoke(&session(request, claims)).await?;

@@ -51,6 +51,7 @@ impl Reloader {
                 self.watch.follow(&config.inputs);
                 let generation = self.state.snapshot.load().generation + 1;
                 self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));
+                self.state.known.clear();
                 self.status.set_last_reload(Reload { at, errors: Vec::new() });
                 info!(generation, reason, "new policy in force");
             }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Declared, Realms, api_key, plain};
+use super::{Declared, Realms, api_key, plain, trusted_issuer};
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
-use crate::config::policy::{CookieSpec, MAX_LEEWAY, Realm, SameSite};
+use crate::config::policy::{CookieSpec, MAX_LEEWAY, Policy, Realm, SameSite};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
 use crate::token;
@@ -34,16 +34,17 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "registration",
         "key",
         "master_key",
+        "trusted_issuer",
     ],
-    later: &["trusted_issuer"],
+    later: &[],
     parent: None,
 };
 
 /// Every realm of the file.
-pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Realms {
+pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside, current: Option<&Policy>) -> Realms {
     let mut realms = Realms::default();
     let mut taken = Taken::default();
-    for mut section in root.tables("realm", &KEYS) {
+    for (number, mut section) in (0..).zip(root.tables("realm", &KEYS)) {
         let name = section.required("name", "\"examples\"", check_name);
         if let Some(name) = name {
             section.name(name);
@@ -53,7 +54,7 @@ pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Real
             section.error("name", "is the name of a realm above too: write another");
         }
         // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, name, outside, &mut taken);
+        let realm = read(&section, number, name, outside, current, &mut taken);
         match name {
             Some(name) if !twice => {
                 let has_keys = section.has("key");
@@ -79,7 +80,14 @@ struct Signer {
     audience: Option<String>,
 }
 
-fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mut Taken) -> Option<Realm> {
+fn read(
+    section: &Section<'_>,
+    number: u32,
+    name: Option<&str>,
+    outside: &Outside,
+    current: Option<&Policy>,
+    taken: &mut Taken,
+) -> Option<Realm> {
     section.choice("algorithm", &[("HS256", ())], &["ES256", "EdDSA", "RS256"]);
     let issuer = section.required("issuer", "\"https://gate.example.com\"", plain);
     let audience = section.optional("audience", plain);
@@ -92,6 +100,7 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     }
     let audience = audience.or_else(|| name.map(str::to_owned));
     let keys = keys(section, name, (issuer.as_ref(), audience.as_ref()), outside, taken);
+    let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, outside);
@@ -110,9 +119,11 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
     let name = name?;
     let (keys_dir, keys) = keys?;
+    let leeway = leeway.as_secs().try_into().ok()?;
     Some(Realm {
+        number,
         name: name.into(),
-        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway: leeway.as_secs().try_into().ok()?, keys },
+        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway, keys, trusted },
         keys_dir,
         token_ttl,
         cookie,
