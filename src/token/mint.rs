@@ -35,12 +35,7 @@ impl Rules {
     }
 
     /// A token of this kind with the key that signs at `now` (Unix seconds).
-    pub(super) fn sign(
-        &self,
-        kind: &str,
-        payload: Value,
-        now: i64,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
+    pub(super) fn sign(&self, kind: &str, payload: Value, now: i64) -> Result<String, jsonwebtoken::errors::Error> {
         let key = self.keys.newest();
         let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());

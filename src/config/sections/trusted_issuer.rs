@@ -94,7 +94,10 @@ fn algorithms(section: &Section<'_>) -> Vec<Algorithm> {
     }
     let listed = section.list("algorithms", |text| match Algorithm::from_name(text) {
         // Whoever can verify with it can sign with it.
-        Some(Algorithm::HS256) => Err("\"HS256\" is for the realm's own tokens only: let the issuer sign with a private key, such as RS256".into()),
+        Some(Algorithm::HS256) => {
+            Err("\"HS256\" is for the realm's own tokens only: let the issuer sign with a private key, such as RS256"
+                .into())
+        }
         Some(algorithm) => Ok(algorithm),
         None => {
             let known: Vec<_> = Algorithm::ALL.iter().skip(1).map(|algorithm| algorithm.name()).collect();
@@ -147,7 +150,8 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
     let discovery = section.flag("discovery", false);
     let written: Vec<_> = ["jwks_url", "jwks_file"].into_iter().filter(|key| section.has(key)).collect();
     if written.len() + usize::from(discovery) != 1 {
-        section.missing("", "needs exactly one of jwks_url, jwks_file and discovery = true, which say where its keys are");
+        section
+            .missing("", "needs exactly one of jwks_url, jwks_file and discovery = true, which say where its keys are");
         return None;
     }
     let insecure_http = section.flag("insecure_http", false);
@@ -162,7 +166,8 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
     let refresh = section.duration("refresh", MIN_REFRESH..=MAX_REFRESH, DEFAULT_REFRESH);
     let max_stale = section.duration("max_stale", MIN_REFRESH..=MAX_STALE, DEFAULT_STALE.max(refresh));
     if max_stale < refresh {
-        section.error("max_stale", "is shorter than refresh: its keys would count no more before they are fetched again");
+        section
+            .error("max_stale", "is shorter than refresh: its keys would count no more before they are fetched again");
     }
     let timeout = section.duration("timeout", MIN_TIMEOUT..=MAX_TIMEOUT, DEFAULT_TIMEOUT);
     let location = if discovery {
@@ -187,9 +192,12 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
 fn check_url(text: &str, insecure_http: bool) -> Result<(), String> {
     let shown = quote(text);
     let uri: http::Uri = text.parse().map_err(|_| format!("{shown} is no URL"))?;
-    let plain = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    let plain =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
     match uri.scheme_str() {
-        _ if !plain || text.contains('#') => Err(format!("{shown} is no URL with a host, and without user and fragment")),
+        _ if !plain || text.contains('#') => {
+            Err(format!("{shown} is no URL with a host, and without user and fragment"))
+        }
         Some("https") => Ok(()),
         Some("http") if insecure_http => Ok(()),
         Some("http") => Err(format!(
