@@ -23,6 +23,7 @@ mod oidc;
 mod passwords;
 mod project;
 mod reload;
+mod replay;
 mod revocation;
 mod secrets;
 mod tokens;

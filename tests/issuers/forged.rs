@@ -117,7 +117,8 @@ fn an_issuer_is_trusted_in_the_realm_that_names_it_and_nowhere_else() {
     let app = App::start();
     let issuer = Issuer::with_keys(&[KEY_A.jwk()]);
     let second = format!(
-        "[[realm]]\nname = \"second\"\nissuer = \"https://second.example.com\"\n\n\
+        "[[realm]]\nname = \"second\"\nissuer = \"https://second.example.com\"\n\
+         require_key = false\n\n\
          [[route]]\npath = \"/second\"\nrealm = \"second\"\naccess = \"user\"\nupstream = [\"{}\"]\n",
         app.url()
     );

@@ -239,7 +239,6 @@ fn r23_shapes_that_are_not_a_token() {
     let fat = KEY_A.token_with(&json!({"more": "x".repeat(2 << 10)}), &claims());
     let flood = ".".repeat(8000);
     for bad in [
-        format!("{token}="),
         format!("{token}."),
         format!("{token}.a.b"),
         format!("{header}=.{payload}.{signature}"),
@@ -264,6 +263,7 @@ fn r23_shapes_that_are_not_a_token() {
     }
     // Not as it was written: bits that count for nothing, the other alphabet.
     for bad in [
+        format!("{token}="),
         format!("{header}.{payload}.{}", signature.replace(['-', '_'], "+")),
         format!("{signed}.{}", &signature[1..]),
         format!("{signed}."),
