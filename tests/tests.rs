@@ -8,6 +8,7 @@
 
 mod admin;
 mod clients;
+mod clock;
 mod commands;
 mod cors;
 mod demo;
