@@ -343,7 +343,9 @@ impl<'a> Section<'a> {
         let values = table.iter().filter_map(|(name, value)| {
             let parsed = match value.get_ref() {
                 DeValue::String(text) => Some(Value::from(text.as_ref())),
-                DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(Value::from),
+                DeValue::Integer(integer) => {
+                    i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(Value::from)
+                }
                 DeValue::Boolean(value) => Some(Value::from(*value)),
                 _ => None,
             };

@@ -242,7 +242,8 @@ impl Gate<'_> {
             self.is_not_revoked(speaker.marks())?;
             return Ok(speaker);
         }
-        let accepted = realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
+        let accepted =
+            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
         self.is_not_revoked(&accepted.marks)?;
         let speaker = Speaker::new(accepted, realm.name()).ok_or(Deny::Token(Reject::Claims))?;
         Ok(self.known.insert(self.generation, realm.number(), token, speaker))

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 
+use super::Deny;
 use super::caller::Cors;
 use super::client::Client;
 use super::identity::Identity;
 use super::known::Speaker;
-use super::Deny;
 use crate::config::{Login, Realm, Route};
 use crate::token::{Accepted, Claims, TrustedKeys};
 

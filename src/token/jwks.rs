@@ -134,7 +134,8 @@ fn suitable(jwk: &Map<String, Value>, allowed: &[Algorithm]) -> Option<Vec<Algor
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     // RFC 7517, 4.2 and 4.3: a key that says what it is for is for nothing else.
     let for_signatures = jwk.get("use").is_none_or(|value| value == "sig");
-    let verifies = |operations: &Value| operations.as_array().is_some_and(|list| list.iter().any(|one| one == "verify"));
+    let verifies =
+        |operations: &Value| operations.as_array().is_some_and(|list| list.iter().any(|one| one == "verify"));
     if !for_signatures || !jwk.get("key_ops").is_none_or(verifies) {
         return None;
     }
@@ -163,7 +164,8 @@ fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey,
     }
     let member = |name: &str| {
         let text = jwk.get(name).and_then(Value::as_str);
-        text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or("a member of the key is missing, or not base64url")
+        text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
+            .ok_or("a member of the key is missing, or not base64url")
     };
     let point = |size: usize, name: &str| {
         member(name).and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err("its point has another size") })
@@ -284,7 +286,7 @@ mod tests {
             json!({}),
         ];
         for jwk in other {
-            assert_eq!(parse(&[jwk.clone()]).unwrap_err(), JwksError::Empty, "{jwk}");
+            assert_eq!(parse(std::slice::from_ref(&jwk)).unwrap_err(), JwksError::Empty, "{jwk}");
             assert_eq!(parse(&[jwk.clone(), ed()]).unwrap().kids(), ["ed"], "{jwk}");
         }
         let ours = [with(ec(), "use", "sig"), with(ed(), "key_ops", json!(["verify"])), with(rsa(), "alg", "PS256")];
@@ -313,10 +315,16 @@ mod tests {
             with(rsa(), "kid", json!(5)),
         ];
         for jwk in broken {
-            assert!(matches!(parse(&[ed(), jwk.clone()]), Err(JwksError::Broken { .. } | JwksError::Twice(_))), "{jwk}");
+            assert!(
+                matches!(parse(&[ed(), jwk.clone()]), Err(JwksError::Broken { .. } | JwksError::Twice(_))),
+                "{jwk}"
+            );
         }
         assert_eq!(parse(&[ed(), with(rsa(), "kid", "ed")]).unwrap_err(), JwksError::Twice("ed".into()));
-        assert!(parse(&[ed(), with(with(rsa(), "kid", "ed"), "use", "enc")]).is_ok(), "the other one is for another use");
+        assert!(
+            parse(&[ed(), with(with(rsa(), "kid", "ed"), "use", "enc")]).is_ok(),
+            "the other one is for another use"
+        );
     }
 
     #[test]
