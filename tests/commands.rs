@@ -219,7 +219,7 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("any_origin_credentials", vec!["true", "1"]),
         ("require_origin", vec!["1"]),
         ("registration", vec!["true", "\"invite\""]),
-        ("trusted_issuer", vec!["[]", "[{}]"]),
+        ("trusted_issuer", vec!["1", "{}", "[{}]"]),
         ("refresh_ttl", vec!["\"1d\""]),
     ] {
         cases.extend(values.into_iter().map(|value| (conf().realm(name, value), name)));

@@ -222,7 +222,7 @@ mod tests {
             issued_at: 0,
             expires_at: 0,
         };
-        let identity = Identity::of(&claims, "r").unwrap();
+        let identity = Identity::of(&claims, "r", None).unwrap();
         let text: Vec<_> = identity.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(
             text,
@@ -235,6 +235,6 @@ mod tests {
             ]
         );
         let forged = Claims { username: Some("a\r\nX-Evil: 1".into()), ..claims };
-        assert_eq!(Identity::of(&forged, "r"), None);
+        assert_eq!(Identity::of(&forged, "r", None), None);
     }
 }

@@ -178,3 +178,84 @@ const ASSERTION_REUSED_SECONDS: i64 = 30;
 /// The structures around the texts, an assertion's other claims and its signature.
 const FIXED_BYTES: usize = 1536;
 const EXPECTED_BYTES: u64 = 2560;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Key, KeySet, Reject, TokenId};
+
+    fn rules() -> Rules {
+        Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 0,
+            keys: KeySet::new(vec![Key::generate(1).unwrap()]).unwrap(),
+            trusted: Vec::new(),
+        }
+    }
+
+    fn token(rules: &Rules, subject: &str) -> String {
+        let claims = Claims {
+            token_id: TokenId::random(),
+            subject: subject.into(),
+            username: None,
+            email: None,
+            roles: vec!["reader".into()],
+            session: None,
+            issued_at: 1000,
+            expires_at: 2000,
+        };
+        rules.mint(&claims).unwrap()
+    }
+
+    fn speaker(rules: &Rules, token: &str) -> Speaker {
+        Speaker::new(rules.verify(token, 1000).unwrap(), "examples").unwrap()
+    }
+
+    #[test]
+    fn r27_found_only_under_the_rules_that_verified_it() {
+        let (rules, known) = (rules(), KnownTokens::new(1 << 20));
+        let token = token(&rules, "u");
+        known.insert(1, 0, &token, speaker(&rules, &token));
+        assert!(known.get(1, 0, &token).unwrap().counts(1999));
+        assert!(!known.get(1, 0, &token).unwrap().counts(2000), "expired since");
+        assert!(!known.get(1, 0, &token).unwrap().counts(999), "the clock was set back");
+        assert!(known.get(2, 0, &token).is_none(), "another policy");
+        assert!(known.get(1, 1, &token).is_none(), "another realm");
+        assert!(known.get(1, 0, &token[..token.len() - 1]).is_none());
+        assert!(known.get(1, 0, &format!("{token}A")).is_none());
+        known.clear();
+        assert!(known.is_empty() && known.get(1, 0, &token).is_none());
+    }
+
+    #[test]
+    fn it_holds_what_it_may_and_no_more() {
+        let (rules, known) = (rules(), KnownTokens::new(256 << 10));
+        for number in 0..2000 {
+            let token = token(&rules, &number.to_string());
+            known.insert(1, 0, &token, speaker(&rules, &token));
+            assert!(known.bytes() <= 256 << 10);
+        }
+        assert!(known.len() > 50, "{}", known.len());
+        let none = KnownTokens::new(0);
+        let token = token(&rules, "u");
+        assert_eq!(none.insert(1, 0, &token, speaker(&rules, &token)).claims().subject, "u");
+        assert!(none.get(1, 0, &token).is_none());
+    }
+
+    #[test]
+    fn an_assertion_is_signed_anew_in_time_and_opens_nothing_here() {
+        let rules = rules();
+        let speaker = speaker(&rules, &token(&rules, "u"));
+        let (app, other): (Arc<str>, Arc<str>) = ("app".into(), "other".into());
+        let sign = |audience, now| speaker.assertion(&rules, "examples", audience, now).unwrap();
+        let first = sign(&app, 1000);
+        assert_ne!(sign(&other, 1000), first);
+        assert_eq!(sign(&app, 1029), first);
+        assert_eq!(sign(&app, 1000), first);
+        assert_ne!(sign(&app, 1030), first);
+        assert_ne!(sign(&app, 990), first, "one from the future is nobody's");
+        let text = first.to_str().unwrap();
+        assert_eq!(rules.verify(text, 1000).unwrap_err(), Reject::Type, "R29");
+    }
+}

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::admin::Admin;
+use super::jwks::Fetcher;
 use super::logging;
 use super::reload::Reloader;
 use super::status::Status;
@@ -69,11 +70,22 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
         request_ids: RequestIds::new(),
     });
     let status = Arc::new(Status::default());
+    let fetcher = Arc::new(Fetcher::default());
+    fetcher.follow(&state.snapshot.load().policy);
     let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
     let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
-    let reloader =
-        Reloader { path: path.to_owned(), state: state.clone(), status: status.clone(), started: config, watch };
+    let reloader = Reloader {
+        path: path.to_owned(),
+        state: state.clone(),
+        status: status.clone(),
+        fetcher: fetcher.clone(),
+        started: config,
+        watch,
+    };
+
+    // Each has a time-out, and a gate without an issuer's keys serves whoever does not need them.
+    fetcher.first_attempts().await;
 
     let addresses: Vec<_> = clients.addresses().collect();
     let gate = clients.serve_gate(&state);

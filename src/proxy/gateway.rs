@@ -1,6 +1,7 @@
 //! Pingora's hooks, in the order in which a request meets them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -15,6 +16,7 @@ use super::upstream::{NoServer, Tried};
 use super::{Snapshot, State, answer, login};
 use crate::clock::now;
 use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
+use crate::token::Source;
 
 /// The gate as pingora sees it.
 pub struct Gateway {
@@ -42,7 +44,10 @@ impl Gateway {
     async fn decide(&self, session: &Session, snapshot: &Snapshot) -> Verdict {
         match self.judge(session, snapshot, true) {
             Verdict::Wait(keys) => {
-                keys.fetch_ended().await;
+                // A fetch ends by its own time-out; this one is for a fetcher that a reload has taken away.
+                if let Source::Remote(remote) = keys.source() {
+                    let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
+                }
                 self.judge(session, snapshot, false)
             }
             verdict => verdict,

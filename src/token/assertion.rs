@@ -41,7 +41,7 @@ impl Rules {
             payload.insert("token_issuer".into(), json!(&*by.issuer));
         }
         payload.insert("roles".into(), claims.roles.clone().into());
-        self.sign(ASSERTION, Value::Object(payload), now)
+        self.sign(ASSERTION, &Value::Object(payload), now)
     }
 }
 

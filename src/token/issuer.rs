@@ -204,3 +204,238 @@ fn is_an_access_token(parts: &Parts<'_>) -> Result<(), Reject> {
     // RFC 7800: whoever has only the token has not all that it takes.
     if payload.contains_key("cnf") { Err(Reject::Bound) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use super::super::{Key, KeySet, Rules, Source};
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    const NAME: &str = "https://idp.example/";
+
+    struct Idp(Ed25519KeyPair);
+
+    impl Idp {
+        fn new() -> Self {
+            Self(Ed25519KeyPair::generate().unwrap())
+        }
+
+        fn jwks(&self) -> String {
+            let x = URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref());
+            json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]}).to_string()
+        }
+
+        fn sign(&self, header: &Value, payload: &Value) -> String {
+            let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+            let signed = format!("{}.{}", encode(header), encode(payload));
+            let signature = URL_SAFE_NO_PAD.encode(self.0.sign(signed.as_bytes()));
+            format!("{signed}.{signature}")
+        }
+
+        fn trusted(&self) -> Issuer {
+            let algorithms = vec![Algorithm::EdDSA];
+            let keys = TrustedKeys::new(Source::File(PathBuf::new()), algorithms.clone());
+            keys.install(self.jwks().as_bytes(), NOW).unwrap();
+            Issuer {
+                name: NAME.into(),
+                audience: Audience::AnyOf(vec!["https://api.example".into()]),
+                algorithms,
+                types: vec![Type::Jwt, Type::AccessToken],
+                leeway: 5,
+                required: Vec::new(),
+                exact: Vec::new(),
+                mapping: Mapping {
+                    username: Some("name".into()),
+                    email: Some("email".into()),
+                    roles: vec!["scope".into(), "groups".into()],
+                },
+                keys: Arc::new(keys),
+            }
+        }
+    }
+
+    fn header() -> Value {
+        json!({"alg": "EdDSA", "typ": "JWT", "kid": "k"})
+    }
+
+    fn payload() -> Value {
+        json!({"iss": NAME, "aud": ["x", "https://api.example"], "sub": "auth0|1", "exp": NOW + 60, "iat": NOW})
+    }
+
+    fn judge(issuer: Issuer, token: &str) -> Result<Claims, Reject> {
+        let rules = Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 0,
+            keys: KeySet::new(vec![Key::generate(1).unwrap()]).unwrap(),
+            trusted: vec![issuer],
+        };
+        assert_eq!(rules.verify_own(token, NOW).unwrap_err(), Reject::Issuer, "never one of ours");
+        rules.verify(token, NOW).map(|accepted| accepted.claims)
+    }
+
+    /// With these changes to the header and the payload; `null` takes a member out.
+    fn changed(
+        header_change: &Value,
+        payload_change: &Value,
+        configure: impl FnOnce(&mut Issuer),
+    ) -> Result<Claims, Reject> {
+        let idp = Idp::new();
+        let mut issuer = idp.trusted();
+        configure(&mut issuer);
+        let change = |mut whole: Value, change: &Value| {
+            let members = whole.as_object_mut().unwrap();
+            for (name, value) in change.as_object().unwrap() {
+                if value.is_null() {
+                    members.shift_remove(name);
+                } else {
+                    members.insert(name.clone(), value.clone());
+                }
+            }
+            whole
+        };
+        judge(issuer, &idp.sign(&change(header(), header_change), &change(payload(), payload_change)))
+    }
+
+    #[test]
+    fn headers() {
+        let check = |change: Value| changed(&change, &json!({}), |_| ()).map(drop);
+        for good in [
+            json!({}),
+            json!({"typ": "at+jwt"}),
+            json!({"typ": "application/AT+JWT"}),
+            json!({"typ": "jwt", "kid": null}),
+            // Where keys are, says the token; nobody looks (R24).
+            json!({"jku": "https://evil.example", "x5u": 1, "x5c": ["AA"], "x5t": "AA", "jwk": {"kty": "oct", "k": ""}}),
+        ] {
+            assert_eq!(check(good.clone()), Ok(()), "{good}");
+        }
+        for (bad, reject) in [
+            (json!({"typ": null}), Reject::Type),
+            (json!({"typ": 5}), Reject::Malformed),
+            (json!({"typ": "id+jwt"}), Reject::Type),
+            (json!({"typ": "logout+jwt"}), Reject::Type),
+            (json!({"typ": "application/application/jwt"}), Reject::Type),
+            (json!({"alg": "none"}), Reject::Algorithm),
+            (json!({"alg": "HS256"}), Reject::Algorithm),
+            (json!({"alg": "ES256"}), Reject::Algorithm),
+            (json!({"alg": "eddsa"}), Reject::Algorithm),
+            (json!({"alg": null}), Reject::Algorithm),
+            (json!({"kid": "other"}), Reject::Key),
+            (json!({"kid": 1}), Reject::Malformed),
+            (json!({"crit": ["exp"]}), Reject::Malformed),
+            (json!({"crit": []}), Reject::Malformed),
+            (json!({"b64": false}), Reject::Malformed),
+            (json!({"b64": true}), Reject::Malformed),
+            (json!({"zip": "DEF"}), Reject::Malformed),
+            (json!({"enc": "A256GCM"}), Reject::Malformed),
+        ] {
+            assert_eq!(check(bad.clone()), Err(reject), "{bad}");
+        }
+        let absent = changed(&json!({"typ": null}), &json!({}), |issuer| issuer.types = vec![Type::Absent]);
+        assert!(absent.is_ok());
+        assert_eq!(
+            changed(&json!({}), &json!({}), |issuer| issuer.types = vec![Type::Absent]).unwrap_err(),
+            Reject::Type
+        );
+    }
+
+    #[test]
+    fn payloads() {
+        for (change, reject) in [
+            (json!({"iss": "https://idp.example"}), Reject::Issuer),
+            (json!({"iss": [NAME]}), Reject::Issuer),
+            (json!({"aud": null}), Reject::Audience),
+            (json!({"aud": "https://api.example/"}), Reject::Audience),
+            (json!({"aud": []}), Reject::Audience),
+            (json!({"aud": ["https://api.example", 1]}), Reject::Audience),
+            (json!({"aud": {"https://api.example": 1}}), Reject::Audience),
+            (json!({"sub": null}), Reject::Claims),
+            (json!({"sub": ""}), Reject::Claims),
+            (json!({"sub": 7}), Reject::Claims),
+            (json!({"exp": null}), Reject::Claims),
+            (json!({"exp": "1900000000"}), Reject::Claims),
+            (json!({"exp": 1_900_000_000.5}), Reject::Claims),
+            (json!({"exp": NOW - 5}), Reject::Expired),
+            (json!({"nbf": NOW + 6}), Reject::NotYetValid),
+            (json!({"nbf": "1"}), Reject::Claims),
+            (json!({"iat": NOW + 6}), Reject::NotYetValid),
+            (json!({"iat": []}), Reject::Claims),
+            (json!({"jti": 1}), Reject::Claims),
+            (json!({"sid": {}}), Reject::Claims),
+            (json!({"token_use": "id"}), Reject::Type),
+            (json!({"token_use": 1}), Reject::Type),
+            (json!({"typ": "ID"}), Reject::Type),
+            (json!({"typ": "refresh"}), Reject::Type),
+            (json!({"at_hash": "x"}), Reject::Type),
+            (json!({"events": {}}), Reject::Type),
+            (json!({"cnf": {"jkt": "x"}}), Reject::Bound),
+        ] {
+            assert_eq!(changed(&json!({}), &change, |_| ()), Err(reject), "{change}");
+        }
+        for change in [
+            json!({"aud": "https://api.example", "token_use": "access", "typ": "Bearer"}),
+            json!({"iat": null, "nbf": NOW + 5, "exp": NOW - 4}),
+        ] {
+            assert!(changed(&json!({}), &change, |_| ()).is_ok(), "{change}");
+        }
+        let null_exp = Idp::new();
+        let token =
+            null_exp.sign(&header(), &json!({"iss": NAME, "aud": "https://api.example", "sub": "u", "exp": null}));
+        assert_eq!(judge(null_exp.trusted(), &token), Err(Reject::Claims), "R21: there, and no time");
+    }
+
+    #[test]
+    fn what_is_configured_is_demanded() {
+        let demanding = |issuer: &mut Issuer| {
+            issuer.required = vec!["tenant".into()];
+            issuer.exact = vec![("azp".into(), json!("app")), ("n".into(), json!(1)), ("b".into(), json!(true))];
+        };
+        let good = json!({"tenant": "t", "azp": "app", "n": 1, "b": true});
+        assert!(changed(&json!({}), &good, demanding).is_ok());
+        for (name, wrong) in [
+            ("tenant", json!(null)),
+            ("azp", json!(["app"])),
+            ("azp", json!("App")),
+            ("n", json!(1.0)),
+            ("b", json!("true")),
+        ] {
+            let mut change = good.clone();
+            change[name] = wrong;
+            assert_eq!(changed(&json!({}), &change, demanding), Err(Reject::Claims), "{change}");
+        }
+        let cognito = |issuer: &mut Issuer| {
+            issuer.audience = Audience::Client(vec!["abc".into()]);
+            issuer.types = vec![Type::Absent];
+        };
+        let no_type = json!({"typ": null});
+        let check = |change: Value| changed(&no_type, &change, cognito).map(drop);
+        assert_eq!(check(json!({"aud": null, "client_id": "abc", "token_use": "access"})), Ok(()));
+        assert_eq!(check(json!({"aud": "abc", "client_id": "abc"})), Err(Reject::Audience), "an ID token has aud");
+        assert_eq!(check(json!({"aud": null, "client_id": "other"})), Err(Reject::Audience));
+        assert_eq!(check(json!({"aud": null})), Err(Reject::Audience));
+    }
+
+    #[test]
+    fn claims_become_an_identity_as_far_as_a_header_can_say_it() {
+        let change = json!({
+            "name": "Alice", "email": "a@example.com", "scope": "read  write", "jti": "x", "sid": "s",
+            "groups": ["read", "admin,root", "line\nbreak", "", 5, "ops team"],
+        });
+        let claims = changed(&json!({}), &change, |_| ()).unwrap();
+        assert_eq!(claims.roles, ["read", "write", "ops team"], "a comma would make two roles of one");
+        assert_eq!((claims.username.as_deref(), claims.email.as_deref()), (Some("Alice"), Some("a@example.com")));
+        assert_eq!(claims.token_id, TokenId(fingerprint(&["jti", NAME, "x"])));
+        assert_eq!(claims.session, Some(TokenId(fingerprint(&["sid", NAME, "s"]))));
+        let change = json!({"email": "a@example.com", "email_verified": false, "scope": 1, "name": ["x"]});
+        let claims = changed(&json!({}), &change, |_| ()).unwrap();
+        assert_eq!((claims.username, claims.email, claims.roles), (None, None, Vec::new()));
+    }
+}

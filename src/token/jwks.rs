@@ -286,7 +286,7 @@ mod tests {
             json!({}),
         ];
         for jwk in other {
-            assert_eq!(parse(&[jwk.clone()]).unwrap_err(), JwksError::Empty, "{jwk}");
+            assert_eq!(parse(std::slice::from_ref(&jwk)).unwrap_err(), JwksError::Empty, "{jwk}");
             assert_eq!(parse(&[jwk.clone(), ed()]).unwrap().kids(), ["ed"], "{jwk}");
         }
         let ours = [with(ec(), "use", "sig"), with(ed(), "key_ops", json!(["verify"])), with(rsa(), "alg", "PS256")];

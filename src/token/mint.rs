@@ -31,15 +31,15 @@ impl Rules {
         if let Some(session) = claims.session {
             payload.insert("sid".into(), session.to_string().into());
         }
-        self.sign(ACCESS_TOKEN, Value::Object(payload), claims.issued_at)
+        self.sign(ACCESS_TOKEN, &Value::Object(payload), claims.issued_at)
     }
 
     /// A token of this kind with the key that signs at `now` (Unix seconds).
-    pub(super) fn sign(&self, kind: &str, payload: Value, now: i64) -> Result<String, jsonwebtoken::errors::Error> {
+    pub(super) fn sign(&self, kind: &str, payload: &Value, now: i64) -> Result<String, jsonwebtoken::errors::Error> {
         let key = self.keys.newest();
         let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let mut token = format!("{}.{}", encode(&header), encode(&payload));
+        let mut token = format!("{}.{}", encode(&header), encode(payload));
         let signature = key.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&signature);

@@ -25,7 +25,7 @@ pub use issuer::{Audience, Issuer, Mapping, Type};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};
 pub use keys::{Key, KeyError, KeySet};
 pub use revocation::Revocations;
-pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys};
+pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
 pub use verify::{Accepted, Reject, SignedBy};
 
 /// What a realm puts into the tokens that it signs, and demands of those that it is shown.

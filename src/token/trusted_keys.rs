@@ -153,15 +153,12 @@ impl TrustedKeys {
         worth_waiting
     }
 
-    /// Waits for the fetch that is under way, if there is one.
+    /// Waits for the fetch that is under way, if there is one. Without end, if its fetcher is gone.
     pub async fn fetch_ended(&self) {
-        let Source::Remote(remote) = &self.source else { return };
         // Whoever finds a thousand others waiting does not join them: a flood must not fill the memory.
         let Ok(_patience) = self.patience.try_acquire() else { return };
         let mut in_flight = self.in_flight.subscribe();
-        let ended = in_flight.wait_for(|in_flight| !in_flight);
-        // Its own time-out ends a fetch; this one is for a fetcher that is gone, as it is after a reload.
-        let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), ended).await;
+        let _ = in_flight.wait_for(|in_flight| !in_flight).await;
     }
 
     /// Waits until somebody has asked.
@@ -174,11 +171,14 @@ impl TrustedKeys {
         self.in_flight.send_replace(true);
     }
 
-    /// It has ended, and this is why it brought nothing. Returns whether the one before it brought something.
+    /// It has ended, and this is why it brought nothing. Returns whether that is news.
     pub fn fetch_failed(&self, error: String) -> bool {
-        let before = self.fetched().error.replace(error);
+        let mut fetched = self.fetched();
+        let is_news = fetched.error.as_ref() != Some(&error);
+        fetched.error = Some(error);
+        drop(fetched);
         self.in_flight.send_replace(false);
-        before.is_none()
+        is_news
     }
 
     /// It has ended, and its keys were installed.
@@ -194,6 +194,25 @@ impl TrustedKeys {
 
     fn fetched(&self) -> std::sync::MutexGuard<'_, Fetched> {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether keys may be fetched from here.
+///
+/// # Errors
+/// Why not, as the end of a sentence that begins with the URL.
+pub fn check_url(url: &str, insecure_http: bool) -> Result<(), &'static str> {
+    let uri: http::Uri = url.parse().map_err(|_| "is no URL")?;
+    let has_host =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    match uri.scheme_str() {
+        _ if !has_host || url.contains('#') => Err("must name a host, and no user and no fragment"),
+        Some("https") => Ok(()),
+        Some("http") if insecure_http => Ok(()),
+        Some("http") => {
+            Err("lets whoever is on the way put keys of their own in: write https, or insecure_http = true")
+        }
+        _ => Err("is no https URL"),
     }
 }
 
@@ -253,8 +272,9 @@ mod tests {
         waiting.await.unwrap();
         assert!(!keys.ask(101) && !keys.ask(129));
         assert!(keys.ask(130));
-        assert!(keys.fetch_failed("gone".into()), "the first failure");
-        assert!(!keys.fetch_failed("gone".into()), "the second one");
+        assert!(keys.fetch_failed("gone".into()));
+        assert!(!keys.fetch_failed("gone".into()), "the same again");
+        assert!(keys.fetch_failed("slow".into()) && keys.fetch_failed("gone".into()));
         assert_eq!(keys.last_fetch(), Fetched { at: Some(101), error: Some("gone".into()) });
     }
 

@@ -263,7 +263,6 @@ mod tests {
             (r#"origins = ["https://u:hunter2@a.example"]"#, "is no origin"),
             ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "excludes origins"),
             (r#"registration = "yes""#, r#""open" or "closed""#),
-            ("trusted_issuer = []", "not supported by this version"),
             (r#"keys_dir = "/dev/null""#, "/dev/null is not a directory"),
             (r#"keys_dir = "${HOME}/keys""#, "only ${CREDENTIALS_DIRECTORY}"),
         ] {

@@ -8,7 +8,7 @@ use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, Policy};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
-use crate::token::{Algorithm, Audience, Issuer, Location, Mapping, Remote, Source, TrustedKeys, Type};
+use crate::token::{Algorithm, Audience, Issuer, Location, Mapping, Remote, Source, TrustedKeys, Type, check_url};
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -176,35 +176,20 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
         match check_url(&url, insecure_http) {
             Ok(()) => Location::Discovery(url),
             Err(problem) => {
-                section.error("issuer", problem);
+                section.error("issuer", format!("{} {problem}", quote(&url)));
                 return None;
             }
         }
     } else if section.has("jwks_url") {
-        Location::Jwks(section.optional("jwks_url", |text| check_url(text, insecure_http).map(|()| text.to_owned()))?)
+        Location::Jwks(section.optional("jwks_url", |text| {
+            check_url(text, insecure_http)
+                .map(|()| text.to_owned())
+                .map_err(|problem| format!("{} {problem}", quote(text)))
+        })?)
     } else {
         return section.optional("jwks_file", |path| outside.file(path)).map(Source::File);
     };
     Some(Source::Remote(Remote { location, insecure_http, roots, refresh, max_stale, timeout }))
-}
-
-/// Of where keys may be fetched from.
-fn check_url(text: &str, insecure_http: bool) -> Result<(), String> {
-    let shown = quote(text);
-    let uri: http::Uri = text.parse().map_err(|_| format!("{shown} is no URL"))?;
-    let plain =
-        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
-    match uri.scheme_str() {
-        _ if !plain || text.contains('#') => {
-            Err(format!("{shown} is no URL with a host, and without user and fragment"))
-        }
-        Some("https") => Ok(()),
-        Some("http") if insecure_http => Ok(()),
-        Some("http") => Err(format!(
-            "{shown}: whoever is on the way could give us keys of their own: write https, or insecure_http = true"
-        )),
-        _ => Err(format!("{shown} is no https URL")),
-    }
 }
 
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -216,3 +201,133 @@ const DEFAULT_STALE: Duration = Duration::from_secs(86_400);
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::{Config, Mode, load, parse};
+
+    const ISSUER: &str = "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"api\"]\n\
+                          jwks_url = \"https://idp.example/jwks\"\n";
+    const JWKS: &str =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    fn text(keys: &str) -> String {
+        format!("{SERVER}{REALM}{}{LOGIN}", with(ISSUER, keys))
+    }
+
+    fn issuer(config: &Config) -> &Issuer {
+        &config.policy.realm("a").unwrap().tokens().trusted[0]
+    }
+
+    #[test]
+    fn defaults() {
+        let config = check(&text("")).unwrap();
+        let issuer = issuer(&config);
+        assert_eq!((&*issuer.name, issuer.leeway), ("https://idp.example/", 5));
+        assert_eq!(issuer.audience, Audience::AnyOf(vec!["api".into()]));
+        assert_eq!(issuer.algorithms, [Algorithm::RS256]);
+        assert_eq!(issuer.types, [Type::Jwt, Type::AccessToken]);
+        assert!(issuer.required.is_empty() && issuer.exact.is_empty() && issuer.mapping.roles.is_empty());
+        assert_eq!(
+            (issuer.mapping.username.as_deref(), issuer.mapping.email.as_deref()),
+            (Some("username"), Some("email"))
+        );
+        let Source::Remote(remote) = issuer.keys.source() else { panic!() };
+        assert_eq!(remote.location, Location::Jwks("https://idp.example/jwks".into()));
+        assert!(!remote.insecure_http && remote.roots.is_none());
+        assert_eq!(
+            (remote.refresh, remote.max_stale, remote.timeout),
+            (DEFAULT_REFRESH, DEFAULT_STALE, DEFAULT_TIMEOUT)
+        );
+    }
+
+    #[test]
+    fn what_else_can_be_said() {
+        let keys = "algorithms = [\"PS256\", \"EdDSA\"]\ntypes = [\"absent\"]\nleeway = \"0s\"\nusername_claim = \"\"\n\
+                    claims = { token_use = \"access\", n = 7, b = false }\nrequired_claims = [\"x\"]\nroles_claims = [\"scope\"]";
+        let config = check(&text(keys)).unwrap();
+        let issuer = issuer(&config);
+        assert_eq!(issuer.algorithms, [Algorithm::PS256, Algorithm::EdDSA]);
+        assert_eq!((&issuer.types[..], issuer.leeway, &issuer.mapping.username), (&[Type::Absent][..], 0, &None));
+        let mut exact = issuer.exact.clone();
+        exact.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(exact, [("b".into(), false.into()), ("n".into(), 7.into()), ("token_use".into(), "access".into())]);
+        let found = check(&text("").replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")).unwrap();
+        let Source::Remote(remote) = self::issuer(&found).keys.source() else { panic!() };
+        assert_eq!(remote.location, Location::Discovery("https://idp.example/.well-known/openid-configuration".into()));
+    }
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (keys, expected) in [
+            ("issuer = \"https://a.example\"", "trusted_issuer[0].issuer: is the issuer of the realm itself"),
+            ("audience = []", "audience: is empty"),
+            ("client_ids = [\"x\"]", "write either audience"),
+            ("algorithms = []", "algorithms: is empty"),
+            ("algorithms = [\"HS256\"]", "for the realm's own tokens only"),
+            ("algorithms = [\"none\"]", "\"none\" is none of the algorithms: write some of ES256"),
+            ("types = [\"jwt\"]", "write \"JWT\", \"at+jwt\" or \"absent\""),
+            ("types = []", "types: is empty"),
+            ("jwks_file = \"x\"", "exactly one of jwks_url, jwks_file and discovery"),
+            ("discovery = true", "exactly one of jwks_url, jwks_file and discovery"),
+            ("jwks_url = \"http://idp.example/jwks\"", "write https, or insecure_http = true"),
+            ("jwks_url = \"https://u:p@idp.example/jwks\"", "no user and no fragment"),
+            ("jwks_url = \"idp.example/jwks\"", "jwks_url"),
+            ("jwks_url = \"file:///etc/passwd\"", "jwks_url"),
+            ("ca_file = \"/dev/null\"", "not a regular file"),
+            ("refresh = \"2d\"", "out of range"),
+            ("refresh = \"1h\"\nmax_stale = \"5m\"", "is shorter than refresh"),
+            ("leeway = \"6m\"", "out of range"),
+            ("claims = { a = 1.5 }", "trusted_issuer[0].claims.a: must be a string"),
+            ("claims = []", "claims: is a list"),
+            ("aud = \"x\"", "aud: unknown key"),
+        ] {
+            assert_error(&text(keys), expected);
+        }
+        assert_error(&text("audience = []").replace("audience = []\n", ""), "write either audience");
+        let twice = format!("{SERVER}{REALM}{ISSUER}{ISSUER}{LOGIN}");
+        assert_error(&twice, "is that of another [[realm.trusted_issuer]]");
+        let plain = text("")
+            .replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")
+            .replace("https://idp", "http://idp");
+        assert_error(&plain, "issuer: \"http://idp.example/.well-known/openid-configuration\" lets whoever");
+    }
+
+    #[test]
+    fn a_file_of_keys_is_read_with_the_configuration_and_only_if_all_of_it_is_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, jwks) = (dir.path().join("t.toml"), dir.path().join("idp.json"));
+        let good = text("algorithms = [\"EdDSA\"]")
+            .replace("jwks_url = \"https://idp.example/jwks\"", "jwks_file = \"idp.json\"");
+        fs::write(&file, &good).unwrap();
+        let missing = load(&file, Mode::Check).unwrap_err().to_string();
+        assert!(missing.contains("jwks_file: can't read") && missing.contains("does not exist"), "{missing}");
+        fs::write(&jwks, "<html>").unwrap();
+        assert!(load(&file, Mode::Check).unwrap_err().to_string().contains("idp.json is no JSON object"));
+        fs::write(&jwks, JWKS).unwrap();
+        let config = load(&file, Mode::Check).unwrap();
+        assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"]);
+        assert!(config.inputs.iter().any(|input| input.path() == jwks), "so that a change is seen");
+        fs::write(&jwks, JWKS.replace("\"a\"", "\"b\"")).unwrap();
+        fs::write(&file, format!("{good}nonsense = 1\n")).unwrap();
+        load(&file, Mode::Reload(&config.policy)).unwrap_err();
+        assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"], "the policy in force is as it was");
+    }
+
+    #[test]
+    fn keys_that_were_fetched_outlive_a_reload() {
+        let parse = |text: &str, mode: Mode<'_>| parse(text, Path::new("/nonexistent/t.toml"), mode).unwrap().policy;
+        let keys = |policy: &Policy| policy.realm("a").unwrap().tokens().trusted[0].keys.clone();
+        let first = parse(&text(""), Mode::Check);
+        let kept = |text: &str| Arc::ptr_eq(&keys(&parse(text, Mode::Reload(&first))), &keys(&first));
+        assert!(kept(&text("")) && kept(&text("audience = [\"other\"]")));
+        assert!(!kept(&text("algorithms = [\"PS256\"]")));
+        assert!(!kept(&text("jwks_url = \"https://idp.example/other\"")));
+        assert!(!kept(&text("issuer = \"https://other.example/\"")));
+    }
+}
