@@ -16,22 +16,34 @@ fn r43_an_issuer_that_was_never_there_is_unavailable_and_all_else_works() {
     assert!(!error.is_empty());
     let ready = get("/readyz").send(gate.admin).expect(503);
     assert!(ready.text().contains(ISS), "{}", ready.text());
-    let answer = gate.visit(&KEY_A.token(&claims())).refused(503, "issuer_keys_unavailable");
-    let after: u64 = answer.header("retry-after").expect("Retry-After").parse().unwrap();
-    assert!((1..=600).contains(&after), "{after}");
+    gate.visit(&KEY_A.token(&claims())).refused(503, "issuer_keys_unavailable");
     assert!(gate.stderr().contains(ISS), "the log names the issuer");
     // Its absence says nothing of other tokens.
     gate.visit(&KEY_A.token(&claims_of("https://nobody.example.com"))).refused(401, "token_issuer");
     let token = gate.user("alice");
     gate.visit(&token).expect(200);
     gate.send(&get("/open").key()).expect(200);
-    gate.send(&get("/open").key().bearer(&KEY_A.token(&claims()))).expect(503);
+    // A public route is open to everybody; to an app behind it this is nobody (contract 4.4).
+    app.forget();
+    gate.send(&get("/open").key().bearer(&KEY_A.token(&claims()))).expect(200);
+    assert_eq!(app.only().header("x-auth-subject"), None);
 
     // It comes, and is looked for often enough.
     issuer.come_back();
     until_true(Duration::from_secs(60), "the keys are fetched", || gate.visit(&KEY_A.token(&claims())).status == 200);
     until_true(PATIENCE, "the gate is ready", || get("/readyz").send(gate.admin).status == 200);
     assert!(status_of(&gate, ISS)["error"].is_null());
+}
+
+#[test]
+fn the_answer_while_there_are_no_keys_says_when_to_try_again() {
+    let (app, mut issuer) = (App::start(), Issuer::start());
+    issuer.stop();
+    let gate = Conf::new(&app).add_realm_tables(&section(ISS, &issuer.url(JWKS), "")).start_unready();
+    let answer = gate.visit(&KEY_A.token(&claims())).refused(503, "issuer_keys_unavailable");
+    let after: u64 = answer.header("retry-after").expect("Retry-After").parse().unwrap();
+    assert!((1..=600).contains(&after), "{after}");
+    assert_eq!(answer.header("www-authenticate"), None, "another token would not help");
 }
 
 #[test]
@@ -136,11 +148,7 @@ fn nonsense(issuer: &Issuer) -> Vec<(&'static str, Serve, &'static [&'static str
             Serve::body("application/json", padded((256 << 10) + 1 - good.len())),
             &["large", "long", "big", "more than", "262144", "256"],
         ),
-        (
-            "said-to-be-huge",
-            Serve::Raw([head("Content-Length: 99999999999"), good.clone().into_bytes()].concat()),
-            &["large", "long", "big", "more than", "262144", "256"],
-        ),
+        ("said-to-be-huge", Serve::Raw([head("Content-Length: 99999999999"), good.clone().into_bytes()].concat()), &[]),
         (
             "endless",
             Serve::Endless(head("Transfer-Encoding: chunked")),
@@ -149,7 +157,7 @@ fn nonsense(issuer: &Issuer) -> Vec<(&'static str, Serve, &'static [&'static str
         ("broken-off", Serve::Raw([head("Content-Length: 100000"), good.clone().into_bytes()].concat()), &[]),
         ("bomb", Serve::answer("200 OK", gzip, bomb), &[]),
         ("small-bomb", Serve::answer("200 OK", gzip, small_bomb), &[]),
-        ("hang", Serve::Hang, &["time", "second", "slow"]),
+        ("hang", Serve::Hang, &["no answer within"]),
     ]
 }
 
