@@ -21,6 +21,9 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_revoked_token_changes_nothing(&*store).await;
     a_name_in_a_living_token_is_taken(&*store).await;
     revocations_come_in_order_and_once(&*store).await;
+    a_revocation_is_kept_as_long_as_its_session_would_have_lived(&*store).await;
+    cut_offs_move_on_and_never_back(&*store).await;
+    revocations_of_both_kinds_come_in_pages(&*store).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
@@ -72,6 +75,16 @@ fn tokens(revoked: &[Revocation]) -> Vec<TokenId> {
     let mut tokens: Vec<_> = revoked.iter().map(|revocation| revocation.token).collect();
     tokens.sort_unstable();
     tokens
+}
+
+/// The revocations of tokens after this sequence.
+async fn ids_after(store: &dyn Store, after: i64, now: i64) -> Vec<Revocation> {
+    let all = store.revocations_after(after, now, u32::MAX).await.unwrap();
+    let ids = all.into_iter().filter_map(|revoked| match revoked {
+        Revoked::Id(revocation) => Some(revocation),
+        Revoked::Account(_) => None,
+    });
+    ids.collect()
 }
 
 fn sorted<const N: usize>(sessions: [&Session; N]) -> Vec<TokenId> {
@@ -231,7 +244,7 @@ async fn ended_sessions_are_revoked(store: &dyn Store) {
     let (one, two, three) =
         (logged_in(store, &alice).await, logged_in(store, &alice).await, logged_in(store, &alice).await);
     let foreign = logged_in(store, &bob).await;
-    store.revoke(&three).await.unwrap();
+    store.revoke(three.token, three.expires_at).await.unwrap();
 
     let (alice, revoked) = store.update_user(&alice, Ended::AllBut(one.token), Some(one.token)).await.unwrap();
     assert_eq!(tokens(&revoked), sorted([&two]), "the other one that still lived");
@@ -246,7 +259,7 @@ async fn ended_sessions_are_revoked(store: &dyn Store) {
     let five = logged_in(store, &alice).await;
     let (_, revoked) = store.delete_user("end", &alice.id, Some(five.token)).await.unwrap().unwrap();
     assert_eq!(tokens(&revoked), sorted([&five]));
-    let all = store.revocations_after(0, 0).await.unwrap();
+    let all = ids_after(store, 0, 0).await;
     for session in [&one, &two, &three, &four, &five] {
         assert!(all.iter().any(|revocation| revocation.token == session.token), "{session:?}");
     }
@@ -287,24 +300,85 @@ async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     let (back, _) = store.update_user(&back, Ended::Nothing, None).await.unwrap();
     let away = User { username: Some("lewis".into()), ..back };
     store.update_user(&away, Ended::Nothing, None).await.unwrap();
-    store.revoke(&session).await.unwrap();
+    store.revoke(session.token, session.expires_at).await.unwrap();
     store.update_user(&impostor, Ended::Nothing, None).await.unwrap();
 }
 
 async fn revocations_come_in_order_and_once(store: &dyn Store) {
-    let last = store.revocations_after(0, 0).await.unwrap().last().map_or(0, |revocation| revocation.sequence);
+    let last = last_sequence(store).await;
     let (one, two) = (session("revoke", "nobody"), session("revoke", "nobody"));
-    let first = store.revoke(&one).await.unwrap();
-    let second = store.revoke(&two).await.unwrap();
+    let first = store.revoke(one.token, one.expires_at).await.unwrap();
+    let second = store.revoke(two.token, two.expires_at).await.unwrap();
     assert_eq!((first.token, first.expires_at), (one.token, one.expires_at));
     assert!(last < first.sequence && first.sequence < second.sequence);
-    let again = store.revoke(&Session { expires_at: EXPIRY + 1, ..one.clone() }).await.unwrap();
+    let again = store.revoke(one.token, EXPIRY + 1).await.unwrap();
     assert_eq!(again, first, "left as it is");
-    assert_eq!(store.revocations_after(last, 0).await.unwrap(), [first, second]);
-    assert_eq!(store.revocations_after(first.sequence, 0).await.unwrap(), [second]);
-    assert_eq!(store.revocations_after(second.sequence, 0).await.unwrap(), []);
-    assert_eq!(store.revocations_after(last, EXPIRY).await.unwrap(), [first, second], "in their last second");
-    assert_eq!(store.revocations_after(last, EXPIRY + 1).await.unwrap(), [], "of no use any more");
+    assert_eq!(ids_after(store, last, 0).await, [first, second]);
+    assert_eq!(ids_after(store, first.sequence, 0).await, [second]);
+    assert_eq!(ids_after(store, second.sequence, 0).await, []);
+    assert_eq!(ids_after(store, last, EXPIRY).await, [first, second], "in their last second");
+    assert_eq!(ids_after(store, last, EXPIRY + 1).await, [], "of no use any more");
+}
+
+async fn a_revocation_is_kept_as_long_as_its_session_would_have_lived(store: &dyn Store) {
+    let alice = stored(store, "kept", "alice").await;
+    let session = logged_in(store, &alice).await;
+    let revocation = store.revoke(session.token, EXPIRY + 1000).await.unwrap();
+    assert_eq!((revocation.token, revocation.expires_at), (session.token, EXPIRY));
+    let (_, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(revoked, [], "it has ended");
+}
+
+async fn cut_offs_move_on_and_never_back(store: &dyn Store) {
+    let (one, two) = (AccountId::of("issuer", "one"), AccountId::of("issuer", "two"));
+    let last = last_sequence(store).await;
+    let first = store.cut_off(one, 1000, EXPIRY).await.unwrap();
+    assert_eq!((first.account, first.until, first.expires_at), (one, 1000, EXPIRY));
+    let other = store.cut_off(two, 5000, EXPIRY).await.unwrap();
+    let token = store.revoke(TokenId::random(), EXPIRY).await.unwrap();
+    assert!(last < first.sequence && first.sequence < other.sequence && other.sequence < token.sequence);
+    let after = |sequence| store.revocations_after(sequence, 0, 10);
+    let all = [Revoked::Account(first), Revoked::Account(other), Revoked::Id(token)];
+    assert_eq!(after(last).await.unwrap(), all, "one order for both kinds");
+
+    let later = store.cut_off(one, 2000, EXPIRY - 10).await.unwrap();
+    assert_eq!((later.until, later.expires_at), (2000, EXPIRY), "each the later of both");
+    assert_eq!(after(token.sequence).await.unwrap(), [Revoked::Account(later)], "who has seen the first sees this");
+    let earlier = store.cut_off(one, 1500, EXPIRY + 10).await.unwrap();
+    assert_eq!((earlier.until, earlier.expires_at), (2000, EXPIRY + 10));
+    let before_all = store.cut_off(AccountId::of("issuer", "three"), -5, EXPIRY).await.unwrap();
+    assert_eq!(before_all.until, -5);
+    assert_eq!(
+        after(last).await.unwrap(),
+        [all[1], all[2], Revoked::Account(earlier), Revoked::Account(before_all)],
+        "one an account"
+    );
+}
+
+async fn revocations_of_both_kinds_come_in_pages(store: &dyn Store) {
+    let last = last_sequence(store).await;
+    let mut written = Vec::new();
+    for n in 0..7 {
+        // Some that are of no use any more are no reason for a short page.
+        store.revoke(TokenId::random(), 10).await.unwrap();
+        written.push(if n % 2 == 0 {
+            Revoked::Id(store.revoke(TokenId::random(), EXPIRY).await.unwrap())
+        } else {
+            Revoked::Account(store.cut_off(AccountId::of("pages", &n.to_string()), n, EXPIRY).await.unwrap())
+        });
+    }
+    let (mut read, mut sequence) = (Vec::new(), last);
+    for expected in [3, 3, 1, 0] {
+        let page = store.revocations_after(sequence, 11, 3).await.unwrap();
+        assert_eq!(page.len(), expected);
+        sequence = page.last().map_or(sequence, Revoked::sequence);
+        read.extend(page);
+    }
+    assert_eq!(read, written);
+}
+
+async fn last_sequence(store: &dyn Store) -> i64 {
+    store.revocations_after(0, 0, u32::MAX).await.unwrap().last().map_or(0, Revoked::sequence)
 }
 
 async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
@@ -314,19 +388,23 @@ async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
     for session in [&short, &gone, &long] {
         store.create_session(session, alice.version).await.unwrap();
     }
-    let revoked = store.revoke(&gone).await.unwrap();
+    let revoked = store.revoke(gone.token, gone.expires_at).await.unwrap();
     store.purge(1000).await.unwrap();
-    assert!(store.revocations_after(0, 0).await.unwrap().contains(&revoked), "in its last second");
-    let last = store.revocations_after(0, 0).await.unwrap().last().unwrap().sequence;
-    assert_eq!(store.purge(1001).await.unwrap(), 2);
+    assert!(ids_after(store, 0, 0).await.contains(&revoked), "in its last second");
+    let short_cut = store.cut_off(AccountId::of("purge", "alice"), 10, 1000).await.unwrap();
+    let last = last_sequence(store).await;
+    assert_eq!(last, short_cut.sequence);
+    assert_eq!(store.purge(1001).await.unwrap(), 3);
     assert_eq!(store.purge(1001).await.unwrap(), 0);
-    assert!(!store.revocations_after(0, 0).await.unwrap().contains(&revoked));
-    let (alice, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert!(!ids_after(store, 0, 0).await.contains(&revoked));
+    let (_, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
     assert_eq!(tokens(&revoked), sorted([&long]));
     // The highest sequence is not given again after its row is gone.
     store.purge(EXPIRY + 1).await.unwrap();
-    assert_eq!(store.revocations_after(0, 0).await.unwrap(), []);
-    assert!(store.revoke(&session("purge", &alice.id)).await.unwrap().sequence > last);
+    assert_eq!(ids_after(store, 0, 0).await, []);
+    store.purge(EXPIRY + 11).await.unwrap();
+    assert_eq!(store.revocations_after(0, 0, 1).await.unwrap(), []);
+    assert!(store.revoke(TokenId::random(), EXPIRY).await.unwrap().sequence > last);
 }
 
 async fn one_of_many_registrations_wins(store: &Arc<dyn Store>) {
@@ -374,7 +452,10 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
     assert_eq!(other.user("two", &user.id).await.unwrap(), Some(user.clone()));
     let (_, revoked) = other.update_user(&User { disabled: true, ..user.clone() }, Ended::All, None).await.unwrap();
     assert_eq!(tokens(&revoked), sorted([&session]));
-    let seen = one.revocations_after(revoked[0].sequence - 1, 0).await.unwrap();
+    let cut_off = other.cut_off(AccountId::of("two", "alice"), 77, EXPIRY).await.unwrap();
+    let seen = one.revocations_after(cut_off.sequence - 1, 0, 10).await.unwrap();
+    assert_eq!(seen, [Revoked::Account(cut_off)]);
+    let seen = ids_after(one, revoked[0].sequence - 1, 0).await;
     assert_eq!(seen, revoked);
     assert!(one.user("two", &user.id).await.unwrap().unwrap().disabled);
 }
@@ -382,13 +463,14 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
 async fn everything_is_there_after_a_restart(store: &dyn Store) {
     let user = store.user_by_name("two", &username("ALICE")).await.unwrap().unwrap();
     assert_eq!((user.disabled, user.data.get("username")), (true, Some(&Value::from("alice"))));
-    assert_eq!(
-        store.revocations_after(0, 0).await.unwrap().len(),
-        2,
-        "one after the purge, one from the other process"
-    );
-    let next = store.revoke(&session("two", &user.id)).await.unwrap();
-    assert!(store.revocations_after(0, 0).await.unwrap().iter().all(|before| before.sequence <= next.sequence));
+    assert_eq!(ids_after(store, 0, 0).await.len(), 2, "one after the purge, one from the other process");
+    let all = store.revocations_after(0, 0, 10).await.unwrap();
+    let account = AccountId::of("two", "alice");
+    let kept =
+        |revoked: &Revoked| matches!(revoked, Revoked::Account(cut) if (cut.account, cut.until) == (account, 77));
+    assert!(all.iter().any(kept), "{all:?}");
+    let next = store.revoke(TokenId::random(), EXPIRY).await.unwrap();
+    assert!(ids_after(store, 0, 0).await.iter().all(|before| before.sequence <= next.sequence));
 }
 
 const EXPIRY: i64 = 1_900_000_000;
