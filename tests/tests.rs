@@ -22,4 +22,5 @@ mod project;
 mod reload;
 mod revocation;
 mod secrets;
+mod token_commands;
 mod tokens;

@@ -61,6 +61,9 @@ impl Policy {
 /// passed since its `exp`, and then its revocation may be forgotten.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
+/// The most that a realm's `token_ttl` can be: no token of ours lives longer, under whichever policy it was signed.
+pub const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
+
 /// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
 #[derive(Debug)]
 pub struct Realm {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Declared, Realms, api_key, plain, trusted_issuer};
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
-use crate::config::policy::{CookieSpec, MAX_LEEWAY, Policy, Realm, SameSite};
+use crate::config::policy::{CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
 use crate::token;
@@ -238,7 +238,6 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
 const MAX_COOKIE_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 63;
-const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
 #[cfg(test)]
 mod tests {
