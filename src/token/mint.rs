@@ -4,15 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::{Claims, Rules};
+use super::{Claims, KeyError, Rules};
 
 impl Rules {
-    /// Signs `claims` with the newest key.
+    /// Signs `claims` with the key whose turn it is when they are issued.
     ///
     /// # Errors
-    /// The crypto library refused the key; with keys of a [`super::KeySet`] that is a fault of the program.
-    pub fn mint(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
-        let key = self.keys.newest();
+    /// The crypto library could not sign, as when the system's random source fails.
+    pub fn mint(&self, claims: &Claims) -> Result<String, KeyError> {
+        let key = self.keys.signing(claims.issued_at);
         let header = json!({"alg": key.verifying().algorithm().name(), "typ": ACCESS_TOKEN, "kid": key.kid()});
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());

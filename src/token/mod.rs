@@ -8,6 +8,7 @@ mod algorithm;
 mod keys;
 mod mint;
 mod revocation;
+mod signer;
 mod verify;
 
 use std::fmt;
@@ -16,7 +17,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 
 pub use algorithm::Algorithm;
-pub use keys::{Key, KeyError, KeySet};
+pub use keys::{Key, KeyError, KeySet, ends, signing};
 pub use revocation::Revocations;
 pub use verify::Reject;
 
@@ -29,7 +30,7 @@ pub struct Rules {
     pub audience: String,
     /// Seconds by which `exp` and `nbf` may be missed, for clocks that differ.
     pub leeway: i64,
-    /// The newest key signs, every one verifies.
+    /// They sign in turn, and every one verifies.
     pub keys: KeySet,
 }
 

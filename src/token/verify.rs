@@ -179,7 +179,7 @@ const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
 mod tests {
     use serde_json::json;
 
-    use super::super::{Key, KeySet};
+    use super::super::{Algorithm, Key, KeySet};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -189,7 +189,11 @@ mod tests {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 5,
-            keys: KeySet::new(vec![Key::generate(1).unwrap(), Key::generate(2).unwrap()]).unwrap(),
+            keys: KeySet::new(
+                Algorithm::HS256,
+                vec![Key::generate(Algorithm::HS256, 1, 1).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
+            )
+            .unwrap(),
         }
     }
 
@@ -208,14 +212,14 @@ mod tests {
 
     /// A token with this header and payload, rightly signed by the newest key.
     fn signed(rules: &Rules, header: &Value, payload: &str) -> String {
-        let key = rules.keys.newest();
+        let key = rules.keys.signing(NOW);
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
         let signature = key.sign(signed.as_bytes()).unwrap();
         format!("{signed}.{signature}")
     }
 
     fn header(rules: &Rules) -> Value {
-        json!({"alg": "HS256", "typ": "at+jwt", "kid": rules.keys.newest().kid()})
+        json!({"alg": "HS256", "typ": "at+jwt", "kid": rules.keys.signing(NOW).kid()})
     }
 
     fn payload() -> Value {
@@ -240,10 +244,15 @@ mod tests {
 
     #[test]
     fn an_older_key_still_verifies_and_a_foreign_one_does_not() {
-        let old = Key::generate(1).unwrap().to_jwk();
-        let before = Rules { keys: KeySet::new(vec![Key::from_jwk(&old).unwrap()]).unwrap(), ..rules() };
+        let old = Key::generate(Algorithm::HS256, 1, 1).unwrap().to_jwk();
+        let before =
+            Rules { keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&old).unwrap()]).unwrap(), ..rules() };
         let token = before.mint(&claims()).unwrap();
-        let both = KeySet::new(vec![Key::from_jwk(&old).unwrap(), Key::generate(2).unwrap()]).unwrap();
+        let both = KeySet::new(
+            Algorithm::HS256,
+            vec![Key::from_jwk(&old).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
+        )
+        .unwrap();
         assert!(Rules { keys: both, ..rules() }.verify(&token, NOW).is_ok());
         assert_eq!(rules().verify(&token, NOW), Err(Reject::Key));
     }
