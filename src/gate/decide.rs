@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, header};
 use ipnet::IpNet;
@@ -59,6 +60,8 @@ pub enum Verdict {
     Login(Box<Admitted>),
     /// The gate answers the browser's question.
     Preflight(Preflight),
+    /// The gate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
+    KeySet(Bytes),
     /// It is refused.
     Refusal(Refusal),
 }
@@ -195,6 +198,10 @@ impl Gate<'_> {
         }
         let (authority, host_header) = authority(head)?;
         let target = Target::parse(head.target)?;
+        if let Some(keys) = self.policy.key_set(&target.path) {
+            let read = matches!(*head.method, Method::GET | Method::HEAD);
+            return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod) };
+        }
         let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
 
         let preflight_method = preflight_method(head);

@@ -130,6 +130,7 @@ impl ProxyHttp for Gateway {
                 }
             }
             Verdict::Preflight(asked) => answer::preflight(session, asked, &context.request_id).await?,
+            Verdict::KeySet(keys) => answer::key_set(session, keys, &context.request_id).await?,
             Verdict::Refusal(refusal) => self.refuse(session, context, &refusal).await?,
         }
         Ok(true)
