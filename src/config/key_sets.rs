@@ -26,8 +26,8 @@ impl KeySets {
                 all.push(key);
             }
         }
-        let by_realm = realms.iter().map(|realm| (realm.name().to_owned(), body(published(realm)))).collect();
-        Self { all: body(all), by_realm }
+        let by_realm = realms.iter().map(|realm| (realm.name().to_owned(), body(&published(realm)))).collect();
+        Self { all: body(&all), by_realm }
     }
 
     /// The one at this path, percent-decoded: `/.well-known/jwks.json` for that of every realm, the same below
@@ -42,7 +42,7 @@ impl KeySets {
     }
 }
 
-fn body(keys: Vec<Value>) -> Bytes {
+fn body(keys: &[Value]) -> Bytes {
     json!({ "keys": keys }).to_string().into()
 }
 

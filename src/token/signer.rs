@@ -18,7 +18,7 @@ use super::keys::KeyError;
 
 /// What signs: the private half of a key, of one of the four algorithms that we sign with.
 pub(super) enum Signer {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
@@ -92,7 +92,8 @@ impl Signer {
                 if secret.len() < SECRET_BYTES {
                     return Err(KeyError::Malformed("\"k\" has fewer than 256 bits (RFC 7518, 3.2)"));
                 }
-                Ok((Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &secret)), DecodingKey::from_secret(&secret)))
+                let key = Box::new(hmac::Key::new(hmac::HMAC_SHA256, &secret));
+                Ok((Self::Hmac(key), DecodingKey::from_secret(&secret)))
             }
             Algorithm::ES256 => {
                 let (x, y) = (bytes("x", EC_POINT)?, bytes("y", EC_POINT)?);
