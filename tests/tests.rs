@@ -17,6 +17,7 @@ mod framing;
 mod guard;
 mod harness;
 mod house;
+mod keys;
 mod passwords;
 mod project;
 mod reload;
