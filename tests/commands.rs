@@ -69,6 +69,8 @@ fn usage_errors_are_64() {
         vec!["user", "add", "-c", "x"],
         vec!["key"],
         vec!["key", "new"],
+        vec!["token"],
+        vec!["token", "revoke"],
         vec!["init"],
     ] {
         let ran = tollgate(&arguments, "");
@@ -80,7 +82,7 @@ fn usage_errors_are_64() {
 #[test]
 fn help_and_version_are_answers() {
     let help = tollgate(&["--help"], "").ok();
-    for command in ["serve", "check", "demo", "init", "user", "key"] {
+    for command in ["serve", "check", "demo", "init", "user", "key", "token"] {
         assert!(help.stdout.contains(command), "{}", help.stdout);
         tollgate(&[command, "--help"], "").ok();
     }

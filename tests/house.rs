@@ -210,6 +210,8 @@ fn the_readme_names_every_config_key() {
         "audience",
         "algorithm",
         "keys_dir",
+        "rotate_every",
+        "publish_ahead",
         "token_ttl",
         "leeway",
         "cookie",

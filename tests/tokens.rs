@@ -342,7 +342,7 @@ fn every_key_in_the_folder_verifies_and_the_newest_signs() {
     let mut gate = Conf::new(&app).start();
     let old = gate.user("alice");
     let old_kid = Jwk::of(&gate).kid;
-    let new = json!({"kty": "oct", "use": "sig", "alg": "HS256", "kid": "new", "iat": now() + 1, "k": "A".repeat(43)});
+    let new = json!({"kty": "oct", "use": "sig", "alg": "HS256", "kid": "new", "iat": now(), "k": "A".repeat(43)});
     write_file(&gate.dir.path().join("keys/examples/new.jwk"), &new.to_string(), 0o600);
     // Another file of the folder is nobody's key.
     write_file(&gate.dir.path().join("keys/examples/notes.txt"), "not a key", 0o644);

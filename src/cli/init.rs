@@ -8,7 +8,7 @@ use super::key;
 use crate::clock::now;
 use crate::config::save_key;
 use crate::exit::{self, Failure};
-use crate::token::Key;
+use crate::token::{Algorithm, Key};
 
 /// Write a starter configuration with a signing key and an API key; nothing is overwritten
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,8 @@ impl Args {
                 return Err(refusal(path));
             }
         }
-        let signing_key = Key::generate(now()).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+        let signing_key =
+            Key::generate(Algorithm::HS256, now(), now()).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
         let secret = key::new_secret()?;
         let failed = |path: &Path, error: &io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => refusal(path),
@@ -37,7 +38,7 @@ impl Args {
         };
         fs::create_dir_all(&self.directory).map_err(|error| failed(&self.directory, &error))?;
         write_new(&file, &starter(&secret)).map_err(|error| failed(&file, &error))?;
-        if let Err(error) = save_key(&keys_dir, &signing_key) {
+        if let Err(error) = save_key(&keys_dir, &signing_key, 0) {
             // Ours, as `write_new` has just made it: without the key, the next try would be refused because of it.
             let _ = fs::remove_file(&file);
             return Err(failed(&keys_dir, &error));

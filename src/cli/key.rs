@@ -1,19 +1,21 @@
-//! `tollgate key`: API keys.
+//! `tollgate key`: API keys, and the keys that sign tokens.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::ConfigFile;
 use crate::clock::{self, now};
-use crate::config::{ApiKey, Mode, Sha256, load};
+use crate::config::{ApiKey, Mode, Policy, Realm, Rotation, Sha256, Turn, TurnState, load};
 use crate::exit::{self, Failure};
 
-/// API keys
+/// API keys, and the keys that sign tokens
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     New(New),
     List(List),
+    Rotate(Rotate),
 }
 
 /// Make an API key: print its secret, once, and the section to paste into the configuration
@@ -27,7 +29,7 @@ pub(super) struct New {
     expires: Option<Timestamp>,
 }
 
-/// List the API keys of a configuration, and whether they are live
+/// List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -37,11 +39,25 @@ pub(super) struct List {
     realm: Option<String>,
 }
 
+/// Make a new signing key: running gates publish it at once, and sign with it after publish_ahead
+#[derive(Debug, clap::Args)]
+pub(super) struct Rotate {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Whose tokens it signs
+    #[arg(long)]
+    realm: String,
+    /// It signs at once: who verifies tokens with a key set that he fetched before does not know it yet
+    #[arg(long)]
+    now: bool,
+}
+
 impl Command {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
             Self::New(args) => args.run(out, now()),
             Self::List(args) => args.run(out, now()),
+            Self::Rotate(args) => args.run(out, now()),
         }
     }
 }
@@ -61,29 +77,74 @@ impl New {
 impl List {
     fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
         let policy = load(&self.config.path, Mode::Check)?.policy;
-        if let Some(name) = &self.realm
-            && policy.realm(name).is_none()
-        {
-            let names: Vec<_> = policy.realms().iter().map(|realm| realm.name()).collect();
-            let file = self.config.path.display();
-            return Err(Failure::new(
-                exit::USAGE,
-                format_args!("{file} has no realm {name:?}, only {}", names.join(", ")),
-            ));
-        }
+        let realms = match &self.realm {
+            Some(name) => std::slice::from_ref(self.config.realm(&policy, name)?),
+            None => policy.realms(),
+        };
         let mut rows = vec![["ID", "REALM", "STATE", "EXPIRES"].map(String::from)];
-        for realm in policy.realms() {
-            if self.realm.as_ref().is_none_or(|name| name == realm.name()) {
-                rows.extend(realm.api_keys().into_iter().map(|key| row(key, realm.name(), now)));
-            }
+        let mut turns = vec![["SIGNING KEY", "REALM", "ALGORITHM", "MADE", "STATE"].map(String::from)];
+        for realm in realms {
+            rows.extend(realm.api_keys().into_iter().map(|key| row(key, realm.name(), now)));
+            let keys = realm.keys_dir().turns(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
+            turns.extend(keys.iter().map(|key| signing_row(key, realm.name())));
         }
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
-        let widths = [width(0), width(1), width(2)];
-        for [id, realm, state, expires] in &rows {
-            writeln!(out, "{id:0$}  {realm:1$}  {state:2$}  {expires}", widths[0], widths[1], widths[2])?;
+        table(out, &rows)?;
+        writeln!(out)?;
+        table(out, &turns)?;
+        Ok(())
+    }
+}
+
+impl Rotate {
+    fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
+        let policy = load(&self.config.path, Mode::Check)?.policy;
+        let dir = self.config.realm(&policy, &self.realm)?.keys_dir();
+        let rotation = dir.rotate(now, self.now).map_err(|message| Failure::new(exit::CANNOT_CREATE, message))?;
+        let place = dir.path().display();
+        match rotation {
+            Rotation::Made(Turn { kid, algorithm, state: TurnState::Waits(from), .. }) => {
+                let (algorithm, from) = (algorithm.name(), clock::rfc3339(from));
+                writeln!(out, "Made the {algorithm} key {kid} in {place}. It signs from {from} on.")?;
+            }
+            Rotation::Made(Turn { kid, algorithm, .. }) => {
+                writeln!(out, "Made the {} key {kid} in {place}. It signs from now on.", algorithm.name())?;
+            }
+            Rotation::Waiting(Turn { kid, state, .. }) => {
+                let from = if let TurnState::Waits(from) = state { from } else { now };
+                let from = clock::rfc3339(from);
+                writeln!(
+                    out,
+                    "Nothing to do: the key {kid} waits already, and signs from {from} on (--now: at once)."
+                )?;
+            }
         }
         Ok(())
     }
+}
+
+impl ConfigFile {
+    fn realm<'a>(&self, policy: &'a Policy, name: &str) -> Result<&'a Arc<Realm>, Failure> {
+        policy.realm(name).ok_or_else(|| {
+            let names: Vec<_> = policy.realms().iter().map(|realm| realm.name()).collect();
+            let file = self.path.display();
+            Failure::new(exit::USAGE, format_args!("{file} has no realm {name:?}, only {}", names.join(", ")))
+        })
+    }
+}
+
+/// In columns, each as wide as its widest entry; the first row has their names.
+fn table<const COLUMNS: usize>(out: &mut dyn Write, rows: &[[String; COLUMNS]]) -> std::io::Result<()> {
+    for row in rows {
+        for (column, entry) in row.iter().enumerate() {
+            if column + 1 == COLUMNS {
+                writeln!(out, "{entry}")?;
+            } else {
+                let width = rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+                write!(out, "{entry:width$}  ")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The secret of an API key: 128 random bits in lower-case hex.
@@ -114,6 +175,16 @@ fn row(key: &ApiKey, realm: &str, now: i64) -> [String; 4] {
     [key.id().into(), realm.into(), state.into(), expires.unwrap_or_else(|| "never".into())]
 }
 
+fn signing_row(key: &Turn, realm: &str) -> [String; 5] {
+    let state = match key.state {
+        TurnState::Waits(from) => format!("signs from {}", clock::rfc3339(from)),
+        TurnState::Signs => "signs".into(),
+        TurnState::Verifies(Some(until)) => format!("verifies until {}", clock::rfc3339(until)),
+        TurnState::Verifies(None) => "verifies".into(),
+    };
+    [key.kid.clone(), realm.into(), key.algorithm.name().into(), clock::rfc3339(key.made_at), state]
+}
+
 fn parse_id(text: &str) -> Result<String, &'static str> {
     if ApiKey::is_id(text) {
         Ok(text.into())
@@ -122,7 +193,7 @@ fn parse_id(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn parse_timestamp(text: &str) -> Result<Timestamp, &'static str> {
+pub(super) fn parse_timestamp(text: &str) -> Result<Timestamp, &'static str> {
     // TOML and `expired` know no parts of a second that matter.
     let timestamp = text.parse::<Timestamp>().and_then(|timestamp| Timestamp::from_second(timestamp.as_second()));
     timestamp.map_err(|_| "write a date, a time and an offset from UTC, as in 2027-01-01T00:00:00Z")
@@ -185,10 +256,45 @@ mod tests {
              off  a      disabled  2100-01-01T00:00:00Z\n\
              old  a      expired   1970-01-01T00:01:40Z\n\
              web  a      live      never\n\
-             web  b      live      never\n"
+             web  b      live      never\n\
+             \n\
+             SIGNING KEY  REALM  ALGORITHM  MADE  STATE\n",
+            "no key is shown that is not on the disk"
         );
-        assert_eq!(list(Some("b")).unwrap().lines().count(), 2);
+        assert_eq!(list(Some("b")).unwrap().lines().count(), 4);
         assert_eq!(list(Some("c")).unwrap_err().report(&mut Vec::new()), std::process::ExitCode::from(64));
         assert!(!list(None).unwrap().contains("hunter"));
+    }
+
+    #[test]
+    fn a_rotation_tells_which_key_signs_from_when_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        std::fs::write(&path, format!("{FILE}require_key = false\nalgorithm = \"ES256\"\n{LOGIN}")).unwrap();
+        let config = || ConfigFile { path: path.clone() };
+        let rotate = |now: i64, at_once: bool| {
+            let mut out = Vec::new();
+            Rotate { config: config(), realm: "a".into(), now: at_once }.run(&mut out, now).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(rotate(1000, false).ends_with("It signs from now on.\n"), "there is nothing that it could wait for");
+        assert!(rotate(2000, false).ends_with("It signs from 1970-01-01T00:43:20Z on.\n"));
+        assert!(rotate(2001, false).starts_with("Nothing to do: the key "));
+        assert!(rotate(2002, true).ends_with("It signs from now on.\n"));
+        let mut out = Vec::new();
+        List { config: config(), realm: None }.run(&mut out, 2100).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let states: Vec<_> =
+            out.lines().skip(3).map(|line| line.split_once("  a      ES256      ").unwrap().1).collect();
+        assert_eq!(
+            states,
+            [
+                "1970-01-01T00:16:40Z  verifies until 1970-01-31T00:38:22Z",
+                "1970-01-01T00:33:22Z  signs",
+                "1970-01-01T00:33:20Z  signs from 1970-01-01T00:43:20Z",
+            ]
+        );
+        let unknown = Rotate { config: config(), realm: "b".into(), now: false }.run(&mut Vec::new(), 1).unwrap_err();
+        assert_eq!(unknown.report(&mut Vec::new()), std::process::ExitCode::from(64));
     }
 }

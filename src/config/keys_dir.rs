@@ -2,18 +2,42 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::secret_file::{self, Readers, reason};
-use crate::token::Key;
+use crate::token::{Algorithm, Key};
+
+/// Where a realm's signing keys are, and how they take turns.
+#[derive(Clone, Debug)]
+pub struct KeysDir {
+    pub(super) path: PathBuf,
+    pub(super) readers: Readers,
+    /// Whether it is ours to write to; systemd's credentials are not.
+    pub(super) writable: bool,
+    pub(super) algorithm: Algorithm,
+    /// Seconds.
+    pub(super) token_ttl: i64,
+    pub(super) rotate_every: Option<Duration>,
+    pub(super) publish_ahead: Duration,
+}
+
+/// A key and the file that keeps it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) path: PathBuf,
+    pub(super) key: Key,
+}
 
 /// Reads every key. Files that do not end in `.jwk`, and hidden ones, are none. A directory that does not exist has no
 /// keys.
 ///
 /// # Errors
 /// Sentences that name the file or directory: one that can't be read, is no key, or that others have access to.
-pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Key>, Vec<String>> {
+pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<String>> {
     let unreadable = |error: &io::Error| vec![format!("can't read {}: {}", dir.display(), reason(error))];
     let mode = match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(vec![format!("{} is not a directory", dir.display())]),
@@ -34,35 +58,66 @@ pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Key>, Vec<String>
     paths.sort();
     let (mut keys, mut errors) = (Vec::new(), Vec::new());
     for path in paths {
-        let key = secret_file::read(&path, readers)
-            .and_then(|text| Key::from_jwk(&text).map_err(|error| format!("{} is {error}", path.display())));
+        let key = secret_file::read(&path, readers).map(Zeroizing::new);
+        let key =
+            key.and_then(|text| Key::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display())));
         match key {
-            Ok(key) => keys.push(key),
+            Ok(key) => keys.push(Stored { path, key }),
+            // Another gate has retired it since the directory was listed.
+            Err(_) if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {}
             Err(error) => errors.push(error),
         }
     }
     if errors.is_empty() { Ok(keys) } else { Err(errors) }
 }
 
-/// Puts a key into the directory, which is made (0700) if it is not there, with its parents. The file (0600) is there
-/// as a whole or not at all, and survives a crash from the moment that this returns. Returns its path.
+/// Puts a key, which will sign tokens that live for `token_ttl` seconds, into the directory, which is made (0700) if it
+/// is not there, with its parents. The file (0600) is there as a whole or not at all, and survives a crash from the
+/// moment that this returns. Returns its path.
 ///
 /// # Errors
 /// The file exists, or the file system refused.
-pub fn save_key(dir: &Path, key: &Key) -> io::Result<PathBuf> {
+pub fn save_key(dir: &Path, key: &Key, token_ttl: i64) -> io::Result<PathBuf> {
     make(dir)?;
     let path = dir.join(format!("{}.jwk", key.kid()));
-    // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".new-key-").tempfile_in(dir)?;
-    file.write_all(key.to_jwk().as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(&path).map_err(|error| error.error)?;
+    let text = key.marked(token_ttl, None).unwrap_or_else(|| key.to_jwk());
+    whole(dir, &text)?.persist_noclobber(&path).map_err(|error| error.error)?;
     File::open(dir)?.sync_all()?;
     Ok(path)
 }
 
+/// Puts another text into the file of a key that is there; a crash leaves the old one or the new one.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let file = whole(dir, text)?;
+    // With insecure_key_files others may have access on purpose.
+    file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()
+}
+
+/// Removes the file of a key.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// A file of a key that has no name yet under which anybody would read it.
+fn whole(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
+    // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(".new-key-").tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    let (owner, own) = (fs::metadata(dir)?, file.as_file().metadata()?);
+    if own.uid() == 0 && owner.uid() != 0 {
+        // An operator who is root made it, and the gate, whose directory it is, has to read it.
+        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+    }
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
 /// Makes `dir` and the parents that it lacks, and has each one's entry on the disk.
-fn make(dir: &Path) -> io::Result<()> {
+pub(super) fn make(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -83,6 +138,8 @@ fn is_key_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "jwk") && !hidden
 }
 
+const REMEDY: &str = ": put back a good one, or take the file away (tollgate key rotate makes a new one)";
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -102,14 +159,14 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("keys/examples");
         assert!(read(&dir, Readers::Owner).unwrap().is_empty());
-        let key = Key::generate(1).unwrap();
-        let path = save_key(&dir, &key).unwrap();
+        let key = Key::generate(Algorithm::HS256, 1, 1).unwrap();
+        let path = save_key(&dir, &key, 60).unwrap();
         assert_eq!(path, dir.join(format!("{}.jwk", key.kid())));
         assert_eq!((mode(&path), mode(&dir), mode(dir.parent().unwrap())), (0o600, 0o700, 0o700));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file is left");
         let keys = read(&dir, Readers::Owner).unwrap();
-        assert_eq!((keys.len(), keys[0].kid()), (1, key.kid()));
-        let error = save_key(&dir, &key).unwrap_err();
+        assert_eq!((keys.len(), keys[0].key.kid()), (1, key.kid()));
+        let error = save_key(&dir, &key, 60).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nor after a failure");
     }
@@ -117,7 +174,7 @@ mod tests {
     #[test]
     fn r46_keys_that_others_have_access_to_are_refused_unless_told() {
         let temp = tempfile::tempdir().unwrap();
-        let path = save_key(temp.path(), &Key::generate(1).unwrap()).unwrap();
+        let path = save_key(temp.path(), &Key::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
         chmod(&path, 0o640);
         let errors = read(temp.path(), Readers::Owner).unwrap_err();
         assert!(errors[0].contains("chmod 600"), "{errors:?}");
@@ -134,7 +191,7 @@ mod tests {
     #[test]
     fn every_key_file_must_parse_and_other_files_are_none() {
         let temp = tempfile::tempdir().unwrap();
-        save_key(temp.path(), &Key::generate(1).unwrap()).unwrap();
+        save_key(temp.path(), &Key::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
         for other in ["README", "a.jwk.bak", ".a.jwk", ".#a.jwk", "jwk"] {
             fs::write(temp.path().join(other), "not a key").unwrap();
         }

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::error::Errors;
 use super::input::Input;
+use super::key_sets::KeySets;
 use super::outside::Outside;
 use super::policy::{Login, Policy};
 use super::reader::{Report, Section};
@@ -34,7 +35,7 @@ pub struct Config {
 pub enum Mode<'a> {
     /// To know what it says. Nothing is written: a realm without signing keys gets one that only lives in memory.
     Check,
-    /// To serve it. A realm without signing keys gets a first one on the disk.
+    /// To serve it. A realm without a signing key of its algorithm gets a first one on the disk.
     Serve,
     /// To serve it in the place of this policy. As [`Mode::Serve`], but the realms of this policy must have kept their
     /// signing keys.
@@ -93,12 +94,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
 
     let (mut inputs, new_keys) = outside.finish();
     if let Mode::Reload(current) = mode {
-        for key in &new_keys {
+        for key in new_keys.iter().filter(|key| key.only) {
             // R43: to sign with a new key instead would end every session without a word.
-            if current.realms.iter().any(|realm| realm.keys_dir == key.dir) {
+            if current.realms.iter().any(|realm| realm.keys_dir.path == key.dir.path) {
                 let message = format!(
                     "the signing keys in {} are gone: put them back; a restart without them makes a new one, and ends every session",
-                    key.dir.display()
+                    key.dir.path.display()
                 );
                 report.error(key.place.at, key.place.key.clone(), message);
             }
@@ -118,7 +119,8 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             let mut cookie_names: Vec<_> = realms.iter().map(|realm| realm.cookie().name().to_owned()).collect();
             cookie_names.sort();
             cookie_names.dedup();
-            Ok(Config { server, store, policy: Policy { realms, routing, cookie_names }, inputs })
+            let key_sets = KeySets::of(&realms);
+            Ok(Config { server, store, policy: Policy { realms, routing, cookie_names, key_sets }, inputs })
         }
         _ => Err(report.finish(inputs)),
     }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::host::Host;
 use super::input::Input;
-use super::keys_dir;
+use super::keys_dir::{self, KeysDir, Stored};
 use super::reader::Place;
 use super::secret_file::{self, Readers};
-use crate::token::{Key, KeySet, MAX_JWKS_BYTES};
+use crate::token::{Key, KeyError, KeySet, MAX_JWKS_BYTES};
 
 /// Fetches it, and remembers which files and directories it came from.
 pub(super) struct Outside {
@@ -27,9 +27,11 @@ pub(super) struct Outside {
 
 type Resolved = Result<Vec<SocketAddr>, String>;
 
-/// A key that was made because its directory has none, and is kept in memory only so far.
+/// A key that was made because its directory has none of the realm's algorithm, and is kept in memory only so far.
 pub(super) struct NewKey {
-    pub(super) dir: PathBuf,
+    pub(super) dir: KeysDir,
+    /// The directory has no key of any algorithm.
+    pub(super) only: bool,
     key: Key,
     /// Where the file names the directory.
     pub(super) place: Place,
@@ -86,18 +88,25 @@ impl Outside {
         self.path(path).map(|(path, _)| path)
     }
 
-    /// The signing keys in `dir`; a new one if there is none, which [`NewKey::save`] can write.
+    /// Who may read `dir`, and whether keys may be put into it.
+    pub(super) fn access(&self, dir: &Path) -> (Readers, bool) {
+        (self.readers_of(dir), !self.is_credential(dir))
+    }
+
+    /// The signing keys in `dir`; a new one if there is none of its algorithm, which [`NewKey::save`] can write.
     /// `place` is where the file names `dir`.
-    pub(super) fn keys(&self, dir: &Path, place: Place) -> Result<KeySet, Vec<String>> {
-        self.note(dir);
-        let mut keys = keys_dir::read(dir, self.readers_of(dir))?;
-        let failed = |error: crate::token::KeyError| vec![format!("{}: {error}", dir.display())];
-        if keys.is_empty() {
-            let key = Key::generate(self.now).map_err(failed)?;
+    pub(super) fn keys(&self, dir: &KeysDir, place: Place) -> Result<KeySet, Vec<String>> {
+        self.note(&dir.path);
+        let stored = keys_dir::read(&dir.path, dir.readers)?;
+        let mut keys: Vec<_> = stored.into_iter().map(|Stored { key, .. }| key).collect();
+        let failed = |error: KeyError| vec![format!("{}: {error}", dir.path.display())];
+        if !keys.iter().any(|key| key.algorithm() == dir.algorithm) {
+            let key = Key::generate(dir.algorithm, self.now, self.now).map_err(failed)?;
+            let only = keys.is_empty();
             keys.push(Key::from_jwk(&key.to_jwk()).map_err(failed)?);
-            self.new_keys.borrow_mut().push(NewKey { dir: dir.into(), key, place });
+            self.new_keys.borrow_mut().push(NewKey { dir: dir.clone(), only, key, place });
         }
-        KeySet::new(keys).map_err(failed)
+        KeySet::new(dir.algorithm, keys).map_err(failed)
     }
 
     /// Every address of `host`. Asks the system's resolver, which may take its time; once for each name.
@@ -145,8 +154,11 @@ impl Outside {
     /// systemd guards the directory of credentials, and grants the service its files by an access-control list, which
     /// shows as a readable group.
     fn readers_of(&self, path: &Path) -> Readers {
-        let guarded = self.credentials.as_ref().is_some_and(|credentials| path.starts_with(credentials));
-        if guarded { Readers::Anyone } else { self.readers }
+        if self.is_credential(path) { Readers::Anyone } else { self.readers }
+    }
+
+    fn is_credential(&self, path: &Path) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| path.starts_with(credentials))
     }
 
     fn note(&self, path: &Path) {
@@ -160,13 +172,13 @@ impl Outside {
 impl NewKey {
     /// Writes the key into its directory, which is one of `inputs`, and looks at that again.
     pub(super) fn save(self, inputs: &mut [Input]) -> Result<(), (Place, String)> {
-        if let Err(error) = keys_dir::save_key(&self.dir, &self.key) {
-            let (dir, reason) = (self.dir.display(), secret_file::reason(&error));
+        if let Err(error) = keys_dir::save_key(&self.dir.path, &self.key, self.dir.token_ttl) {
+            let (dir, reason) = (self.dir.path.display(), secret_file::reason(&error));
             let message =
                 format!("can't write a first signing key into {dir}: {reason}; keys_dir can name another directory");
             return Err((self.place, message));
         }
-        for input in inputs.iter_mut().filter(|input| input.path() == self.dir) {
+        for input in inputs.iter_mut().filter(|input| input.path() == self.dir.path) {
             input.look_again();
         }
         Ok(())
@@ -181,6 +193,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::token::Algorithm;
 
     fn write(path: &Path, text: &str, mode: u32) {
         fs::write(path, text).unwrap();
@@ -220,18 +233,28 @@ mod tests {
     fn a_directory_without_keys_gets_one_only_when_it_is_saved() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("keys");
+        let keys_dir = KeysDir::for_tests(&dir, Algorithm::HS256);
         let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
-        outside.keys(&dir, Place::default()).unwrap();
+        outside.keys(&keys_dir, Place::default()).unwrap();
         assert!(!dir.exists());
         let (mut inputs, mut new_keys) = outside.finish();
         assert_eq!(inputs[1].path(), dir);
         new_keys.remove(0).save(&mut inputs).unwrap();
         assert!(!inputs[1].look_again());
         let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
-        outside.keys(&dir, Place::default()).unwrap();
+        outside.keys(&keys_dir, Place::default()).unwrap();
         assert!(outside.finish().1.is_empty());
-        let blocked =
-            NewKey { dir: temp.path().join("t/keys"), key: Key::generate(1).unwrap(), place: Place::default() };
+        let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
+        let switched = outside.keys(&KeysDir::for_tests(&dir, Algorithm::ES256), Place::default()).unwrap();
+        assert_eq!((switched.keys().len(), switched.signing(0).algorithm()), (2, Algorithm::ES256));
+        let new_keys = outside.finish().1;
+        assert!(new_keys.len() == 1 && !new_keys[0].only, "the old key is there still");
+        let blocked = NewKey {
+            dir: KeysDir::for_tests(&temp.path().join("t/keys"), Algorithm::HS256),
+            only: true,
+            key: Key::generate(Algorithm::HS256, 1, 1).unwrap(),
+            place: Place::default(),
+        };
         fs::write(temp.path().join("t"), "").unwrap();
         assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write a first signing key into"));
     }

@@ -1,10 +1,13 @@
 //! What the gate enforces: realms, logins and routes, valid by construction.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::key_sets::KeySets;
+use super::keys_dir::KeysDir;
 use super::origin::Origins;
 use super::route::Routing;
 use crate::token;
@@ -17,6 +20,7 @@ pub struct Policy {
     pub(super) routing: Routing,
     /// Every realm's cookie name: none of them is for any upstream.
     pub(super) cookie_names: Vec<String>,
+    pub(super) key_sets: KeySets,
 }
 
 impl Policy {
@@ -50,6 +54,12 @@ impl Policy {
         &self.routing
     }
 
+    /// The key set that is published at this path, if one is: JSON.
+    #[must_use]
+    pub fn key_set(&self, path: &str) -> Option<&Bytes> {
+        self.key_sets.at(path)
+    }
+
     /// The cookie names of all realms.
     #[must_use]
     pub fn cookie_names(&self) -> &[String] {
@@ -61,6 +71,9 @@ impl Policy {
 /// passed since its `exp`, and then its revocation may be forgotten.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
+/// The most that a realm's `token_ttl` can be: no token of ours lives longer, under whichever policy it was signed.
+pub const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
+
 /// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
 #[derive(Debug)]
 pub struct Realm {
@@ -68,7 +81,7 @@ pub struct Realm {
     pub(super) number: u32,
     pub(super) name: String,
     pub(super) tokens: token::Rules,
-    pub(super) keys_dir: PathBuf,
+    pub(super) keys_dir: KeysDir,
     pub(super) token_ttl: Duration,
     pub(super) cookie: CookieSpec,
     pub(super) require_key: bool,
@@ -96,6 +109,12 @@ impl Realm {
     #[must_use]
     pub const fn tokens(&self) -> &token::Rules {
         &self.tokens
+    }
+
+    /// Where its signing keys are kept.
+    #[must_use]
+    pub const fn keys_dir(&self) -> &KeysDir {
+        &self.keys_dir
     }
 
     /// How long a token lives.
@@ -164,14 +183,18 @@ impl Realm {
     #[cfg(test)]
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
-            keys_dir: PathBuf::new(),
+            keys_dir: KeysDir::for_tests(std::path::Path::new(""), token::Algorithm::HS256),
             number: 0,
             name: "examples".into(),
             tokens: token::Rules {
                 issuer: "https://gate.example.com".into(),
                 audience: "examples".into(),
                 leeway: 5,
-                keys: token::KeySet::new(vec![token::Key::generate(1).unwrap()]).unwrap(),
+                keys: token::KeySet::new(
+                    token::Algorithm::HS256,
+                    vec![token::Key::generate(token::Algorithm::HS256, 1, 1).unwrap()],
+                )
+                .unwrap(),
                 trusted: Vec::new(),
             },
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::sections::{self, api_key, login, realm, route, server, store, trusted_issuer};
 use super::{Config, Mode, SameSite, parse};
-use crate::token::Key;
+use crate::token::{Algorithm, Key};
 
 const TOLLGATE: &str = include_str!("../../conf/tollgate.toml");
 
@@ -75,7 +75,8 @@ fn every_key_is_documented() {
 #[test]
 fn the_documented_defaults_are_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
-    super::save_key(&dir.path().join("keys/examples"), &Key::generate(1).unwrap()).unwrap();
+    let key = Key::generate(Algorithm::HS256, 1, 1).unwrap();
+    super::save_key(&dir.path().join("keys/examples"), &key, 1).unwrap();
     let written = with_defaults_written();
     assert!(written.contains("\nkeys_dir = ") && written.contains("\ntunnel_timeout = "), "{written}");
     let (implicit, explicit) = (read(TOLLGATE, dir.path()), read(&written, dir.path()));

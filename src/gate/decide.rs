@@ -86,6 +86,10 @@ impl Gate<'_> {
         }
         let (authority, host_header) = authority(head)?;
         let target = Target::parse(head.target)?;
+        if let Some(keys) = self.policy.key_set(&target.path) {
+            let read = matches!(*head.method, Method::GET | Method::HEAD);
+            return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod.into()) };
+        }
         let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
 
         let preflight_method = preflight_method(head);

@@ -53,6 +53,8 @@ pub enum Deny {
     RoleMissing,
     /// A login endpoint has no operation of this method.
     Method,
+    /// 405, where the public keys are
+    KeySetMethod,
     /// A query flag with a value other than `true`, or given twice, or two that exclude each other.
     Flag,
     /// Not `application/json`.
@@ -141,6 +143,7 @@ impl Deny {
             Self::MasterKeyUnknown => (401, "master_key_unknown", "The master key is not valid."),
             Self::RoleMissing => (403, "role_missing", "The access token carries none of the roles that this path needs."),
             Self::Method => (405, "method_not_allowed", "This endpoint has no operation of this method."),
+            Self::KeySetMethod => (405, "method_not_allowed", "The key set can only be read, with GET or HEAD."),
             Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
             Self::ContentType => (400, "content_type", "The Content-Type must be application/json."),
             Self::Body => (400, "body_invalid", "The body must be one JSON object that names no member twice."),

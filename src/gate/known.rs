@@ -182,14 +182,14 @@ const EXPECTED_BYTES: u64 = 2560;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Key, KeySet, Reject, TokenId};
+    use crate::token::{Algorithm, Key, KeySet, Reject, TokenId};
 
     fn rules() -> Rules {
         Rules {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 0,
-            keys: KeySet::new(vec![Key::generate(1).unwrap()]).unwrap(),
+            keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
             trusted: Vec::new(),
         }
     }

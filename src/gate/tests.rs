@@ -177,6 +177,7 @@ impl Bench {
             Verdict::Grant(grant) => Ok(grant.target().to_owned()),
             Verdict::Login(_) => Ok("login".into()),
             Verdict::Preflight(_) => Ok("preflight".into()),
+            Verdict::KeySet(_) => Ok("key set".into()),
             Verdict::Refusal(refusal) => Err(refusal.deny),
             Verdict::Wait(_) => panic!("no issuer here is fetched"),
         }
@@ -208,6 +209,7 @@ fn told(verdict: &Verdict) -> String {
         Verdict::Login(admitted) => format!("{:?}", admitted.token),
         Verdict::Preflight(preflight) => format!("{preflight:?}"),
         Verdict::Refusal(refusal) => format!("{:?}", refusal.deny),
+        Verdict::KeySet(keys) => format!("{keys:?}"),
         Verdict::Wait(_) => "wait".into(),
     }
 }
@@ -300,6 +302,33 @@ fn r09_routes_match_by_whole_segments_and_decoded() {
         ("OPTIONS /user", Err(Deny::KeyMissing)),
     ] {
         assert_eq!(bench.outcome(line, &[]), expected.map(str::to_owned), "{line}");
+    }
+}
+
+#[test]
+fn key_sets_are_for_everybody() {
+    let bench = Bench::new();
+    let evil = ("origin", "https://evil.example");
+    for path in ["/.well-known/jwks.json", "/strict/.well-known/jwks.json", "/main/.well-known/jwks.json?x=%zz"] {
+        for (method, expected) in [
+            ("GET", Ok("key set".to_owned())),
+            ("HEAD", Ok("key set".into())),
+            ("POST", Err(Deny::KeySetMethod)),
+            ("OPTIONS", Err(Deny::KeySetMethod)),
+        ] {
+            let line = format!("{method} {path}");
+            assert_eq!(bench.outcome(&line, &[evil, ("host", "nobody.example")]), expected, "{line}");
+        }
+    }
+    assert_eq!(bench.outcome("GET /.well-known/jwks.json", &[("host", "a b")]), Err(Deny::Host));
+    assert_eq!(bench.outcome("GET /x/../.well-known/jwks.json", &[]), Err(Deny::Target));
+    for path in [
+        "/nobody/.well-known/jwks.json",
+        "/.well-known/jwks.json/",
+        "/.well-known/jwks",
+        "/main%2f.well-known/jwks.json",
+    ] {
+        assert!(bench.outcome(&format!("GET {path}"), &[]).is_err(), "{path}");
     }
 }
 

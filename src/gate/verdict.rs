@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::HeaderValue;
 
 use super::Deny;
@@ -21,6 +22,8 @@ pub enum Verdict {
     Login(Box<Admitted>),
     /// The gate answers the browser's question.
     Preflight(Preflight),
+    /// The gate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
+    KeySet(Bytes),
     /// It is refused.
     Refusal(Refusal),
     /// Its token may have been signed with a key that these don't know yet: it is to be judged again, with

@@ -2,6 +2,7 @@
 
 mod admin;
 mod jwks;
+mod keys;
 mod logging;
 mod reload;
 mod service;

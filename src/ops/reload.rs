@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::jwks::Fetcher;
@@ -22,6 +23,8 @@ pub(super) struct Reloader {
     /// What the program was started with; only its cold part is looked at.
     pub(super) started: Config,
     pub(super) watch: Watch,
+    /// Hears of every new policy.
+    pub(super) reloaded: Arc<Notify>,
 }
 
 impl Reloader {
@@ -55,6 +58,7 @@ impl Reloader {
                 self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));
                 self.state.known.clear();
                 self.fetcher.follow(&self.state.snapshot.load().policy);
+                self.reloaded.notify_one();
                 self.status.set_last_reload(Reload { at, errors: Vec::new() });
                 info!(generation, reason, "new policy in force");
             }

@@ -1,5 +1,6 @@
 //! From a configuration to a running gate, and to its end.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,17 +8,19 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::admin::Admin;
 use super::jwks::Fetcher;
+use super::keys::Keys;
 use super::logging;
 use super::reload::Reloader;
 use super::status::Status;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
 use crate::clock::now;
-use crate::config::{self, Config, Mode, Policy};
+use crate::config::{self, Config, Mode};
 use crate::exit::{self, Failure};
 use crate::gate::KnownTokens;
 use crate::login::Desk;
@@ -25,7 +28,6 @@ use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
 use crate::proxy::{Bound, RequestIds, Snapshot, State, Tunnels, bind};
 use crate::store;
-use crate::token::{Claims, TokenId};
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
 ///
@@ -35,7 +37,6 @@ use crate::token::{Claims, TokenId};
 pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     let config = config::load(path, Mode::Serve)?;
     logging::start(config.server.log(), config.server.log_format());
-    prove_keys(&config.policy)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.server.threads())
         .thread_name("tollgate")
@@ -75,6 +76,7 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
     let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
+    let reloaded = Arc::new(Notify::new());
     let reloader = Reloader {
         path: path.to_owned(),
         state: state.clone(),
@@ -82,6 +84,7 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
         fetcher: fetcher.clone(),
         started: config,
         watch,
+        reloaded: reloaded.clone(),
     };
 
     // Each has a time-out, and a gate without an issuer's keys serves whoever does not need them.
@@ -96,6 +99,7 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     let reloading = tokio::spawn(reloader.run());
     tokio::spawn(upkeep.run());
     tokio::spawn(Upkeep::forget(state.clone()));
+    tokio::spawn(Keys { state: state.clone(), reloaded, failing: HashSet::new() }.run());
     info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
     ready(&addresses);
 
@@ -125,30 +129,6 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     }
     state.desk.store.close().await;
     info!("stopped");
-    Ok(())
-}
-
-/// ☠ jsonwebtoken panics at its first use if its crypto backend was not chosen at build time: better now than at a
-/// login. And a key that can't verify what it signs must not serve anyone.
-fn prove_keys(policy: &Policy) -> Result<(), Failure> {
-    for realm in policy.realms() {
-        let claims = Claims {
-            token_id: TokenId::random(),
-            subject: "self-check".into(),
-            username: None,
-            email: None,
-            roles: Vec::new(),
-            session: None,
-            issued_at: now(),
-            expires_at: now() + 60,
-        };
-        let token = realm.tokens().mint(&claims).ok();
-        let accepted = token.and_then(|token| realm.tokens().verify_own(&token, claims.issued_at).ok());
-        if accepted.map(|accepted| accepted.claims) != Some(claims) {
-            let line = format!("realm {:?}: its signing key does not verify what it signs", realm.name());
-            return Err(Failure::new(exit::SOFTWARE, line));
-        }
-    }
     Ok(())
 }
 

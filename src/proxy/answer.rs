@@ -56,6 +56,7 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
         Deny::Throttled(seconds) => header.insert_header(RETRY_AFTER, seconds.to_string())?,
         Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => header.insert_header(RETRY_AFTER, "1")?,
         Deny::Method => header.insert_header(ALLOW, LOGIN_METHODS)?,
+        Deny::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
         _ => {}
     }
     let context = Context { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
@@ -71,6 +72,16 @@ pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_i
     header.insert_header(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE)?;
     let context = Context { request_id, in_realm: true, cors: Some(&asked.cors) };
     write(session, header, Bytes::new(), &context).await
+}
+
+/// Answers with public keys: anybody may have them, from any page.
+pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str) -> pingora::Result<()> {
+    let mut header = ResponseHeader::build_no_case(StatusCode::OK, Some(8))?;
+    // RFC 7517 has application/jwk-set+json, but this is what clients look for.
+    header.insert_header(CONTENT_TYPE, "application/json")?;
+    header.insert_header(CACHE_CONTROL, KEY_SET_CACHING)?;
+    header.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")?;
+    write(session, header, keys, &Context { request_id, in_realm: false, cors: None }).await
 }
 
 /// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
@@ -132,6 +143,9 @@ fn lists(header: &ResponseHeader, name: &HeaderName, element: &str) -> bool {
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+const KEY_SET_METHODS: &str = "GET, HEAD";
+/// Less than the default of `publish_ahead`, so that who keeps it for so long knows a key before it signs.
+const KEY_SET_CACHING: &str = "public, max-age=300";
 const USUAL_HEADERS: &str = "Authorization, Content-Type, X-API-Key";
 /// Seconds. Longer ones are cut by browsers, and an origin that was taken off the list should not be believed for long.
 const PREFLIGHT_MAX_AGE: &str = "600";

@@ -149,6 +149,7 @@ impl ProxyHttp for Gateway {
                 }
             }
             Verdict::Preflight(asked) => answer::preflight(session, asked, &context.request_id).await?,
+            Verdict::KeySet(keys) => answer::key_set(session, keys, &context.request_id).await?,
             Verdict::Refusal(refusal) => self.refuse(session, context, &refusal).await?,
             // Only one that may wait is told to.
             Verdict::Wait(_) => self.refuse(session, context, &Refusal::of(Deny::Internal)).await?,

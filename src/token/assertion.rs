@@ -2,20 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Accepted, Rules, TokenId};
+use super::{Accepted, KeyError, Rules, TokenId};
 
 impl Rules {
     /// Signs for `audience` what was accepted, for a minute at the most.
     ///
     /// # Errors
-    /// The crypto library refused the key; with keys of a [`super::KeySet`] that is a fault of the program.
-    pub fn assert(
-        &self,
-        accepted: &Accepted,
-        realm: &str,
-        audience: &str,
-        now: i64,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
+    /// The crypto library could not sign, as when the system's random source fails.
+    pub fn assert(&self, accepted: &Accepted, realm: &str, audience: &str, now: i64) -> Result<String, KeyError> {
         let claims = &accepted.claims;
         let mut payload = Map::new();
         for (name, value) in [

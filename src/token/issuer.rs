@@ -274,7 +274,7 @@ mod tests {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 0,
-            keys: KeySet::new(vec![Key::generate(1).unwrap()]).unwrap(),
+            keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
             trusted: vec![issuer],
         };
         assert_eq!(rules.verify_own(token, NOW).unwrap_err(), Reject::Issuer, "never one of ours");

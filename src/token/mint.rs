@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::{Claims, Rules};
+use super::{Claims, KeyError, Rules};
 
 impl Rules {
-    /// Signs `claims` with the newest key.
+    /// Signs `claims` with the key whose turn it is when they are issued.
     ///
     /// # Errors
-    /// The crypto library refused the key; with keys of a [`super::KeySet`] that is a fault of the program.
-    pub fn mint(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
+    /// The crypto library could not sign, as when the system's random source fails.
+    pub fn mint(&self, claims: &Claims) -> Result<String, KeyError> {
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());
         payload.insert("aud".into(), self.audience.as_str().into());
@@ -35,8 +35,8 @@ impl Rules {
     }
 
     /// A token of this kind with the key that signs at `now` (Unix seconds).
-    pub(super) fn sign(&self, kind: &str, payload: &Value, now: i64) -> Result<String, jsonwebtoken::errors::Error> {
-        let key = self.keys.newest();
+    pub(super) fn sign(&self, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
+        let key = self.keys.signing(now);
         let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let mut token = format!("{}.{}", encode(&header), encode(payload));

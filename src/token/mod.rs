@@ -12,6 +12,7 @@ mod keys;
 mod mint;
 mod parts;
 mod revocation;
+mod signer;
 mod trusted_keys;
 mod verify;
 
@@ -23,7 +24,7 @@ use aws_lc_rs::digest;
 pub use algorithm::Algorithm;
 pub use issuer::{Audience, Issuer, Mapping, Type};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};
-pub use keys::{Key, KeyError, KeySet};
+pub use keys::{Key, KeyError, KeySet, ends, signing};
 pub use revocation::Revocations;
 pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
 pub use verify::{Accepted, Reject, SignedBy};
@@ -37,7 +38,7 @@ pub struct Rules {
     pub audience: String,
     /// Seconds by which `exp` and `nbf` may be missed, for clocks that differ.
     pub leeway: i64,
-    /// The newest key signs, every one verifies.
+    /// They sign in turn, and every one verifies.
     pub keys: KeySet,
     /// Whose tokens are accepted beside its own; no two of one name, and none of `issuer`'s.
     pub trusted: Vec<Issuer>,

@@ -81,7 +81,7 @@ impl Rules {
     /// Whether whoever can verify the realm's tokens can sign them, too.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {
-        self.keys.newest().verifying().algorithm() == Algorithm::HS256
+        self.keys.signing(i64::MAX).algorithm() == Algorithm::HS256
     }
 
     /// The keys that `token` would be verified with, if they are a trusted issuer's: those may change by being fetched.
@@ -256,7 +256,11 @@ mod tests {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 5,
-            keys: KeySet::new(vec![Key::generate(1).unwrap(), Key::generate(2).unwrap()]).unwrap(),
+            keys: KeySet::new(
+                Algorithm::HS256,
+                vec![Key::generate(Algorithm::HS256, 1, 1).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
+            )
+            .unwrap(),
             trusted: Vec::new(),
         }
     }
@@ -285,14 +289,14 @@ mod tests {
 
     /// A token with this header and payload, rightly signed by the newest key.
     fn signed(rules: &Rules, header: &Value, payload: &str) -> String {
-        let key = rules.keys.newest();
+        let key = rules.keys.signing(NOW);
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
         let signature = key.sign(signed.as_bytes()).unwrap();
         format!("{signed}.{signature}")
     }
 
     fn header(rules: &Rules) -> Value {
-        json!({"alg": "HS256", "typ": "at+jwt", "kid": rules.keys.newest().kid()})
+        json!({"alg": "HS256", "typ": "at+jwt", "kid": rules.keys.signing(NOW).kid()})
     }
 
     fn payload() -> Value {
@@ -317,10 +321,15 @@ mod tests {
 
     #[test]
     fn an_older_key_still_verifies_and_a_foreign_one_does_not() {
-        let old = Key::generate(1).unwrap().to_jwk();
-        let before = Rules { keys: KeySet::new(vec![Key::from_jwk(&old).unwrap()]).unwrap(), ..rules() };
+        let old = Key::generate(Algorithm::HS256, 1, 1).unwrap().to_jwk();
+        let before =
+            Rules { keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&old).unwrap()]).unwrap(), ..rules() };
         let token = before.mint(&claims()).unwrap();
-        let both = KeySet::new(vec![Key::from_jwk(&old).unwrap(), Key::generate(2).unwrap()]).unwrap();
+        let both = KeySet::new(
+            Algorithm::HS256,
+            vec![Key::from_jwk(&old).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
+        )
+        .unwrap();
         assert!(Rules { keys: both, ..rules() }.verify(&token, NOW).is_ok());
         assert_eq!(verify(&rules(), &token, NOW), Err(Reject::Key));
     }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Declared, Realms, api_key, plain, trusted_issuer};
+use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
-use crate::config::policy::{CookieSpec, MAX_LEEWAY, Policy, Realm, SameSite};
+use crate::config::policy::{CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
-use crate::token;
+use crate::token::{self, Algorithm};
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -22,6 +23,8 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "audience",
         "algorithm",
         "keys_dir",
+        "rotate_every",
+        "publish_ahead",
         "token_ttl",
         "leeway",
         "cookie",
@@ -88,18 +91,17 @@ fn read(
     current: Option<&Policy>,
     taken: &mut Taken,
 ) -> Option<Realm> {
-    section.choice("algorithm", &[("HS256", ())], &["ES256", "EdDSA", "RS256"]);
     let issuer = section.required("issuer", "\"https://gate.example.com\"", plain);
     let audience = section.optional("audience", plain);
     let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, DEFAULT_LEEWAY);
     let token_ttl = section.duration("token_ttl", Duration::from_secs(1)..=MAX_TTL, DEFAULT_TTL);
-    for (key, duration) in [("leeway", leeway), ("token_ttl", token_ttl)] {
-        if duration.subsec_nanos() != 0 {
-            section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
-        }
-    }
+    whole_seconds(section, &[("leeway", leeway), ("token_ttl", token_ttl)]);
     let audience = audience.or_else(|| name.map(str::to_owned));
-    let keys = keys(section, name, (issuer.as_ref(), audience.as_ref()), outside, taken);
+    let keys_dir = keys_dir(section, name, (issuer.as_ref(), audience.as_ref()), outside, taken)
+        .and_then(|path| turns(section, path, token_ttl, outside));
+    let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
+    let keys =
+        keys_dir.and_then(|dir| Some((outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?, dir)));
     let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
@@ -118,7 +120,7 @@ fn read(
     let require_origin = section.flag("require_origin", false);
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
     let name = name?;
-    let (keys_dir, keys) = keys?;
+    let (keys, keys_dir) = keys?;
     let leeway = leeway.as_secs().try_into().ok()?;
     Some(Realm {
         number,
@@ -150,13 +152,41 @@ fn check_name(text: &str) -> Result<&str, String> {
     ))
 }
 
-fn keys(
+/// Which algorithm its keys are of, and how they take turns.
+fn turns(section: &Section<'_>, path: PathBuf, token_ttl: Duration, outside: &Outside) -> Option<KeysDir> {
+    let algorithm = section.choice("algorithm", &ALGORITHMS, &[]).unwrap_or(Algorithm::HS256);
+    let default = if algorithm == Algorithm::HS256 { SECRET_AHEAD } else { PUBLIC_AHEAD };
+    let publish_ahead = section.duration("publish_ahead", Duration::ZERO..=MAX_AHEAD, default);
+    let rotate_every = section.duration("rotate_every", MIN_ROTATION..=MAX_TTL, DEFAULT_ROTATION);
+    let rotate_every = section.has("rotate_every").then_some(rotate_every);
+    whole_seconds(section, &[("publish_ahead", publish_ahead), ("rotate_every", rotate_every.unwrap_or_default())]);
+    let (readers, writable) = outside.access(&path);
+    if rotate_every.is_some_and(|every| every <= publish_ahead) {
+        section.error("rotate_every", "is not longer than publish_ahead: a key would be replaced before it signs");
+    }
+    if rotate_every.is_some() && !writable {
+        section
+            .error("rotate_every", "keys_dir is one of systemd's credentials, into which no key can be put: remove it");
+    }
+    let token_ttl = token_ttl.as_secs().try_into().ok()?;
+    Some(KeysDir { path, readers, writable, algorithm, token_ttl, rotate_every, publish_ahead })
+}
+
+fn whole_seconds(section: &Section<'_>, durations: &[(&'static str, Duration)]) {
+    for (key, duration) in durations {
+        if duration.subsec_nanos() != 0 {
+            section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
+        }
+    }
+}
+
+fn keys_dir(
     section: &Section<'_>,
     name: Option<&str>,
     (issuer, audience): (Option<&String>, Option<&String>),
     outside: &Outside,
     taken: &mut Taken,
-) -> Option<(PathBuf, token::KeySet)> {
+) -> Option<PathBuf> {
     let dir = if section.has("keys_dir") {
         section.optional("keys_dir", |text| outside.keys_dir(text))?
     } else {
@@ -175,9 +205,7 @@ fn keys(
         return None;
     }
     taken.keys_dirs.push((signer, section.path().into(), section.line()));
-    let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
-    let keys = outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?;
-    Some((dir, keys))
+    Some(dir)
 }
 
 fn cookie(section: &Section<'_>, realm: &str) -> CookieSpec {
@@ -234,11 +262,26 @@ const fn is_token_byte(byte: u8) -> bool {
 
 const SAME_SITE: [(&str, SameSite); 3] =
     [("none", SameSite::None), ("lax", SameSite::Lax), ("strict", SameSite::Strict)];
+/// Those that we sign with.
+const ALGORITHMS: [(&str, Algorithm); 4] = [
+    ("HS256", Algorithm::HS256),
+    ("ES256", Algorithm::ES256),
+    ("EdDSA", Algorithm::EdDSA),
+    ("RS256", Algorithm::RS256),
+];
+/// Longer than the key set may stay in caches (`max-age`), so that who verifies has the key before a token needs it.
+const PUBLIC_AHEAD: Duration = Duration::from_secs(600);
+/// Only other gates that share the directory have to learn of a secret.
+const SECRET_AHEAD: Duration = Duration::from_secs(10);
+const MAX_AHEAD: Duration = Duration::from_secs(30 * 86_400);
+/// It is looked after once a minute.
+const MIN_ROTATION: Duration = Duration::from_secs(60);
+/// Only for the error's example: without the key there is no rotation.
+const DEFAULT_ROTATION: Duration = Duration::from_secs(90 * 86_400);
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
 const MAX_COOKIE_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 63;
-const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -248,7 +291,12 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            (r#"algorithm = "ES256""#, r#"realm.a.algorithm: "ES256" is not supported by this version: write "HS256""#),
+            (r#"algorithm = "HS512""#, r#"is none of the values: write "HS256" or "ES256" or "EdDSA" or "RS256""#),
+            (r#"algorithm = "none""#, "realm.a.algorithm: "),
+            (r#"rotate_every = "59s""#, r#"from "1m""#),
+            (r#"rotate_every = "60500ms""#, "whole seconds"),
+            (r#"publish_ahead = "31d""#, r#"to "30d""#),
+            ("rotate_every = \"1h\"\npublish_ahead = \"1h\"", "realm.a.rotate_every: is not longer than publish_ahead"),
             (r#"issuer = """#, "realm.a.issuer: is empty"),
             (r#"issuer = "a\nb""#, "control character"),
             (r#"leeway = "6m""#, r#"from "0s" to "5m""#),
@@ -268,6 +316,21 @@ mod tests {
         ] {
             assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), expected);
         }
+    }
+
+    #[test]
+    fn keys_of_a_kind_that_is_published_are_published_ahead() {
+        let dir = |keys: &str| {
+            let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
+            config.policy.realms()[0].keys_dir().clone()
+        };
+        let ten = Duration::from_secs(10);
+        for (keys, ahead) in
+            [("", ten), ("algorithm = \"EdDSA\"", ten * 60), ("publish_ahead = \"0s\"", Duration::ZERO)]
+        {
+            assert_eq!((dir(keys).publish_ahead, dir(keys).rotate_every), (ahead, None), "{keys}");
+        }
+        assert_eq!(dir("rotate_every = \"90d\"").rotate_every, Some(Duration::from_secs(90 * 86_400)));
     }
 
     #[test]

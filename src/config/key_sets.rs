@@ -1,0 +1,75 @@
+//! The key sets (RFC 7517, 5) with which others verify our tokens.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::policy::Realm;
+
+/// Where they are, and what they hold: public keys, those that sign next included.
+#[derive(Debug, Default)]
+pub(super) struct KeySets {
+    all: Bytes,
+    by_realm: Vec<(String, Bytes)>,
+}
+
+impl KeySets {
+    pub(super) fn of(realms: &[Arc<Realm>]) -> Self {
+        let published = |realm: &Arc<Realm>| {
+            realm.tokens().keys.keys().iter().filter_map(crate::token::Key::public_jwk).collect::<Vec<_>>()
+        };
+        let mut all: Vec<Value> = Vec::new();
+        for key in realms.iter().flat_map(published) {
+            // Realms may share a directory. A set that has an id twice is refused by careful readers.
+            if !all.iter().any(|other| other["kid"] == key["kid"]) {
+                all.push(key);
+            }
+        }
+        let by_realm = realms.iter().map(|realm| (realm.name().to_owned(), body(&published(realm)))).collect();
+        Self { all: body(&all), by_realm }
+    }
+
+    /// The one at this path, percent-decoded: `/.well-known/jwks.json` for that of every realm, the same below
+    /// `/<realm>` for that of one.
+    pub(super) fn at(&self, path: &str) -> Option<&Bytes> {
+        let place = path.strip_suffix(KEY_SET)?;
+        if place.is_empty() {
+            return Some(&self.all);
+        }
+        let name = place.strip_prefix('/')?;
+        self.by_realm.iter().find(|(realm, _)| realm == name).map(|(_, body)| body)
+    }
+}
+
+fn body(keys: &[Value]) -> Bytes {
+    json!({ "keys": keys }).to_string().into()
+}
+
+const KEY_SET: &str = "/.well-known/jwks.json";
+
+#[cfg(test)]
+mod tests {
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, check, with};
+
+    #[test]
+    fn every_realm_has_one_and_all_have_one() {
+        let second = with(REALM, "name = \"b\"\nalgorithm = \"EdDSA\"");
+        let third = with(REALM, "name = \"c\"\nalgorithm = \"ES256\"");
+        let policy = check(&format!("{SERVER}{REALM}{second}{third}{LOGIN}")).unwrap().policy;
+        let algorithms = |path: &str| {
+            let set: serde_json::Value = serde_json::from_slice(policy.key_set(path)?).unwrap();
+            let name = |key: &serde_json::Value| key["alg"].as_str().unwrap().to_owned();
+            Some(set["keys"].as_array().unwrap().iter().map(name).collect::<Vec<_>>())
+        };
+        assert_eq!(algorithms("/.well-known/jwks.json").unwrap(), ["EdDSA", "ES256"]);
+        assert_eq!(policy.key_set("/a/.well-known/jwks.json").unwrap(), &r#"{"keys":[]}"#, "its keys are secrets");
+        assert_eq!(algorithms("/b/.well-known/jwks.json").unwrap(), ["EdDSA"]);
+        assert_eq!(algorithms("/c/.well-known/jwks.json").unwrap(), ["ES256"]);
+        for path in
+            ["/", "/d/.well-known/jwks.json", "/b/c/.well-known/jwks.json", "/b/.well-known/jwks.json/", "jwks.json"]
+        {
+            assert_eq!(algorithms(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Signing keys take turns: new ones are made, by command or by schedule, and old ones are taken away when no token
+//! that they signed counts any more.
+//!
+//! All of it happens in the directory of the keys, under a lock, since several gates and commands may share one. A
+//! running gate learns of it as of any other change to a file.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::keys_dir::{self, KeysDir, Stored};
+use super::policy::MAX_LEEWAY;
+use super::secret_file::reason;
+use crate::token::{Algorithm, Key, ends, signing};
+
+/// What a rotation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// This key was made.
+    Made(Turn),
+    /// This one was made before, and waits for its turn: another one behind it would be of no use.
+    Waiting(Turn),
+}
+
+/// What became of a key by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was made.
+    Made(Turn),
+    /// It was taken away.
+    Retired(Turn),
+}
+
+/// A signing key and its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Its id.
+    pub kid: String,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// Unix seconds.
+    pub made_at: i64,
+    /// Before, in, or after its turn.
+    pub state: TurnState,
+}
+
+/// Where a key stands. Every one verifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnState {
+    /// It will sign from this Unix second on.
+    Waits(i64),
+    /// It signs.
+    Signs,
+    /// It signs no more, and verifies until this Unix second; without one, until a later key has signed for long enough.
+    Verifies(Option<i64>),
+}
+
+impl KeysDir {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every key in it, in the order of their turns, as of `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// Sentences about what can't be read.
+    pub fn turns(&self, now: i64) -> Result<Vec<Turn>, Vec<String>> {
+        let mut stored = keys_dir::read(&self.path, self.readers)?;
+        stored.sort_by(|a, b| (a.key.signs_from(), a.key.kid()).cmp(&(b.key.signs_from(), b.key.kid())));
+        Ok(stored.iter().map(|one| turn(&one.key, &[self], &stored, now)).collect())
+    }
+
+    /// Makes the key that signs next: from `publish_ahead` after `now` (Unix seconds) on, or from `now` on if `at_once`
+    /// or if there is none that signs.
+    ///
+    /// # Errors
+    /// A sentence: the directory can't be read, locked or written to.
+    pub fn rotate(&self, now: i64, at_once: bool) -> Result<Rotation, String> {
+        if !self.writable {
+            let message =
+                "is one of systemd's credentials: put a new key where they come from, and restart the service";
+            return Err(format!("{} {message}", self.path.display()));
+        }
+        keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
+        let _lock = lock(&self.path, FlockOperation::LockExclusive).map_err(|error| self.unwritable(&error))?;
+        let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
+        let own = stored.iter().map(|one| &one.key).filter(|key| key.algorithm() == self.algorithm);
+        let (begun, waiting): (Vec<_>, Vec<_>) = own.partition(|key| key.signs_from() <= now);
+        let next = waiting.into_iter().min_by_key(|key| key.signs_from());
+        if let (Some(next), false) = (next, at_once) {
+            return Ok(Rotation::Waiting(turn(next, &[self], &stored, now)));
+        }
+        let signs_from = match begun.iter().map(|key| key.signs_from()).max() {
+            Some(_) if !at_once => now + self.ahead(),
+            // Of two keys of one second the id decides which one signs.
+            Some(last) => now.max(last + 1),
+            None => now,
+        };
+        self.add(now, signs_from).map(Rotation::Made)
+    }
+
+    fn add(&self, now: i64, signs_from: i64) -> Result<Turn, String> {
+        let key = Key::generate(self.algorithm, now, signs_from).map_err(|error| error.to_string())?;
+        keys_dir::save_key(&self.path, &key, self.token_ttl).map_err(|error| self.unwritable(&error))?;
+        let state = if signs_from <= now { TurnState::Signs } else { TurnState::Waits(signs_from) };
+        Ok(Turn { kid: key.kid().to_owned(), algorithm: self.algorithm, made_at: now, state })
+    }
+
+    /// Whether its schedule wants a new key.
+    fn is_due(&self, stored: &[Stored], now: i64) -> bool {
+        let own = stored.iter().filter(|one| one.key.algorithm() == self.algorithm);
+        let newest = own.map(|one| one.key.made_at()).max();
+        let every = self.rotate_every.map(|every| i64::try_from(every.as_secs()).unwrap_or(i64::MAX));
+        newest.zip(every).is_some_and(|(newest, every)| newest.saturating_add(every) <= now)
+    }
+
+    fn ahead(&self) -> i64 {
+        self.publish_ahead.as_secs().try_into().unwrap_or(0)
+    }
+
+    fn unwritable(&self, error: &io::Error) -> String {
+        format!("can't write to the signing keys in {}: {}", self.path.display(), reason(error))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(path: &Path, algorithm: Algorithm) -> Self {
+        Self {
+            path: path.into(),
+            readers: super::secret_file::Readers::Owner,
+            writable: true,
+            algorithm,
+            token_ttl: 100,
+            rotate_every: None,
+            publish_ahead: std::time::Duration::from_secs(10),
+        }
+    }
+}
+
+/// Looks after one directory, which is that of each of `uses`: makes the keys that their schedules want, and takes away
+/// those of which no token counts any more at `now` (Unix seconds). Does nothing while somebody else does the same.
+///
+/// # Errors
+/// A sentence: the directory can't be read, locked or written to.
+pub fn tend(uses: &[&KeysDir], now: i64) -> Result<Vec<Change>, String> {
+    let Some(dir) = uses.first().filter(|dir| dir.writable) else { return Ok(Vec::new()) };
+    let _lock = match lock(&dir.path, FlockOperation::NonBlockingLockExclusive) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
+        Err(error) => return Err(dir.unwritable(&error)),
+    };
+    let stored = keys_dir::read(&dir.path, dir.readers).map_err(|errors| errors.join("; "))?;
+    for one in &stored {
+        if let Some(text) = marks(&one.key, uses, &stored, now) {
+            keys_dir::replace(&one.path, &text).map_err(|error| dir.unwritable(&error))?;
+        }
+    }
+    let mut changes = Vec::new();
+    let mut made_for = Vec::new();
+    for one in uses {
+        if one.is_due(&stored, now) && !made_for.contains(&one.algorithm) {
+            made_for.push(one.algorithm);
+            changes.push(Change::Made(one.add(now, now + one.ahead())?));
+        }
+    }
+    for one in &stored {
+        let turn = turn(&one.key, uses, &stored, now);
+        if matches!(turn.state, TurnState::Verifies(Some(until)) if now > until) {
+            keys_dir::remove(&one.path).map_err(|error| dir.unwritable(&error))?;
+            changes.push(Change::Retired(turn));
+        }
+    }
+    Ok(changes)
+}
+
+fn turn(key: &Key, uses: &[&KeysDir], stored: &[Stored], now: i64) -> Turn {
+    let state = if !users(key, uses, stored, now).is_empty() {
+        TurnState::Signs
+    } else if key.signs_from() > now {
+        TurnState::Waits(key.signs_from())
+    } else {
+        let token_ttl = uses.iter().map(|one| one.token_ttl).max().unwrap_or(i64::MAX);
+        let leeway = i64::try_from(MAX_LEEWAY.as_secs()).unwrap_or(i64::MAX);
+        TurnState::Verifies(ends(key, keys(stored), token_ttl, leeway, now))
+    };
+    Turn { kid: key.kid().to_owned(), algorithm: key.algorithm(), made_at: key.made_at(), state }
+}
+
+/// Those for whom `key` signs at `now`.
+fn users<'a>(key: &Key, uses: &[&'a KeysDir], stored: &[Stored], now: i64) -> Vec<&'a KeysDir> {
+    let signs =
+        |one: &&KeysDir| signing(keys(stored), one.algorithm, now).is_some_and(|other| other.kid() == key.kid());
+    uses.iter().copied().filter(signs).collect()
+}
+
+/// What the file of `key` has to say from now on: how long the tokens live that it signs, or will sign; and that it
+/// signs though the turn of a later one has begun, as when `algorithm` went back to what it was.
+fn marks(key: &Key, uses: &[&KeysDir], stored: &[Stored], now: i64) -> Option<zeroize::Zeroizing<String>> {
+    let mut users = users(key, uses, stored, now);
+    let signs = !users.is_empty();
+    if key.signs_from() > now {
+        users.extend(uses.iter().filter(|one| one.algorithm == key.algorithm()));
+    }
+    let token_ttl = users.iter().map(|one| one.token_ttl).max()?;
+    let overtaken = signs && ends(key, keys(stored), 0, 0, now).is_some();
+    // An hour ahead, so that the file is not written all the time.
+    let promise = (overtaken && key.signs_until() < now + PROMISE / 2).then_some(now + PROMISE);
+    key.marked(token_ttl, promise)
+}
+
+fn keys(stored: &[Stored]) -> impl Iterator<Item = &Key> {
+    stored.iter().map(|one| &one.key)
+}
+
+/// Ends when the file is closed.
+fn lock(dir: &Path, operation: FlockOperation) -> io::Result<File> {
+    let file = File::open(dir)?;
+    flock(&file, operation)?;
+    Ok(file)
+}
+
+/// Seconds.
+const PROMISE: i64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    /// Of `KeysDir::for_tests`, with the greatest leeway.
+    const LIFE: i64 = 100 + 300;
+
+    struct Scene {
+        _temp: tempfile::TempDir,
+        dir: KeysDir,
+    }
+
+    impl Scene {
+        fn new(algorithm: Algorithm) -> Self {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = KeysDir::for_tests(&temp.path().join("keys"), algorithm);
+            Self { _temp: temp, dir }
+        }
+
+        fn rotate(&self, now: i64, at_once: bool) -> String {
+            match self.dir.rotate(now, at_once).unwrap() {
+                Rotation::Made(turn) => turn.kid,
+                Rotation::Waiting(turn) => panic!("{turn:?}"),
+            }
+        }
+
+        fn tend(&self, now: i64) -> Vec<Change> {
+            tend(&[&self.dir], now).unwrap()
+        }
+
+        fn kids(&self) -> BTreeSet<String> {
+            let names = fs::read_dir(&self.dir.path).unwrap().map(|entry| entry.unwrap().file_name());
+            names.map(|name| name.to_str().unwrap().strip_suffix(".jwk").unwrap().to_owned()).collect()
+        }
+
+        fn signs(&self, now: i64) -> String {
+            let turns = self.dir.turns(now).unwrap();
+            turns.into_iter().find(|turn| turn.state == TurnState::Signs).unwrap().kid
+        }
+
+        fn text(&self, kid: &str) -> String {
+            fs::read_to_string(self.dir.path.join(format!("{kid}.jwk"))).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_rotation_waits_for_its_turn_and_another_one_does_nothing() {
+        let scene = Scene::new(Algorithm::ES256);
+        let first = scene.rotate(NOW, false);
+        assert_eq!(scene.signs(NOW), first, "the first one need not wait");
+        let second = scene.rotate(NOW + 100, false);
+        assert_eq!((scene.signs(NOW + 109), scene.signs(NOW + 110)), (first, second.clone()));
+        let Rotation::Waiting(turn) = scene.dir.rotate(NOW + 105, false).unwrap() else { panic!("a third key") };
+        assert_eq!((turn.kid, turn.state), (second, TurnState::Waits(NOW + 110)));
+        assert_eq!(scene.kids().len(), 2);
+        let third = scene.rotate(NOW + 106, true);
+        assert_eq!(scene.signs(NOW + 106), third);
+        for entry in fs::read_dir(&scene.dir.path).unwrap() {
+            assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_schedule_makes_one_key_at_a_time() {
+        let mut scene = Scene::new(Algorithm::EdDSA);
+        let first = scene.rotate(NOW, false);
+        assert!(scene.tend(NOW + 1_000_000).is_empty(), "without a schedule");
+        scene.dir.rotate_every = Some(Duration::from_secs(1000));
+        assert!(scene.tend(NOW + 999).is_empty());
+        let changes = scene.tend(NOW + 1000);
+        let [Change::Made(turn)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((turn.state, turn.made_at), (TurnState::Waits(NOW + 1010), NOW + 1000));
+        assert!(scene.tend(NOW + 1000).is_empty() && scene.tend(NOW + 1010 + LIFE).is_empty(), "one is enough");
+        assert_eq!((scene.signs(NOW + 1009), scene.signs(NOW + 1010)), (first, turn.kid.clone()));
+        assert_eq!(scene.tend(NOW + 2000).len(), 2, "the next one comes, and the first one goes");
+    }
+
+    #[test]
+    fn gates_that_share_a_directory_make_one_key_between_them() {
+        let mut scene = Scene::new(Algorithm::HS256);
+        scene.rotate(NOW, false);
+        scene.dir.rotate_every = Some(Duration::from_secs(1000));
+        let made: usize = std::thread::scope(|scope| {
+            let gates: Vec<_> = (0..8).map(|_| scope.spawn(|| scene.tend(NOW + 1000).len())).collect();
+            gates.into_iter().map(|gate| gate.join().unwrap()).sum()
+        });
+        assert_eq!((made, scene.kids().len()), (1, 2));
+        let other = KeysDir { rotate_every: Some(Duration::from_secs(500)), ..scene.dir.clone() };
+        assert_eq!(
+            tend(&[&scene.dir, &other], NOW + 3000).unwrap().len(),
+            2,
+            "two realms of one gate: one made, one gone"
+        );
+    }
+
+    #[test]
+    fn a_key_goes_when_its_last_token_has_expired_and_not_before() {
+        let scene = Scene::new(Algorithm::HS256);
+        let first = scene.rotate(NOW, false);
+        let second = scene.rotate(NOW, false);
+        let from = NOW + 10;
+        assert!(scene.tend(from + LIFE).is_empty());
+        assert_eq!(scene.kids(), [first.clone(), second.clone()].into());
+        let changes = scene.tend(from + LIFE + 1);
+        assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert_eq!(scene.kids(), [second].into());
+        assert!(scene.tend(i64::MAX / 2).is_empty(), "the one that signs stays");
+        scene.rotate(NOW + 1_000_000, false);
+        assert!(scene.tend(NOW + 1_000_000).is_empty(), "its successor does not sign yet");
+    }
+
+    #[test]
+    fn a_lower_token_ttl_ends_no_token_of_before() {
+        let mut scene = Scene::new(Algorithm::ES256);
+        let first = scene.rotate(NOW, false);
+        assert!(scene.text(&first).contains("\"ttl\": 100"));
+        scene.dir.token_ttl = 5000;
+        assert!(scene.tend(NOW).is_empty());
+        assert!(scene.text(&first).contains("\"ttl\": 5000"));
+        scene.dir.token_ttl = 1;
+        scene.rotate(NOW + 1, true);
+        let text = scene.text(&first);
+        assert!(scene.tend(NOW + 5301).is_empty());
+        assert_eq!(scene.text(&first), text, "it signs no more: nothing to note");
+        assert_eq!(scene.tend(NOW + 5302).len(), 1);
+    }
+
+    #[test]
+    fn an_algorithm_that_changes_back_and_forth_loses_no_token() {
+        let secret = Scene::new(Algorithm::HS256);
+        let public = KeysDir { algorithm: Algorithm::ES256, ..secret.dir.clone() };
+        let first = secret.rotate(NOW, false);
+        let Rotation::Made(second) = public.rotate(NOW + 100, false).unwrap() else { panic!() };
+        // Back to the first, whose turn was before, and for long.
+        for at in (NOW + 200..NOW + 20_000).step_by(60) {
+            assert!(secret.tend(at).is_empty());
+        }
+        // And to the second again, whose turn began before all the tokens of the first.
+        assert!(tend(&[&public], NOW + 20_000 + LIFE).unwrap().is_empty());
+        let changes = tend(&[&public], NOW + 20_000 + LIFE + PROMISE).unwrap();
+        assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert_eq!(secret.kids(), [second.kid].into());
+    }
+
+    #[test]
+    fn realms_that_share_a_directory_keep_each_others_keys() {
+        let scene = Scene::new(Algorithm::HS256);
+        let public = KeysDir { algorithm: Algorithm::ES256, token_ttl: 9000, ..scene.dir.clone() };
+        scene.rotate(NOW, false);
+        public.rotate(NOW + 10, false).unwrap();
+        for at in [NOW + 100, NOW + 100_000] {
+            assert!(tend(&[&scene.dir, &public], at).unwrap().is_empty());
+        }
+        assert_eq!(scene.kids().len(), 2);
+    }
+
+    #[test]
+    fn what_can_t_be_done_is_said_and_nothing_is_done_to_credentials() {
+        let scene = Scene::new(Algorithm::HS256);
+        let missing = tend(&[&scene.dir], NOW).unwrap_err();
+        assert!(missing.contains("keys") && missing.contains("does not exist"), "{missing}");
+        scene.rotate(NOW, false);
+        scene.rotate(NOW, true);
+        let credentials = KeysDir { writable: false, rotate_every: Some(Duration::from_secs(1)), ..scene.dir.clone() };
+        assert!(tend(&[&credentials], i64::MAX / 2).unwrap().is_empty());
+        assert!(credentials.rotate(NOW, true).unwrap_err().contains("systemd"));
+        fs::write(scene.dir.path.join("bad.jwk"), "hunter2").unwrap();
+        fs::set_permissions(scene.dir.path.join("bad.jwk"), fs::Permissions::from_mode(0o600)).unwrap();
+        let bad = tend(&[&scene.dir], NOW + 1_000_000).unwrap_err();
+        assert!(bad.contains("bad.jwk") && !bad.contains("hunter2"), "{bad}");
+        assert_eq!(scene.kids().len(), 3, "nothing is taken away next to what can't be read");
+    }
+}

@@ -1,0 +1,79 @@
+//! Looks after the directories of signing keys: new keys by schedule, and old ones away. The policy hears of it as of
+//! any change to a file that it was read from.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use crate::clock::{now, rfc3339};
+use crate::config::{Change, KeysDir, TurnState, tend};
+use crate::proxy::State;
+
+/// Who looks after them.
+pub(super) struct Keys {
+    pub(super) state: Arc<State>,
+    /// A policy came into force.
+    pub(super) reloaded: Arc<Notify>,
+    /// The directories that failed when they were looked at last: nobody wants to read that every minute.
+    pub(super) failing: HashSet<PathBuf>,
+}
+
+impl Keys {
+    /// For ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.tend().await;
+            // After a reload too: for how long tokens live now has to be noted before one of them is forgotten.
+            let _ = timeout(INTERVAL, self.reloaded.notified()).await;
+        }
+    }
+
+    async fn tend(&mut self) {
+        let snapshot = self.state.snapshot.load_full();
+        // Reads and writes files, and may make an RSA key: not on a thread that serves requests.
+        let tended = tokio::task::spawn_blocking(move || {
+            let mut dirs: BTreeMap<&Path, Vec<&KeysDir>> = BTreeMap::new();
+            for realm in snapshot.policy.realms() {
+                dirs.entry(realm.keys_dir().path()).or_default().push(realm.keys_dir());
+            }
+            dirs.into_iter().map(|(path, uses)| (path.to_owned(), tend(&uses, now()))).collect::<Vec<_>>()
+        });
+        match tended.await {
+            Ok(tended) => tended.into_iter().for_each(|(path, result)| self.tell(path, result)),
+            Err(panic) => error!("looking after the signing keys failed: {panic}"),
+        }
+    }
+
+    fn tell(&mut self, dir: PathBuf, result: Result<Vec<Change>, String>) {
+        match result {
+            Ok(changes) => {
+                self.failing.remove(&dir);
+                changes.iter().for_each(tell);
+            }
+            Err(message) => {
+                if self.failing.insert(dir) {
+                    warn!("signing keys neither come nor go for now: {message}");
+                }
+            }
+        }
+    }
+}
+
+fn tell(change: &Change) {
+    match change {
+        Change::Made(turn) => {
+            let from = if let TurnState::Waits(from) = turn.state { from } else { turn.made_at };
+            info!(kid = turn.kid, algorithm = turn.algorithm.name(), from = rfc3339(from), "made the next signing key");
+        }
+        Change::Retired(turn) => {
+            info!(kid = turn.kid, "took a signing key away: every token that it signed has expired");
+        }
+    }
+}
+
+const INTERVAL: Duration = Duration::from_secs(60);
