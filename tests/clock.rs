@@ -19,7 +19,7 @@ fn rules(signer: &Signer, leeway: i64) -> Rules {
         issuer: ISSUER.into(),
         audience: "examples".into(),
         leeway,
-        keys: KeySet::new(vec![own_key()]).unwrap(),
+        keys: KeySet::new(Algorithm::HS256, vec![own_key()]).unwrap(),
         trusted: vec![Issuer {
             name: ISS.into(),
             audience: Audience::AnyOf(vec!["api".into()]),

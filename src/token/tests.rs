@@ -54,7 +54,7 @@ fn trusting(keys: &[Value]) -> Rules {
         issuer: "https://gate.example".into(),
         audience: "examples".into(),
         leeway: 5,
-        keys: KeySet::new(vec![Key::generate(1).unwrap()]).unwrap(),
+        keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
         trusted: vec![Issuer {
             name: "joe".into(),
             audience: Audience::AnyOf(vec!["examples".into()]),

@@ -56,7 +56,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         issuer: OWN.into(),
         audience: AUD.into(),
         leeway: LEEWAY,
-        keys: KeySet::new(vec![Key::from_jwk(&jwk.to_string()).expect("a key")]).expect("a set"),
+        keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&jwk.to_string()).expect("a key")]).expect("a set"),
         trusted: vec![issuer],
     };
     Setup { rules, own: hmac::Key::new(hmac::HMAC_SHA256, &SECRET), trusted }
