@@ -9,7 +9,7 @@ use std::path::Path;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollgate::config::{self, Mode, Policy};
-use tollgate::gate::{Gate, Head};
+use tollgate::gate::{Gate, Head, KnownTokens};
 use tollgate::token::{Claims, Revocations, TokenId};
 
 const NOW: i64 = 1_800_000_000;
@@ -55,7 +55,15 @@ fn decide(criterion: &mut Criterion) {
         ] {
             headers.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let gate = Gate { policy: &policy, revoked: &revoked, trusted_proxies: &[] };
+        let (known, unknown) = (KnownTokens::new(64 << 20), KnownTokens::new(0));
+        let gate = |known| Gate {
+            policy: &policy,
+            revoked: &revoked,
+            trusted_proxies: &[],
+            known,
+            generation: 1,
+            may_wait: true,
+        };
         let head = Head {
             method: &Method::GET,
             target: b"/api/0/users?page=2",
@@ -67,9 +75,11 @@ fn decide(criterion: &mut Criterion) {
             peer: [127, 0, 0, 1].into(),
             tls: false,
         };
-        criterion.bench_function(&format!("decide, {api_keys} keys, {routes} routes"), |bencher| {
-            bencher.iter(|| gate.decide(black_box(&head), NOW));
-        });
+        for (cache, what) in [(&known, "known token"), (&unknown, "new token")] {
+            criterion.bench_function(&format!("decide, {what}, {api_keys} keys, {routes} routes"), |bencher| {
+                bencher.iter(|| gate(cache).decide(black_box(&head), NOW));
+            });
+        }
         criterion.bench_function(&format!("verify HS256, {api_keys} keys, {routes} routes"), |bencher| {
             bencher.iter(|| rules.verify(black_box(&token), NOW));
         });

@@ -69,6 +69,8 @@ fn usage_errors_are_64() {
         vec!["user", "add", "-c", "x"],
         vec!["key"],
         vec!["key", "new"],
+        vec!["token"],
+        vec!["token", "revoke"],
         vec!["init"],
     ] {
         let ran = tollgate(&arguments, "");
@@ -80,7 +82,7 @@ fn usage_errors_are_64() {
 #[test]
 fn help_and_version_are_answers() {
     let help = tollgate(&["--help"], "").ok();
-    for command in ["serve", "check", "demo", "init", "user", "key"] {
+    for command in ["serve", "check", "demo", "init", "user", "key", "token"] {
         assert!(help.stdout.contains(command), "{}", help.stdout);
         tollgate(&[command, "--help"], "").ok();
     }
@@ -219,7 +221,7 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("any_origin_credentials", vec!["true", "1"]),
         ("require_origin", vec!["1"]),
         ("registration", vec!["true", "\"invite\""]),
-        ("trusted_issuer", vec!["[]", "[{}]"]),
+        ("trusted_issuer", vec!["1", "{}", "[{}]"]),
         ("refresh_ttl", vec!["\"1d\""]),
     ] {
         cases.extend(values.into_iter().map(|value| (conf().realm(name, value), name)));

@@ -632,7 +632,8 @@ fn a_connection_does_not_carry_one_users_identity_to_the_next() {
 
 // === 4.6 ===
 
-fn open_tunnel(gate: &Gate, token: &str) -> Conn {
+/// A WebSocket that has carried something already.
+pub fn open_tunnel(gate: &Gate, token: &str) -> Conn {
     let mut conn = gate.conn();
     let upgrade = get("/app/ws")
         .key()

@@ -100,6 +100,8 @@ fn gate_and_token_are_pure() {
         sources().into_iter().filter(|(name, _)| name.starts_with("gate/") || name.starts_with("token/"))
     {
         for (at, line) in lines {
+            // Who waits for whom is neither I/O nor a clock.
+            let line = line.replace("tokio::sync", "").replace("#[tokio::test]", "");
             for impure in [
                 "std::fs",
                 "std::net::Tcp",

@@ -122,3 +122,43 @@ fn the_status_counts_revocations() {
     gate.send(&post(auth("logout=true")).bearer(&token)).expect(200);
     assert_eq!(gate.status()["revocations"].as_i64().unwrap(), before + 1);
 }
+
+/// Writes a million rows, so it is for `tests/run --test tests -- --ignored a_million`; what it prints is in the README.
+#[test]
+#[ignore = "takes a while, and measures more than it tests"]
+fn a_million_revocations_take_less_than_100_mb_and_are_there_before_the_first_request() {
+    let (_app, mut gate) = gate();
+    let (revoked, other) = (gate.user("alice"), gate.log_in("alice"));
+    gate.stop();
+    gate.start_again();
+    let before = resident(&gate);
+    gate.stop();
+    let id = claims(&revoked)["jti"].as_str().unwrap().to_owned();
+    let fill = "import sqlite3, sys\n\
+                database = sqlite3.connect(sys.argv[1])\n\
+                database.execute('WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999999) \
+                INSERT INTO revocations (token, expires_at) SELECT randomblob(16), 4000000000 FROM n')\n\
+                database.execute('INSERT INTO revocations (token, expires_at) VALUES (?, 4000000000)', \
+                (bytes.fromhex(sys.argv[2]),))\n\
+                database.commit()\n";
+    python(fill, &[gate.database().to_str().unwrap(), &id]).ok();
+    let start = std::time::Instant::now();
+    gate.start_again();
+    let took = start.elapsed();
+    gate.visit(&revoked).refused(401, "token_revoked");
+    gate.visit(&other).expect(200);
+    assert_eq!(gate.status()["revocations"], 1_000_000);
+    let more = resident(&gate) - before;
+    eprintln!("1,000,000 live revocations: {more} KB more resident, ready after {took:?}");
+    assert!(more < 100_000, "{more} KB");
+    // It goes on hearing of others.
+    gate.send(&post(auth("logout=true")).bearer(&other)).expect(200);
+    gate.visit(&other).refused(401, "token_revoked");
+}
+
+/// Kilobytes of the gate that are in memory.
+fn resident(gate: &Gate) -> i64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gate.pid().as_raw_nonzero())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

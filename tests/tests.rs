@@ -23,4 +23,5 @@ mod project;
 mod reload;
 mod revocation;
 mod secrets;
+mod token_commands;
 mod tokens;

@@ -55,16 +55,16 @@ fn r20_the_key_says_the_algorithm_never_the_token() {
     {
         let mut header = forge.jwk.header();
         header["alg"] = alg.into();
-        forge.refused(&forge.with_header(&header), "token_key_unknown");
+        forge.refused(&forge.with_header(&header), "token_algorithm");
         // Without a signature too.
         let token = forge.with_header(&header);
         let unsigned = token.rsplit_once('.').unwrap().0.to_owned();
-        forge.refused(&format!("{unsigned}."), "token_key_unknown");
+        forge.refused(&format!("{unsigned}."), "token_algorithm");
     }
     for alg in [Value::Null, json!(1), json!(["HS256"])] {
         let mut header = forge.jwk.header();
         header["alg"] = alg;
-        forge.refused(&forge.with_header(&header), "token_key_unknown");
+        forge.refused(&forge.with_header(&header), "token_algorithm");
     }
     forge.refused(
         &sign(&forge.jwk.header().to_string(), &forge.claims.to_string(), b"another key of thirty-two bytes!"),

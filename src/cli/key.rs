@@ -193,7 +193,7 @@ fn parse_id(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn parse_timestamp(text: &str) -> Result<Timestamp, &'static str> {
+pub(super) fn parse_timestamp(text: &str) -> Result<Timestamp, &'static str> {
     // TOML and `expired` know no parts of a second that matter.
     let timestamp = text.parse::<Timestamp>().and_then(|timestamp| Timestamp::from_second(timestamp.as_second()));
     timestamp.map_err(|_| "write a date, a time and an offset from UTC, as in 2027-01-01T00:00:00Z")

@@ -8,16 +8,20 @@ mod demo;
 mod init;
 mod key;
 mod serve;
+mod token;
 mod user;
 mod user_import;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{Config, Realm};
 use crate::exit::{self, Failure};
+use crate::store::{self, Store};
 
 /// Puts authentication in front of backends which have none.
 #[derive(Debug, Parser)]
@@ -36,6 +40,8 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     #[command(subcommand)]
+    Token(token::Command),
+    #[command(subcommand)]
     User(user::Command),
 }
 
@@ -47,6 +53,7 @@ impl Command {
             Self::Check(args) => args.run(out),
             Self::Init(args) => args.run(out),
             Self::Key(command) => command.run(out),
+            Self::Token(command) => command.run(out),
             Self::User(command) => command.run(out),
         }
     }
@@ -58,6 +65,27 @@ struct ConfigFile {
     /// The configuration file
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     path: PathBuf,
+}
+
+/// The realm of this name.
+fn realm_of<'a>(config: &'a Config, file: &Path, name: &str) -> Result<&'a Arc<Realm>, Failure> {
+    config.policy.realm(name).ok_or_else(|| {
+        let names: Vec<_> = config.policy.realms().iter().map(|realm| realm.name()).collect();
+        let line = format!("{} has no realm {name:?}, only {}", file.display(), names.join(", "));
+        Failure::new(exit::USAGE, line)
+    })
+}
+
+/// Does `work` with the store of this configuration, which a running gate may have open too.
+fn with_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<T, Failure>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let store = store::open(config.store.as_str()).await?;
+        let done = work(store.clone()).await;
+        // Leaves the file whole, should this be its only user.
+        store.close().await;
+        done
+    })
 }
 
 /// Runs the command that the process was started with. The exit code is one of sysexits.h: 0, 64 for a wrong command

@@ -11,11 +11,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::user_import::read_lines;
+use super::{realm_of, with_store};
 use crate::config::{Mode, load};
 use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
 use crate::login::record::iso8601;
-use crate::store::{self, Ended, Name, PasswordHash, Store, StoreError, User};
+use crate::store::{Ended, Name, PasswordHash, Store, StoreError, User};
 
 /// The users of a realm: add, list, change, import
 #[derive(Debug, Subcommand)]
@@ -115,19 +116,10 @@ impl Command {
     fn run_with(&self, input: &mut dyn BufRead, interactive: bool, output: &mut dyn Write) -> Result<(), Failure> {
         let place = self.place();
         let config = load(&place.config, Mode::Check)?;
-        if config.policy.realm(&place.realm).is_none() {
-            let names: Vec<_> = config.policy.realms().iter().map(|realm| realm.name()).collect();
-            let (file, realm) = (place.config.display(), &place.realm);
-            return Err(Failure::new(exit::USAGE, format!("{file} has no realm {realm:?}, only {}", names.join(", "))));
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let store = store::open(config.store.as_str()).await?;
+        realm_of(&config, &place.config, &place.realm)?;
+        with_store(&config, async |store| {
             let mut console = Console { input, interactive, output };
-            let done = execute(self, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await;
-            // Leaves the file whole, should this be its only user.
-            store.close().await;
-            done
+            execute(self, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await
         })
     }
 }
@@ -325,7 +317,7 @@ fn row(columns: [&str; 6]) -> String {
 
 /// The user of this id, username or email. What is one user's username and another's email finds nobody: the wrong one
 /// might be deleted.
-async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failure> {
+pub(super) async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failure> {
     if let Some(user) = store.user(realm, text).await? {
         return Ok(user);
     }
@@ -342,7 +334,7 @@ async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failur
 }
 
 /// Changes a user, again if somebody else does meanwhile. Returns how many sessions ended.
-async fn change(
+pub(super) async fn change(
     store: &dyn Store,
     realm: &str,
     text: &str,
@@ -396,7 +388,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::store::Session;
+    use crate::store::{self, Revoked, Session};
     use crate::token::TokenId;
 
     #[derive(Parser)]
@@ -440,7 +432,12 @@ mod tests {
         }
 
         async fn revoked(&self) -> Vec<TokenId> {
-            self.store.revocations_after(0, 0).await.unwrap().iter().map(|revocation| revocation.token).collect()
+            let all = self.store.revocations_after(0, 0, 100).await.unwrap();
+            let ids = all.into_iter().filter_map(|revoked| match revoked {
+                Revoked::Id(revocation) => Some(revocation.token),
+                Revoked::Account(_) => None,
+            });
+            ids.collect()
         }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Reads a whole number with a unit.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let milliseconds = UNITS.iter().find_map(|&(name, milliseconds)| (name == unit).then_some(milliseconds))?;

@@ -82,7 +82,11 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     if !root.has("store") {
         root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
-    let realms = realm::read_all(&root, &outside);
+    let current = match mode {
+        Mode::Reload(policy) => Some(policy),
+        Mode::Check | Mode::Serve => None,
+    };
+    let realms = realm::read_all(&root, &outside, current);
     if !root.has("realm") {
         root.missing("realm", "is missing: write at least one [[realm]]");
     }

@@ -22,15 +22,17 @@ mod samples;
 mod secret_file;
 mod sections;
 mod server;
+mod size;
 mod spelling;
 
+pub use duration::parse as parse_duration;
 pub use error::{ConfigError, Errors};
 pub use host::{Authority, Host};
 pub use input::Input;
 pub use keys_dir::{KeysDir, save_key};
 pub use load::{Config, Mode, load, parse};
 pub use origin::{Origin, Origins};
-pub use policy::{ApiKey, CookieSpec, Dialect, Login, MAX_LEEWAY, Policy, Realm, SameSite, Sha256};
+pub use policy::{ApiKey, CookieSpec, Dialect, Login, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite, Sha256};
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
 pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};

@@ -12,7 +12,7 @@ use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
 use super::reader::Place;
 use super::secret_file::{self, Readers};
-use crate::token::{Key, KeyError, KeySet};
+use crate::token::{Key, KeyError, KeySet, MAX_JWKS_BYTES};
 
 /// Fetches it, and remembers which files and directories it came from.
 pub(super) struct Outside {
@@ -67,6 +67,22 @@ impl Outside {
             "" => Err(format!("{} is empty", path.display())),
             secret => Ok(secret.into()),
         }
+    }
+
+    /// The file that the configuration calls `path`, which is no secret.
+    pub(super) fn file(&self, path: &str) -> Result<PathBuf, String> {
+        self.path(path).map(|(path, _)| path)
+    }
+
+    /// What is in a file that is no secret.
+    pub(super) fn public_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        self.note(path);
+        secret_file::read_public(path, MAX_JWKS_BYTES)
+    }
+
+    /// Unix seconds of this reading.
+    pub(super) const fn now(&self) -> i64 {
+        self.now
     }
 
     /// The directory that the configuration calls `path`.

@@ -36,6 +36,18 @@ impl Policy {
         self.realms.iter().find(|realm| realm.name == name)
     }
 
+    /// The keys of a trusted issuer that come from this source.
+    pub(super) fn trusted_keys(
+        &self,
+        issuer: &str,
+        source: &token::Source,
+        algorithms: &[token::Algorithm],
+    ) -> Option<Arc<token::TrustedKeys>> {
+        let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
+        let fits = |other: &&token::Issuer| *other.name == *issuer && other.keys.are(source, algorithms);
+        issuers.find(fits).map(|issuer| issuer.keys.clone())
+    }
+
     /// Who answers where.
     #[must_use]
     pub const fn routing(&self) -> &Routing {
@@ -59,9 +71,14 @@ impl Policy {
 /// passed since its `exp`, and then its revocation may be forgotten.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
+/// The most that a realm's `token_ttl` can be: no token of ours lives longer, under whichever policy it was signed.
+pub const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
+
 /// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
 #[derive(Debug)]
 pub struct Realm {
+    /// Its place in the file.
+    pub(super) number: u32,
     pub(super) name: String,
     pub(super) tokens: token::Rules,
     pub(super) keys_dir: KeysDir,
@@ -80,6 +97,12 @@ impl Realm {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Tells it from the other realms of its policy.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// How its tokens are signed and verified.
@@ -161,6 +184,7 @@ impl Realm {
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
             keys_dir: KeysDir::for_tests(std::path::Path::new(""), token::Algorithm::HS256),
+            number: 0,
             name: "examples".into(),
             tokens: token::Rules {
                 issuer: "https://gate.example.com".into(),
@@ -171,6 +195,7 @@ impl Realm {
                     vec![token::Key::generate(token::Algorithm::HS256, 1, 1).unwrap()],
                 )
                 .unwrap(),
+                trusted: Vec::new(),
             },
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
             cookie: CookieSpec { name: "__Secure-tollgate-access-token".into(), same_site, partitioned },

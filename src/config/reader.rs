@@ -9,12 +9,14 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
 use super::error::{ConfigError, Errors};
 use super::input::Input;
+use super::size;
 use super::spelling::{bare, closest, quote};
 
 /// Where errors are collected.
@@ -303,6 +305,18 @@ impl<'a> Section<'a> {
         self.optional(key, parse).unwrap_or(default)
     }
 
+    /// A number of bytes, up to `max`.
+    pub(super) fn size(&self, key: &'static str, max: u64, default: u64) -> u64 {
+        let parse = |text: &str| {
+            let size = size::parse(text).ok_or_else(|| {
+                let example = size::format(default);
+                format!("{} is no size: write a whole number with KiB, MiB or GiB, such as \"{example}\"", quote(text))
+            })?;
+            if size <= max { Ok(size) } else { Err(format!("{} is more than {}", quote(text), size::format(max))) }
+        };
+        self.optional(key, parse).unwrap_or(default)
+    }
+
     /// One word of several. `later` are those that the documentation promises, and this version does not have.
     pub(super) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)], later: &[&str]) -> Option<T> {
         self.optional(key, |text| {
@@ -314,6 +328,35 @@ impl<'a> Section<'a> {
                 if later.contains(&text) { "is not supported by this version" } else { "is none of the values" };
             Err(format!("{} {problem}: write {}", quote(text), known.join(" or ")))
         })
+    }
+
+    /// A section of keys that are not ours to know, each with a string, a whole number or a truth value.
+    pub(super) fn values(&self, key: &'static str, wanted: &str) -> Vec<(String, Value)> {
+        let table = match self.value(key).map(Spanned::get_ref) {
+            None => return Vec::new(),
+            Some(DeValue::Table(table)) => table,
+            Some(other) => {
+                self.wrong_type(key, other, wanted);
+                return Vec::new();
+            }
+        };
+        let values = table.iter().filter_map(|(name, value)| {
+            let parsed = match value.get_ref() {
+                DeValue::String(text) => Some(Value::from(text.as_ref())),
+                DeValue::Integer(integer) => {
+                    i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(Value::from)
+                }
+                DeValue::Boolean(value) => Some(Value::from(*value)),
+                _ => None,
+            };
+            let name = name.get_ref().as_ref();
+            if parsed.is_none() {
+                let message = "must be a string in double quotes, a whole number, or true or false";
+                self.report.error(value.span().start, format!("{}.{}", self.path_of(key), bare(name)), message);
+            }
+            Some((name.to_owned(), parsed?))
+        });
+        values.collect()
     }
 
     /// A point in time, with its offset from UTC. In Unix seconds.

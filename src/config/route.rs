@@ -26,6 +26,7 @@ pub struct Route {
     pub(super) roles: Vec<String>,
     pub(super) upstream: Upstream,
     pub(super) forward_token: bool,
+    pub(super) assertion: Option<Arc<str>>,
     pub(super) encoded_slash: EncodedSlash,
 }
 
@@ -101,6 +102,12 @@ impl Route {
     #[must_use]
     pub const fn forwards_token(&self) -> bool {
         self.forward_token
+    }
+
+    /// The audience of `X-Auth-Assertion`, if the app gets one.
+    #[must_use]
+    pub const fn assertion(&self) -> Option<&Arc<str>> {
+        self.assertion.as_ref()
     }
 
     /// What becomes of `%2f`.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::sections::{self, api_key, login, realm, route, server, store};
+use super::sections::{self, api_key, login, realm, route, server, store, trusted_issuer};
 use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
 
@@ -45,16 +45,23 @@ fn every_sample_loads() {
 fn every_key_is_documented() {
     let lines: Vec<_> = TOLLGATE.lines().map(|line| line.trim_start_matches(['#', ' '])).collect();
     let mut documented = 0;
-    for keys in
-        [&server::KEYS, &store::KEYS, &realm::KEYS, &api_key::KEYS, &api_key::MASTER_KEYS, &login::KEYS, &route::KEYS]
-    {
+    for keys in [
+        &server::KEYS,
+        &store::KEYS,
+        &realm::KEYS,
+        &api_key::KEYS,
+        &api_key::MASTER_KEYS,
+        &trusted_issuer::KEYS,
+        &login::KEYS,
+        &route::KEYS,
+    ] {
         let start =
             lines.iter().position(|line| *line == keys.header).unwrap_or_else(|| panic!("{} is missing", keys.header));
         let length =
             lines[start + 1..].iter().position(|line| line.starts_with('[')).unwrap_or(lines.len() - start - 1);
         // What stands above a header is about it.
         let section = lines[start.saturating_sub(4)..=start + length].join("\n");
-        for key in keys.known.iter().filter(|key| !matches!(**key, "key" | "master_key")) {
+        for key in keys.known.iter().filter(|key| !matches!(**key, "key" | "master_key" | "trusted_issuer")) {
             let written =
                 section.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim().ends_with(key)));
             assert!(written, "{key} of {} is not in conf/tollgate.toml", keys.header);

@@ -19,15 +19,7 @@ pub(super) enum Readers {
 /// # Errors
 /// A sentence that begins with the path, and holds nothing of the file's text.
 pub(super) fn read(path: &Path, readers: Readers) -> Result<String, String> {
-    let unreadable = |error: &io::Error| format!("can't read {}: {}", path.display(), reason(error));
-    // Before it is opened: opening a pipe would wait for somebody to write to it.
-    let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
-    if !metadata.is_file() {
-        return Err(format!("can't read {}: it is not a regular file", path.display()));
-    }
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    // Of the file that is open, not of the one that the path may name by now.
-    let mode = file.metadata().map_err(|error| unreadable(&error))?.mode() & 0o7777;
+    let (file, mode) = open(path)?;
     if readers == Readers::Owner && mode & 0o077 != 0 {
         return Err(format!(
             "group or others have access to {0} (mode {mode:04o}): run chmod 600 {0}, or set insecure_key_files = true in [server]",
@@ -35,11 +27,42 @@ pub(super) fn read(path: &Path, readers: Readers) -> Result<String, String> {
         ));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("{} is larger than {MAX_BYTES} bytes, so it is hardly a secret", path.display()));
     }
     String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", path.display()))
+}
+
+/// What is in a file that is no secret, up to `limit` bytes.
+///
+/// # Errors
+/// A sentence that begins with the path.
+pub(super) fn read_public(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() > limit {
+        return Err(format!("{} is larger than {limit} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+/// Opens a regular file. Returns its mode, too.
+fn open(path: &Path) -> Result<(File, u32), String> {
+    // Before it is opened: opening a pipe would wait for somebody to write to it.
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(format!("can't read {}: it is not a regular file", path.display()));
+    }
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    // Of the file that is open, not of the one that the path may name by now.
+    let mode = file.metadata().map_err(|error| unreadable(path, &error))?.mode() & 0o7777;
+    Ok((file, mode))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("can't read {}: {}", path.display(), reason(error))
 }
 
 /// Why a file could not be used, for people.

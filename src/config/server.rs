@@ -18,6 +18,7 @@ pub struct Server {
     pub(super) log_format: LogFormat,
     pub(super) hash_threads: usize,
     pub(super) hash_queue: usize,
+    pub(super) token_cache: u64,
 }
 
 /// How much is written to stderr.
@@ -59,6 +60,7 @@ impl Server {
             log_format,
             hash_threads,
             hash_queue,
+            token_cache,
         } = self;
         let differ = [
             ("server.listen", *listen != other.listen),
@@ -71,6 +73,7 @@ impl Server {
             ("server.log_format", *log_format != other.log_format),
             ("server.hash_threads", *hash_threads != other.hash_threads),
             ("server.hash_queue", *hash_queue != other.hash_queue),
+            ("server.token_cache", *token_cache != other.token_cache),
         ];
         differ.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
@@ -91,6 +94,12 @@ impl Server {
     #[must_use]
     pub const fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// How many bytes of verified tokens are kept; none if 0.
+    #[must_use]
+    pub const fn token_cache(&self) -> u64 {
+        self.token_cache
     }
 
     /// Whose `X-Forwarded-*` and `Forwarded` are believed.

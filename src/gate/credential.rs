@@ -21,6 +21,14 @@ pub(super) enum Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
+    /// The token itself.
+    pub(super) const fn token(&self) -> Option<&'a str> {
+        match *self {
+            Self::Bearer(token) | Self::Cookie(token) => Some(token),
+            Self::None => None,
+        }
+    }
+
     /// Finds the token in `headers`.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, header};
 use ipnet::IpNet;
@@ -12,10 +11,12 @@ use super::caller::{Caller, Cors};
 use super::client::Client;
 use super::credential::{self, Credential};
 use super::identity::Identity;
+use super::known::{KnownTokens, Speaker};
 use super::target::Target;
+use super::verdict::{Admitted, Grant, Preflight, Refusal, Verdict, Who};
 use super::{Deny, query};
 use crate::config::{Access, Authority, EncodedSlash, Found, Host, Login, Origin, Policy, Realm, Route};
-use crate::token::{Claims, Reject, Revocations};
+use crate::token::{Accepted, Claims, Marks, Reject, Revocations, TrustedKeys};
 
 /// What a request is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,12 @@ pub struct Gate<'a> {
     pub revoked: &'a Revocations,
     /// Whose word about the client counts.
     pub trusted_proxies: &'a [IpNet],
+    /// The tokens that were verified under this policy.
+    pub known: &'a KnownTokens,
+    /// Of the policy: tells what was verified under it from what was verified under another.
+    pub generation: u64,
+    /// Whether [`Verdict::Wait`] is an answer.
+    pub may_wait: bool,
 }
 
 /// The head of a request, and what the connection knows.
@@ -51,136 +58,17 @@ pub struct Head<'a> {
     pub tls: bool,
 }
 
-/// What becomes of a request.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It is forwarded.
-    Grant(Box<Grant>),
-    /// The gate answers it, from its body.
-    Login(Box<Admitted>),
-    /// The gate answers the browser's question.
-    Preflight(Preflight),
-    /// The gate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
-    KeySet(Bytes),
-    /// It is refused.
-    Refusal(Refusal),
-}
-
-/// A request that may pass. Only [`Gate::decide`] makes one.
-#[derive(Debug)]
-pub struct Grant {
-    route: Arc<Route>,
-    target: String,
-    authority: HeaderValue,
-    client: Client,
-    identity: Option<Identity>,
-    claims: Option<Claims>,
-    cors: Option<Cors>,
-}
-
-impl Grant {
-    /// Where it goes.
-    #[must_use]
-    pub const fn route(&self) -> &Arc<Route> {
-        &self.route
-    }
-
-    /// Path and query for the app: the path that was judged, the query without the gate's members.
-    #[must_use]
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// `Host` for the app: the one that was judged.
-    #[must_use]
-    pub const fn authority(&self) -> &HeaderValue {
-        &self.authority
-    }
-
-    /// Who sent it.
-    #[must_use]
-    pub const fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Whom it speaks for.
-    #[must_use]
-    pub const fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
-    }
-
-    /// The token that it was granted for, which a tunnel must not outlive.
-    #[must_use]
-    pub const fn claims(&self) -> Option<&Claims> {
-        self.claims.as_ref()
-    }
-
-    /// For the answer's headers.
-    #[must_use]
-    pub const fn cors(&self) -> Option<&Cors> {
-        self.cors.as_ref()
-    }
-}
-
-/// A request to a login path, good but for its body.
-#[derive(Debug)]
-pub struct Admitted {
-    /// Which login.
-    pub login: Arc<Login>,
-    /// The query's members.
-    pub query: Vec<(String, String)>,
-    /// The realm's master key came, where one counts.
-    pub master: bool,
-    /// What the request's token says, or why none counts.
-    pub token: Result<Claims, Deny>,
-    /// Every token that logout may end: those that came, and may speak.
-    pub tokens: Vec<Claims>,
-    /// Who sent it.
-    pub client: Client,
-    /// For the answer's headers.
-    pub cors: Option<Cors>,
-}
-
-/// The answer to a CORS preflight (Fetch standard, 3.2.2).
-#[derive(Debug)]
-pub struct Preflight {
-    /// The allowed origin.
-    pub cors: Cors,
-    /// The method that was asked about.
-    pub method: HeaderValue,
-    /// The headers that were asked about.
-    pub headers: Option<HeaderValue>,
-}
-
-/// A request that may not pass, and what its answer needs.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Why.
-    pub deny: Deny,
-    /// Whose path it was, once that was known.
-    pub realm: Option<Arc<Realm>>,
-    /// For the answer's headers.
-    pub cors: Option<Cors>,
-    /// `Set-Cookie` to go with it, from a login.
-    pub set_cookie: Option<HeaderValue>,
-}
-
-impl Refusal {
-    /// For this reason, with nothing known about whose path it was.
-    #[must_use]
-    pub const fn of(deny: Deny) -> Self {
-        Self { deny, realm: None, cors: None, set_cookie: None }
-    }
-}
-
 impl Gate<'_> {
     /// Judges a request at `now` (Unix seconds).
     #[must_use]
     pub fn decide(&self, head: &Head<'_>, now: i64) -> Verdict {
         let mut realm = None;
         let mut cors = None;
-        self.judge(head, now, &mut realm, &mut cors)
-            .unwrap_or_else(|deny| Verdict::Refusal(Refusal { realm, cors, ..Refusal::of(deny) }))
+        match self.judge(head, now, &mut realm, &mut cors) {
+            Ok(verdict) => verdict,
+            Err(Stop::Deny(deny)) => Verdict::Refusal(Refusal { realm, cors, ..Refusal::of(deny) }),
+            Err(Stop::Wait(keys)) => Verdict::Wait(keys),
+        }
     }
 
     fn judge(
@@ -189,18 +77,18 @@ impl Gate<'_> {
         now: i64,
         realm: &mut Option<Arc<Realm>>,
         cors: &mut Option<Cors>,
-    ) -> Result<Verdict, Deny> {
+    ) -> Result<Verdict, Stop> {
         if head.ambiguous_length || !is_plainly_chunked(head.headers) || !has_plain_length(head.headers) {
-            return Err(Deny::Framing);
+            return Err(Deny::Framing.into());
         }
         if head.upgrade && head.has_body {
-            return Err(Deny::Upgrade);
+            return Err(Deny::Upgrade.into());
         }
         let (authority, host_header) = authority(head)?;
         let target = Target::parse(head.target)?;
         if let Some(keys) = self.policy.key_set(&target.path) {
             let read = matches!(*head.method, Method::GET | Method::HEAD);
-            return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod) };
+            return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod.into()) };
         }
         let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
 
@@ -210,8 +98,8 @@ impl Gate<'_> {
         let (served, access) = match &found {
             Found::Login(login) | Found::BelowLogin(login) => (login.realm(), Access::User),
             Found::Route(route) => (route.realm(), route.access()),
-            Found::Nothing => return Err(Deny::NotFound),
-            Found::WrongHost => return Err(Deny::WrongHost),
+            Found::Nothing => return Err(Deny::NotFound.into()),
+            Found::WrongHost => return Err(Deny::WrongHost.into()),
         };
         *realm = Some(served.clone());
 
@@ -222,16 +110,16 @@ impl Gate<'_> {
             cors.clone_from(&caller.cors);
         }
         if preflight_method.is_some() {
-            return preflight(head, &found, caller?);
+            return Ok(preflight(head, &found, caller?)?);
         }
 
         let key_needed = served.requires_key() || access == Access::Key;
         api_key(served, head.headers, &members, key_needed, now)?;
         match found {
-            Found::Login(login) => self.admit(head, login, members, &caller, client, now),
+            Found::Login(login) => Ok(self.admit(head, login, members, &caller, client, now)?),
             Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
-            Found::BelowLogin(_) => Err(Deny::EndpointUnknown),
-            Found::Nothing | Found::WrongHost => Err(Deny::NotFound),
+            Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
+            Found::Nothing | Found::WrongHost => Err(Deny::NotFound.into()),
         }
     }
 
@@ -263,39 +151,50 @@ impl Gate<'_> {
         client: Client,
         authority: HeaderValue,
         now: i64,
-    ) -> Result<Verdict, Deny> {
+    ) -> Result<Verdict, Stop> {
         let realm = route.realm();
         let credential = Credential::find(head.headers, realm.cookie().name());
         let changes = head.upgrade || !is_safe(head.method);
-        let claims = match (credential, route.access()) {
-            (Err(Deny::CredentialConflict), _) => return Err(Deny::CredentialConflict),
+        let speaker = match (credential, route.access()) {
+            (Err(Deny::CredentialConflict), _) => return Err(Deny::CredentialConflict.into()),
             (credential, Access::User) => Some(match credential? {
-                Credential::Cookie(_) if !caller.cookie_speaks(changes)? => return Err(Deny::TokenMissing),
-                credential => self.verify(realm, &credential, now)?,
+                Credential::Cookie(_) if !caller.cookie_speaks(changes)? => return Err(Deny::TokenMissing.into()),
+                credential => self.speaker(realm, &credential, now)?,
             }),
             // Whoever may pass without a token passes without an identity if the token is no good.
-            (credential, Access::Key | Access::Public) => credential.ok().and_then(|credential| {
+            (Ok(credential), Access::Key | Access::Public) => {
                 let speaks = !matches!(credential, Credential::Cookie(_))
                     || caller.cookie_speaks(changes).is_ok_and(|speaks| speaks);
-                if speaks { self.verify(realm, &credential, now).ok() } else { None }
-            }),
+                match speaks.then(|| self.speaker(realm, &credential, now)) {
+                    Some(Ok(speaker)) => Some(speaker),
+                    Some(Err(Stop::Wait(keys))) => return Err(Stop::Wait(keys)),
+                    Some(Err(Stop::Deny(_))) | None => None,
+                }
+            }
+            (Err(_), Access::Key | Access::Public) => None,
         };
         let wanted = route.roles();
-        let has_one = |claims: &Claims| claims.roles.iter().any(|role| wanted.contains(role));
-        if !wanted.is_empty() && !claims.as_ref().is_some_and(has_one) {
-            return Err(Deny::RoleMissing);
+        let has_one = |speaker: &Arc<Speaker>| speaker.claims().roles.iter().any(|role| wanted.contains(role));
+        if !wanted.is_empty() && !speaker.as_ref().is_some_and(has_one) {
+            return Err(Deny::RoleMissing.into());
         }
-        let identity = match (&claims, route.access()) {
-            (Some(claims), _) => Some(Identity::of(claims, realm.name()).ok_or(Deny::Token(Reject::Claims))?),
-            (None, Access::Key) => Identity::of_key(realm.name()),
-            (None, _) => None,
+        let assertion = match (&speaker, route.assertion()) {
+            (Some(speaker), Some(audience)) => {
+                Some(speaker.assertion(realm.tokens(), realm.name(), audience, now).ok_or(Deny::Internal)?)
+            }
+            _ => None,
+        };
+        let who = match (speaker, route.access()) {
+            (Some(speaker), _) => Who::User(speaker),
+            (None, Access::Key) => Identity::of_key(realm.name()).map_or(Who::Anyone, Who::Keyed),
+            (None, _) => Who::Anyone,
         };
         let target = match target.query.and_then(query::forwarded) {
             Some(query) => format!("{}?{query}", target.wire_path),
             None => target.wire_path.to_owned(),
         };
         let cors = caller.cors;
-        Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, identity, claims, cors })))
+        Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, who, assertion, cors })))
     }
 
     fn admit(
@@ -330,7 +229,7 @@ impl Gate<'_> {
                 (Credential::Cookie(_), Err(_)) => false,
                 _ => true,
             };
-            if speaks { self.verify(realm, &credential, now) } else { Err(Deny::TokenMissing) }
+            if speaks { self.own_claims(realm, &credential, now) } else { Err(Deny::TokenMissing) }
         });
         // Only a POST can be a logout; the others would verify their token twice.
         let tokens =
@@ -338,34 +237,75 @@ impl Gate<'_> {
         Ok(Verdict::Login(Box::new(Admitted { login, query, master, token, tokens, client, cors })))
     }
 
-    fn verify(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, Deny> {
-        let (Credential::Bearer(token) | Credential::Cookie(token)) = credential else {
-            return Err(Deny::TokenMissing);
-        };
-        let claims = realm.tokens().verify(token, now).map_err(Deny::Token)?;
-        if self.revoked.contain(&claims.marks(&realm.tokens().issuer)) {
-            return Err(Deny::Token(Reject::Revoked));
+    /// Whom the token speaks for.
+    fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Speaker>, Stop> {
+        let token = credential.token().ok_or(Deny::TokenMissing)?;
+        if let Some(speaker) = self.known.get(self.generation, realm.number(), token)
+            && speaker.counts(now)
+        {
+            self.is_not_revoked(speaker.marks())?;
+            return Ok(speaker);
         }
-        Ok(claims)
+        let accepted =
+            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
+        self.is_not_revoked(&accepted.marks)?;
+        let speaker = Speaker::new(accepted, realm.name()).ok_or(Deny::Token(Reject::Claims))?;
+        Ok(self.known.insert(self.generation, realm.number(), token, speaker))
+    }
+
+    /// A key that is not there may come by being fetched.
+    fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
+        if self.may_wait
+            && matches!(reject, Reject::Key | Reject::NoKeys)
+            && let Some(keys) = realm.tokens().foreign_keys(token)
+            && keys.ask(now)
+        {
+            return Stop::Wait(keys.clone());
+        }
+        Deny::Token(reject).into()
+    }
+
+    /// What a token of the realm's own says, for a login: another issuer's speaks for no user of ours.
+    fn own_claims(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, Deny> {
+        let token = credential.token().ok_or(Deny::TokenMissing)?;
+        let accepted = realm.tokens().verify_own(token, now).map_err(Deny::Token)?;
+        self.is_not_revoked(&accepted.marks)?;
+        Ok(accepted.claims)
+    }
+
+    fn is_not_revoked(&self, marks: &Marks) -> Result<(), Deny> {
+        if self.revoked.contain(marks) { Err(Deny::Token(Reject::Revoked)) } else { Ok(()) }
+    }
+}
+
+/// Why a judgement ends before its time.
+enum Stop {
+    Deny(Deny),
+    Wait(Arc<TrustedKeys>),
+}
+
+impl From<Deny> for Stop {
+    fn from(deny: Deny) -> Self {
+        Self::Deny(deny)
     }
 }
 
 /// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
-fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Claims> {
+fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Accepted> {
     let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
     let bearers = bearers.filter_map(credential::bearer);
     let cookie_speaks = caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
     let cookies = credential::cookies(headers)
         .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
         .filter_map(|(_, value)| std::str::from_utf8(value).ok());
-    let mut claims: Vec<Claims> = Vec::new();
+    let mut accepted: Vec<Accepted> = Vec::new();
     // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out.
     for found in bearers.chain(cookies).filter_map(|token| realm.tokens().verify(token, now).ok()) {
-        if claims.len() < MAX_TOKENS && !claims.contains(&found) {
-            claims.push(found);
+        if accepted.len() < MAX_TOKENS && !accepted.iter().any(|other| other.marks == found.marks) {
+            accepted.push(found);
         }
     }
-    claims
+    accepted
 }
 
 /// No Transfer-Encoding, or exactly `chunked`, once (`threats.md` R14): nobody sends another in good faith, and readers

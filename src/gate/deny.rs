@@ -136,6 +136,8 @@ impl Deny {
             Self::OriginMissing => (403, "origin_missing", "The request needs an Origin header that is allowed. A client that is not a browser sends its token as Authorization: Bearer instead of the cookie."),
             Self::CredentialConflict => (400, "credential_conflict", "The request carries two credentials of one kind."),
             Self::TokenMissing => (401, "token_missing", "An access token is needed: log in first."),
+            // Not the client's fault, and no reason to log in again.
+            Self::Token(Reject::NoKeys) => (503, Reject::NoKeys.code(), Reject::NoKeys.detail()),
             Self::Token(reject) => (401, reject.code(), reject.detail()),
             Self::UserGone => (401, "user_gone", "The user of this access token does not exist any more."),
             Self::MasterKeyUnknown => (401, "master_key_unknown", "The master key is not valid."),

@@ -12,10 +12,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of a token's claims in a realm. `None` if a claim can't stand in a header; what we sign always can.
+    /// Of a token's claims in a realm; `issuer` signed it, if it was not the realm. `None` if a claim can't stand in a
+    /// header; what we sign always can.
     #[must_use]
-    pub fn of(claims: &Claims, realm: &str) -> Option<Self> {
-        let mut headers = Vec::with_capacity(6);
+    pub fn of(claims: &Claims, realm: &str, issuer: Option<&str>) -> Option<Self> {
+        let mut headers = Vec::with_capacity(7);
         let mut add = |name: &HeaderName, value: &str| {
             headers.push((name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?));
             Some(())
@@ -32,6 +33,10 @@ impl Identity {
         }
         add(&X_AUTH_REALM, realm)?;
         add(&X_AUTH_TOKEN_ID, &claims.token_id.to_string())?;
+        // Without it, an app could take another issuer's subject for a user of the realm.
+        if let Some(issuer) = issuer {
+            add(&X_AUTH_ISSUER, issuer)?;
+        }
         Some(Self { headers })
     }
 
@@ -118,16 +123,18 @@ static X_AUTH_USERNAME: HeaderName = HeaderName::from_static("x-auth-username");
 static X_AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
 static X_AUTH_ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
 static X_AUTH_REALM: HeaderName = HeaderName::from_static("x-auth-realm");
+static X_AUTH_ISSUER: HeaderName = HeaderName::from_static("x-auth-issuer");
 static X_AUTH_TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
 
 /// Ours, and those that some apps take for the path.
-const RESERVED: [&str; 13] = [
+const RESERVED: [&str; 14] = [
     "x-auth-subject",
     "x-auth-username",
     "x-auth-email",
     "x-auth-roles",
     "x-auth-realm",
     "x-auth-token-id",
+    "x-auth-issuer",
     "x-auth-assertion",
     "x-request-id",
     "x-api-key",
@@ -215,7 +222,7 @@ mod tests {
             issued_at: 0,
             expires_at: 0,
         };
-        let identity = Identity::of(&claims, "r").unwrap();
+        let identity = Identity::of(&claims, "r", None).unwrap();
         let text: Vec<_> = identity.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(
             text,
@@ -228,6 +235,6 @@ mod tests {
             ]
         );
         let forged = Claims { username: Some("a\r\nX-Evil: 1".into()), ..claims };
-        assert_eq!(Identity::of(&forged, "r"), None);
+        assert_eq!(Identity::of(&forged, "r", None), None);
     }
 }

@@ -6,16 +6,20 @@ mod credential;
 mod decide;
 mod deny;
 mod identity;
+mod known;
 mod query;
 mod target;
+mod verdict;
 pub mod wire;
 
 pub use caller::Cors;
 pub use client::Client;
 pub use credential::cookies;
-pub use decide::{Admitted, Gate, Grant, Head, Preflight, Refusal, Verdict};
+pub use decide::{Gate, Head};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
+pub use known::{KnownTokens, Speaker};
+pub use verdict::{Admitted, Grant, Preflight, Refusal, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod cookie;
 pub mod password;
 pub mod project;
 pub(crate) mod record;
+pub mod session;
 pub mod throttle;
 
 use std::net::IpAddr;
@@ -14,8 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Realm;
 use crate::gate::Deny;
-use crate::store::{Revocation, Store, StoreError};
-use crate::token::{Claims, Reject, Revocations};
+use crate::store::{Revocation, Revoked, Store, StoreError};
+use crate::token::{Accepted, Claims, Reject, Revocations};
 use password::{Busy, Pool};
 use throttle::{Throttle, Wait};
 
@@ -41,7 +42,7 @@ pub struct Request<'a> {
     /// counts.
     pub token: Result<Claims, Deny>,
     /// What each token says that logout ends: whole, in force, and not another site's doing.
-    pub tokens: Vec<Claims>,
+    pub tokens: Vec<Accepted>,
     /// Unix milliseconds.
     pub now_ms: i64,
 }
@@ -78,6 +79,19 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Makes the guard refuse what the store says, of whichever process: it was written before.
+    pub fn learn(&self, revoked: &[Revoked]) {
+        let mut cut_offs = Vec::new();
+        self.revocations.extend(revoked.iter().filter_map(|revoked| match revoked {
+            Revoked::Id(revocation) => Some((revocation.token, revocation.expires_at)),
+            Revoked::Account(cut_off) => {
+                cut_offs.push((cut_off.account, cut_off.until, cut_off.expires_at));
+                None
+            }
+        }));
+        self.revocations.cut_off(cut_offs);
+    }
+
     /// Makes the guard refuse tokens which the store has revoked already. In this order, since what is answered must
     /// survive a crash.
     fn refuse(&self, revoked: &[Revocation]) {

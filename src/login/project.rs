@@ -10,12 +10,11 @@ use serde_json::{Map, Value};
 use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
-use super::{Answer, Desk, Refusal, Request, cookie};
-use crate::config::MAX_LEEWAY;
+use super::{Answer, Desk, Refusal, Request, cookie, session};
 use crate::gate::Deny;
 use crate::json;
-use crate::store::{Ended, PasswordHash, Session, StoreError, User};
-use crate::token::{Claims, TokenId};
+use crate::store::{Ended, PasswordHash, StoreError, User};
+use crate::token::{Accepted, Claims, TokenId};
 
 /// Answers a request to a login of this dialect.
 ///
@@ -125,8 +124,8 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
         };
         desk.throttle.succeed(&subjects, now)?;
         let Some(user) = rehashed(user, &password, desk).await else { continue };
-        let claims = claims(request, &user);
-        match desk.store.create_session(&session(request, &claims), user.version).await {
+        let claims = session::claims(&user, request.realm.token_ttl(), request.now());
+        match desk.store.create_session(&session::of(realm, &claims), user.version).await {
             Ok(()) => {}
             Err(StoreError::Stale) => continue,
             Err(error) => return Err(error.into()),
@@ -152,20 +151,6 @@ async fn rehashed(user: &User, password: &Password, desk: &Desk) -> Option<User>
             tracing::warn!(realm = user.realm, user = user.id, %error, "an imported password hash could not be replaced");
             Some(user.clone())
         }
-    }
-}
-
-fn claims(request: &Request<'_>, user: &User) -> Claims {
-    let ttl = i64::try_from(request.realm.token_ttl().as_secs()).unwrap_or(i64::MAX);
-    Claims {
-        token_id: TokenId::random(),
-        subject: user.id.clone(),
-        username: user.username.clone(),
-        email: user.email.clone(),
-        roles: user.roles.clone(),
-        session: None,
-        issued_at: request.now(),
-        expires_at: request.now().saturating_add(ttl),
     }
 }
 
@@ -197,11 +182,11 @@ fn wrong_credentials(request: &Request<'_>) -> Refusal {
 /// Succeeds whatever was sent (RFC 7009, 2.2), for it tells nothing; but if the store can't keep the revocation, then
 /// the token still opens doors, and saying otherwise would be a lie.
 async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
-    for claims in &request.tokens {
-        if desk.revocations.contain(&claims.marks(&request.realm.tokens().issuer)) {
+    for Accepted { claims, marks, .. } in &request.tokens {
+        if desk.revocations.contain(marks) {
             continue;
         }
-        let revocation = desk.store.revoke(&session(request, claims)).await?;
+        let revocation = desk.store.revoke(claims.token_id, session::end(claims)).await?;
         desk.refuse(&[revocation]);
         tracing::info!(realm = request.realm.name(), user = claims.subject, token = %claims.token_id, "logged out");
     }
@@ -314,15 +299,6 @@ async fn caller(request: &Request<'_>, desk: &Desk) -> Result<User, Refusal> {
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
     let user = desk.store.user(request.realm.name(), &claims.subject).await?;
     Ok(user.filter(|user| !user.disabled).ok_or(Deny::UserGone)?)
-}
-
-fn session(request: &Request<'_>, claims: &Claims) -> Session {
-    Session {
-        realm: request.realm.name().to_owned(),
-        user_id: claims.subject.clone(),
-        token: claims.token_id,
-        expires_at: claims.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs()),
-    }
 }
 
 /// The body of a request that must have a JSON one.

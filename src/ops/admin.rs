@@ -10,8 +10,9 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
+use super::jwks::issuers;
 use super::status::Status;
-use crate::clock::rfc3339;
+use crate::clock::{now, rfc3339};
 use crate::proxy::State;
 
 /// Answers on the admin address.
@@ -33,7 +34,10 @@ impl ServeHttp for Admin {
             "/readyz" if self.status.store_fails() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
             }
-            "/readyz" => text(StatusCode::OK, "ready\n"),
+            "/readyz" => match self.issuer_without_keys() {
+                Some(problem) => text(StatusCode::SERVICE_UNAVAILABLE, &problem),
+                None => text(StatusCode::OK, "ready\n"),
+            },
             "/status" => {
                 let body = format!("{:#}\n", self.status());
                 answer(StatusCode::OK, "application/json", body.into_bytes())
@@ -48,6 +52,14 @@ impl ServeHttp for Admin {
 }
 
 impl Admin {
+    /// Whoever has a token of such an issuer is served by nobody.
+    fn issuer_without_keys(&self) -> Option<String> {
+        let snapshot = self.state.snapshot.load();
+        let at = now();
+        let (realm, issuer) = issuers(&snapshot.policy).find(|(_, issuer)| issuer.keys.at(at).is_none())?;
+        Some(format!("realm {realm}: there are no keys of the trusted issuer {}\n", issuer.name))
+    }
+
     fn status(&self) -> Value {
         let snapshot = self.state.snapshot.load();
         let realms: Vec<_> = snapshot.policy.realms().iter().map(|realm| realm.name()).collect();
@@ -55,6 +67,20 @@ impl Admin {
             .status
             .last_reload()
             .map(|reload| json!({"at": rfc3339(reload.at), "ok": reload.errors.is_empty(), "errors": reload.errors}));
+        let at = now();
+        let trusted: Vec<_> = issuers(&snapshot.policy)
+            .map(|(realm, issuer)| {
+                let (keys, fetched) = (issuer.keys.at(at), issuer.keys.last_fetch());
+                json!({
+                    "realm": realm,
+                    "issuer": &*issuer.name,
+                    "keys": keys.as_ref().map_or_else(Vec::new, |keys| keys.kids()),
+                    "usable": keys.is_some(),
+                    "fetched_at": fetched.at.map(rfc3339),
+                    "error": fetched.error,
+                })
+            })
+            .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -66,6 +92,8 @@ impl Admin {
             "realms": realms,
             "revocations": self.state.desk.revocations.len(),
             "tunnels": self.state.tunnels.len(),
+            "issuers": trusted,
+            "known_tokens": {"count": self.state.known.len(), "bytes": self.state.known.bytes()},
             "store": if self.status.store_fails() { "failing" } else { "ok" },
         })
     }

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use super::jwks::Fetcher;
 use super::status::{Reload, Status};
 use super::watch::Watch;
 use crate::clock::now;
@@ -18,6 +19,7 @@ pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) state: Arc<State>,
     pub(super) status: Arc<Status>,
+    pub(super) fetcher: Arc<Fetcher>,
     /// What the program was started with; only its cold part is looked at.
     pub(super) started: Config,
     pub(super) watch: Watch,
@@ -54,6 +56,8 @@ impl Reloader {
                 self.watch.follow(&config.inputs);
                 let generation = self.state.snapshot.load().generation + 1;
                 self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));
+                self.state.known.clear();
+                self.fetcher.follow(&self.state.snapshot.load().policy);
                 self.reloaded.notify_one();
                 self.status.set_last_reload(Reload { at, errors: Vec::new() });
                 info!(generation, reason, "new policy in force");

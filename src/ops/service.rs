@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::admin::Admin;
+use super::jwks::Fetcher;
 use super::keys::Keys;
 use super::logging;
 use super::reload::Reloader;
@@ -21,6 +22,7 @@ use super::watch::Watch;
 use crate::clock::now;
 use crate::config::{self, Config, Mode};
 use crate::exit::{self, Failure};
+use crate::gate::KnownTokens;
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
@@ -63,11 +65,14 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     let state = Arc::new(State {
         snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now())),
         desk: Desk { store, passwords, throttle: Throttle::new(), revocations: Arc::default() },
+        known: KnownTokens::new(config.server.token_cache()),
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),
         request_ids: RequestIds::new(),
     });
     let status = Arc::new(Status::default());
+    let fetcher = Arc::new(Fetcher::default());
+    fetcher.follow(&state.snapshot.load().policy);
     let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
     let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
@@ -76,10 +81,14 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
         path: path.to_owned(),
         state: state.clone(),
         status: status.clone(),
+        fetcher: fetcher.clone(),
         started: config,
         watch,
         reloaded: reloaded.clone(),
     };
+
+    // Each has a time-out, and a gate without an issuer's keys serves whoever does not need them.
+    fetcher.first_attempts().await;
 
     let addresses: Vec<_> = clients.addresses().collect();
     let gate = clients.serve_gate(&state);

@@ -54,12 +54,12 @@ impl Upkeep {
     }
 
     async fn learn(&mut self) -> Result<(), StoreError> {
-        let new = self.state.desk.store.revocations_after(self.sequence, now()).await?;
-        if let Some(last) = new.last() {
-            self.sequence = last.sequence;
-            self.state.desk.revocations.extend(new.iter().map(|revocation| (revocation.token, revocation.expires_at)));
+        loop {
+            let page = self.state.desk.store.revocations_after(self.sequence, now(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            self.sequence = last.sequence();
+            self.state.desk.learn(&page);
         }
-        Ok(())
     }
 
     /// Says it once when the store goes away, and once when it is back.
@@ -75,4 +75,6 @@ impl Upkeep {
 
 /// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// As many revocations at once as cost some megabytes, since there may be a million at the start.
+const PAGE: u32 = 50_000;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

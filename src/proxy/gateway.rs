@@ -1,6 +1,7 @@
 //! Pingora's hooks, in the order in which a request meets them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -15,6 +16,7 @@ use super::upstream::{NoServer, Tried};
 use super::{Snapshot, State, answer, login};
 use crate::clock::now;
 use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
+use crate::token::Source;
 
 /// The gate as pingora sees it.
 pub struct Gateway {
@@ -38,7 +40,21 @@ impl Gateway {
         Self { state }
     }
 
-    fn judge(&self, session: &Session, snapshot: &Snapshot) -> Verdict {
+    /// The judgement; a token whose key is being fetched waits for it, once.
+    async fn decide(&self, session: &Session, snapshot: &Snapshot) -> Verdict {
+        match self.judge(session, snapshot, true) {
+            Verdict::Wait(keys) => {
+                // A fetch ends by its own time-out; this one is for a fetcher that a reload has taken away.
+                if let Source::Remote(remote) = keys.source() {
+                    let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
+                }
+                self.judge(session, snapshot, false)
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn judge(&self, session: &Session, snapshot: &Snapshot, may_wait: bool) -> Verdict {
         let header = session.req_header();
         // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
@@ -70,6 +86,9 @@ impl Gateway {
             policy: &snapshot.policy,
             revoked: &self.state.desk.revocations,
             trusted_proxies: self.state.server.trusted_proxies(),
+            known: &self.state.known,
+            generation: snapshot.generation,
+            may_wait,
         };
         gate.decide(&head, now())
     }
@@ -102,7 +121,7 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
         let snapshot = self.state.snapshot.load_full();
-        match self.judge(session, &snapshot) {
+        match self.decide(session, &snapshot).await {
             Verdict::Grant(grant) => {
                 // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
@@ -132,6 +151,8 @@ impl ProxyHttp for Gateway {
             Verdict::Preflight(asked) => answer::preflight(session, asked, &context.request_id).await?,
             Verdict::KeySet(keys) => answer::key_set(session, keys, &context.request_id).await?,
             Verdict::Refusal(refusal) => self.refuse(session, context, &refusal).await?,
+            // Only one that may wait is told to.
+            Verdict::Wait(_) => self.refuse(session, context, &Refusal::of(Deny::Internal)).await?,
         }
         Ok(true)
     }
@@ -192,8 +213,8 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         if let Some((_, grant)) = &context.granted {
             answer::add_cors(response, true, grant.cors())?;
-            if let (Some(claims), true) = (grant.claims(), is_tunnel(response)) {
-                self.state.tunnels.open(claims.marks(&grant.route().realm().tokens().issuer), claims.expires_at);
+            if let (Some(speaker), true) = (grant.speaker(), is_tunnel(response)) {
+                self.state.tunnels.open(*speaker.marks(), speaker.claims().expires_at);
             }
         }
         Ok(())
@@ -250,8 +271,8 @@ impl ProxyHttp for Gateway {
             subject = context
                 .granted
                 .as_ref()
-                .and_then(|(_, grant)| grant.claims())
-                .map(|claims| tracing::field::display(&claims.subject)),
+                .and_then(|(_, grant)| grant.speaker())
+                .map(|speaker| tracing::field::display(&speaker.claims().subject)),
             "request"
         );
     }
@@ -300,6 +321,9 @@ fn set(request: &mut RequestHeader, grant: &Grant, request_id: &str) -> pingora:
     request.insert_header(HOST, grant.authority().clone())?;
     for (name, value) in grant.identity().map_or(&[][..], |identity| identity.headers()) {
         request.insert_header(name.clone(), value.clone())?;
+    }
+    if let Some(assertion) = grant.assertion() {
+        request.insert_header("X-Auth-Assertion", assertion.clone())?;
     }
     let client = grant.client();
     request.insert_header("X-Request-Id", request_id)?;

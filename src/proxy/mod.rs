@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::config::{Policy, Server};
+use crate::gate::KnownTokens;
 use crate::login::Desk;
 pub use gateway::Gateway;
 pub use listener::{Bound, Listening, bind};
@@ -25,6 +26,8 @@ pub struct State {
     pub snapshot: ArcSwap<Snapshot>,
     /// What changes only with a restart.
     pub server: Server,
+    /// The tokens that were verified under it.
+    pub known: KnownTokens,
     /// Where logins are answered.
     pub desk: Desk,
     /// The tunnels that are open for a token.

@@ -1,11 +1,14 @@
 //! What every backend must do: one suite, run against each of them.
 
+mod revocation;
+
 use std::future::Future;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::*;
+use revocation::*;
 
 /// Runs the suite. `open` opens the same, at first empty store every time.
 pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F) {
@@ -21,6 +24,9 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_revoked_token_changes_nothing(&*store).await;
     a_name_in_a_living_token_is_taken(&*store).await;
     revocations_come_in_order_and_once(&*store).await;
+    a_revocation_is_kept_as_long_as_its_session_would_have_lived(&*store).await;
+    cut_offs_move_on_and_never_back(&*store).await;
+    revocations_of_both_kinds_come_in_pages(&*store).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
@@ -72,6 +78,16 @@ fn tokens(revoked: &[Revocation]) -> Vec<TokenId> {
     let mut tokens: Vec<_> = revoked.iter().map(|revocation| revocation.token).collect();
     tokens.sort_unstable();
     tokens
+}
+
+/// The revocations of tokens after this sequence.
+async fn ids_after(store: &dyn Store, after: i64, now: i64) -> Vec<Revocation> {
+    let all = store.revocations_after(after, now, u32::MAX).await.unwrap();
+    let ids = all.into_iter().filter_map(|revoked| match revoked {
+        Revoked::Id(revocation) => Some(revocation),
+        Revoked::Account(_) => None,
+    });
+    ids.collect()
 }
 
 fn sorted<const N: usize>(sessions: [&Session; N]) -> Vec<TokenId> {
@@ -225,48 +241,6 @@ async fn sessions_need_the_version_that_was_checked(store: &dyn Store) {
     assert!(matches!(store.create_session(&late, enabled.version).await, Err(StoreError::Stale)));
 }
 
-async fn ended_sessions_are_revoked(store: &dyn Store) {
-    let alice = stored(store, "end", "alice").await;
-    let bob = stored(store, "end", "bob").await;
-    let (one, two, three) =
-        (logged_in(store, &alice).await, logged_in(store, &alice).await, logged_in(store, &alice).await);
-    let foreign = logged_in(store, &bob).await;
-    store.revoke(&three).await.unwrap();
-
-    let (alice, revoked) = store.update_user(&alice, Ended::AllBut(one.token), Some(one.token)).await.unwrap();
-    assert_eq!(tokens(&revoked), sorted([&two]), "the other one that still lived");
-    assert_eq!(revoked[0].expires_at, EXPIRY);
-    let (alice, revoked) = store.update_user(&alice, Ended::Nothing, Some(one.token)).await.unwrap();
-    assert_eq!(revoked, []);
-    let four = logged_in(store, &alice).await;
-    let (alice, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
-    assert_eq!(tokens(&revoked), sorted([&one, &four]));
-    assert!(revoked.is_sorted_by_key(|revocation| revocation.sequence));
-
-    let five = logged_in(store, &alice).await;
-    let (_, revoked) = store.delete_user("end", &alice.id, Some(five.token)).await.unwrap().unwrap();
-    assert_eq!(tokens(&revoked), sorted([&five]));
-    let all = store.revocations_after(0, 0).await.unwrap();
-    for session in [&one, &two, &three, &four, &five] {
-        assert!(all.iter().any(|revocation| revocation.token == session.token), "{session:?}");
-    }
-    assert!(all.iter().all(|revocation| revocation.token != foreign.token), "another user's is left alone");
-    let (_, revoked) = store.update_user(&bob, Ended::All, None).await.unwrap();
-    assert_eq!(tokens(&revoked), sorted([&foreign]));
-}
-
-async fn a_revoked_token_changes_nothing(store: &dyn Store) {
-    let user = stored(store, "revoked", "alice").await;
-    let (stolen, own) = (logged_in(store, &user).await, logged_in(store, &user).await);
-    let (user, _) = store.update_user(&user, Ended::AllBut(own.token), Some(own.token)).await.unwrap();
-    let change = User { password: PasswordHash("stolen".into()), ..user.clone() };
-    let refused = store.update_user(&change, Ended::AllBut(stolen.token), Some(stolen.token)).await;
-    assert!(matches!(refused, Err(StoreError::Revoked)));
-    assert!(matches!(store.delete_user("revoked", &user.id, Some(stolen.token)).await, Err(StoreError::Revoked)));
-    assert_eq!(store.user("revoked", &user.id).await.unwrap(), Some(user.clone()));
-    store.update_user(&user, Ended::Nothing, Some(own.token)).await.unwrap();
-}
-
 async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     let mut alice = user("renamed", "alice");
     alice.email = Some("alice@example.com".into());
@@ -287,46 +261,8 @@ async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     let (back, _) = store.update_user(&back, Ended::Nothing, None).await.unwrap();
     let away = User { username: Some("lewis".into()), ..back };
     store.update_user(&away, Ended::Nothing, None).await.unwrap();
-    store.revoke(&session).await.unwrap();
+    store.revoke(session.token, session.expires_at).await.unwrap();
     store.update_user(&impostor, Ended::Nothing, None).await.unwrap();
-}
-
-async fn revocations_come_in_order_and_once(store: &dyn Store) {
-    let last = store.revocations_after(0, 0).await.unwrap().last().map_or(0, |revocation| revocation.sequence);
-    let (one, two) = (session("revoke", "nobody"), session("revoke", "nobody"));
-    let first = store.revoke(&one).await.unwrap();
-    let second = store.revoke(&two).await.unwrap();
-    assert_eq!((first.token, first.expires_at), (one.token, one.expires_at));
-    assert!(last < first.sequence && first.sequence < second.sequence);
-    let again = store.revoke(&Session { expires_at: EXPIRY + 1, ..one.clone() }).await.unwrap();
-    assert_eq!(again, first, "left as it is");
-    assert_eq!(store.revocations_after(last, 0).await.unwrap(), [first, second]);
-    assert_eq!(store.revocations_after(first.sequence, 0).await.unwrap(), [second]);
-    assert_eq!(store.revocations_after(second.sequence, 0).await.unwrap(), []);
-    assert_eq!(store.revocations_after(last, EXPIRY).await.unwrap(), [first, second], "in their last second");
-    assert_eq!(store.revocations_after(last, EXPIRY + 1).await.unwrap(), [], "of no use any more");
-}
-
-async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
-    let alice = stored(store, "purge", "alice").await;
-    let short = Session { expires_at: 1000, ..session("purge", &alice.id) };
-    let (gone, long) = (Session { token: TokenId::random(), ..short.clone() }, session("purge", &alice.id));
-    for session in [&short, &gone, &long] {
-        store.create_session(session, alice.version).await.unwrap();
-    }
-    let revoked = store.revoke(&gone).await.unwrap();
-    store.purge(1000).await.unwrap();
-    assert!(store.revocations_after(0, 0).await.unwrap().contains(&revoked), "in its last second");
-    let last = store.revocations_after(0, 0).await.unwrap().last().unwrap().sequence;
-    assert_eq!(store.purge(1001).await.unwrap(), 2);
-    assert_eq!(store.purge(1001).await.unwrap(), 0);
-    assert!(!store.revocations_after(0, 0).await.unwrap().contains(&revoked));
-    let (alice, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
-    assert_eq!(tokens(&revoked), sorted([&long]));
-    // The highest sequence is not given again after its row is gone.
-    store.purge(EXPIRY + 1).await.unwrap();
-    assert_eq!(store.revocations_after(0, 0).await.unwrap(), []);
-    assert!(store.revoke(&session("purge", &alice.id)).await.unwrap().sequence > last);
 }
 
 async fn one_of_many_registrations_wins(store: &Arc<dyn Store>) {
@@ -374,7 +310,10 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
     assert_eq!(other.user("two", &user.id).await.unwrap(), Some(user.clone()));
     let (_, revoked) = other.update_user(&User { disabled: true, ..user.clone() }, Ended::All, None).await.unwrap();
     assert_eq!(tokens(&revoked), sorted([&session]));
-    let seen = one.revocations_after(revoked[0].sequence - 1, 0).await.unwrap();
+    let cut_off = other.cut_off(AccountId::of("two", "alice"), 77, EXPIRY).await.unwrap();
+    let seen = one.revocations_after(cut_off.sequence - 1, 0, 10).await.unwrap();
+    assert_eq!(seen, [Revoked::Account(cut_off)]);
+    let seen = ids_after(one, revoked[0].sequence - 1, 0).await;
     assert_eq!(seen, revoked);
     assert!(one.user("two", &user.id).await.unwrap().unwrap().disabled);
 }
@@ -382,13 +321,14 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
 async fn everything_is_there_after_a_restart(store: &dyn Store) {
     let user = store.user_by_name("two", &username("ALICE")).await.unwrap().unwrap();
     assert_eq!((user.disabled, user.data.get("username")), (true, Some(&Value::from("alice"))));
-    assert_eq!(
-        store.revocations_after(0, 0).await.unwrap().len(),
-        2,
-        "one after the purge, one from the other process"
-    );
-    let next = store.revoke(&session("two", &user.id)).await.unwrap();
-    assert!(store.revocations_after(0, 0).await.unwrap().iter().all(|before| before.sequence <= next.sequence));
+    assert_eq!(ids_after(store, 0, 0).await.len(), 2, "one after the purge, one from the other process");
+    let all = store.revocations_after(0, 0, 10).await.unwrap();
+    let account = AccountId::of("two", "alice");
+    let kept =
+        |revoked: &Revoked| matches!(revoked, Revoked::Account(cut) if (cut.account, cut.until) == (account, 77));
+    assert!(all.iter().any(kept), "{all:?}");
+    let next = store.revoke(TokenId::random(), EXPIRY).await.unwrap();
+    assert!(ids_after(store, 0, 0).await.iter().all(|before| before.sequence <= next.sequence));
 }
 
 const EXPIRY: i64 = 1_900_000_000;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::token::TokenId;
+use crate::token::{AccountId, TokenId};
 pub use name::Name;
 
 /// A user of a realm.
@@ -65,7 +65,7 @@ pub struct Session {
     pub expires_at: i64,
 }
 
-/// A token that is not accepted any more.
+/// A token that is not accepted any more, or a session with all of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// Goes up with every revocation: [`Store::revocations_after`] the last one seen brings the new ones.
@@ -74,6 +74,39 @@ pub struct Revocation {
     pub token: TokenId,
     /// Unix seconds after which no one accepts the token anyway.
     pub expires_at: i64,
+}
+
+/// All tokens that an account was issued until some second: none of them is accepted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// As [`Revocation::sequence`], and of the same one.
+    pub sequence: i64,
+    /// Whose tokens.
+    pub account: AccountId,
+    /// Unix seconds: what was issued in this second is the last that is refused.
+    pub until: i64,
+    /// Unix seconds after which no one accepts any of the tokens anyway.
+    pub expires_at: i64,
+}
+
+/// What is not accepted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// One token, or one session.
+    Id(Revocation),
+    /// What one account was issued until some second.
+    Account(CutOff),
+}
+
+impl Revoked {
+    /// Goes up with every revocation of either kind.
+    #[must_use]
+    pub const fn sequence(&self) -> i64 {
+        match self {
+            Self::Id(revocation) => revocation.sequence,
+            Self::Account(cut_off) => cut_off.sequence,
+        }
+    }
 }
 
 /// Which of a user's sessions to end.
@@ -189,19 +222,26 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Stale`] if it is not.
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
 
-    /// Ends one session. Revokes the token though no session is known for it; a token that was revoked already is
-    /// left as it is.
+    /// Ends one session. Revokes the token though no session is known for it, and is then kept until `expires_at`; else
+    /// the session's own expiry counts. A token that was revoked already is left as it is.
     ///
     /// # Errors
     /// The database failed.
-    async fn revoke(&self, session: &Session) -> Result<Revocation, StoreError>;
+    async fn revoke(&self, token: TokenId, expires_at: i64) -> Result<Revocation, StoreError>;
 
-    /// The revocations whose tokens are still in force at `now`, with a sequence above `after`, in order. What appears
-    /// later has a higher sequence than all that were ever returned.
+    /// Revokes what the account was issued up to the second `until`, that one included. The later of two cut-offs of one
+    /// account counts, and the later of their expiries. Leaves sessions as they are.
     ///
     /// # Errors
     /// The database failed.
-    async fn revocations_after(&self, after: i64, now: i64) -> Result<Vec<Revocation>, StoreError>;
+    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError>;
+
+    /// Up to `limit` revocations that still matter at `now`, with a sequence above `after`, in order. What appears later
+    /// has a higher sequence than all that were ever returned.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError>;
 
     /// Deletes sessions and revocations whose tokens have expired at `now`. Returns how many rows went.
     ///

@@ -4,6 +4,8 @@
 //! each other here and not in SQLite's busy loop, which is left for other processes. Every write is a `BEGIN IMMEDIATE`
 //! transaction: it can't fail half-way for a lock. `synchronous=FULL` syncs the WAL before a commit returns.
 
+mod revocation;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -16,8 +18,9 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Row as _, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
 };
 
-use super::{Ended, Name, PasswordHash, Revocation, Session, Store, StoreError, User};
-use crate::token::TokenId;
+use super::{CutOff, Ended, Name, PasswordHash, Revocation, Revoked, Session, Store, StoreError, User};
+use crate::token::{AccountId, TokenId};
+use revocation::{bytes, end_session, end_sessions, refuse_revoked};
 
 /// A store in one file.
 #[derive(Debug)]
@@ -184,7 +187,7 @@ impl Store for Sqlite {
              SELECT ?, realm, id, username_key, email_key, ? FROM users \
              WHERE realm = ? AND id = ? AND version = ? AND NOT disabled",
         )
-        .bind(token_bytes(session.token))
+        .bind(bytes(session.token.0))
         .bind(session.expires_at)
         .bind(&session.realm)
         .bind(&session.user_id)
@@ -197,26 +200,22 @@ impl Store for Sqlite {
         Ok(transaction.commit().await?)
     }
 
-    async fn revoke(&self, session: &Session) -> Result<Revocation, StoreError> {
-        let token = token_bytes(session.token);
+    async fn revoke(&self, token: TokenId, expires_at: i64) -> Result<Revocation, StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query("INSERT INTO revocations (token, expires_at) VALUES (?, ?) ON CONFLICT (token) DO NOTHING")
-            .bind(&token)
-            .bind(session.expires_at)
-            .execute(&mut *transaction)
-            .await?;
-        let query = sqlx::query("SELECT sequence, token, expires_at FROM revocations WHERE token = ?").bind(&token);
-        let revocation = read_revocation(&query.fetch_one(&mut *transaction).await?)?;
-        sqlx::query("DELETE FROM sessions WHERE token = ?").bind(&token).execute(&mut *transaction).await?;
+        let revocation = end_session(&mut transaction, token, expires_at).await?;
         transaction.commit().await?;
         Ok(revocation)
     }
 
-    async fn revocations_after(&self, after: i64, now: i64) -> Result<Vec<Revocation>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT sequence, token, expires_at FROM revocations WHERE sequence > ? AND expires_at >= ? ORDER BY sequence",
-        );
-        rows.bind(after).bind(now).fetch_all(&self.readers).await?.iter().map(read_revocation).collect()
+    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError> {
+        let mut transaction = self.begin().await?;
+        let cut_off = revocation::cut_off(&mut transaction, account, until, expires_at).await?;
+        transaction.commit().await?;
+        Ok(cut_off)
+    }
+
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError> {
+        revocation::after(&self.readers, after, now, limit).await
     }
 
     async fn purge(&self, now: i64) -> Result<u64, StoreError> {
@@ -284,38 +283,6 @@ async fn refuse_names_in_use(connection: &mut SqliteConnection, user: &User, key
     if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
 }
 
-async fn refuse_revoked(connection: &mut SqliteConnection, by: Option<TokenId>) -> Result<(), StoreError> {
-    let Some(token) = by else { return Ok(()) };
-    let query = sqlx::query("SELECT 1 FROM revocations WHERE token = ?").bind(token_bytes(token));
-    if query.fetch_optional(connection).await?.is_some() { Err(StoreError::Revoked) } else { Ok(()) }
-}
-
-async fn end_sessions(
-    connection: &mut SqliteConnection,
-    realm: &str,
-    id: &str,
-    kept: Option<TokenId>,
-) -> Result<Vec<Revocation>, StoreError> {
-    let kept = kept.map(token_bytes);
-    // `IS NOT` holds for every token if `kept` is NULL.
-    let rows = sqlx::query(
-        "INSERT INTO revocations (token, expires_at) SELECT token, expires_at FROM sessions \
-         WHERE realm = ? AND user_id = ? AND token IS NOT ? ON CONFLICT (token) DO NOTHING \
-         RETURNING sequence, token, expires_at",
-    );
-    let rows = rows.bind(realm).bind(id).bind(&kept).fetch_all(&mut *connection).await?;
-    sqlx::query("DELETE FROM sessions WHERE realm = ? AND user_id = ? AND token IS NOT ?")
-        .bind(realm)
-        .bind(id)
-        .bind(&kept)
-        .execute(connection)
-        .await?;
-    let mut revoked: Vec<_> = rows.iter().map(read_revocation).collect::<Result<_, _>>()?;
-    // RETURNING promises no order.
-    revoked.sort_unstable_by_key(|revocation| revocation.sequence);
-    Ok(revoked)
-}
-
 fn read_user(row: &SqliteRow) -> Result<User, StoreError> {
     Ok(User {
         realm: row.try_get("realm")?,
@@ -330,21 +297,6 @@ fn read_user(row: &SqliteRow) -> Result<User, StoreError> {
         updated_at: row.try_get("updated_at")?,
         version: row.try_get("version")?,
     })
-}
-
-fn read_revocation(row: &SqliteRow) -> Result<Revocation, StoreError> {
-    let token: &[u8] = row.try_get("token")?;
-    let token =
-        <[u8; 16]>::try_from(token).map_err(|_| StoreError::Failed("a token id is not 16 bytes long".into()))?;
-    Ok(Revocation {
-        sequence: row.try_get("sequence")?,
-        token: TokenId(u128::from_be_bytes(token)),
-        expires_at: row.try_get("expires_at")?,
-    })
-}
-
-fn token_bytes(token: TokenId) -> Vec<u8> {
-    token.0.to_be_bytes().to_vec()
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -431,7 +383,8 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("{}: {reason}", path.display()))
 }
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_users_sessions_revocations.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_users_sessions_revocations.sql"), include_str!("migrations/0002_cut_offs.sql")];
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const SQLITE_BUSY: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -460,7 +413,7 @@ mod tests {
     async fn only_its_owner_can_read_the_files() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&url(directory.path())).await.unwrap();
-        store.revoke(&contract::session("realm", "nobody")).await.unwrap();
+        store.revoke(TokenId::random(), 1).await.unwrap();
         let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
         files.sort_by_key(fs::DirEntry::file_name);
         let names: Vec<_> = files.iter().map(|file| file.file_name().into_string().unwrap()).collect();
@@ -515,6 +468,36 @@ mod tests {
         for opened in opening {
             opened.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_first_version_keeps_its_rows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tollgate.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut connection = options.journal_mode(SqliteJournalMode::Wal).connect().await.unwrap();
+        sqlx::raw_sql(MIGRATIONS[0]).execute(&mut connection).await.unwrap();
+        let rows = "INSERT INTO users VALUES ('r', 'u', 'alice', 'alice', NULL, NULL, 'h', '{}', '[]', 0, 1, 1, 1);
+            INSERT INTO sessions VALUES (x'00000000000000000000000000000001', 'r', 'u', 'alice', NULL, 100);
+            INSERT INTO revocations VALUES (41, x'00000000000000000000000000000002', 200);
+            INSERT INTO revocations VALUES (42, x'00000000000000000000000000000003', 200);
+            DELETE FROM revocations WHERE sequence = 42;";
+        sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
+
+        let store = open(&url(directory.path())).await.unwrap();
+        let user = store.user("r", "u").await.unwrap().unwrap();
+        assert_eq!(user.username.as_deref(), Some("alice"));
+        let old = Revocation { sequence: 41, token: TokenId(2), expires_at: 200 };
+        assert_eq!(store.revocations_after(0, 0, 10).await.unwrap(), [Revoked::Id(old)]);
+        let cut_off = store.cut_off(AccountId(9), 50, 300).await.unwrap();
+        assert_eq!(cut_off.sequence, 43, "no sequence is given twice");
+        let (_, ended) = store.update_user(&user, Ended::All, None).await.unwrap();
+        assert_eq!(ended, [Revocation { sequence: 44, token: TokenId(1), expires_at: 100 }]);
+        // A gate of the first version that has the file open all the while goes on.
+        let theirs = "SELECT sequence, token, expires_at FROM revocations WHERE sequence > 41 ORDER BY sequence";
+        assert_eq!(sqlx::query(theirs).fetch_all(&mut connection).await.unwrap().len(), 2);
+        store.close().await;
+        open(&url(directory.path())).await.unwrap().ping().await.unwrap();
     }
 
     #[tokio::test]

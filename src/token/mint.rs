@@ -12,8 +12,6 @@ impl Rules {
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
     pub fn mint(&self, claims: &Claims) -> Result<String, KeyError> {
-        let key = self.keys.signing(claims.issued_at);
-        let header = json!({"alg": key.verifying().algorithm().name(), "typ": ACCESS_TOKEN, "kid": key.kid()});
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());
         payload.insert("aud".into(), self.audience.as_str().into());
@@ -33,8 +31,15 @@ impl Rules {
         if let Some(session) = claims.session {
             payload.insert("sid".into(), session.to_string().into());
         }
+        self.sign(ACCESS_TOKEN, &Value::Object(payload), claims.issued_at)
+    }
+
+    /// A token of this kind with the key that signs at `now` (Unix seconds).
+    pub(super) fn sign(&self, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
+        let key = self.keys.signing(now);
+        let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let mut token = format!("{}.{}", encode(&header), encode(&Value::Object(payload)));
+        let mut token = format!("{}.{}", encode(&header), encode(payload));
         let signature = key.sign(token.as_bytes())?;
         token.push('.');
         token.push_str(&signature);

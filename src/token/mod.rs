@@ -5,10 +5,15 @@
 //! a token is refused in one.
 
 mod algorithm;
+mod assertion;
+mod issuer;
+mod jwks;
 mod keys;
 mod mint;
+mod parts;
 mod revocation;
 mod signer;
+mod trusted_keys;
 mod verify;
 
 use std::fmt;
@@ -17,9 +22,12 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 
 pub use algorithm::Algorithm;
+pub use issuer::{Audience, Issuer, Mapping, Type};
+pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};
 pub use keys::{Key, KeyError, KeySet, ends, signing};
 pub use revocation::Revocations;
-pub use verify::Reject;
+pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
+pub use verify::{Accepted, Reject, SignedBy};
 
 /// What a realm puts into the tokens that it signs, and demands of those that it is shown.
 #[derive(Debug)]
@@ -32,6 +40,8 @@ pub struct Rules {
     pub leeway: i64,
     /// They sign in turn, and every one verifies.
     pub keys: KeySet,
+    /// Whose tokens are accepted beside its own; no two of one name, and none of `issuer`'s.
+    pub trusted: Vec<Issuer>,
 }
 
 /// Whom a token speaks for, as its claims say.

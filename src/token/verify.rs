@@ -1,12 +1,15 @@
 //! Judging a token. Every step that can fail, fails closed, with a reason for the log and for the client.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::issuer::Issuer;
+use super::jwks::PublicKeys;
 use super::mint::ACCESS_TOKEN;
-use super::{Claims, Rules, TokenId};
-use crate::json;
+use super::parts::Parts;
+use super::trusted_keys::TrustedKeys;
+use super::{Algorithm, Claims, Marks, Rules, TokenId};
 
 /// Why a token does not speak for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +18,19 @@ pub enum Reject {
     Malformed,
     /// Another kind of token (`typ`).
     Type,
-    /// Signed by a key that this realm does not have, or with another algorithm than that key's.
+    /// Signed by a key that its issuer does not have.
     Key,
+    /// Signed with an algorithm other than the key's, or one that its issuer may not use.
+    Algorithm,
+    /// There are no keys of its issuer: they could not be fetched, or too long ago.
+    NoKeys,
     /// The signature does not fit.
     Signature,
-    /// A claim is missing, or of the wrong type.
+    /// A claim is missing, or of the wrong type, or not what it must be.
     Claims,
-    /// Another issuer's.
+    /// It counts only together with a proof of possession (`cnf`), which nobody checks here.
+    Bound,
+    /// Of an issuer that is not trusted.
     Issuer,
     /// For somebody else.
     Audience,
@@ -34,60 +43,128 @@ pub enum Reject {
 }
 
 impl Rules {
-    /// The claims of `token`, if it is one of ours, whole and in force at `now` (Unix seconds).
+    /// Whom `token` speaks for, if it is whole, signed by someone whom these rules trust, and in force at `now` (Unix
+    /// seconds).
     ///
     /// Whether it has been revoked since is the caller's question to [`super::Revocations`].
     ///
     /// # Errors
-    /// The first check that failed, in the order of the variants of [`Reject`].
-    pub fn verify(&self, token: &str, now: i64) -> Result<Claims, Reject> {
-        // R23: sizes before anything is split, decoded or allocated.
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Reject::Malformed);
-        }
-        let (signed, signature) = token.rsplit_once('.').ok_or(Reject::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Reject::Malformed)?;
-        if header.len() > MAX_HEADER_BYTES || payload.contains('.') {
-            return Err(Reject::Malformed);
-        }
-
-        let header = decode(header)?;
-        // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
-        if header.keys().any(|name| !matches!(name.as_str(), "alg" | "typ" | "kid")) {
-            return Err(Reject::Malformed);
-        }
-        let text = |name: &str| header.get(name).and_then(Value::as_str);
-        if text("typ") != Some(ACCESS_TOKEN) {
-            return Err(Reject::Type);
-        }
-        let key = text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(Reject::Key)?;
-        // R20: the key says what the algorithm is; the token may only agree.
-        if text("alg") != Some(key.verifying().algorithm().name()) {
-            return Err(Reject::Key);
-        }
-        if !key.verifying().verifies(signed.as_bytes(), signature) {
-            return Err(Reject::Signature);
-        }
-
-        let payload = decode(payload)?;
-        let claims = read(&payload).ok_or(Reject::Claims)?;
-        if payload.get("iss").and_then(Value::as_str) != Some(self.issuer.as_str()) {
-            return Err(Reject::Issuer);
-        }
-        if payload.get("aud").and_then(Value::as_str) != Some(self.audience.as_str()) {
-            return Err(Reject::Audience);
-        }
-        self.in_force(&claims, &payload, now)?;
-        Ok(claims)
+    /// The first check that failed.
+    pub fn verify(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
+        let parts = Parts::of(token)?;
+        let accepted = match parts.issuer() {
+            Some(issuer) if issuer == self.issuer => self.judge(&parts)?,
+            // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
+            // they may sign, the token has no say in.
+            Some(issuer) => self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.judge(&parts, now)?,
+            None => return Err(Reject::Issuer),
+        };
+        accepted.in_force(now)?;
+        Ok(accepted)
     }
 
-    fn in_force(&self, claims: &Claims, payload: &Map<String, Value>, now: i64) -> Result<(), Reject> {
+    /// The same for a token that this realm itself must have signed: another issuer's `sub` may be the id of a user of
+    /// ours, whom it does not speak for.
+    ///
+    /// # Errors
+    /// The first check that failed; [`Reject::Issuer`] for a token of anybody else.
+    pub fn verify_own(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
+        let parts = Parts::of(token)?;
+        if parts.issuer() != Some(self.issuer.as_str()) {
+            return Err(Reject::Issuer);
+        }
+        let accepted = self.judge(&parts)?;
+        accepted.in_force(now)?;
+        Ok(accepted)
+    }
+
+    /// Whether whoever can verify the realm's tokens can sign them, too.
+    #[must_use]
+    pub fn is_symmetric(&self) -> bool {
+        self.keys.signing(i64::MAX).algorithm() == Algorithm::HS256
+    }
+
+    /// The keys that `token` would be verified with, if they are a trusted issuer's: those may change by being fetched.
+    #[must_use]
+    pub fn foreign_keys(&self, token: &str) -> Option<&Arc<TrustedKeys>> {
+        let parts = Parts::of(token).ok()?;
+        Some(self.trusted_issuer(parts.issuer()?)?.keys())
+    }
+
+    fn trusted_issuer(&self, issuer: &str) -> Option<&Issuer> {
+        self.trusted.iter().find(|trusted| trusted.name() == issuer)
+    }
+
+    /// Everything but the time, of a token whose `iss` is ours.
+    fn judge(&self, parts: &Parts<'_>) -> Result<Accepted, Reject> {
+        // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
+        if parts.header.keys().any(|name| !matches!(name.as_str(), "alg" | "typ" | "kid")) {
+            return Err(Reject::Malformed);
+        }
+        // R29
+        if parts.header_text("typ") != Some(ACCESS_TOKEN) {
+            return Err(Reject::Type);
+        }
+        let key = parts.header_text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(Reject::Key)?;
+        // R20: the key says what the algorithm is; the token may only agree.
+        if parts.header_text("alg") != Some(key.verifying().algorithm().name()) {
+            return Err(Reject::Algorithm);
+        }
+        if !key.verifying().verifies(parts.signed.as_bytes(), parts.signature) {
+            return Err(Reject::Signature);
+        }
+        let claims = read(parts)?;
+        let not_before = parts.time("nbf")?;
+        if parts.text("aud") != Some(self.audience.as_str()) {
+            return Err(Reject::Audience);
+        }
+        Ok(Accepted {
+            marks: claims.marks(&self.issuer),
+            from: not_before.saturating_sub(self.leeway),
+            until: claims.expires_at.saturating_add(self.leeway),
+            claims,
+            issuer: None,
+        })
+    }
+}
+
+/// A token that was verified.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// What it says.
+    pub claims: Claims,
+    /// By what it may be revoked.
+    pub marks: Marks,
+    /// Who signed it, if it was not the realm.
+    pub issuer: Option<SignedBy>,
+    /// `nbf` less the leeway.
+    pub(super) from: i64,
+    /// `exp` and the leeway.
+    pub(super) until: i64,
+}
+
+/// A trusted issuer, and the keys that it had when it was believed.
+#[derive(Clone, Debug)]
+pub struct SignedBy {
+    /// `iss`
+    pub issuer: Arc<str>,
+    pub(super) source: Arc<TrustedKeys>,
+    pub(super) keys: Arc<PublicKeys>,
+}
+
+impl Accepted {
+    /// Whether it still counts at `now`: its time has not passed, and its issuer has the keys that it had.
+    #[must_use]
+    pub fn still_counts(&self, now: i64) -> bool {
+        self.in_force(now).is_ok() && self.issuer.as_ref().is_none_or(|by| by.source.still_has(&by.keys, now))
+    }
+
+    fn in_force(&self, now: i64) -> Result<(), Reject> {
         // RFC 7519, 4.1.4: refused "on or after" exp.
-        if now >= claims.expires_at.saturating_add(self.leeway) {
+        if now >= self.until {
             return Err(Reject::Expired);
         }
-        let not_before = payload.get("nbf").and_then(numeric_date).ok_or(Reject::Claims)?;
-        if now < not_before.saturating_sub(self.leeway) {
+        if now < self.from {
             return Err(Reject::NotYetValid);
         }
         Ok(())
@@ -102,8 +179,11 @@ impl Reject {
             Self::Malformed => "token_malformed",
             Self::Type => "token_type",
             Self::Key => "token_key_unknown",
+            Self::Algorithm => "token_algorithm",
+            Self::NoKeys => "issuer_keys_unavailable",
             Self::Signature => "token_signature",
             Self::Claims => "token_claims",
+            Self::Bound => "token_bound",
             Self::Issuer => "token_issuer",
             Self::Audience => "token_audience",
             Self::Expired => "token_expired",
@@ -116,12 +196,15 @@ impl Reject {
     #[must_use]
     pub const fn detail(self) -> &'static str {
         match self {
-            Self::Malformed => "The access token is not a JWT that this gateway issued.",
+            Self::Malformed => "The access token is not a JWT that this gateway accepts.",
             Self::Type => "The token is not an access token.",
             Self::Key => "The access token was signed with a key that this gateway does not know.",
+            Self::Algorithm => "The access token was signed with an algorithm that does not go with its key.",
+            Self::NoKeys => "The keys of the issuer of this access token can't be had at the moment: try again.",
             Self::Signature => "The signature of the access token does not fit.",
-            Self::Claims => "The access token lacks a claim, or has one of the wrong type.",
-            Self::Issuer => "The access token comes from another issuer.",
+            Self::Claims => "The access token lacks a claim, or has one of the wrong type or value.",
+            Self::Bound => "The access token needs a proof of possession, which this gateway does not check.",
+            Self::Issuer => "The access token comes from an issuer that is not trusted here.",
             Self::Audience => "The access token is meant for somebody else.",
             Self::Expired => "The access token has expired: log in again.",
             Self::NotYetValid => "The access token is not valid yet.",
@@ -130,56 +213,40 @@ impl Reject {
     }
 }
 
-fn decode(part: &str) -> Result<Map<String, Value>, Reject> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Reject::Malformed)?;
-    json::object(&bytes).map_err(|_| Reject::Malformed)
-}
-
-fn read(payload: &Map<String, Value>) -> Option<Claims> {
-    Some(Claims {
-        token_id: payload.get("jti")?.as_str()?.parse::<TokenId>().ok()?,
-        subject: payload.get("sub")?.as_str().filter(|subject| !subject.is_empty())?.to_owned(),
-        username: optional(payload, "username")?,
-        email: optional(payload, "email")?,
+fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
+    let payload = &parts.payload;
+    let id = |value: &Value| value.as_str().and_then(|text| text.parse::<TokenId>().ok()).ok_or(Reject::Claims);
+    let optional = |name: &str| match payload.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or(Reject::Claims),
+    };
+    Ok(Claims {
+        token_id: id(payload.get("jti").ok_or(Reject::Claims)?)?,
+        subject: parts.subject()?.to_owned(),
+        username: optional("username")?,
+        email: optional("email")?,
         roles: match payload.get("roles") {
             None => Vec::new(),
             Some(Value::Array(roles)) => {
-                roles.iter().map(|role| role.as_str().map(str::to_owned)).collect::<Option<_>>()?
+                let roles = roles.iter().map(|role| role.as_str().map(str::to_owned));
+                roles.collect::<Option<_>>().ok_or(Reject::Claims)?
             }
-            Some(_) => return None,
+            Some(_) => return Err(Reject::Claims),
         },
-        session: match payload.get("sid") {
-            None => None,
-            Some(session) => Some(session.as_str()?.parse().ok()?),
-        },
-        issued_at: numeric_date(payload.get("iat")?)?,
-        expires_at: numeric_date(payload.get("exp")?)?,
+        session: payload.get("sid").map(id).transpose()?,
+        issued_at: parts.time("iat")?,
+        expires_at: parts.time("exp")?,
     })
 }
 
-/// `Some(None)` for a claim that is not there, `None` for one that is not a string.
-#[allow(clippy::option_option, reason = "absent and wrong are different answers here")]
-fn optional(payload: &Map<String, Value>, name: &str) -> Option<Option<String>> {
-    match payload.get(name) {
-        None => Some(None),
-        Some(value) => value.as_str().map(|text| Some(text.to_owned())),
-    }
-}
-
-/// R21: a whole number of seconds in a year that has four digits; nothing else is a time.
-fn numeric_date(value: &Value) -> Option<i64> {
-    value.as_i64().filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds))
-}
-
-const MAX_TOKEN_BYTES: usize = 8 << 10;
-const MAX_HEADER_BYTES: usize = 1 << 10;
-const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
-    use super::super::{Algorithm, Key, KeySet};
+    use super::super::parts::MAX_TOKEN_BYTES;
+    use super::super::{Key, KeySet};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -194,6 +261,7 @@ mod tests {
                 vec![Key::generate(Algorithm::HS256, 1, 1).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
             )
             .unwrap(),
+            trusted: Vec::new(),
         }
     }
 
@@ -208,6 +276,15 @@ mod tests {
             issued_at: NOW,
             expires_at: NOW + 60,
         }
+    }
+
+    fn verify(rules: &Rules, token: &str, now: i64) -> Result<Claims, Reject> {
+        let accepted = rules.verify(token, now);
+        assert_eq!(
+            accepted.as_ref().ok().map(|one| &one.claims),
+            rules.verify_own(token, now).ok().map(|one| one.claims).as_ref()
+        );
+        accepted.map(|accepted| accepted.claims)
     }
 
     /// A token with this header and payload, rightly signed by the newest key.
@@ -233,13 +310,13 @@ mod tests {
     fn what_we_mint_verifies_until_it_expires() {
         let (rules, claims) = (rules(), claims());
         let token = rules.mint(&claims).unwrap();
-        assert_eq!(rules.verify(&token, NOW), Ok(claims.clone()));
-        assert_eq!(rules.verify(&token, NOW + 64), Ok(claims.clone()), "leeway");
-        assert_eq!(rules.verify(&token, NOW + 65), Err(Reject::Expired));
-        assert_eq!(rules.verify(&token, NOW - 5), Ok(claims));
-        assert_eq!(rules.verify(&token, NOW - 6), Err(Reject::NotYetValid));
-        assert_eq!(rules.verify(&token, i64::MAX), Err(Reject::Expired));
-        assert_eq!(rules.verify(&token, i64::MIN), Err(Reject::NotYetValid));
+        assert_eq!(verify(&rules, &token, NOW), Ok(claims.clone()));
+        assert_eq!(verify(&rules, &token, NOW + 64), Ok(claims.clone()), "leeway");
+        assert_eq!(verify(&rules, &token, NOW + 65), Err(Reject::Expired));
+        assert_eq!(verify(&rules, &token, NOW - 5), Ok(claims));
+        assert_eq!(verify(&rules, &token, NOW - 6), Err(Reject::NotYetValid));
+        assert_eq!(verify(&rules, &token, i64::MAX), Err(Reject::Expired));
+        assert_eq!(verify(&rules, &token, i64::MIN), Err(Reject::NotYetValid));
     }
 
     #[test]
@@ -254,7 +331,7 @@ mod tests {
         )
         .unwrap();
         assert!(Rules { keys: both, ..rules() }.verify(&token, NOW).is_ok());
-        assert_eq!(rules().verify(&token, NOW), Err(Reject::Key));
+        assert_eq!(verify(&rules(), &token, NOW), Err(Reject::Key));
     }
 
     #[test]
@@ -292,11 +369,11 @@ mod tests {
         let body = payload().to_string();
         assert!(rules.verify(&signed(&rules, &header(&rules), &body), NOW).is_ok());
         for (member, value, reject) in [
-            ("alg", json!("none"), Reject::Key),
-            ("alg", json!("None"), Reject::Key),
-            ("alg", json!("HS512"), Reject::Key),
-            ("alg", json!("RS256"), Reject::Key),
-            ("alg", json!(null), Reject::Key),
+            ("alg", json!("none"), Reject::Algorithm),
+            ("alg", json!("None"), Reject::Algorithm),
+            ("alg", json!("HS512"), Reject::Algorithm),
+            ("alg", json!("RS256"), Reject::Algorithm),
+            ("alg", json!(null), Reject::Algorithm),
             ("kid", json!("other"), Reject::Key),
             ("kid", json!(1), Reject::Key),
             ("typ", json!("JWT"), Reject::Type),
@@ -310,7 +387,7 @@ mod tests {
         ] {
             let mut header = header(&rules);
             header[member] = value;
-            assert_eq!(rules.verify(&signed(&rules, &header, &body), NOW), Err(reject), "{header}");
+            assert_eq!(verify(&rules, &signed(&rules, &header, &body), NOW), Err(reject), "{header}");
         }
         for member in ["alg", "kid", "typ"] {
             let mut header = header(&rules);
@@ -319,13 +396,13 @@ mod tests {
         }
         let unsigned = signed(&rules, &header(&rules), &body);
         let unsigned = unsigned.rsplit_once('.').unwrap().0;
-        assert_eq!(rules.verify(&format!("{unsigned}."), NOW), Err(Reject::Signature));
+        assert_eq!(verify(&rules, &format!("{unsigned}."), NOW), Err(Reject::Signature));
     }
 
     #[test]
     fn r21_r22_claims_are_there_and_of_the_right_type() {
         let rules = rules();
-        let check = |payload: &str| rules.verify(&signed(&rules, &header(&rules), payload), NOW);
+        let check = |payload: &str| verify(&rules, &signed(&rules, &header(&rules), payload), NOW);
         for name in ["iss", "aud", "sub", "jti", "iat", "nbf", "exp"] {
             let mut payload = payload();
             payload.as_object_mut().unwrap().shift_remove(name);

@@ -8,6 +8,7 @@ pub(super) mod realm;
 pub(super) mod route;
 pub(super) mod server;
 pub(super) mod store;
+pub(super) mod trusted_issuer;
 
 use std::sync::Arc;
 

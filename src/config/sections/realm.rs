@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Declared, Realms, api_key, plain};
+use super::{Declared, Realms, api_key, plain, trusted_issuer};
 use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
-use crate::config::policy::{CookieSpec, MAX_LEEWAY, Realm, SameSite};
+use crate::config::policy::{CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
 use crate::token::{self, Algorithm};
@@ -37,16 +37,17 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "registration",
         "key",
         "master_key",
+        "trusted_issuer",
     ],
-    later: &["trusted_issuer"],
+    later: &[],
     parent: None,
 };
 
 /// Every realm of the file.
-pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Realms {
+pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside, current: Option<&Policy>) -> Realms {
     let mut realms = Realms::default();
     let mut taken = Taken::default();
-    for mut section in root.tables("realm", &KEYS) {
+    for (number, mut section) in (0..).zip(root.tables("realm", &KEYS)) {
         let name = section.required("name", "\"examples\"", check_name);
         if let Some(name) = name {
             section.name(name);
@@ -56,7 +57,7 @@ pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside) -> Real
             section.error("name", "is the name of a realm above too: write another");
         }
         // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, name, outside, &mut taken);
+        let realm = read(&section, number, name, outside, current, &mut taken);
         match name {
             Some(name) if !twice => {
                 let has_keys = section.has("key");
@@ -82,7 +83,14 @@ struct Signer {
     audience: Option<String>,
 }
 
-fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mut Taken) -> Option<Realm> {
+fn read(
+    section: &Section<'_>,
+    number: u32,
+    name: Option<&str>,
+    outside: &Outside,
+    current: Option<&Policy>,
+    taken: &mut Taken,
+) -> Option<Realm> {
     let issuer = section.required("issuer", "\"https://gate.example.com\"", plain);
     let audience = section.optional("audience", plain);
     let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, DEFAULT_LEEWAY);
@@ -94,6 +102,7 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
     let keys =
         keys_dir.and_then(|dir| Some((outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?, dir)));
+    let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, outside);
@@ -112,9 +121,11 @@ fn read(section: &Section<'_>, name: Option<&str>, outside: &Outside, taken: &mu
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
     let name = name?;
     let (keys, keys_dir) = keys?;
+    let leeway = leeway.as_secs().try_into().ok()?;
     Some(Realm {
+        number,
         name: name.into(),
-        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway: leeway.as_secs().try_into().ok()?, keys },
+        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway, keys, trusted },
         keys_dir,
         token_ttl,
         cookie,
@@ -271,7 +282,6 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
 const MAX_COOKIE_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 63;
-const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -301,7 +311,6 @@ mod tests {
             (r#"origins = ["https://u:hunter2@a.example"]"#, "is no origin"),
             ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "excludes origins"),
             (r#"registration = "yes""#, r#""open" or "closed""#),
-            ("trusted_issuer = []", "not supported by this version"),
             (r#"keys_dir = "/dev/null""#, "/dev/null is not a directory"),
             (r#"keys_dir = "${HOME}/keys""#, "only ${CREDENTIALS_DIRECTORY}"),
         ] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::server::covers;
-use super::{Declared, Realms, path, realm_of};
+use super::{Declared, Realms, path, plain, realm_of};
 use crate::config::host::{Authority, Host};
 use crate::config::outside::Outside;
 use crate::config::reader::{Keys, Section};
@@ -27,6 +27,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "roles",
         "upstream",
         "forward_token",
+        "assertion",
         "encoded_slash",
         "connect_timeout",
         "read_timeout",
@@ -70,6 +71,16 @@ pub(in crate::config) fn read(
     }
     let upstream = upstream(section, server, outside);
     let forward_token = section.flag("forward_token", false);
+    let assertion = section.optional("assertion", plain).map(Arc::from);
+    if let (Some(audience), Some(Some(realm))) = (&assertion, realm.map(|declared| &declared.realm)) {
+        let rules = realm.tokens();
+        if rules.audience == **audience {
+            section.error("assertion", "is the audience of the realm's access tokens: an app must be able to tell the one from the other, so name the app");
+        }
+        if rules.is_symmetric() {
+            section.error("assertion", format!("realm \"{}\" signs with HS256, which no app can check without being able to sign: write algorithm = \"ES256\" in the realm", realm.name()));
+        }
+    }
     let slashes = [("reject", EncodedSlash::Reject), ("pass", EncodedSlash::Pass)];
     let encoded_slash = section.choice("encoded_slash", &slashes, &[]).unwrap_or(EncodedSlash::Reject);
     Some(Arc::new(Route {
@@ -82,6 +93,7 @@ pub(in crate::config) fn read(
         roles,
         upstream,
         forward_token,
+        assertion,
         encoded_slash,
     }))
 }

@@ -24,6 +24,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "log_format",
         "hash_threads",
         "hash_queue",
+        "token_cache",
         "insecure_key_files",
         "insecure_trust_everyone",
     ],
@@ -55,6 +56,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> Server {
         log_format: section.choice("log_format", &FORMATS, &[]).unwrap_or(LogFormat::Text),
         hash_threads: or_else(section.number("hash_threads", 0..=MAX_THREADS, 0), (cores / 2).max(1)),
         hash_queue: section.number("hash_queue", 0..=MAX_QUEUE, DEFAULT_QUEUE),
+        token_cache: section.size("token_cache", MAX_TOKEN_CACHE, DEFAULT_TOKEN_CACHE),
     }
 }
 
@@ -137,6 +139,9 @@ const DEFAULT_ADMIN_PORT: u16 = 9080;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const MIN_GRACE: Duration = Duration::from_secs(1);
 const MAX_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Some thirty thousand tokens.
+const DEFAULT_TOKEN_CACHE: u64 = 64 << 20;
+const MAX_TOKEN_CACHE: u64 = 64 << 30;
 const DEFAULT_QUEUE: usize = 64;
 const MAX_QUEUE: usize = 65_536;
 const MAX_THREADS: usize = 1024;

@@ -1,0 +1,333 @@
+//! `[[realm.trusted_issuer]]`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{plain, realm};
+use crate::config::outside::Outside;
+use crate::config::policy::{MAX_LEEWAY, Policy};
+use crate::config::reader::{Keys, Section};
+use crate::config::spelling::quote;
+use crate::token::{Algorithm, Audience, Issuer, Location, Mapping, Remote, Source, TrustedKeys, Type, check_url};
+
+/// Its keys.
+pub(in crate::config) const KEYS: Keys = Keys {
+    header: "[[realm.trusted_issuer]]",
+    known: &[
+        "issuer",
+        "audience",
+        "client_ids",
+        "algorithms",
+        "types",
+        "jwks_url",
+        "jwks_file",
+        "discovery",
+        "insecure_http",
+        "ca_file",
+        "refresh",
+        "max_stale",
+        "timeout",
+        "leeway",
+        "required_claims",
+        "claims",
+        "roles_claims",
+        "username_claim",
+        "email_claim",
+    ],
+    later: &[],
+    parent: Some(&realm::KEYS),
+};
+
+/// The trusted issuers of a realm whose own tokens name `own` and may be off by `leeway`. Keys that `current` has from
+/// the same place are kept: a reload must not depend on an issuer that answers.
+pub(in crate::config) fn read(
+    realm: &Section<'_>,
+    own: Option<&str>,
+    leeway: Duration,
+    outside: &Outside,
+    current: Option<&Policy>,
+) -> Vec<Issuer> {
+    let mut issuers: Vec<Issuer> = Vec::new();
+    for section in realm.tables("trusted_issuer", &KEYS) {
+        let name = section.required("issuer", "\"https://tenant.eu.auth0.com/\"", plain);
+        if let Some(name) = &name {
+            if own == Some(name) {
+                section.error("issuer", "is the issuer of the realm itself: whose keys should verify its tokens?");
+            }
+            if issuers.iter().any(|other| *other.name == **name) {
+                section.error("issuer", "is that of another [[realm.trusted_issuer]] of this realm: make them one");
+            }
+        }
+        let algorithms = algorithms(&section);
+        let audience = audience(&section);
+        let types = types(&section);
+        let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, leeway);
+        let required = section.list("required_claims", plain);
+        let exact = section.values("claims", "claims that must be exactly this, such as { token_use = \"access\" }");
+        let mapping = Mapping {
+            username: claim(&section, "username_claim", "username"),
+            email: claim(&section, "email_claim", "email"),
+            roles: section.list("roles_claims", plain),
+        };
+        let Some((name, source)) = name.clone().zip(source(&section, name.as_deref(), outside)) else { continue };
+        // A file is read anew: what is wrong with the rest of the configuration must leave the policy in force as it is.
+        let fetched = current.filter(|_| matches!(source, Source::Remote(_)));
+        let kept = fetched.and_then(|policy| policy.trusted_keys(&name, &source, &algorithms));
+        let keys = kept.unwrap_or_else(|| Arc::new(TrustedKeys::new(source.clone(), algorithms.clone())));
+        if let Source::File(path) = &source {
+            let installed = outside.public_file(path).and_then(|text| {
+                keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display()))
+            });
+            if let Err(problem) = installed {
+                section.error("jwks_file", problem);
+            }
+        }
+        let (name, leeway) = (name.into(), i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX));
+        issuers.push(Issuer { name, audience, algorithms, types, leeway, required, exact, mapping, keys });
+    }
+    issuers
+}
+
+fn algorithms(section: &Section<'_>) -> Vec<Algorithm> {
+    if section.is_empty_list("algorithms") {
+        section.error("algorithms", "is empty: list those that this issuer signs with, such as [\"RS256\"]");
+    }
+    let listed = section.list("algorithms", |text| match Algorithm::from_name(text) {
+        // Whoever can verify with it can sign with it.
+        Some(Algorithm::HS256) => {
+            Err("\"HS256\" is for the realm's own tokens only: let the issuer sign with a private key, such as RS256"
+                .into())
+        }
+        Some(algorithm) => Ok(algorithm),
+        None => {
+            let known: Vec<_> = Algorithm::ALL.iter().skip(1).map(|algorithm| algorithm.name()).collect();
+            Err(format!("{} is none of the algorithms: write some of {}", quote(text), known.join(", ")))
+        }
+    });
+    if section.has("algorithms") { listed } else { vec![Algorithm::RS256] }
+}
+
+fn audience(section: &Section<'_>) -> Audience {
+    if section.has("audience") == section.has("client_ids") {
+        section.missing(
+            "audience",
+            "write either audience, of which a token's aud must name one, or client_ids for tokens without aud, as Amazon Cognito's",
+        );
+    }
+    for key in ["audience", "client_ids"] {
+        if section.is_empty_list(key) {
+            section.error(key, "is empty: tokens that are meant for anybody are meant for nobody");
+        }
+    }
+    if section.has("client_ids") {
+        Audience::Client(section.list("client_ids", plain))
+    } else {
+        Audience::AnyOf(section.list("audience", plain))
+    }
+}
+
+fn types(section: &Section<'_>) -> Vec<Type> {
+    if section.is_empty_list("types") {
+        section.error("types", "is empty: list \"JWT\", \"at+jwt\", and \"absent\" for tokens without typ");
+    }
+    let listed = section.list("types", |text| match text {
+        "JWT" => Ok(Type::Jwt),
+        "at+jwt" => Ok(Type::AccessToken),
+        "absent" => Ok(Type::Absent),
+        _ => Err(format!("{} is none of the values: write \"JWT\", \"at+jwt\" or \"absent\"", quote(text))),
+    });
+    if section.has("types") { listed } else { vec![Type::Jwt, Type::AccessToken] }
+}
+
+/// The name of a claim; empty for none.
+fn claim(section: &Section<'_>, key: &'static str, default: &str) -> Option<String> {
+    let written = section.optional(key, |text| if text.is_empty() { Ok(None) } else { plain(text).map(Some) });
+    written.unwrap_or_else(|| Some(default.to_owned()))
+}
+
+/// Where its keys are.
+fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Option<Source> {
+    let discovery = section.flag("discovery", false);
+    let written: Vec<_> = ["jwks_url", "jwks_file"].into_iter().filter(|key| section.has(key)).collect();
+    if written.len() + usize::from(discovery) != 1 {
+        section
+            .missing("", "needs exactly one of jwks_url, jwks_file and discovery = true, which say where its keys are");
+        return None;
+    }
+    let insecure_http = section.flag("insecure_http", false);
+    let roots = section.optional("ca_file", |path| {
+        let text = outside.public_file(&outside.file(path)?)?;
+        if text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+            Ok(text)
+        } else {
+            Err(format!("{} holds no certificate in PEM", quote(path)))
+        }
+    });
+    let refresh = section.duration("refresh", MIN_REFRESH..=MAX_REFRESH, DEFAULT_REFRESH);
+    let max_stale = section.duration("max_stale", MIN_REFRESH..=MAX_STALE, DEFAULT_STALE.max(refresh));
+    if max_stale < refresh {
+        section
+            .error("max_stale", "is shorter than refresh: its keys would count no more before they are fetched again");
+    }
+    let timeout = section.duration("timeout", MIN_TIMEOUT..=MAX_TIMEOUT, DEFAULT_TIMEOUT);
+    let location = if discovery {
+        // OpenID Connect Discovery 1.0, 4.1
+        let url = format!("{}/.well-known/openid-configuration", issuer?.trim_end_matches('/'));
+        match check_url(&url, insecure_http) {
+            Ok(()) => Location::Discovery(url),
+            Err(problem) => {
+                section.error("issuer", format!("{} {problem}", quote(&url)));
+                return None;
+            }
+        }
+    } else if section.has("jwks_url") {
+        Location::Jwks(section.optional("jwks_url", |text| {
+            check_url(text, insecure_http)
+                .map(|()| text.to_owned())
+                .map_err(|problem| format!("{} {problem}", quote(text)))
+        })?)
+    } else {
+        return section.optional("jwks_file", |path| outside.file(path)).map(Source::File);
+    };
+    Some(Source::Remote(Remote { location, insecure_http, roots, refresh, max_stale, timeout }))
+}
+
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const MIN_REFRESH: Duration = Duration::from_secs(1);
+const MAX_REFRESH: Duration = Duration::from_secs(86_400);
+const DEFAULT_REFRESH: Duration = Duration::from_secs(600);
+const MAX_STALE: Duration = Duration::from_secs(30 * 86_400);
+const DEFAULT_STALE: Duration = Duration::from_secs(86_400);
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::{Config, Mode, load, parse};
+
+    const ISSUER: &str = "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"api\"]\n\
+                          jwks_url = \"https://idp.example/jwks\"\n";
+    const JWKS: &str =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    fn text(keys: &str) -> String {
+        format!("{SERVER}{REALM}{}{LOGIN}", with(ISSUER, keys))
+    }
+
+    fn issuer(config: &Config) -> &Issuer {
+        &config.policy.realm("a").unwrap().tokens().trusted[0]
+    }
+
+    #[test]
+    fn defaults() {
+        let config = check(&text("")).unwrap();
+        let issuer = issuer(&config);
+        assert_eq!((&*issuer.name, issuer.leeway), ("https://idp.example/", 5));
+        assert_eq!(issuer.audience, Audience::AnyOf(vec!["api".into()]));
+        assert_eq!(issuer.algorithms, [Algorithm::RS256]);
+        assert_eq!(issuer.types, [Type::Jwt, Type::AccessToken]);
+        assert!(issuer.required.is_empty() && issuer.exact.is_empty() && issuer.mapping.roles.is_empty());
+        assert_eq!(
+            (issuer.mapping.username.as_deref(), issuer.mapping.email.as_deref()),
+            (Some("username"), Some("email"))
+        );
+        let Source::Remote(remote) = issuer.keys.source() else { panic!() };
+        assert_eq!(remote.location, Location::Jwks("https://idp.example/jwks".into()));
+        assert!(!remote.insecure_http && remote.roots.is_none());
+        assert_eq!(
+            (remote.refresh, remote.max_stale, remote.timeout),
+            (DEFAULT_REFRESH, DEFAULT_STALE, DEFAULT_TIMEOUT)
+        );
+    }
+
+    #[test]
+    fn what_else_can_be_said() {
+        let keys = "algorithms = [\"PS256\", \"EdDSA\"]\ntypes = [\"absent\"]\nleeway = \"0s\"\nusername_claim = \"\"\n\
+                    claims = { token_use = \"access\", n = 7, b = false }\nrequired_claims = [\"x\"]\nroles_claims = [\"scope\"]";
+        let config = check(&text(keys)).unwrap();
+        let issuer = issuer(&config);
+        assert_eq!(issuer.algorithms, [Algorithm::PS256, Algorithm::EdDSA]);
+        assert_eq!((&issuer.types[..], issuer.leeway, &issuer.mapping.username), (&[Type::Absent][..], 0, &None));
+        let mut exact = issuer.exact.clone();
+        exact.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(exact, [("b".into(), false.into()), ("n".into(), 7.into()), ("token_use".into(), "access".into())]);
+        let found = check(&text("").replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")).unwrap();
+        let Source::Remote(remote) = self::issuer(&found).keys.source() else { panic!() };
+        assert_eq!(remote.location, Location::Discovery("https://idp.example/.well-known/openid-configuration".into()));
+    }
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (keys, expected) in [
+            ("issuer = \"https://a.example\"", "trusted_issuer[0].issuer: is the issuer of the realm itself"),
+            ("audience = []", "audience: is empty"),
+            ("client_ids = [\"x\"]", "write either audience"),
+            ("algorithms = []", "algorithms: is empty"),
+            ("algorithms = [\"HS256\"]", "for the realm's own tokens only"),
+            ("algorithms = [\"none\"]", "\"none\" is none of the algorithms: write some of ES256"),
+            ("types = [\"jwt\"]", "write \"JWT\", \"at+jwt\" or \"absent\""),
+            ("types = []", "types: is empty"),
+            ("jwks_file = \"x\"", "exactly one of jwks_url, jwks_file and discovery"),
+            ("discovery = true", "exactly one of jwks_url, jwks_file and discovery"),
+            ("jwks_url = \"http://idp.example/jwks\"", "write https, or insecure_http = true"),
+            ("jwks_url = \"https://u:p@idp.example/jwks\"", "no user and no fragment"),
+            ("jwks_url = \"idp.example/jwks\"", "jwks_url"),
+            ("jwks_url = \"file:///etc/passwd\"", "jwks_url"),
+            ("ca_file = \"/dev/null\"", "not a regular file"),
+            ("refresh = \"2d\"", "out of range"),
+            ("refresh = \"1h\"\nmax_stale = \"5m\"", "is shorter than refresh"),
+            ("leeway = \"6m\"", "out of range"),
+            ("claims = { a = 1.5 }", "trusted_issuer[0].claims.a: must be a string"),
+            ("claims = []", "claims: is a list"),
+            ("aud = \"x\"", "aud: unknown key"),
+        ] {
+            assert_error(&text(keys), expected);
+        }
+        assert_error(&text("audience = []").replace("audience = []\n", ""), "write either audience");
+        let twice = format!("{SERVER}{REALM}{ISSUER}{ISSUER}{LOGIN}");
+        assert_error(&twice, "is that of another [[realm.trusted_issuer]]");
+        let plain = text("")
+            .replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")
+            .replace("https://idp", "http://idp");
+        assert_error(&plain, "issuer: \"http://idp.example/.well-known/openid-configuration\" lets whoever");
+    }
+
+    #[test]
+    fn a_file_of_keys_is_read_with_the_configuration_and_only_if_all_of_it_is_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, jwks) = (dir.path().join("t.toml"), dir.path().join("idp.json"));
+        let good = text("algorithms = [\"EdDSA\"]")
+            .replace("jwks_url = \"https://idp.example/jwks\"", "jwks_file = \"idp.json\"");
+        fs::write(&file, &good).unwrap();
+        let missing = load(&file, Mode::Check).unwrap_err().to_string();
+        assert!(missing.contains("jwks_file: can't read") && missing.contains("does not exist"), "{missing}");
+        fs::write(&jwks, "<html>").unwrap();
+        assert!(load(&file, Mode::Check).unwrap_err().to_string().contains("idp.json is no JSON object"));
+        fs::write(&jwks, JWKS).unwrap();
+        let config = load(&file, Mode::Check).unwrap();
+        assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"]);
+        assert!(config.inputs.iter().any(|input| input.path() == jwks), "so that a change is seen");
+        fs::write(&jwks, JWKS.replace("\"a\"", "\"b\"")).unwrap();
+        fs::write(&file, format!("{good}nonsense = 1\n")).unwrap();
+        load(&file, Mode::Reload(&config.policy)).unwrap_err();
+        assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"], "the policy in force is as it was");
+    }
+
+    #[test]
+    fn keys_that_were_fetched_outlive_a_reload() {
+        let parse = |text: &str, mode: Mode<'_>| parse(text, Path::new("/nonexistent/t.toml"), mode).unwrap().policy;
+        let keys = |policy: &Policy| policy.realm("a").unwrap().tokens().trusted[0].keys.clone();
+        let first = parse(&text(""), Mode::Check);
+        let kept = |text: &str| Arc::ptr_eq(&keys(&parse(text, Mode::Reload(&first))), &keys(&first));
+        assert!(kept(&text("")) && kept(&text("audience = [\"other\"]")));
+        assert!(!kept(&text("algorithms = [\"PS256\"]")));
+        assert!(!kept(&text("jwks_url = \"https://idp.example/other\"")));
+        assert!(!kept(&text("issuer = \"https://other.example/\"")));
+    }
+}

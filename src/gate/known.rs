@@ -1,0 +1,261 @@
+//! Tokens that were verified, so that one that is known costs a lookup and not a signature.
+//!
+//! Only what was verified gets in: a forged token finds nothing, leaves nothing, and takes nobody's place. What was
+//! found counts only after another look at the clock, at the issuer's keys, and, by the caller, at the revocations.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+
+use super::identity::Identity;
+use crate::token::{Accepted, Claims, Marks, Rules};
+
+/// Whom a verified token speaks for, ready for the app.
+#[derive(Debug)]
+pub struct Speaker {
+    accepted: Accepted,
+    identity: Identity,
+    /// One for each audience that was asked for, which are few.
+    assertions: ArcSwap<Vec<Assertion>>,
+}
+
+#[derive(Clone, Debug)]
+struct Assertion {
+    audience: Arc<str>,
+    /// Unix seconds.
+    minted_at: i64,
+    value: HeaderValue,
+}
+
+impl Speaker {
+    /// `None` if a claim can't stand in a header.
+    pub(super) fn new(accepted: Accepted, realm: &str) -> Option<Self> {
+        let issuer = accepted.issuer.as_ref().map(|by| &*by.issuer);
+        let identity = Identity::of(&accepted.claims, realm, issuer)?;
+        Some(Self { accepted, identity, assertions: ArcSwap::default() })
+    }
+
+    /// What the token says.
+    #[must_use]
+    pub const fn claims(&self) -> &Claims {
+        &self.accepted.claims
+    }
+
+    /// By what it may be revoked.
+    #[must_use]
+    pub const fn marks(&self) -> &Marks {
+        &self.accepted.marks
+    }
+
+    /// As headers.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether it still counts at `now`, as long as it was not revoked.
+    #[must_use]
+    pub fn counts(&self, now: i64) -> bool {
+        self.accepted.still_counts(now)
+    }
+
+    /// The realm's word for it, to the app that calls itself `audience`. Signed anew twice in its life, not for every
+    /// request. `None` if it can't be signed.
+    pub(super) fn assertion(&self, rules: &Rules, realm: &str, audience: &Arc<str>, now: i64) -> Option<HeaderValue> {
+        let minted = self.assertions.load();
+        let fresh = |assertion: &&Assertion| {
+            assertion.audience == *audience && (0..ASSERTION_REUSED_SECONDS).contains(&(now - assertion.minted_at))
+        };
+        if let Some(assertion) = minted.iter().find(fresh) {
+            return Some(assertion.value.clone());
+        }
+        let mut value = HeaderValue::try_from(rules.assert(&self.accepted, realm, audience, now).ok()?).ok()?;
+        value.set_sensitive(true);
+        let assertion = Assertion { audience: audience.clone(), minted_at: now, value: value.clone() };
+        let others = minted.iter().filter(|other| other.audience != *audience).cloned();
+        self.assertions.store(Arc::new(others.chain([assertion]).collect()));
+        Some(value)
+    }
+}
+
+/// The verified tokens, as many as fit into a number of bytes.
+#[derive(Debug)]
+pub struct KnownTokens {
+    /// `None`: none are kept.
+    cache: Option<Cache<Key, Arc<Speaker>, Bytes>>,
+}
+
+impl KnownTokens {
+    /// For tokens and identities of so many bytes altogether.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        let expected = usize::try_from(bytes / EXPECTED_BYTES).unwrap_or(usize::MAX);
+        let cache = (bytes > 0).then(|| Cache::with_weighter(expected.max(1), bytes, Bytes));
+        Self { cache }
+    }
+
+    /// Whoever `token` spoke for when it was verified under this generation of the policy, in the realm of this number.
+    pub(super) fn get(&self, generation: u64, realm: u32, token: &str) -> Option<Arc<Speaker>> {
+        self.cache.as_ref()?.get(&Asked { generation, realm, token })
+    }
+
+    /// Remembers what was verified.
+    pub(super) fn insert(&self, generation: u64, realm: u32, token: &str, speaker: Speaker) -> Arc<Speaker> {
+        let speaker = Arc::new(speaker);
+        if let Some(cache) = &self.cache {
+            cache.insert(Key { generation, realm, token: token.into() }, speaker.clone());
+        }
+        speaker
+    }
+
+    /// Forgets all of them. They would not be found under a new generation anyway, and only take up room.
+    pub fn clear(&self) {
+        if let Some(cache) = &self.cache {
+            cache.clear();
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::len)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes they take up.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, Cache::weight)
+    }
+}
+
+/// R27, R28: the whole token, and what it was judged by; not a hash of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    generation: u64,
+    realm: u32,
+    token: Box<str>,
+}
+
+/// A [`Key`] that nobody had to copy. Hashes as that does.
+#[derive(Hash)]
+struct Asked<'t> {
+    generation: u64,
+    realm: u32,
+    token: &'t str,
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.generation == key.generation && self.realm == key.realm && *self.token == *key.token
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<Key, Arc<Speaker>> for Bytes {
+    fn weight(&self, key: &Key, speaker: &Arc<Speaker>) -> u64 {
+        let claims = speaker.claims();
+        let texts = [Some(&claims.subject), claims.username.as_ref(), claims.email.as_ref()];
+        let texts = texts.into_iter().flatten().chain(&claims.roles).map(String::len).sum::<usize>();
+        // Each text is there twice: in the claims and in a header. An assertion holds them once more, encoded.
+        (FIXED_BYTES + key.token.len() + 4 * texts) as u64
+    }
+}
+
+/// Half its life, so that an app always has half a minute to look at one.
+const ASSERTION_REUSED_SECONDS: i64 = 30;
+/// The structures around the texts, an assertion's other claims and its signature.
+const FIXED_BYTES: usize = 1536;
+const EXPECTED_BYTES: u64 = 2560;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Algorithm, Key, KeySet, Reject, TokenId};
+
+    fn rules() -> Rules {
+        Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 0,
+            keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+            trusted: Vec::new(),
+        }
+    }
+
+    fn token(rules: &Rules, subject: &str) -> String {
+        let claims = Claims {
+            token_id: TokenId::random(),
+            subject: subject.into(),
+            username: None,
+            email: None,
+            roles: vec!["reader".into()],
+            session: None,
+            issued_at: 1000,
+            expires_at: 2000,
+        };
+        rules.mint(&claims).unwrap()
+    }
+
+    fn speaker(rules: &Rules, token: &str) -> Speaker {
+        Speaker::new(rules.verify(token, 1000).unwrap(), "examples").unwrap()
+    }
+
+    #[test]
+    fn r27_found_only_under_the_rules_that_verified_it() {
+        let (rules, known) = (rules(), KnownTokens::new(1 << 20));
+        let token = token(&rules, "u");
+        known.insert(1, 0, &token, speaker(&rules, &token));
+        assert!(known.get(1, 0, &token).unwrap().counts(1999));
+        assert!(!known.get(1, 0, &token).unwrap().counts(2000), "expired since");
+        assert!(!known.get(1, 0, &token).unwrap().counts(999), "the clock was set back");
+        assert!(known.get(2, 0, &token).is_none(), "another policy");
+        assert!(known.get(1, 1, &token).is_none(), "another realm");
+        assert!(known.get(1, 0, &token[..token.len() - 1]).is_none());
+        assert!(known.get(1, 0, &format!("{token}A")).is_none());
+        known.clear();
+        assert!(known.is_empty() && known.get(1, 0, &token).is_none());
+    }
+
+    #[test]
+    fn it_holds_what_it_may_and_no_more() {
+        let (rules, known) = (rules(), KnownTokens::new(256 << 10));
+        for number in 0..2000 {
+            let token = token(&rules, &number.to_string());
+            known.insert(1, 0, &token, speaker(&rules, &token));
+            assert!(known.bytes() <= 256 << 10);
+        }
+        assert!(known.len() > 50, "{}", known.len());
+        let none = KnownTokens::new(0);
+        let token = token(&rules, "u");
+        assert_eq!(none.insert(1, 0, &token, speaker(&rules, &token)).claims().subject, "u");
+        assert!(none.get(1, 0, &token).is_none());
+    }
+
+    #[test]
+    fn an_assertion_is_signed_anew_in_time_and_opens_nothing_here() {
+        let rules = rules();
+        let speaker = speaker(&rules, &token(&rules, "u"));
+        let (app, other): (Arc<str>, Arc<str>) = ("app".into(), "other".into());
+        let sign = |audience, now| speaker.assertion(&rules, "examples", audience, now).unwrap();
+        let first = sign(&app, 1000);
+        assert_ne!(sign(&other, 1000), first);
+        assert_eq!(sign(&app, 1029), first);
+        assert_eq!(sign(&app, 1000), first);
+        assert_ne!(sign(&app, 1030), first);
+        assert_ne!(sign(&app, 990), first, "one from the future is nobody's");
+        let text = first.to_str().unwrap();
+        assert_eq!(rules.verify(text, 1000).unwrap_err(), Reject::Type, "R29");
+    }
+}

@@ -1,0 +1,163 @@
+//! What the judgement comes to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+
+use super::Deny;
+use super::caller::Cors;
+use super::client::Client;
+use super::identity::Identity;
+use super::known::Speaker;
+use crate::config::{Login, Realm, Route};
+use crate::token::{Accepted, Claims, TrustedKeys};
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is forwarded.
+    Grant(Box<Grant>),
+    /// The gate answers it, from its body.
+    Login(Box<Admitted>),
+    /// The gate answers the browser's question.
+    Preflight(Preflight),
+    /// The gate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
+    KeySet(Bytes),
+    /// It is refused.
+    Refusal(Refusal),
+    /// Its token may have been signed with a key that these don't know yet: it is to be judged again, with
+    /// [`Gate::may_wait`](super::Gate::may_wait) off, once they were fetched.
+    Wait(Arc<TrustedKeys>),
+}
+
+/// A request that may pass. Only [`Gate::decide`](super::Gate::decide) makes one.
+#[derive(Debug)]
+pub struct Grant {
+    pub(super) route: Arc<Route>,
+    pub(super) target: String,
+    pub(super) authority: HeaderValue,
+    pub(super) client: Client,
+    pub(super) who: Who,
+    pub(super) assertion: Option<HeaderValue>,
+    pub(super) cors: Option<Cors>,
+}
+
+/// Whom a granted request speaks for.
+#[derive(Debug)]
+pub(super) enum Who {
+    /// Nobody in particular.
+    Anyone,
+    /// Whoever has an API key.
+    Keyed(Identity),
+    /// The user of a token.
+    User(Arc<Speaker>),
+}
+
+impl Grant {
+    /// Where it goes.
+    #[must_use]
+    pub const fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// Path and query for the app: the path that was judged, the query without the gate's members.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// `Host` for the app: the one that was judged.
+    #[must_use]
+    pub const fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whom it speaks for, as headers.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.who {
+            Who::Anyone => None,
+            Who::Keyed(identity) => Some(identity),
+            Who::User(speaker) => Some(speaker.identity()),
+        }
+    }
+
+    /// Whose token it was granted for, which a tunnel must not outlive.
+    #[must_use]
+    pub const fn speaker(&self) -> Option<&Arc<Speaker>> {
+        match &self.who {
+            Who::User(speaker) => Some(speaker),
+            Who::Anyone | Who::Keyed(_) => None,
+        }
+    }
+
+    /// `X-Auth-Assertion`, where the route wants it.
+    #[must_use]
+    pub const fn assertion(&self) -> Option<&HeaderValue> {
+        self.assertion.as_ref()
+    }
+
+    /// For the answer's headers.
+    #[must_use]
+    pub const fn cors(&self) -> Option<&Cors> {
+        self.cors.as_ref()
+    }
+}
+
+/// A request to a login path, good but for its body.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Which login.
+    pub login: Arc<Login>,
+    /// The query's members.
+    pub query: Vec<(String, String)>,
+    /// The realm's master key came, where one counts.
+    pub master: bool,
+    /// What the request's token says, if the realm signed it, or why none counts.
+    pub token: Result<Claims, Deny>,
+    /// Every token that logout may end: those that came, and may speak. Other issuers' are among them.
+    pub tokens: Vec<Accepted>,
+    /// Who sent it.
+    pub client: Client,
+    /// For the answer's headers.
+    pub cors: Option<Cors>,
+}
+
+/// The answer to a CORS preflight (Fetch standard, 3.2.2).
+#[derive(Debug)]
+pub struct Preflight {
+    /// The allowed origin.
+    pub cors: Cors,
+    /// The method that was asked about.
+    pub method: HeaderValue,
+    /// The headers that were asked about.
+    pub headers: Option<HeaderValue>,
+}
+
+/// A request that may not pass, and what its answer needs.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub deny: Deny,
+    /// Whose path it was, once that was known.
+    pub realm: Option<Arc<Realm>>,
+    /// For the answer's headers.
+    pub cors: Option<Cors>,
+    /// `Set-Cookie` to go with it, from a login.
+    pub set_cookie: Option<HeaderValue>,
+}
+
+impl Refusal {
+    /// For this reason, with nothing known about whose path it was.
+    #[must_use]
+    pub const fn of(deny: Deny) -> Self {
+        Self { deny, realm: None, cors: None, set_cookie: None }
+    }
+}

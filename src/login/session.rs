@@ -1,0 +1,39 @@
+//! What a login makes: the claims of a token, and the session that the store remembers it by.
+
+use std::time::Duration;
+
+use crate::config::MAX_LEEWAY;
+use crate::store::{Session, User};
+use crate::token::{Claims, TokenId};
+
+/// The claims of a new token for this user, as of `now` (Unix seconds).
+#[must_use]
+pub fn claims(user: &User, ttl: Duration, now: i64) -> Claims {
+    Claims {
+        token_id: TokenId::random(),
+        subject: user.id.clone(),
+        username: user.username.clone(),
+        email: user.email.clone(),
+        roles: user.roles.clone(),
+        session: None,
+        issued_at: now,
+        expires_at: now.saturating_add_unsigned(ttl.as_secs()),
+    }
+}
+
+/// The session of a token of the realm.
+#[must_use]
+pub fn of(realm: &str, claims: &Claims) -> Session {
+    Session {
+        realm: realm.to_owned(),
+        user_id: claims.subject.clone(),
+        token: claims.token_id,
+        expires_at: end(claims),
+    }
+}
+
+/// Unix seconds after which no one accepts this token, whatever the leeway.
+#[must_use]
+pub fn end(claims: &Claims) -> i64 {
+    claims.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs())
+}

@@ -1,0 +1,221 @@
+//! Fetches the keys of trusted issuers, in the background: when they are due, and when somebody asks for a key that is
+//! not there.
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Response, redirect};
+use serde_json::Value;
+use tokio::task::AbortHandle;
+use tracing::{info, warn};
+
+use crate::clock::now;
+use crate::config::Policy;
+use crate::json;
+use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Source, TrustedKeys};
+
+/// One task for each set of keys that comes over the network.
+#[derive(Default)]
+pub(super) struct Fetcher {
+    tasks: Mutex<Vec<(Arc<TrustedKeys>, AbortHandle)>>,
+}
+
+impl Fetcher {
+    /// Keeps the keys of this policy's issuers new, and lets go of the others.
+    pub(super) fn follow(&self, policy: &Policy) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |keys: &Arc<TrustedKeys>| issuers(policy).any(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys));
+        tasks.retain(|(keys, task)| {
+            let stays = wanted(keys);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for (realm, issuer) in issuers(policy) {
+            let Source::Remote(remote) = issuer.keys.source() else { continue };
+            if tasks.iter().any(|(keys, _)| Arc::ptr_eq(keys, &issuer.keys)) {
+                continue;
+            }
+            // Before the first request can come, so that it waits instead of being refused.
+            issuer.keys.fetch_begins();
+            let job = Job {
+                realm: realm.into(),
+                issuer: issuer.name.clone(),
+                remote: remote.clone(),
+                keys: issuer.keys.clone(),
+            };
+            tasks.push((issuer.keys.clone(), tokio::spawn(job.run()).abort_handle()));
+        }
+    }
+
+    /// Waits until each has been tried once, whatever came of it.
+    pub(super) async fn first_attempts(&self) {
+        let all: Vec<_> = {
+            let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.iter().map(|(keys, _)| keys.clone()).collect()
+        };
+        for keys in all {
+            keys.fetch_ended().await;
+        }
+    }
+}
+
+/// Every trusted issuer, with the name of its realm.
+pub(super) fn issuers(policy: &Policy) -> impl Iterator<Item = (&str, &Issuer)> {
+    let of_realm = |realm| {
+        let realm: &crate::config::Realm = realm;
+        realm.tokens().trusted.iter().map(|issuer| (realm.name(), issuer))
+    };
+    policy.realms().iter().flat_map(move |realm| of_realm(realm))
+}
+
+struct Job {
+    realm: String,
+    issuer: Arc<str>,
+    remote: Remote,
+    keys: Arc<TrustedKeys>,
+}
+
+impl Job {
+    async fn run(self) {
+        loop {
+            let pause = self.attempt().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.keys.wanted() => {}
+            }
+        }
+    }
+
+    /// Returns how long to wait before the next one, if nobody asks.
+    async fn attempt(&self) -> Duration {
+        self.keys.fetch_begins();
+        let before = self.keys.at(now());
+        match refresh(&self.keys, &self.remote, &self.issuer).await {
+            Ok(recovered) => {
+                let keys = self.keys.at(now());
+                let same = matches!((&before, &keys), (Some(before), Some(keys)) if Arc::ptr_eq(before, keys));
+                if recovered || !same {
+                    let kids = keys.as_ref().map(|keys| keys.kids().join(", "));
+                    info!(realm = self.realm, issuer = %self.issuer, kids, "keys of a trusted issuer fetched");
+                }
+                self.remote.refresh
+            }
+            Err(Failed { error, is_news }) => {
+                if is_news {
+                    let left = if before.is_some() { "the ones that are there stay" } else { "there are none" };
+                    warn!(realm = self.realm, issuer = %self.issuer, "keys of a trusted issuer can't be fetched, {left}: {error}");
+                }
+                self.remote.refresh.min(if before.is_some() { RETRY } else { RETRY_WITHOUT_KEYS })
+            }
+        }
+    }
+}
+
+/// Why there are no newer keys.
+pub(crate) struct Failed {
+    /// For the log.
+    pub(crate) error: String,
+    /// The fetch before this one did not fail for the same reason.
+    is_news: bool,
+}
+
+/// Fetches the keys of `issuer` once, and installs them. Returns whether the fetch before this one had failed.
+pub(crate) async fn refresh(keys: &TrustedKeys, remote: &Remote, issuer: &str) -> Result<bool, Failed> {
+    let fetched = tokio::time::timeout(remote.timeout, fetch(remote, issuer)).await;
+    let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", remote.timeout)));
+    let recovered = keys.last_fetch().error.is_some();
+    let installed = fetched.and_then(|text| keys.install(&text, now()).map_err(|error| format!("the JWK Set {error}")));
+    match installed {
+        Ok(()) => {
+            keys.fetch_succeeded();
+            Ok(recovered)
+        }
+        Err(error) => Err(Failed { is_news: keys.fetch_failed(error.clone()), error }),
+    }
+}
+
+/// The text of the JWK Set.
+async fn fetch(remote: &Remote, issuer: &str) -> Result<Vec<u8>, String> {
+    let client = client(remote)?;
+    match &remote.location {
+        Location::Jwks(url) => get(&client, url).await,
+        Location::Discovery(url) => {
+            let text = get(&client, url).await?;
+            let document = json::object(&text).map_err(|error| format!("{url} is no JSON object: {error}"))?;
+            // OpenID Connect Discovery 1.0, 4.3: else one tenant of a provider could speak for another.
+            let named = document.get("issuer").and_then(Value::as_str);
+            if named != Some(issuer) {
+                return Err(format!("{url} is about another issuer: {}", named.unwrap_or("it names none")));
+            }
+            let jwks =
+                document.get("jwks_uri").and_then(Value::as_str).ok_or_else(|| format!("{url} names no jwks_uri"))?;
+            crate::token::check_url(jwks, remote.insecure_http)
+                .map_err(|problem| format!("{url}: its jwks_uri {problem}"))?;
+            get(&client, jwks).await
+        }
+    }
+}
+
+/// A new one each time: once in ten minutes, a connection that is kept costs more than one that is made.
+fn client(remote: &Remote) -> Result<Client, String> {
+    // Says so itself if there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        // Where a redirect leads is not where the operator said that keys are.
+        .redirect(redirect::Policy::none())
+        .https_only(!remote.insecure_http)
+        .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+    if let Some(roots) = &remote.roots {
+        let roots = Certificate::from_pem_bundle(roots).map_err(|error| format!("ca_file: {}", reason(&error)))?;
+        builder = builder.tls_certs_only(roots);
+    }
+    builder.build().map_err(|error| reason(&error))
+}
+
+async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
+    let failed = |error: reqwest::Error| format!("{url}: {}", reason(&error));
+    let request = client.get(url).header(reqwest::header::ACCEPT, "application/json");
+    let response = request.send().await.map_err(failed)?;
+    let status = response.status();
+    if status.is_redirection() {
+        let location = response.headers().get(reqwest::header::LOCATION).and_then(|value| value.to_str().ok());
+        return Err(format!("{url} redirects to {}, which is not followed", location.unwrap_or("somewhere else")));
+    }
+    if status != reqwest::StatusCode::OK {
+        return Err(format!("{url} answered {status}"));
+    }
+    body(response).await.map_err(|error| error.map_or_else(|| too_large(url), failed))
+}
+
+/// `Err(None)`: it is too large.
+async fn body(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(Some)? {
+        if body.len() + chunk.len() > MAX_JWKS_BYTES {
+            return Err(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn too_large(url: &str) -> String {
+    format!("{url} answered with more than {MAX_JWKS_BYTES} bytes")
+}
+
+/// The innermost cause; those around it say "error sending request".
+fn reason(error: &reqwest::Error) -> String {
+    let mut source = error.source();
+    let mut reason = error.to_string();
+    while let Some(inner) = source {
+        reason = inner.to_string();
+        source = inner.source();
+    }
+    reason
+}
+
+const RETRY: Duration = Duration::from_secs(30);
+const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(5);

@@ -1,0 +1,149 @@
+//! What revocations are, and that none is missed.
+
+use super::super::*;
+use super::{EXPIRY, ids_after, logged_in, session, sorted, stored, tokens};
+
+pub(super) async fn ended_sessions_are_revoked(store: &dyn Store) {
+    let alice = stored(store, "end", "alice").await;
+    let bob = stored(store, "end", "bob").await;
+    let (one, two, three) =
+        (logged_in(store, &alice).await, logged_in(store, &alice).await, logged_in(store, &alice).await);
+    let foreign = logged_in(store, &bob).await;
+    store.revoke(three.token, three.expires_at).await.unwrap();
+
+    let (alice, revoked) = store.update_user(&alice, Ended::AllBut(one.token), Some(one.token)).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&two]), "the other one that still lived");
+    assert_eq!(revoked[0].expires_at, EXPIRY);
+    let (alice, revoked) = store.update_user(&alice, Ended::Nothing, Some(one.token)).await.unwrap();
+    assert_eq!(revoked, []);
+    let four = logged_in(store, &alice).await;
+    let (alice, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&one, &four]));
+    assert!(revoked.is_sorted_by_key(|revocation| revocation.sequence));
+
+    let five = logged_in(store, &alice).await;
+    let (_, revoked) = store.delete_user("end", &alice.id, Some(five.token)).await.unwrap().unwrap();
+    assert_eq!(tokens(&revoked), sorted([&five]));
+    let all = ids_after(store, 0, 0).await;
+    for session in [&one, &two, &three, &four, &five] {
+        assert!(all.iter().any(|revocation| revocation.token == session.token), "{session:?}");
+    }
+    assert!(all.iter().all(|revocation| revocation.token != foreign.token), "another user's is left alone");
+    let (_, revoked) = store.update_user(&bob, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&foreign]));
+}
+
+pub(super) async fn a_revoked_token_changes_nothing(store: &dyn Store) {
+    let user = stored(store, "revoked", "alice").await;
+    let (stolen, own) = (logged_in(store, &user).await, logged_in(store, &user).await);
+    let (user, _) = store.update_user(&user, Ended::AllBut(own.token), Some(own.token)).await.unwrap();
+    let change = User { password: PasswordHash("stolen".into()), ..user.clone() };
+    let refused = store.update_user(&change, Ended::AllBut(stolen.token), Some(stolen.token)).await;
+    assert!(matches!(refused, Err(StoreError::Revoked)));
+    assert!(matches!(store.delete_user("revoked", &user.id, Some(stolen.token)).await, Err(StoreError::Revoked)));
+    assert_eq!(store.user("revoked", &user.id).await.unwrap(), Some(user.clone()));
+    store.update_user(&user, Ended::Nothing, Some(own.token)).await.unwrap();
+}
+
+pub(super) async fn revocations_come_in_order_and_once(store: &dyn Store) {
+    let last = last_sequence(store).await;
+    let (one, two) = (session("revoke", "nobody"), session("revoke", "nobody"));
+    let first = store.revoke(one.token, one.expires_at).await.unwrap();
+    let second = store.revoke(two.token, two.expires_at).await.unwrap();
+    assert_eq!((first.token, first.expires_at), (one.token, one.expires_at));
+    assert!(last < first.sequence && first.sequence < second.sequence);
+    let again = store.revoke(one.token, EXPIRY + 1).await.unwrap();
+    assert_eq!(again, first, "left as it is");
+    assert_eq!(ids_after(store, last, 0).await, [first, second]);
+    assert_eq!(ids_after(store, first.sequence, 0).await, [second]);
+    assert_eq!(ids_after(store, second.sequence, 0).await, []);
+    assert_eq!(ids_after(store, last, EXPIRY).await, [first, second], "in their last second");
+    assert_eq!(ids_after(store, last, EXPIRY + 1).await, [], "of no use any more");
+}
+
+pub(super) async fn a_revocation_is_kept_as_long_as_its_session_would_have_lived(store: &dyn Store) {
+    let alice = stored(store, "kept", "alice").await;
+    let session = logged_in(store, &alice).await;
+    let revocation = store.revoke(session.token, EXPIRY + 1000).await.unwrap();
+    assert_eq!((revocation.token, revocation.expires_at), (session.token, EXPIRY));
+    let (_, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(revoked, [], "it has ended");
+}
+
+pub(super) async fn cut_offs_move_on_and_never_back(store: &dyn Store) {
+    let (one, two) = (AccountId::of("issuer", "one"), AccountId::of("issuer", "two"));
+    let last = last_sequence(store).await;
+    let first = store.cut_off(one, 1000, EXPIRY).await.unwrap();
+    assert_eq!((first.account, first.until, first.expires_at), (one, 1000, EXPIRY));
+    let other = store.cut_off(two, 5000, EXPIRY).await.unwrap();
+    let token = store.revoke(TokenId::random(), EXPIRY).await.unwrap();
+    assert!(last < first.sequence && first.sequence < other.sequence && other.sequence < token.sequence);
+    let after = |sequence| store.revocations_after(sequence, 0, 10);
+    let all = [Revoked::Account(first), Revoked::Account(other), Revoked::Id(token)];
+    assert_eq!(after(last).await.unwrap(), all, "one order for both kinds");
+
+    let later = store.cut_off(one, 2000, EXPIRY - 10).await.unwrap();
+    assert_eq!((later.until, later.expires_at), (2000, EXPIRY), "each the later of both");
+    assert_eq!(after(token.sequence).await.unwrap(), [Revoked::Account(later)], "who has seen the first sees this");
+    let earlier = store.cut_off(one, 1500, EXPIRY + 10).await.unwrap();
+    assert_eq!((earlier.until, earlier.expires_at), (2000, EXPIRY + 10));
+    let before_all = store.cut_off(AccountId::of("issuer", "three"), -5, EXPIRY).await.unwrap();
+    assert_eq!(before_all.until, -5);
+    assert_eq!(
+        after(last).await.unwrap(),
+        [all[1], all[2], Revoked::Account(earlier), Revoked::Account(before_all)],
+        "one an account"
+    );
+}
+
+pub(super) async fn revocations_of_both_kinds_come_in_pages(store: &dyn Store) {
+    let last = last_sequence(store).await;
+    let mut written = Vec::new();
+    for n in 0..7 {
+        // Some that are of no use any more are no reason for a short page.
+        store.revoke(TokenId::random(), 10).await.unwrap();
+        written.push(if n % 2 == 0 {
+            Revoked::Id(store.revoke(TokenId::random(), EXPIRY).await.unwrap())
+        } else {
+            Revoked::Account(store.cut_off(AccountId::of("pages", &n.to_string()), n, EXPIRY).await.unwrap())
+        });
+    }
+    let (mut read, mut sequence) = (Vec::new(), last);
+    for expected in [3, 3, 1, 0] {
+        let page = store.revocations_after(sequence, 11, 3).await.unwrap();
+        assert_eq!(page.len(), expected);
+        sequence = page.last().map_or(sequence, Revoked::sequence);
+        read.extend(page);
+    }
+    assert_eq!(read, written);
+}
+
+async fn last_sequence(store: &dyn Store) -> i64 {
+    store.revocations_after(0, 0, u32::MAX).await.unwrap().last().map_or(0, Revoked::sequence)
+}
+
+pub(super) async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
+    let alice = stored(store, "purge", "alice").await;
+    let short = Session { expires_at: 1000, ..session("purge", &alice.id) };
+    let (gone, long) = (Session { token: TokenId::random(), ..short.clone() }, session("purge", &alice.id));
+    for session in [&short, &gone, &long] {
+        store.create_session(session, alice.version).await.unwrap();
+    }
+    let revoked = store.revoke(gone.token, gone.expires_at).await.unwrap();
+    store.purge(1000).await.unwrap();
+    assert!(ids_after(store, 0, 0).await.contains(&revoked), "in its last second");
+    let short_cut = store.cut_off(AccountId::of("purge", "alice"), 10, 1000).await.unwrap();
+    let last = last_sequence(store).await;
+    assert_eq!(last, short_cut.sequence);
+    assert_eq!(store.purge(1001).await.unwrap(), 3);
+    assert_eq!(store.purge(1001).await.unwrap(), 0);
+    assert!(!ids_after(store, 0, 0).await.contains(&revoked));
+    let (_, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&revoked), sorted([&long]));
+    // The highest sequence is not given again after its row is gone.
+    store.purge(EXPIRY + 1).await.unwrap();
+    assert_eq!(ids_after(store, 0, 0).await, []);
+    store.purge(EXPIRY + 11).await.unwrap();
+    assert_eq!(store.revocations_after(0, 0, 1).await.unwrap(), []);
+    assert!(store.revoke(TokenId::random(), EXPIRY).await.unwrap().sequence > last);
+}

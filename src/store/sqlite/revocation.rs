@@ -1,0 +1,119 @@
+//! Revocations: one table for those of tokens and sessions and those of accounts, in one sequence.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+
+use super::super::{CutOff, Revocation, Revoked, StoreError};
+use crate::token::{AccountId, TokenId};
+
+/// Fails if this token has been revoked.
+pub(super) async fn refuse_revoked(connection: &mut SqliteConnection, by: Option<TokenId>) -> Result<(), StoreError> {
+    let Some(token) = by else { return Ok(()) };
+    let query = sqlx::query("SELECT 1 FROM revocations WHERE token = ?").bind(bytes(token.0));
+    if query.fetch_optional(connection).await?.is_some() { Err(StoreError::Revoked) } else { Ok(()) }
+}
+
+/// Ends one session, or the one that a token would have had. Its own expiry counts, if it is known.
+pub(super) async fn end_session(
+    connection: &mut SqliteConnection,
+    token: TokenId,
+    expires_at: i64,
+) -> Result<Revocation, StoreError> {
+    let token = bytes(token.0);
+    let insert = sqlx::query(
+        "INSERT INTO revocations (token, expires_at) \
+         VALUES (?1, coalesce((SELECT expires_at FROM sessions WHERE token = ?1), ?2)) ON CONFLICT (token) DO NOTHING",
+    );
+    insert.bind(&token).bind(expires_at).execute(&mut *connection).await?;
+    let query = sqlx::query("SELECT sequence, token, expires_at FROM revocations WHERE token = ?").bind(&token);
+    let revocation = read_revocation(&query.fetch_one(&mut *connection).await?)?;
+    sqlx::query("DELETE FROM sessions WHERE token = ?").bind(&token).execute(connection).await?;
+    Ok(revocation)
+}
+
+/// Ends all sessions of a user but `kept`.
+pub(super) async fn end_sessions(
+    connection: &mut SqliteConnection,
+    realm: &str,
+    id: &str,
+    kept: Option<TokenId>,
+) -> Result<Vec<Revocation>, StoreError> {
+    let kept = kept.map(|token| bytes(token.0));
+    // `IS NOT` holds for every token if `kept` is NULL.
+    let rows = sqlx::query(
+        "INSERT INTO revocations (token, expires_at) SELECT token, expires_at FROM sessions \
+         WHERE realm = ? AND user_id = ? AND token IS NOT ? ON CONFLICT (token) DO NOTHING \
+         RETURNING sequence, token, expires_at",
+    );
+    let rows = rows.bind(realm).bind(id).bind(&kept).fetch_all(&mut *connection).await?;
+    sqlx::query("DELETE FROM sessions WHERE realm = ? AND user_id = ? AND token IS NOT ?")
+        .bind(realm)
+        .bind(id)
+        .bind(&kept)
+        .execute(connection)
+        .await?;
+    let mut revoked: Vec<_> = rows.iter().map(read_revocation).collect::<Result<_, _>>()?;
+    // RETURNING promises no order.
+    revoked.sort_unstable_by_key(|revocation| revocation.sequence);
+    Ok(revoked)
+}
+
+/// Replaces the account's cut-off, by a later one and never by an earlier. The new row has a new sequence, so that who
+/// has seen the old one learns of it.
+pub(super) async fn cut_off(
+    connection: &mut SqliteConnection,
+    account: AccountId,
+    until: i64,
+    expires_at: i64,
+) -> Result<CutOff, StoreError> {
+    let insert = sqlx::query(
+        "INSERT OR REPLACE INTO revocations (token, expires_at, issued_until) \
+         SELECT ?1, max(?2, coalesce(max(expires_at), ?2)), max(?3, coalesce(max(issued_until), ?3)) \
+         FROM revocations WHERE token = ?1 RETURNING sequence, token, expires_at, issued_until",
+    );
+    let row = insert.bind(bytes(account.0)).bind(expires_at).bind(until).fetch_one(connection).await?;
+    match read(&row)? {
+        Revoked::Account(cut_off) => Ok(cut_off),
+        Revoked::Id(_) => Err(StoreError::Failed("a cut-off was not stored as one".into())),
+    }
+}
+
+/// Up to `limit` revocations after this sequence, in order.
+pub(super) async fn after(
+    connection: impl SqliteExecutor<'_>,
+    after: i64,
+    now: i64,
+    limit: u32,
+) -> Result<Vec<Revoked>, StoreError> {
+    // The `+` keeps SQLite from the index on expiry, by which it would have to sort a million rows for every page.
+    let query = sqlx::query(
+        "SELECT sequence, token, expires_at, issued_until FROM revocations \
+         WHERE sequence > ? AND +expires_at >= ? ORDER BY sequence LIMIT ?",
+    );
+    // Row by row: a page of the driver's rows would take far more memory than what is in it.
+    let rows = query.bind(after).bind(now).bind(limit).try_map(|row: SqliteRow| Ok(read(&row)));
+    rows.fetch_all(connection).await?.into_iter().collect()
+}
+
+fn read(row: &SqliteRow) -> Result<Revoked, StoreError> {
+    let Revocation { sequence, token, expires_at } = read_revocation(row)?;
+    Ok(match row.try_get("issued_until")? {
+        None => Revoked::Id(Revocation { sequence, token, expires_at }),
+        Some(until) => Revoked::Account(CutOff { sequence, account: AccountId(token.0), until, expires_at }),
+    })
+}
+
+fn read_revocation(row: &SqliteRow) -> Result<Revocation, StoreError> {
+    let token: &[u8] = row.try_get("token")?;
+    let token = <[u8; 16]>::try_from(token).map_err(|_| StoreError::Failed("an id is not 16 bytes long".into()))?;
+    Ok(Revocation {
+        sequence: row.try_get("sequence")?,
+        token: TokenId(u128::from_be_bytes(token)),
+        expires_at: row.try_get("expires_at")?,
+    })
+}
+
+/// As ids are stored.
+pub(super) fn bytes(id: u128) -> Vec<u8> {
+    id.to_be_bytes().to_vec()
+}

@@ -1,0 +1,441 @@
+//! Tokens that somebody else signed: an identity provider whom a realm trusts.
+//!
+//! Unlike our own, these may say more than we ask for, and each provider says it a little differently. What may differ is
+//! configured for the issuer; what is not configured is refused.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::parts::Parts;
+use super::trusted_keys::TrustedKeys;
+use super::verify::{Accepted, SignedBy};
+use super::{Algorithm, Claims, Reject, TokenId, fingerprint};
+
+/// What a realm demands of the tokens of one issuer.
+#[derive(Debug)]
+pub struct Issuer {
+    /// `iss`, compared byte for byte.
+    pub name: Arc<str>,
+    /// Whom its tokens must be meant for.
+    pub audience: Audience,
+    /// What it may sign with.
+    pub algorithms: Vec<Algorithm>,
+    /// What `typ` in the header may be.
+    pub types: Vec<Type>,
+    /// Seconds by which its times may be missed.
+    pub leeway: i64,
+    /// Claims that must be there.
+    pub required: Vec<String>,
+    /// Claims that must be exactly this.
+    pub exact: Vec<(String, Value)>,
+    /// Where the claims stand that become the identity.
+    pub mapping: Mapping,
+    /// Its keys.
+    pub keys: Arc<TrustedKeys>,
+}
+
+/// Whom a token must be meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// `aud`, a string or an array, names one of these.
+    AnyOf(Vec<String>),
+    /// There is no `aud`, and `client_id` is one of these: an access token of Amazon Cognito.
+    Client(Vec<String>),
+}
+
+/// The kind of a token, as `typ` in its header says (RFC 8725, 3.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `JWT`
+    Jwt,
+    /// `at+jwt` (RFC 9068, 2.1)
+    AccessToken,
+    /// There is none.
+    Absent,
+}
+
+/// Which claims become what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// A string.
+    pub username: Option<String>,
+    /// A string. Does not count where `email_verified` is `false`.
+    pub email: Option<String>,
+    /// Strings of words between spaces, or arrays of strings.
+    pub roles: Vec<String>,
+}
+
+impl Issuer {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn keys(&self) -> &Arc<TrustedKeys> {
+        &self.keys
+    }
+
+    /// Everything but `exp` and `nbf`, of a token whose `iss` is this.
+    pub(super) fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
+        // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;
+        // `zip` and `enc` are an encrypted token's. `jku`, `jwk`, `x5u`, `x5c` and the like say where keys are: nobody
+        // asked, so they mean nothing (R24).
+        if ["crit", "b64", "zip", "enc"].iter().any(|name| parts.header.contains_key(*name)) {
+            return Err(Reject::Malformed);
+        }
+        if !self.types.contains(&kind(parts)?) {
+            return Err(Reject::Type);
+        }
+        let algorithm = parts.header_text("alg").and_then(Algorithm::from_name);
+        let algorithm = algorithm.filter(|algorithm| self.algorithms.contains(algorithm)).ok_or(Reject::Algorithm)?;
+        let kid = match parts.header.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str().ok_or(Reject::Malformed)?),
+        };
+        let keys = self.keys.at(now).ok_or(Reject::NoKeys)?;
+        // R20: found by its id and its algorithm, a key verifies with that one only.
+        if !keys.find(kid, algorithm)?.verifies(parts.signed.as_bytes(), parts.signature) {
+            return Err(Reject::Signature);
+        }
+        is_an_access_token(parts)?;
+        let claims = self.claims(parts)?;
+        self.meant_for_us(parts)?;
+        let not_before = parts.optional_time("nbf")?.unwrap_or(0);
+        // PyJWT refuses these as well: who is that far ahead of us would also be that far ahead of a revocation.
+        if claims.issued_at.saturating_sub(self.leeway) > now {
+            return Err(Reject::NotYetValid);
+        }
+        Ok(Accepted {
+            marks: claims.marks(&self.name),
+            from: not_before.saturating_sub(self.leeway),
+            until: claims.expires_at.saturating_add(self.leeway),
+            claims,
+            issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
+        })
+    }
+
+    fn claims(&self, parts: &Parts<'_>) -> Result<Claims, Reject> {
+        let payload = &parts.payload;
+        let is_there = |name: &String| payload.get(name).is_some_and(|value| !value.is_null());
+        let is_exact = |(name, value): &(String, Value)| payload.get(name) == Some(value);
+        if !self.required.iter().all(is_there) || !self.exact.iter().all(is_exact) {
+            return Err(Reject::Claims);
+        }
+        // `jti` and `sid` are whatever the issuer likes, and mean something together with `iss` only.
+        let id = |kind: &str, value: &Value| match value {
+            Value::String(id) if !id.is_empty() => Ok(TokenId(fingerprint(&[kind, &self.name, id]))),
+            _ => Err(Reject::Claims),
+        };
+        let text = |name: &Option<String>| name.as_deref().and_then(|name| parts.text(name)).map(str::to_owned);
+        let email_counts = payload.get("email_verified") != Some(&Value::Bool(false));
+        Ok(Claims {
+            token_id: match payload.get("jti") {
+                Some(value) => id("jti", value)?,
+                // Not the signature: an ECDSA signature has a twin that fits as well.
+                None => TokenId(fingerprint(&["jws", &self.name, parts.signed])),
+            },
+            subject: parts.subject()?.to_owned(),
+            username: text(&self.mapping.username),
+            email: text(&self.mapping.email).filter(|_| email_counts),
+            roles: self.roles(parts),
+            session: payload.get("sid").map(|value| id("sid", value)).transpose()?,
+            // Without one, every revocation of the user's tokens takes this one, too.
+            issued_at: parts.optional_time("iat")?.unwrap_or(0),
+            expires_at: parts.time("exp")?,
+        })
+    }
+
+    fn roles(&self, parts: &Parts<'_>) -> Vec<String> {
+        let mut roles: Vec<String> = Vec::new();
+        let mut add = |role: &str| {
+            // A comma parts two roles in `X-Auth-Roles`: with one in its name, a role would pass for two.
+            let sayable = !role.is_empty() && !role.chars().any(|char| char == ',' || char.is_control());
+            if sayable && !roles.iter().any(|other| other == role) {
+                roles.push(role.to_owned());
+            }
+        };
+        for claim in &self.mapping.roles {
+            match parts.payload.get(claim) {
+                Some(Value::String(words)) => words.split(' ').for_each(&mut add),
+                Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).for_each(&mut add),
+                _ => {}
+            }
+        }
+        roles
+    }
+
+    fn meant_for_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
+        let is_ours = |ours: &[String], audience: &str| ours.iter().any(|own| own == audience);
+        let fits = match (&self.audience, parts.payload.get("aud")) {
+            (Audience::AnyOf(ours), Some(Value::String(audience))) => is_ours(ours, audience),
+            (Audience::AnyOf(ours), Some(Value::Array(all))) => {
+                all.iter().all(Value::is_string) && all.iter().filter_map(Value::as_str).any(|one| is_ours(ours, one))
+            }
+            (Audience::Client(ours), None) => parts.text("client_id").is_some_and(|client| is_ours(ours, client)),
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(Reject::Audience) }
+    }
+}
+
+fn kind(parts: &Parts<'_>) -> Result<Type, Reject> {
+    let Some(kind) = parts.header.get("typ") else { return Ok(Type::Absent) };
+    // RFC 7515, 4.1.9: a media type, in any case, that may leave out `application/`.
+    let kind = kind.as_str().ok_or(Reject::Malformed)?.to_ascii_lowercase();
+    match kind.strip_prefix("application/").unwrap_or(&kind) {
+        "jwt" => Ok(Type::Jwt),
+        "at+jwt" => Ok(Type::AccessToken),
+        _ => Err(Reject::Type),
+    }
+}
+
+/// R29: what tells the other tokens of an issuer from its access tokens, where `typ` says no more than `JWT`.
+fn is_an_access_token(parts: &Parts<'_>) -> Result<(), Reject> {
+    let payload = &parts.payload;
+    // Amazon Cognito says it in a claim of its own, and Keycloak in `typ`, in the payload this time.
+    let other_use = payload.get("token_use").is_some_and(|what| what != "access");
+    let others = ["ID", "Refresh", "Offline", "Logout"];
+    let other_kind = parts.text("typ").is_some_and(|kind| others.iter().any(|other| kind.eq_ignore_ascii_case(other)));
+    // OpenID Connect Core 1.0, 3.1.3.6 and 3.3.2.11; RFC 8417, 2.2, which logout tokens are built on.
+    let others = ["at_hash", "c_hash", "s_hash", "events"];
+    if other_use || other_kind || others.iter().any(|name| payload.contains_key(*name)) {
+        return Err(Reject::Type);
+    }
+    // RFC 7800: whoever has only the token has not all that it takes.
+    if payload.contains_key("cnf") { Err(Reject::Bound) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use super::super::{Key, KeySet, Rules, Source};
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    const NAME: &str = "https://idp.example/";
+
+    struct Idp(Ed25519KeyPair);
+
+    impl Idp {
+        fn new() -> Self {
+            Self(Ed25519KeyPair::generate().unwrap())
+        }
+
+        fn jwks(&self) -> String {
+            let x = URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref());
+            json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]}).to_string()
+        }
+
+        fn sign(&self, header: &Value, payload: &Value) -> String {
+            let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+            let signed = format!("{}.{}", encode(header), encode(payload));
+            let signature = URL_SAFE_NO_PAD.encode(self.0.sign(signed.as_bytes()));
+            format!("{signed}.{signature}")
+        }
+
+        fn trusted(&self) -> Issuer {
+            let algorithms = vec![Algorithm::EdDSA];
+            let keys = TrustedKeys::new(Source::File(PathBuf::new()), algorithms.clone());
+            keys.install(self.jwks().as_bytes(), NOW).unwrap();
+            Issuer {
+                name: NAME.into(),
+                audience: Audience::AnyOf(vec!["https://api.example".into()]),
+                algorithms,
+                types: vec![Type::Jwt, Type::AccessToken],
+                leeway: 5,
+                required: Vec::new(),
+                exact: Vec::new(),
+                mapping: Mapping {
+                    username: Some("name".into()),
+                    email: Some("email".into()),
+                    roles: vec!["scope".into(), "groups".into()],
+                },
+                keys: Arc::new(keys),
+            }
+        }
+    }
+
+    fn header() -> Value {
+        json!({"alg": "EdDSA", "typ": "JWT", "kid": "k"})
+    }
+
+    fn payload() -> Value {
+        json!({"iss": NAME, "aud": ["x", "https://api.example"], "sub": "auth0|1", "exp": NOW + 60, "iat": NOW})
+    }
+
+    fn judge(issuer: Issuer, token: &str) -> Result<Claims, Reject> {
+        let rules = Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 0,
+            keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+            trusted: vec![issuer],
+        };
+        assert_eq!(rules.verify_own(token, NOW).unwrap_err(), Reject::Issuer, "never one of ours");
+        rules.verify(token, NOW).map(|accepted| accepted.claims)
+    }
+
+    /// With these changes to the header and the payload; `null` takes a member out.
+    fn changed(
+        header_change: &Value,
+        payload_change: &Value,
+        configure: impl FnOnce(&mut Issuer),
+    ) -> Result<Claims, Reject> {
+        let idp = Idp::new();
+        let mut issuer = idp.trusted();
+        configure(&mut issuer);
+        let change = |mut whole: Value, change: &Value| {
+            let members = whole.as_object_mut().unwrap();
+            for (name, value) in change.as_object().unwrap() {
+                if value.is_null() {
+                    members.shift_remove(name);
+                } else {
+                    members.insert(name.clone(), value.clone());
+                }
+            }
+            whole
+        };
+        judge(issuer, &idp.sign(&change(header(), header_change), &change(payload(), payload_change)))
+    }
+
+    #[test]
+    fn headers() {
+        let check = |change: Value| changed(&change, &json!({}), |_| ()).map(drop);
+        for good in [
+            json!({}),
+            json!({"typ": "at+jwt"}),
+            json!({"typ": "application/AT+JWT"}),
+            json!({"typ": "jwt", "kid": null}),
+            // Where keys are, says the token; nobody looks (R24).
+            json!({"jku": "https://evil.example", "x5u": 1, "x5c": ["AA"], "x5t": "AA", "jwk": {"kty": "oct", "k": ""}}),
+        ] {
+            assert_eq!(check(good.clone()), Ok(()), "{good}");
+        }
+        for (bad, reject) in [
+            (json!({"typ": null}), Reject::Type),
+            (json!({"typ": 5}), Reject::Malformed),
+            (json!({"typ": "id+jwt"}), Reject::Type),
+            (json!({"typ": "logout+jwt"}), Reject::Type),
+            (json!({"typ": "application/application/jwt"}), Reject::Type),
+            (json!({"alg": "none"}), Reject::Algorithm),
+            (json!({"alg": "HS256"}), Reject::Algorithm),
+            (json!({"alg": "ES256"}), Reject::Algorithm),
+            (json!({"alg": "eddsa"}), Reject::Algorithm),
+            (json!({"alg": null}), Reject::Algorithm),
+            (json!({"kid": "other"}), Reject::Key),
+            (json!({"kid": 1}), Reject::Malformed),
+            (json!({"crit": ["exp"]}), Reject::Malformed),
+            (json!({"crit": []}), Reject::Malformed),
+            (json!({"b64": false}), Reject::Malformed),
+            (json!({"b64": true}), Reject::Malformed),
+            (json!({"zip": "DEF"}), Reject::Malformed),
+            (json!({"enc": "A256GCM"}), Reject::Malformed),
+        ] {
+            assert_eq!(check(bad.clone()), Err(reject), "{bad}");
+        }
+        let absent = changed(&json!({"typ": null}), &json!({}), |issuer| issuer.types = vec![Type::Absent]);
+        assert!(absent.is_ok());
+        assert_eq!(
+            changed(&json!({}), &json!({}), |issuer| issuer.types = vec![Type::Absent]).unwrap_err(),
+            Reject::Type
+        );
+    }
+
+    #[test]
+    fn payloads() {
+        for (change, reject) in [
+            (json!({"iss": "https://idp.example"}), Reject::Issuer),
+            (json!({"iss": [NAME]}), Reject::Issuer),
+            (json!({"aud": null}), Reject::Audience),
+            (json!({"aud": "https://api.example/"}), Reject::Audience),
+            (json!({"aud": []}), Reject::Audience),
+            (json!({"aud": ["https://api.example", 1]}), Reject::Audience),
+            (json!({"aud": {"https://api.example": 1}}), Reject::Audience),
+            (json!({"sub": null}), Reject::Claims),
+            (json!({"sub": ""}), Reject::Claims),
+            (json!({"sub": 7}), Reject::Claims),
+            (json!({"exp": null}), Reject::Claims),
+            (json!({"exp": "1900000000"}), Reject::Claims),
+            (json!({"exp": 1_900_000_000.5}), Reject::Claims),
+            (json!({"exp": NOW - 5}), Reject::Expired),
+            (json!({"nbf": NOW + 6}), Reject::NotYetValid),
+            (json!({"nbf": "1"}), Reject::Claims),
+            (json!({"iat": NOW + 6}), Reject::NotYetValid),
+            (json!({"iat": []}), Reject::Claims),
+            (json!({"jti": 1}), Reject::Claims),
+            (json!({"sid": {}}), Reject::Claims),
+            (json!({"token_use": "id"}), Reject::Type),
+            (json!({"token_use": 1}), Reject::Type),
+            (json!({"typ": "ID"}), Reject::Type),
+            (json!({"typ": "refresh"}), Reject::Type),
+            (json!({"at_hash": "x"}), Reject::Type),
+            (json!({"events": {}}), Reject::Type),
+            (json!({"cnf": {"jkt": "x"}}), Reject::Bound),
+        ] {
+            assert_eq!(changed(&json!({}), &change, |_| ()), Err(reject), "{change}");
+        }
+        for change in [
+            json!({"aud": "https://api.example", "token_use": "access", "typ": "Bearer"}),
+            json!({"iat": null, "nbf": NOW + 5, "exp": NOW - 4}),
+        ] {
+            assert!(changed(&json!({}), &change, |_| ()).is_ok(), "{change}");
+        }
+        let null_exp = Idp::new();
+        let token =
+            null_exp.sign(&header(), &json!({"iss": NAME, "aud": "https://api.example", "sub": "u", "exp": null}));
+        assert_eq!(judge(null_exp.trusted(), &token), Err(Reject::Claims), "R21: there, and no time");
+    }
+
+    #[test]
+    fn what_is_configured_is_demanded() {
+        let demanding = |issuer: &mut Issuer| {
+            issuer.required = vec!["tenant".into()];
+            issuer.exact = vec![("azp".into(), json!("app")), ("n".into(), json!(1)), ("b".into(), json!(true))];
+        };
+        let good = json!({"tenant": "t", "azp": "app", "n": 1, "b": true});
+        assert!(changed(&json!({}), &good, demanding).is_ok());
+        for (name, wrong) in [
+            ("tenant", json!(null)),
+            ("azp", json!(["app"])),
+            ("azp", json!("App")),
+            ("n", json!(1.0)),
+            ("b", json!("true")),
+        ] {
+            let mut change = good.clone();
+            change[name] = wrong;
+            assert_eq!(changed(&json!({}), &change, demanding), Err(Reject::Claims), "{change}");
+        }
+        let cognito = |issuer: &mut Issuer| {
+            issuer.audience = Audience::Client(vec!["abc".into()]);
+            issuer.types = vec![Type::Absent];
+        };
+        let no_type = json!({"typ": null});
+        let check = |change: Value| changed(&no_type, &change, cognito).map(drop);
+        assert_eq!(check(json!({"aud": null, "client_id": "abc", "token_use": "access"})), Ok(()));
+        assert_eq!(check(json!({"aud": "abc", "client_id": "abc"})), Err(Reject::Audience), "an ID token has aud");
+        assert_eq!(check(json!({"aud": null, "client_id": "other"})), Err(Reject::Audience));
+        assert_eq!(check(json!({"aud": null})), Err(Reject::Audience));
+    }
+
+    #[test]
+    fn claims_become_an_identity_as_far_as_a_header_can_say_it() {
+        let change = json!({
+            "name": "Alice", "email": "a@example.com", "scope": "read  write", "jti": "x", "sid": "s",
+            "groups": ["read", "admin,root", "line\nbreak", "", 5, "ops team"],
+        });
+        let claims = changed(&json!({}), &change, |_| ()).unwrap();
+        assert_eq!(claims.roles, ["read", "write", "ops team"], "a comma would make two roles of one");
+        assert_eq!((claims.username.as_deref(), claims.email.as_deref()), (Some("Alice"), Some("a@example.com")));
+        assert_eq!(claims.token_id, TokenId(fingerprint(&["jti", NAME, "x"])));
+        assert_eq!(claims.session, Some(TokenId(fingerprint(&["sid", NAME, "s"]))));
+        let change = json!({"email": "a@example.com", "email_verified": false, "scope": 1, "name": ["x"]});
+        let claims = changed(&json!({}), &change, |_| ()).unwrap();
+        assert_eq!((claims.username, claims.email, claims.roles), (None, None, Vec::new()));
+    }
+}

@@ -1,0 +1,288 @@
+//! The keys of a trusted issuer while requests run: those that are there, and the want of newer ones.
+//!
+//! Who verifies takes no lock. Who fetches is not in here: this only says where from, when it is due, and who waits.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::Algorithm;
+use super::jwks::{JwksError, PublicKeys};
+
+/// Where the keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file, which was read with the configuration.
+    File(PathBuf),
+    /// The network.
+    Remote(Remote),
+}
+
+/// How to fetch them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where.
+    pub location: Location,
+    /// Whether `http` will do.
+    pub insecure_http: bool,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub roots: Option<Vec<u8>>,
+    /// How old keys may get before they are fetched again.
+    pub refresh: Duration,
+    /// How old keys may get that can't be fetched again.
+    pub max_stale: Duration,
+    /// For one fetch as a whole.
+    pub timeout: Duration,
+}
+
+/// A URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// Of the JWK Set.
+    Jwks(String),
+    /// Of the document that names it (OpenID Connect Discovery 1.0, 4).
+    Discovery(String),
+}
+
+/// The last fetch, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Unix seconds of the last one that brought keys.
+    pub at: Option<i64>,
+    /// Why the last one brought none.
+    pub error: Option<String>,
+}
+
+/// The keys of one issuer.
+#[derive(Debug)]
+pub struct TrustedKeys {
+    algorithms: Vec<Algorithm>,
+    source: Source,
+    current: ArcSwapOption<PublicKeys>,
+    /// Unix seconds from which `current` counts no more.
+    stale_at: AtomicI64,
+    /// Unix seconds from which an unknown `kid` may cause a fetch.
+    may_ask_at: AtomicI64,
+    in_flight: watch::Sender<bool>,
+    wanted: Notify,
+    patience: Semaphore,
+    fetched: Mutex<Fetched>,
+}
+
+impl TrustedKeys {
+    /// None yet; [`TrustedKeys::install`] brings them.
+    #[must_use]
+    pub fn new(source: Source, algorithms: Vec<Algorithm>) -> Self {
+        Self {
+            algorithms,
+            source,
+            current: ArcSwapOption::empty(),
+            stale_at: AtomicI64::new(i64::MAX),
+            may_ask_at: AtomicI64::new(i64::MIN),
+            in_flight: watch::Sender::new(false),
+            wanted: Notify::new(),
+            patience: Semaphore::new(MAX_WAITING),
+            fetched: Mutex::default(),
+        }
+    }
+
+    /// Where they come from.
+    #[must_use]
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether a policy that says so can go on with these.
+    #[must_use]
+    pub fn are(&self, source: &Source, algorithms: &[Algorithm]) -> bool {
+        self.source == *source && self.algorithms == algorithms
+    }
+
+    /// Puts the keys of a JWK Set in force, as fetched at `now`. The same keys again leave everything as it is.
+    ///
+    /// # Errors
+    /// The old ones stay.
+    pub fn install(&self, jwks: &[u8], now: i64) -> Result<(), JwksError> {
+        let known = self.current.load().as_ref().is_some_and(|current| current.are_of(jwks));
+        if !known {
+            self.current.store(Some(Arc::new(PublicKeys::parse(jwks, &self.algorithms)?)));
+        }
+        if let Source::Remote(remote) = &self.source {
+            let max_stale = i64::try_from(remote.max_stale.as_secs()).unwrap_or(i64::MAX);
+            self.stale_at.store(now.saturating_add(max_stale), Ordering::Release);
+        }
+        *self.fetched() = Fetched { at: Some(now), error: None };
+        Ok(())
+    }
+
+    /// Those that count at `now`.
+    #[must_use]
+    pub fn at(&self, now: i64) -> Option<Arc<PublicKeys>> {
+        if now >= self.stale_at.load(Ordering::Acquire) { None } else { self.current.load_full() }
+    }
+
+    /// Whether these are still the ones that count at `now`.
+    pub(super) fn still_has(&self, keys: &Arc<PublicKeys>, now: i64) -> bool {
+        now < self.stale_at.load(Ordering::Acquire)
+            && self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, keys))
+    }
+
+    /// Asks for newer keys, because there is none of the `kid` of a token. Whether it is worth waiting for: not if
+    /// somebody asked a moment ago, since anybody can make up a `kid` (`threats.md` R30).
+    #[must_use]
+    pub fn ask(&self, now: i64) -> bool {
+        if matches!(self.source, Source::File(_)) {
+            return false;
+        }
+        let mut worth_waiting = false;
+        self.in_flight.send_if_modified(|in_flight| {
+            let may_ask = now >= self.may_ask_at.load(Ordering::Relaxed);
+            worth_waiting = *in_flight || may_ask;
+            let begins = !*in_flight && may_ask;
+            if begins {
+                self.may_ask_at.store(now.saturating_add(ASK_EVERY_SECONDS), Ordering::Relaxed);
+                self.wanted.notify_one();
+                *in_flight = true;
+            }
+            begins
+        });
+        worth_waiting
+    }
+
+    /// Waits for the fetch that is under way, if there is one. Without end, if its fetcher is gone.
+    pub async fn fetch_ended(&self) {
+        // Whoever finds a thousand others waiting does not join them: a flood must not fill the memory.
+        let Ok(_patience) = self.patience.try_acquire() else { return };
+        let mut in_flight = self.in_flight.subscribe();
+        let _ = in_flight.wait_for(|in_flight| !in_flight).await;
+    }
+
+    /// Waits until somebody has asked.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// A fetch begins.
+    pub fn fetch_begins(&self) {
+        self.in_flight.send_replace(true);
+    }
+
+    /// It has ended, and this is why it brought nothing. Returns whether that is news.
+    pub fn fetch_failed(&self, error: String) -> bool {
+        let mut fetched = self.fetched();
+        let is_news = fetched.error.as_ref() != Some(&error);
+        fetched.error = Some(error);
+        drop(fetched);
+        self.in_flight.send_replace(false);
+        is_news
+    }
+
+    /// It has ended, and its keys were installed.
+    pub fn fetch_succeeded(&self) {
+        self.in_flight.send_replace(false);
+    }
+
+    /// The last fetch.
+    #[must_use]
+    pub fn last_fetch(&self) -> Fetched {
+        self.fetched().clone()
+    }
+
+    fn fetched(&self) -> std::sync::MutexGuard<'_, Fetched> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether keys may be fetched from here.
+///
+/// # Errors
+/// Why not, as the end of a sentence that begins with the URL.
+pub fn check_url(url: &str, insecure_http: bool) -> Result<(), &'static str> {
+    let uri: http::Uri = url.parse().map_err(|_| "is no URL")?;
+    let has_host =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    match uri.scheme_str() {
+        _ if !has_host || url.contains('#') => Err("must name a host, and no user and no fragment"),
+        Some("https") => Ok(()),
+        Some("http") if insecure_http => Ok(()),
+        Some("http") => {
+            Err("lets whoever is on the way put keys of their own in: write https, or insecure_http = true")
+        }
+        _ => Err("is no https URL"),
+    }
+}
+
+/// `node-oauth2-jwt-bearer` waits as long.
+const ASK_EVERY_SECONDS: i64 = 30;
+const MAX_WAITING: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &[u8] =
+        br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    fn remote() -> TrustedKeys {
+        let remote = Remote {
+            location: Location::Jwks("https://idp.example/jwks".into()),
+            insecure_http: false,
+            roots: None,
+            refresh: Duration::from_secs(600),
+            max_stale: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        };
+        TrustedKeys::new(Source::Remote(remote), vec![Algorithm::EdDSA])
+    }
+
+    #[test]
+    fn keys_count_until_they_are_stale_and_the_same_ones_are_the_same() {
+        let keys = remote();
+        assert!(keys.at(0).is_none());
+        keys.install(SET, 1000).unwrap();
+        let first = keys.at(1000).unwrap();
+        keys.install(SET, 2000).unwrap();
+        assert!(keys.still_has(&first, 2000), "nothing that was verified with them is verified again");
+        assert!(keys.install(b"<html>", 3000).is_err());
+        assert!(keys.still_has(&first, 5599));
+        assert!(!keys.still_has(&first, 5600) && keys.at(5600).is_none(), "an hour without a good answer");
+        let other = String::from_utf8(SET.to_vec()).unwrap().replace("\"a\"", "\"b\"");
+        keys.install(other.as_bytes(), 6000).unwrap();
+        assert!(!keys.still_has(&first, 6000));
+        assert_eq!(keys.at(6000).unwrap().kids(), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn r30_a_flood_of_unknown_kids_asks_once() {
+        let keys = Arc::new(remote());
+        assert!(keys.ask(100));
+        assert!(keys.ask(100) && keys.ask(101), "the one that is under way is worth waiting for");
+        keys.wanted().await;
+        let waiting = tokio::spawn({
+            let keys = keys.clone();
+            async move { keys.fetch_ended().await }
+        });
+        keys.fetch_begins();
+        keys.install(SET, 101).unwrap();
+        keys.fetch_succeeded();
+        waiting.await.unwrap();
+        assert!(!keys.ask(101) && !keys.ask(129));
+        assert!(keys.ask(130));
+        assert!(keys.fetch_failed("gone".into()));
+        assert!(!keys.fetch_failed("gone".into()), "the same again");
+        assert!(keys.fetch_failed("slow".into()) && keys.fetch_failed("gone".into()));
+        assert_eq!(keys.last_fetch(), Fetched { at: Some(101), error: Some("gone".into()) });
+    }
+
+    #[test]
+    fn nobody_fetches_a_file() {
+        let keys = TrustedKeys::new(Source::File("jwks.json".into()), vec![Algorithm::EdDSA]);
+        keys.install(SET, 5).unwrap();
+        assert!(!keys.ask(1000));
+        assert!(keys.at(i64::MAX - 1).is_some());
+    }
+}
