@@ -9,6 +9,7 @@ mod init;
 mod key;
 mod serve;
 mod token;
+mod token_inspect;
 mod user;
 mod user_import;
 

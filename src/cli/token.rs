@@ -11,6 +11,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
 
 use super::key::parse_timestamp;
+use super::token_inspect::{Inspect, judge};
 use super::user::{Place, change, find};
 use super::{ConfigFile, realm_of, with_store};
 use crate::clock::{self, rfc3339};
@@ -18,11 +19,12 @@ use crate::config::{Config, MAX_LEEWAY, MAX_TTL, Mode, Realm, load, parse_durati
 use crate::exit::{self, Failure};
 use crate::login::session;
 use crate::store::{Ended, Store, StoreError};
-use crate::token::{AccountId, TokenId};
+use crate::token::{Accepted, AccountId, TokenId};
 
-/// Access tokens: mint, revoke
+/// Access tokens: inspect, mint, revoke
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Inspect(Inspect),
     Mint(Mint),
     Revoke(Revoke),
 }
@@ -73,6 +75,7 @@ pub(super) struct Revoke {
 impl Command {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
+            Self::Inspect(inspect) => inspect.run(out),
             Self::Mint(mint) => mint.run(out, &mut io::stderr().lock()),
             Self::Revoke(revoke) => revoke.run(&mut io::stdin().lock(), io::stdin().is_terminal(), out),
         }
@@ -257,11 +260,11 @@ impl What<'_> {
 
 /// The first realm that accepts the token: what is forged, or has expired, can name any id.
 fn accepted<'a>(config: &'a Config, token: &str, now: i64) -> Result<What<'a>, Failure> {
+    let realms: Vec<_> = config.policy.realms().iter().map(|realm| &**realm).collect();
     let mut refusals = Vec::new();
-    for realm in config.policy.realms() {
-        match realm.tokens().verify(token, now) {
-            Ok(accepted) => {
-                let claims = accepted.claims;
+    for (realm, judgement) in judge(&realms, token, now)? {
+        match judgement {
+            Ok(Accepted { claims, .. }) => {
                 return Ok(What::Token { realm: realm.name(), id: claims.token_id, end: session::end(&claims) });
             }
             Err(reject) => refusals.push(format!("{}: {}", realm.name(), reject.code())),
@@ -270,7 +273,7 @@ fn accepted<'a>(config: &'a Config, token: &str, now: i64) -> Result<What<'a>, F
     Err(Failure::new(exit::DATA, format!("no realm accepts this token, nothing was revoked ({})", refusals.join(", "))))
 }
 
-fn read_token(input: &mut dyn BufRead, interactive: bool) -> Result<String, Failure> {
+pub(super) fn read_token(input: &mut dyn BufRead, interactive: bool) -> Result<String, Failure> {
     let mut line = String::new();
     if interactive {
         line = rpassword::prompt_password("Token: ")?;

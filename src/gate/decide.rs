@@ -257,10 +257,10 @@ impl Gate<'_> {
     fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
         if self.may_wait
             && matches!(reject, Reject::Key | Reject::NoKeys)
-            && let Some(keys) = realm.tokens().foreign_keys(token)
-            && keys.ask(now)
+            && let Some(issuer) = realm.tokens().foreign_issuer(token)
+            && issuer.keys.ask(now)
         {
-            return Stop::Wait(keys.clone());
+            return Stop::Wait(issuer.keys.clone());
         }
         Deny::Token(reject).into()
     }

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Realm;
 use crate::gate::Deny;
-use crate::store::{Revocation, Revoked, Store, StoreError};
+use crate::store::{Revocation, Store, StoreError};
 use crate::token::{Accepted, Claims, Reject, Revocations};
 use password::{Busy, Pool};
 use throttle::{Throttle, Wait};
@@ -79,19 +79,6 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Makes the guard refuse what the store says, of whichever process: it was written before.
-    pub fn learn(&self, revoked: &[Revoked]) {
-        let mut cut_offs = Vec::new();
-        self.revocations.extend(revoked.iter().filter_map(|revoked| match revoked {
-            Revoked::Id(revocation) => Some((revocation.token, revocation.expires_at)),
-            Revoked::Account(cut_off) => {
-                cut_offs.push((cut_off.account, cut_off.until, cut_off.expires_at));
-                None
-            }
-        }));
-        self.revocations.cut_off(cut_offs);
-    }
-
     /// Makes the guard refuse tokens which the store has revoked already. In this order, since what is answered must
     /// survive a crash.
     fn refuse(&self, revoked: &[Revocation]) {

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::clock::now;
 use crate::config::Policy;
 use crate::json;
-use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Source, TrustedKeys};
+use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Rules, Source, TrustedKeys};
 
 /// One task for each set of keys that comes over the network.
 #[derive(Default)]
@@ -114,16 +114,31 @@ impl Job {
     }
 }
 
+/// Fetches the keys that `token` would be verified with, once, if they come over the network.
+///
+/// # Errors
+/// Why they can't be had.
+pub async fn fetch_foreign_keys(rules: &Rules, token: &str) -> Result<(), String> {
+    let Some((issuer, keys)) = rules.foreign_issuer(token).map(|issuer| (&issuer.name, &issuer.keys)) else {
+        return Ok(());
+    };
+    let Source::Remote(remote) = keys.source() else { return Ok(()) };
+    match refresh(keys, remote, issuer).await {
+        Ok(_) => Ok(()),
+        Err(Failed { error, .. }) => Err(format!("the keys of {issuer} can't be fetched: {error}")),
+    }
+}
+
 /// Why there are no newer keys.
-pub(crate) struct Failed {
+struct Failed {
     /// For the log.
-    pub(crate) error: String,
+    error: String,
     /// The fetch before this one did not fail for the same reason.
     is_news: bool,
 }
 
 /// Fetches the keys of `issuer` once, and installs them. Returns whether the fetch before this one had failed.
-pub(crate) async fn refresh(keys: &TrustedKeys, remote: &Remote, issuer: &str) -> Result<bool, Failed> {
+async fn refresh(keys: &TrustedKeys, remote: &Remote, issuer: &str) -> Result<bool, Failed> {
     let fetched = tokio::time::timeout(remote.timeout, fetch(remote, issuer)).await;
     let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", remote.timeout)));
     let recovered = keys.last_fetch().error.is_some();

@@ -10,4 +10,5 @@ mod status;
 mod upkeep;
 mod watch;
 
+pub use jwks::fetch_foreign_keys;
 pub use service::serve;

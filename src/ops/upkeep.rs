@@ -9,7 +9,7 @@ use tracing::{error, info};
 use super::status::Status;
 use crate::clock::now;
 use crate::proxy::State;
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 /// Brings the revoked tokens into memory, and keeps them there.
 pub(super) struct Upkeep {
@@ -54,12 +54,9 @@ impl Upkeep {
     }
 
     async fn learn(&mut self) -> Result<(), StoreError> {
-        loop {
-            let page = self.state.desk.store.revocations_after(self.sequence, now(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            self.sequence = last.sequence();
-            self.state.desk.learn(&page);
-        }
+        let desk = &self.state.desk;
+        self.sequence = store::learn(&*desk.store, &desk.revocations, self.sequence, now()).await?;
+        Ok(())
     }
 
     /// Says it once when the store goes away, and once when it is back.
@@ -75,6 +72,4 @@ impl Upkeep {
 
 /// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// As many revocations at once as cost some megabytes, since there may be a million at the start.
-const PAGE: u32 = 50_000;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

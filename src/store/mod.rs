@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::token::{AccountId, TokenId};
+use crate::token::{AccountId, Revocations, TokenId};
 pub use name::Name;
 
 /// A user of a realm.
@@ -151,6 +151,30 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
         _ => Err(StoreError::Failed("the URL is not sqlite:// and a path".into())),
     }
 }
+
+/// Brings into memory what was revoked after the sequence `after`, by whichever process. Returns the last sequence.
+///
+/// # Errors
+/// The database failed; what was read by then is in memory.
+pub async fn learn(store: &dyn Store, revoked: &Revocations, mut after: i64, now: i64) -> Result<i64, StoreError> {
+    loop {
+        let page = store.revocations_after(after, now, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(after) };
+        after = last.sequence();
+        let mut cut_offs = Vec::new();
+        revoked.extend(page.iter().filter_map(|revoked| match revoked {
+            Revoked::Id(revocation) => Some((revocation.token, revocation.expires_at)),
+            Revoked::Account(cut_off) => {
+                cut_offs.push((cut_off.account, cut_off.until, cut_off.expires_at));
+                None
+            }
+        }));
+        revoked.cut_off(cut_offs);
+    }
+}
+
+/// As many revocations at once as cost some megabytes, since there may be a million.
+const PAGE: u32 = 50_000;
 
 /// Where users, sessions and revocations are kept. Every write is durable when its call returns, and happens whole or
 /// not at all. All times are the caller's, so that tests need no clock.

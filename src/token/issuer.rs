@@ -71,10 +71,6 @@ impl Issuer {
         &self.name
     }
 
-    pub(super) const fn keys(&self) -> &Arc<TrustedKeys> {
-        &self.keys
-    }
-
     /// Everything but `exp` and `nbf`, of a token whose `iss` is this.
     pub(super) fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
         // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;

@@ -27,7 +27,7 @@ pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};
 pub use keys::{Key, KeyError, KeySet, ends, signing};
 pub use revocation::Revocations;
 pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
-pub use verify::{Accepted, Reject, SignedBy};
+pub use verify::{Accepted, Reject, SignedBy, peek};
 
 /// What a realm puts into the tokens that it signs, and demands of those that it is shown.
 #[derive(Debug)]

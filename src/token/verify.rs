@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::issuer::Issuer;
 use super::jwks::PublicKeys;
@@ -84,11 +84,11 @@ impl Rules {
         self.keys.signing(i64::MAX).algorithm() == Algorithm::HS256
     }
 
-    /// The keys that `token` would be verified with, if they are a trusted issuer's: those may change by being fetched.
+    /// The trusted issuer whose keys `token` would be verified with: those may change by being fetched. `None` for a token
+    /// that the realm would have signed itself.
     #[must_use]
-    pub fn foreign_keys(&self, token: &str) -> Option<&Arc<TrustedKeys>> {
-        let parts = Parts::of(token).ok()?;
-        Some(self.trusted_issuer(parts.issuer()?)?.keys())
+    pub fn foreign_issuer(&self, token: &str) -> Option<&Issuer> {
+        self.trusted_issuer(Parts::of(token).ok()?.issuer()?)
     }
 
     fn trusted_issuer(&self, issuer: &str) -> Option<&Issuer> {
@@ -126,6 +126,13 @@ impl Rules {
             issuer: None,
         })
     }
+}
+
+/// Header and payload of a token, with nothing in them believed; `None` if it is none.
+#[must_use]
+pub fn peek(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
+    let parts = Parts::of(token).ok()?;
+    Some((parts.header, parts.payload))
 }
 
 /// A token that was verified.

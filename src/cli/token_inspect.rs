@@ -1,0 +1,107 @@
+//! `tollgate token inspect`: what a token says, and whether it would count, by the code that decides it on a request.
+
+use std::io::{self, BufRead, IsTerminal as _, Write};
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use super::token::read_token;
+use super::{ConfigFile, realm_of, with_store};
+use crate::clock::{self, rfc3339};
+use crate::config::{Config, Mode, Realm, load};
+use crate::exit::{self, Failure};
+use crate::ops::fetch_foreign_keys;
+use crate::store::{Store, learn};
+use crate::token::{Accepted, Reject, Revocations, peek};
+
+/// Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first
+/// line of standard input
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Only as this realm sees it [default: every realm]
+    #[arg(long, value_name = "NAME")]
+    realm: Option<String>,
+}
+
+impl Inspect {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        self.inspect(&mut io::stdin().lock(), io::stdin().is_terminal(), out)
+    }
+
+    fn inspect(&self, input: &mut dyn BufRead, interactive: bool, out: &mut dyn Write) -> Result<(), Failure> {
+        let config = load(&self.config.path, Mode::Check)?;
+        let realms = self.realms(&config, &self.config.path)?;
+        let token = read_token(input, interactive)?;
+        if let Some((header, payload)) = peek(&token) {
+            writeln!(out, "{:#}", json!({"header": header, "payload": payload}))?;
+        }
+        let now = clock::now();
+        let judged = judge(&realms, &token, now)?;
+        let revoked = if judged.iter().any(|(_, judgement)| judgement.is_ok()) {
+            with_store(&config, async |store| revocations(&*store, now).await)?
+        } else {
+            Revocations::new()
+        };
+        let mut refusals = Vec::new();
+        for (realm, judgement) in judged {
+            match judgement {
+                Ok(accepted) if !revoked.contain(&accepted.marks) => {
+                    let by = accepted.issuer.as_ref().map_or("the realm itself", |by| &*by.issuer);
+                    let claims = &accepted.claims;
+                    writeln!(
+                        out,
+                        "{}: accepted until {}, signed by {by}: X-Auth-Subject {:?}, X-Auth-Roles {:?}, X-Auth-Token-Id {}",
+                        realm.name(),
+                        rfc3339(claims.expires_at),
+                        claims.subject,
+                        claims.roles.join(","),
+                        claims.token_id,
+                    )?;
+                }
+                refused => {
+                    let reject = refused.err().unwrap_or(Reject::Revoked);
+                    refusals.push(format!("{}: refused, {}: {}", realm.name(), reject.code(), reject.detail()));
+                }
+            }
+        }
+        if refusals.len() == realms.len() {
+            return Err(Failure { code: exit::DATA, lines: refusals });
+        }
+        for line in refusals {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    fn realms<'a>(&self, config: &'a Config, file: &Path) -> Result<Vec<&'a Realm>, Failure> {
+        match &self.realm {
+            Some(name) => Ok(vec![realm_of(config, file, name)?]),
+            None => Ok(config.policy.realms().iter().map(|realm| &**realm).collect()),
+        }
+    }
+}
+
+/// A realm, and what it makes of a token.
+type Judged<'a> = (&'a Realm, Result<Accepted, Reject>);
+
+/// What each of these realms makes of the token, revocations aside. Fetches the keys that it takes.
+pub(super) fn judge<'a>(realms: &[&'a Realm], token: &str, now: i64) -> Result<Vec<Judged<'a>>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut judged = Vec::new();
+    for realm in realms {
+        runtime
+            .block_on(fetch_foreign_keys(realm.tokens(), token))
+            .map_err(|error| Failure::new(exit::UNAVAILABLE, format!("{}: {error}", realm.name())))?;
+        judged.push((*realm, realm.tokens().verify(token, now)));
+    }
+    Ok(judged)
+}
+
+async fn revocations(store: &dyn Store, now: i64) -> Result<Revocations, Failure> {
+    let revoked = Revocations::new();
+    learn(store, &revoked, 0, now).await?;
+    Ok(revoked)
+}
