@@ -8,19 +8,24 @@
 
 mod admin;
 mod clients;
+mod clock;
 mod commands;
 mod cors;
 mod demo;
+mod differential;
 mod durability;
 mod forwarding;
 mod framing;
 mod guard;
 mod harness;
 mod house;
+mod issuers;
 mod keys;
+mod oidc;
 mod passwords;
 mod project;
 mod reload;
+mod replay;
 mod revocation;
 mod secrets;
 mod token_commands;

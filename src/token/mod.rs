@@ -146,3 +146,6 @@ impl FromStr for TokenId {
         u128::from_str_radix(text, 16).map(Self).map_err(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

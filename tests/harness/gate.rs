@@ -84,6 +84,13 @@ impl Conf {
         self
     }
 
+    /// More below the standard realm, after its keys and its master key.
+    pub fn add_realm_tables(mut self, text: &str) -> Self {
+        self.realm_tables.push('\n');
+        self.realm_tables.push_str(text);
+        self
+    }
+
     /// A key of every standard route.
     pub fn route(mut self, key: &str, value: &str) -> Self {
         self.route.insert(key.into(), value.into());
@@ -155,7 +162,12 @@ impl Conf {
 
     /// Starts a gate with it, and waits until it is ready.
     pub fn start(self) -> Gate {
-        Gate::start(self)
+        Gate::start(self, "/readyz")
+    }
+
+    /// Starts a gate with it that need not become ready.
+    pub fn start_unready(self) -> Gate {
+        Gate::start(self, "/healthz")
     }
 }
 
@@ -171,13 +183,15 @@ pub struct Gate {
     pub admin: SocketAddr,
     pub dir: tempfile::TempDir,
     conf: Conf,
+    up: &'static str,
     child: Option<Child>,
 }
 
 impl Gate {
-    fn start(conf: Conf) -> Self {
+    /// `up`: the path of the admin listener whose 200 says that it has started.
+    fn start(conf: Conf, up: &'static str) -> Self {
         let dir = tempfile::Builder::new().prefix("tollgate-test-").tempdir().unwrap();
-        let mut gate = Self { addr: local(0), admin: local(0), dir, conf, child: None };
+        let mut gate = Self { addr: local(0), admin: local(0), dir, conf, up, child: None };
         for _ in 0..5 {
             gate.addr = local(free_port());
             gate.admin = local(free_port());
@@ -218,7 +232,7 @@ impl Gate {
         self.dir.path().join("stderr.log")
     }
 
-    /// Starts the process and waits until /readyz says 200, or the process has ended.
+    /// Starts the process and waits until it is up, or has ended.
     fn launch(&mut self) -> Result<(), ExitStatus> {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
@@ -230,13 +244,13 @@ impl Gate {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let (addr, admin) = (self.addr, self.admin);
+        let (addr, admin, up) = (self.addr, self.admin, self.up);
         let child = self.child.as_mut().unwrap();
         let ended = until(Duration::from_secs(60), "the gate is ready", || {
             if let Some(status) = child.try_wait().unwrap() {
                 return Some(Some(status));
             }
-            let ready = get("/readyz").try_send(admin).is_ok_and(|answer| answer.status == 200);
+            let ready = get(up).try_send(admin).is_ok_and(|answer| answer.status == 200);
             (ready && TcpStream::connect(addr).is_ok()).then_some(None)
         });
         match ended {

@@ -4,17 +4,21 @@ mod app;
 mod client;
 mod gate;
 mod h2c;
+mod issuer;
 mod jwt;
+mod signer;
 mod tools;
 
 use std::time::{Duration, Instant};
 
-pub use app::App;
+pub use app::{App, Seen};
 pub use client::{Conn, Request, Response, delete, get, post, put, request};
 pub use gate::{Conf, Gate, free_port, sha256_hex, write_file};
 pub use h2c::h2c;
+pub use issuer::{DISCOVERY, Issuer, JWKS, Serve, gzip_bomb};
 pub use jwt::{Jwk, claims, now, sign};
-pub use tools::{Ran, curl, node, node_server, python, python_server, run, tollgate};
+pub use signer::{Signer, edited, encoded};
+pub use tools::{Ran, Running, curl, node, node_server, python, python_server, run, tollgate};
 
 /// Asks `probe` again and again until it answers or the deadline has passed. A poll with a deadline, so that no test
 /// waits for longer than it must, nor fails because a fixed pause was too short.

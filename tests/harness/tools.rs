@@ -63,21 +63,29 @@ pub fn curl(args: &[&str]) -> Ran {
     run(Command::new(tool("TOLLGATE_TEST_CURL", "curl")).args(["-sS", "--max-time", "60"]).args(args), b"")
 }
 
-/// Runs a Node script with these arguments.
+/// Runs a Node script with these arguments, with the packages of tests/node at hand.
 pub fn node(script: &str, args: &[&str]) -> Ran {
     script_run(&tool("TOLLGATE_TEST_NODE", "node"), "script.mjs", script, args)
 }
 
-/// Runs a Python script with these arguments, with PyJWT and aiohttp at hand.
+/// Runs a Python script with these arguments, with PyJWT, joserfc, cryptography and aiohttp at hand.
 pub fn python(script: &str, args: &[&str]) -> Ran {
     script_run(&venv_python(), "script.py", script, args)
 }
 
-fn script_run(program: &Path, name: &str, script: &str, args: &[&str]) -> Ran {
+/// A directory with this script. Node looks for packages beside the script and above it, nowhere else.
+fn script_dir(name: &str, script: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join(name);
-    fs::write(&file, script).unwrap();
-    run(Command::new(program).arg(file).args(args), b"")
+    fs::write(dir.path().join(name), script).unwrap();
+    let packages = std::env::var_os("TOLLGATE_TEST_NODE_MODULES")
+        .map_or_else(|| cache().join("tollgate-tests-node/node_modules"), PathBuf::from);
+    std::os::unix::fs::symlink(packages, dir.path().join("node_modules")).unwrap();
+    dir
+}
+
+fn script_run(program: &Path, name: &str, script: &str, args: &[&str]) -> Ran {
+    let dir = script_dir(name, script);
+    run(Command::new(program).arg(dir.path().join(name)).args(args), b"")
 }
 
 /// A server in another language. Dropping it ends its process.
@@ -88,6 +96,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Where its script stands, and what it wrote beside that.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// What it printed after its port.
     pub fn output(&self) -> String {
         fs::read_to_string(self.dir.path().join("out")).unwrap_or_default()
@@ -105,11 +118,9 @@ pub fn python_server(script: &str) -> Running {
 }
 
 fn server(program: &Path, name: &str, script: &str) -> Running {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join(name);
-    fs::write(&file, script).unwrap();
+    let dir = script_dir(name, script);
     let child = Command::new(program)
-        .arg(file)
+        .arg(dir.path().join(name))
         .stdin(Stdio::null())
         .stdout(fs::File::create(dir.path().join("out")).unwrap())
         .stderr(fs::File::create(dir.path().join("err")).unwrap())
@@ -145,9 +156,13 @@ fn venv_python() -> PathBuf {
     if let Some(path) = std::env::var_os("TOLLGATE_TEST_PYTHON") {
         return path.into();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"));
-    let python = cache.join("tollgate-tests/bin/python");
+    let python = cache().join("tollgate-tests/bin/python");
     assert!(python.exists(), "no {}: run tests/run, which makes it", python.display());
     python
+}
+
+/// Where tests/run puts what it installs.
+fn cache() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"))
 }
