@@ -84,7 +84,7 @@ pub fn check(data: &[u8]) -> bool {
         _ => return false,
     };
     // A token may be any text to those who only look where its keys are.
-    let _ = SETUP.rules.foreign_keys(&token);
+    let _ = SETUP.rules.foreign_issuer(&token);
     let accepted = SETUP.rules.verify(&token, NOW);
     if let Ok(accepted) = &accepted {
         rightly(&token, accepted);
