@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use zeroize::Zeroizing;
 
 use super::secret_file::{self, Readers, reason};
@@ -102,6 +103,13 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
+/// Keeps every other gate and command that wants to write to the directory from it, until the file is closed.
+pub(super) fn lock(dir: &Path, operation: FlockOperation) -> io::Result<File> {
+    let file = File::open(dir)?;
+    flock(&file, operation)?;
+    Ok(file)
+}
+
 /// A file of a key that has no name yet under which anybody would read it.
 fn whole(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
     // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
@@ -169,6 +177,20 @@ mod tests {
         let error = save_key(&dir, &key, 60).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nor after a failure");
+    }
+
+    #[test]
+    fn a_key_that_root_makes_is_the_gate_s() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(temp.path(), Some(12_345), Some(54_321)).unwrap();
+        let path = save_key(temp.path(), &Key::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        let owner = || fs::metadata(&path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
+        assert_eq!((owner(), mode(&path)), ((12_345, 54_321), 0o600));
+        replace(&path, "{}").unwrap();
+        assert_eq!((owner(), mode(&path)), ((12_345, 54_321), 0o600));
     }
 
     #[test]

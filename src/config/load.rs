@@ -108,8 +108,11 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     if !matches!(mode, Mode::Check) && report.is_empty() {
         // Last, so that a file with an error leaves nothing behind.
         for key in new_keys {
-            if let Err((place, message)) = key.save(&mut inputs) {
-                report.error(place.at, place.key, message);
+            match key.save(&mut inputs) {
+                Ok(true) => {}
+                // There is another one by now, which is to be read, too.
+                Ok(false) => return parse(text, file, mode),
+                Err((place, message)) => report.error(place.at, place.key, message),
             }
         }
     }

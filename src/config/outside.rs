@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
+
 use super::host::Host;
 use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
@@ -101,10 +103,19 @@ impl Outside {
         let mut keys: Vec<_> = stored.into_iter().map(|Stored { key, .. }| key).collect();
         let failed = |error: KeyError| vec![format!("{}: {error}", dir.path.display())];
         if !keys.iter().any(|key| key.algorithm() == dir.algorithm) {
-            let key = Key::generate(dir.algorithm, self.now, self.now).map_err(failed)?;
-            let only = keys.is_empty();
-            keys.push(Key::from_jwk(&key.to_jwk()).map_err(failed)?);
-            self.new_keys.borrow_mut().push(NewKey { dir: dir.clone(), only, key, place });
+            let mut new_keys = self.new_keys.borrow_mut();
+            // Realms may share a directory.
+            let of_another = |new: &&NewKey| new.dir.path == dir.path && new.dir.algorithm == dir.algorithm;
+            let text = match new_keys.iter().find(of_another) {
+                Some(new) => new.key.to_jwk(),
+                None => {
+                    let key = Key::generate(dir.algorithm, self.now, self.now).map_err(failed)?;
+                    let text = key.to_jwk();
+                    new_keys.push(NewKey { dir: dir.clone(), only: keys.is_empty(), key, place });
+                    text
+                }
+            };
+            keys.push(Key::from_jwk(&text).map_err(failed)?);
         }
         KeySet::new(dir.algorithm, keys).map_err(failed)
     }
@@ -170,18 +181,27 @@ impl Outside {
 }
 
 impl NewKey {
-    /// Writes the key into its directory, which is one of `inputs`, and looks at that again.
-    pub(super) fn save(self, inputs: &mut [Input]) -> Result<(), (Place, String)> {
-        if let Err(error) = keys_dir::save_key(&self.dir.path, &self.key, self.dir.token_ttl) {
-            let (dir, reason) = (self.dir.path.display(), secret_file::reason(&error));
-            let message =
-                format!("can't write a first signing key into {dir}: {reason}; keys_dir can name another directory");
-            return Err((self.place, message));
+    /// Writes the key into its directory, which is one of `inputs`, and looks at that again. Returns whether it did:
+    /// somebody else, such as another gate that shares the directory, may have put one there since it was read.
+    pub(super) fn save(self, inputs: &mut [Input]) -> Result<bool, (Place, String)> {
+        let dir = &self.dir;
+        let message = |reason: String| {
+            let path = dir.path.display();
+            format!("can't write a first signing key into {path}: {reason}; keys_dir can name another directory")
+        };
+        let lock = keys_dir::make(&dir.path).and_then(|()| keys_dir::lock(&dir.path, FlockOperation::LockExclusive));
+        let _lock = lock.map_err(|error| (self.place.clone(), message(secret_file::reason(&error))))?;
+        let stored = keys_dir::read(&dir.path, dir.readers);
+        let stored = stored.map_err(|errors| (self.place.clone(), message(errors.join("; "))))?;
+        if stored.iter().any(|one| one.key.algorithm() == dir.algorithm) {
+            return Ok(false);
         }
-        for input in inputs.iter_mut().filter(|input| input.path() == self.dir.path) {
+        keys_dir::save_key(&dir.path, &self.key, dir.token_ttl)
+            .map_err(|error| (self.place.clone(), message(secret_file::reason(&error))))?;
+        for input in inputs.iter_mut().filter(|input| input.path() == dir.path) {
             input.look_again();
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -239,8 +259,15 @@ mod tests {
         assert!(!dir.exists());
         let (mut inputs, mut new_keys) = outside.finish();
         assert_eq!(inputs[1].path(), dir);
-        new_keys.remove(0).save(&mut inputs).unwrap();
+        let late = NewKey {
+            dir: keys_dir.clone(),
+            only: true,
+            key: Key::generate(Algorithm::HS256, 1, 1).unwrap(),
+            place: Place::default(),
+        };
+        assert!(new_keys.remove(0).save(&mut inputs).unwrap());
         assert!(!inputs[1].look_again());
+        assert!(!late.save(&mut inputs).unwrap(), "two gates that start at once make one key");
         let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
         outside.keys(&keys_dir, Place::default()).unwrap();
         assert!(outside.finish().1.is_empty());

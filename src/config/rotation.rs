@@ -4,11 +4,10 @@
 //! All of it happens in the directory of the keys, under a lock, since several gates and commands may share one. A
 //! running gate learns of it as of any other change to a file.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 
 use super::keys_dir::{self, KeysDir, Stored};
 use super::policy::MAX_LEEWAY;
@@ -86,7 +85,8 @@ impl KeysDir {
             return Err(format!("{} {message}", self.path.display()));
         }
         keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
-        let _lock = lock(&self.path, FlockOperation::LockExclusive).map_err(|error| self.unwritable(&error))?;
+        let locked = keys_dir::lock(&self.path, FlockOperation::LockExclusive);
+        let _lock = locked.map_err(|error| self.unwritable(&error))?;
         let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
         let own = stored.iter().map(|one| &one.key).filter(|key| key.algorithm() == self.algorithm);
         let (begun, waiting): (Vec<_>, Vec<_>) = own.partition(|key| key.signs_from() <= now);
@@ -147,7 +147,7 @@ impl KeysDir {
 /// A sentence: the directory can't be read, locked or written to.
 pub fn tend(uses: &[&KeysDir], now: i64) -> Result<Vec<Change>, String> {
     let Some(dir) = uses.first().filter(|dir| dir.writable) else { return Ok(Vec::new()) };
-    let _lock = match lock(&dir.path, FlockOperation::NonBlockingLockExclusive) {
+    let _lock = match keys_dir::lock(&dir.path, FlockOperation::NonBlockingLockExclusive) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
         Err(error) => return Err(dir.unwritable(&error)),
@@ -213,13 +213,6 @@ fn marks(key: &Key, uses: &[&KeysDir], stored: &[Stored], now: i64) -> Option<ze
 
 fn keys(stored: &[Stored]) -> impl Iterator<Item = &Key> {
     stored.iter().map(|one| &one.key)
-}
-
-/// Ends when the file is closed.
-fn lock(dir: &Path, operation: FlockOperation) -> io::Result<File> {
-    let file = File::open(dir)?;
-    flock(&file, operation)?;
-    Ok(file)
 }
 
 /// Seconds.

@@ -2,7 +2,7 @@
 //! any change to a file that it was read from.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,11 +37,13 @@ impl Keys {
         let snapshot = self.state.snapshot.load_full();
         // Reads and writes files, and may make an RSA key: not on a thread that serves requests.
         let tended = tokio::task::spawn_blocking(move || {
-            let mut dirs: BTreeMap<&Path, Vec<&KeysDir>> = BTreeMap::new();
-            for realm in snapshot.policy.realms() {
-                dirs.entry(realm.keys_dir().path()).or_default().push(realm.keys_dir());
+            let mut dirs: BTreeMap<PathBuf, Vec<&KeysDir>> = BTreeMap::new();
+            for dir in snapshot.policy.realms().iter().map(|realm| realm.keys_dir()) {
+                // Two spellings of one directory are one.
+                let path = dir.path().canonicalize().unwrap_or_else(|_| dir.path().to_owned());
+                dirs.entry(path).or_default().push(dir);
             }
-            dirs.into_iter().map(|(path, uses)| (path.to_owned(), tend(&uses, now()))).collect::<Vec<_>>()
+            dirs.into_iter().map(|(path, uses)| (path, tend(&uses, now()))).collect::<Vec<_>>()
         });
         match tended.await {
             Ok(tended) => tended.into_iter().for_each(|(path, result)| self.tell(path, result)),
