@@ -102,7 +102,7 @@ except jwt.InvalidSignatureError:
             header["alg"] = other.into();
             let (_, rest) = token.split_once('.').unwrap();
             let forged = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()));
-            gate.visit(&forged).refused(401, "token_key_unknown");
+            gate.visit(&forged).refused(401, "token_algorithm");
         }
     }
 }
@@ -119,7 +119,7 @@ fn r20_a_public_key_is_no_secret() {
             for alg in ["HS256", algorithm] {
                 let header = json!({"alg": alg, "typ": "at+jwt", "kid": key["kid"]}).to_string();
                 let forged = sign(&header, &claims(&token).to_string(), secret.as_bytes());
-                let reason = if alg == algorithm { "token_signature" } else { "token_key_unknown" };
+                let reason = if alg == algorithm { "token_signature" } else { "token_algorithm" };
                 gate.visit(&forged).refused(401, reason);
             }
         }
