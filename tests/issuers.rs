@@ -9,6 +9,7 @@ mod judged;
 mod key_sets;
 mod outages;
 mod tls;
+mod users;
 
 use std::sync::LazyLock;
 
