@@ -19,7 +19,7 @@ fn replay(target: &str, check: impl Fn(&[u8]) -> bool) {
     let mut accepted = 0;
     for file in files {
         // The last line printed names the file that a failed check stumbled over.
-        println!("{}", file.display());
+        eprintln!("{}", file.display());
         let bytes = fs::read(&file).unwrap();
         accepted += usize::from(check(&bytes));
         for end in 0..bytes.len().min(600) {

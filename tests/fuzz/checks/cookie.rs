@@ -108,7 +108,7 @@ fn judged(headers: &HeaderMap) -> bool {
             assert!(!ours.is_empty() && ours.iter().all(|(_, value)| own(value)), "{headers:?}");
         }
         [one] => {
-            assert!(own(one.as_bytes().trim_ascii().split(|byte| *byte == b' ').next_back().unwrap_or_default()))
+            assert!(own(one.as_bytes().trim_ascii().split(|byte| *byte == b' ').next_back().unwrap_or_default()));
         }
         _ => panic!("two Authorizations let in: {headers:?}"),
     }
