@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::gate::{Cors, Deny, Preflight, Refusal};
 use crate::login::Answer;
+use crate::token::Reject;
 
 /// What an answer needs to know of its request.
 pub(super) struct Context<'a> {

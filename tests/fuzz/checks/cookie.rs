@@ -108,7 +108,8 @@ fn judged(headers: &HeaderMap) -> bool {
             assert!(!ours.is_empty() && ours.iter().all(|(_, value)| own(value)), "{headers:?}");
         }
         [one] => {
-            assert!(own(one.as_bytes().trim_ascii().split(|byte| *byte == b' ').next_back().unwrap_or_default()));
+            let token = one.as_bytes().trim_ascii().split(|byte| *byte == b' ').next_back();
+            assert!(token.is_some_and(own), "{headers:?}");
         }
         _ => panic!("two Authorizations let in: {headers:?}"),
     }
