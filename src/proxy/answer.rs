@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::gate::{Cors, Deny, Preflight, Refusal};
 use crate::login::Answer;
+use crate::token::Reject;
 
 /// What an answer needs to know of its request.
 pub(super) struct Context<'a> {
@@ -55,6 +56,8 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
     match refusal.deny {
         Deny::Throttled(seconds) => header.insert_header(RETRY_AFTER, seconds.to_string())?,
         Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => header.insert_header(RETRY_AFTER, "1")?,
+        // As long as the fetcher waits between two tries.
+        Deny::Token(Reject::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
         Deny::Method => header.insert_header(ALLOW, LOGIN_METHODS)?,
         Deny::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
         _ => {}
