@@ -22,6 +22,18 @@ pub enum Source {
     Remote(Remote),
 }
 
+impl Source {
+    /// Whether what was fetched from the one would be believed from the other, whenever and however often that is.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place = |source: &Self| match source {
+            Self::File(_) => None,
+            Self::Remote(remote) => Some((remote.location.clone(), remote.insecure_http, remote.roots.clone())),
+        };
+        place(self).is_some_and(|own| place(other) == Some(own))
+    }
+}
+
 /// How to fetch them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
@@ -107,7 +119,7 @@ impl TrustedKeys {
     /// # Errors
     /// The old ones stay.
     pub fn install(&self, jwks: &[u8], now: i64) -> Result<(), JwksError> {
-        let known = self.current.load().as_ref().is_some_and(|current| current.are_of(jwks));
+        let known = self.current.load().as_ref().is_some_and(|current| current.text() == jwks);
         if !known {
             self.current.store(Some(Arc::new(PublicKeys::parse(jwks, &self.algorithms)?)));
         }
@@ -117,6 +129,14 @@ impl TrustedKeys {
         }
         *self.fetched() = Fetched { at: Some(now), error: None };
         Ok(())
+    }
+
+    /// Begins with the keys of `other`, which came from the same place, as old as they are.
+    pub fn inherit(&self, other: &Self) {
+        if let (Some(at), Some(keys)) = (other.last_fetch().at, other.current.load_full()) {
+            // None of them may suit the algorithms of today: then there are none, until they are fetched.
+            let _ = self.install(keys.text(), at);
+        }
     }
 
     /// Those that count at `now`.
@@ -254,6 +274,24 @@ mod tests {
         keys.install(other.as_bytes(), 6000).unwrap();
         assert!(!keys.still_has(&first, 6000));
         assert_eq!(keys.at(6000).unwrap().kids(), ["b"]);
+    }
+
+    #[test]
+    fn keys_are_inherited_with_their_age() {
+        let old = remote();
+        let with = |max_stale, algorithm| {
+            let Source::Remote(remote) = old.source().clone() else { panic!() };
+            let source = Source::Remote(Remote { max_stale: Duration::from_secs(max_stale), ..remote });
+            let new = TrustedKeys::new(source, vec![algorithm]);
+            new.inherit(&old);
+            new
+        };
+        assert!(with(3600, Algorithm::EdDSA).at(0).is_none(), "there are none");
+        old.install(SET, 1000).unwrap();
+        let longer = with(7200, Algorithm::EdDSA);
+        assert_eq!(longer.at(8199).unwrap().kids(), ["a"]);
+        assert!(longer.at(8200).is_none() && old.at(4600).is_none(), "they were fetched when they were fetched");
+        assert!(with(3600, Algorithm::RS256).at(1000).is_none(), "and are for what they are for");
     }
 
     #[tokio::test]
