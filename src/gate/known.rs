@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
 use super::identity::Identity;
+use crate::config::Policy;
 use crate::token::{Accepted, Claims, Marks, Rules};
 
 /// Whom a verified token speaks for, ready for the app.
@@ -61,6 +62,12 @@ impl Speaker {
     #[must_use]
     pub fn counts(&self, now: i64) -> bool {
         self.accepted.still_counts(now)
+    }
+
+    /// Whether a policy that came later still knows the key that signed it.
+    #[must_use]
+    pub fn is_still_trusted(&self, policy: &Policy, realm: &str, now: i64) -> bool {
+        policy.realm(realm).is_some_and(|realm| realm.tokens().still_trust(&self.accepted, now))
     }
 
     /// The realm's word for it, to the app that calls itself `audience`. Signed anew twice in its life, not for every

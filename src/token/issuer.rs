@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::parts::Parts;
 use super::trusted_keys::TrustedKeys;
-use super::verify::{Accepted, SignedBy};
+use super::verify::{Accepted, KeyName, SignedBy};
 use super::{Algorithm, Claims, Reject, TokenId, fingerprint};
 
 /// What a realm demands of the tokens of one issuer.
@@ -107,6 +107,7 @@ impl Issuer {
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
             issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
+            key: KeyName { kid: kid.map(Box::from), algorithm },
         })
     }
 

@@ -130,3 +130,26 @@ fn inspect_says_of_a_foreign_token_what_the_gate_would() {
         }
     }
 }
+
+#[test]
+fn a_tunnel_ends_when_the_issuer_has_its_key_no_more_or_is_trusted_no_more() {
+    let trusted = Trusted::with_keys(&[KEY_A.jwk()], "refresh = \"1s\"");
+    let token = KEY_A.token(&claims());
+    let mut tunnel = open_tunnel(&trusted.gate, &token);
+    trusted.issuer.serve(JWKS, Serve::keys(&[KEY_A.jwk(), KEY_B.jwk()]));
+    until_true(PATIENCE, "the new key is there", || trusted.gate.visit(&KEY_B.token(&claims())).status == 200);
+    let mut other = open_tunnel(&trusted.gate, &KEY_B.token(&claims()));
+    tunnel.write("ping");
+    assert_eq!(tunnel.read_exactly(4), b"ping", "a key more ends nothing");
+    trusted.issuer.serve(JWKS, Serve::keys(&[KEY_B.jwk()]));
+    until_true(PATIENCE, "the key is gone", || trusted.gate.visit(&token).status == 401);
+    assert!(tunnel.closes_within(Duration::from_millis(1500)), "the tunnel of a key that is gone is still open");
+    other.write("ping");
+    assert_eq!(other.read_exactly(4), b"ping");
+    trusted.gate.edit_by_rename(&Conf::new(&trusted.app));
+    until_true(PATIENCE, "nobody is trusted", || trusted.gate.visit(&KEY_B.token(&claims())).status == 401);
+    assert!(
+        other.closes_within(Duration::from_millis(1500)),
+        "the tunnel of an issuer that nobody trusts is still open"
+    );
+}
