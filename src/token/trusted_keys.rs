@@ -160,7 +160,9 @@ impl TrustedKeys {
         }
         let mut worth_waiting = false;
         self.in_flight.send_if_modified(|in_flight| {
-            let may_ask = now >= self.may_ask_at.load(Ordering::Relaxed);
+            // A clock that was set back does not put it off.
+            let may_ask_at = self.may_ask_at.load(Ordering::Relaxed);
+            let may_ask = !(may_ask_at.saturating_sub(ASK_EVERY_SECONDS)..may_ask_at).contains(&now);
             worth_waiting = *in_flight || may_ask;
             let begins = !*in_flight && may_ask;
             if begins {
@@ -308,7 +310,10 @@ mod tests {
         keys.install(SET, 101).unwrap();
         keys.fetch_succeeded();
         waiting.await.unwrap();
-        assert!(!keys.ask(101) && !keys.ask(129));
+        assert!(!keys.ask(101) && !keys.ask(129) && !keys.ask(100));
+        assert!(keys.ask(99), "the clock was set back");
+        keys.fetch_succeeded();
+        assert!(!keys.ask(100));
         assert!(keys.ask(130));
         assert!(keys.fetch_failed("gone".into()));
         assert!(!keys.fetch_failed("gone".into()), "the same again");
