@@ -153,3 +153,27 @@ fn a_tunnel_ends_when_the_issuer_has_its_key_no_more_or_is_trusted_no_more() {
         "the tunnel of an issuer that nobody trusts is still open"
     );
 }
+
+#[test]
+fn r35_a_logout_with_a_thousand_forged_cookies_costs_no_thousand_signatures() {
+    let signer = Signer::new("ES384", "key-p384");
+    let trusted = Trusted::with_keys(&[signer.jwk()], "algorithms = [\"ES384\"]");
+    let real = signer.token(&claims());
+    trusted.passes(&real);
+    let (head, rest) = real.split_once('.').unwrap();
+    let signature = rest.split_once('.').unwrap().1;
+    let forged = (0..3000).map(|number| {
+        let payload = encoded(json!({"iss": ISS, "n": number}).to_string().as_bytes());
+        format!("{COOKIE}={head}.{payload}.{signature}")
+    });
+    let cookies = forged.collect::<Vec<_>>().join("; ");
+    let begin = std::time::Instant::now();
+    trusted.gate.send(&post(auth("logout=true")).header("Cookie", &cookies)).expect(200);
+    let took = begin.elapsed();
+    // It took 1.4 s.
+    assert!(took < Duration::from_millis(400), "{took:?} for one request of {} bytes", cookies.len());
+    // A token among a few planted ones is found nevertheless.
+    let few = cookies.split("; ").take(20).collect::<Vec<_>>().join("; ");
+    trusted.gate.send(&post(auth("logout=true")).header("Cookie", format!("{few}; {COOKIE}={real}"))).expect(200);
+    trusted.refuses(&real, "token_revoked");
+}
