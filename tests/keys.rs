@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::forwarding::open_tunnel;
 use crate::harness::*;
 
 const ALGORITHMS: [&str; 4] = ["HS256", "ES256", "EdDSA", "RS256"];
@@ -333,6 +335,22 @@ fn a_rotation_that_can_t_be_is_refused() {
     let refused = tollgate(&["key", "rotate", "-c", file.to_str().unwrap(), "--realm", "examples"], "").failed(73);
     assert!(refused.stderr.contains("can't write to the signing keys in /proc/self: "), "{}", refused.stderr);
     assert_eq!(refused.stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_stolen_key_that_is_taken_away_ends_tunnels_too() {
+    let app = App::start();
+    let gate = start(&app, "ES256");
+    let old = gate.user("alice");
+    let mut tunnel = open_tunnel(&gate, &old);
+    rotate(&gate, &["--now"]).ok();
+    let new = until(PATIENCE, "another key signs", || Some(gate.log_in("alice")).filter(|new| kid(new) != kid(&old)));
+    let mut lasting = open_tunnel(&gate, &new);
+    std::fs::remove_file(file_of(&gate, &kid(&old))).unwrap();
+    until_true(PATIENCE, "its tokens end", || gate.visit(&old).status == 401);
+    assert!(tunnel.closes_within(Duration::from_millis(1500)), "whoever has the stolen key is still connected");
+    lasting.write("ping");
+    assert_eq!(lasting.read_exactly(4), b"ping", "of another key");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) struct Mint {
 pub(super) struct Revoke {
     #[command(flatten)]
     config: ConfigFile,
-    /// The token or session of this id: X-Auth-Token-Id, "jti", or "token" in the log
+    /// The token or session of this id: X-Auth-Token-Id, or "token" in the log; "jti" only of the gate's own tokens
     #[arg(long, value_name = "HEX")]
     id: Option<String>,
     /// The realm of --user

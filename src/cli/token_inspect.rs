@@ -36,7 +36,7 @@ impl Inspect {
         let realms = self.realms(&config, &self.config.path)?;
         let token = read_token(input, interactive)?;
         if let Some((header, payload)) = peek(&token) {
-            writeln!(out, "{:#}", json!({"header": header, "payload": payload}))?;
+            writeln!(out, "{}", harmless(&format!("{:#}", json!({"header": header, "payload": payload}))))?;
         }
         let now = clock::now();
         let judged = judge(&realms, &token, now)?;
@@ -84,6 +84,16 @@ impl Inspect {
     }
 }
 
+/// JSON without what a terminal takes for a command, or turns round: who inspects a token does not trust it yet. JSON
+/// itself escapes only the first 32 characters.
+fn harmless(json: &str) -> String {
+    let escaped = |char: char| {
+        let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (char.is_control() && char != '\n') { format!("\\u{:04x}", u32::from(char)) } else { char.into() }
+    };
+    json.chars().map(escaped).collect()
+}
+
 /// A realm, and what it makes of a token.
 type Judged<'a> = (&'a Realm, Result<Accepted, Reject>);
 
@@ -104,4 +114,17 @@ async fn revocations(store: &dyn Store, now: i64) -> Result<Revocations, Failure
     let revoked = Revocations::new();
     learn(store, &revoked, 0, now).await?;
     Ok(revoked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_nothing_to_the_terminal() {
+        let value = json!({"a": "\u{1b}[2J", "b": "\u{9b}2J\u{7f}\u{202e}", "c": "zoë"});
+        let text = harmless(&format!("{value:#}"));
+        assert_eq!(text, "{\n  \"a\": \"\\u001b[2J\",\n  \"b\": \"\\u009b2J\\u007f\\u202e\",\n  \"c\": \"zoë\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value, "and means the same");
+    }
 }

@@ -48,6 +48,14 @@ impl Policy {
         issuers.find(fits).map(|issuer| issuer.keys.clone())
     }
 
+    /// The keys of a trusted issuer that come from the same place as these, though fetched in another way or read for other
+    /// algorithms.
+    pub(super) fn keys_from_there(&self, issuer: &str, source: &token::Source) -> Option<&token::TrustedKeys> {
+        let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
+        let fits = |other: &&token::Issuer| *other.name == *issuer && other.keys.source().is_same_place(source);
+        issuers.find(fits).map(|issuer| &*issuer.keys)
+    }
+
     /// Who answers where.
     #[must_use]
     pub const fn routing(&self) -> &Routing {

@@ -70,7 +70,7 @@ impl KeysDir {
     pub fn turns(&self, now: i64) -> Result<Vec<Turn>, Vec<String>> {
         let mut stored = keys_dir::read(&self.path, self.readers)?;
         stored.sort_by(|a, b| (a.key.signs_from(), a.key.kid()).cmp(&(b.key.signs_from(), b.key.kid())));
-        Ok(stored.iter().map(|one| turn(&one.key, &[self], &stored, now)).collect())
+        Ok(stored.iter().map(|one| turn(&one.key, &[self], &[], &stored, now)).collect())
     }
 
     /// Makes the key that signs next: from `publish_ahead` after `now` (Unix seconds) on, or from `now` on if `at_once`
@@ -92,7 +92,7 @@ impl KeysDir {
         let (begun, waiting): (Vec<_>, Vec<_>) = own.partition(|key| key.signs_from() <= now);
         let next = waiting.into_iter().min_by_key(|key| key.signs_from());
         if let (Some(next), false) = (next, at_once) {
-            return Ok(Rotation::Waiting(turn(next, &[self], &stored, now)));
+            return Ok(Rotation::Waiting(turn(next, &[self], &[], &stored, now)));
         }
         let signs_from = match begun.iter().map(|key| key.signs_from()).max() {
             Some(_) if !at_once => now + self.ahead(),
@@ -143,9 +143,12 @@ impl KeysDir {
 /// Looks after one directory, which is that of each of `uses`: makes the keys that their schedules want, and takes away
 /// those of which no token counts any more at `now` (Unix seconds). Does nothing while somebody else does the same.
 ///
+/// `in_force`: the ids of the keys that the policy in force signs with. The directory may have a later one, which that
+/// policy knows nothing of for as long as the configuration can't be loaded.
+///
 /// # Errors
 /// A sentence: the directory can't be read, locked or written to.
-pub fn tend(uses: &[&KeysDir], now: i64) -> Result<Vec<Change>, String> {
+pub fn tend(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<Vec<Change>, String> {
     let Some(dir) = uses.first().filter(|dir| dir.writable) else { return Ok(Vec::new()) };
     let _lock = match keys_dir::lock(&dir.path, FlockOperation::NonBlockingLockExclusive) {
         Ok(lock) => lock,
@@ -154,7 +157,7 @@ pub fn tend(uses: &[&KeysDir], now: i64) -> Result<Vec<Change>, String> {
     };
     let stored = keys_dir::read(&dir.path, dir.readers).map_err(|errors| errors.join("; "))?;
     for one in &stored {
-        if let Some(text) = marks(&one.key, uses, &stored, now) {
+        if let Some(text) = marks(&one.key, uses, in_force, &stored, now) {
             keys_dir::replace(&one.path, &text).map_err(|error| dir.unwritable(&error))?;
         }
     }
@@ -167,7 +170,7 @@ pub fn tend(uses: &[&KeysDir], now: i64) -> Result<Vec<Change>, String> {
         }
     }
     for one in &stored {
-        let turn = turn(&one.key, uses, &stored, now);
+        let turn = turn(&one.key, uses, in_force, &stored, now);
         if matches!(turn.state, TurnState::Verifies(Some(until)) if now > until) {
             keys_dir::remove(&one.path).map_err(|error| dir.unwritable(&error))?;
             changes.push(Change::Retired(turn));
@@ -176,8 +179,8 @@ pub fn tend(uses: &[&KeysDir], now: i64) -> Result<Vec<Change>, String> {
     Ok(changes)
 }
 
-fn turn(key: &Key, uses: &[&KeysDir], stored: &[Stored], now: i64) -> Turn {
-    let state = if !users(key, uses, stored, now).is_empty() {
+fn turn(key: &Key, uses: &[&KeysDir], in_force: &[&str], stored: &[Stored], now: i64) -> Turn {
+    let state = if !users(key, uses, in_force, stored, now).is_empty() {
         TurnState::Signs
     } else if key.signs_from() > now {
         TurnState::Waits(key.signs_from())
@@ -190,16 +193,25 @@ fn turn(key: &Key, uses: &[&KeysDir], stored: &[Stored], now: i64) -> Turn {
 }
 
 /// Those for whom `key` signs at `now`.
-fn users<'a>(key: &Key, uses: &[&'a KeysDir], stored: &[Stored], now: i64) -> Vec<&'a KeysDir> {
-    let signs =
-        |one: &&KeysDir| signing(keys(stored), one.algorithm, now).is_some_and(|other| other.kid() == key.kid());
+fn users<'a>(key: &Key, uses: &[&'a KeysDir], in_force: &[&str], stored: &[Stored], now: i64) -> Vec<&'a KeysDir> {
+    let signs = |one: &&KeysDir| {
+        (one.algorithm == key.algorithm() && in_force.contains(&key.kid()))
+            || signing(keys(stored), one.algorithm, now).is_some_and(|other| other.kid() == key.kid())
+    };
     uses.iter().copied().filter(signs).collect()
 }
 
 /// What the file of `key` has to say from now on: how long the tokens live that it signs, or will sign; and that it
-/// signs though the turn of a later one has begun, as when `algorithm` went back to what it was.
-fn marks(key: &Key, uses: &[&KeysDir], stored: &[Stored], now: i64) -> Option<zeroize::Zeroizing<String>> {
-    let mut users = users(key, uses, stored, now);
+/// signs though the turn of a later one has begun, as when `algorithm` went back to what it was, or the configuration
+/// can't be loaded.
+fn marks(
+    key: &Key,
+    uses: &[&KeysDir],
+    in_force: &[&str],
+    stored: &[Stored],
+    now: i64,
+) -> Option<zeroize::Zeroizing<String>> {
+    let mut users = users(key, uses, in_force, stored, now);
     let signs = !users.is_empty();
     if key.signs_from() > now {
         users.extend(uses.iter().filter(|one| one.algorithm == key.algorithm()));
@@ -251,7 +263,7 @@ mod tests {
         }
 
         fn tend(&self, now: i64) -> Vec<Change> {
-            tend(&[&self.dir], now).unwrap()
+            tend(&[&self.dir], &[], now).unwrap()
         }
 
         fn kids(&self) -> BTreeSet<String> {
@@ -313,7 +325,7 @@ mod tests {
         assert_eq!((made, scene.kids().len()), (1, 2));
         let other = KeysDir { rotate_every: Some(Duration::from_secs(500)), ..scene.dir.clone() };
         assert_eq!(
-            tend(&[&scene.dir, &other], NOW + 3000).unwrap().len(),
+            tend(&[&scene.dir, &other], &[], NOW + 3000).unwrap().len(),
             2,
             "two realms of one gate: one made, one gone"
         );
@@ -362,10 +374,27 @@ mod tests {
             assert!(secret.tend(at).is_empty());
         }
         // And to the second again, whose turn began before all the tokens of the first.
-        assert!(tend(&[&public], NOW + 20_000 + LIFE).unwrap().is_empty());
-        let changes = tend(&[&public], NOW + 20_000 + LIFE + PROMISE).unwrap();
+        assert!(tend(&[&public], &[], NOW + 20_000 + LIFE).unwrap().is_empty());
+        let changes = tend(&[&public], &[], NOW + 20_000 + LIFE + PROMISE).unwrap();
         assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
         assert_eq!(secret.kids(), [second.kid].into());
+    }
+
+    #[test]
+    fn a_key_that_a_gate_signs_with_stays_though_the_gate_has_not_heard_of_its_successor() {
+        let scene = Scene::new(Algorithm::HS256);
+        let first = scene.rotate(NOW, false);
+        let second = scene.rotate(NOW + 100, false);
+        // The configuration can't be loaded all the time, so that the policy in force is that of before.
+        for at in (NOW + 100..NOW + 20_000).step_by(60) {
+            let changes = tend(&[&scene.dir], &[&first], at).unwrap();
+            assert!(changes.is_empty(), "{changes:?} while it signs");
+        }
+        // And another gate, which can load it, lets the tokens of this one live.
+        assert!(scene.tend(NOW + 20_000 + LIFE).is_empty());
+        let changes = scene.tend(NOW + 20_000 + LIFE + PROMISE);
+        assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert_eq!(scene.kids(), [second].into());
     }
 
     #[test]
@@ -375,7 +404,7 @@ mod tests {
         scene.rotate(NOW, false);
         public.rotate(NOW + 10, false).unwrap();
         for at in [NOW + 100, NOW + 100_000] {
-            assert!(tend(&[&scene.dir, &public], at).unwrap().is_empty());
+            assert!(tend(&[&scene.dir, &public], &[], at).unwrap().is_empty());
         }
         assert_eq!(scene.kids().len(), 2);
     }
@@ -383,16 +412,16 @@ mod tests {
     #[test]
     fn what_can_t_be_done_is_said_and_nothing_is_done_to_credentials() {
         let scene = Scene::new(Algorithm::HS256);
-        let missing = tend(&[&scene.dir], NOW).unwrap_err();
+        let missing = tend(&[&scene.dir], &[], NOW).unwrap_err();
         assert!(missing.contains("keys") && missing.contains("does not exist"), "{missing}");
         scene.rotate(NOW, false);
         scene.rotate(NOW, true);
         let credentials = KeysDir { writable: false, rotate_every: Some(Duration::from_secs(1)), ..scene.dir.clone() };
-        assert!(tend(&[&credentials], i64::MAX / 2).unwrap().is_empty());
+        assert!(tend(&[&credentials], &[], i64::MAX / 2).unwrap().is_empty());
         assert!(credentials.rotate(NOW, true).unwrap_err().contains("systemd"));
         fs::write(scene.dir.path.join("bad.jwk"), "hunter2").unwrap();
         fs::set_permissions(scene.dir.path.join("bad.jwk"), fs::Permissions::from_mode(0o600)).unwrap();
-        let bad = tend(&[&scene.dir], NOW + 1_000_000).unwrap_err();
+        let bad = tend(&[&scene.dir], &[], NOW + 1_000_000).unwrap_err();
         assert!(bad.contains("bad.jwk") && !bad.contains("hunter2"), "{bad}");
         assert_eq!(scene.kids().len(), 3, "nothing is taken away next to what can't be read");
     }

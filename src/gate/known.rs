@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
 use super::identity::Identity;
+use crate::config::Policy;
 use crate::token::{Accepted, Claims, Marks, Rules};
 
 /// Whom a verified token speaks for, ready for the app.
@@ -61,6 +62,12 @@ impl Speaker {
     #[must_use]
     pub fn counts(&self, now: i64) -> bool {
         self.accepted.still_counts(now)
+    }
+
+    /// Whether a policy that came later still knows the key that signed it.
+    #[must_use]
+    pub fn is_still_trusted(&self, policy: &Policy, realm: &str, now: i64) -> bool {
+        policy.realm(realm).is_some_and(|realm| realm.tokens().still_trust(&self.accepted, now))
     }
 
     /// The realm's word for it, to the app that calls itself `audience`. Signed anew twice in its life, not for every
@@ -169,7 +176,7 @@ impl Weighter<Key, Arc<Speaker>> for Bytes {
         let texts = [Some(&claims.subject), claims.username.as_ref(), claims.email.as_ref()];
         let texts = texts.into_iter().flatten().chain(&claims.roles).map(String::len).sum::<usize>();
         // Each text is there twice: in the claims and in a header. An assertion holds them once more, encoded.
-        (FIXED_BYTES + key.token.len() + 4 * texts) as u64
+        (FIXED_BYTES + key.token.len() + 4 * texts + ROLE_BYTES * claims.roles.len()) as u64
     }
 }
 
@@ -177,6 +184,8 @@ impl Weighter<Key, Arc<Speaker>> for Bytes {
 const ASSERTION_REUSED_SECONDS: i64 = 30;
 /// The structures around the texts, an assertion's other claims and its signature.
 const FIXED_BYTES: usize = 1536;
+/// A `String` of its own, and the least that it takes on the heap.
+const ROLE_BYTES: usize = 64;
 const EXPECTED_BYTES: u64 = 2560;
 
 #[cfg(test)]

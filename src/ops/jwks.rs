@@ -163,7 +163,9 @@ async fn fetch(remote: &Remote, issuer: &str) -> Result<Vec<u8>, String> {
             // OpenID Connect Discovery 1.0, 4.3: else one tenant of a provider could speak for another.
             let named = document.get("issuer").and_then(Value::as_str);
             if named != Some(issuer) {
-                return Err(format!("{url} is about another issuer: {}", named.unwrap_or("it names none")));
+                // Quoted and cut: it goes into the log, and says what it likes.
+                let named = named.map(|named| format!("{:?}", named.chars().take(200).collect::<String>()));
+                return Err(format!("{url} is about another issuer: {}", named.as_deref().unwrap_or("it names none")));
             }
             let jwks =
                 document.get("jwks_uri").and_then(Value::as_str).ok_or_else(|| format!("{url} names no jwks_uri"))?;

@@ -37,13 +37,17 @@ impl Keys {
         let snapshot = self.state.snapshot.load_full();
         // Reads and writes files, and may make an RSA key: not on a thread that serves requests.
         let tended = tokio::task::spawn_blocking(move || {
-            let mut dirs: BTreeMap<PathBuf, Vec<&KeysDir>> = BTreeMap::new();
-            for dir in snapshot.policy.realms().iter().map(|realm| realm.keys_dir()) {
+            let mut dirs: BTreeMap<PathBuf, (Vec<&KeysDir>, Vec<&str>)> = BTreeMap::new();
+            let at = now();
+            for realm in snapshot.policy.realms() {
+                let dir = realm.keys_dir();
                 // Two spellings of one directory are one.
                 let path = dir.path().canonicalize().unwrap_or_else(|_| dir.path().to_owned());
-                dirs.entry(path).or_default().push(dir);
+                let (uses, in_force) = dirs.entry(path).or_default();
+                uses.push(dir);
+                in_force.push(realm.tokens().keys.signing(at).kid());
             }
-            dirs.into_iter().map(|(path, uses)| (path, tend(&uses, now()))).collect::<Vec<_>>()
+            dirs.into_iter().map(|(path, (uses, in_force))| (path, tend(&uses, &in_force, at))).collect::<Vec<_>>()
         });
         match tended.await {
             Ok(tended) => tended.into_iter().for_each(|(path, result)| self.tell(path, result)),

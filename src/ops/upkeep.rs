@@ -36,7 +36,7 @@ impl Upkeep {
             tick.tick().await;
             let result = self.learn().await;
             self.report(&result);
-            self.state.tunnels.sweep(&self.state.desk.revocations, now());
+            self.state.tunnels.sweep(&self.state.desk.revocations, &self.state.snapshot.load().policy, now());
         }
     }
 

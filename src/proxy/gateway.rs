@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use super::upstream::{NoServer, Tried};
 use super::{Snapshot, State, answer, login};
 use crate::clock::now;
+use crate::config::Policy;
 use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
 use crate::token::Source;
 
@@ -214,7 +215,9 @@ impl ProxyHttp for Gateway {
         if let Some((_, grant)) = &context.granted {
             answer::add_cors(response, true, grant.cors())?;
             if let (Some(speaker), true) = (grant.speaker(), is_tunnel(response)) {
-                self.state.tunnels.open(*speaker.marks(), speaker.claims().expires_at);
+                let (trusted, realm) = (speaker.clone(), grant.route().realm().clone());
+                let is_trusted = move |policy: &Policy, now| trusted.is_still_trusted(policy, realm.name(), now);
+                self.state.tunnels.open(*speaker.marks(), speaker.claims().expires_at, Box::new(is_trusted));
             }
         }
         Ok(())

@@ -11,20 +11,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
+use crate::config::Policy;
 use crate::token::{Marks, Revocations};
 
 /// The tunnels that are open.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Tunnels {
     open: Mutex<Vec<Tunnel>>,
 }
 
-#[derive(Debug)]
 struct Tunnel {
     marks: Marks,
     expires_at: i64,
+    is_trusted: IsTrusted,
     line: Weak<Line>,
 }
+
+/// Whether the key that signed a tunnel's token is one that this policy knows, at this Unix second.
+type IsTrusted = Box<dyn Fn(&Policy, i64) -> bool + Send>;
 
 /// Cut from outside, it ends its request.
 #[derive(Debug, Default)]
@@ -35,28 +39,29 @@ struct Line {
 
 impl Tunnels {
     /// Remembers the request that this task is serving as a tunnel of a token. Twice for one request changes nothing.
-    pub(super) fn open(&self, marks: Marks, expires_at: i64) {
+    pub(super) fn open(&self, marks: Marks, expires_at: i64, is_trusted: IsTrusted) {
         // Outside of [`serve`] there is no line, and nothing that could be cut.
         let _ = LINE.try_with(|slot| {
             if slot.borrow().is_some() {
                 return;
             }
             let line = Arc::new(Line::default());
-            let tunnel = Tunnel { marks, expires_at, line: Arc::downgrade(&line) };
+            let tunnel = Tunnel { marks, expires_at, is_trusted, line: Arc::downgrade(&line) };
             self.open.lock().unwrap_or_else(PoisonError::into_inner).push(tunnel);
             slot.replace(Some(line));
         });
     }
 
-    /// Cuts every tunnel whose token has expired or was revoked, and forgets those that have closed.
-    pub fn sweep(&self, revoked: &Revocations, now: i64) {
+    /// Cuts every tunnel whose token has expired or was revoked, or was signed with a key that was taken away since, and
+    /// forgets those that have closed.
+    pub fn sweep(&self, revoked: &Revocations, policy: &Policy, now: i64) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|tunnel| {
             let Some(line) = tunnel.line.upgrade() else { return false };
-            let ended = now >= tunnel.expires_at || revoked.contain(&tunnel.marks);
-            if ended {
+            let counts = now < tunnel.expires_at && !revoked.contain(&tunnel.marks) && (tunnel.is_trusted)(policy, now);
+            if !counts {
                 line.cut();
             }
-            !ended
+            counts
         });
     }
 
@@ -120,30 +125,36 @@ mod tests {
     #[tokio::test]
     async fn an_idle_tunnel_ends_with_its_token() {
         let (tunnels, revoked) = (Arc::new(Tunnels::default()), Revocations::new());
+        let (policy, taken_away) = (Policy::default(), Arc::new(AtomicBool::new(false)));
         let idle = |token, expires_at| {
-            let tunnels = tunnels.clone();
+            let (tunnels, taken_away) = (tunnels.clone(), taken_away.clone());
+            let is_trusted = move |_: &Policy, _| token != 3 || !taken_away.load(Ordering::Relaxed);
             tokio::spawn(serve(async move {
-                tunnels.open(marks(token), expires_at);
-                tunnels.open(marks(token), expires_at);
+                tunnels.open(marks(token), expires_at, Box::new(is_trusted.clone()));
+                tunnels.open(marks(token), expires_at, Box::new(is_trusted));
                 std::future::pending::<Option<()>>().await
             }))
         };
-        let (expiring, logged_out, lasting) = (idle(1, 100), idle(2, 1000), idle(3, 1000));
-        while tunnels.len() < 3 {
+        let (expiring, logged_out, of_the_key, lasting) = (idle(1, 100), idle(2, 1000), idle(3, 1000), idle(4, 1000));
+        while tunnels.len() < 4 {
             tokio::task::yield_now().await;
         }
-        tunnels.sweep(&revoked, 99);
-        assert_eq!(tunnels.len(), 3);
-        tunnels.sweep(&revoked, 100);
+        tunnels.sweep(&revoked, &policy, 99);
+        assert_eq!(tunnels.len(), 4);
+        tunnels.sweep(&revoked, &policy, 100);
         assert_eq!(expiring.await.unwrap(), None);
         revoked.extend([(TokenId(2), 1000)]);
-        tunnels.sweep(&revoked, 100);
+        tunnels.sweep(&revoked, &policy, 100);
         assert_eq!(logged_out.await.unwrap(), None);
+        assert_eq!(tunnels.len(), 2);
+        taken_away.store(true, Ordering::Relaxed);
+        tunnels.sweep(&revoked, &policy, 100);
+        assert_eq!(of_the_key.await.unwrap(), None);
         assert_eq!(tunnels.len(), 1);
         assert!(!lasting.is_finished());
         lasting.abort();
         let _ = lasting.await;
-        tunnels.sweep(&revoked, 100);
+        tunnels.sweep(&revoked, &policy, 100);
         assert!(tunnels.is_empty());
     }
 

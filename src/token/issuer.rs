@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::parts::Parts;
 use super::trusted_keys::TrustedKeys;
-use super::verify::{Accepted, SignedBy};
+use super::verify::{Accepted, KeyName, SignedBy};
 use super::{Algorithm, Claims, Reject, TokenId, fingerprint};
 
 /// What a realm demands of the tokens of one issuer.
@@ -60,7 +60,7 @@ pub enum Type {
 pub struct Mapping {
     /// A string.
     pub username: Option<String>,
-    /// A string. Does not count where `email_verified` is `false`.
+    /// A string. Does not count where `email_verified` is there, and is not `true`.
     pub email: Option<String>,
     /// Strings of words between spaces, or arrays of strings.
     pub roles: Vec<String>,
@@ -107,6 +107,7 @@ impl Issuer {
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
             issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
+            key: KeyName { kid: kid.map(Box::from), algorithm },
         })
     }
 
@@ -122,15 +123,19 @@ impl Issuer {
             Value::String(id) if !id.is_empty() => Ok(TokenId(fingerprint(&[kind, &self.name, id]))),
             _ => Err(Reject::Claims),
         };
-        let text = |name: &Option<String>| name.as_deref().and_then(|name| parts.text(name)).map(str::to_owned);
-        let email_counts = payload.get("email_verified") != Some(&Value::Bool(false));
+        let text = |name: &Option<String>| {
+            name.as_deref().and_then(|name| parts.text(name)).filter(|text| is_sayable(text)).map(str::to_owned)
+        };
+        // A string of some providers (Sign in with Apple says so of its own).
+        let email_counts =
+            payload.get("email_verified").is_none_or(|verified| *verified == true || *verified == "true");
         Ok(Claims {
             token_id: match payload.get("jti") {
                 Some(value) => id("jti", value)?,
                 // Not the signature: an ECDSA signature has a twin that fits as well.
                 None => TokenId(fingerprint(&["jws", &self.name, parts.signed])),
             },
-            subject: parts.subject()?.to_owned(),
+            subject: parts.subject().ok().filter(|subject| is_sayable(subject)).ok_or(Reject::Claims)?.to_owned(),
             username: text(&self.mapping.username),
             email: text(&self.mapping.email).filter(|_| email_counts),
             roles: self.roles(parts),
@@ -145,8 +150,7 @@ impl Issuer {
         let mut roles: Vec<String> = Vec::new();
         let mut add = |role: &str| {
             // A comma parts two roles in `X-Auth-Roles`: with one in its name, a role would pass for two.
-            let sayable = !role.is_empty() && !role.chars().any(|char| char == ',' || char.is_control());
-            if sayable && !roles.iter().any(|other| other == role) {
+            if is_sayable(role) && !role.contains(',') && !roles.iter().any(|other| other == role) {
                 roles.push(role.to_owned());
             }
         };
@@ -172,6 +176,12 @@ impl Issuer {
         };
         if fits { Ok(()) } else { Err(Reject::Audience) }
     }
+}
+
+/// Whether an app reads in a header what the issuer wrote: it trims what it reads, so that `"admin "` would be `admin`, who
+/// is somebody else.
+fn is_sayable(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)
 }
 
 fn kind(parts: &Parts<'_>) -> Result<Type, Reject> {
@@ -423,15 +433,28 @@ mod tests {
     fn claims_become_an_identity_as_far_as_a_header_can_say_it() {
         let change = json!({
             "name": "Alice", "email": "a@example.com", "scope": "read  write", "jti": "x", "sid": "s",
-            "groups": ["read", "admin,root", "line\nbreak", "", 5, "ops team"],
+            "groups": ["read", "admin,root", "line\nbreak", "", 5, "ops team", " admin", "admin\u{a0}"],
         });
         let claims = changed(&json!({}), &change, |_| ()).unwrap();
         assert_eq!(claims.roles, ["read", "write", "ops team"], "a comma would make two roles of one");
         assert_eq!((claims.username.as_deref(), claims.email.as_deref()), (Some("Alice"), Some("a@example.com")));
         assert_eq!(claims.token_id, TokenId(fingerprint(&["jti", NAME, "x"])));
         assert_eq!(claims.session, Some(TokenId(fingerprint(&["sid", NAME, "s"]))));
-        let change = json!({"email": "a@example.com", "email_verified": false, "scope": 1, "name": ["x"]});
-        let claims = changed(&json!({}), &change, |_| ()).unwrap();
-        assert_eq!((claims.username, claims.email, claims.roles), (None, None, Vec::new()));
+        for name in [json!(["x"]), json!(""), json!("Alice "), json!("\tAlice"), json!("Al\nice")] {
+            let change = json!({"email": "a@example.com", "email_verified": false, "scope": 1, "name": name});
+            let claims = changed(&json!({}), &change, |_| ()).unwrap();
+            assert_eq!((claims.username, claims.email, claims.roles), (None, None, Vec::new()), "{name}");
+        }
+        for (verified, counts) in
+            [(json!(true), true), (json!("true"), true), (json!("false"), false), (json!(0), false)]
+        {
+            let change = json!({"email": "a@example.com", "email_verified": verified});
+            let claims = changed(&json!({}), &change, |_| ()).unwrap();
+            assert_eq!(claims.email.is_some(), counts, "{verified}");
+        }
+        for sub in ["auth0|1 ", " auth0|1", "auth0|\n1", "auth0|1\u{2003}"] {
+            let change = json!({"sub": sub});
+            assert_eq!(changed(&json!({}), &change, |_| ()), Err(Reject::Claims), "{sub:?}");
+        }
     }
 }

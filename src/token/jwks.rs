@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,8 +20,8 @@ use crate::json;
 #[derive(Debug)]
 pub struct PublicKeys {
     keys: Vec<PublicKey>,
-    /// Tells one set from another.
-    hash: Digest,
+    /// What they were read from: tells one set from another, and can be read again for other algorithms.
+    text: Box<[u8]>,
 }
 
 /// A key may suit several algorithms of its type: then there is one of these for each.
@@ -90,7 +89,7 @@ impl PublicKeys {
                 keys.push(PublicKey { kid: kid.clone(), verifying: VerifyingKey::new(algorithm, key) });
             }
         }
-        if keys.is_empty() { Err(JwksError::Empty) } else { Ok(Self { keys, hash: hash(text) }) }
+        if keys.is_empty() { Err(JwksError::Empty) } else { Ok(Self { keys, text: text.into() }) }
     }
 
     /// The key that a token of this `kid` and `alg` was signed with. A token without `kid` can only mean the one key
@@ -111,9 +110,9 @@ impl PublicKeys {
         named.find(suits).map(|key| &key.verifying).ok_or(Reject::Algorithm)
     }
 
-    /// Whether these came from this very text.
-    pub(super) fn are_of(&self, text: &[u8]) -> bool {
-        self.hash.as_ref() == hash(text).as_ref()
+    /// The set that they came from.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// The ids of the keys, each once.
@@ -123,10 +122,6 @@ impl PublicKeys {
         kids.dedup();
         kids
     }
-}
-
-fn hash(text: &[u8]) -> Digest {
-    digest::digest(&digest::SHA256, text)
 }
 
 /// The algorithms that this key is for, of those that are allowed; `None` if it is for none of them.

@@ -22,6 +22,18 @@ pub enum Source {
     Remote(Remote),
 }
 
+impl Source {
+    /// Whether what was fetched from the one would be believed from the other, whenever and however often that is.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place = |source: &Self| match source {
+            Self::File(_) => None,
+            Self::Remote(remote) => Some((remote.location.clone(), remote.insecure_http, remote.roots.clone())),
+        };
+        place(self).is_some_and(|own| place(other) == Some(own))
+    }
+}
+
 /// How to fetch them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
@@ -107,7 +119,7 @@ impl TrustedKeys {
     /// # Errors
     /// The old ones stay.
     pub fn install(&self, jwks: &[u8], now: i64) -> Result<(), JwksError> {
-        let known = self.current.load().as_ref().is_some_and(|current| current.are_of(jwks));
+        let known = self.current.load().as_ref().is_some_and(|current| current.text() == jwks);
         if !known {
             self.current.store(Some(Arc::new(PublicKeys::parse(jwks, &self.algorithms)?)));
         }
@@ -117,6 +129,14 @@ impl TrustedKeys {
         }
         *self.fetched() = Fetched { at: Some(now), error: None };
         Ok(())
+    }
+
+    /// Begins with the keys of `other`, which came from the same place, as old as they are.
+    pub fn inherit(&self, other: &Self) {
+        if let (Some(at), Some(keys)) = (other.last_fetch().at, other.current.load_full()) {
+            // None of them may suit the algorithms of today: then there are none, until they are fetched.
+            let _ = self.install(keys.text(), at);
+        }
     }
 
     /// Those that count at `now`.
@@ -140,7 +160,9 @@ impl TrustedKeys {
         }
         let mut worth_waiting = false;
         self.in_flight.send_if_modified(|in_flight| {
-            let may_ask = now >= self.may_ask_at.load(Ordering::Relaxed);
+            // A clock that was set back does not put it off.
+            let may_ask_at = self.may_ask_at.load(Ordering::Relaxed);
+            let may_ask = !(may_ask_at.saturating_sub(ASK_EVERY_SECONDS)..may_ask_at).contains(&now);
             worth_waiting = *in_flight || may_ask;
             let begins = !*in_flight && may_ask;
             if begins {
@@ -256,6 +278,24 @@ mod tests {
         assert_eq!(keys.at(6000).unwrap().kids(), ["b"]);
     }
 
+    #[test]
+    fn keys_are_inherited_with_their_age() {
+        let old = remote();
+        let with = |max_stale, algorithm| {
+            let Source::Remote(remote) = old.source().clone() else { panic!() };
+            let source = Source::Remote(Remote { max_stale: Duration::from_secs(max_stale), ..remote });
+            let new = TrustedKeys::new(source, vec![algorithm]);
+            new.inherit(&old);
+            new
+        };
+        assert!(with(3600, Algorithm::EdDSA).at(0).is_none(), "there are none");
+        old.install(SET, 1000).unwrap();
+        let longer = with(7200, Algorithm::EdDSA);
+        assert_eq!(longer.at(8199).unwrap().kids(), ["a"]);
+        assert!(longer.at(8200).is_none() && old.at(4600).is_none(), "they were fetched when they were fetched");
+        assert!(with(3600, Algorithm::RS256).at(1000).is_none(), "and are for what they are for");
+    }
+
     #[tokio::test]
     async fn r30_a_flood_of_unknown_kids_asks_once() {
         let keys = Arc::new(remote());
@@ -270,7 +310,10 @@ mod tests {
         keys.install(SET, 101).unwrap();
         keys.fetch_succeeded();
         waiting.await.unwrap();
-        assert!(!keys.ask(101) && !keys.ask(129));
+        assert!(!keys.ask(101) && !keys.ask(129) && !keys.ask(100));
+        assert!(keys.ask(99), "the clock was set back");
+        keys.fetch_succeeded();
+        assert!(!keys.ask(100));
         assert!(keys.ask(130));
         assert!(keys.fetch_failed("gone".into()));
         assert!(!keys.fetch_failed("gone".into()), "the same again");

@@ -78,6 +78,18 @@ impl Rules {
         Ok(accepted)
     }
 
+    /// Whether these rules, which may be later than those by which it was accepted, still know the key that signed it. An
+    /// issuer whose keys can't be had at the moment has not taken one away.
+    #[must_use]
+    pub fn still_trust(&self, accepted: &Accepted, now: i64) -> bool {
+        let KeyName { kid, algorithm } = &accepted.key;
+        let Some(by) = &accepted.issuer else {
+            return kid.as_deref().is_some_and(|kid| self.keys.by_id(kid).is_some());
+        };
+        self.trusted_issuer(&by.issuer)
+            .is_some_and(|issuer| issuer.keys.at(now).is_none_or(|keys| keys.find(kid.as_deref(), *algorithm).is_ok()))
+    }
+
     /// Whether whoever can verify the realm's tokens can sign them, too.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {
@@ -124,6 +136,7 @@ impl Rules {
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
             issuer: None,
+            key: KeyName { kid: Some(key.kid().into()), algorithm: key.algorithm() },
         })
     }
 }
@@ -148,6 +161,15 @@ pub struct Accepted {
     pub(super) from: i64,
     /// `exp` and the leeway.
     pub(super) until: i64,
+    /// What its signature fits.
+    pub(super) key: KeyName,
+}
+
+/// A key, as a token names it.
+#[derive(Clone, Debug)]
+pub(super) struct KeyName {
+    pub(super) kid: Option<Box<str>>,
+    pub(super) algorithm: Algorithm,
 }
 
 /// A trusted issuer, and the keys that it had when it was believed.

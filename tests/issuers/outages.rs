@@ -76,6 +76,29 @@ fn a_reload_keeps_the_keys_of_an_issuer_that_is_away() {
 }
 
 #[test]
+fn a_reload_that_says_how_to_fetch_keeps_the_keys_of_an_issuer_that_is_away() {
+    let mut trusted = Trusted::with("");
+    let token = KEY_A.token(&claims());
+    trusted.passes(&token);
+    trusted.issuer.stop();
+    // What an operator writes while it is away, so that the keys last until it is back.
+    for more in ["max_stale = \"7d\"", "refresh = \"1h\"\ntimeout = \"1s\"", "algorithms = [\"RS256\", \"PS256\"]"] {
+        let before = trusted.gate.generation();
+        let conf = Conf::new(&trusted.app).add_realm_tables(&section(ISS, &trusted.issuer.url(JWKS), more));
+        trusted.gate.edit_by_rename(&conf);
+        until_true(PATIENCE, "the new policy is in force", || trusted.gate.generation() > before);
+        trusted.passes(&token);
+        get("/readyz").send(trusted.gate.admin).expect(200);
+    }
+    // Not those that came from elsewhere.
+    let before = trusted.gate.generation();
+    let conf = Conf::new(&trusted.app).add_realm_tables(&section(ISS, &trusted.issuer.url("/other"), ""));
+    trusted.gate.edit_by_rename(&conf);
+    until_true(PATIENCE, "the new policy is in force", || trusted.gate.generation() > before);
+    trusted.gate.visit(&token).refused(503, "issuer_keys_unavailable");
+}
+
+#[test]
 fn r27_a_reload_that_trusts_an_issuer_no_more_takes_none_of_its_tokens() {
     let (app, issuer) = (App::start(), Issuer::with_keys(&[KEY_A.jwk()]));
     let without = Conf::new(&app);

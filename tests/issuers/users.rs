@@ -130,3 +130,50 @@ fn inspect_says_of_a_foreign_token_what_the_gate_would() {
         }
     }
 }
+
+#[test]
+fn a_tunnel_ends_when_the_issuer_has_its_key_no_more_or_is_trusted_no_more() {
+    let trusted = Trusted::with_keys(&[KEY_A.jwk()], "refresh = \"1s\"");
+    let token = KEY_A.token(&claims());
+    let mut tunnel = open_tunnel(&trusted.gate, &token);
+    trusted.issuer.serve(JWKS, Serve::keys(&[KEY_A.jwk(), KEY_B.jwk()]));
+    until_true(PATIENCE, "the new key is there", || trusted.gate.visit(&KEY_B.token(&claims())).status == 200);
+    let mut other = open_tunnel(&trusted.gate, &KEY_B.token(&claims()));
+    tunnel.write("ping");
+    assert_eq!(tunnel.read_exactly(4), b"ping", "a key more ends nothing");
+    trusted.issuer.serve(JWKS, Serve::keys(&[KEY_B.jwk()]));
+    until_true(PATIENCE, "the key is gone", || trusted.gate.visit(&token).status == 401);
+    assert!(tunnel.closes_within(Duration::from_millis(1500)), "the tunnel of a key that is gone is still open");
+    other.write("ping");
+    assert_eq!(other.read_exactly(4), b"ping");
+    trusted.gate.edit_by_rename(&Conf::new(&trusted.app));
+    until_true(PATIENCE, "nobody is trusted", || trusted.gate.visit(&KEY_B.token(&claims())).status == 401);
+    assert!(
+        other.closes_within(Duration::from_millis(1500)),
+        "the tunnel of an issuer that nobody trusts is still open"
+    );
+}
+
+#[test]
+fn r35_a_logout_with_a_thousand_forged_cookies_costs_no_thousand_signatures() {
+    let signer = Signer::new("ES384", "key-p384");
+    let trusted = Trusted::with_keys(&[signer.jwk()], "algorithms = [\"ES384\"]");
+    let real = signer.token(&claims());
+    trusted.passes(&real);
+    let (head, rest) = real.split_once('.').unwrap();
+    let signature = rest.split_once('.').unwrap().1;
+    let forged = (0..3000).map(|number| {
+        let payload = encoded(json!({"iss": ISS, "n": number}).to_string().as_bytes());
+        format!("{COOKIE}={head}.{payload}.{signature}")
+    });
+    let cookies = forged.collect::<Vec<_>>().join("; ");
+    let begin = std::time::Instant::now();
+    trusted.gate.send(&post(auth("logout=true")).header("Cookie", &cookies)).expect(200);
+    let took = begin.elapsed();
+    // It took 1.4 s.
+    assert!(took < Duration::from_millis(400), "{took:?} for one request of {} bytes", cookies.len());
+    // A token among a few planted ones is found nevertheless.
+    let few = cookies.split("; ").take(20).collect::<Vec<_>>().join("; ");
+    trusted.gate.send(&post(auth("logout=true")).header("Cookie", format!("{few}; {COOKIE}={real}"))).expect(200);
+    trusted.refuses(&real, "token_revoked");
+}

@@ -73,7 +73,14 @@ pub(in crate::config) fn read(
         // A file is read anew: what is wrong with the rest of the configuration must leave the policy in force as it is.
         let fetched = current.filter(|_| matches!(source, Source::Remote(_)));
         let kept = fetched.and_then(|policy| policy.trusted_keys(&name, &source, &algorithms));
-        let keys = kept.unwrap_or_else(|| Arc::new(TrustedKeys::new(source.clone(), algorithms.clone())));
+        let keys = kept.unwrap_or_else(|| {
+            let keys = TrustedKeys::new(source.clone(), algorithms.clone());
+            // A longer `max_stale` is what one writes while the issuer is away: its keys must not be lost over it.
+            if let Some(there) = fetched.and_then(|policy| policy.keys_from_there(&name, &source)) {
+                keys.inherit(there);
+            }
+            Arc::new(keys)
+        });
         if let Source::File(path) = &source {
             let installed = outside.public_file(path).and_then(|text| {
                 keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display()))
