@@ -18,7 +18,7 @@ use crate::clock::{self, rfc3339};
 use crate::config::{Config, MAX_LEEWAY, MAX_TTL, Mode, Realm, load, parse_duration};
 use crate::exit::{self, Failure};
 use crate::login::session;
-use crate::store::{Ended, Store, StoreError};
+use crate::store::{Ended, Ends, Store, StoreError};
 use crate::token::{Accepted, AccountId, TokenId};
 
 /// Access tokens: inspect, mint, revoke
@@ -226,12 +226,12 @@ impl What<'_> {
         let longest = now.saturating_add_unsigned(MAX_TTL.as_secs()).saturating_add_unsigned(MAX_LEEWAY.as_secs());
         match *self {
             Self::Id(id) => {
-                let kept = store.revoke(id, longest).await?.expires_at;
+                let kept = store.revoke(id, Ends::AtMost(longest)).await?.expires_at;
                 let unknown = if kept == longest { ", though no session of this id is known" } else { "" };
                 Ok(format!("{id} is revoked until {}{unknown}", rfc3339(kept)))
             }
             Self::Token { realm, id, end } => {
-                let kept = store.revoke(id, end).await?.expires_at;
+                let kept = store.revoke(id, Ends::At(end)).await?.expires_at;
                 Ok(format!("the token {id} of realm {realm} is revoked until {}", rfc3339(kept)))
             }
             Self::User { realm, user } => {

@@ -4,9 +4,10 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::secret_file::{self, Readers, reason};
@@ -103,11 +104,19 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
-/// Keeps every other gate and command that wants to write to the directory from it, until the file is closed.
-pub(super) fn lock(dir: &Path, operation: FlockOperation) -> io::Result<File> {
+/// Keeps every other gate and command that wants to write to the directory from it, until the file is closed. Whoever
+/// has it makes a key at most; anybody who may read the directory could hold it for ever, so nobody waits for ever.
+pub(super) fn lock(dir: &Path) -> io::Result<File> {
     let file = File::open(dir)?;
-    flock(&file, operation)?;
-    Ok(file)
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another process keeps it locked")),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A file of a key that has no name yet under which anybody would read it.
@@ -147,6 +156,9 @@ fn is_key_file(path: &Path) -> bool {
 }
 
 const REMEDY: &str = ": put back a good one, or take the file away (tollgate key rotate makes a new one)";
+
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
-
 use super::host::Host;
 use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
@@ -189,7 +187,7 @@ impl NewKey {
             let path = dir.path.display();
             format!("can't write a first signing key into {path}: {reason}; keys_dir can name another directory")
         };
-        let lock = keys_dir::make(&dir.path).and_then(|()| keys_dir::lock(&dir.path, FlockOperation::LockExclusive));
+        let lock = keys_dir::make(&dir.path).and_then(|()| keys_dir::lock(&dir.path));
         let _lock = lock.map_err(|error| (self.place.clone(), message(secret_file::reason(&error))))?;
         let stored = keys_dir::read(&dir.path, dir.readers);
         let stored = stored.map_err(|errors| (self.place.clone(), message(errors.join("; "))))?;

@@ -7,8 +7,6 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::FlockOperation;
-
 use super::keys_dir::{self, KeysDir, Stored};
 use super::policy::MAX_LEEWAY;
 use super::secret_file::reason;
@@ -85,7 +83,7 @@ impl KeysDir {
             return Err(format!("{} {message}", self.path.display()));
         }
         keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
-        let locked = keys_dir::lock(&self.path, FlockOperation::LockExclusive);
+        let locked = keys_dir::lock(&self.path);
         let _lock = locked.map_err(|error| self.unwritable(&error))?;
         let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
         let own = stored.iter().map(|one| &one.key).filter(|key| key.algorithm() == self.algorithm);
@@ -141,7 +139,7 @@ impl KeysDir {
 }
 
 /// Looks after one directory, which is that of each of `uses`: makes the keys that their schedules want, and takes away
-/// those of which no token counts any more at `now` (Unix seconds). Does nothing while somebody else does the same.
+/// those of which no token counts any more at `now` (Unix seconds).
 ///
 /// `in_force`: the ids of the keys that the policy in force signs with. The directory may have a later one, which that
 /// policy knows nothing of for as long as the configuration can't be loaded.
@@ -150,11 +148,7 @@ impl KeysDir {
 /// A sentence: the directory can't be read, locked or written to.
 pub fn tend(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<Vec<Change>, String> {
     let Some(dir) = uses.first().filter(|dir| dir.writable) else { return Ok(Vec::new()) };
-    let _lock = match keys_dir::lock(&dir.path, FlockOperation::NonBlockingLockExclusive) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Vec::new()),
-        Err(error) => return Err(dir.unwritable(&error)),
-    };
+    let _lock = keys_dir::lock(&dir.path).map_err(|error| dir.unwritable(&error))?;
     let stored = keys_dir::read(&dir.path, dir.readers).map_err(|errors| errors.join("; "))?;
     for one in &stored {
         if let Some(text) = marks(&one.key, uses, in_force, &stored, now) {

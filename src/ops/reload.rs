@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -32,9 +33,12 @@ impl Reloader {
     pub(super) async fn run(self) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         loop {
+            // What was wrong may be right by itself, as a name that the resolver did not know: no file tells of that.
+            let wait = if self.status.reload_failed() { RETRY } else { Duration::MAX };
             let reason = tokio::select! {
                 _ = hangup.recv() => "SIGHUP",
                 () = self.watch.changed() => "file change",
+                () = tokio::time::sleep(wait) => ANOTHER_TRY,
             };
             self.reload(reason).await;
         }
@@ -65,7 +69,8 @@ impl Reloader {
             Ok(Err(errors)) => {
                 self.watch.follow(errors.inputs());
                 let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                for line in &errors {
+                let told = self.status.last_reload().is_some_and(|last| last.errors == errors);
+                for line in errors.iter().filter(|_| !told || reason != ANOTHER_TRY) {
                     error!(reason, "the old policy stays: {line}");
                 }
                 self.status.set_last_reload(Reload { at, errors });
@@ -77,3 +82,6 @@ impl Reloader {
         }
     }
 }
+
+const ANOTHER_TRY: &str = "another try";
+const RETRY: Duration = Duration::from_secs(30);

@@ -26,6 +26,10 @@ impl Status {
         self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(super) fn reload_failed(&self) -> bool {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|last| !last.errors.is_empty())
+    }
+
     pub(super) fn set_last_reload(&self, reload: Reload) {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
     }

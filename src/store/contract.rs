@@ -261,7 +261,7 @@ async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     let (back, _) = store.update_user(&back, Ended::Nothing, None).await.unwrap();
     let away = User { username: Some("lewis".into()), ..back };
     store.update_user(&away, Ended::Nothing, None).await.unwrap();
-    store.revoke(session.token, session.expires_at).await.unwrap();
+    store.revoke(session.token, Ends::At(session.expires_at)).await.unwrap();
     store.update_user(&impostor, Ended::Nothing, None).await.unwrap();
 }
 
@@ -327,7 +327,7 @@ async fn everything_is_there_after_a_restart(store: &dyn Store) {
     let kept =
         |revoked: &Revoked| matches!(revoked, Revoked::Account(cut) if (cut.account, cut.until) == (account, 77));
     assert!(all.iter().any(kept), "{all:?}");
-    let next = store.revoke(TokenId::random(), EXPIRY).await.unwrap();
+    let next = store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap();
     assert!(ids_after(store, 0, 0).await.iter().all(|before| before.sequence <= next.sequence));
 }
 

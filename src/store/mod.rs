@@ -120,6 +120,15 @@ pub enum Ended {
     AllBut(TokenId),
 }
 
+/// When a token ends by itself, Unix seconds after which no one accepts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Then.
+    At(i64),
+    /// Nobody knows, but not later. What was known when it was revoked first is the better word.
+    AtMost(i64),
+}
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -246,12 +255,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Stale`] if it is not.
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
 
-    /// Ends one session. Revokes the token though no session is known for it, and is then kept until `expires_at`; else
-    /// the session's own expiry counts. A token that was revoked already is left as it is.
+    /// Ends one session. Revokes the token though no session is known for it; if one is, its own expiry counts. A token
+    /// that was revoked already, and for as long, is left as it is.
     ///
     /// # Errors
     /// The database failed.
-    async fn revoke(&self, token: TokenId, expires_at: i64) -> Result<Revocation, StoreError>;
+    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError>;
 
     /// Revokes what the account was issued up to the second `until`, that one included. The later of two cut-offs of one
     /// account counts, and the later of their expiries. Leaves sessions as they are.

@@ -18,7 +18,7 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Row as _, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
 };
 
-use super::{CutOff, Ended, Name, PasswordHash, Revocation, Revoked, Session, Store, StoreError, User};
+use super::{CutOff, Ended, Ends, Name, PasswordHash, Revocation, Revoked, Session, Store, StoreError, User};
 use crate::token::{AccountId, TokenId};
 use revocation::{bytes, end_session, end_sessions, refuse_revoked};
 
@@ -200,9 +200,9 @@ impl Store for Sqlite {
         Ok(transaction.commit().await?)
     }
 
-    async fn revoke(&self, token: TokenId, expires_at: i64) -> Result<Revocation, StoreError> {
+    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
         let mut transaction = self.begin().await?;
-        let revocation = end_session(&mut transaction, token, expires_at).await?;
+        let revocation = end_session(&mut transaction, token, ends).await?;
         transaction.commit().await?;
         Ok(revocation)
     }
@@ -413,7 +413,7 @@ mod tests {
     async fn only_its_owner_can_read_the_files() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&url(directory.path())).await.unwrap();
-        store.revoke(TokenId::random(), 1).await.unwrap();
+        store.revoke(TokenId::random(), Ends::At(1)).await.unwrap();
         let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
         files.sort_by_key(fs::DirEntry::file_name);
         let names: Vec<_> = files.iter().map(|file| file.file_name().into_string().unwrap()).collect();

@@ -9,7 +9,7 @@ pub(super) async fn ended_sessions_are_revoked(store: &dyn Store) {
     let (one, two, three) =
         (logged_in(store, &alice).await, logged_in(store, &alice).await, logged_in(store, &alice).await);
     let foreign = logged_in(store, &bob).await;
-    store.revoke(three.token, three.expires_at).await.unwrap();
+    store.revoke(three.token, Ends::At(three.expires_at)).await.unwrap();
 
     let (alice, revoked) = store.update_user(&alice, Ended::AllBut(one.token), Some(one.token)).await.unwrap();
     assert_eq!(tokens(&revoked), sorted([&two]), "the other one that still lived");
@@ -48,23 +48,30 @@ pub(super) async fn a_revoked_token_changes_nothing(store: &dyn Store) {
 pub(super) async fn revocations_come_in_order_and_once(store: &dyn Store) {
     let last = last_sequence(store).await;
     let (one, two) = (session("revoke", "nobody"), session("revoke", "nobody"));
-    let first = store.revoke(one.token, one.expires_at).await.unwrap();
-    let second = store.revoke(two.token, two.expires_at).await.unwrap();
+    let first = store.revoke(one.token, Ends::At(one.expires_at)).await.unwrap();
+    let second = store.revoke(two.token, Ends::At(two.expires_at)).await.unwrap();
     assert_eq!((first.token, first.expires_at), (one.token, one.expires_at));
     assert!(last < first.sequence && first.sequence < second.sequence);
-    let again = store.revoke(one.token, EXPIRY + 1).await.unwrap();
-    assert_eq!(again, first, "left as it is");
+    for sooner in [EXPIRY, EXPIRY - 1] {
+        assert_eq!(store.revoke(one.token, Ends::At(sooner)).await.unwrap(), first, "left as it is");
+    }
     assert_eq!(ids_after(store, last, 0).await, [first, second]);
     assert_eq!(ids_after(store, first.sequence, 0).await, [second]);
     assert_eq!(ids_after(store, second.sequence, 0).await, []);
     assert_eq!(ids_after(store, last, EXPIRY).await, [first, second], "in their last second");
     assert_eq!(ids_after(store, last, EXPIRY + 1).await, [], "of no use any more");
+
+    let short = store.revoke(TokenId::random(), Ends::At(EXPIRY - 2)).await.unwrap();
+    assert_eq!(store.revoke(short.token, Ends::AtMost(EXPIRY)).await.unwrap(), short, "known better");
+    let longer = store.revoke(short.token, Ends::At(EXPIRY - 1)).await.unwrap();
+    assert_eq!((longer.token, longer.expires_at), (short.token, EXPIRY - 1));
+    assert_eq!(ids_after(store, second.sequence, 0).await, [longer], "who has seen the first sees this");
 }
 
 pub(super) async fn a_revocation_is_kept_as_long_as_its_session_would_have_lived(store: &dyn Store) {
     let alice = stored(store, "kept", "alice").await;
     let session = logged_in(store, &alice).await;
-    let revocation = store.revoke(session.token, EXPIRY + 1000).await.unwrap();
+    let revocation = store.revoke(session.token, Ends::At(EXPIRY + 1000)).await.unwrap();
     assert_eq!((revocation.token, revocation.expires_at), (session.token, EXPIRY));
     let (_, revoked) = store.update_user(&alice, Ended::All, None).await.unwrap();
     assert_eq!(revoked, [], "it has ended");
@@ -76,7 +83,7 @@ pub(super) async fn cut_offs_move_on_and_never_back(store: &dyn Store) {
     let first = store.cut_off(one, 1000, EXPIRY).await.unwrap();
     assert_eq!((first.account, first.until, first.expires_at), (one, 1000, EXPIRY));
     let other = store.cut_off(two, 5000, EXPIRY).await.unwrap();
-    let token = store.revoke(TokenId::random(), EXPIRY).await.unwrap();
+    let token = store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap();
     assert!(last < first.sequence && first.sequence < other.sequence && other.sequence < token.sequence);
     let after = |sequence| store.revocations_after(sequence, 0, 10);
     let all = [Revoked::Account(first), Revoked::Account(other), Revoked::Id(token)];
@@ -101,9 +108,9 @@ pub(super) async fn revocations_of_both_kinds_come_in_pages(store: &dyn Store) {
     let mut written = Vec::new();
     for n in 0..7 {
         // Some that are of no use any more are no reason for a short page.
-        store.revoke(TokenId::random(), 10).await.unwrap();
+        store.revoke(TokenId::random(), Ends::At(10)).await.unwrap();
         written.push(if n % 2 == 0 {
-            Revoked::Id(store.revoke(TokenId::random(), EXPIRY).await.unwrap())
+            Revoked::Id(store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap())
         } else {
             Revoked::Account(store.cut_off(AccountId::of("pages", &n.to_string()), n, EXPIRY).await.unwrap())
         });
@@ -129,7 +136,7 @@ pub(super) async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
     for session in [&short, &gone, &long] {
         store.create_session(session, alice.version).await.unwrap();
     }
-    let revoked = store.revoke(gone.token, gone.expires_at).await.unwrap();
+    let revoked = store.revoke(gone.token, Ends::At(gone.expires_at)).await.unwrap();
     store.purge(1000).await.unwrap();
     assert!(ids_after(store, 0, 0).await.contains(&revoked), "in its last second");
     let short_cut = store.cut_off(AccountId::of("purge", "alice"), 10, 1000).await.unwrap();
@@ -145,5 +152,5 @@ pub(super) async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
     assert_eq!(ids_after(store, 0, 0).await, []);
     store.purge(EXPIRY + 11).await.unwrap();
     assert_eq!(store.revocations_after(0, 0, 1).await.unwrap(), []);
-    assert!(store.revoke(TokenId::random(), EXPIRY).await.unwrap().sequence > last);
+    assert!(store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap().sequence > last);
 }

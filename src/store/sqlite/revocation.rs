@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 
-use super::super::{CutOff, Revocation, Revoked, StoreError};
+use super::super::{CutOff, Ends, Revocation, Revoked, StoreError};
 use crate::token::{AccountId, TokenId};
 
 /// Fails if this token has been revoked.
@@ -13,13 +13,22 @@ pub(super) async fn refuse_revoked(connection: &mut SqliteConnection, by: Option
     if query.fetch_optional(connection).await?.is_some() { Err(StoreError::Revoked) } else { Ok(()) }
 }
 
-/// Ends one session, or the one that a token would have had. Its own expiry counts, if it is known.
+/// Ends one session, or the one that a token would have had. Its own expiry counts, if it is known. A revocation that is
+/// there already and ends sooner makes way: another issuer may give two tokens one id, and the later one must not come back.
 pub(super) async fn end_session(
     connection: &mut SqliteConnection,
     token: TokenId,
-    expires_at: i64,
+    ends: Ends,
 ) -> Result<Revocation, StoreError> {
     let token = bytes(token.0);
+    let (Ends::At(expires_at) | Ends::AtMost(expires_at)) = ends;
+    if let Ends::At(_) = ends {
+        let sooner = sqlx::query(
+            "DELETE FROM revocations WHERE token = ?1 \
+             AND expires_at < coalesce((SELECT expires_at FROM sessions WHERE token = ?1), ?2)",
+        );
+        sooner.bind(&token).bind(expires_at).execute(&mut *connection).await?;
+    }
     let insert = sqlx::query(
         "INSERT INTO revocations (token, expires_at) \
          VALUES (?1, coalesce((SELECT expires_at FROM sessions WHERE token = ?1), ?2)) ON CONFLICT (token) DO NOTHING",
