@@ -256,8 +256,8 @@ impl Gate<'_> {
     /// A key that is not there may come by being fetched.
     fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
         if self.may_wait
-            && matches!(reject, Reject::Key | Reject::NoKeys)
-            && let Some(issuer) = realm.tokens().foreign_issuer(token)
+            && matches!(reject, Reject::Key | Reject::NoKeys | Reject::Signature)
+            && let Some(issuer) = realm.tokens().outdated(token, reject)
             && issuer.keys.ask(now)
         {
             return Stop::Wait(issuer.keys.clone());

@@ -103,6 +103,19 @@ impl Rules {
         self.trusted_issuer(Parts::of(token).ok()?.issuer()?)
     }
 
+    /// The trusted issuer who may have a newer key than those that were fetched, if that may be why `token` was refused.
+    #[must_use]
+    pub fn outdated(&self, token: &str, reject: Reject) -> Option<&Issuer> {
+        let may_be = |parts: &Parts<'_>| match reject {
+            Reject::Key | Reject::NoKeys => true,
+            // An issuer that does not name its keys has others without a sign of it.
+            Reject::Signature => !parts.header.contains_key("kid"),
+            _ => false,
+        };
+        let parts = Parts::of(token).ok().filter(may_be)?;
+        self.trusted_issuer(parts.issuer()?)
+    }
+
     fn trusted_issuer(&self, issuer: &str) -> Option<&Issuer> {
         self.trusted.iter().find(|trusted| trusted.name() == issuer)
     }

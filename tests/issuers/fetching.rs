@@ -116,6 +116,18 @@ fn r30_an_unknown_key_id_is_asked_for_once_and_the_token_waits_for_it() {
 }
 
 #[test]
+fn keys_without_an_id_may_change_too() {
+    let nameless = json!({"kid": null});
+    let trusted = Trusted::with_keys(&[KEY_A.jwk_with(&nameless)], "");
+    let token = |key: &Signer| key.token_with(&nameless, &claims());
+    trusted.passes(&token(&KEY_A));
+    trusted.issuer.serve(JWKS, Serve::keys(&[KEY_B.jwk_with(&nameless)]));
+    trusted.passes(&token(&KEY_B));
+    trusted.refuses(&token(&KEY_A), "token_signature");
+    assert_eq!(trusted.issuer.fetched(JWKS), 2, "and no third time within 30 s");
+}
+
+#[test]
 fn r30_many_that_wait_cause_one_fetch_and_the_others_do_not_wait() {
     let trusted = Trusted::with("");
     trusted.issuer.serve(JWKS, Serve::keys(&[KEY_A.jwk(), KEY_B.jwk()]).held());
