@@ -119,10 +119,23 @@ pub(super) fn lock(dir: &Path) -> io::Result<File> {
     }
 }
 
+/// Removes what a crash left half-written; it holds a key, or a part of one. For who holds the lock; a minute's grace is for
+/// `tollgate init`, which needs none.
+pub(super) fn sweep(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let left = entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
+        if left && entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > SWEEP_AGE) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// A file of a key that has no name yet under which anybody would read it.
 fn whole(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
     // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".new-key-").tempfile_in(dir)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
     let (owner, own) = (fs::metadata(dir)?, file.as_file().metadata()?);
     if own.uid() == 0 && owner.uid() != 0 {
@@ -157,6 +170,8 @@ fn is_key_file(path: &Path) -> bool {
 
 const REMEDY: &str = ": put back a good one, or take the file away (tollgate key rotate makes a new one)";
 
+const UNFINISHED: &str = ".new-key-";
+const SWEEP_AGE: Duration = Duration::from_secs(60);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
@@ -172,6 +187,23 @@ mod tests {
 
     fn chmod(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_a_crash_left_goes_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str, age: u64| {
+            let file = File::create(temp.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        at(".new-key-old", 120);
+        at(".new-key-now", 0);
+        at("k.jwk", 120);
+        at(".other", 120);
+        sweep(temp.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".new-key-now", ".other", "k.jwk"]);
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl KeysDir {
 pub fn tend(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<Vec<Change>, String> {
     let Some(dir) = uses.first().filter(|dir| dir.writable) else { return Ok(Vec::new()) };
     let _lock = keys_dir::lock(&dir.path).map_err(|error| dir.unwritable(&error))?;
+    keys_dir::sweep(&dir.path).map_err(|error| dir.unwritable(&error))?;
     let stored = keys_dir::read(&dir.path, dir.readers).map_err(|errors| errors.join("; "))?;
     for one in &stored {
         if let Some(text) = marks(&one.key, uses, in_force, &stored, now) {
