@@ -67,7 +67,7 @@ impl Outside {
         }
     }
 
-    /// The file that the configuration calls `path`, which is no secret.
+    /// The file or directory that the configuration calls `path`.
     pub(super) fn file(&self, path: &str) -> Result<PathBuf, String> {
         self.path(path).map(|(path, _)| path)
     }
@@ -81,11 +81,6 @@ impl Outside {
     /// Unix seconds of this reading.
     pub(super) const fn now(&self) -> i64 {
         self.now
-    }
-
-    /// The directory that the configuration calls `path`.
-    pub(super) fn keys_dir(&self, path: &str) -> Result<PathBuf, String> {
-        self.path(path).map(|(path, _)| path)
     }
 
     /// Who may read `dir`, and whether keys may be put into it.

@@ -256,7 +256,6 @@ impl Gate<'_> {
     /// A key that is not there may come by being fetched.
     fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
         if self.may_wait
-            && matches!(reject, Reject::Key | Reject::NoKeys | Reject::Signature)
             && let Some(issuer) = realm.tokens().outdated(token, reject)
             && issuer.keys.ask(now)
         {

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::clock::now;
 use crate::config::Policy;
 use crate::json;
-use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Rules, Source, TrustedKeys};
+use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Rules, Source, TrustedKeys, check_url};
 
 /// One task for each set of keys that comes over the network.
 #[derive(Default)]
@@ -64,11 +64,7 @@ impl Fetcher {
 
 /// Every trusted issuer, with the name of its realm.
 pub(super) fn issuers(policy: &Policy) -> impl Iterator<Item = (&str, &Issuer)> {
-    let of_realm = |realm| {
-        let realm: &crate::config::Realm = realm;
-        realm.tokens().trusted.iter().map(|issuer| (realm.name(), issuer))
-    };
-    policy.realms().iter().flat_map(move |realm| of_realm(realm))
+    policy.realms().iter().flat_map(|realm| realm.tokens().trusted.iter().map(|issuer| (realm.name(), issuer)))
 }
 
 struct Job {
@@ -92,23 +88,21 @@ impl Job {
     /// Returns how long to wait before the next one, if nobody asks.
     async fn attempt(&self) -> Duration {
         self.keys.fetch_begins();
-        let before = self.keys.at(now());
+        let had_keys = self.keys.at(now()).is_some();
         match refresh(&self.keys, &self.remote, &self.issuer).await {
-            Ok(recovered) => {
-                let keys = self.keys.at(now());
-                let same = matches!((&before, &keys), (Some(before), Some(keys)) if Arc::ptr_eq(before, keys));
-                if recovered || !same {
-                    let kids = keys.as_ref().map(|keys| keys.kids().join(", "));
+            Ok(is_news) => {
+                if is_news {
+                    let kids = self.keys.at(now()).map(|keys| keys.kids().join(", "));
                     info!(realm = self.realm, issuer = %self.issuer, kids, "keys of a trusted issuer fetched");
                 }
                 self.remote.refresh
             }
             Err(Failed { error, is_news }) => {
                 if is_news {
-                    let left = if before.is_some() { "the ones that are there stay" } else { "there are none" };
+                    let left = if had_keys { "the ones that are there stay" } else { "there are none" };
                     warn!(realm = self.realm, issuer = %self.issuer, "keys of a trusted issuer can't be fetched, {left}: {error}");
                 }
-                self.remote.refresh.min(if before.is_some() { RETRY } else { RETRY_WITHOUT_KEYS })
+                self.remote.refresh.min(if had_keys { RETRY } else { RETRY_WITHOUT_KEYS })
             }
         }
     }
@@ -137,16 +131,17 @@ struct Failed {
     is_news: bool,
 }
 
-/// Fetches the keys of `issuer` once, and installs them. Returns whether the fetch before this one had failed.
+/// Fetches the keys of `issuer` once, and installs them. Returns whether they are others than before, or the fetch before
+/// this one had failed.
 async fn refresh(keys: &TrustedKeys, remote: &Remote, issuer: &str) -> Result<bool, Failed> {
     let fetched = tokio::time::timeout(remote.timeout, fetch(remote, issuer)).await;
     let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", remote.timeout)));
     let recovered = keys.last_fetch().error.is_some();
     let installed = fetched.and_then(|text| keys.install(&text, now()).map_err(|error| format!("the JWK Set {error}")));
     match installed {
-        Ok(()) => {
+        Ok(are_others) => {
             keys.fetch_succeeded();
-            Ok(recovered)
+            Ok(are_others || recovered)
         }
         Err(error) => Err(Failed { is_news: keys.fetch_failed(error.clone()), error }),
     }
@@ -169,8 +164,7 @@ async fn fetch(remote: &Remote, issuer: &str) -> Result<Vec<u8>, String> {
             }
             let jwks =
                 document.get("jwks_uri").and_then(Value::as_str).ok_or_else(|| format!("{url} names no jwks_uri"))?;
-            crate::token::check_url(jwks, remote.insecure_http)
-                .map_err(|problem| format!("{url}: its jwks_uri {problem}"))?;
+            check_url(jwks, remote.insecure_http).map_err(|problem| format!("{url}: its jwks_uri {problem}"))?;
             get(&client, jwks).await
         }
     }

@@ -67,11 +67,7 @@ pub struct Mapping {
 }
 
 impl Issuer {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Everything but `exp` and `nbf`, of a token whose `iss` is this.
+    /// Of a token whose `iss` is this.
     pub(super) fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
         // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;
         // `zip` and `enc` are an encrypted token's. `jku`, `jwk`, `x5u`, `x5c` and the like say where keys are: nobody
@@ -101,14 +97,15 @@ impl Issuer {
         if claims.issued_at.saturating_sub(self.leeway) > now {
             return Err(Reject::NotYetValid);
         }
-        Ok(Accepted {
+        Accepted {
             marks: claims.marks(&self.name),
             from: not_before.saturating_sub(self.leeway),
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
             issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
             key: KeyName { kid: kid.map(Box::from), algorithm },
-        })
+        }
+        .if_in_force(now)
     }
 
     fn claims(&self, parts: &Parts<'_>) -> Result<Claims, Reject> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::algorithm::{Algorithm, VerifyingKey};
+use super::parts::seconds;
 use super::signer::{NO_SIGNING_ALGORITHM, Signer};
 use crate::json;
 
@@ -86,11 +87,11 @@ impl Key {
         let plain = |kid: &&str| !kid.is_empty() && kid.len() <= MAX_KID_BYTES && !kid.chars().any(char::is_control);
         let kid = text("kid").filter(plain);
         let kid = kid.ok_or(KeyError::Malformed("\"kid\" is missing, empty, too long or no plain text"))?.to_owned();
-        let made_at = seconds(&jwk.0, "iat")?;
+        let made_at = time(&jwk.0, "iat")?;
         let made_at = made_at.ok_or(KeyError::Malformed("\"iat\" (Unix seconds of its making) is missing"))?;
-        let signs_from = seconds(&jwk.0, "nbf")?.unwrap_or(made_at);
-        let token_ttl = seconds(&jwk.0, TOKEN_TTL)?.unwrap_or(0);
-        let signs_until = seconds(&jwk.0, SIGNS_UNTIL)?.unwrap_or(0);
+        let signs_from = time(&jwk.0, "nbf")?.unwrap_or(made_at);
+        let token_ttl = time(&jwk.0, TOKEN_TTL)?.unwrap_or(0);
+        let signs_until = time(&jwk.0, SIGNS_UNTIL)?.unwrap_or(0);
         let (signer, verifying) = Signer::read(algorithm, &text)?;
         let verifying = VerifyingKey::new(algorithm, verifying);
         let key = Self { kid, made_at, signs_from, token_ttl, signs_until, signer, verifying, jwk };
@@ -248,10 +249,9 @@ impl Form {
     }
 }
 
-fn seconds(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, KeyError> {
+fn time(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, KeyError> {
     let Some(value) = members.get(name) else { return Ok(None) };
-    let seconds = value.as_i64().filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds));
-    seconds
+    seconds(value)
         .map(Some)
         .ok_or(KeyError::Malformed("\"iat\", \"nbf\", \"ttl\" or \"until\" is not a whole number of seconds"))
 }
@@ -325,7 +325,6 @@ pub fn ends<'a>(
 }
 
 const MAX_KID_BYTES: usize = 128;
-const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
 const PROOF: &[u8] = b"a key verifies what it signs";
 /// Members of ours: the longest life of a token that it may have signed, and [`Key::signs_until`]; both in seconds.
 const TOKEN_TTL: &str = "ttl";

@@ -60,10 +60,13 @@ impl<'t> Parts<'t> {
     /// A claim that is a time if it is there, in Unix seconds. R21: what is no time is not the same as none.
     pub(super) fn optional_time(&self, name: &str) -> Result<Option<i64>, Reject> {
         let Some(value) = self.payload.get(name) else { return Ok(None) };
-        // A whole number of seconds in a year that has four digits; nothing else is a time.
-        let seconds = value.as_i64().filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds));
-        seconds.map(Some).ok_or(Reject::Claims)
+        seconds(value).map(Some).ok_or(Reject::Claims)
     }
+}
+
+/// A whole number of seconds in a year that has four digits; nothing else is a time.
+pub(super) fn seconds(value: &Value) -> Option<i64> {
+    value.as_i64().filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds))
 }
 
 /// Base64url without padding and without stray bits, of one JSON object that names no member twice.

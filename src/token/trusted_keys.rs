@@ -115,10 +115,11 @@ impl TrustedKeys {
     }
 
     /// Puts the keys of a JWK Set in force, as fetched at `now`. The same keys again leave everything as it is.
+    /// Returns whether they are others.
     ///
     /// # Errors
     /// The old ones stay.
-    pub fn install(&self, jwks: &[u8], now: i64) -> Result<(), JwksError> {
+    pub fn install(&self, jwks: &[u8], now: i64) -> Result<bool, JwksError> {
         let known = self.current.load().as_ref().is_some_and(|current| current.text() == jwks);
         if !known {
             self.current.store(Some(Arc::new(PublicKeys::parse(jwks, &self.algorithms)?)));
@@ -128,7 +129,7 @@ impl TrustedKeys {
             self.stale_at.store(now.saturating_add(max_stale), Ordering::Release);
         }
         *self.fetched() = Fetched { at: Some(now), error: None };
-        Ok(())
+        Ok(!known)
     }
 
     /// Begins with the keys of `other`, which came from the same place, as old as they are.

@@ -52,15 +52,13 @@ impl Rules {
     /// The first check that failed.
     pub fn verify(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
         let parts = Parts::of(token)?;
-        let accepted = match parts.issuer() {
-            Some(issuer) if issuer == self.issuer => self.judge(&parts)?,
+        match parts.issuer() {
+            Some(issuer) if issuer == self.issuer => self.judge(&parts, now),
             // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
             // they may sign, the token has no say in.
-            Some(issuer) => self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.judge(&parts, now)?,
-            None => return Err(Reject::Issuer),
-        };
-        accepted.in_force(now)?;
-        Ok(accepted)
+            Some(issuer) => self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.judge(&parts, now),
+            None => Err(Reject::Issuer),
+        }
     }
 
     /// The same for a token that this realm itself must have signed: another issuer's `sub` may be the id of a user of
@@ -70,12 +68,7 @@ impl Rules {
     /// The first check that failed; [`Reject::Issuer`] for a token of anybody else.
     pub fn verify_own(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
         let parts = Parts::of(token)?;
-        if parts.issuer() != Some(self.issuer.as_str()) {
-            return Err(Reject::Issuer);
-        }
-        let accepted = self.judge(&parts)?;
-        accepted.in_force(now)?;
-        Ok(accepted)
+        if parts.issuer() == Some(self.issuer.as_str()) { self.judge(&parts, now) } else { Err(Reject::Issuer) }
     }
 
     /// Whether these rules, which may be later than those by which it was accepted, still know the key that signed it. An
@@ -106,22 +99,24 @@ impl Rules {
     /// The trusted issuer who may have a newer key than those that were fetched, if that may be why `token` was refused.
     #[must_use]
     pub fn outdated(&self, token: &str, reject: Reject) -> Option<&Issuer> {
-        let may_be = |parts: &Parts<'_>| match reject {
-            Reject::Key | Reject::NoKeys => true,
-            // An issuer that does not name its keys has others without a sign of it.
-            Reject::Signature => !parts.header.contains_key("kid"),
-            _ => false,
-        };
-        let parts = Parts::of(token).ok().filter(may_be)?;
+        // Most are refused for something else, or come to a realm that trusts nobody: those are not read again.
+        if self.trusted.is_empty() || !matches!(reject, Reject::Key | Reject::NoKeys | Reject::Signature) {
+            return None;
+        }
+        let parts = Parts::of(token).ok()?;
+        // An issuer that does not name its keys has others without a sign of it.
+        if reject == Reject::Signature && parts.header.contains_key("kid") {
+            return None;
+        }
         self.trusted_issuer(parts.issuer()?)
     }
 
     fn trusted_issuer(&self, issuer: &str) -> Option<&Issuer> {
-        self.trusted.iter().find(|trusted| trusted.name() == issuer)
+        self.trusted.iter().find(|trusted| *trusted.name == *issuer)
     }
 
-    /// Everything but the time, of a token whose `iss` is ours.
-    fn judge(&self, parts: &Parts<'_>) -> Result<Accepted, Reject> {
+    /// Of a token whose `iss` is ours.
+    fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
         // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
         if parts.header.keys().any(|name| !matches!(name.as_str(), "alg" | "typ" | "kid")) {
             return Err(Reject::Malformed);
@@ -143,14 +138,15 @@ impl Rules {
         if parts.text("aud") != Some(self.audience.as_str()) {
             return Err(Reject::Audience);
         }
-        Ok(Accepted {
+        Accepted {
             marks: claims.marks(&self.issuer),
             from: not_before.saturating_sub(self.leeway),
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
             issuer: None,
             key: KeyName { kid: Some(key.kid().into()), algorithm: key.algorithm() },
-        })
+        }
+        .if_in_force(now)
     }
 }
 
@@ -199,6 +195,10 @@ impl Accepted {
     #[must_use]
     pub fn still_counts(&self, now: i64) -> bool {
         self.in_force(now).is_ok() && self.issuer.as_ref().is_none_or(|by| by.source.still_has(&by.keys, now))
+    }
+
+    pub(super) fn if_in_force(self, now: i64) -> Result<Self, Reject> {
+        self.in_force(now).map(|()| self)
     }
 
     fn in_force(&self, now: i64) -> Result<(), Reject> {

@@ -188,7 +188,7 @@ fn keys_dir(
     taken: &mut Taken,
 ) -> Option<PathBuf> {
     let dir = if section.has("keys_dir") {
-        section.optional("keys_dir", |text| outside.keys_dir(text))?
+        section.optional("keys_dir", |text| outside.file(text))?
     } else {
         outside.base().join("keys").join(name?)
     };
