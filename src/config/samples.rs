@@ -8,6 +8,7 @@ use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
 
 const TOLLGATE: &str = include_str!("../../conf/tollgate.toml");
+const README: &str = include_str!("../../README.md");
 
 /// `text`, as if it stood in `dir`.
 fn read(text: &str, dir: &Path) -> Config {
@@ -65,6 +66,10 @@ fn every_key_is_documented() {
             let written =
                 section.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim().ends_with(key)));
             assert!(written, "{key} of {} is not in conf/tollgate.toml", keys.header);
+            // Of those that stand for another key, prose may tell.
+            let stands = |line: &&str| line.starts_with(&format!("{key} ")) || line.starts_with(&format!("{key}="));
+            assert!(*key == "sha256_file" || lines.iter().any(stands), "conf/tollgate.toml has no {key}");
+            assert!(README.contains(&format!("`{key}`")), "the README's table has no {key}");
             documented += 1;
         }
     }
