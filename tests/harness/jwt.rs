@@ -57,3 +57,25 @@ pub fn claims(token: &str) -> Value {
 pub fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
+
+/// JSON values that are no time, though they may look like `later`.
+pub fn not_times(later: i64) -> [Value; 12] {
+    [
+        json!(later.to_string()),
+        json!(later as f64 + 0.5),
+        json!(1e300),
+        json!(-1),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        Value::Null,
+        json!([later]),
+        json!({"at": later}),
+        json!(true),
+        json!(""),
+        json!("never"),
+    ]
+}
+
+/// Such values, and some that are not even JSON, as texts, since a JSON library may not write them.
+pub const NOT_TIMES: [&str; 7] =
+    ["1e10", "1e400", "99999999999999999999999", "0x7fffffff", "Infinity", "4102444800.0", "-0"];

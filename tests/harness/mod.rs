@@ -16,7 +16,7 @@ pub use client::{Conn, Request, Response, delete, get, post, put, request};
 pub use gate::{Conf, Gate, free_port, sha256_hex, write_file};
 pub use h2c::h2c;
 pub use issuer::{DISCOVERY, Issuer, JWKS, Serve, gzip_bomb};
-pub use jwt::{Jwk, claims, now, sign};
+pub use jwt::{Jwk, NOT_TIMES, claims, not_times, now, sign};
 pub use signer::{Signer, edited, encoded};
 pub use tools::{Ran, Running, curl, node, node_server, python, python_server, run, tollgate};
 

@@ -128,24 +128,12 @@ fn r21_r22_claims_are_there_and_of_the_right_type() {
     trusted.passes(&KEY_A.token(&claims_with(&json!({"nbf": now()}))));
     let later = now() + 1000;
     for name in ["exp", "nbf", "iat"] {
-        for value in [
-            json!(later.to_string()),
-            json!(later as f64 + 0.5),
-            json!(1e300),
-            json!(-1),
-            json!(i64::MAX),
-            json!(u64::MAX),
-            json!(null),
-            json!([later]),
-            json!({"at": later}),
-            json!(true),
-            json!(""),
-        ] {
+        for value in not_times(later) {
             let mut claims = claims();
             claims[name] = value;
             trusted.refuses(&KEY_A.token(&claims), "token_claims");
         }
-        for value in ["1e10", "1e400", "99999999999999999999999", "0x7fffffff", "Infinity", "4102444800.0", "-0"] {
+        for value in NOT_TIMES {
             let mut claims = claims();
             claims[name] = json!("@");
             let text = claims.to_string().replace("\"@\"", value);
