@@ -263,6 +263,8 @@ pub(super) fn blank_user(realm: &str, now_ms: i64) -> User {
         data: Map::new(),
         roles: Vec::new(),
         disabled: false,
+        temporary: false,
+        second_factor: None,
         created_at: now_ms,
         updated_at: now_ms,
         version: 1,
@@ -426,7 +428,8 @@ mod tests {
 
         async fn log_in(&self, text: &str) -> TokenId {
             let (user, token) = (self.user(text).await, TokenId::random());
-            let session = Session { realm: "examples".into(), user_id: user.id, token, expires_at: 1_900_000_000 };
+            let session =
+                Session { realm: "examples".into(), user_id: user.id, token, expires_at: 1_900_000_000, refresh: None };
             self.store.create_session(&session, user.version).await.unwrap();
             token
         }

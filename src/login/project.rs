@@ -85,6 +85,8 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         data: body.members,
         roles: Vec::new(),
         disabled: false,
+        temporary: false,
+        second_factor: None,
         created_at: request.now_ms,
         updated_at: request.now_ms,
         version: 1,

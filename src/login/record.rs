@@ -179,6 +179,8 @@ mod tests {
             data: members(data),
             roles: Vec::new(),
             disabled: false,
+            temporary: false,
+            second_factor: None,
             created_at: 1_609_066_725_000,
             updated_at: 1_609_066_725_007,
             version: 1,

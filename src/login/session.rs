@@ -29,6 +29,7 @@ pub fn of(realm: &str, claims: &Claims) -> Session {
         user_id: claims.subject.clone(),
         token: claims.token_id,
         expires_at: end(claims),
+        refresh: None,
     }
 }
 

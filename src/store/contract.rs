@@ -1,5 +1,6 @@
 //! What every backend must do: one suite, run against each of them.
 
+mod refresh;
 mod revocation;
 
 use std::future::Future;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use refresh::*;
 use revocation::*;
 
 /// Runs the suite. `open` opens the same, at first empty store every time.
@@ -27,6 +29,9 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_revocation_is_kept_as_long_as_its_session_would_have_lived(&*store).await;
     cut_offs_move_on_and_never_back(&*store).await;
     revocations_of_both_kinds_come_in_pages(&*store).await;
+    a_refresh_token_is_used_once_and_a_lost_answer_is_forgiven(&*store).await;
+    a_session_that_ends_takes_its_refresh_token_along(&*store).await;
+    of_many_who_present_it_at_once_one_rotates(&store).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
@@ -51,6 +56,8 @@ pub(crate) fn user(realm: &str, username: &str) -> User {
         data,
         roles: Vec::new(),
         disabled: false,
+        temporary: false,
+        second_factor: None,
         created_at: 1_609_066_725_000,
         updated_at: 1_609_066_725_000,
         version: 1,
@@ -59,7 +66,13 @@ pub(crate) fn user(realm: &str, username: &str) -> User {
 
 /// A session of this user that has never been stored.
 pub(crate) fn session(realm: &str, user_id: &str) -> Session {
-    Session { realm: realm.into(), user_id: user_id.into(), token: TokenId::random(), expires_at: EXPIRY }
+    Session {
+        realm: realm.into(),
+        user_id: user_id.into(),
+        token: TokenId::random(),
+        expires_at: EXPIRY,
+        refresh: None,
+    }
 }
 
 async fn stored(store: &dyn Store, realm: &str, username: &str) -> User {
@@ -104,7 +117,8 @@ async fn users_are_stored_whole(store: &dyn Store) {
     let mut written = user("whole", "Zoë 李雷 🦀'\";--");
     written.email = Some("Zoe@Example.com".into());
     written.roles = vec!["admin".into(), "a\"b".into()];
-    written.disabled = true;
+    (written.disabled, written.temporary) = (true, true);
+    written.second_factor = Some(SecondFactor { secret: vec![0, 255, 3], used: -1, recovery: vec![[7; 32], [8; 32]] });
     written.updated_at += 1;
     written.data.insert("z".into(), json!({"b": [1, null, 1.5, "\u{0}\u{10ffff}"], "a": {}}));
     written.data.insert("a".into(), json!(9_007_199_254_740_993_i64));
@@ -181,6 +195,8 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     change.roles = vec!["reader".into()];
     change.updated_at += 5;
     change.created_at = 0;
+    change.temporary = true;
+    change.second_factor = Some(SecondFactor { secret: vec![1; 20], used: 5, recovery: Vec::new() });
     let (now, revoked) = store.update_user(&change, Ended::Nothing, None).await.unwrap();
     assert_eq!(revoked, []);
     assert!(now.version > read.version);
@@ -189,7 +205,9 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     // Its old name is free, its new one is not, and its own is no obstacle to itself.
     store.create_user(&user("update", "Alice")).await.unwrap();
     assert!(matches!(store.create_user(&user("update", "ALICE LIDDELL")).await, Err(StoreError::Exists)));
-    let (now, _) = store.update_user(&now, Ended::Nothing, None).await.unwrap();
+    let without = User { temporary: false, second_factor: None, ..now };
+    let (now, _) = store.update_user(&without, Ended::Nothing, None).await.unwrap();
+    assert_eq!(now, User { version: now.version, ..without });
 
     assert!(matches!(store.update_user(&read, Ended::All, None).await, Err(StoreError::Stale)));
     let taken = User { username: Some("BOB".into()), ..now.clone() };

@@ -34,6 +34,10 @@ pub struct User {
     pub roles: Vec<String>,
     /// No token, no login.
     pub disabled: bool,
+    /// The password was chosen by somebody else: it is good for choosing another, and for nothing more.
+    pub temporary: bool,
+    /// What a login asks for beside the password.
+    pub second_factor: Option<SecondFactor>,
     /// Unix milliseconds.
     pub created_at: i64,
     /// Unix milliseconds.
@@ -52,6 +56,23 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
+/// An authenticator app that makes one-time codes (RFC 6238), and the codes for when it is lost.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// What the app and we share.
+    pub secret: Vec<u8>,
+    /// The last time step of which a code was used: no code of it or of an earlier one counts again.
+    pub used: i64,
+    /// SHA-256 of each recovery code that is left.
+    pub recovery: Vec<[u8; 32]>,
+}
+
+impl std::fmt::Debug for SecondFactor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SecondFactor(…)")
+    }
+}
+
 /// One login: one token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -63,6 +84,79 @@ pub struct Session {
     pub token: TokenId,
     /// Unix seconds after which no one accepts the token, leeway included.
     pub expires_at: i64,
+    /// If it can be refreshed: then it is the session of many tokens, and `token` none's own id.
+    pub refresh: Option<Refresh>,
+}
+
+/// How a session begins that can be refreshed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refresh {
+    /// Random: tags the session's refresh tokens, and makes each from the one before.
+    pub key: [u8; 32],
+    /// SHA-256 of the first one.
+    pub first: [u8; 32],
+    /// Unix seconds of the login.
+    pub authenticated_at: i64,
+    /// The login proved a second factor.
+    pub mfa: bool,
+    /// Unix seconds from which no refresh token of the session counts.
+    pub expires_at: i64,
+}
+
+impl std::fmt::Debug for Refresh {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Refresh").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// A session that can be refreshed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshOf {
+    /// Whose user.
+    pub realm: String,
+    /// The user's id.
+    pub user_id: String,
+    /// As it began.
+    pub key: [u8; 32],
+    /// Unix seconds of the login.
+    pub authenticated_at: i64,
+    /// The login proved a second factor.
+    pub mfa: bool,
+    /// Unix seconds from which no refresh token of the session counts.
+    pub expires_at: i64,
+}
+
+/// A refresh token that somebody wants to use, and the one that would follow it. Its tag was right.
+#[derive(Clone, Copy)]
+pub struct Presented {
+    /// The session.
+    pub session: TokenId,
+    /// How many came before it.
+    pub generation: i64,
+    /// SHA-256 of it.
+    pub hash: [u8; 32],
+    /// SHA-256 of the next one.
+    pub next: [u8; 32],
+    /// Unix milliseconds.
+    pub now_ms: i64,
+    /// For how long after its use it may come again, from a client that lost the answer.
+    pub grace_ms: i64,
+    /// Since when this process runs, Unix milliseconds: what was used shortly before may have lost its answer with the
+    /// process before this one, and its client can't have come again sooner.
+    pub started_ms: i64,
+}
+
+/// What became of a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// It was the one that counts: now the next one is.
+    Next,
+    /// It was used a moment ago, and the next one still counts.
+    Again,
+    /// It was used before: somebody has it who should not, and so the session has ended (RFC 9700, 4.14.2).
+    Reused(Revocation),
+    /// There is no such session any more.
+    Unknown,
 }
 
 /// A token that is not accepted any more, or a session with all of its tokens.
@@ -254,6 +348,18 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Stale`] if it is not.
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
+
+    /// The session whose refresh tokens count at `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError>;
+
+    /// Uses up a refresh token, once among all who try at the same moment.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError>;
 
     /// Ends one session. Revokes the token though no session is known for it; if one is, its own expiry counts. A token
     /// that was revoked already, and for as long, is left as it is.

@@ -4,6 +4,7 @@
 //! each other here and not in SQLite's busy loop, which is left for other processes. Every write is a `BEGIN IMMEDIATE`
 //! transaction: it can't fail half-way for a lock. `synchronous=FULL` syncs the WAL before a commit returns.
 
+mod refresh;
 mod revocation;
 
 use std::fs::{self, File, OpenOptions};
@@ -18,7 +19,10 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Row as _, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
 };
 
-use super::{CutOff, Ended, Ends, Name, PasswordHash, Revocation, Revoked, Session, Store, StoreError, User};
+use super::{
+    CutOff, Ended, Ends, Name, PasswordHash, Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor, Session,
+    Store, StoreError, User,
+};
 use crate::token::{AccountId, TokenId};
 use revocation::{bytes, end_session, end_sessions, refuse_revoked};
 
@@ -77,11 +81,12 @@ impl Store for Sqlite {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for user in users {
-            let keys = Keys::of(user)?;
+            let (keys, second) = (Keys::of(user)?, user.second_factor.as_ref());
             refuse_names_in_use(&mut transaction, user, &keys).await?;
             sqlx::query(
                 "INSERT INTO users (realm, id, username, username_key, email, email_key, password, data, roles, disabled, \
-                 created_at, updated_at, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 temporary, totp_secret, totp_used, recovery, created_at, updated_at, version) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&user.realm)
             .bind(&user.id)
@@ -93,6 +98,10 @@ impl Store for Sqlite {
             .bind(to_json(&user.data)?)
             .bind(to_json(&user.roles)?)
             .bind(user.disabled)
+            .bind(user.temporary)
+            .bind(second.map(|factor| factor.secret.clone()))
+            .bind(second.map(|factor| factor.used))
+            .bind(second.map(|factor| factor.recovery.concat()))
             .bind(user.created_at)
             .bind(user.updated_at)
             .bind(user.version)
@@ -129,13 +138,13 @@ impl Store for Sqlite {
         ended: Ended,
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError> {
-        let keys = Keys::of(user)?;
+        let (keys, second) = (Keys::of(user)?, user.second_factor.as_ref());
         let mut transaction = self.begin().await?;
         refuse_revoked(&mut transaction, by).await?;
         refuse_names_in_use(&mut transaction, user, &keys).await?;
         let updated = sqlx::query(
             "UPDATE users SET username = ?, username_key = ?, email = ?, email_key = ?, password = ?, data = ?, roles = ?, \
-             disabled = ?, updated_at = ?, version = version + 1 WHERE realm = ? AND id = ? AND version = ? RETURNING *",
+             disabled = ?, temporary = ?, totp_secret = ?, totp_used = ?, recovery = ?, updated_at = ?, version = version + 1 WHERE realm = ? AND id = ? AND version = ? RETURNING *",
         )
         .bind(&user.username)
         .bind(&keys.username)
@@ -145,6 +154,10 @@ impl Store for Sqlite {
         .bind(to_json(&user.data)?)
         .bind(to_json(&user.roles)?)
         .bind(user.disabled)
+        .bind(user.temporary)
+        .bind(second.map(|factor| factor.secret.clone()))
+        .bind(second.map(|factor| factor.used))
+        .bind(second.map(|factor| factor.recovery.concat()))
         .bind(user.updated_at)
         .bind(&user.realm)
         .bind(&user.id)
@@ -197,7 +210,21 @@ impl Store for Sqlite {
         if inserted.rows_affected() == 0 {
             return Err(StoreError::Stale);
         }
+        if let Some(first) = &session.refresh {
+            refresh::insert(&mut transaction, session.token, first).await?;
+        }
         Ok(transaction.commit().await?)
+    }
+
+    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
+        refresh::of(&self.readers, session, now).await
+    }
+
+    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
+        let mut transaction = self.begin().await?;
+        let rotated = refresh::rotate(&mut transaction, presented).await?;
+        transaction.commit().await?;
+        Ok(rotated)
     }
 
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
@@ -293,6 +320,15 @@ fn read_user(row: &SqliteRow) -> Result<User, StoreError> {
         data: from_json(row.try_get("data")?)?,
         roles: from_json(row.try_get("roles")?)?,
         disabled: row.try_get("disabled")?,
+        temporary: row.try_get("temporary")?,
+        second_factor: match row.try_get("totp_secret")? {
+            None => None,
+            Some(secret) => Some(SecondFactor {
+                secret,
+                used: row.try_get("totp_used")?,
+                recovery: row.try_get::<&[u8], _>("recovery")?.as_chunks().0.to_vec(),
+            }),
+        },
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         version: row.try_get("version")?,
@@ -383,8 +419,11 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("{}: {reason}", path.display()))
 }
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_users_sessions_revocations.sql"), include_str!("migrations/0002_cut_offs.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_users_sessions_revocations.sql"),
+    include_str!("migrations/0002_cut_offs.sql"),
+    include_str!("migrations/0003_refresh_tokens_second_factors.sql"),
+];
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const SQLITE_BUSY: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

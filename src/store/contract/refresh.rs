@@ -1,0 +1,99 @@
+//! Of the contract: refresh tokens.
+
+use super::*;
+
+const AT: i64 = 1_700_000_000;
+
+fn presented(session: &Session, generation: u8, now_ms: i64) -> Presented {
+    let generation_of = i64::from(generation);
+    Presented {
+        session: session.token,
+        generation: generation_of,
+        hash: [generation; 32],
+        next: [generation + 1; 32],
+        now_ms,
+        grace_ms: 10_000,
+        started_ms: 0,
+    }
+}
+
+async fn refreshable(store: &dyn Store, user: &User) -> Session {
+    let refresh = Refresh { key: [9; 32], first: [0; 32], authenticated_at: AT, mfa: true, expires_at: AT + 1000 };
+    let session = Session { refresh: Some(refresh), expires_at: AT + 2000, ..session(&user.realm, &user.id) };
+    store.create_session(&session, user.version).await.unwrap();
+    session
+}
+
+pub(super) async fn a_refresh_token_is_used_once_and_a_lost_answer_is_forgiven(store: &dyn Store) {
+    let alice = stored(store, "refresh", "alice").await;
+    let session = refreshable(store, &alice).await;
+    let of = store.refresh_of(session.token, AT).await.unwrap().unwrap();
+    assert_eq!((of.realm.as_str(), of.user_id.as_str(), of.key), ("refresh", alice.id.as_str(), [9; 32]));
+    assert_eq!((of.authenticated_at, of.mfa, of.expires_at), (AT, true, AT + 1000));
+    let rotate = |generation, second: i64| {
+        let presented = presented(&session, generation, (AT + second) * 1000);
+        async move { store.rotate(&presented).await.unwrap() }
+    };
+    assert_eq!(rotate(0, 5).await, Rotated::Next);
+    assert_eq!(rotate(0, 15).await, Rotated::Again, "within ten seconds");
+    assert_eq!(rotate(1, 20).await, Rotated::Next);
+    assert_eq!(rotate(1, 20).await, Rotated::Again);
+    let Rotated::Reused(revocation) = rotate(0, 21).await else { panic!("two uses ago") };
+    assert_eq!((revocation.token, revocation.expires_at), (session.token, AT + 2000));
+    assert_eq!(rotate(2, 21).await, Rotated::Unknown, "the one that counted counts no more either");
+    assert!(store.refresh_of(session.token, AT).await.unwrap().is_none());
+
+    let late = refreshable(store, &alice).await;
+    let rotate = |generation, ms: i64| {
+        let presented = presented(&late, generation, ms);
+        async move { store.rotate(&presented).await.unwrap() }
+    };
+    assert_eq!(rotate(0, AT * 1000).await, Rotated::Next);
+    assert!(matches!(rotate(0, AT * 1000 + 10_001).await, Rotated::Reused(_)), "after ten seconds it was no accident");
+
+    let lost = refreshable(store, &alice).await;
+    let rotate = |generation, second: i64, started: i64| {
+        let at = presented(&lost, generation, (AT + second) * 1000);
+        async move { store.rotate(&Presented { started_ms: (AT + started) * 1000, ..at }).await.unwrap() }
+    };
+    assert_eq!(rotate(0, 0, -1000).await, Rotated::Next);
+    assert_eq!(rotate(0, 70, 60).await, Rotated::Again, "the gate was away for a minute, and its answer got lost");
+    assert_eq!(rotate(0, -1, -1000).await, Rotated::Again, "used by a gate whose clock is ahead");
+    assert!(matches!(rotate(0, 71, 60).await, Rotated::Reused(_)), "but not for ever");
+
+    let expired = refreshable(store, &alice).await;
+    assert_eq!(store.rotate(&presented(&expired, 0, (AT + 1000) * 1000)).await.unwrap(), Rotated::Unknown);
+    assert!(store.refresh_of(expired.token, AT + 1000).await.unwrap().is_none());
+    let ahead = refreshable(store, &alice).await;
+    let from_nowhere = store.rotate(&presented(&ahead, 7, AT * 1000)).await.unwrap();
+    assert!(matches!(from_nowhere, Rotated::Reused(_)), "nobody was given such a one");
+    let plain = logged_in(store, &alice).await;
+    assert_eq!(store.rotate(&presented(&plain, 0, AT * 1000)).await.unwrap(), Rotated::Unknown);
+}
+
+pub(super) async fn a_session_that_ends_takes_its_refresh_token_along(store: &dyn Store) {
+    let alice = stored(store, "refresh-ends", "alice").await;
+    let (first, second) = (refreshable(store, &alice).await, refreshable(store, &alice).await);
+    store.revoke(first.token, Ends::At(first.expires_at)).await.unwrap();
+    assert_eq!(store.rotate(&presented(&first, 0, AT * 1000)).await.unwrap(), Rotated::Unknown);
+    let (_, ended) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&ended), [second.token]);
+    assert_eq!(store.rotate(&presented(&second, 0, AT * 1000)).await.unwrap(), Rotated::Unknown);
+}
+
+pub(super) async fn of_many_who_present_it_at_once_one_rotates(store: &Arc<dyn Store>) {
+    let alice = stored(&**store, "refresh-race", "alice").await;
+    let session = refreshable(&**store, &alice).await;
+    let attempts = (0..100).map(|_| {
+        let (store, presented) = (store.clone(), presented(&session, 0, AT * 1000));
+        tokio::spawn(async move { store.rotate(&presented).await.unwrap() })
+    });
+    let mut nexts = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        match attempt.await.unwrap() {
+            Rotated::Next => nexts += 1,
+            other => assert_eq!(other, Rotated::Again),
+        }
+    }
+    assert_eq!(nexts, 1);
+}

@@ -1,0 +1,95 @@
+//! Refresh tokens: one for each session that has any, another one after each use.
+
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+
+use super::super::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError};
+use super::revocation::{bytes, end_session};
+use crate::token::TokenId;
+
+/// The first refresh token of a new session.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    session: TokenId,
+    refresh: &Refresh,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO refresh_tokens (session, key, generation, current, rotated_at, authenticated_at, mfa, \
+         expires_at) VALUES (?, ?, 0, ?, ?, ?, ?, ?)",
+    )
+    .bind(bytes(session.0))
+    .bind(refresh.key.to_vec())
+    .bind(refresh.first.to_vec())
+    .bind(refresh.authenticated_at * 1000)
+    .bind(refresh.authenticated_at)
+    .bind(refresh.mfa)
+    .bind(refresh.expires_at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Whose session this is, and what its refresh tokens are made with.
+pub(super) async fn of(
+    connection: impl SqliteExecutor<'_>,
+    session: TokenId,
+    now: i64,
+) -> Result<Option<RefreshOf>, StoreError> {
+    let query = sqlx::query(
+        "SELECT realm, user_id, key, authenticated_at, mfa, refresh_tokens.expires_at FROM refresh_tokens \
+         JOIN sessions ON sessions.token = refresh_tokens.session \
+         WHERE refresh_tokens.session = ? AND refresh_tokens.expires_at > ?",
+    );
+    let row = query.bind(bytes(session.0)).bind(now).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(RefreshOf {
+        realm: row.try_get("realm")?,
+        user_id: row.try_get("user_id")?,
+        key: hash(row.try_get("key")?)?,
+        authenticated_at: row.try_get("authenticated_at")?,
+        mfa: row.try_get("mfa")?,
+        expires_at: row.try_get("expires_at")?,
+    }))
+}
+
+/// Uses up the token that was presented.
+pub(super) async fn rotate(connection: &mut SqliteConnection, presented: &Presented) -> Result<Rotated, StoreError> {
+    let session = bytes(presented.session.0);
+    let query = sqlx::query(
+        "SELECT generation, current, previous, rotated_at, sessions.expires_at AS session_ends FROM refresh_tokens \
+         JOIN sessions ON sessions.token = refresh_tokens.session \
+         WHERE refresh_tokens.session = ? AND refresh_tokens.expires_at * 1000 > ?",
+    );
+    let row = query.bind(&session).bind(presented.now_ms).fetch_optional(&mut *connection).await?;
+    let Some(row) = row else { return Ok(Rotated::Unknown) };
+    let generation: i64 = row.try_get("generation")?;
+    let previous: Option<&[u8]> = row.try_get("previous")?;
+    if presented.generation == generation && hash(row.try_get("current")?)? == presented.hash {
+        sqlx::query(
+            "UPDATE refresh_tokens SET generation = generation + 1, previous = current, current = ?, rotated_at = ? \
+             WHERE session = ?",
+        )
+        .bind(presented.next.to_vec())
+        .bind(presented.now_ms)
+        .bind(&session)
+        .execute(connection)
+        .await?;
+        return Ok(Rotated::Next);
+    }
+    let rotated: i64 = row.try_get("rotated_at")?;
+    let since =
+        if (rotated..=rotated + RESTART_MS).contains(&presented.started_ms) { presented.started_ms } else { rotated };
+    let is_previous = presented.generation + 1 == generation && previous.is_some_and(|hash| *hash == presented.hash);
+    // A use in the future is one by another gate, whose clock is ahead of ours.
+    if is_previous && presented.now_ms - since <= presented.grace_ms {
+        return Ok(Rotated::Again);
+    }
+    let ends = Ends::At(row.try_get("session_ends")?);
+    Ok(Rotated::Reused(end_session(connection, presented.session, ends).await?))
+}
+
+fn hash(stored: &[u8]) -> Result<[u8; 32], StoreError> {
+    stored.try_into().map_err(|_| StoreError::Failed("a hash is not 32 bytes long".into()))
+}
+
+/// For how long a gate may be away, and its clients still get the answers that it owes them.
+const RESTART_MS: i64 = 5 * 60 * 1000;
