@@ -41,6 +41,7 @@ fn decide(criterion: &mut Criterion) {
             email: Some("alice@example.com".into()),
             roles: vec!["user".into()],
             session: None,
+            mfa: false,
             issued_at: NOW,
             expires_at: NOW + 3600,
         };

@@ -107,6 +107,7 @@ fn beside_a_signature(criterion: &mut Criterion) {
                 email: None,
                 roles: vec!["user".into()],
                 session: None,
+                mfa: false,
                 issued_at: NOW,
                 expires_at: NOW + 3600,
             };

@@ -20,6 +20,7 @@ fn rules(signer: &Signer, leeway: i64) -> Rules {
         audience: "examples".into(),
         leeway,
         keys: KeySet::new(Algorithm::HS256, vec![own_key()]).unwrap(),
+        id_keys: None,
         trusted: vec![Issuer {
             name: ISS.into(),
             audience: Audience::AnyOf(vec!["api".into()]),

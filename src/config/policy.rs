@@ -203,6 +203,7 @@ impl Realm {
                     vec![token::Key::generate(token::Algorithm::HS256, 1, 1).unwrap()],
                 )
                 .unwrap(),
+                id_keys: None,
                 trusted: Vec::new(),
             },
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),

@@ -219,6 +219,7 @@ mod tests {
             email: None,
             roles: vec!["a".into(), "b".into()],
             session: None,
+            mfa: false,
             issued_at: 0,
             expires_at: 0,
         };

@@ -199,6 +199,7 @@ mod tests {
             audience: "examples".into(),
             leeway: 0,
             keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+            id_keys: None,
             trusted: Vec::new(),
         }
     }
@@ -211,6 +212,7 @@ mod tests {
             email: None,
             roles: vec!["reader".into()],
             session: None,
+            mfa: false,
             issued_at: 1000,
             expires_at: 2000,
         };

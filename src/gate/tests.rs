@@ -191,6 +191,7 @@ impl Bench {
             email: None,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             session: None,
+            mfa: false,
             issued_at: NOW,
             expires_at: NOW + 60,
         };

@@ -16,6 +16,7 @@ pub fn claims(user: &User, ttl: Duration, now: i64) -> Claims {
         email: user.email.clone(),
         roles: user.roles.clone(),
         session: None,
+        mfa: false,
         issued_at: now,
         expires_at: now.saturating_add_unsigned(ttl.as_secs()),
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::parts::Parts;
 use super::trusted_keys::TrustedKeys;
-use super::verify::{Accepted, KeyName, SignedBy};
+use super::verify::{Accepted, KeyName, SignedBy, proves_mfa};
 use super::{Algorithm, Claims, Reject, TokenId, fingerprint};
 
 /// What a realm demands of the tokens of one issuer.
@@ -136,7 +136,12 @@ impl Issuer {
             username: text(&self.mapping.username),
             email: text(&self.mapping.email).filter(|_| email_counts),
             roles: self.roles(parts),
-            session: payload.get("sid").map(|value| id("sid", value)).transpose()?,
+            // Cognito's name for it is `origin_jti`.
+            session: match (payload.get("sid"), payload.get("origin_jti")) {
+                (Some(value), _) => Some(id("sid", value)?),
+                (None, value) => value.map(|value| id("origin_jti", value)).transpose()?,
+            },
+            mfa: proves_mfa(payload),
             // Without one, every revocation of the user's tokens takes this one, too.
             issued_at: parts.optional_time("iat")?.unwrap_or(0),
             expires_at: parts.time("exp")?,
@@ -278,6 +283,7 @@ mod tests {
             audience: "examples".into(),
             leeway: 0,
             keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+            id_keys: None,
             trusted: vec![issuer],
         };
         assert_eq!(rules.verify_own(token, NOW).unwrap_err(), Reject::Issuer, "never one of ours");

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::{Claims, KeyError, Rules};
+use super::{Claims, KeyError, KeySet, Rules};
 
 impl Rules {
     /// Signs `claims` with the key whose turn it is when they are issued.
@@ -12,7 +12,16 @@ impl Rules {
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
     pub fn mint(&self, claims: &Claims) -> Result<String, KeyError> {
-        let mut payload = Map::new();
+        self.mint_with(claims, Map::new())
+    }
+
+    /// The same, with claims that only the client reads.
+    ///
+    /// # Errors
+    /// As [`Rules::mint`].
+    pub fn mint_with(&self, claims: &Claims, more: Map<String, Value>) -> Result<String, KeyError> {
+        // Ours come last, so that nothing takes their place.
+        let mut payload = more;
         payload.insert("iss".into(), self.issuer.as_str().into());
         payload.insert("aud".into(), self.audience.as_str().into());
         payload.insert("sub".into(), claims.subject.as_str().into());
@@ -31,21 +40,42 @@ impl Rules {
         if let Some(session) = claims.session {
             payload.insert("sid".into(), session.to_string().into());
         }
+        if claims.mfa {
+            payload.insert("amr".into(), json!(["pwd", "otp", MFA]));
+        }
         self.sign(ACCESS_TOKEN, &Value::Object(payload), claims.issued_at)
+    }
+
+    /// Signs an ID token (`OpenID` Connect Core 1.0, 2) for the client, which opens nothing here.
+    ///
+    /// # Errors
+    /// As [`Rules::mint`].
+    pub fn mint_id(&self, mut payload: Map<String, Value>, now: i64) -> Result<String, KeyError> {
+        payload.insert("iss".into(), self.issuer.as_str().into());
+        let keys = self.id_keys.as_ref().unwrap_or(&self.keys);
+        sign_with(keys, ID_TOKEN, &Value::Object(payload), now)
     }
 
     /// A token of this kind with the key that signs at `now` (Unix seconds).
     pub(super) fn sign(&self, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
-        let key = self.keys.signing(now);
-        let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
-        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let mut token = format!("{}.{}", encode(&header), encode(payload));
-        let signature = key.sign(token.as_bytes())?;
-        token.push('.');
-        token.push_str(&signature);
-        Ok(token)
+        sign_with(&self.keys, kind, payload, now)
     }
+}
+
+fn sign_with(keys: &KeySet, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
+    let key = keys.signing(now);
+    let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let mut token = format!("{}.{}", encode(&header), encode(payload));
+    let signature = key.sign(token.as_bytes())?;
+    token.push('.');
+    token.push_str(&signature);
+    Ok(token)
 }
 
 /// `typ` of an access token (RFC 9068, 2.1). Kinds of token are told apart by it (`threats.md` R29).
 pub(super) const ACCESS_TOKEN: &str = "at+jwt";
+/// What other systems write there, too. No access token of ours has it.
+const ID_TOKEN: &str = "JWT";
+/// RFC 8176, 2.
+pub(super) const MFA: &str = "mfa";

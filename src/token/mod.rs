@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod assertion;
+mod challenge;
 mod issuer;
 mod jwks;
 mod keys;
@@ -22,6 +23,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 
 pub use algorithm::Algorithm;
+pub use challenge::Challenge;
 pub use issuer::{Audience, Issuer, Mapping, Type};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};
 pub use keys::{Key, KeyError, KeySet, ends, signing};
@@ -40,6 +42,8 @@ pub struct Rules {
     pub leeway: i64,
     /// They sign in turn, and every one verifies.
     pub keys: KeySet,
+    /// The same for ID tokens, if they have keys of their own. None of these verifies an access token.
+    pub id_keys: Option<KeySet>,
     /// Whose tokens are accepted beside its own; no two of one name, and none of `issuer`'s.
     pub trusted: Vec<Issuer>,
 }
@@ -59,6 +63,8 @@ pub struct Claims {
     pub roles: Vec<String>,
     /// `sid`: the session that this token is one of several of. Without it, the token is the session.
     pub session: Option<TokenId>,
+    /// `amr` (RFC 8176) says that the login proved more than one factor.
+    pub mfa: bool,
     /// `iat` and `nbf`, Unix seconds.
     pub issued_at: i64,
     /// `exp`, Unix seconds.
@@ -71,6 +77,12 @@ impl Claims {
     pub fn marks(&self, issuer: &str) -> Marks {
         let account = AccountId::of(issuer, &self.subject);
         Marks { token: self.token_id, session: self.session, account, issued_at: self.issued_at }
+    }
+
+    /// The session that this token is, or is one of several of.
+    #[must_use]
+    pub fn session_id(&self) -> TokenId {
+        self.session.unwrap_or(self.token_id)
     }
 }
 

@@ -55,6 +55,7 @@ fn trusting(keys: &[Value]) -> Rules {
         audience: "examples".into(),
         leeway: 5,
         keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+        id_keys: None,
         trusted: vec![Issuer {
             name: "joe".into(),
             audience: Audience::AnyOf(vec!["examples".into()]),

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::issuer::Issuer;
 use super::jwks::PublicKeys;
-use super::mint::ACCESS_TOKEN;
+use super::mint::{ACCESS_TOKEN, MFA};
 use super::parts::Parts;
 use super::trusted_keys::TrustedKeys;
-use super::{Algorithm, Claims, Marks, Rules, TokenId};
+use super::{Algorithm, Claims, Key, Marks, Rules, TokenId};
 
 /// Why a token does not speak for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +67,7 @@ impl Rules {
     /// # Errors
     /// The first check that failed; [`Reject::Issuer`] for a token of anybody else.
     pub fn verify_own(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
-        let parts = Parts::of(token)?;
-        if parts.issuer() == Some(self.issuer.as_str()) { self.judge(&parts, now) } else { Err(Reject::Issuer) }
+        self.judge(&Parts::of(token)?, now)
     }
 
     /// Whether these rules, which may be later than those by which it was accepted, still know the key that signed it. An
@@ -115,14 +114,49 @@ impl Rules {
         self.trusted.iter().find(|trusted| *trusted.name == *issuer)
     }
 
+    /// The same as [`Rules::verify_own`] for a token whose time may have passed: whoever logs out with it had it.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn verify_own_expired(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
+        let parts = Parts::of(token)?;
+        let accepted = self.read_own(&parts)?;
+        let latest = accepted.until.saturating_sub(1);
+        accepted.if_in_force(now.min(latest))
+    }
+
     /// Of a token whose `iss` is ours.
     fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
+        self.read_own(parts)?.if_in_force(now)
+    }
+
+    /// What an access token says that the realm signed, at whatever time.
+    fn read_own(&self, parts: &Parts<'_>) -> Result<Accepted, Reject> {
+        let key = self.own_key(parts, ACCESS_TOKEN)?;
+        let claims = read(parts)?;
+        let not_before = parts.time("nbf")?;
+        self.is_about_us(parts)?;
+        Ok(Accepted {
+            marks: claims.marks(&self.issuer),
+            from: not_before.saturating_sub(self.leeway),
+            until: claims.expires_at.saturating_add(self.leeway),
+            claims,
+            issuer: None,
+            key: KeyName { kid: Some(key.kid().into()), algorithm: key.algorithm() },
+        })
+    }
+
+    /// The key of ours that signed a token of this kind.
+    pub(super) fn own_key(&self, parts: &Parts<'_>, kind: &str) -> Result<&Key, Reject> {
+        if parts.issuer() != Some(self.issuer.as_str()) {
+            return Err(Reject::Issuer);
+        }
         // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
         if parts.header.keys().any(|name| !matches!(name.as_str(), "alg" | "typ" | "kid")) {
             return Err(Reject::Malformed);
         }
         // R29
-        if parts.header_text("typ") != Some(ACCESS_TOKEN) {
+        if parts.header_text("typ") != Some(kind) {
             return Err(Reject::Type);
         }
         let key = parts.header_text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(Reject::Key)?;
@@ -133,20 +167,11 @@ impl Rules {
         if !key.verifying().verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(Reject::Signature);
         }
-        let claims = read(parts)?;
-        let not_before = parts.time("nbf")?;
-        if parts.text("aud") != Some(self.audience.as_str()) {
-            return Err(Reject::Audience);
-        }
-        Accepted {
-            marks: claims.marks(&self.issuer),
-            from: not_before.saturating_sub(self.leeway),
-            until: claims.expires_at.saturating_add(self.leeway),
-            claims,
-            issuer: None,
-            key: KeyName { kid: Some(key.kid().into()), algorithm: key.algorithm() },
-        }
-        .if_in_force(now)
+        Ok(key)
+    }
+
+    pub(super) fn is_about_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
+        if parts.text("aud") == Some(self.audience.as_str()) { Ok(()) } else { Err(Reject::Audience) }
     }
 }
 
@@ -262,10 +287,13 @@ fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
         None => Ok(None),
         Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or(Reject::Claims),
     };
+    let subject = parts.subject()?;
     Ok(Claims {
         token_id: id(payload.get("jti").ok_or(Reject::Claims)?)?,
-        subject: parts.subject()?.to_owned(),
-        username: optional("username")?,
+        subject: subject.to_owned(),
+        // As Cognito does, we name who has no username by the id where a client expects one. To an app that would be the
+        // username of whoever registers with such a name.
+        username: optional("username")?.filter(|name| name != subject),
         email: optional("email")?,
         roles: match payload.get("roles") {
             None => Vec::new(),
@@ -276,9 +304,15 @@ fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
             Some(_) => return Err(Reject::Claims),
         },
         session: payload.get("sid").map(id).transpose()?,
+        mfa: proves_mfa(payload),
         issued_at: parts.time("iat")?,
         expires_at: parts.time("exp")?,
     })
+}
+
+/// Whether `amr` says that more than one factor was proven (RFC 8176, 2).
+pub(super) fn proves_mfa(payload: &Map<String, Value>) -> bool {
+    payload.get("amr").and_then(Value::as_array).is_some_and(|methods| methods.iter().any(|method| method == MFA))
 }
 
 #[cfg(test)]
@@ -303,6 +337,7 @@ mod tests {
                 vec![Key::generate(Algorithm::HS256, 1, 1).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
             )
             .unwrap(),
+            id_keys: None,
             trusted: Vec::new(),
         }
     }
@@ -315,6 +350,7 @@ mod tests {
             email: None,
             roles: vec!["admin".into()],
             session: Some(TokenId::random()),
+            mfa: false,
             issued_at: NOW,
             expires_at: NOW + 60,
         }

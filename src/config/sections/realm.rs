@@ -125,7 +125,7 @@ fn read(
     Some(Realm {
         number,
         name: name.into(),
-        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway, keys, trusted },
+        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway, keys, id_keys: None, trusted },
         keys_dir,
         token_ttl,
         cookie,

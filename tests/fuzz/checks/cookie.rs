@@ -39,6 +39,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         email: None,
         roles: Vec::new(),
         session: None,
+        mfa: false,
         issued_at: NOW,
         expires_at: NOW + 60,
     };

@@ -59,6 +59,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         audience: AUD.into(),
         leeway: LEEWAY,
         keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&jwk.to_string()).expect("a key")]).expect("a set"),
+        id_keys: None,
         trusted: vec![issuer],
     };
     Setup { rules, own: hmac::Key::new(hmac::HMAC_SHA256, &SECRET), trusted }

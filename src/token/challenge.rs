@@ -1,0 +1,169 @@
+//! What stands between a login's first step and its next one: proof that the first was taken, good for nothing else
+//! (`threats.md` R36).
+
+use serde_json::json;
+
+use super::parts::Parts;
+use super::{KeyError, Reject, Rules, TokenId};
+
+/// Somebody proved to know a user's password, and has to answer something more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The user's id.
+    pub subject: String,
+    /// The user's version then: whatever is changed about the user meanwhile, the answer counts no more.
+    pub version: i64,
+    /// What has to be answered.
+    pub name: String,
+    /// The login proved a second factor already.
+    pub mfa: bool,
+}
+
+impl Rules {
+    /// Signs it, as of `now` (Unix seconds), for five minutes.
+    ///
+    /// # Errors
+    /// The crypto library could not sign, as when the system's random source fails.
+    pub fn mint_challenge(&self, challenge: &Challenge, now: i64) -> Result<String, KeyError> {
+        let payload = json!({
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": challenge.subject,
+            "jti": TokenId::random().to_string(),
+            "iat": now,
+            "exp": now.saturating_add(LIFE_SECONDS),
+            "version": challenge.version,
+            "challenge": challenge.name,
+            "mfa": challenge.mfa,
+        });
+        self.sign(CHALLENGE, &payload, now)
+    }
+
+    /// Reads one that this realm signed. No leeway: no other clock than ours is involved.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Challenge, Reject> {
+        let parts = Parts::of(token)?;
+        self.own_key(&parts, CHALLENGE)?;
+        self.is_about_us(&parts)?;
+        let version = parts.payload.get("version").and_then(serde_json::Value::as_i64).ok_or(Reject::Claims)?;
+        let mfa = parts.payload.get("mfa").and_then(serde_json::Value::as_bool).ok_or(Reject::Claims)?;
+        let name = parts.text("challenge").ok_or(Reject::Claims)?.to_owned();
+        if now >= parts.time("exp")? {
+            return Err(Reject::Expired);
+        }
+        Ok(Challenge { subject: parts.subject()?.to_owned(), version, name, mfa })
+    }
+}
+
+/// `typ`: it is no access token, and the gate refuses it as one (`threats.md` R29).
+const CHALLENGE: &str = "challenge+jwt";
+/// As long as Cognito's sessions may last by default is three minutes; whoever looks for a phone is glad of five.
+const LIFE_SECONDS: i64 = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Algorithm, Claims, Key, KeySet};
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn rules() -> Rules {
+        let keys = || KeySet::new(Algorithm::ES256, vec![Key::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap();
+        Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 5,
+            keys: keys(),
+            id_keys: Some(keys()),
+            trusted: Vec::new(),
+        }
+    }
+
+    fn challenge() -> Challenge {
+        let name = "SOFTWARE_TOKEN_MFA".into();
+        Challenge { subject: "0123456789abcdef0123456789abcdef".into(), version: 7, name, mfa: false }
+    }
+
+    #[test]
+    fn it_says_what_it_was_told_for_five_minutes() {
+        let rules = rules();
+        let token = rules.mint_challenge(&challenge(), NOW).unwrap();
+        assert_eq!(rules.verify_challenge(&token, NOW), Ok(challenge()));
+        assert_eq!(rules.verify_challenge(&token, NOW + 299), Ok(challenge()));
+        assert_eq!(rules.verify_challenge(&token, NOW + 300), Err(Reject::Expired), "no leeway");
+        let mfa = Challenge { mfa: true, ..challenge() };
+        assert_eq!(rules.verify_challenge(&rules.mint_challenge(&mfa, NOW).unwrap(), NOW), Ok(mfa));
+    }
+
+    #[test]
+    fn r29_no_kind_of_token_is_taken_for_another() {
+        let rules = rules();
+        let claims = Claims {
+            token_id: TokenId::random(),
+            subject: challenge().subject,
+            username: None,
+            email: None,
+            roles: Vec::new(),
+            session: None,
+            mfa: false,
+            issued_at: NOW,
+            expires_at: NOW + 60,
+        };
+        let access = rules.mint(&claims).unwrap();
+        let mut payload = serde_json::Map::new();
+        for (name, value) in super::super::peek(&access).unwrap().1 {
+            payload.insert(name, value);
+        }
+        let id = rules.mint_id(payload.clone(), NOW).unwrap();
+        let same_keys = Rules { id_keys: None, ..self::rules() };
+        let id_with_the_same_keys = same_keys.mint_id(payload, NOW).unwrap();
+        let session = rules.mint_challenge(&challenge(), NOW).unwrap();
+        for (rules, token) in [(&rules, &id), (&rules, &session), (&same_keys, &id_with_the_same_keys)] {
+            assert_eq!(rules.verify(token, NOW).unwrap_err(), Reject::Type);
+            assert_eq!(rules.verify_own_expired(token, NOW).unwrap_err(), Reject::Type);
+        }
+        for token in [&access, &id] {
+            assert_eq!(rules.verify_challenge(token, NOW), Err(Reject::Type));
+        }
+        let other = self::rules();
+        assert_eq!(other.verify_challenge(&session, NOW), Err(Reject::Key), "another realm's");
+        let elsewhere = Rules { audience: "other".into(), ..rules };
+        assert_eq!(elsewhere.verify_challenge(&session, NOW), Err(Reject::Audience), "with the same keys");
+        let (head, rest) = session.split_once('.').unwrap();
+        assert_eq!(elsewhere.verify_challenge(&format!("{head}A.{rest}"), NOW), Err(Reject::Malformed));
+    }
+
+    #[test]
+    fn an_id_token_has_keys_of_its_own() {
+        let rules = rules();
+        let id = rules.mint_id(serde_json::Map::new(), NOW).unwrap();
+        let (header, payload) = super::super::peek(&id).unwrap();
+        assert_eq!(header["kid"], rules.id_keys.as_ref().unwrap().signing(NOW).kid());
+        assert_ne!(header["kid"], rules.keys.signing(NOW).kid());
+        assert_eq!((&header["typ"], &payload["iss"]), (&json!("JWT"), &json!("https://gate.example")));
+    }
+
+    #[test]
+    fn a_session_can_be_ended_with_a_token_that_has_expired() {
+        let rules = rules();
+        let claims = Claims {
+            token_id: TokenId::random(),
+            subject: challenge().subject,
+            username: Some(challenge().subject),
+            email: None,
+            roles: Vec::new(),
+            session: Some(TokenId::random()),
+            mfa: true,
+            issued_at: NOW,
+            expires_at: NOW + 60,
+        };
+        let token = rules.mint(&claims).unwrap();
+        assert_eq!(rules.verify(&token, NOW + 65).unwrap_err(), Reject::Expired);
+        let accepted = rules.verify_own_expired(&token, NOW + 65).unwrap();
+        // Its username is its id: it has none.
+        assert_eq!(accepted.claims, Claims { username: None, ..claims });
+        assert_eq!(rules.verify_own_expired(&token, NOW - 6).unwrap_err(), Reject::NotYetValid);
+    }
+}
