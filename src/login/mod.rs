@@ -6,6 +6,7 @@ pub mod project;
 pub(crate) mod record;
 pub mod session;
 pub mod throttle;
+pub mod totp;
 
 use std::net::IpAddr;
 use std::sync::Arc;
