@@ -17,7 +17,8 @@ pub(super) struct KeySets {
 impl KeySets {
     pub(super) fn of(realms: &[Arc<Realm>]) -> Self {
         let published = |realm: &Arc<Realm>| {
-            realm.tokens().keys.keys().iter().filter_map(crate::token::Key::public_jwk).collect::<Vec<_>>()
+            let keys = realm.keys_dirs().flat_map(|(_, keys)| keys.keys());
+            keys.filter_map(crate::token::Key::public_jwk).collect::<Vec<_>>()
         };
         let mut all: Vec<Value> = Vec::new();
         for key in realms.iter().flat_map(published) {

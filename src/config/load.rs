@@ -8,8 +8,9 @@ use toml::de::DeTable;
 use super::error::Errors;
 use super::input::Input;
 use super::key_sets::KeySets;
+use super::login::Login;
 use super::outside::Outside;
-use super::policy::{Login, Policy};
+use super::policy::Policy;
 use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
@@ -86,11 +87,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         Mode::Reload(policy) => Some(policy),
         Mode::Check | Mode::Serve => None,
     };
-    let realms = realm::read_all(&root, &outside, current);
+    let logins = root.tables("login", &login::KEYS);
+    let realms = realm::read_all(&root, login::have_id_tokens(&logins), &outside, current);
     if !root.has("realm") {
         root.missing("realm", "is missing: write at least one [[realm]]");
     }
-    let routing = routing(&root, &realms, server.as_ref(), &outside);
+    let routing = routing(&root, &logins, &realms, server.as_ref(), &outside);
 
     let (mut inputs, new_keys) = outside.finish();
     if let Mode::Reload(current) = mode {
@@ -142,8 +144,14 @@ impl Config {
 }
 
 /// `None` was reported.
-fn routing(root: &Section<'_>, realms: &Realms, server: Option<&Server>, outside: &Outside) -> Option<Routing> {
-    let (login_sections, route_sections) = (root.tables("login", &login::KEYS), root.tables("route", &route::KEYS));
+fn routing(
+    root: &Section<'_>,
+    login_sections: &[Section<'_>],
+    realms: &Realms,
+    server: Option<&Server>,
+    outside: &Outside,
+) -> Option<Routing> {
+    let route_sections = root.tables("route", &route::KEYS);
     if !root.has("login") && !root.has("route") {
         root.missing("", "nothing is served: write at least one [[login]] or [[route]]");
     }
@@ -161,6 +169,10 @@ fn routing(root: &Section<'_>, realms: &Realms, server: Option<&Server>, outside
                     let (earlier, later) = (login_sections[earlier], login_sections[later]);
                     let place = format!("{} (line {})", earlier.path(), earlier.line());
                     later.error("path", format!("is the path of {place} too: write another"));
+                }
+                Clash::Own(login) => {
+                    let section = login_sections[login];
+                    section.error("logout_path", "is another path of this login: write another");
                 }
                 Clash::Route { earlier, later } => {
                     let (earlier, later) = (route_sections[earlier], route_sections[later]);
@@ -207,7 +219,7 @@ mod tests {
         assert!(!realm.is_master_key(""));
         assert_eq!(config.policy.cookie_names(), ["__Secure-a-access-token"]);
         let login = &config.policy.routing().logins()[0];
-        assert_eq!((login.dialect(), login.path()), (Dialect::Project, "/login"));
+        assert!(matches!(login.dialect(), Dialect::Project) && login.path() == "/login");
         let route = &config.policy.routing().routes()[0];
         assert_eq!((route.index(), route.path(), route.access()), (0, "/", Access::User));
         assert_eq!(route.encoded_slash(), EncodedSlash::Reject);
@@ -238,7 +250,7 @@ mod tests {
     #[test]
     fn every_error_of_every_section_at_once() {
         let text = "[server]\nlisten = []\nadmin = \"localhost:9080\"\nthreds = 2\n[store]\nurl = \"postgres://u:hunter2@h/d\"\n\
-                    [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"tenant\"\npath = \"login\"\nrealm = \"A\"\n\
+                    [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"exchange\"\npath = \"login\"\nrealm = \"A\"\n\
                     [[route]]\naccess = \"all\"\n[[routes]]\n";
         let errors = check(text).unwrap_err();
         let found: Vec<_> = errors.iter().map(|error| (error.line().unwrap(), error.key())).collect();

@@ -191,7 +191,8 @@ impl NewKey {
         }
         keys_dir::save_key(&dir.path, &self.key, dir.token_ttl)
             .map_err(|error| (self.place.clone(), message(secret_file::reason(&error))))?;
-        for input in inputs.iter_mut().filter(|input| input.path() == dir.path) {
+        // Those around it too: it may have been made within one of them.
+        for input in inputs.iter_mut().filter(|input| dir.path.starts_with(input.path())) {
             input.look_again();
         }
         Ok(true)

@@ -90,6 +90,7 @@ pub struct Realm {
     pub(super) name: String,
     pub(super) tokens: token::Rules,
     pub(super) keys_dir: KeysDir,
+    pub(super) id_keys_dir: Option<KeysDir>,
     pub(super) token_ttl: Duration,
     pub(super) cookie: CookieSpec,
     pub(super) require_key: bool,
@@ -123,6 +124,12 @@ impl Realm {
     #[must_use]
     pub const fn keys_dir(&self) -> &KeysDir {
         &self.keys_dir
+    }
+
+    /// Where it keeps all of its keys: those that sign access tokens, and those that sign ID tokens, if it has such.
+    pub fn keys_dirs(&self) -> impl Iterator<Item = (&KeysDir, &token::KeySet)> {
+        let id = self.id_keys_dir.as_ref().zip(self.tokens.id_keys.as_ref());
+        std::iter::once((&self.keys_dir, &self.tokens.keys)).chain(id)
     }
 
     /// How long a token lives.
@@ -191,6 +198,7 @@ impl Realm {
     #[cfg(test)]
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
+            id_keys_dir: None,
             keys_dir: KeysDir::for_tests(std::path::Path::new(""), token::Algorithm::HS256),
             number: 0,
             name: "examples".into(),
@@ -342,41 +350,6 @@ impl CookieSpec {
     #[must_use]
     pub const fn partitioned(&self) -> bool {
         self.partitioned
-    }
-}
-
-/// `[[login]]`: a path that the gate answers itself.
-#[derive(Debug)]
-pub struct Login {
-    pub(super) dialect: Dialect,
-    pub(super) path: String,
-    pub(super) realm: Arc<Realm>,
-}
-
-/// The shape of a login API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// One URL, told apart by method and query (rested.dev, yawe.dev).
-    Project,
-}
-
-impl Login {
-    /// Its dialect.
-    #[must_use]
-    pub const fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    /// Its path, matched whole.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Whose users log in there.
-    #[must_use]
-    pub const fn realm(&self) -> &Arc<Realm> {
-        &self.realm
     }
 }
 

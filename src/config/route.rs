@@ -12,7 +12,8 @@ use std::time::Duration;
 use http::Method;
 
 use super::host::Host;
-use super::policy::{Login, Realm};
+use super::login::{Dialect, Endpoint, Login};
+use super::policy::Realm;
 
 /// `[[route]]`: what is forwarded, to whom, and who may.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Route {
     pub(super) realm: Arc<Realm>,
     pub(super) access: Access,
     pub(super) roles: Vec<String>,
+    pub(super) require_mfa: bool,
     pub(super) upstream: Upstream,
     pub(super) forward_token: bool,
     pub(super) assertion: Option<Arc<str>>,
@@ -90,6 +92,12 @@ impl Route {
     #[must_use]
     pub fn roles(&self) -> &[String] {
         &self.roles
+    }
+
+    /// Whether the token must say that a second factor was proven.
+    #[must_use]
+    pub const fn requires_mfa(&self) -> bool {
+        self.require_mfa
     }
 
     /// Where it leads.
@@ -173,6 +181,8 @@ impl Upstream {
 #[derive(Debug, Default)]
 pub struct Routing {
     by_login_path: HashMap<String, Arc<Login>>,
+    /// Those whose paths match without regard to case: few, and looked at one after the other.
+    tenant_logins: Vec<Arc<Login>>,
     any_host: Paths,
     by_host: HashMap<Host, Paths>,
     logins: Vec<Arc<Login>>,
@@ -185,7 +195,7 @@ type Paths = HashMap<String, Vec<Arc<Route>>>;
 #[derive(Clone, Debug)]
 pub enum Found {
     /// The gate itself.
-    Login(Arc<Login>),
+    Login(Arc<Login>, Endpoint),
     /// An app.
     Route(Arc<Route>),
     /// A path below a login's that is no route's: an endpoint that the login API does not have.
@@ -206,9 +216,26 @@ impl Routing {
         let mut table = Self::default();
         let mut clashes = Vec::new();
         for (later, login) in logins.iter().enumerate() {
-            if table.by_login_path.insert(login.path.clone(), login.clone()).is_some() {
-                let earlier = logins.iter().position(|other| other.path == login.path).unwrap_or_default();
+            let earlier = match login.dialect() {
+                Dialect::Project => {
+                    let same = table.by_login_path.insert(login.path.clone(), login.clone());
+                    same.or_else(|| table.tenant_logins.iter().find(|other| answers_too(other, login)).cloned())
+                }
+                Dialect::Tenant(_) => logins[..later].iter().find(|other| answers_too(other, login)).cloned(),
+            };
+            if let Some(other) = earlier {
+                let earlier = logins.iter().position(|earlier| Arc::ptr_eq(earlier, &other)).unwrap_or_default();
                 clashes.push(Clash::Login { earlier, later });
+            }
+            if let Dialect::Tenant(_) = login.dialect() {
+                let mut paths: Vec<_> = login.paths().iter().map(|path| path.to_ascii_lowercase()).collect();
+                let written = paths.len();
+                paths.sort();
+                paths.dedup();
+                if paths.len() < written {
+                    clashes.push(Clash::Own(later));
+                }
+                table.tenant_logins.push(login.clone());
             }
         }
         for (later, route) in routes.iter().enumerate() {
@@ -244,7 +271,11 @@ impl Routing {
     #[must_use]
     pub fn find(&self, host: &Host, path: &str, method: &Method) -> Found {
         if let Some(login) = self.by_login_path.get(path) {
-            return Found::Login(login.clone());
+            return Found::Login(login.clone(), Endpoint::Login);
+        }
+        let tenants = self.tenant_logins.iter();
+        if let Some((login, endpoint)) = tenants.clone().find_map(|login| Some((login, login.endpoint(path)?))) {
+            return Found::Login(login.clone(), endpoint);
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
         // not take is not offered to a wider route, which may ask for less.
@@ -254,7 +285,8 @@ impl Routing {
                 return route.map_or(Found::Nothing, |route| Found::Route(route.clone()));
             }
         }
-        if let Some(login) = prefixes(path).find_map(|prefix| self.by_login_path.get(prefix)) {
+        let project = prefixes(path).find_map(|prefix| self.by_login_path.get(prefix));
+        if let Some(login) = project.or_else(|| tenants.clone().find(|login| login.has_below(path))) {
             return Found::BelowLogin(login.clone());
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
@@ -265,8 +297,21 @@ impl Routing {
 /// Two entries that answer the same requests, as indexes into what [`Routing::new`] was given.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Clash {
-    Login { earlier: usize, later: usize },
-    Route { earlier: usize, later: usize },
+    Login {
+        earlier: usize,
+        later: usize,
+    },
+    /// One login, of which two paths are the same.
+    Own(usize),
+    Route {
+        earlier: usize,
+        later: usize,
+    },
+}
+
+fn answers_too(one: &Login, other: &Login) -> bool {
+    one.paths().iter().any(|path| other.endpoint(path).is_some())
+        || other.paths().iter().any(|path| one.endpoint(path).is_some())
 }
 
 fn overlap(a: &Route, b: &Route) -> bool {

@@ -41,7 +41,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Deny::OriginDenied`] and [`Deny::OriginMissing`] by the realm's rules.
-    pub(super) fn judge(realm: &Realm, headers: &HeaderMap, own: impl FnOnce() -> Origin) -> Result<Self, Deny> {
+    pub(super) fn judge(realm: &Realm, headers: &HeaderMap, own: impl Fn() -> Origin) -> Result<Self, Deny> {
         let mut values = headers.get_all(ORIGIN).iter();
         let Some(value) = values.next() else {
             return if realm.requires_origin() { Err(Deny::OriginMissing) } else { Ok(Self::without_origin(headers)) };

@@ -7,15 +7,17 @@ use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD
 use http::{Method, header};
 use ipnet::IpNet;
 
-use super::caller::{Caller, Cors};
+use super::caller::Caller;
 use super::client::Client;
 use super::credential::{self, Credential};
 use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
 use super::target::Target;
-use super::verdict::{Admitted, Grant, Preflight, Refusal, Verdict, Who};
+use super::verdict::{Admitted, Form, Grant, Preflight, Refusal, Verdict, Who};
 use super::{Deny, query};
-use crate::config::{Access, Authority, EncodedSlash, Found, Host, Login, Origin, Policy, Realm, Route};
+use crate::config::{
+    Access, Authority, Dialect, EncodedSlash, Endpoint, Found, Host, Login, Origin, Policy, Realm, Route,
+};
 use crate::token::{Accepted, Claims, Marks, Reject, Revocations, TrustedKeys};
 
 /// What a request is judged by.
@@ -62,22 +64,16 @@ impl Gate<'_> {
     /// Judges a request at `now` (Unix seconds).
     #[must_use]
     pub fn decide(&self, head: &Head<'_>, now: i64) -> Verdict {
-        let mut realm = None;
-        let mut cors = None;
-        match self.judge(head, now, &mut realm, &mut cors) {
+        let mut refusal = Refusal::of(Deny::Internal);
+        match self.judge(head, now, &mut refusal) {
             Ok(verdict) => verdict,
-            Err(Stop::Deny(deny)) => Verdict::Refusal(Refusal { realm, cors, ..Refusal::of(deny) }),
+            Err(Stop::Deny(deny)) => Verdict::Refusal(Refusal { deny, ..refusal }),
             Err(Stop::Wait(keys)) => Verdict::Wait(keys),
         }
     }
 
-    fn judge(
-        &self,
-        head: &Head<'_>,
-        now: i64,
-        realm: &mut Option<Arc<Realm>>,
-        cors: &mut Option<Cors>,
-    ) -> Result<Verdict, Stop> {
+    /// `refusal`: what an answer to the request needs to know if it is refused, as soon as that is known.
+    fn judge(&self, head: &Head<'_>, now: i64, refusal: &mut Refusal) -> Result<Verdict, Stop> {
         if head.ambiguous_length || !is_plainly_chunked(head.headers) || !has_plain_length(head.headers) {
             return Err(Deny::Framing.into());
         }
@@ -96,18 +92,21 @@ impl Gate<'_> {
         let method = preflight_method.as_ref().unwrap_or(head.method);
         let found = self.find(&authority.host, &target, method)?;
         let (served, access) = match &found {
-            Found::Login(login) | Found::BelowLogin(login) => (login.realm(), Access::User),
+            Found::Login(login, _) | Found::BelowLogin(login) => {
+                refusal.form = Form::of(login);
+                (login.realm(), Access::User)
+            }
             Found::Route(route) => (route.realm(), route.access()),
             Found::Nothing => return Err(Deny::NotFound.into()),
             Found::WrongHost => return Err(Deny::WrongHost.into()),
         };
-        *realm = Some(served.clone());
+        refusal.realm = Some(served.clone());
 
         let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
         let own = || Origin::new(if client.secure { "https" } else { "http" }, &authority);
-        let caller = Caller::judge(served, head.headers, own);
+        let caller = Caller::judge(served, head.headers, &own);
         if let Ok(caller) = &caller {
-            cors.clone_from(&caller.cors);
+            refusal.cors.clone_from(&caller.cors);
         }
         if preflight_method.is_some() {
             return Ok(preflight(head, &found, caller?)?);
@@ -116,7 +115,17 @@ impl Gate<'_> {
         let key_needed = served.requires_key() || access == Access::Key;
         api_key(served, head.headers, &members, key_needed, now)?;
         match found {
-            Found::Login(login) => Ok(self.admit(head, login, members, &caller, client, now)?),
+            Found::Login(login, endpoint) => match login.dialect() {
+                Dialect::Project => Ok(self.admit(head, login, members, &caller, client, now)?),
+                Dialect::Tenant(tenant) => {
+                    let judge = |realm: &Arc<Realm>| {
+                        api_key(realm, head.headers, &members, realm.requires_key(), now)?;
+                        Caller::judge(realm, head.headers, &own).map(drop)
+                    };
+                    let realms = tenant.realms().into_iter().filter(|realm| judge(realm).is_ok()).cloned().collect();
+                    Ok(admit_tenant(head, (login.clone(), endpoint), realms, caller?, client, now)?)
+                }
+            },
             Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
             Found::Nothing | Found::WrongHost => Err(Deny::NotFound.into()),
@@ -175,6 +184,9 @@ impl Gate<'_> {
         };
         let wanted = route.roles();
         let has_one = |speaker: &Arc<Speaker>| speaker.claims().roles.iter().any(|role| wanted.contains(role));
+        if route.requires_mfa() && !speaker.as_ref().is_some_and(|speaker| speaker.claims().mfa) {
+            return Err(Deny::MfaRequired.into());
+        }
         if !wanted.is_empty() && !speaker.as_ref().is_some_and(has_one) {
             return Err(Deny::RoleMissing.into());
         }
@@ -234,7 +246,8 @@ impl Gate<'_> {
         // Only a POST can be a logout; the others would verify their token twice.
         let tokens =
             if head.method == Method::POST { all_tokens(realm, head.headers, caller, now) } else { Vec::new() };
-        Ok(Verdict::Login(Box::new(Admitted { login, query, master, token, tokens, client, cors })))
+        let (endpoint, realms) = (Endpoint::Login, Vec::new());
+        Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
     }
 
     /// Whom the token speaks for.
@@ -289,10 +302,43 @@ impl From<Deny> for Stop {
     }
 }
 
+/// A request to a tenant login, which a token in the Authorization header may end, and no cookie. `realms`: those that would
+/// let the request in.
+fn admit_tenant(
+    head: &Head<'_>,
+    (login, endpoint): (Arc<Login>, Endpoint),
+    realms: Vec<Arc<Realm>>,
+    caller: Caller,
+    client: Client,
+    now: i64,
+) -> Result<Verdict, Deny> {
+    if head.method != Method::POST {
+        return Err(Deny::Method);
+    }
+    let mut tokens = Vec::new();
+    if endpoint == Endpoint::Logout {
+        let bearers = bearers(head.headers).take(MAX_TOKENS);
+        for accepted in bearers.filter_map(|token| realms.iter().find_map(|realm| ending(realm, token, now))) {
+            tokens.push(accepted);
+        }
+    }
+    let (query, token, cors) = (Vec::new(), Err(Deny::TokenMissing), caller.cors);
+    let master = false;
+    Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
+}
+
+/// What a token says with which somebody logs out. One of ours may have expired: its session has not.
+fn ending(realm: &Realm, token: &str, now: i64) -> Option<Accepted> {
+    realm.tokens().verify_own_expired(token, now).or_else(|_| realm.tokens().verify(token, now)).ok()
+}
+
+fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    values.filter_map(credential::bearer)
+}
+
 /// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
 fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Accepted> {
-    let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-    let bearers = bearers.filter_map(credential::bearer);
     let cookie_speaks = caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
     let cookies = credential::cookies(headers)
         .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
@@ -300,7 +346,8 @@ fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>,
     let mut accepted: Vec<Accepted> = Vec::new();
     // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out. But a
     // signature costs up to half a millisecond, and the headers of one request have room for thousands.
-    let candidates = bearers.chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
+    let candidates =
+        bearers(headers).chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
     for found in candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, now).ok()) {
         if accepted.len() < MAX_TOKENS && !accepted.iter().any(|other| other.marks == found.marks) {
             accepted.push(found);

@@ -51,6 +51,8 @@ pub enum Deny {
     MasterKeyUnknown,
     /// The token carries none of the route's roles.
     RoleMissing,
+    /// The token does not say that a second factor was proven.
+    MfaRequired,
     /// A login endpoint has no operation of this method.
     Method,
     /// 405, where the public keys are
@@ -85,6 +87,24 @@ pub enum Deny {
     RegistrationClosed,
     /// Wrong password, unknown user, or disabled user: one answer.
     Credentials,
+    /// The password is right, and a second factor or a new password is needed, for which this login has no question.
+    ChallengeRequired,
+    /// A member of the body is missing, or of the wrong type: what it needs, as a sentence.
+    Parameter(&'static str),
+    /// Not a challenge that is asked here.
+    Challenge,
+    /// A challenge's session that is over, or was never begun.
+    Session,
+    /// Not the code of this moment.
+    Code,
+    /// A code that was used before.
+    CodeUsed,
+    /// A new password that may not be one.
+    NewPassword,
+    /// Not a refresh token that counts.
+    RefreshToken,
+    /// A refresh token that was used before.
+    RefreshReused,
     /// Too many failures; seconds to wait.
     Throttled(u32),
     /// Every hashing thread is busy and the queue is full.
@@ -142,6 +162,7 @@ impl Deny {
             Self::UserGone => (401, "user_gone", "The user of this access token does not exist any more."),
             Self::MasterKeyUnknown => (401, "master_key_unknown", "The master key is not valid."),
             Self::RoleMissing => (403, "role_missing", "The access token carries none of the roles that this path needs."),
+            Self::MfaRequired => (403, "mfa_required", "This path needs a login with a second factor."),
             Self::Method => (405, "method_not_allowed", "This endpoint has no operation of this method."),
             Self::KeySetMethod => (405, "method_not_allowed", "The key set can only be read, with GET or HEAD."),
             Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
@@ -159,6 +180,15 @@ impl Deny {
             Self::Strategy => (400, "strategy_invalid", "strategy is force, merge or replace."),
             Self::RegistrationClosed => (403, "registration_closed", "Users of this realm are made by its operator."),
             Self::Credentials => (401, "credentials_invalid", "The username, email or password is wrong."),
+            Self::ChallengeRequired => (403, "challenge_required", "This user has to enter a code or choose a new password, for which this login has no way: log in elsewhere."),
+            Self::Parameter(sentence) => (400, "parameter_invalid", sentence),
+            Self::Challenge => (400, "challenge_unknown", "There is no challenge of this name: answer the one that the login named."),
+            Self::Session => (401, "session_invalid", "Invalid session for the user: log in again."),
+            Self::Code => (400, "code_mismatch", "Invalid code received for user."),
+            Self::CodeUsed => (400, "code_used", "Your software token has already been used once: wait for the next code."),
+            Self::NewPassword => (400, "password_policy", "A new password has 8 to 256 characters, and is another one than before."),
+            Self::RefreshToken => (401, "refresh_token_invalid", "Invalid Refresh Token."),
+            Self::RefreshReused => (401, "refresh_token_reused", "The refresh token was used before: its session has ended, log in again."),
             Self::Throttled(_) => (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After."),
             Self::Busy => (503, "busy", "Too many logins at once: try again."),
             Self::Store => (503, "store_unavailable", "The user store does not answer: try again."),

@@ -19,7 +19,7 @@ pub use decide::{Gate, Head};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
 pub use known::{KnownTokens, Speaker};
-pub use verdict::{Admitted, Grant, Preflight, Refusal, Verdict};
+pub use verdict::{Admitted, Form, Grant, Preflight, Refusal, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::caller::Cors;
 use super::client::Client;
 use super::identity::Identity;
 use super::known::Speaker;
-use crate::config::{Login, Realm, Route};
+use crate::config::{Dialect, Endpoint, Login, Realm, Route};
 use crate::token::{Accepted, Claims, TrustedKeys};
 
 /// What becomes of a request.
@@ -116,6 +116,11 @@ impl Grant {
 pub struct Admitted {
     /// Which login.
     pub login: Arc<Login>,
+    /// What is asked of it.
+    pub endpoint: Endpoint,
+    /// Of a tenant login, the realms whose rules for API keys and origins the request keeps: to the others it may not log
+    /// in, whatever it says.
+    pub realms: Vec<Arc<Realm>>,
     /// The query's members.
     pub query: Vec<(String, String)>,
     /// The realm's master key came, where one counts.
@@ -152,12 +157,34 @@ pub struct Refusal {
     pub cors: Option<Cors>,
     /// `Set-Cookie` to go with it, from a login.
     pub set_cookie: Option<HeaderValue>,
+    /// How the client expects to be told.
+    pub form: Form,
+}
+
+/// How a refusal is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Problem details (RFC 9457) with a stable reason code.
+    Problem,
+    /// As Amazon Cognito does: `{"__type":"…Exception","message":"…"}`.
+    Cognito,
+}
+
+impl Form {
+    /// Of the answers of this login.
+    #[must_use]
+    pub const fn of(login: &Login) -> Self {
+        match login.dialect() {
+            Dialect::Project => Self::Problem,
+            Dialect::Tenant(_) => Self::Cognito,
+        }
+    }
 }
 
 impl Refusal {
     /// For this reason, with nothing known about whose path it was.
     #[must_use]
     pub const fn of(deny: Deny) -> Self {
-        Self { deny, realm: None, cors: None, set_cookie: None }
+        Self { deny, realm: None, cors: None, set_cookie: None, form: Form::Problem }
     }
 }

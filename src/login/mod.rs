@@ -1,10 +1,13 @@
 //! The requests that the gate answers itself: a request with its body in, a response out.
 
+mod body;
 mod cookie;
+mod credentials;
 pub mod password;
 pub mod project;
 pub(crate) mod record;
 pub mod session;
+pub mod tenant;
 pub mod throttle;
 pub mod totp;
 
@@ -27,6 +30,8 @@ use throttle::{Throttle, Wait};
 pub struct Request<'a> {
     /// The realm, of the policy that judged the request.
     pub realm: &'a Arc<Realm>,
+    /// Of a tenant login, the realms into which the request may log in.
+    pub realms: &'a [Arc<Realm>],
     /// GET, HEAD, POST, PUT or DELETE.
     pub method: &'a Method,
     /// The query's members, percent-decoded, in order, `key` and `masterKey` too.
@@ -77,6 +82,8 @@ pub struct Desk {
     pub throttle: Throttle,
     /// What the guard asks on every request.
     pub revocations: Arc<Revocations>,
+    /// When this process began, Unix milliseconds.
+    pub started_ms: i64,
 }
 
 impl Desk {

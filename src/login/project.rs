@@ -3,16 +3,16 @@
 //! Checks come in the order of the contract's table: the shape of the request (400), then who asks (401), then what they
 //! may (403), then the record itself.
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use serde_json::{Map, Value};
 
+use super::body::{self, ok};
+use super::credentials::{ATTEMPTS, Attempt, has_challenge, user_of};
 use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
 use super::{Answer, Desk, Refusal, Request, cookie, session};
 use crate::gate::Deny;
-use crate::json;
 use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
 use crate::token::{Accepted, Claims, TokenId};
 
@@ -63,7 +63,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
     if !request.realm.registration_open() {
         return Err(Deny::RegistrationClosed.into());
     }
-    let (body, password) = Body::with_credentials(json_body(request)?)?;
+    let (body, password) = Body::with_credentials(body::object(request)?)?;
     let name = body.login_name().ok_or(Deny::NameInvalid)?;
     // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
     // failure of the address.
@@ -101,31 +101,24 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
 }
 
 async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
-    let (body, password) = Body::with_credentials(json_body(request)?)?;
-    let (name, realm, now) = (body.login_name(), request.realm.name(), request.now_ms);
-    let address = Subject::Address(request.client);
-    desk.throttle.admit(&[address], now)?;
+    let (body, password) = Body::with_credentials(body::object(request)?)?;
+    let (name, realm) = (body.login_name(), request.realm.name());
+    let attempt = Attempt {
+        realm: Some(realm),
+        place: realm,
+        names: name.as_slice(),
+        password: &password,
+        client: request.client,
+        now_ms: request.now_ms,
+    };
     for _ in 0..ATTEMPTS {
-        let found = match &name {
-            Some(name) => desk.store.user_by_name(realm, name).await?,
-            None => None,
-        };
-        let account = match (&found, &name) {
-            (Some(user), _) => Some(Subject::User(realm, &user.id)),
-            (None, Some(name)) => Some(Subject::Name(realm, name)),
-            (None, None) => None,
-        };
-        let subjects: Vec<_> = account.into_iter().chain([address]).collect();
-        desk.throttle.admit(&subjects, now)?;
-        // The same work for the unknown and the disabled, and the same answer (R31).
-        let right = desk.passwords.verify(&password, found.as_ref().map(|user| &user.password)).await?;
-        let Some(user) = found.as_ref().filter(|user| right && !user.disabled) else {
-            desk.throttle.fail(&subjects, now)?;
-            tracing::info!(realm, user = found.as_ref().map(|user| &user.id), client = %request.client, "login failed");
-            return Err(wrong_credentials(request));
-        };
-        desk.throttle.succeed(&subjects, now)?;
-        let Some(user) = rehashed(user, &password, desk).await else { continue };
+        let user = user_of(&attempt, desk).await.map_err(|refusal| clear_if_wrong(request, refusal))?;
+        let Some(user) = user else { continue };
+        if has_challenge(&user) {
+            // There is no second step here. Without it, what the user has beside the password would count for nothing.
+            tracing::info!(realm, user = user.id, client = %request.client, "the user has to answer a challenge, which this login can't ask");
+            return Err(Deny::ChallengeRequired.into());
+        }
         let claims = session::claims(&user, request.realm.token_ttl(), request.now());
         match desk.store.create_session(&session::of(realm, &claims), user.version).await {
             Ok(()) => {}
@@ -137,23 +130,6 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
     }
     // Somebody changes this user faster than its password can be checked.
     Err(Deny::Busy.into())
-}
-
-/// The user with a hash of today's strength. `None` if the user was changed meanwhile: what was checked may be wrong
-/// now. Any other failure is no reason to turn the user away.
-async fn rehashed(user: &User, password: &Password, desk: &Desk) -> Option<User> {
-    if !needs_rehash(&user.password) {
-        return Some(user.clone());
-    }
-    let Ok(hash) = desk.passwords.hash(password).await else { return Some(user.clone()) };
-    match desk.store.update_user(&User { password: hash, ..user.clone() }, Ended::Nothing, None).await {
-        Ok((user, _)) => Some(user),
-        Err(StoreError::Stale) => None,
-        Err(error) => {
-            tracing::warn!(realm = user.realm, user = user.id, %error, "an imported password hash could not be replaced");
-            Some(user.clone())
-        }
-    }
 }
 
 /// The answer to a login: the token in the cookie or in the header, never in both.
@@ -175,10 +151,11 @@ fn logged_in(request: &Request<'_>, flags: Flags, user: User, claims: &Claims) -
 }
 
 /// R33: a failed login leaves nobody logged in as whom they were before.
-fn wrong_credentials(request: &Request<'_>) -> Refusal {
-    let carried = cookie::is_carried(request.realm, request.headers);
-    let set_cookie = if carried { cookie::clear(request.realm) } else { None };
-    Refusal { deny: Deny::Credentials, set_cookie }
+fn clear_if_wrong(request: &Request<'_>, refusal: Refusal) -> Refusal {
+    if refusal.deny != Deny::Credentials || !cookie::is_carried(request.realm, request.headers) {
+        return refusal;
+    }
+    Refusal { set_cookie: cookie::clear(request.realm), ..refusal }
 }
 
 /// Succeeds whatever was sent (RFC 7009, 2.2), for it tells nothing; but if the store can't keep the revocation, then
@@ -189,7 +166,9 @@ async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
         if issuer.is_none() && desk.revocations.contain(marks) {
             continue;
         }
-        let revocation = desk.store.revoke(claims.token_id, Ends::At(session::end(claims))).await?;
+        // Of another issuer's session we know only this token.
+        let id = if issuer.is_none() { claims.session_id() } else { claims.token_id };
+        let revocation = desk.store.revoke(id, Ends::At(session::end(claims))).await?;
         desk.refuse(&[revocation]);
         tracing::info!(realm = request.realm.name(), user = claims.subject, token = %claims.token_id, "logged out");
     }
@@ -222,7 +201,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
         _ => return Err(Deny::Strategy.into()),
     };
     let id = unique_id(request)?;
-    let body = Body::new(json_body(request)?, strategy)?;
+    let body = Body::new(body::object(request)?, strategy)?;
     let by = permitted(request, desk, id).await?;
     for _ in 0..ATTEMPTS {
         let user = target(request, desk, id).await?;
@@ -230,6 +209,8 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
         let mut ended = Ended::Nothing;
         if let Some(password) = &body.password {
             (changed.password, ended) = new_password(password, &user.password, by, desk).await?;
+            // One that is still the same is still the one that somebody else chose.
+            changed.temporary &= ended == Ended::Nothing;
         }
         match desk.store.update_user(&changed, ended, by).await {
             Ok((user, revoked)) => {
@@ -278,7 +259,7 @@ async fn delete(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     Ok(if request.master { answer } else { cleared(request, answer) })
 }
 
-/// Whether the caller may change the record `id`, and the token that it uses for it: none with the master key.
+/// Whether the caller may change the record `id`, and the session in which it does: none with the master key.
 async fn permitted(request: &Request<'_>, desk: &Desk, id: &str) -> Result<Option<TokenId>, Refusal> {
     if request.master {
         return Ok(None);
@@ -286,7 +267,7 @@ async fn permitted(request: &Request<'_>, desk: &Desk, id: &str) -> Result<Optio
     // Who is gone is nobody (401), before it is asked whose record it is (403).
     let user = caller(request, desk).await?;
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
-    if user.id == id { Ok(Some(claims.token_id)) } else { Err(Deny::NotOwner.into()) }
+    if user.id == id { Ok(Some(claims.session_id())) } else { Err(Deny::NotOwner.into()) }
 }
 
 /// The record that a permitted caller changes.
@@ -302,17 +283,6 @@ async fn caller(request: &Request<'_>, desk: &Desk) -> Result<User, Refusal> {
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
     let user = desk.store.user(request.realm.name(), &claims.subject).await?;
     Ok(user.filter(|user| !user.disabled).ok_or(Deny::UserGone)?)
-}
-
-/// The body of a request that must have a JSON one.
-fn json_body(request: &Request<'_>) -> Result<Map<String, Value>, Deny> {
-    let mut types = request.headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(content_type), None) = (types.next(), types.next()) else { return Err(Deny::ContentType) };
-    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if !essence.eq_ignore_ascii_case(b"application/json") {
-        return Err(Deny::ContentType);
-    }
-    json::object(&request.body).map_err(|_| Deny::Body)
 }
 
 fn unique_id<'a>(request: &'a Request<'_>) -> Result<&'a str, Deny> {
@@ -333,13 +303,6 @@ fn one<'a>(query: &'a [(String, String)], name: &str) -> Result<Option<&'a str>,
 
 struct Twice;
 
-fn ok(body: &Value) -> Answer {
-    let mut answer = Answer::new(Bytes::from(body.to_string()));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
 fn cleared(request: &Request<'_>, mut answer: Answer) -> Answer {
     if let Some(value) = cookie::clear(request.realm) {
         answer.headers_mut().insert(header::SET_COOKIE, value);
@@ -348,8 +311,6 @@ fn cleared(request: &Request<'_>, mut answer: Answer) -> Answer {
 }
 
 const UNIQUE_ID: &str = "uniqueId";
-/// How often to begin again when a record changes between reading and writing.
-const ATTEMPTS: usize = 5;
 const PAGE: u32 = 500;
 
 #[cfg(test)]

@@ -39,13 +39,12 @@ impl Keys {
         let tended = tokio::task::spawn_blocking(move || {
             let mut dirs: BTreeMap<PathBuf, (Vec<&KeysDir>, Vec<&str>)> = BTreeMap::new();
             let at = now();
-            for realm in snapshot.policy.realms() {
-                let dir = realm.keys_dir();
+            for (dir, keys) in snapshot.policy.realms().iter().flat_map(|realm| realm.keys_dirs()) {
                 // Two spellings of one directory are one.
                 let path = dir.path().canonicalize().unwrap_or_else(|_| dir.path().to_owned());
                 let (uses, in_force) = dirs.entry(path).or_default();
                 uses.push(dir);
-                in_force.push(realm.tokens().keys.signing(at).kid());
+                in_force.push(keys.signing(at).kid());
             }
             dirs.into_iter().map(|(path, (uses, in_force))| (path, tend(&uses, &in_force, at))).collect::<Vec<_>>()
         });

@@ -64,7 +64,13 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     let policy = std::mem::take(&mut config.policy);
     let state = Arc::new(State {
         snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now())),
-        desk: Desk { store, passwords, throttle: Throttle::new(), revocations: Arc::default() },
+        desk: Desk {
+            store,
+            passwords,
+            throttle: Throttle::new(),
+            revocations: Arc::default(),
+            started_ms: jiff::Timestamp::now().as_millisecond(),
+        },
         known: KnownTokens::new(config.server.token_cache()),
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),

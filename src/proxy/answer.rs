@@ -12,8 +12,8 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::json;
 
-use crate::gate::{Cors, Deny, Preflight, Refusal};
-use crate::login::Answer;
+use crate::gate::{Cors, Deny, Form, Preflight, Refusal};
+use crate::login::{Answer, tenant};
 use crate::token::Reject;
 
 /// What an answer needs to know of its request.
@@ -34,18 +34,24 @@ pub(super) async fn login(session: &mut Session, answer: Answer, context: &Conte
     write(session, header, body, context).await
 }
 
-/// Refuses a request: problem details (RFC 9457) with a stable reason code.
+/// Refuses a request, in the form that its client expects.
 pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<()> {
     let row = refusal.deny.row();
-    let problem = json!({
-        "type": "about:blank",
-        "title": row.status.canonical_reason().unwrap_or_default(),
-        "status": row.status.as_u16(),
-        "detail": row.detail,
-        "reason": row.reason,
-    });
+    let (content_type, body) = match refusal.form {
+        Form::Problem => {
+            let problem = json!({
+                "type": "about:blank",
+                "title": row.status.canonical_reason().unwrap_or_default(),
+                "status": row.status.as_u16(),
+                "detail": row.detail,
+                "reason": row.reason,
+            });
+            ("application/problem+json", problem)
+        }
+        Form::Cognito => ("application/json", tenant::error(refusal.deny)),
+    };
     let mut header = ResponseHeader::build_no_case(row.status, Some(12))?;
-    header.insert_header(CONTENT_TYPE, "application/problem+json")?;
+    header.insert_header(CONTENT_TYPE, content_type)?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
     if row.status == StatusCode::UNAUTHORIZED {
         header.insert_header(WWW_AUTHENTICATE, challenge(refusal))?;
@@ -58,12 +64,15 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
         Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => header.insert_header(RETRY_AFTER, "1")?,
         // As long as the fetcher waits between two tries.
         Deny::Token(Reject::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
-        Deny::Method => header.insert_header(ALLOW, LOGIN_METHODS)?,
+        Deny::Method => {
+            let methods = if refusal.form == Form::Cognito { TENANT_METHODS } else { LOGIN_METHODS };
+            header.insert_header(ALLOW, methods)?;
+        }
         Deny::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
         _ => {}
     }
     let context = Context { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
-    write(session, header, Bytes::from(problem.to_string()), &context).await
+    write(session, header, Bytes::from(body.to_string()), &context).await
 }
 
 /// Answers a preflight.
@@ -146,6 +155,7 @@ fn lists(header: &ResponseHeader, name: &HeaderName, element: &str) -> bool {
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+const TENANT_METHODS: &str = "POST, OPTIONS";
 const KEY_SET_METHODS: &str = "GET, HEAD";
 /// Less than the default of `publish_ahead`, so that who keeps it for so long knows a key before it signs.
 const KEY_SET_CACHING: &str = "public, max-age=300";

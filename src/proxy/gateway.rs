@@ -16,7 +16,7 @@ use super::upstream::{NoServer, Tried};
 use super::{Snapshot, State, answer, login};
 use crate::clock::now;
 use crate::config::Policy;
-use crate::gate::{Deny, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
+use crate::gate::{Deny, Form, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
 use crate::token::Source;
 
 /// The gate as pingora sees it.
@@ -137,6 +137,7 @@ impl ProxyHttp for Gateway {
             }
             Verdict::Login(admitted) => {
                 let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
+                let form = Form::of(&admitted.login);
                 match login::answer(session, &self.state, *admitted).await {
                     Ok(given) => {
                         let about =
@@ -144,7 +145,7 @@ impl ProxyHttp for Gateway {
                         answer::login(session, given, &about).await?;
                     }
                     Err(login::Refusal { deny, set_cookie }) => {
-                        let refusal = Refusal { deny, realm: Some(realm), cors, set_cookie };
+                        let refusal = Refusal { deny, realm: Some(realm), cors, set_cookie, form };
                         self.refuse(session, context, &refusal).await?;
                     }
                 }

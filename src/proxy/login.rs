@@ -10,7 +10,7 @@ use super::State;
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
 pub(super) use crate::login::Refusal;
-use crate::login::{Answer, Request, project};
+use crate::login::{Answer, Request, project, tenant};
 
 /// Answers a request to a login path.
 pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Refusal> {
@@ -21,6 +21,7 @@ pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admit
     let head = session.req_header();
     let request = Request {
         realm: admitted.login.realm(),
+        realms: &admitted.realms,
         method: &head.method,
         query: &admitted.query,
         headers: &head.headers,
@@ -33,6 +34,7 @@ pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admit
     };
     match admitted.login.dialect() {
         Dialect::Project => project::answer(request, &state.desk).await,
+        Dialect::Tenant(tenant) => tenant::answer(request, tenant, admitted.endpoint, &state.desk).await,
     }
 }
 

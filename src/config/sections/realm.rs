@@ -44,7 +44,14 @@ pub(in crate::config) const KEYS: Keys = Keys {
 };
 
 /// Every realm of the file.
-pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside, current: Option<&Policy>) -> Realms {
+///
+/// `id_tokens`: some login hands out ID tokens, which are signed with keys of their own.
+pub(in crate::config) fn read_all(
+    root: &Section<'_>,
+    id_tokens: bool,
+    outside: &Outside,
+    current: Option<&Policy>,
+) -> Realms {
     let mut realms = Realms::default();
     let mut taken = Taken::default();
     for (number, mut section) in (0..).zip(root.tables("realm", &KEYS)) {
@@ -57,7 +64,7 @@ pub(in crate::config) fn read_all(root: &Section<'_>, outside: &Outside, current
             section.error("name", "is the name of a realm above too: write another");
         }
         // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, number, name, outside, current, &mut taken);
+        let realm = read(&section, number, (name, id_tokens), outside, current, &mut taken);
         match name {
             Some(name) if !twice => {
                 let has_keys = section.has("key");
@@ -86,7 +93,7 @@ struct Signer {
 fn read(
     section: &Section<'_>,
     number: u32,
-    name: Option<&str>,
+    (name, id_tokens): (Option<&str>, bool),
     outside: &Outside,
     current: Option<&Policy>,
     taken: &mut Taken,
@@ -100,8 +107,13 @@ fn read(
     let keys_dir = keys_dir(section, name, (issuer.as_ref(), audience.as_ref()), outside, taken)
         .and_then(|path| turns(section, path, token_ttl, outside));
     let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
-    let keys =
+    let keys_dir =
         keys_dir.and_then(|dir| Some((outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?, dir)));
+    // What systemd put there is all that there is. And who knows a shared secret can sign anything with it.
+    let id_keys_dir = keys_dir.as_ref().map(|(_, dir)| dir);
+    let id_keys_dir = id_keys_dir.filter(|dir| id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
+    let id_keys_dir = id_keys_dir.map(|dir| KeysDir { path: dir.path.join(ID_KEYS), ..dir.clone() });
+    let id_keys = id_keys_dir.as_ref().map(|dir| outside.keys(dir, section.place("keys_dir")).map_err(report).ok());
     let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
@@ -120,13 +132,21 @@ fn read(
     let require_origin = section.flag("require_origin", false);
     let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
     let name = name?;
-    let (keys, keys_dir) = keys?;
+    let (keys, keys_dir) = keys_dir?;
     let leeway = leeway.as_secs().try_into().ok()?;
     Some(Realm {
         number,
         name: name.into(),
-        tokens: token::Rules { issuer: issuer?, audience: audience?, leeway, keys, id_keys: None, trusted },
+        tokens: token::Rules {
+            issuer: issuer?,
+            audience: audience?,
+            leeway,
+            keys,
+            id_keys: id_keys.flatten(),
+            trusted,
+        },
         keys_dir,
+        id_keys_dir,
         token_ttl,
         cookie,
         require_key,
@@ -280,6 +300,8 @@ const MIN_ROTATION: Duration = Duration::from_secs(60);
 const DEFAULT_ROTATION: Duration = Duration::from_secs(90 * 86_400);
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
+/// Below `keys_dir`, where the keys that sign ID tokens are.
+const ID_KEYS: &str = "id";
 const MAX_COOKIE_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 63;
 

@@ -25,6 +25,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "realm",
         "access",
         "roles",
+        "require_mfa",
         "upstream",
         "forward_token",
         "assertion",
@@ -69,6 +70,10 @@ pub(in crate::config) fn read(
     if access.is_some_and(|access| access != Access::User) && !roles.is_empty() {
         section.error("roles", "only a user has roles: write access = \"user\", or remove roles");
     }
+    let require_mfa = section.flag("require_mfa", false);
+    if access.is_some_and(|access| access != Access::User) && require_mfa {
+        section.error("require_mfa", "only a user has a second factor: write access = \"user\", or remove require_mfa");
+    }
     let upstream = upstream(section, server, outside);
     let forward_token = section.flag("forward_token", false);
     let assertion = section.optional("assertion", plain).map(Arc::from);
@@ -91,6 +96,7 @@ pub(in crate::config) fn read(
         realm: realm?.realm.clone()?,
         access: access?,
         roles,
+        require_mfa,
         upstream,
         forward_token,
         assertion,

@@ -46,6 +46,7 @@ impl Gate {
             passwords: Pool::new(2, 256).unwrap(),
             throttle: Throttle::new(),
             revocations: Arc::new(Revocations::new()),
+            started_ms: 0,
         };
         Self { realm: Arc::new(realm), desk, _directory: directory }
     }
@@ -66,6 +67,7 @@ impl Gate {
         let token = tokens.first().ok_or(Deny::TokenMissing).and_then(|token| self.verify(token, call.now_ms));
         let request = Request {
             realm: &self.realm,
+            realms: &[],
             method: &call.method,
             query: &query,
             headers: &headers,

@@ -1,0 +1,240 @@
+//! `[[login]]`: a path that the gate answers itself, and the shape of the API that it answers with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::policy::Realm;
+
+/// A login API at a path.
+#[derive(Debug)]
+pub struct Login {
+    pub(super) dialect: Dialect,
+    pub(super) path: String,
+    pub(super) realm: Arc<Realm>,
+}
+
+/// The shape of a login API.
+#[derive(Debug)]
+pub enum Dialect {
+    /// One URL, told apart by method and query (rested.dev, yawe.dev).
+    Project,
+    /// A tenant login in front of Amazon Cognito (OLOID).
+    Tenant(Box<Tenant>),
+}
+
+/// What a tenant login answers, and for whom.
+#[derive(Debug)]
+pub struct Tenant {
+    pub(super) logout_path: String,
+    /// By what `TenantName` may be.
+    pub(super) realms: BTreeMap<String, Arc<Realm>>,
+    pub(super) shape: Shape,
+    pub(super) client_id: Option<String>,
+    pub(super) access_ttl: Duration,
+    pub(super) refresh_ttl: Duration,
+    pub(super) refresh_grace: Duration,
+}
+
+/// How the answer of a tenant login is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As Cognito does: `{"cognitoToken":{"ChallengeParameters":{},"AuthenticationResult":{…}}}`
+    Nested,
+    /// `{"cognitoToken":{…},"user":{…}}`
+    Flat,
+}
+
+/// What is asked of a login API, as far as its path tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Tokens for a password, and whatever else the dialect has at its one path.
+    Login,
+    /// Tokens, or the next question, for the answer to a challenge.
+    Challenge,
+    /// New tokens for a refresh token.
+    Refresh,
+    /// The end of a session.
+    Logout,
+}
+
+impl Login {
+    /// Its dialect.
+    #[must_use]
+    pub const fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whose users log in there, and whose rules every request to it has to keep.
+    #[must_use]
+    pub const fn realm(&self) -> &Arc<Realm> {
+        &self.realm
+    }
+
+    /// What is asked at this path: one of a tenant login matches without regard to case, any other one whole.
+    #[must_use]
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        let Dialect::Tenant(tenant) = &self.dialect else { return (path == self.path).then_some(Endpoint::Login) };
+        if path.eq_ignore_ascii_case(&tenant.logout_path) {
+            return Some(Endpoint::Logout);
+        }
+        if path.eq_ignore_ascii_case(&self.path) {
+            return Some(Endpoint::Login);
+        }
+        let tail = self.tail(path)?;
+        let is = |name: &str| tail.eq_ignore_ascii_case(name);
+        if is(CHALLENGE) {
+            Some(Endpoint::Challenge)
+        } else if is(REFRESH) {
+            Some(Endpoint::Refresh)
+        } else {
+            None
+        }
+    }
+
+    /// Whether this path is below its own.
+    #[must_use]
+    pub(super) fn has_below(&self, path: &str) -> bool {
+        self.tail(path).is_some_and(|tail| tail.starts_with('/'))
+    }
+
+    /// What comes after its path.
+    fn tail<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let (head, tail) = path.split_at_checked(self.path.trim_end_matches('/').len())?;
+        head.eq_ignore_ascii_case(self.path.trim_end_matches('/')).then_some(tail)
+    }
+
+    /// Every path at which it answers.
+    pub(super) fn paths(&self) -> Vec<String> {
+        match &self.dialect {
+            Dialect::Project => vec![self.path.clone()],
+            Dialect::Tenant(tenant) => {
+                let base = self.path.trim_end_matches('/');
+                let below = [CHALLENGE, REFRESH].map(|name| format!("{base}{name}"));
+                [self.path.clone(), tenant.logout_path.clone()].into_iter().chain(below).collect()
+            }
+        }
+    }
+}
+
+impl Tenant {
+    /// The realm that a `TenantName` means.
+    #[must_use]
+    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
+        self.realms.get(name)
+    }
+
+    /// Every realm that some `TenantName` means, each once.
+    #[must_use]
+    pub fn realms(&self) -> Vec<&Arc<Realm>> {
+        let mut realms: Vec<_> = self.realms.values().collect();
+        realms.sort_by_key(|realm| realm.number());
+        realms.dedup_by_key(|realm| realm.number());
+        realms
+    }
+
+    /// What a realm is called in answers: the first of its names in `tenants`, or its own.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, realm: &'a Realm) -> &'a str {
+        let names = self.realms.iter().filter(|(name, of)| of.number() == realm.number() && *name != realm.name());
+        names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| realm.name())
+    }
+
+    /// How answers are laid out.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// `client_id` of access tokens and `aud` of ID tokens for the users of `realm`.
+    #[must_use]
+    pub fn client_id<'a>(&'a self, realm: &'a Realm) -> &'a str {
+        self.client_id.as_deref().unwrap_or(&realm.tokens().audience)
+    }
+
+    /// How long an access token or ID token lives: no longer than any token of the realm may.
+    #[must_use]
+    pub fn access_ttl(&self, realm: &Realm) -> Duration {
+        self.access_ttl.min(realm.token_ttl())
+    }
+
+    /// For how long a session can be refreshed.
+    #[must_use]
+    pub const fn refresh_ttl(&self) -> Duration {
+        self.refresh_ttl
+    }
+
+    /// For how long a refresh token that was used may come again, from a client that lost the answer.
+    #[must_use]
+    pub const fn refresh_grace(&self) -> Duration {
+        self.refresh_grace
+    }
+}
+
+/// The most that `access_ttl` can be: no token of a session outlives its last refresh by more, under whichever policy.
+pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
+
+const CHALLENGE: &str = "/Challenge";
+const REFRESH: &str = "/Refresh";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SameSite;
+
+    fn login(path: &str, logout_path: &str) -> Login {
+        let tenant = Tenant {
+            logout_path: logout_path.into(),
+            realms: BTreeMap::new(),
+            shape: Shape::Nested,
+            client_id: None,
+            access_ttl: Duration::from_secs(3600),
+            refresh_ttl: Duration::from_secs(3600),
+            refresh_grace: Duration::ZERO,
+        };
+        let realm = Arc::new(Realm::for_tests(false, SameSite::None, false));
+        Login { dialect: Dialect::Tenant(Box::new(tenant)), path: path.into(), realm }
+    }
+
+    #[test]
+    fn a_tenant_login_has_four_paths_in_any_case() {
+        let login = login("/api/Login", "/api/Logout");
+        for (path, endpoint) in [
+            ("/api/Login", Some(Endpoint::Login)),
+            ("/API/login", Some(Endpoint::Login)),
+            ("/api/login/CHALLENGE", Some(Endpoint::Challenge)),
+            ("/api/Login/Refresh", Some(Endpoint::Refresh)),
+            ("/api/logout", Some(Endpoint::Logout)),
+            ("/api/Login/", None),
+            ("/api/Login/Refresh/", None),
+            ("/api/LoginRefresh", None),
+            ("/api/Login2", None),
+            ("/Login", None),
+            ("/api/\u{212a}", None),
+            ("/api/Log\u{131}n", None),
+            ("", None),
+        ] {
+            assert_eq!(login.endpoint(path), endpoint, "{path}");
+        }
+        assert!(login.has_below("/api/login/x") && !login.has_below("/api/loginx") && !login.has_below("/api/login"));
+        for path in login.paths() {
+            assert!(login.endpoint(&path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn one_at_the_root_has_them_too() {
+        let login = login("/", "/Logout");
+        let found: Vec<_> = ["/", "/challenge", "/Refresh", "/logout", "/x"].map(|path| login.endpoint(path)).into();
+        assert_eq!(
+            found,
+            [Some(Endpoint::Login), Some(Endpoint::Challenge), Some(Endpoint::Refresh), Some(Endpoint::Logout), None]
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The first step of every login: whose password is it?
+
+use std::net::IpAddr;
+
+use super::password::{Password, needs_rehash};
+use super::throttle::Subject;
+use super::{Desk, Refusal};
+use crate::gate::Deny;
+use crate::store::{Ended, Name, StoreError, User};
+
+/// Somebody's attempt to be somebody.
+pub(super) struct Attempt<'a> {
+    /// The realm whose users are meant; `None` if there is no such realm, which takes as long to say.
+    pub(super) realm: Option<&'a str>,
+    /// What failures for a name that nobody has are counted by: the realm, as the client names it.
+    pub(super) place: &'a str,
+    /// What was typed, in each form that it may have: as a username, as an email address. Empty if it is no name.
+    pub(super) names: &'a [Name],
+    pub(super) password: &'a Password,
+    pub(super) client: IpAddr,
+    /// Unix milliseconds.
+    pub(super) now_ms: i64,
+}
+
+/// The user whose password it is, as of this moment. `None` if the user was changed meanwhile: what was checked may be
+/// wrong now, so it is to be asked again.
+///
+/// The failures of a user who has to answer a challenge yet are not forgotten: else whoever knows the password could
+/// guess at the second factor without end.
+///
+/// # Errors
+/// [`Deny::Credentials`] for a wrong password, an unknown or a disabled user: one answer, after the same work
+/// (`threats.md` R31).
+pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option<User>, Refusal> {
+    let address = Subject::Address(attempt.client);
+    desk.throttle.admit(&[address], attempt.now_ms)?;
+    let found = find(attempt, desk).await?;
+    let account = match (&found, attempt.names.first()) {
+        (Some(user), _) => Some(Subject::User(&user.realm, &user.id)),
+        (None, Some(name)) => Some(Subject::Name(attempt.place, name)),
+        (None, None) => None,
+    };
+    let subjects: Vec<_> = account.into_iter().chain([address]).collect();
+    desk.throttle.admit(&subjects, attempt.now_ms)?;
+    let right = desk.passwords.verify(attempt.password, found.as_ref().map(|user| &user.password)).await?;
+    let Some(user) = found.as_ref().filter(|user| right && !user.disabled) else {
+        desk.throttle.fail(&subjects, attempt.now_ms)?;
+        let user = found.as_ref().map(|user| &user.id);
+        tracing::info!(realm = attempt.realm, user, client = %attempt.client, "login failed");
+        return Err(Deny::Credentials.into());
+    };
+    if has_challenge(user) {
+        desk.throttle.admit(&subjects, attempt.now_ms)?;
+    } else {
+        desk.throttle.succeed(&subjects, attempt.now_ms)?;
+    }
+    Ok(rehashed(user, attempt.password, desk).await)
+}
+
+/// Whether more than the password is asked of this user.
+pub(super) const fn has_challenge(user: &User) -> bool {
+    user.temporary || user.second_factor.is_some()
+}
+
+/// What is one user's username and another's email address is nobody's name: it would be for us to choose who is meant.
+async fn find(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option<User>, StoreError> {
+    let mut found: Option<User> = None;
+    for name in attempt.names {
+        // No realm has the empty name.
+        let user = desk.store.user_by_name(attempt.realm.unwrap_or_default(), name).await?;
+        match (&found, user) {
+            (Some(one), Some(other)) if one.id != other.id => return Ok(None),
+            (None, user) => found = user,
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The user with a hash of today's strength. `None` if the user was changed meanwhile. Any other failure is no reason to
+/// turn the user away.
+async fn rehashed(user: &User, password: &Password, desk: &Desk) -> Option<User> {
+    if !needs_rehash(&user.password) {
+        return Some(user.clone());
+    }
+    let Ok(hash) = desk.passwords.hash(password).await else { return Some(user.clone()) };
+    match desk.store.update_user(&User { password: hash, ..user.clone() }, Ended::Nothing, None).await {
+        Ok((user, _)) => Some(user),
+        Err(StoreError::Stale) => None,
+        Err(error) => {
+            tracing::warn!(realm = user.realm, user = user.id, %error, "an imported password hash could not be replaced");
+            Some(user.clone())
+        }
+    }
+}
+
+/// How often to begin again when a record changes between reading and writing.
+pub(super) const ATTEMPTS: usize = 5;

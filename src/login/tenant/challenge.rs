@@ -1,0 +1,169 @@
+//! What is asked after the password: another password, or a code.
+
+use serde_json::{Map, Value};
+
+use super::super::body;
+use super::super::password::Password;
+use super::super::throttle::Subject;
+use super::super::totp::{self, CodeError};
+use super::super::{Answer, Desk, Refusal, Request};
+use super::{challenge_answer, open, text};
+use crate::config::{Realm, Tenant};
+use crate::gate::Deny;
+use crate::store::{Ended, Name, StoreError, User};
+use crate::token::Challenge;
+
+/// The question that this user has to answer next, if there is one. `mfa`: the second factor was proven.
+pub(super) fn ask(realm: &Realm, user: &User, mfa: bool, now: i64) -> Result<Option<Answer>, Deny> {
+    let name = if user.temporary {
+        NEW_PASSWORD
+    } else if user.second_factor.is_some() && !mfa {
+        CODE
+    } else {
+        return Ok(None);
+    };
+    let challenge = Challenge { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
+    let session = realm.tokens().mint_challenge(&challenge, now).map_err(|error| {
+        tracing::error!(%error, "a challenge could not be signed");
+        Deny::Internal
+    })?;
+    Ok(Some(challenge_answer(name, parameters(name, user), &session)))
+}
+
+/// Answers the answer to a challenge.
+pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
+    let mut body = body::object(request)?;
+    let mut responses = match body.shift_remove("ChallengeResponses") {
+        Some(Value::Object(responses)) => responses,
+        _ => return Err(Deny::Parameter(MEMBERS).into()),
+    };
+    let (name, session) = (text(&body, "ChallengeName", MEMBERS)?, text(&body, "Session", MEMBERS)?);
+    let answer = match name {
+        CODE => text(&responses, "SOFTWARE_TOKEN_MFA_CODE", CODE_MEMBERS).map(|code| Given::Code(code.to_owned()))?,
+        NEW_PASSWORD => match responses.shift_remove("NEW_PASSWORD") {
+            Some(Value::String(password)) if !password.is_empty() => Given::Password(password),
+            _ => return Err(Deny::Parameter(PASSWORD_MEMBERS).into()),
+        },
+        _ => return Err(Deny::Challenge.into()),
+    };
+    // Whoever asked it: a session says nothing of its tenant that a client could change.
+    let asked = request.realms.iter().find_map(|realm| {
+        let challenge = realm.tokens().verify_challenge(session, request.now()).ok()?;
+        Some((realm, challenge))
+    });
+    let (realm, challenge) = asked.filter(|(_, challenge)| challenge.name == name).ok_or(Deny::Session)?;
+    let subjects = [Subject::User(realm.name(), &challenge.subject), Subject::Address(request.client)];
+    desk.throttle.admit(&subjects, request.now_ms)?;
+    let user = desk.store.user(realm.name(), &challenge.subject).await?;
+    // A session counts for the user as it was: whatever was changed since, its answer too, ends it.
+    let user = user.filter(|user| user.version == challenge.version && !user.disabled).ok_or(Deny::Session)?;
+    if !is_named(&user, responses.get("USERNAME")) {
+        return Err(Deny::Session.into());
+    }
+    let mut attempt = Attempt { request, realm, desk, subjects: &subjects };
+    let (user, mfa) = match answer {
+        Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
+        Given::Password(password) => (attempt.change_password(&user, password).await?, challenge.mfa),
+    };
+    if let Some(answer) = ask(realm, &user, mfa, request.now())? {
+        return Ok(answer);
+    }
+    desk.throttle.succeed(&subjects, request.now_ms)?;
+    // Changed again since: the session is of a user who is not the same any more.
+    Ok(open(request, (tenant, realm), &user, mfa, desk).await?.ok_or(Deny::Session)?)
+}
+
+enum Given {
+    Code(String),
+    Password(String),
+}
+
+struct Attempt<'a> {
+    request: &'a Request<'a>,
+    realm: &'a Realm,
+    desk: &'a Desk,
+    subjects: &'a [Subject<'a>],
+}
+
+impl Attempt<'_> {
+    /// Uses up a code.
+    async fn prove_code(&mut self, user: &User, code: &str) -> Result<User, Refusal> {
+        let now_ms = self.request.now_ms;
+        let factor = user.second_factor.as_ref().ok_or(Deny::Session)?;
+        let used = match totp::use_code(factor, code, self.request.now()) {
+            Ok(used) => used,
+            Err(error) => {
+                self.desk.throttle.fail(self.subjects, now_ms)?;
+                tracing::info!(realm = self.realm.name(), user = user.id, client = %self.request.client, %error, "a code was refused");
+                return Err(match error {
+                    CodeError::Wrong => Deny::Code,
+                    CodeError::Used => Deny::CodeUsed,
+                }
+                .into());
+            }
+        };
+        // A guess that was under way when the account was closed gets the answer of one that came later.
+        self.desk.throttle.admit(self.subjects, now_ms)?;
+        self.update(User { second_factor: Some(used), ..user.clone() }, Ended::Nothing).await
+    }
+
+    async fn change_password(&self, user: &User, password: String) -> Result<User, Refusal> {
+        if !LENGTHS.contains(&password.chars().count()) {
+            return Err(Deny::NewPassword.into());
+        }
+        let password = Password::new(password);
+        if self.desk.passwords.verify(&password, Some(&user.password)).await? {
+            return Err(Deny::NewPassword.into());
+        }
+        let password = self.desk.passwords.hash(&password).await?;
+        let updated_at = self.request.now_ms;
+        self.update(User { password, temporary: false, updated_at, ..user.clone() }, Ended::All).await
+    }
+
+    async fn update(&self, user: User, ended: Ended) -> Result<User, Refusal> {
+        match self.desk.store.update_user(&user, ended, None).await {
+            Ok((user, revoked)) => {
+                self.desk.refuse(&revoked);
+                Ok(user)
+            }
+            // Somebody else was quicker, with the same code for one.
+            Err(StoreError::Stale) => Err(Deny::Session.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Cognito demands `USERNAME`; we can do without, but one that is there must be the user's.
+fn is_named(user: &User, name: Option<&Value>) -> bool {
+    let Some(name) = name else { return true };
+    let Some(name) = name.as_str() else { return false };
+    let is = |own: &Option<String>, parse: fn(&str) -> Option<Name>| {
+        own.as_deref().and_then(parse).is_some_and(|own| Some(own) == parse(name))
+    };
+    name == user.id || is(&user.username, Name::username) || is(&user.email, Name::email)
+}
+
+/// As Cognito fills them: strings, some of which are JSON.
+fn parameters(challenge: &str, user: &User) -> Map<String, Value> {
+    let mut parameters = Map::new();
+    let name = user.username.as_deref().unwrap_or(&user.id);
+    parameters.insert("USER_ID_FOR_SRP".into(), name.into());
+    if challenge == NEW_PASSWORD {
+        let mut attributes = Map::new();
+        if let Some(email) = &user.email {
+            attributes.insert("email".into(), email.as_str().into());
+        }
+        parameters.insert("userAttributes".into(), Value::Object(attributes).to_string().into());
+        parameters.insert("requiredAttributes".into(), "[]".into());
+    }
+    parameters
+}
+
+const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
+const CODE: &str = "SOFTWARE_TOKEN_MFA";
+/// In characters. The least is NIST SP 800-63B's, the most is Cognito's.
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=256;
+const MEMBERS: &str =
+    "The body needs ChallengeName and Session, as non-empty strings, and ChallengeResponses, as an object.";
+const CODE_MEMBERS: &str = "ChallengeResponses needs SOFTWARE_TOKEN_MFA_CODE, as a string.";
+const PASSWORD_MEMBERS: &str = "ChallengeResponses needs NEW_PASSWORD, as a non-empty string.";

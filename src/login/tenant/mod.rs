@@ -1,0 +1,101 @@
+//! The tenant dialect: a login in front of Amazon Cognito (OLOID), answered by our own users.
+//!
+//! What its documentation leaves out works as Cognito's API does: challenges, refresh, and the names of errors.
+
+mod challenge;
+mod error;
+mod refresh;
+mod refresh_token;
+mod tokens;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::body::{self, ok};
+use super::credentials::{ATTEMPTS, Attempt, user_of};
+use super::password::Password;
+use super::{Answer, Desk, Refusal, Request};
+use crate::config::{Endpoint, Realm, Tenant};
+use crate::gate::Deny;
+use crate::store::{Name, StoreError, User};
+pub use error::error;
+use tokens::Issue;
+
+/// Answers a request to a login of this dialect.
+///
+/// # Errors
+/// What the client is told instead. The store is then as it was, unless a refresh token came back that was used before.
+pub async fn answer(request: Request<'_>, tenant: &Tenant, endpoint: Endpoint, desk: &Desk) -> Result<Answer, Refusal> {
+    match endpoint {
+        Endpoint::Login => log_in(&request, tenant, desk).await,
+        Endpoint::Challenge => challenge::respond(&request, tenant, desk).await,
+        Endpoint::Refresh => refresh::refresh(&request, tenant, desk).await,
+        Endpoint::Logout => refresh::log_out(&request, desk).await,
+    }
+}
+
+async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
+    let mut body = body::object(request)?;
+    let password = match body.shift_remove("Password") {
+        Some(Value::String(text)) if !text.is_empty() => Password::new(text),
+        _ => return Err(Deny::Parameter(LOGIN_MEMBERS).into()),
+    };
+    let (user_name, place) = (text(&body, "UserName", LOGIN_MEMBERS)?, text(&body, "TenantName", LOGIN_MEMBERS)?);
+    // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
+    let realm = tenant.realm(place).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
+    let names: Vec<_> = [Name::username(user_name), Name::email(user_name)].into_iter().flatten().collect();
+    let attempt = Attempt {
+        realm: realm.map(|realm| realm.name()),
+        place,
+        names: &names,
+        password: &password,
+        client: request.client,
+        now_ms: request.now_ms,
+    };
+    for _ in 0..ATTEMPTS {
+        let Some(user) = user_of(&attempt, desk).await? else { continue };
+        // Of no realm there is no user.
+        let realm = realm.ok_or(Deny::Credentials)?;
+        if let Some(answer) = challenge::ask(realm, &user, false, request.now())? {
+            return Ok(answer);
+        }
+        if let Some(answer) = open(request, (tenant, realm), &user, false, desk).await? {
+            return Ok(answer);
+        }
+    }
+    // Somebody changes this user faster than its password can be checked.
+    Err(Deny::Busy.into())
+}
+
+/// Opens a session for a user who proved everything that is asked. `None` if the user was changed meanwhile.
+async fn open(
+    request: &Request<'_>,
+    (tenant, realm): (&Tenant, &Realm),
+    user: &User,
+    mfa: bool,
+    desk: &Desk,
+) -> Result<Option<Answer>, Refusal> {
+    let (session, token) = refresh::begin(realm, user, mfa, tenant, request.now())?;
+    match desk.store.create_session(&session, user.version).await {
+        Ok(()) => {}
+        Err(StoreError::Stale) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(realm = realm.name(), user = user.id, client = %request.client, session = %session.token, mfa, "logged in");
+    let now = request.now();
+    let issue = Issue { realm, tenant, user, session: session.token, authenticated_at: now, mfa, now };
+    Ok(Some(issue.answer(&token)?))
+}
+
+/// The question that has to be answered first: a success in Cognito's eyes, without a token.
+fn challenge_answer(name: &str, parameters: Map<String, Value>, session: &str) -> Answer {
+    ok(&json!({"cognitoToken": {"ChallengeName": name, "ChallengeParameters": parameters, "Session": session}}))
+}
+
+/// A member that must be a string, and say something.
+fn text<'a>(body: &'a Map<String, Value>, name: &str, wanted: &'static str) -> Result<&'a str, Deny> {
+    body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(Deny::Parameter(wanted))
+}
+
+const LOGIN_MEMBERS: &str = "The body needs UserName, TenantName and Password, as non-empty strings.";

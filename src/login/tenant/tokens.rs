@@ -1,0 +1,150 @@
+//! The tokens of a session, with the claims and in the shapes that Cognito has.
+
+use serde_json::{Map, Value, json};
+
+use super::super::Answer;
+use super::super::body::ok;
+use crate::config::{Realm, Shape, Tenant};
+use crate::gate::Deny;
+use crate::store::User;
+use crate::token::{Claims, KeyError, TokenId};
+
+/// What the tokens say.
+pub(super) struct Issue<'a> {
+    pub(super) realm: &'a Realm,
+    pub(super) tenant: &'a Tenant,
+    pub(super) user: &'a User,
+    pub(super) session: TokenId,
+    /// Unix seconds of the login, which refreshing does not change.
+    pub(super) authenticated_at: i64,
+    pub(super) mfa: bool,
+    /// Unix seconds.
+    pub(super) now: i64,
+}
+
+impl Issue<'_> {
+    /// The answer to whoever proved everything, with this refresh token.
+    pub(super) fn answer(&self, refresh_token: &str) -> Result<Answer, Deny> {
+        let failed = |error: KeyError| {
+            tracing::error!(%error, "a token could not be signed");
+            Deny::Internal
+        };
+        let (access, id) = (self.access_token().map_err(failed)?, self.id_token().map_err(failed)?);
+        let expires_in = self.tenant.access_ttl(self.realm).as_secs();
+        Ok(ok(&match self.tenant.shape() {
+            Shape::Nested => json!({
+                "cognitoToken": {
+                    "ChallengeParameters": {},
+                    "AuthenticationResult": {
+                        "IdToken": id,
+                        "TokenType": "Bearer",
+                        "ExpiresIn": expires_in,
+                        "RefreshToken": refresh_token,
+                        "AccessToken": access,
+                    },
+                },
+            }),
+            Shape::Flat => json!({
+                "cognitoToken": {
+                    "IdToken": id,
+                    "AccessToken": access,
+                    "RefreshToken": refresh_token,
+                    "ExpiresIn": expires_in,
+                },
+                "user": {
+                    "OloID": self.user.id,
+                    "TenantID": self.realm.name(),
+                    "TenantName": self.tenant.name_of(self.realm),
+                },
+            }),
+        }))
+    }
+
+    fn access_token(&self) -> Result<String, KeyError> {
+        let claims = Claims {
+            token_id: TokenId::random(),
+            subject: self.user.id.clone(),
+            username: self.user.username.clone(),
+            email: self.user.email.clone(),
+            roles: self.user.roles.clone(),
+            session: Some(self.session),
+            mfa: self.mfa,
+            issued_at: self.now,
+            expires_at: self.expires_at(),
+        };
+        let mut more = self.common("access");
+        more.insert("client_id".into(), self.tenant.client_id(self.realm).into());
+        more.insert("scope".into(), SCOPE.into());
+        more.insert("username".into(), self.name().into());
+        self.realm.tokens().mint_with(&claims, more)
+    }
+
+    fn id_token(&self) -> Result<String, KeyError> {
+        let mut payload = self.common("id");
+        for (name, value) in &self.user.data {
+            // Names and addresses come below, from where they count.
+            if let Value::String(text) = value
+                && text.len() <= MAX_ATTRIBUTE_BYTES
+                && !matches!(name.as_str(), "username" | "email")
+            {
+                let name = if STANDARD.contains(&name.as_str()) { name.clone() } else { format!("custom:{name}") };
+                payload.insert(name, text.as_str().into());
+            }
+        }
+        payload.insert("sub".into(), self.user.id.as_str().into());
+        payload.insert("aud".into(), self.tenant.client_id(self.realm).into());
+        payload.insert("cognito:username".into(), self.name().into());
+        if let Some(email) = &self.user.email {
+            payload.insert("email".into(), email.as_str().into());
+            // Nobody asked its owner.
+            payload.insert("email_verified".into(), false.into());
+        }
+        payload.insert("jti".into(), TokenId::random().to_string().into());
+        payload.insert("iat".into(), self.now.into());
+        payload.insert("exp".into(), self.expires_at().into());
+        self.realm.tokens().mint_id(payload, self.now)
+    }
+
+    /// What both tokens say.
+    fn common(&self, usage: &str) -> Map<String, Value> {
+        let mut claims = Map::new();
+        claims.insert("token_use".into(), usage.into());
+        claims.insert("auth_time".into(), self.authenticated_at.into());
+        claims.insert("origin_jti".into(), self.session.to_string().into());
+        if !self.user.roles.is_empty() {
+            claims.insert("cognito:groups".into(), self.user.roles.clone().into());
+        }
+        claims
+    }
+
+    /// Cognito names who has no username by the id.
+    fn name(&self) -> &str {
+        self.user.username.as_deref().unwrap_or(&self.user.id)
+    }
+
+    fn expires_at(&self) -> i64 {
+        self.now.saturating_add_unsigned(self.tenant.access_ttl(self.realm).as_secs())
+    }
+}
+
+/// What Cognito writes for a sign-in through its API.
+const SCOPE: &str = "aws.cognito.signin.user.admin";
+/// As in Cognito.
+const MAX_ATTRIBUTE_BYTES: usize = 2048;
+/// The standard claims of `OpenID` Connect Core 1.0, 5.1, that are strings; Cognito prefixes the others.
+const STANDARD: [&str; 14] = [
+    "name",
+    "given_name",
+    "family_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "phone_number",
+];
