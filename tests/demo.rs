@@ -101,6 +101,11 @@ fn every_line_that_the_demo_prints_works_when_it_is_pasted() {
             assert!(out.to_lowercase().contains("\"x-auth-username\": \"alice\""), "{out}");
         }
         let kind = match line {
+            _ if line.contains("/Login/Refresh") => "tenant refresh",
+            _ if line.contains("/Logout") => "tenant logout",
+            _ if line.contains("/Login") => "tenant login",
+            _ if line.contains("Bearer $ACCESS") && expected == "200" => "with the access token",
+            _ if line.contains("Bearer $ACCESS") => "refused",
             _ if line.contains("logout=true") => "logout",
             _ if line.contains("noATCookie=true") => "login without a cookie",
             _ if line.contains("login=true") => "login",
@@ -123,12 +128,26 @@ fn every_line_that_the_demo_prints_works_when_it_is_pasted() {
         };
         kinds.push(kind);
     }
-    for kind in
-        ["register", "login", "with the cookie", "login without a cookie", "with the token", "open", "closed", "logout"]
-    {
+    for kind in [
+        "register",
+        "login",
+        "with the cookie",
+        "login without a cookie",
+        "with the token",
+        "open",
+        "closed",
+        "logout",
+        "tenant login",
+        "with the access token",
+        "tenant refresh",
+        "tenant logout",
+    ] {
         assert!(kinds.contains(&kind), "nothing shows {kind:?}: {kinds:?}");
     }
-    assert_eq!(kinds.last(), Some(&"refused"), "the last one shows the token refused after the logout");
+    for logout in ["logout", "tenant logout"] {
+        let at = kinds.iter().position(|kind| *kind == logout).unwrap();
+        assert_eq!(kinds.get(at + 1), Some(&"refused"), "after {logout} the token is shown to be refused");
+    }
 }
 
 #[test]

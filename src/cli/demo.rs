@@ -84,6 +84,12 @@ dialect = "project"
 path = "/auth"
 realm = "{REALM}"
 
+[[login]]
+dialect = "tenant"
+path = "/Login"
+realm = "{REALM}"
+tenants = {{ "Demo Inc." = "{REALM}" }}
+
 [[route]]
 path = "/"
 realm = "{REALM}"
@@ -104,6 +110,10 @@ fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
     let (open, closed) = (format!("http://{gate}/open?key={key}"), format!("http://{gate}/closed?key={key}"));
     let json = "-H 'Content-Type: application/json'";
     let alice = format!(r#"'{{"username":"{USERNAME}","password":"{PASSWORD}"}}'"#);
+    let (login, logout) = (format!("http://{gate}/Login?key={key}"), format!("http://{gate}/Logout?key={key}"));
+    let refresh = format!("http://{gate}/Login/Refresh?key={key}");
+    let tenant = format!(r#"'{{"UserName":"{USERNAME}","TenantName":"Demo Inc.","Password":"{PASSWORD}"}}'"#);
+    let member = |name: &str| format!(r#"$(printf %s "$LOGIN" | sed 's/.*"{name}":"\([^"]*\).*/\1/')"#);
     let steps = [
         ("An open door: the app behind it shows what it was sent.", format!("curl -s '{open}'")),
         ("A closed one: 401, reason token_missing.", format!("curl -si '{closed}'")),
@@ -125,6 +135,26 @@ fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
         (
             "The same token is refused at once: 401, reason token_revoked.",
             format!("curl -si -H \"Authorization: $TOKEN\" '{closed}'"),
+        ),
+        (
+            "The other login speaks as Amazon Cognito does: log in to a tenant.",
+            format!("LOGIN=$(curl -s {json} -d {tenant} '{login}'); echo \"$LOGIN\""),
+        ),
+        (
+            "The closed door, with the access token: look for X-Auth-Username.",
+            format!("ACCESS={}; curl -s -H \"Authorization: Bearer $ACCESS\" '{closed}'", member("AccessToken")),
+        ),
+        (
+            "New tokens for the refresh token, which is another one after each use.",
+            format!(r#"curl -s {json} -d '{{"RefreshToken":"'"{}"'"}}' '{refresh}'"#, member("RefreshToken")),
+        ),
+        (
+            "End the session: every token of it is refused from now on.",
+            format!("curl -s -X POST -H \"Authorization: Bearer $ACCESS\" '{logout}'"),
+        ),
+        (
+            "As this one is: 401, reason token_revoked.",
+            format!("curl -si -H \"Authorization: Bearer $ACCESS\" '{closed}'"),
         ),
     ];
     let mut text = format!(

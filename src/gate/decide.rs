@@ -104,7 +104,7 @@ impl Gate<'_> {
 
         let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
         let own = || Origin::new(if client.secure { "https" } else { "http" }, &authority);
-        let caller = Caller::judge(served, head.headers, &own);
+        let caller = Caller::judge(served, head.headers, own);
         if let Ok(caller) = &caller {
             refusal.cors.clone_from(&caller.cors);
         }
@@ -120,7 +120,7 @@ impl Gate<'_> {
                 Dialect::Tenant(tenant) => {
                     let judge = |realm: &Arc<Realm>| {
                         api_key(realm, head.headers, &members, realm.requires_key(), now)?;
-                        Caller::judge(realm, head.headers, &own).map(drop)
+                        Caller::judge(realm, head.headers, own).map(drop)
                     };
                     let realms = tenant.realms().into_iter().filter(|realm| judge(realm).is_ok()).cloned().collect();
                     Ok(admit_tenant(head, (login.clone(), endpoint), realms, caller?, client, now)?)

@@ -27,15 +27,14 @@ pub(super) fn ask(realm: &Realm, user: &User, mfa: bool, now: i64) -> Result<Opt
         tracing::error!(%error, "a challenge could not be signed");
         Deny::Internal
     })?;
-    Ok(Some(challenge_answer(name, parameters(name, user), &session)))
+    Ok(Some(challenge_answer(name, &parameters(name, user), &session)))
 }
 
 /// Answers the answer to a challenge.
 pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
     let mut body = body::object(request)?;
-    let mut responses = match body.shift_remove("ChallengeResponses") {
-        Some(Value::Object(responses)) => responses,
-        _ => return Err(Deny::Parameter(MEMBERS).into()),
+    let Some(Value::Object(mut responses)) = body.shift_remove("ChallengeResponses") else {
+        return Err(Deny::Parameter(MEMBERS).into());
     };
     let (name, session) = (text(&body, "ChallengeName", MEMBERS)?, text(&body, "Session", MEMBERS)?);
     let answer = match name {
@@ -60,7 +59,7 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     if !is_named(&user, responses.get("USERNAME")) {
         return Err(Deny::Session.into());
     }
-    let mut attempt = Attempt { request, realm, desk, subjects: &subjects };
+    let attempt = Attempt { request, realm, desk, subjects: &subjects };
     let (user, mfa) = match answer {
         Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
         Given::Password(password) => (attempt.change_password(&user, password).await?, challenge.mfa),
@@ -87,7 +86,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Uses up a code.
-    async fn prove_code(&mut self, user: &User, code: &str) -> Result<User, Refusal> {
+    async fn prove_code(&self, user: &User, code: &str) -> Result<User, Refusal> {
         let now_ms = self.request.now_ms;
         let factor = user.second_factor.as_ref().ok_or(Deny::Session)?;
         let used = match totp::use_code(factor, code, self.request.now()) {

@@ -89,7 +89,7 @@ async fn open(
 }
 
 /// The question that has to be answered first: a success in Cognito's eyes, without a token.
-fn challenge_answer(name: &str, parameters: Map<String, Value>, session: &str) -> Answer {
+fn challenge_answer(name: &str, parameters: &Map<String, Value>, session: &str) -> Answer {
     ok(&json!({"cognitoToken": {"ChallengeName": name, "ChallengeParameters": parameters, "Session": session}}))
 }
 
