@@ -11,7 +11,6 @@ mod serve;
 mod token;
 mod token_inspect;
 mod user;
-mod user_import;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -3,20 +3,26 @@
 //! Whatever ends a user's right to be logged in (disable, delete, passwd) ends its sessions in the same transaction; a
 //! running gate hears of that by polling the store.
 
+mod add;
+mod import;
+mod list;
+
 use std::io::{self, BufRead, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 
-use super::user_import::read_lines;
 use super::{realm_of, with_store};
 use crate::config::{Mode, load};
 use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
-use crate::login::record::iso8601;
 use crate::store::{Ended, Name, PasswordHash, Store, StoreError, User};
+use add::Add;
+pub(super) use add::add_user;
+use import::Import;
+use list::List;
 
 /// The users of a realm: add, list, change, import
 #[derive(Debug, Subcommand)]
@@ -48,34 +54,6 @@ pub(super) struct Place {
     pub(super) realm: String,
 }
 
-/// `user add`.
-#[derive(Debug, Args)]
-pub(super) struct Add {
-    #[command(flatten)]
-    place: Place,
-    /// An email address to log in with, too
-    #[arg(long)]
-    email: Option<String>,
-    /// A member of the user's data, as a string. May be given several times
-    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
-    attributes: Vec<(String, String)>,
-    /// A role for the user's tokens. May be given several times
-    #[arg(long = "role", value_name = "ROLE", value_parser = role)]
-    roles: Vec<String>,
-    /// The name to log in with
-    username: String,
-}
-
-/// `user list`.
-#[derive(Debug, Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    place: Place,
-    /// One JSON object a line, with all of the user's data
-    #[arg(long)]
-    json: bool,
-}
-
 /// The commands for one user.
 #[derive(Debug, Args)]
 pub(super) struct One {
@@ -83,16 +61,6 @@ pub(super) struct One {
     place: Place,
     /// The user's name, email address or id
     user: String,
-}
-
-/// `user import`.
-#[derive(Debug, Args)]
-pub(super) struct Import {
-    #[command(flatten)]
-    place: Place,
-    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled"}; a name and the hash are needed.
-    /// Standard input if it is absent or "-"
-    file: Option<PathBuf>,
 }
 
 impl Command {
@@ -106,9 +74,7 @@ impl Command {
             Self::Import(import) => &import.place,
         }
     }
-}
 
-impl Command {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         self.run_with(&mut io::stdin().lock(), io::stdin().is_terminal(), out)
     }
@@ -170,13 +136,8 @@ async fn execute(
 ) -> Result<(), Failure> {
     let (store, realm) = (&**store, &*command.place().realm);
     match command {
-        Command::Add(add) => {
-            let user = new_user(add, now_ms)?;
-            let user = User { password: hash(&console.password()?)?, ..user };
-            store.create_user(&user).await?;
-            console.say(&format!("added {} ({})", add.username, user.id))
-        }
-        Command::List(list) => show_users(list, store, console).await,
+        Command::Add(add) => add.run(store, console, now_ms).await,
+        Command::List(list) => list.run(store, console).await,
         Command::Passwd(one) => {
             // The user first: nobody types a password twice for a name that does not exist.
             find(store, realm, &one.user).await?;
@@ -201,55 +162,8 @@ async fn execute(
             let (_, ended) = deleted.ok_or_else(|| unknown(&one.user))?;
             console.say(&format!("{} deleted, {} sessions ended", one.user, ended.len()))
         }
-        Command::Import(import) => {
-            let users = match import.file.as_deref().filter(|file| file.as_os_str() != "-") {
-                None => read_lines(console.input, realm, now_ms, store).await?,
-                Some(file) => {
-                    let failed = |error: io::Error| Failure::new(exit::DATA, format!("{}: {error}", file.display()));
-                    let mut reader = io::BufReader::new(std::fs::File::open(file).map_err(failed)?);
-                    read_lines(&mut reader, realm, now_ms, store).await?
-                }
-            };
-            store.create_users(&users).await.map_err(|error| match error {
-                StoreError::Exists => Failure::new(exit::DATA, "a name was taken meanwhile: nothing was imported"),
-                error => error.into(),
-            })?;
-            console.say(&format!("{} users imported", users.len()))
-        }
+        Command::Import(import) => import.run(store, console, now_ms).await,
     }
-}
-
-/// Adds a user to a realm of the configuration at `config`: the demo's.
-pub(super) fn add_user(config: &Path, realm: &str, username: &str, password: &str) -> Result<(), Failure> {
-    let command = Command::Add(Add {
-        place: Place { config: config.to_owned(), realm: realm.to_owned() },
-        email: None,
-        attributes: Vec::new(),
-        roles: Vec::new(),
-        username: username.to_owned(),
-    });
-    command.run_with(&mut format!("{password}\n").as_bytes(), false, &mut io::sink())
-}
-
-fn new_user(add: &Add, now_ms: i64) -> Result<User, Failure> {
-    if Name::username(&add.username).is_none() {
-        return Err(Failure::new(exit::DATA, BAD_USERNAME));
-    }
-    if add.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
-        return Err(Failure::new(exit::DATA, BAD_EMAIL));
-    }
-    let mut attributes = Map::new();
-    for (name, value) in &add.attributes {
-        if attributes.insert(name.clone(), value.as_str().into()).is_some() {
-            return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
-        }
-    }
-    let mut user = blank_user(&add.place.realm, now_ms);
-    user.data = data_with_names(Some(&add.username), add.email.as_deref(), attributes);
-    user.username = Some(add.username.clone());
-    user.email.clone_from(&add.email);
-    user.roles.clone_from(&add.roles);
-    Ok(user)
 }
 
 /// A user without anything but an id.
@@ -269,52 +183,6 @@ pub(super) fn blank_user(realm: &str, now_ms: i64) -> User {
         updated_at: now_ms,
         version: 1,
     }
-}
-
-/// A user's data: the names stand in it too, as they do after a registration.
-pub(super) fn data_with_names(
-    username: Option<&str>,
-    email: Option<&str>,
-    members: Map<String, Value>,
-) -> Map<String, Value> {
-    let names = [("username", username), ("email", email)];
-    let mut data: Map<_, _> =
-        names.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
-    data.extend(members);
-    data
-}
-
-async fn show_users(list: &List, store: &dyn Store, console: &mut Console<'_>) -> Result<(), Failure> {
-    if !list.json {
-        console.say(&row(["USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "ID"]))?;
-    }
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.users(&list.place.realm, after.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.id.clone());
-        for user in &page {
-            let state = if user.disabled { "disabled" } else { "enabled" };
-            let (created, updated) = (iso8601(user.created_at), iso8601(user.updated_at));
-            let line = if list.json {
-                let line = json!({
-                    "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
-                    "disabled": user.disabled, "createdAt": created, "updatedAt": updated,
-                });
-                line.to_string()
-            } else {
-                let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
-                let roles = if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") };
-                row([&name(&user.username), &name(&user.email), state, &roles, &created, &user.id])
-            };
-            console.say(&line)?;
-        }
-    }
-}
-
-fn row(columns: [&str; 6]) -> String {
-    let [username, email, state, roles, created, id] = columns;
-    format!("{username:<20}  {email:<28}  {state:<8}  {roles:<16}  {created:<24}  {id}")
 }
 
 /// The user of this id, username or email. What is one user's username and another's email finds nobody: the wrong one
@@ -361,33 +229,12 @@ fn unknown(text: &str) -> Failure {
     Failure::new(exit::DATA, format!("there is no user {text}"))
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
-    match name {
-        "" => Err("the name is empty".into()),
-        "username" | "email" | "password" => Err(format!("{name} is not an attribute")),
-        _ => Ok((name.into(), value.into())),
-    }
-}
-
-/// Roles stand in a header, separated by commas, and in every token.
-pub(super) fn role(text: &str) -> Result<String, String> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
-    match text.len() {
-        1..=64 if text.bytes().all(plain) => Ok(text.into()),
-        _ => Err("a role is 1 to 64 visible ASCII characters without commas".into()),
-    }
-}
-
-pub(super) const BAD_USERNAME: &str =
-    "the username must be 1 to 128 visible characters, without white space at its ends or twice in a row";
-pub(super) const BAD_EMAIL: &str = "the email address is not one";
 const ATTEMPTS: usize = 5;
-const PAGE: u32 = 500;
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::store::{self, Revoked, Session};

@@ -1,22 +1,54 @@
-//! The lines of `tollgate user import`: all of them are read and judged before any is written.
+//! `tollgate user import`: all lines are read and judged before any user is written.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::{self, BufRead};
+use std::path::PathBuf;
 
+use clap::Args;
 use serde_json::{Map, Value};
 
-use super::user::{BAD_EMAIL, BAD_USERNAME, blank_user, data_with_names, role};
+use super::add::{BAD_EMAIL, BAD_USERNAME, data_with_names, role};
+use super::{Console, Place, blank_user};
 use crate::exit::{self, Failure};
 use crate::json;
 use crate::login::password;
 use crate::login::record::MAX_DATA_BYTES;
-use crate::store::{Name, Store, User};
+use crate::store::{Name, Store, StoreError, User};
+
+/// `user import`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Import {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled"}; a name and the hash are needed.
+    /// Standard input if it is absent or "-"
+    file: Option<PathBuf>,
+}
+
+impl Import {
+    pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
+        let realm = &*self.place.realm;
+        let users = match self.file.as_deref().filter(|file| file.as_os_str() != "-") {
+            None => read_lines(console.input, realm, now_ms, store).await?,
+            Some(file) => {
+                let failed = |error: io::Error| Failure::new(exit::DATA, format!("{}: {error}", file.display()));
+                let mut reader = io::BufReader::new(std::fs::File::open(file).map_err(failed)?);
+                read_lines(&mut reader, realm, now_ms, store).await?
+            }
+        };
+        store.create_users(&users).await.map_err(|error| match error {
+            StoreError::Exists => Failure::new(exit::DATA, "a name was taken meanwhile: nothing was imported"),
+            error => error.into(),
+        })?;
+        console.say(&format!("{} users imported", users.len()))
+    }
+}
 
 /// The users of these JSON Lines, none of which may have the name of another, in the lines or in the store.
 ///
 /// # Errors
 /// Every line that is wrong, with its number; the input or the store failed.
-pub(super) async fn read_lines(
+async fn read_lines(
     input: &mut dyn BufRead,
     realm: &str,
     now_ms: i64,

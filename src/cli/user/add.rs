@@ -1,0 +1,106 @@
+//! `tollgate user add`, and what is checked of a new user wherever it comes from.
+
+use std::io;
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{Command, Console, Place, blank_user, hash};
+use crate::exit::{self, Failure};
+use crate::store::{Name, Store, User};
+
+/// `user add`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Add {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// An email address to log in with, too
+    #[arg(long)]
+    email: Option<String>,
+    /// A member of the user's data, as a string. May be given several times
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    /// A role for the user's tokens. May be given several times
+    #[arg(long = "role", value_name = "ROLE", value_parser = role)]
+    roles: Vec<String>,
+    /// The name to log in with
+    username: String,
+}
+
+impl Add {
+    pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
+        let user = new_user(self, now_ms)?;
+        let user = User { password: hash(&console.password()?)?, ..user };
+        store.create_user(&user).await?;
+        console.say(&format!("added {} ({})", self.username, user.id))
+    }
+}
+
+/// Adds a user to a realm of the configuration at `config`: the demo's.
+pub(in crate::cli) fn add_user(config: &Path, realm: &str, username: &str, password: &str) -> Result<(), Failure> {
+    let command = Command::Add(Add {
+        place: Place { config: config.to_owned(), realm: realm.to_owned() },
+        email: None,
+        attributes: Vec::new(),
+        roles: Vec::new(),
+        username: username.to_owned(),
+    });
+    command.run_with(&mut format!("{password}\n").as_bytes(), false, &mut io::sink())
+}
+
+fn new_user(add: &Add, now_ms: i64) -> Result<User, Failure> {
+    if Name::username(&add.username).is_none() {
+        return Err(Failure::new(exit::DATA, BAD_USERNAME));
+    }
+    if add.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
+        return Err(Failure::new(exit::DATA, BAD_EMAIL));
+    }
+    let mut attributes = Map::new();
+    for (name, value) in &add.attributes {
+        if attributes.insert(name.clone(), value.as_str().into()).is_some() {
+            return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
+        }
+    }
+    let mut user = blank_user(&add.place.realm, now_ms);
+    user.data = data_with_names(Some(&add.username), add.email.as_deref(), attributes);
+    user.username = Some(add.username.clone());
+    user.email.clone_from(&add.email);
+    user.roles.clone_from(&add.roles);
+    Ok(user)
+}
+
+/// A user's data: the names stand in it too, as they do after a registration.
+pub(super) fn data_with_names(
+    username: Option<&str>,
+    email: Option<&str>,
+    members: Map<String, Value>,
+) -> Map<String, Value> {
+    let names = [("username", username), ("email", email)];
+    let mut data: Map<_, _> =
+        names.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    data.extend(members);
+    data
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
+    match name {
+        "" => Err("the name is empty".into()),
+        "username" | "email" | "password" => Err(format!("{name} is not an attribute")),
+        _ => Ok((name.into(), value.into())),
+    }
+}
+
+/// Roles stand in a header, separated by commas, and in every token.
+pub(super) fn role(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+    match text.len() {
+        1..=64 if text.bytes().all(plain) => Ok(text.into()),
+        _ => Err("a role is 1 to 64 visible ASCII characters without commas".into()),
+    }
+}
+
+pub(super) const BAD_USERNAME: &str =
+    "the username must be 1 to 128 visible characters, without white space at its ends or twice in a row";
+pub(super) const BAD_EMAIL: &str = "the email address is not one";

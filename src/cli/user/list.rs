@@ -1,0 +1,56 @@
+//! `tollgate user list`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Console, Place};
+use crate::exit::Failure;
+use crate::login::record::iso8601;
+use crate::store::Store;
+
+/// `user list`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// One JSON object a line, with all of the user's data
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>) -> Result<(), Failure> {
+        if !self.json {
+            console.say(&row(["USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "ID"]))?;
+        }
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.users(&self.place.realm, after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id.clone());
+            for user in &page {
+                let state = if user.disabled { "disabled" } else { "enabled" };
+                let (created, updated) = (iso8601(user.created_at), iso8601(user.updated_at));
+                let line = if self.json {
+                    let line = json!({
+                        "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
+                        "disabled": user.disabled, "createdAt": created, "updatedAt": updated,
+                    });
+                    line.to_string()
+                } else {
+                    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
+                    let roles = if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") };
+                    row([&name(&user.username), &name(&user.email), state, &roles, &created, &user.id])
+                };
+                console.say(&line)?;
+            }
+        }
+    }
+}
+
+fn row(columns: [&str; 6]) -> String {
+    let [username, email, state, roles, created, id] = columns;
+    format!("{username:<20}  {email:<28}  {state:<8}  {roles:<16}  {created:<24}  {id}")
+}
+
+const PAGE: u32 = 500;
