@@ -32,7 +32,7 @@ pub(super) enum Command {
     /// List the users. Never shows passwords or their hashes
     List(List),
     /// Set a user's password, and end all its sessions
-    Passwd(One),
+    Passwd(Passwd),
     /// Let a disabled user log in again
     Enable(One),
     /// Refuse a user's logins, and end all its sessions
@@ -54,6 +54,16 @@ pub(super) struct Place {
     pub(super) realm: String,
 }
 
+/// `user passwd`.
+#[derive(Debug, Args)]
+pub(super) struct Passwd {
+    #[command(flatten)]
+    one: One,
+    /// The password is only for choosing another one, at the next login
+    #[arg(long)]
+    temporary: bool,
+}
+
 /// The commands for one user.
 #[derive(Debug, Args)]
 pub(super) struct One {
@@ -70,27 +80,27 @@ impl Command {
         match self {
             Self::Add(add) => &add.place,
             Self::List(list) => &list.place,
-            Self::Passwd(one) | Self::Enable(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
+            Self::Passwd(passwd) => &passwd.one.place,
+            Self::Enable(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
             Self::Import(import) => &import.place,
         }
     }
 
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        self.run_with(&mut io::stdin().lock(), io::stdin().is_terminal(), out)
+        let interactive = io::stdin().is_terminal();
+        self.run_with(&mut Console { input: &mut io::stdin().lock(), interactive, output: out })
     }
 
-    fn run_with(&self, input: &mut dyn BufRead, interactive: bool, output: &mut dyn Write) -> Result<(), Failure> {
+    fn run_with(&self, console: &mut Console<'_>) -> Result<(), Failure> {
         let place = self.place();
         let config = load(&place.config, Mode::Check)?;
         realm_of(&config, &place.config, &place.realm)?;
-        with_store(&config, async |store| {
-            let mut console = Console { input, interactive, output };
-            execute(self, &store, &mut console, jiff::Timestamp::now().as_millisecond()).await
-        })
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        with_store(&config, async |store| execute(self, &store, console, now_ms).await)
     }
 }
 
-/// Where passwords come from and lists go to.
+/// Where passwords come from, and lists and secrets go to.
 struct Console<'a> {
     input: &'a mut dyn BufRead,
     /// Somebody sits there: ask on the terminal, without an echo.
@@ -126,6 +136,12 @@ impl Console<'_> {
             _ => Ok(()),
         }
     }
+
+    /// Writes what nobody can ask for again: here a reader that is gone is a failure.
+    fn show_once(&mut self, text: &str) -> Result<(), Failure> {
+        writeln!(self.output, "{text}")?;
+        Ok(self.output.flush()?)
+    }
 }
 
 async fn execute(
@@ -138,13 +154,14 @@ async fn execute(
     match command {
         Command::Add(add) => add.run(store, console, now_ms).await,
         Command::List(list) => list.run(store, console).await,
-        Command::Passwd(one) => {
+        Command::Passwd(Passwd { one, temporary }) => {
             // The user first: nobody types a password twice for a name that does not exist.
             find(store, realm, &one.user).await?;
-            let password = hash(&console.password()?)?;
-            let set = |user| User { password: password.clone(), updated_at: now_ms, ..user };
+            let (password, temporary) = (hash(&console.password()?)?, *temporary);
+            let set = |user| User { password: password.clone(), temporary, updated_at: now_ms, ..user };
             let ended = change(store, realm, &one.user, Ended::All, set).await?;
-            console.say(&format!("password of {} set, {ended} sessions ended", one.user))
+            let kind = if temporary { "temporary password" } else { "password" };
+            console.say(&format!("{kind} of {} set, {ended} sessions ended", one.user))
         }
         Command::Enable(one) => {
             let set = |user| User { disabled: false, updated_at: now_ms, ..user };
@@ -233,6 +250,8 @@ const ATTEMPTS: usize = 5;
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use clap::Parser;
     use serde_json::{Value, json};
 
@@ -246,22 +265,24 @@ mod tests {
         command: Command,
     }
 
-    struct Shop {
-        store: Arc<dyn Store>,
+    pub(super) struct Shop {
+        pub(super) store: Arc<dyn Store>,
         _directory: tempfile::TempDir,
     }
 
     impl Shop {
-        async fn open() -> Self {
+        pub(super) async fn open() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let store = store::open(&format!("sqlite://{}/store.db", directory.path().display())).await.unwrap();
             Self { store, _directory: directory }
         }
 
-        /// Runs `tollgate user` with these arguments and this standard input; its standard output.
-        async fn run(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
-            let place = ["user", arguments[0], "-c", "unused.toml", "--realm", "examples"];
-            let cli = Cli::try_parse_from(place.iter().chain(&arguments[1..]));
+        /// Runs `tollgate user` with these arguments and this standard input; its standard output. The first of the
+        /// arguments is the command, "mfa enable" as one of them.
+        pub(super) async fn run(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
+            let command = std::iter::once("user").chain(arguments[0].split(' '));
+            let place = ["-c", "unused.toml", "--realm", "examples"];
+            let cli = Cli::try_parse_from(command.chain(place).chain(arguments[1..].iter().copied()));
             let command = cli.map_err(|error| Failure::new(exit::USAGE, error.to_string()))?.command;
             let mut output = Vec::new();
             let mut console = Console { input: &mut input.as_bytes(), interactive: false, output: &mut output };
@@ -269,11 +290,11 @@ mod tests {
             Ok(String::from_utf8(output).unwrap())
         }
 
-        async fn user(&self, text: &str) -> User {
+        pub(super) async fn user(&self, text: &str) -> User {
             find(&*self.store, "examples", text).await.unwrap()
         }
 
-        async fn log_in(&self, text: &str) -> TokenId {
+        pub(super) async fn log_in(&self, text: &str) -> TokenId {
             let (user, token) = (self.user(text).await, TokenId::random());
             let session =
                 Session { realm: "examples".into(), user_id: user.id, token, expires_at: 1_900_000_000, refresh: None };
@@ -281,7 +302,7 @@ mod tests {
             token
         }
 
-        async fn revoked(&self) -> Vec<TokenId> {
+        pub(super) async fn revoked(&self) -> Vec<TokenId> {
             let all = self.store.revocations_after(0, 0, 100).await.unwrap();
             let ids = all.into_iter().filter_map(|revoked| match revoked {
                 Revoked::Id(revocation) => Some(revocation.token),
@@ -340,6 +361,65 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_machine_gets_a_secret_and_is_asked_for_none() {
+        let shop = Shop::open().await;
+        let mut secrets = Vec::new();
+        for name in ["billing", "backup"] {
+            let said = shop.run(&["add", "--machine", "--role", "sync", name], "typed\n").await.unwrap();
+            let (user, lines) = (shop.user(name).await, said.lines().collect::<Vec<_>>());
+            assert_eq!(lines[0], format!("added {name} ({})", user.id));
+            let secret = lines[1].strip_prefix("the secret, which is shown only this once: ").unwrap();
+            assert_eq!((lines.len(), URL_SAFE_NO_PAD.decode(secret).unwrap().len()), (2, 32));
+            assert!(opens(&user, secret).await && !opens(&user, "typed").await && !opens(&user, "").await);
+            assert!(!user.temporary && user.second_factor.is_none());
+            secrets.push(secret.to_owned());
+        }
+        assert_ne!(secrets[0], secrets[1]);
+        // A name that is taken: no secret for nobody.
+        assert_eq!(shop.run(&["add", "--machine", "Billing"], "").await.unwrap_err().code, exit::DATA);
+        let both = shop.run(&["add", "--machine", "--temporary", "both"], "p\n").await;
+        assert_eq!(both.unwrap_err().code, exit::USAGE);
+        assert_eq!(shop.store.users("examples", None, 10).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_once_must_be_read() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut console = Console { input: &mut io::empty(), interactive: false, output: &mut Gone };
+        console.say("a list").unwrap();
+        console.show_once("a secret").unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_password_is_temporary_until_it_is_set_again() {
+        let shop = Shop::open().await;
+        shop.run(&["add", "--temporary", "alice"], "first\n").await.unwrap();
+        assert!(shop.user("alice").await.temporary && opens(&shop.user("alice").await, "first").await);
+        shop.run(&["disable", "alice"], "").await.unwrap();
+        shop.run(&["enable", "alice"], "").await.unwrap();
+        assert!(shop.user("alice").await.temporary, "that is another matter");
+        shop.run(&["passwd", "alice"], "second\n").await.unwrap();
+        assert!(!shop.user("alice").await.temporary);
+        let ended = shop.log_in("alice").await;
+        let said = shop.run(&["passwd", "--temporary", "alice"], "third\n").await.unwrap();
+        assert_eq!(said, "temporary password of alice set, 1 sessions ended\n");
+        assert_eq!(shop.revoked().await, [ended]);
+        assert!(shop.user("alice").await.temporary && opens(&shop.user("alice").await, "third").await);
+        assert!(shop.run(&["list"], "").await.unwrap().contains(" temporary "));
+        shop.run(&["disable", "alice"], "").await.unwrap();
+        let list = shop.run(&["list"], "").await.unwrap();
+        assert!(list.contains(" disabled ") && !list.contains("temporary"), "{list}");
+    }
+
+    #[tokio::test]
     async fn disable_passwd_and_delete_end_every_session() {
         let shop = Shop::open().await;
         shop.run(&["add", "alice"], "secret\n").await.unwrap();
@@ -391,7 +471,8 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&lines).unwrap(),
             json!({"id": id, "username": "Alice", "email": "a@b.example", "data": {"username": "Alice", "email": "a@b.example"},
-                   "roles": ["a", "b"], "disabled": true, "createdAt": created, "updatedAt": created})
+                   "roles": ["a", "b"], "disabled": true, "temporary": false,
+                   "createdAt": created, "updatedAt": created})
         );
         assert!(!lines.contains("argon2") && !table.contains("argon2"));
     }
@@ -402,13 +483,14 @@ mod tests {
         let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
         let lines = format!(
             "{{\"username\":\"Alice\",\"password_hash\":\"{hash}\",\"roles\":[\"a\"],\"data\":{{\"n\":1,\"username\":\"Alice\"}}}}\n\n\
-             {{\"email\":\"b@example.com\",\"password_hash\":\"{hash}\",\"disabled\":true}}\r\n"
+             {{\"email\":\"b@example.com\",\"password_hash\":\"{hash}\",\"disabled\":true,\"temporary\":true}}\r\n"
         );
         assert_eq!(shop.run(&["import"], &lines).await.unwrap(), "2 users imported\n");
         let (alice, bob) = (shop.user("alice").await, shop.user("b@example.com").await);
         assert!(opens(&alice, "U*U").await && !opens(&alice, "U*V").await);
         assert_eq!(Value::Object(alice.data).to_string(), r#"{"username":"Alice","n":1}"#);
-        assert_eq!((alice.roles, bob.username, bob.disabled), (vec!["a".to_owned()], None, true));
+        assert_eq!((alice.roles, alice.disabled, alice.temporary), (vec!["a".to_owned()], false, false));
+        assert_eq!((bob.username, bob.disabled, bob.temporary), (None, true, true));
 
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("users.jsonl");
@@ -453,6 +535,7 @@ mod tests {
             (with("data", json!({"password": "x"})), "password"),
             (with("data", json!({"username": "y"})), "differs"),
             (with("disabled", json!("no")), "disabled"),
+            (with("temporary", json!(1)), "temporary is neither"),
             (with("pasword", json!("x")), "pasword"),
             (user("TAKEN").to_string(), "exists"),
             (user("ＧＯＯＤ").to_string(), "line 1"),

@@ -3,11 +3,15 @@
 use std::io;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::{Command, Console, Place, blank_user, hash};
 use crate::exit::{self, Failure};
+use crate::login::password::Password;
 use crate::store::{Name, Store, User};
 
 /// `user add`.
@@ -24,16 +28,53 @@ pub(in crate::cli) struct Add {
     /// A role for the user's tokens. May be given several times
     #[arg(long = "role", value_name = "ROLE", value_parser = role)]
     roles: Vec<String>,
+    /// The password is only for choosing another one, at the first login
+    #[arg(long)]
+    temporary: bool,
+    /// A program's user. No password is read: it is a random secret, which is printed once
+    #[arg(long, conflicts_with = "temporary")]
+    machine: bool,
     /// The name to log in with
     username: String,
 }
 
 impl Add {
     pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
-        let user = new_user(self, now_ms)?;
-        let user = User { password: hash(&console.password()?)?, ..user };
+        let user = self.user(now_ms)?;
+        let secret = if self.machine { Some(new_secret()?) } else { None };
+        let password = match &secret {
+            Some(secret) => Password::new(secret.to_string()),
+            None => console.password()?,
+        };
+        let user = User { password: hash(&password)?, ..user };
         store.create_user(&user).await?;
-        console.say(&format!("added {} ({})", self.username, user.id))
+        console.say(&format!("added {} ({})", self.username, user.id))?;
+        match secret {
+            Some(secret) => console.show_once(&format!("the secret, which is shown only this once: {}", *secret)),
+            None => Ok(()),
+        }
+    }
+
+    fn user(&self, now_ms: i64) -> Result<User, Failure> {
+        if Name::username(&self.username).is_none() {
+            return Err(Failure::new(exit::DATA, BAD_USERNAME));
+        }
+        if self.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
+            return Err(Failure::new(exit::DATA, BAD_EMAIL));
+        }
+        let mut attributes = Map::new();
+        for (name, value) in &self.attributes {
+            if attributes.insert(name.clone(), value.as_str().into()).is_some() {
+                return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
+            }
+        }
+        let mut user = blank_user(&self.place.realm, now_ms);
+        user.data = data_with_names(Some(&self.username), self.email.as_deref(), attributes);
+        user.username = Some(self.username.clone());
+        user.email.clone_from(&self.email);
+        user.roles.clone_from(&self.roles);
+        user.temporary = self.temporary;
+        Ok(user)
     }
 }
 
@@ -44,30 +85,21 @@ pub(in crate::cli) fn add_user(config: &Path, realm: &str, username: &str, passw
         email: None,
         attributes: Vec::new(),
         roles: Vec::new(),
+        temporary: false,
+        machine: false,
         username: username.to_owned(),
     });
-    command.run_with(&mut format!("{password}\n").as_bytes(), false, &mut io::sink())
+    let line = format!("{password}\n");
+    let (mut input, mut output) = (line.as_bytes(), io::sink());
+    command.run_with(&mut Console { input: &mut input, interactive: false, output: &mut output })
 }
 
-fn new_user(add: &Add, now_ms: i64) -> Result<User, Failure> {
-    if Name::username(&add.username).is_none() {
-        return Err(Failure::new(exit::DATA, BAD_USERNAME));
-    }
-    if add.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
-        return Err(Failure::new(exit::DATA, BAD_EMAIL));
-    }
-    let mut attributes = Map::new();
-    for (name, value) in &add.attributes {
-        if attributes.insert(name.clone(), value.as_str().into()).is_some() {
-            return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
-        }
-    }
-    let mut user = blank_user(&add.place.realm, now_ms);
-    user.data = data_with_names(Some(&add.username), add.email.as_deref(), attributes);
-    user.username = Some(add.username.clone());
-    user.email.clone_from(&add.email);
-    user.roles.clone_from(&add.roles);
-    Ok(user)
+/// 256 random bits, in letters that stand in a URL, a header or a file as they are.
+fn new_secret() -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(&mut *bytes)
+        .map_err(|_| Failure::new(exit::SOFTWARE, "the random source of this machine failed"))?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
 /// A user's data: the names stand in it too, as they do after a registration.

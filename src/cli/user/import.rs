@@ -20,7 +20,8 @@ use crate::store::{Name, Store, StoreError, User};
 pub(in crate::cli) struct Import {
     #[command(flatten)]
     pub(super) place: Place,
-    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled"}; a name and the hash are needed.
+    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled",
+    /// "temporary"}; a name and the hash are needed.
     /// Standard input if it is absent or "-"
     file: Option<PathBuf>,
 }
@@ -111,11 +112,8 @@ fn read_user(line: &[u8], realm: &str, now_ms: i64) -> Result<User, String> {
         }
         Some(_) => return Err("roles is not an array".into()),
     };
-    user.disabled = match members.shift_remove("disabled") {
-        None => false,
-        Some(Value::Bool(disabled)) => disabled,
-        Some(_) => return Err("disabled is neither true nor false".into()),
-    };
+    user.disabled = flag(&mut members, "disabled")?;
+    user.temporary = flag(&mut members, "temporary")?;
     let data = match members.shift_remove("data") {
         None => Map::new(),
         Some(Value::Object(data)) => data,
@@ -144,6 +142,14 @@ fn checked_data(
     let data = data_with_names(username, email, data);
     let length = serde_json::to_string(&data).map_or(usize::MAX, |text| text.len());
     if length > MAX_DATA_BYTES { Err("data is longer than 64 KiB".into()) } else { Ok(data) }
+}
+
+fn flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, String> {
+    match members.shift_remove(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(flag),
+        Some(_) => Err(format!("{name} is neither true nor false")),
+    }
 }
 
 fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Console, Place};
 use crate::exit::Failure;
 use crate::login::record::iso8601;
-use crate::store::Store;
+use crate::store::{Store, User};
 
 /// `user list`.
 #[derive(Debug, Args)]
@@ -29,12 +29,16 @@ impl List {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id.clone());
             for user in &page {
-                let state = if user.disabled { "disabled" } else { "enabled" };
+                let state = match user {
+                    User { disabled: true, .. } => "disabled",
+                    User { temporary: true, .. } => "temporary",
+                    User { .. } => "enabled",
+                };
                 let (created, updated) = (iso8601(user.created_at), iso8601(user.updated_at));
                 let line = if self.json {
                     let line = json!({
                         "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
-                        "disabled": user.disabled, "createdAt": created, "updatedAt": updated,
+                        "disabled": user.disabled, "temporary": user.temporary, "createdAt": created, "updatedAt": updated,
                     });
                     line.to_string()
                 } else {
@@ -50,7 +54,7 @@ impl List {
 
 fn row(columns: [&str; 6]) -> String {
     let [username, email, state, roles, created, id] = columns;
-    format!("{username:<20}  {email:<28}  {state:<8}  {roles:<16}  {created:<24}  {id}")
+    format!("{username:<20}  {email:<28}  {state:<9}  {roles:<16}  {created:<24}  {id}")
 }
 
 const PAGE: u32 = 500;
