@@ -67,6 +67,8 @@ fn usage_errors_are_64() {
         vec!["user"],
         vec!["user", "nonsense"],
         vec!["user", "add", "-c", "x"],
+        vec!["user", "mfa"],
+        vec!["user", "mfa", "enable"],
         vec!["key"],
         vec!["key", "new"],
         vec!["token"],

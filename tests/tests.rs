@@ -28,6 +28,7 @@ mod project;
 mod reload;
 mod replay;
 mod revocation;
+mod second_factors;
 mod secrets;
 mod token_commands;
 mod tokens;

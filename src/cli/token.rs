@@ -244,7 +244,7 @@ impl What<'_> {
                 store.cut_off(account, until, longest).await?;
                 // By the id: a name may become somebody else's at any moment. A new version of the user, too, so that a
                 // login whose password was checked before this does not open a session after it.
-                let ended = change(store, realm.name(), &id, Ended::All, |user| user).await?;
+                let (_, ended) = change(store, realm.name(), &id, Ended::All, Ok).await?;
                 let until = rfc3339(until);
                 Ok(format!("{user}: {ended} sessions ended, and all tokens that were issued until {until} are revoked"))
             }

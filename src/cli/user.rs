@@ -1,11 +1,12 @@
 //! `tollgate user`: the users of a realm, in the store that a running gate has open too.
 //!
-//! Whatever ends a user's right to be logged in (disable, delete, passwd) ends its sessions in the same transaction; a
+//! Whatever ends a user's right to be logged in (disable, delete, passwd, mfa enable) ends its sessions in the same transaction; a
 //! running gate hears of that by polling the store.
 
 mod add;
 mod import;
 mod list;
+mod mfa;
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use add::Add;
 pub(super) use add::add_user;
 use import::Import;
 use list::List;
+use mfa::Mfa;
 
 /// The users of a realm: add, list, change, import
 #[derive(Debug, Subcommand)]
@@ -39,6 +41,9 @@ pub(super) enum Command {
     Disable(One),
     /// Delete a user, and end all its sessions
     Delete(One),
+    /// A user's second factor: one-time codes, beside the password
+    #[command(subcommand)]
+    Mfa(Mfa),
     /// Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none
     Import(Import),
 }
@@ -81,14 +86,15 @@ impl Command {
             Self::Add(add) => &add.place,
             Self::List(list) => &list.place,
             Self::Passwd(passwd) => &passwd.one.place,
+            Self::Mfa(mfa) => &mfa.one().place,
             Self::Enable(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
             Self::Import(import) => &import.place,
         }
     }
 
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let interactive = io::stdin().is_terminal();
-        self.run_with(&mut Console { input: &mut io::stdin().lock(), interactive, output: out })
+        let (interactive, colours) = (io::stdin().is_terminal(), io::stdout().is_terminal());
+        self.run_with(&mut Console { input: &mut io::stdin().lock(), interactive, output: out, colours })
     }
 
     fn run_with(&self, console: &mut Console<'_>) -> Result<(), Failure> {
@@ -106,6 +112,8 @@ struct Console<'a> {
     /// Somebody sits there: ask on the terminal, without an echo.
     interactive: bool,
     output: &'a mut dyn Write,
+    /// The output is a terminal, too.
+    colours: bool,
 }
 
 impl Console<'_> {
@@ -158,21 +166,22 @@ async fn execute(
             // The user first: nobody types a password twice for a name that does not exist.
             find(store, realm, &one.user).await?;
             let (password, temporary) = (hash(&console.password()?)?, *temporary);
-            let set = |user| User { password: password.clone(), temporary, updated_at: now_ms, ..user };
-            let ended = change(store, realm, &one.user, Ended::All, set).await?;
+            let set = |user| Ok(User { password: password.clone(), temporary, updated_at: now_ms, ..user });
+            let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
             let kind = if temporary { "temporary password" } else { "password" };
             console.say(&format!("{kind} of {} set, {ended} sessions ended", one.user))
         }
         Command::Enable(one) => {
-            let set = |user| User { disabled: false, updated_at: now_ms, ..user };
+            let set = |user| Ok(User { disabled: false, updated_at: now_ms, ..user });
             change(store, realm, &one.user, Ended::Nothing, set).await?;
             console.say(&format!("{} enabled", one.user))
         }
         Command::Disable(one) => {
-            let set = |user| User { disabled: true, updated_at: now_ms, ..user };
-            let ended = change(store, realm, &one.user, Ended::All, set).await?;
+            let set = |user| Ok(User { disabled: true, updated_at: now_ms, ..user });
+            let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
             console.say(&format!("{} disabled, {ended} sessions ended", one.user))
         }
+        Command::Mfa(mfa) => mfa.run(store, console, now_ms).await,
         Command::Delete(one) => {
             let user = find(store, realm, &one.user).await?;
             let deleted = store.delete_user(realm, &user.id, None).await?;
@@ -220,19 +229,23 @@ pub(super) async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<U
     found.ok_or_else(|| unknown(text))
 }
 
-/// Changes a user, again if somebody else does meanwhile. Returns how many sessions ended.
+/// Changes a user as `set` says, or not at all if it refuses; again if somebody else does meanwhile. Returns the user as
+/// it is now, and how many sessions ended.
 pub(super) async fn change(
     store: &dyn Store,
     realm: &str,
     text: &str,
     ended: Ended,
-    set: impl Fn(User) -> User,
-) -> Result<usize, Failure> {
+    set: impl Fn(User) -> Result<User, Failure>,
+) -> Result<(User, usize), Failure> {
     for _ in 0..ATTEMPTS {
         let user = find(store, realm, text).await?;
-        match store.update_user(&set(user), ended, None).await {
+        match store.update_user(&set(user)?, ended, None).await {
             Err(StoreError::Stale) => {}
-            updated => return Ok(updated?.1.len()),
+            updated => {
+                let (user, ended) = updated?;
+                return Ok((user, ended.len()));
+            }
         }
     }
     Err(StoreError::Stale.into())
@@ -285,7 +298,8 @@ mod tests {
             let cli = Cli::try_parse_from(command.chain(place).chain(arguments[1..].iter().copied()));
             let command = cli.map_err(|error| Failure::new(exit::USAGE, error.to_string()))?.command;
             let mut output = Vec::new();
-            let mut console = Console { input: &mut input.as_bytes(), interactive: false, output: &mut output };
+            let mut console =
+                Console { input: &mut input.as_bytes(), interactive: false, output: &mut output, colours: false };
             execute(&command, &self.store, &mut console, 1_609_066_725_000).await?;
             Ok(String::from_utf8(output).unwrap())
         }
@@ -393,7 +407,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut console = Console { input: &mut io::empty(), interactive: false, output: &mut Gone };
+        let mut console = Console { input: &mut io::empty(), interactive: false, output: &mut Gone, colours: false };
         console.say("a list").unwrap();
         console.show_once("a secret").unwrap_err();
     }
@@ -465,13 +479,13 @@ mod tests {
         let table = shop.run(&["list"], "").await.unwrap();
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         let created = "2020-12-27T10:58:45.000Z";
-        assert_eq!(words[0], ["USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "ID"]);
-        assert_eq!(words[1..], [["Alice", "a@b.example", "disabled", "a,b", created, &*id]]);
+        assert_eq!(words[0], ["USERNAME", "EMAIL", "STATE", "MFA", "ROLES", "CREATED", "ID"]);
+        assert_eq!(words[1..], [["Alice", "a@b.example", "disabled", "-", "a,b", created, &*id]]);
         let lines = shop.run(&["list", "--json"], "").await.unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&lines).unwrap(),
             json!({"id": id, "username": "Alice", "email": "a@b.example", "data": {"username": "Alice", "email": "a@b.example"},
-                   "roles": ["a", "b"], "disabled": true, "temporary": false,
+                   "roles": ["a", "b"], "disabled": true, "temporary": false, "mfa": false,
                    "createdAt": created, "updatedAt": created})
         );
         assert!(!lines.contains("argon2") && !table.contains("argon2"));

@@ -91,7 +91,7 @@ pub(in crate::cli) fn add_user(config: &Path, realm: &str, username: &str, passw
     });
     let line = format!("{password}\n");
     let (mut input, mut output) = (line.as_bytes(), io::sink());
-    command.run_with(&mut Console { input: &mut input, interactive: false, output: &mut output })
+    command.run_with(&mut Console { input: &mut input, interactive: false, output: &mut output, colours: false })
 }
 
 /// 256 random bits, in letters that stand in a URL, a header or a file as they are.

@@ -21,7 +21,7 @@ pub(in crate::cli) struct List {
 impl List {
     pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>) -> Result<(), Failure> {
         if !self.json {
-            console.say(&row(["USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "ID"]))?;
+            console.say(&row(["USERNAME", "EMAIL", "STATE", "MFA", "ROLES", "CREATED", "ID"]))?;
         }
         let mut after: Option<String> = None;
         loop {
@@ -34,17 +34,19 @@ impl List {
                     User { temporary: true, .. } => "temporary",
                     User { .. } => "enabled",
                 };
+                let mfa = user.second_factor.is_some();
                 let (created, updated) = (iso8601(user.created_at), iso8601(user.updated_at));
                 let line = if self.json {
                     let line = json!({
                         "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
-                        "disabled": user.disabled, "temporary": user.temporary, "createdAt": created, "updatedAt": updated,
+                        "disabled": user.disabled, "temporary": user.temporary, "mfa": mfa, "createdAt": created, "updatedAt": updated,
                     });
                     line.to_string()
                 } else {
                     let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
                     let roles = if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") };
-                    row([&name(&user.username), &name(&user.email), state, &roles, &created, &user.id])
+                    let mfa = if mfa { "yes" } else { "-" };
+                    row([&name(&user.username), &name(&user.email), state, mfa, &roles, &created, &user.id])
                 };
                 console.say(&line)?;
             }
@@ -52,9 +54,9 @@ impl List {
     }
 }
 
-fn row(columns: [&str; 6]) -> String {
-    let [username, email, state, roles, created, id] = columns;
-    format!("{username:<20}  {email:<28}  {state:<9}  {roles:<16}  {created:<24}  {id}")
+fn row(columns: [&str; 7]) -> String {
+    let [username, email, state, mfa, roles, created, id] = columns;
+    format!("{username:<20}  {email:<28}  {state:<9}  {mfa:<3}  {roles:<16}  {created:<24}  {id}")
 }
 
 const PAGE: u32 = 500;
