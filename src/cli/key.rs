@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::ConfigFile;
 use crate::clock::{self, now};
-use crate::config::{ApiKey, Mode, Policy, Realm, Rotation, Sha256, Turn, TurnState, load};
+use crate::config::{ApiKey, KeysDir, Mode, Policy, Realm, Rotation, Sha256, Turn, TurnState, load};
 use crate::exit::{self, Failure};
 
 /// API keys, and the keys that sign tokens
@@ -85,8 +85,10 @@ impl List {
         let mut turns = vec![["SIGNING KEY", "REALM", "ALGORITHM", "MADE", "STATE"].map(String::from)];
         for realm in realms {
             rows.extend(realm.api_keys().into_iter().map(|key| row(key, realm.name(), now)));
-            let keys = realm.keys_dir().turns(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
-            turns.extend(keys.iter().map(|key| signing_row(key, realm.name())));
+            for ((dir, _), use_) in realm.keys_dirs().zip(["", " (ID tokens)"]) {
+                let keys = dir.turns(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
+                turns.extend(keys.iter().map(|key| signing_row(key, realm.name(), use_)));
+            }
         }
         table(out, &rows)?;
         writeln!(out)?;
@@ -98,7 +100,13 @@ impl List {
 impl Rotate {
     fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
         let policy = load(&self.config.path, Mode::Check)?.policy;
-        let dir = self.config.realm(&policy, &self.realm)?.keys_dir();
+        for (dir, _) in self.config.realm(&policy, &self.realm)?.keys_dirs() {
+            self.rotate(dir, out, now)?;
+        }
+        Ok(())
+    }
+
+    fn rotate(&self, dir: &KeysDir, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
         let rotation = dir.rotate(now, self.now).map_err(|message| Failure::new(exit::CANNOT_CREATE, message))?;
         let place = dir.path().display();
         match rotation {
@@ -175,14 +183,15 @@ fn row(key: &ApiKey, realm: &str, now: i64) -> [String; 4] {
     [key.id().into(), realm.into(), state.into(), expires.unwrap_or_else(|| "never".into())]
 }
 
-fn signing_row(key: &Turn, realm: &str) -> [String; 5] {
+/// `use_`: what the key is for, if not for access tokens.
+fn signing_row(key: &Turn, realm: &str, use_: &str) -> [String; 5] {
     let state = match key.state {
         TurnState::Waits(from) => format!("signs from {}", clock::rfc3339(from)),
         TurnState::Signs => "signs".into(),
         TurnState::Verifies(Some(until)) => format!("verifies until {}", clock::rfc3339(until)),
         TurnState::Verifies(None) => "verifies".into(),
     };
-    [key.kid.clone(), realm.into(), key.algorithm.name().into(), clock::rfc3339(key.made_at), state]
+    [key.kid.clone(), realm.into(), key.algorithm.name().into(), clock::rfc3339(key.made_at), state + use_]
 }
 
 fn parse_id(text: &str) -> Result<String, &'static str> {
@@ -296,5 +305,23 @@ mod tests {
         );
         let unknown = Rotate { config: config(), realm: "b".into(), now: false }.run(&mut Vec::new(), 1).unwrap_err();
         assert_eq!(unknown.report(&mut Vec::new()), std::process::ExitCode::from(64));
+    }
+
+    #[test]
+    fn keys_of_id_tokens_are_listed_and_rotated_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        let login = LOGIN.replace("project", "tenant");
+        std::fs::write(&path, format!("{FILE}require_key = false\nalgorithm = \"ES256\"\n{login}")).unwrap();
+        let config = || ConfigFile { path: path.clone() };
+        let mut out = Vec::new();
+        Rotate { config: config(), realm: "a".into(), now: false }.run(&mut out, 1000).unwrap();
+        let made = String::from_utf8(out).unwrap();
+        assert!(made.contains("/keys/a. It signs") && made.contains("/keys/a/id. It signs"), "{made}");
+        let mut out = Vec::new();
+        List { config: config(), realm: None }.run(&mut out, 2000).unwrap();
+        let listed = String::from_utf8(out).unwrap();
+        let states: Vec<_> = listed.lines().skip(3).map(|line| line.rsplit_once("Z  ").unwrap().1).collect();
+        assert_eq!(states, ["signs", "signs (ID tokens)"]);
     }
 }

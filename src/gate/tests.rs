@@ -5,7 +5,7 @@ use std::path::Path;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::*;
-use crate::config::{self, Mode, Policy};
+use crate::config::{self, Endpoint, Mode, Policy};
 use crate::token::{Claims, Reject, Revocations, TokenId};
 
 const NOW: i64 = 1_800_000_000;
@@ -55,6 +55,10 @@ realm = "main"
 dialect = "project"
 path = "/open/auth"
 realm = "open"
+[[login]]
+dialect = "tenant"
+path = "/Login"
+realm = "open"
 
 [[route]]
 path = "/user"
@@ -66,6 +70,12 @@ path = "/admin"
 realm = "main"
 access = "user"
 roles = ["admin"]
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/mfa"
+realm = "open"
+access = "user"
+require_mfa = true
 upstream = ["http://127.0.0.1:1"]
 [[route]]
 path = "/key"
@@ -511,6 +521,76 @@ fn logins_are_admitted_with_what_they_need() {
     let open = format!("o={}", bench.token("open", &[]));
     let elsewhere = admitted("POST /open/auth?logout=true", &[cross[0], ("cookie", &open)]);
     assert!(elsewhere.tokens.is_empty(), "not for another site");
+}
+
+#[test]
+fn a_tenant_login_is_told_which_realms_would_let_the_request_in() {
+    let bench = Bench::new();
+    let admitted = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
+        Verdict::Login(admitted) => *admitted,
+        other => panic!("{line}: {other:?}"),
+    };
+    let realms = |line: &str, headers: &[(&str, &str)]| {
+        admitted(line, headers).realms.iter().map(|realm| realm.name().to_owned()).collect::<Vec<_>>()
+    };
+    let listed = ("origin", "https://app.example");
+    assert_eq!(realms("POST /login", &[]), ["open"], "one wants a key, one an origin");
+    assert_eq!(realms(&format!("POST /login?{K}"), &[]), ["main", "open"]);
+    assert_eq!(realms(&format!("POST /LOGIN/refresh?{K}"), &[listed]), ["main", "open", "strict"]);
+    assert_eq!(realms("POST /login?key=0123456789abcdef-off", &[listed]), ["open", "strict"]);
+    assert_eq!(
+        realms(&format!("POST /login?{K}"), &[("origin", "https://evil.example")]),
+        ["open", "strict"],
+        "where no origin is listed, any may call"
+    );
+    for (line, endpoint) in [
+        ("POST /Login", Endpoint::Login),
+        ("POST /Login/Challenge", Endpoint::Challenge),
+        ("POST /Login/Refresh", Endpoint::Refresh),
+        ("POST /logout", Endpoint::Logout),
+    ] {
+        assert_eq!(admitted(line, &[]).endpoint, endpoint, "{line}");
+    }
+    for (line, deny) in
+        [("GET /Login", Deny::Method), ("PUT /logout", Deny::Method), ("POST /Login/x", Deny::EndpointUnknown)]
+    {
+        let Verdict::Refusal(refusal) = bench.ask(line, &[]) else { panic!("{line}") };
+        assert_eq!((refusal.deny, refusal.form), (deny, Form::Cognito), "{line}");
+    }
+    let Verdict::Refusal(refusal) = bench.ask("POST /auth", &[]) else { panic!() };
+    assert_eq!(refusal.form, Form::Problem);
+}
+
+#[test]
+fn a_tenant_logout_is_told_every_session_that_it_ends_and_no_cookie() {
+    let bench = Bench::new();
+    let (main, open) = (bench.bearer("main", &[]), bench.bearer("open", &[]));
+    let cookie = format!("o={}", bench.token("open", &[]));
+    let ended = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
+        Verdict::Login(admitted) => admitted.tokens.len(),
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(ended("POST /logout", &[("authorization", &open), ("authorization", "Bearer x")]), 1);
+    assert_eq!(ended("POST /logout", &[("authorization", &main)]), 0, "its realm does not let the request in");
+    assert_eq!(ended(&format!("POST /logout?{K}"), &[("authorization", &main), ("authorization", &open)]), 2);
+    assert_eq!(ended("POST /logout", &[("cookie", &cookie)]), 0);
+    assert_eq!(ended("POST /login", &[("authorization", &open)]), 0, "nobody logs out there");
+    let head = |path: &str| format!("POST {path}");
+    let many: Vec<_> = std::iter::repeat_n(("authorization", open.as_str()), 100).collect();
+    assert!(ended(&head("/logout"), &many) <= 4, "a signature each");
+}
+
+#[test]
+fn r36_a_route_may_want_a_second_factor() {
+    let bench = Bench::new();
+    assert_eq!(bench.outcome("GET /mfa", &[]), Err(Deny::TokenMissing));
+    let without = bench.bearer("open", &[]);
+    assert_eq!(bench.outcome("GET /mfa", &[("authorization", &without)]), Err(Deny::MfaRequired));
+    assert_eq!(bench.outcome("GET /open", &[("authorization", &without)]), Ok("/open".into()));
+    let rules = bench.policy.realm("open").unwrap().tokens();
+    let claims = Claims { mfa: true, ..rules.verify(&bench.token("open", &[]), NOW).unwrap().claims };
+    let with = format!("Bearer {}", rules.mint(&claims).unwrap());
+    assert_eq!(bench.outcome("GET /mfa", &[("authorization", &with)]), Ok("/mfa".into()));
 }
 
 #[test]
