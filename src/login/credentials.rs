@@ -34,21 +34,30 @@ pub(super) struct Attempt<'a> {
 pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option<User>, Refusal> {
     let address = Subject::Address(attempt.client);
     desk.throttle.admit(&[address], attempt.now_ms)?;
-    let found = find(attempt, desk).await?;
-    let account = match (&found, attempt.names.first()) {
-        (Some(user), _) => Some(Subject::User(&user.realm, &user.id)),
-        (None, Some(name)) => Some(Subject::Name(attempt.place, name)),
-        (None, None) => None,
-    };
-    let subjects: Vec<_> = account.into_iter().chain([address]).collect();
+    let candidates = candidates(attempt, desk).await?;
+    let found: Vec<_> = candidates.iter().flatten().collect();
+    let mut subjects: Vec<_> = found.iter().map(|user| Subject::User(&user.realm, &user.id)).collect();
+    if subjects.is_empty() {
+        subjects.extend(attempt.names.first().map(|name| Subject::Name(attempt.place, name)));
+    }
+    subjects.push(address);
     desk.throttle.admit(&subjects, attempt.now_ms)?;
-    let right = desk.passwords.verify(attempt.password, found.as_ref().map(|user| &user.password)).await?;
-    let Some(user) = found.as_ref().filter(|user| right && !user.disabled) else {
+    let mut proven = None;
+    for user in &candidates {
+        let right = desk.passwords.verify(attempt.password, user.as_ref().map(|user| &user.password)).await?;
+        proven = user.as_ref().filter(|user| right && !user.disabled);
+        if proven.is_some() {
+            break;
+        }
+    }
+    let Some(user) = proven else {
         desk.throttle.fail(&subjects, attempt.now_ms)?;
-        let user = found.as_ref().map(|user| &user.id);
+        let user = found.first().map(|user| &user.id);
         tracing::info!(realm = attempt.realm, user, client = %attempt.client, "login failed");
         return Err(Deny::Credentials.into());
     };
+    // Nothing is forgotten of another user, whose name was typed as well.
+    subjects.retain(|subject| !matches!(subject, Subject::User(_, id) if *id != user.id));
     if has_challenge(user) {
         desk.throttle.admit(&subjects, attempt.now_ms)?;
     } else {
@@ -62,19 +71,19 @@ pub(super) const fn has_challenge(user: &User) -> bool {
     user.temporary || user.second_factor.is_some()
 }
 
-/// What is one user's username and another's email address is nobody's name: it would be for us to choose who is meant.
-async fn find(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option<User>, StoreError> {
-    let mut found: Option<User> = None;
+/// Whoever may be meant, in each form of the name, so that the work is the same whether they exist. What is one user's
+/// username may be another's email address: whose password it is decides. If it were the name, whoever registers with
+/// somebody else's would keep that one out.
+async fn candidates(attempt: &Attempt<'_>, desk: &Desk) -> Result<Vec<Option<User>>, StoreError> {
+    let mut candidates = Vec::with_capacity(attempt.names.len());
     for name in attempt.names {
         // No realm has the empty name.
-        let user = desk.store.user_by_name(attempt.realm.unwrap_or_default(), name).await?;
-        match (&found, user) {
-            (Some(one), Some(other)) if one.id != other.id => return Ok(None),
-            (None, user) => found = user,
-            _ => {}
-        }
+        candidates.push(desk.store.user_by_name(attempt.realm.unwrap_or_default(), name).await?);
     }
-    Ok(found)
+    if candidates.is_empty() {
+        candidates.push(None);
+    }
+    Ok(candidates)
 }
 
 /// The user with a hash of today's strength. `None` if the user was changed meanwhile. Any other failure is no reason to
