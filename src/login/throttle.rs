@@ -19,6 +19,7 @@ pub struct Throttle {
     users: Table,
     names: Table,
     addresses: Table,
+    codes: Table,
 }
 
 /// What failures are counted for.
@@ -28,6 +29,9 @@ pub enum Subject<'a> {
     User(&'a str, &'a str),
     /// A name in a realm that is nobody's.
     Name(&'a str, &'a Name),
+    /// A user who proved the password, and guesses at the second factor: by realm and id. Whoever has the password may guess
+    /// for months, so these are forgotten after a day only, and wait for up to an hour.
+    Code(&'a str, &'a str),
     /// A client's address; of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
     Address(IpAddr),
 }
@@ -46,9 +50,10 @@ impl Throttle {
     fn with_capacity(capacity: usize) -> Self {
         // Names that nobody has are an attacker's to invent: in a table of their own they can't push out a user's count.
         Self {
-            users: Table::new(FREE_FOR_ACCOUNT, capacity),
-            names: Table::new(FREE_FOR_ACCOUNT, capacity),
-            addresses: Table::new(FREE_FOR_ADDRESS, capacity),
+            users: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
+            names: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
+            addresses: Table::new(FREE_FOR_ADDRESS, PASSWORDS, capacity),
+            codes: Table::new(FREE_FOR_ACCOUNT, CODES, capacity),
         }
     }
 
@@ -87,6 +92,7 @@ impl Throttle {
             Subject::User(..) => &self.users,
             Subject::Name(..) => &self.names,
             Subject::Address(_) => &self.addresses,
+            Subject::Code(..) => &self.codes,
         }
     }
 }
@@ -107,7 +113,9 @@ impl Subject<'_> {
             context.update(bytes);
         };
         match self {
-            Self::User(realm, id) => [realm, id].into_iter().for_each(|text| part(text.as_bytes())),
+            Self::User(realm, id) | Self::Code(realm, id) => {
+                [realm, id].into_iter().for_each(|text| part(text.as_bytes()))
+            }
             Self::Name(realm, name) => {
                 let kind = match name {
                     Name::Username(_) => "username",
@@ -132,8 +140,18 @@ type Key = [u8; 16];
 #[derive(Debug)]
 struct Table {
     free: u32,
+    patience: Patience,
     capacity: usize,
     failures: Mutex<HashMap<Key, Failures>>,
+}
+
+/// In milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// The longest time to wait.
+    longest: i64,
+    /// The time without a failure after which the earlier ones are forgotten.
+    quiet: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,8 +161,8 @@ struct Failures {
 }
 
 impl Table {
-    fn new(free: u32, capacity: usize) -> Self {
-        Self { free, capacity, failures: Mutex::default() }
+    fn new(free: u32, patience: Patience, capacity: usize) -> Self {
+        Self { free, patience, capacity, failures: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Failures>> {
@@ -164,7 +182,7 @@ impl Table {
             return wait;
         }
         if failures.len() >= self.capacity && !failures.contains_key(&key) {
-            evict(&mut failures, now);
+            evict(&mut failures, self.patience.quiet, now);
         }
         let entry = failures.entry(key).or_insert(Failures { count: 0, last: now });
         *entry = Failures { count: entry.count.saturating_add(1), last: now };
@@ -176,13 +194,13 @@ impl Table {
         let entry = failures.get_mut(&key)?;
         // A clock that was set back: the failure counts as of now, or it would close the account until then.
         entry.last = entry.last.min(now);
-        if quiet(*entry, now) {
+        if is_quiet(*entry, self.patience.quiet, now) {
             failures.remove(&key);
             return None;
         }
         let doublings = entry.count.checked_sub(self.free)?;
-        // Of 2^10 and above it is the longest anyway; a shift by 63 would be negative.
-        let penalty = (SECOND << doublings.min(10)).min(MAX_PENALTY);
+        // Of 2^20 and above it is the longest anyway; a shift by 63 would be negative.
+        let penalty = (SECOND << doublings.min(20)).min(self.patience.longest);
         let rest = u64::try_from(entry.last.saturating_add(penalty).saturating_sub(now)).ok()?;
         u32::try_from(rest.div_ceil(1000)).ok().filter(|seconds| *seconds > 0)
     }
@@ -192,15 +210,15 @@ const fn wait(seconds: u32) -> Result<(), Wait> {
     Err(Wait(seconds))
 }
 
-const fn quiet(failures: Failures, now: i64) -> bool {
-    now.saturating_sub(failures.last) >= QUIET
+const fn is_quiet(failures: Failures, quiet: i64, now: i64) -> bool {
+    now.saturating_sub(failures.last) >= quiet
 }
 
 /// Makes room: what is quiet goes, and if that is not enough, the quarter that failed longest ago. A quarter, so that
 /// a flood does not pay for this at every failure.
-fn evict(failures: &mut HashMap<Key, Failures>, now: i64) {
+fn evict(failures: &mut HashMap<Key, Failures>, quiet: i64, now: i64) {
     let before = failures.len();
-    failures.retain(|_, entry| !quiet(*entry, now));
+    failures.retain(|_, entry| !is_quiet(*entry, quiet, now));
     let quarter = before / 4;
     if failures.len() + quarter <= before {
         return;
@@ -216,10 +234,9 @@ const FREE_FOR_ACCOUNT: u32 = 5;
 const FREE_FOR_ADDRESS: u32 = 50;
 /// In milliseconds.
 const SECOND: i64 = 1000;
-/// The longest time to wait.
-const MAX_PENALTY: i64 = 900 * SECOND;
-/// The time without a failure after which the earlier ones are forgotten.
-const QUIET: i64 = 900 * SECOND;
+const PASSWORDS: Patience = Patience { longest: 900 * SECOND, quiet: 900 * SECOND };
+/// One code in 333,333 is right at any moment: 24 guesses a day.
+const CODES: Patience = Patience { longest: 3600 * SECOND, quiet: 86_400 * SECOND };
 /// Of each table: some 4 MiB.
 const CAPACITY: usize = 1 << 16;
 
@@ -267,6 +284,23 @@ mod tests {
         assert_eq!(throttle.admit(&[ALICE], now + 900 * SECOND), Ok(()));
         assert_eq!(throttle.fail(&[ALICE], now + 900 * SECOND), Ok(()));
         assert_eq!(throttle.admit(&[ALICE], now + 900 * SECOND), Ok(()), "forgotten after quiet minutes");
+    }
+
+    #[test]
+    fn guesses_at_codes_are_remembered_for_a_day() {
+        let (throttle, code) = (Throttle::new(), Subject::Code("realm", "alice"));
+        let mut now = NOW;
+        for _ in 0..40 {
+            while let Err(Wait(seconds)) = throttle.admit(&[code], now) {
+                now += i64::from(seconds) * SECOND;
+            }
+            assert_eq!(throttle.fail(&[code], now), Ok(()));
+        }
+        assert_eq!(throttle.admit(&[code], now), Err(Wait(3600)));
+        assert!(now - NOW > 23 * 3600 * SECOND, "40 guesses take about a day");
+        assert_eq!(throttle.admit(&[ALICE], now), Ok(()), "the password is another matter");
+        assert_eq!(throttle.succeed(&[code], now + 3600 * SECOND), Ok(()));
+        assert_eq!(throttle.admit(&[code], now + 3600 * SECOND), Ok(()));
     }
 
     #[test]

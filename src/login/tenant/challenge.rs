@@ -51,7 +51,10 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
         Some((realm, challenge))
     });
     let (realm, challenge) = asked.filter(|(_, challenge)| challenge.name == name).ok_or(Deny::Session)?;
-    let subjects = [Subject::User(realm.name(), &challenge.subject), Subject::Address(request.client)];
+    let mut subjects = vec![Subject::User(realm.name(), &challenge.subject), Subject::Address(request.client)];
+    if name == CODE {
+        subjects.push(Subject::Code(realm.name(), &challenge.subject));
+    }
     desk.throttle.admit(&subjects, request.now_ms)?;
     let user = desk.store.user(realm.name(), &challenge.subject).await?;
     // A session counts for the user as it was: whatever was changed since, its answer too, ends it.
