@@ -30,5 +30,6 @@ mod replay;
 mod revocation;
 mod second_factors;
 mod secrets;
+mod tenant;
 mod token_commands;
 mod tokens;
