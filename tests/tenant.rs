@@ -11,6 +11,7 @@ mod refresh;
 mod refresh_crashes;
 mod refresh_ends;
 mod secrets;
+mod throttling;
 mod tokens;
 
 use std::time::Duration;

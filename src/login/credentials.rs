@@ -12,7 +12,7 @@ use crate::store::{Ended, Name, StoreError, User};
 pub(super) struct Attempt<'a> {
     /// The realm whose users are meant; `None` if there is no such realm, which takes as long to say.
     pub(super) realm: Option<&'a str>,
-    /// What failures for a name that nobody has are counted by: the realm, as the client names it.
+    /// What failures are counted by where there is no such realm: the realm, as the client names it.
     pub(super) place: &'a str,
     /// What was typed, in each form that it may have: as a username, as an email address. Empty if it is no name.
     pub(super) names: &'a [Name],
@@ -36,11 +36,13 @@ pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option
     desk.throttle.admit(&[address], attempt.now_ms)?;
     let candidates = candidates(attempt, desk).await?;
     let found: Vec<_> = candidates.iter().flatten().collect();
-    let mut subjects: Vec<_> = found.iter().map(|user| Subject::User(&user.realm, &user.id)).collect();
-    if subjects.is_empty() {
-        subjects.extend(attempt.names.first().map(|name| Subject::Name(attempt.place, name)));
-    }
-    subjects.push(address);
+    let mut names = Vec::new();
+    attempt.names.iter().for_each(|name| add_forms(name.as_str(), &mut names));
+    found.iter().for_each(|user| add_names(user, &mut names));
+    let users = found.iter().map(|user| Subject::User(&user.realm, &user.id));
+    let place = attempt.realm.unwrap_or(attempt.place);
+    let names = names.iter().map(|name| Subject::Name(place, name));
+    let mut subjects: Vec<_> = users.chain(names).chain([address]).collect();
     desk.throttle.admit(&subjects, attempt.now_ms)?;
     let mut proven = None;
     for user in &candidates {
@@ -69,6 +71,22 @@ pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option
 /// Whether more than the password is asked of this user.
 pub(super) const fn has_challenge(user: &User) -> bool {
     user.temporary || user.second_factor.is_some()
+}
+
+/// What failures for a user are counted by, beside the user: each name, in each form that it may have. A name that nobody
+/// has is counted by its forms alone, so that it waits wherever one that somebody has would: at every login, and under
+/// every name that a tenant has.
+pub(super) fn add_names(user: &User, names: &mut Vec<Name>) {
+    [&user.username, &user.email].into_iter().flatten().for_each(|text| add_forms(text, names));
+}
+
+fn add_forms(text: &str, names: &mut Vec<Name>) {
+    for name in [Name::username(text), Name::email(text)].into_iter().flatten() {
+        // Twice would count twice.
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
 }
 
 /// Whoever may be meant, in each form of the name, so that the work is the same whether they exist. What is one user's

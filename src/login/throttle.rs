@@ -27,7 +27,7 @@ pub struct Throttle {
 pub enum Subject<'a> {
     /// A user, by realm and id: one count for all its names.
     User(&'a str, &'a str),
-    /// A name in a realm that is nobody's.
+    /// A name in a realm, whoever has it, if anybody does.
     Name(&'a str, &'a Name),
     /// A user who proved the password, and guesses at the second factor: by realm and id. Whoever has the password may guess
     /// for months, so these are forgotten after a day only, and wait for up to an hour.

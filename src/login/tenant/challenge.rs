@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::body;
+use super::super::credentials::add_names;
 use super::super::password::Password;
 use super::super::throttle::Subject;
 use super::super::totp::{self, CodeError};
@@ -62,6 +63,11 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     if !is_named(&user, responses.get("USERNAME")) {
         return Err(Deny::Session.into());
     }
+    let mut names = Vec::new();
+    add_names(&user, &mut names);
+    let names = names.iter().map(|name| Subject::Name(realm.name(), name));
+    let subjects: Vec<_> = subjects.into_iter().chain(names).collect();
+    desk.throttle.admit(&subjects, request.now_ms)?;
     let attempt = Attempt { request, realm, desk, subjects: &subjects };
     let (user, mfa) = match answer {
         Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
