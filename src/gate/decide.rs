@@ -86,16 +86,18 @@ impl Gate<'_> {
             let read = matches!(*head.method, Method::GET | Method::HEAD);
             return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod.into()) };
         }
-        let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
 
         let preflight_method = preflight_method(head);
         let method = preflight_method.as_ref().unwrap_or(head.method);
-        let found = self.find(&authority.host, &target, method)?;
+        let found = self.find(&authority.host, &target, method);
+        if let Ok(Found::Login(login, _) | Found::BelowLogin(login)) = &found {
+            refusal.form = Form::of(login);
+        }
+        // Before it matters whether anything is there, and after it is known who asks.
+        let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
+        let found = found?;
         let (served, access) = match &found {
-            Found::Login(login, _) | Found::BelowLogin(login) => {
-                refusal.form = Form::of(login);
-                (login.realm(), Access::User)
-            }
+            Found::Login(login, _) | Found::BelowLogin(login) => (login.realm(), Access::User),
             Found::Route(route) => (route.realm(), route.access()),
             Found::Nothing => return Err(Deny::NotFound.into()),
             Found::WrongHost => return Err(Deny::WrongHost.into()),

@@ -204,6 +204,34 @@ fn there_is_nothing_else_below_the_login() {
 }
 
 #[test]
+fn a_query_says_nothing_and_a_broken_one_is_a_bad_request() {
+    let (_app, gate) = gate();
+    gate.register("alice");
+    let body = endpoints()[0].1.clone();
+    for query in
+        ["?", "?x=y", "?login=true", "?logout=true&login=true", "?dataOnly=false", "?masterKey=x", "?UserName=bob"]
+    {
+        let tokens = Tokens::of(gate.send(&post(format!("/Login{query}")).json(&body)));
+        assert_eq!(claims(&tokens.access)["username"], "alice");
+    }
+    for path in ALL {
+        for query in
+            ["?x=%zz", "?x=%", "?x=%ff", "?key=wrong", &format!("?key={KEY}&key=other"), &format!("?key={EXPIRED_KEY}")]
+        {
+            let answer = gate.send(&post(format!("{path}{query}")).json(&body));
+            let what = format!("{path}{query}: {}", answer.text());
+            assert_eq!(
+                (answer.status, answer.json()["__type"].as_str()),
+                (400, Some("InvalidParameterException")),
+                "{what}"
+            );
+        }
+        let two = post(format!("{path}?key={KEY}")).header("X-API-Key", "other").json(&body);
+        refused(gate.send(&two), 400, "InvalidParameterException");
+    }
+}
+
+#[test]
 fn names_that_nobody_can_have_are_nobodys() {
     let (_app, gate) = gate();
     gate.register("alice");
