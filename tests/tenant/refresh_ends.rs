@@ -121,6 +121,21 @@ fn the_operator_revokes_all_of_a_user() {
 }
 
 #[test]
+fn the_operator_revokes_the_session_of_a_token() {
+    let (_app, gate) = gate();
+    gate.register("alice");
+    let (tokens, other) = (gate.tokens("alice"), gate.tokens("alice"));
+    let next = gate.refreshed(&tokens.refresh);
+    let config = gate.config_arg();
+    tollgate(&["token", "revoke", "-c", &config, "--realm", "examples", "-"], &format!("{}\n", tokens.access)).ok();
+    until_true(SOON, "the gate hears of it", || gate.visit(&tokens.access).status == 401);
+    gate.visit(&other.access).expect(200);
+    gate.refreshed(&other.refresh);
+    refused(gate.send(&refresh(&next.refresh)), 401, "NotAuthorizedException");
+    gate.visit(&next.access).refused(401, "token_revoked");
+}
+
+#[test]
 fn auth_time_is_that_of_the_login() {
     let (_app, gate) = gate();
     gate.register("alice");
