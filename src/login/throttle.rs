@@ -114,7 +114,7 @@ impl Subject<'_> {
         };
         match self {
             Self::User(realm, id) | Self::Code(realm, id) => {
-                [realm, id].into_iter().for_each(|text| part(text.as_bytes()))
+                [realm, id].into_iter().for_each(|text| part(text.as_bytes()));
             }
             Self::Name(realm, name) => {
                 let kind = match name {
