@@ -1,11 +1,10 @@
 //! Fetches the keys of trusted issuers, in the background: when they are due, and when somebody asks for a key that is
 //! not there.
 
-use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, redirect};
+use reqwest::Client;
 use serde_json::Value;
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
@@ -13,6 +12,7 @@ use tracing::{info, warn};
 use crate::clock::now;
 use crate::config::Policy;
 use crate::json;
+use crate::outbound::{body, builder, reason};
 use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Rules, Source, TrustedKeys, check_url};
 
 /// One task for each set of keys that comes over the network.
@@ -172,18 +172,7 @@ async fn fetch(remote: &Remote, issuer: &str) -> Result<Vec<u8>, String> {
 
 /// A new one each time: once in ten minutes, a connection that is kept costs more than one that is made.
 fn client(remote: &Remote) -> Result<Client, String> {
-    // Says so itself if there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        // Where a redirect leads is not where the operator said that keys are.
-        .redirect(redirect::Policy::none())
-        .https_only(!remote.insecure_http)
-        .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-    if let Some(roots) = &remote.roots {
-        let roots = Certificate::from_pem_bundle(roots).map_err(|error| format!("ca_file: {}", reason(&error)))?;
-        builder = builder.tls_certs_only(roots);
-    }
-    builder.build().map_err(|error| reason(&error))
+    builder(remote.insecure_http, remote.roots.as_deref())?.build().map_err(|error| reason(&error))
 }
 
 async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
@@ -198,34 +187,11 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     if status != reqwest::StatusCode::OK {
         return Err(format!("{url} answered {status}"));
     }
-    body(response).await.map_err(|error| error.map_or_else(|| too_large(url), failed))
-}
-
-/// `Err(None)`: it is too large.
-async fn body(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Some)? {
-        if body.len() + chunk.len() > MAX_JWKS_BYTES {
-            return Err(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    body(response, MAX_JWKS_BYTES).await.map_err(|error| error.map_or_else(|| too_large(url), failed))
 }
 
 fn too_large(url: &str) -> String {
     format!("{url} answered with more than {MAX_JWKS_BYTES} bytes")
-}
-
-/// The innermost cause; those around it say "error sending request".
-fn reason(error: &reqwest::Error) -> String {
-    let mut source = error.source();
-    let mut reason = error.to_string();
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    reason
 }
 
 const RETRY: Duration = Duration::from_secs(30);

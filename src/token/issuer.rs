@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::jwks::PublicKeys;
 use super::parts::Parts;
 use super::trusted_keys::TrustedKeys;
 use super::verify::{Accepted, KeyName, SignedBy, proves_mfa};
@@ -69,6 +70,49 @@ pub struct Mapping {
 impl Issuer {
     /// Of a token whose `iss` is this.
     pub(super) fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
+        self.read(parts, now)?.if_in_force(now)
+    }
+
+    /// What an access token says that the issuer signed, whether or not its time has passed.
+    pub(super) fn read(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
+        let (keys, key) = self.signed_with(parts, now)?;
+        is_an_access_token(parts)?;
+        let claims = self.claims(parts)?;
+        self.meant_for_us(parts)?;
+        let not_before = parts.optional_time("nbf")?.unwrap_or(0);
+        // PyJWT refuses these as well: who is that far ahead of us would also be that far ahead of a revocation.
+        if claims.issued_at.saturating_sub(self.leeway) > now {
+            return Err(Reject::NotYetValid);
+        }
+        Ok(Accepted {
+            marks: claims.marks(&self.name),
+            from: not_before.saturating_sub(self.leeway),
+            until: claims.expires_at.saturating_add(self.leeway),
+            claims,
+            issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
+            key,
+        })
+    }
+
+    /// The subject of an ID token that an issuer as Amazon Cognito made for one of its clients that are ours. It opens
+    /// nothing.
+    pub(super) fn id_subject(&self, parts: &Parts<'_>, now: i64) -> Result<String, Reject> {
+        self.signed_with(parts, now)?;
+        if parts.text("token_use") != Some("id") {
+            return Err(Reject::Type);
+        }
+        let Audience::Client(ours) = &self.audience else { return Err(Reject::Audience) };
+        if !parts.text("aud").is_some_and(|audience| ours.iter().any(|own| own == audience)) {
+            return Err(Reject::Audience);
+        }
+        if now >= parts.time("exp")?.saturating_add(self.leeway) {
+            return Err(Reject::Expired);
+        }
+        parts.subject().map(str::to_owned)
+    }
+
+    /// The key whose signature this is, and those that it is one of.
+    fn signed_with(&self, parts: &Parts<'_>, now: i64) -> Result<(Arc<PublicKeys>, KeyName), Reject> {
         // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;
         // `zip` and `enc` are an encrypted token's. `jku`, `jwk`, `x5u`, `x5c` and the like say where keys are: nobody
         // asked, so they mean nothing (R24).
@@ -89,23 +133,7 @@ impl Issuer {
         if !keys.find(kid, algorithm)?.verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(Reject::Signature);
         }
-        is_an_access_token(parts)?;
-        let claims = self.claims(parts)?;
-        self.meant_for_us(parts)?;
-        let not_before = parts.optional_time("nbf")?.unwrap_or(0);
-        // PyJWT refuses these as well: who is that far ahead of us would also be that far ahead of a revocation.
-        if claims.issued_at.saturating_sub(self.leeway) > now {
-            return Err(Reject::NotYetValid);
-        }
-        Accepted {
-            marks: claims.marks(&self.name),
-            from: not_before.saturating_sub(self.leeway),
-            until: claims.expires_at.saturating_add(self.leeway),
-            claims,
-            issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
-            key: KeyName { kid: kid.map(Box::from), algorithm },
-        }
-        .if_in_force(now)
+        Ok((keys, KeyName { kid: kid.map(Box::from), algorithm }))
     }
 
     fn claims(&self, parts: &Parts<'_>) -> Result<Claims, Reject> {
