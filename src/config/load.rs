@@ -14,7 +14,8 @@ use super::policy::Policy;
 use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
-use super::sections::{self, Realms, login, realm, route, server, store};
+use super::sections::cognito::Pools;
+use super::sections::{self, Realms, cognito, login, realm, route, server, store};
 use super::server::{Server, StoreUrl};
 use crate::clock::now;
 
@@ -88,11 +89,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         Mode::Check | Mode::Serve => None,
     };
     let logins = root.tables("login", &login::KEYS);
-    let realms = realm::read_all(&root, login::have_id_tokens(&logins), &outside, current);
+    let pools = cognito::read_all(&logins, &outside);
+    let realms = realm::read_all(&root, login::have_id_tokens(&logins), &pools, &outside, current);
     if !root.has("realm") {
         root.missing("realm", "is missing: write at least one [[realm]]");
     }
-    let routing = routing(&root, &logins, &realms, server.as_ref(), &outside);
+    let routing = routing(&root, (&logins, &pools), &realms, server.as_ref(), &outside);
 
     let (mut inputs, new_keys) = outside.finish();
     if let Mode::Reload(current) = mode {
@@ -146,7 +148,7 @@ impl Config {
 /// `None` was reported.
 fn routing(
     root: &Section<'_>,
-    login_sections: &[Section<'_>],
+    (login_sections, pools): (&[Section<'_>], &Pools),
     realms: &Realms,
     server: Option<&Server>,
     outside: &Outside,
@@ -155,7 +157,8 @@ fn routing(
     if !root.has("login") && !root.has("route") {
         root.missing("", "nothing is served: write at least one [[login]] or [[route]]");
     }
-    let logins = login_sections.iter().map(|section| (section, login::read(section, realms)));
+    let logins = login_sections.iter().enumerate();
+    let logins = logins.map(|(index, section)| (section, login::read(section, pools.of_login(index), realms)));
     let (login_sections, logins): (Vec<_>, Vec<Arc<Login>>) =
         logins.filter_map(|(section, login)| Some((section, login?))).unzip();
     let routes = route_sections.iter().enumerate();

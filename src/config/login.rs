@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::policy::Realm;
+use super::user_pool::UserPool;
 
 /// A login API at a path.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Tenant {
     pub(super) access_ttl: Duration,
     pub(super) refresh_ttl: Duration,
     pub(super) refresh_grace: Duration,
+    /// Whose users log in, if they are not our own.
+    pub(super) user_pool: Option<Arc<UserPool>>,
 }
 
 /// How the answer of a tenant login is laid out.
@@ -146,6 +149,12 @@ impl Tenant {
         names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| realm.name())
     }
 
+    /// The user pool that answers for it, if its users are not our own.
+    #[must_use]
+    pub fn user_pool(&self) -> Option<&UserPool> {
+        self.user_pool.as_deref()
+    }
+
     /// How answers are laid out.
     #[must_use]
     pub const fn shape(&self) -> Shape {
@@ -197,6 +206,7 @@ mod tests {
             access_ttl: Duration::from_secs(3600),
             refresh_ttl: Duration::from_secs(3600),
             refresh_grace: Duration::ZERO,
+            user_pool: None,
         };
         let realm = Arc::new(Realm::for_tests(false, SameSite::None, false));
         Login { dialect: Dialect::Tenant(Box::new(tenant)), path: path.into(), realm }

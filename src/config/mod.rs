@@ -25,6 +25,7 @@ mod sections;
 mod server;
 mod size;
 mod spelling;
+mod user_pool;
 
 pub use duration::parse as parse_duration;
 pub use error::{ConfigError, Errors};
@@ -38,3 +39,4 @@ pub use policy::{ApiKey, CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSit
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
 pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};
+pub use user_pool::UserPool;

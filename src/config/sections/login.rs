@@ -9,6 +9,7 @@ use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, Shape, Tenant};
 use crate::config::policy::{MAX_TTL, Realm};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
+use crate::config::user_pool::UserPool;
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -24,9 +25,10 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "access_ttl",
         "refresh_ttl",
         "refresh_grace",
+        "backend",
+        "cognito",
     ],
     later: &[
-        "backend",
         "allowed_clients",
         "required_permission",
         "required_attributes",
@@ -37,13 +39,22 @@ pub(in crate::config) const KEYS: Keys = Keys {
     parent: None,
 };
 
-/// Whether one of these hands out ID tokens, to users of whichever realm.
+/// Whether one of these hands out ID tokens of ours, to users of whichever realm.
 pub(in crate::config) fn have_id_tokens(sections: &[Section<'_>]) -> bool {
-    sections.iter().any(|section| section.optional("dialect", Ok) == Some("tenant"))
+    sections.iter().any(|section| section.optional("dialect", Ok) == Some("tenant") && !is_over_pool(section))
 }
 
-/// What is in it.
-pub(in crate::config) fn read(section: &Section<'_>, realms: &Realms) -> Option<Arc<Login>> {
+/// Whether its users are those of a user pool.
+pub(in crate::config) fn is_over_pool(section: &Section<'_>) -> bool {
+    section.optional("dialect", Ok) == Some("tenant") && section.optional("backend", Ok) == Some("cognito")
+}
+
+/// What is in it, but for its user pool, which was read before.
+pub(in crate::config) fn read(
+    section: &Section<'_>,
+    user_pool: Option<&Arc<UserPool>>,
+    realms: &Realms,
+) -> Option<Arc<Login>> {
     if !section.has("dialect") {
         section.missing("dialect", "is missing: write dialect = \"project\" or \"tenant\"");
     }
@@ -51,7 +62,10 @@ pub(in crate::config) fn read(section: &Section<'_>, realms: &Realms) -> Option<
     let path = section.required("path", "\"/api/1/ce/examples/auth\"", path);
     let realm = realm_of(section, realms);
     let dialect = match kind {
-        Some(Kind::Tenant) => tenant(section, path.as_deref(), realms).map(|tenant| Dialect::Tenant(Box::new(tenant))),
+        Some(Kind::Tenant) => {
+            let own = realm.and_then(|declared| declared.realm.as_ref());
+            tenant(section, user_pool, path.as_deref(), own, realms).map(|tenant| Dialect::Tenant(Box::new(tenant)))
+        }
         Some(Kind::Project) => {
             for key in TENANT_KEYS.into_iter().filter(|key| section.has(key)) {
                 section.error(key, "is a key of dialect = \"tenant\": remove it");
@@ -69,10 +83,30 @@ enum Kind {
     Tenant,
 }
 
-fn tenant(section: &Section<'_>, path: Option<&str>, realms: &Realms) -> Option<Tenant> {
+fn tenant(
+    section: &Section<'_>,
+    user_pool: Option<&Arc<UserPool>>,
+    path: Option<&str>,
+    own: Option<&Arc<Realm>>,
+    realms: &Realms,
+) -> Option<Tenant> {
+    let local = section.choice("backend", &[("local", true), ("cognito", false)], &[]);
+    let over_pool = is_over_pool(section);
+    if over_pool {
+        for key in ["access_ttl", "refresh_grace"].into_iter().filter(|key| section.has(key)) {
+            section.error(key, "is for backend = \"local\": remove it, the app client of the user pool says so");
+        }
+    } else if section.has("cognito") && (local == Some(true) || !section.has("backend")) {
+        section.error("cognito", "is for backend = \"cognito\": write that, or remove the section");
+    }
     let logout_path = section.optional("logout_path", super::path);
     let shape = section.choice("shape", &[("nested", Shape::Nested), ("flat", Shape::Flat)], &[]);
-    let client_id = section.optional("client_id", plain);
+    let client_id = match user_pool {
+        Some(pool) => Some(pool.client_id().to_owned()),
+        // Of a pool that could not be read, everything was told.
+        None if over_pool => None,
+        None => section.optional("client_id", plain),
+    };
     let access_ttl = section.duration("access_ttl", MIN_ACCESS..=MAX_ACCESS_TTL, DEFAULT_ACCESS);
     let refresh_ttl = section.duration("refresh_ttl", MIN_REFRESH..=MAX_TTL, DEFAULT_REFRESH);
     let refresh_grace = section.duration("refresh_grace", Duration::ZERO..=MAX_GRACE, DEFAULT_GRACE);
@@ -81,7 +115,18 @@ fn tenant(section: &Section<'_>, path: Option<&str>, realms: &Realms) -> Option<
             section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
         }
     }
-    let by_name = by_tenant_name(section, realms);
+    let mut by_name = by_tenant_name(section, realms);
+    if over_pool {
+        let own = own?;
+        let is_own = |realm: &Realm| realm.number() == own.number();
+        for (alias, _) in by_name.iter().filter(|(name, realm)| !is_own(realm) && *name != realm.name()) {
+            section.error(
+                "tenants",
+                format!("{} is of another realm than the login, and its users are not in the user pool", quote(alias)),
+            );
+        }
+        by_name.retain(|_, realm| is_own(realm));
+    }
     let path = path?;
     // Beside the login, since clients know it as /Logout beside /Login.
     let logout_path =
@@ -94,6 +139,7 @@ fn tenant(section: &Section<'_>, path: Option<&str>, realms: &Realms) -> Option<
         access_ttl,
         refresh_ttl,
         refresh_grace,
+        user_pool: user_pool.cloned(),
     })
 }
 
@@ -124,8 +170,17 @@ fn by_tenant_name(section: &Section<'_>, realms: &Realms) -> BTreeMap<String, Ar
     by_name
 }
 
-const TENANT_KEYS: [&str; 7] =
-    ["logout_path", "tenants", "shape", "client_id", "access_ttl", "refresh_ttl", "refresh_grace"];
+const TENANT_KEYS: [&str; 9] = [
+    "logout_path",
+    "tenants",
+    "shape",
+    "client_id",
+    "access_ttl",
+    "refresh_ttl",
+    "refresh_grace",
+    "backend",
+    "cognito",
+];
 /// Cognito's bounds and defaults, but for the lower ones, which only tests need.
 const MIN_ACCESS: Duration = Duration::from_secs(1);
 const DEFAULT_ACCESS: Duration = Duration::from_secs(3600);
@@ -152,7 +207,8 @@ mod tests {
             (r#"path = "login""#, "does not start with a slash"),
             (r#"realm = "examples""#, r#"there is no realm "examples": write [[realm]] with that name"#),
             ("tenants = {}", "login[0].tenants: is a key of dialect = \"tenant\": remove it"),
-            ("backend = \"local\"", "login[0].backend: is not supported by this version"),
+            ("backend = \"local\"", "login[0].backend: is a key of dialect = \"tenant\": remove it"),
+            ("after_login = \"/\"", "login[0].after_login: is not supported by this version"),
         ] {
             assert_error(&format!("{SERVER}{REALM}{}", with(LOGIN, keys)), expected);
         }

@@ -1,6 +1,7 @@
 //! The sections of the file, and what each key may be.
 
 pub(super) mod api_key;
+pub(super) mod cognito;
 #[cfg(test)]
 pub(super) mod fixture;
 pub(super) mod login;

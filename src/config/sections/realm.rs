@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cognito::Pools;
 use super::{Declared, Realms, api_key, plain, trusted_issuer};
 use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
@@ -45,10 +46,12 @@ pub(in crate::config) const KEYS: Keys = Keys {
 
 /// Every realm of the file.
 ///
-/// `id_tokens`: some login hands out ID tokens, which are signed with keys of their own.
+/// `id_tokens`: some login hands out ID tokens, which are signed with keys of their own. `pools`: the user pools of the
+/// logins, which their realms trust.
 pub(in crate::config) fn read_all(
     root: &Section<'_>,
     id_tokens: bool,
+    pools: &Pools,
     outside: &Outside,
     current: Option<&Policy>,
 ) -> Realms {
@@ -64,7 +67,7 @@ pub(in crate::config) fn read_all(
             section.error("name", "is the name of a realm above too: write another");
         }
         // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, number, (name, id_tokens), outside, current, &mut taken);
+        let realm = read(&section, number, (name, id_tokens, pools), outside, current, &mut taken);
         match name {
             Some(name) if !twice => {
                 let has_keys = section.has("key");
@@ -93,7 +96,7 @@ struct Signer {
 fn read(
     section: &Section<'_>,
     number: u32,
-    (name, id_tokens): (Option<&str>, bool),
+    (name, id_tokens, pools): (Option<&str>, bool, &Pools),
     outside: &Outside,
     current: Option<&Policy>,
     taken: &mut Taken,
@@ -114,7 +117,8 @@ fn read(
     let id_keys_dir = id_keys_dir.filter(|dir| id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
     let id_keys_dir = id_keys_dir.map(|dir| KeysDir { path: dir.path.join(ID_KEYS), ..dir.clone() });
     let id_keys = id_keys_dir.as_ref().map(|dir| outside.keys(dir, section.place("keys_dir")).map_err(report).ok());
-    let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, outside, current);
+    let pools = name.into_iter().flat_map(|name| pools.of_realm(name));
+    let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, pools, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, outside);

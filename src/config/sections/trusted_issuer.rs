@@ -1,5 +1,6 @@
 //! `[[realm.trusted_issuer]]`.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, Policy};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
+use crate::config::user_pool::UserPool;
 use crate::token::{Algorithm, Audience, Issuer, Location, Mapping, Remote, Source, TrustedKeys, Type, check_url};
 
 /// Its keys.
@@ -38,16 +40,19 @@ pub(in crate::config) const KEYS: Keys = Keys {
     parent: Some(&realm::KEYS),
 };
 
-/// The trusted issuers of a realm whose own tokens name `own` and may be off by `leeway`. Keys that `current` has from
-/// the same place are kept: a reload must not depend on an issuer that answers.
-pub(in crate::config) fn read(
+/// The trusted issuers of a realm whose own tokens name `own` and may be off by `leeway`, and the user pools of its logins,
+/// each with the place of its login. Keys that `current` has from the same place are kept: a reload must not depend on an
+/// issuer that answers.
+pub(super) fn read<'p>(
     realm: &Section<'_>,
     own: Option<&str>,
     leeway: Duration,
+    pools: impl Iterator<Item = (&'p str, &'p UserPool)>,
     outside: &Outside,
     current: Option<&Policy>,
 ) -> Vec<Issuer> {
     let mut issuers: Vec<Issuer> = Vec::new();
+    let pools: Vec<_> = pools.collect();
     for section in realm.tables("trusted_issuer", &KEYS) {
         let name = section.required("issuer", "\"https://tenant.eu.auth0.com/\"", plain);
         if let Some(name) = &name {
@@ -56,6 +61,12 @@ pub(in crate::config) fn read(
             }
             if issuers.iter().any(|other| *other.name == **name) {
                 section.error("issuer", "is that of another [[realm.trusted_issuer]] of this realm: make them one");
+            }
+            if let Some((place, _)) = pools.iter().find(|(_, pool)| pool.issuer() == name) {
+                section.error(
+                    "issuer",
+                    format!("is the user pool of {place}, which is trusted already: remove one of the two"),
+                );
             }
         }
         let algorithms = algorithms(&section);
@@ -70,17 +81,7 @@ pub(in crate::config) fn read(
             roles: section.list("roles_claims", plain),
         };
         let Some((name, source)) = name.clone().zip(source(&section, name.as_deref(), outside)) else { continue };
-        // A file is read anew: what is wrong with the rest of the configuration must leave the policy in force as it is.
-        let fetched = current.filter(|_| matches!(source, Source::Remote(_)));
-        let kept = fetched.and_then(|policy| policy.trusted_keys(&name, &source, &algorithms));
-        let keys = kept.unwrap_or_else(|| {
-            let keys = TrustedKeys::new(source.clone(), algorithms.clone());
-            // A longer `max_stale` is what one writes while the issuer is away: its keys must not be lost over it.
-            if let Some(there) = fetched.and_then(|policy| policy.keys_from_there(&name, &source)) {
-                keys.inherit(there);
-            }
-            Arc::new(keys)
-        });
+        let keys = keys(&name, &source, &algorithms, current);
         if let Source::File(path) = &source {
             let installed = outside.public_file(path).and_then(|text| {
                 keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display()))
@@ -92,7 +93,55 @@ pub(in crate::config) fn read(
         let (name, leeway) = (name.into(), i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX));
         issuers.push(Issuer { name, audience, algorithms, types, leeway, required, exact, mapping, keys });
     }
+    for (place, pool) in pools {
+        if own == Some(pool.issuer()) {
+            realm.error("issuer", format!("is that of the user pool of {place}: write a name of your own"));
+        }
+        // Other app clients of the same pool.
+        let same = issuers.iter_mut().find(|other| *other.name == *pool.issuer());
+        if let Some(Issuer { audience: Audience::Client(clients), .. }) = same {
+            if !clients.iter().any(|client| client == pool.client_id()) {
+                clients.push(pool.client_id().into());
+            }
+            continue;
+        }
+        issuers.push(of_pool(pool, leeway, current));
+    }
     issuers
+}
+
+/// A user pool of Amazon Cognito, as its documentation describes its access tokens.
+fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issuer {
+    let (algorithms, source) = (vec![Algorithm::RS256], Source::Remote(pool.keys.clone()));
+    let keys = keys(pool.issuer(), &source, &algorithms, current);
+    Issuer {
+        name: pool.issuer().into(),
+        audience: Audience::Client(vec![pool.client_id().into()]),
+        algorithms,
+        // Cognito writes none; moto's does.
+        types: vec![Type::Absent, Type::Jwt],
+        leeway: i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX),
+        required: Vec::new(),
+        exact: vec![("token_use".into(), "access".into())],
+        // An access token has no email but one that a trigger put there, and nobody says that it was verified.
+        mapping: Mapping { username: Some("username".into()), email: None, roles: vec!["cognito:groups".into()] },
+        keys,
+    }
+}
+
+/// Those that `current` has from there, or none yet. A file is read anew: what is wrong with the rest of the configuration
+/// must leave the policy in force as it is.
+fn keys(name: &str, source: &Source, algorithms: &[Algorithm], current: Option<&Policy>) -> Arc<TrustedKeys> {
+    let fetched = current.filter(|_| matches!(source, Source::Remote(_)));
+    let kept = fetched.and_then(|policy| policy.trusted_keys(name, source, algorithms));
+    kept.unwrap_or_else(|| {
+        let keys = TrustedKeys::new(source.clone(), algorithms.to_vec());
+        // A longer `max_stale` is what one writes while the issuer is away: its keys must not be lost over it.
+        if let Some(there) = fetched.and_then(|policy| policy.keys_from_there(name, source)) {
+            keys.inherit(there);
+        }
+        Arc::new(keys)
+    })
 }
 
 fn algorithms(section: &Section<'_>) -> Vec<Algorithm> {
@@ -162,21 +211,14 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
         return None;
     }
     let insecure_http = section.flag("insecure_http", false);
-    let roots = section.optional("ca_file", |path| {
-        let text = outside.public_file(&outside.file(path)?)?;
-        if text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-            Ok(text)
-        } else {
-            Err(format!("{} holds no certificate in PEM", quote(path)))
-        }
-    });
+    let roots = roots(section, outside);
     let refresh = section.duration("refresh", MIN_REFRESH..=MAX_REFRESH, DEFAULT_REFRESH);
     let max_stale = section.duration("max_stale", MIN_REFRESH..=MAX_STALE, DEFAULT_STALE.max(refresh));
     if max_stale < refresh {
         section
             .error("max_stale", "is shorter than refresh: its keys would count no more before they are fetched again");
     }
-    let timeout = section.duration("timeout", MIN_TIMEOUT..=MAX_TIMEOUT, DEFAULT_TIMEOUT);
+    let timeout = section.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
     let location = if discovery {
         // OpenID Connect Discovery 1.0, 4.1
         let url = format!("{}/.well-known/openid-configuration", issuer?.trim_end_matches('/'));
@@ -199,15 +241,26 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
     Some(Source::Remote(Remote { location, insecure_http, roots, refresh, max_stale, timeout }))
 }
 
+/// Certificates to trust for what is fetched.
+pub(super) fn roots(section: &Section<'_>, outside: &Outside) -> Option<Vec<u8>> {
+    section.optional("ca_file", |path| {
+        let text = outside.public_file(&outside.file(path)?)?;
+        if text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+            Ok(text)
+        } else {
+            Err(format!("{} holds no certificate in PEM", quote(path)))
+        }
+    })
+}
+
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 const MAX_REFRESH: Duration = Duration::from_secs(86_400);
-const DEFAULT_REFRESH: Duration = Duration::from_secs(600);
+pub(super) const DEFAULT_REFRESH: Duration = Duration::from_secs(600);
 const MAX_STALE: Duration = Duration::from_secs(30 * 86_400);
-const DEFAULT_STALE: Duration = Duration::from_secs(86_400);
-const MIN_TIMEOUT: Duration = Duration::from_millis(100);
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const DEFAULT_STALE: Duration = Duration::from_secs(86_400);
+pub(super) const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
