@@ -101,6 +101,8 @@ pub enum Deny {
     CodeUsed,
     /// A new password that may not be one.
     NewPassword,
+    /// A new password that the user pool does not take.
+    NewPasswordRefused,
     /// Not a refresh token that counts.
     RefreshToken,
     /// A refresh token that was used before.
@@ -111,6 +113,10 @@ pub enum Deny {
     Busy,
     /// The store failed.
     Store,
+    /// The user pool of the login can't be reached, or answered what it should not.
+    PoolFailed,
+    /// The user pool of the login did not answer in time.
+    PoolTimeout,
     /// No server of the upstream could be reached, or it broke off.
     UpstreamFailed,
     /// Every server of the upstream is known to be away.
@@ -187,11 +193,14 @@ impl Deny {
             Self::Code => (400, "code_mismatch", "Invalid code received for user."),
             Self::CodeUsed => (400, "code_used", "Your software token has already been used once: wait for the next code."),
             Self::NewPassword => (400, "password_policy", "A new password has 8 to 256 characters, and is another one than before."),
+            Self::NewPasswordRefused => (400, "password_policy", "The new password does not keep the rules for passwords."),
             Self::RefreshToken => (401, "refresh_token_invalid", "Invalid Refresh Token."),
             Self::RefreshReused => (401, "refresh_token_reused", "The refresh token was used before: its session has ended, log in again."),
             Self::Throttled(_) => (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After."),
             Self::Busy => (503, "busy", "Too many logins at once: try again."),
             Self::Store => (503, "store_unavailable", "The user store does not answer: try again."),
+            Self::PoolFailed => (502, "pool_failed", "The user pool behind this login can't be asked: try again later."),
+            Self::PoolTimeout => (504, "pool_timeout", "The user pool behind this login did not answer in time."),
             Self::UpstreamFailed => (502, "upstream_failed", "The application behind this gateway could not be reached, or broke off."),
             Self::UpstreamUnavailable => (503, "upstream_unavailable", "No server of the application behind this gateway is available: try again."),
             Self::UpstreamTimeout => (504, "upstream_timeout", "The application behind this gateway did not answer in time."),

@@ -12,7 +12,7 @@ pub fn error(deny: Deny) -> Value {
     let kind = match deny {
         Deny::Code => "CodeMismatchException",
         Deny::CodeUsed => "ExpiredCodeException",
-        Deny::NewPassword => "InvalidPasswordException",
+        Deny::NewPassword | Deny::NewPasswordRefused => "InvalidPasswordException",
         Deny::RefreshReused => "RefreshTokenReuseException",
         Deny::EndpointUnknown => "UnknownOperationException",
         _ => match row.status {

@@ -1,9 +1,10 @@
-//! The tenant dialect: a login in front of Amazon Cognito (OLOID), answered by our own users.
+//! The tenant dialect: a login in front of Amazon Cognito (OLOID), answered by our own users, or by those of a real pool.
 //!
 //! What its documentation leaves out works as Cognito's API does: challenges, refresh, and the names of errors.
 
 mod challenge;
 mod error;
+mod pool;
 mod refresh;
 mod refresh_token;
 mod tokens;
@@ -27,6 +28,9 @@ use tokens::Issue;
 /// # Errors
 /// What the client is told instead. The store is then as it was, unless a refresh token came back that was used before.
 pub async fn answer(request: Request<'_>, tenant: &Tenant, endpoint: Endpoint, desk: &Desk) -> Result<Answer, Refusal> {
+    if let Some(user_pool) = tenant.user_pool() {
+        return pool::answer(&request, (tenant, user_pool), endpoint, desk).await;
+    }
     match endpoint {
         Endpoint::Login => log_in(&request, tenant, desk).await,
         Endpoint::Challenge => challenge::respond(&request, tenant, desk).await,
@@ -36,18 +40,14 @@ pub async fn answer(request: Request<'_>, tenant: &Tenant, endpoint: Endpoint, d
 }
 
 async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
-    let mut body = body::object(request)?;
-    let password = match body.shift_remove("Password") {
-        Some(Value::String(text)) if !text.is_empty() => Password::new(text),
-        _ => return Err(Deny::Parameter(LOGIN_MEMBERS).into()),
-    };
-    let (user_name, place) = (text(&body, "UserName", LOGIN_MEMBERS)?, text(&body, "TenantName", LOGIN_MEMBERS)?);
+    let LoginBody { user_name, tenant_name: place, password } = LoginBody::of(request)?;
+    let password = Password::new(password);
     // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
-    let realm = tenant.realm(place).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
-    let names: Vec<_> = [Name::username(user_name), Name::email(user_name)].into_iter().flatten().collect();
+    let realm = tenant.realm(&place).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
+    let names: Vec<_> = [Name::username(&user_name), Name::email(&user_name)].into_iter().flatten().collect();
     let attempt = Attempt {
         realm: realm.map(|realm| realm.name()),
-        place,
+        place: &place,
         names: &names,
         password: &password,
         client: request.client,
@@ -66,6 +66,24 @@ async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<A
     }
     // Somebody changes this user faster than its password can be checked.
     Err(Deny::Busy.into())
+}
+
+/// Who wants to log in.
+struct LoginBody {
+    user_name: String,
+    tenant_name: String,
+    password: String,
+}
+
+impl LoginBody {
+    fn of(request: &Request<'_>) -> Result<Self, Deny> {
+        let mut body = body::object(request)?;
+        let mut take = |name: &str| match body.shift_remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text),
+            _ => Err(Deny::Parameter(LOGIN_MEMBERS)),
+        };
+        Ok(Self { user_name: take("UserName")?, tenant_name: take("TenantName")?, password: take("Password")? })
+    }
 }
 
 /// Opens a session for a user who proved everything that is asked. `None` if the user was changed meanwhile.

@@ -84,15 +84,8 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
 /// Ends the sessions of the tokens that came. Succeeds whatever came (RFC 7009, 2.2), but not if the store can't keep what
 /// was asked for.
 pub(super) async fn log_out(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
-    for Accepted { claims, marks, issuer, .. } in &request.tokens {
-        if issuer.is_none() && desk.revocations.contain(marks) {
-            continue;
-        }
-        let expired = session::end(claims) < request.now();
-        if expired && desk.store.refresh_of(claims.session_id(), request.now()).await?.is_none() {
-            continue;
-        }
-        end(claims.session_id(), Ends::At(session::end(claims)), request, desk).await?;
+    for accepted in &request.tokens {
+        end_own(accepted, request, desk).await?;
     }
     let body = json::object(&request.body).unwrap_or_default();
     let token = body.get("RefreshToken").and_then(Value::as_str);
@@ -104,7 +97,20 @@ pub(super) async fn log_out(request: &Request<'_>, desk: &Desk) -> Result<Answer
     Ok(ok(&Value::Object(Map::new())))
 }
 
-async fn end(session: TokenId, ends: Ends, request: &Request<'_>, desk: &Desk) -> Result<(), Refusal> {
+/// Ends the session of a token, if it goes on.
+pub(super) async fn end_own(accepted: &Accepted, request: &Request<'_>, desk: &Desk) -> Result<(), Refusal> {
+    let Accepted { claims, marks, issuer, .. } = accepted;
+    if issuer.is_none() && desk.revocations.contain(marks) {
+        return Ok(());
+    }
+    let expired = session::end(claims) < request.now();
+    if expired && desk.store.refresh_of(claims.session_id(), request.now()).await?.is_none() {
+        return Ok(());
+    }
+    end(claims.session_id(), Ends::At(session::end(claims)), request, desk).await
+}
+
+pub(super) async fn end(session: TokenId, ends: Ends, request: &Request<'_>, desk: &Desk) -> Result<(), Refusal> {
     let revocation = desk.store.revoke(session, ends).await?;
     desk.refuse(&[revocation]);
     tracing::info!(client = %request.client, %session, "logged out");

@@ -22,6 +22,50 @@ pub(super) struct Issue<'a> {
     pub(super) now: i64,
 }
 
+/// Tokens for a client, whoever made them.
+pub(super) struct Handed<'a> {
+    pub(super) access: &'a str,
+    pub(super) id: &'a str,
+    pub(super) refresh: &'a str,
+    /// Seconds.
+    pub(super) expires_in: u64,
+    /// Whose they are.
+    pub(super) subject: &'a str,
+}
+
+impl Handed<'_> {
+    /// As the login lays them out.
+    pub(super) fn answer(&self, tenant: &Tenant, realm: &Realm) -> Answer {
+        ok(&match tenant.shape() {
+            Shape::Nested => json!({
+                "cognitoToken": {
+                    "ChallengeParameters": {},
+                    "AuthenticationResult": {
+                        "IdToken": self.id,
+                        "TokenType": "Bearer",
+                        "ExpiresIn": self.expires_in,
+                        "RefreshToken": self.refresh,
+                        "AccessToken": self.access,
+                    },
+                },
+            }),
+            Shape::Flat => json!({
+                "cognitoToken": {
+                    "IdToken": self.id,
+                    "AccessToken": self.access,
+                    "RefreshToken": self.refresh,
+                    "ExpiresIn": self.expires_in,
+                },
+                "user": {
+                    "OloID": self.subject,
+                    "TenantID": realm.name(),
+                    "TenantName": tenant.name_of(realm),
+                },
+            }),
+        })
+    }
+}
+
 impl Issue<'_> {
     /// The answer to whoever proved everything, with this refresh token.
     pub(super) fn answer(&self, refresh_token: &str) -> Result<Answer, Deny> {
@@ -31,33 +75,9 @@ impl Issue<'_> {
         };
         let (access, id) = (self.access_token().map_err(failed)?, self.id_token().map_err(failed)?);
         let expires_in = self.tenant.access_ttl(self.realm).as_secs();
-        Ok(ok(&match self.tenant.shape() {
-            Shape::Nested => json!({
-                "cognitoToken": {
-                    "ChallengeParameters": {},
-                    "AuthenticationResult": {
-                        "IdToken": id,
-                        "TokenType": "Bearer",
-                        "ExpiresIn": expires_in,
-                        "RefreshToken": refresh_token,
-                        "AccessToken": access,
-                    },
-                },
-            }),
-            Shape::Flat => json!({
-                "cognitoToken": {
-                    "IdToken": id,
-                    "AccessToken": access,
-                    "RefreshToken": refresh_token,
-                    "ExpiresIn": expires_in,
-                },
-                "user": {
-                    "OloID": self.user.id,
-                    "TenantID": self.realm.name(),
-                    "TenantName": self.tenant.name_of(self.realm),
-                },
-            }),
-        }))
+        let subject = &self.user.id;
+        Ok(Handed { access: &access, id: &id, refresh: refresh_token, expires_in, subject }
+            .answer(self.tenant, self.realm))
     }
 
     fn access_token(&self) -> Result<String, KeyError> {
