@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::sections::{self, api_key, login, realm, route, server, store, trusted_issuer};
+use super::sections::{self, api_key, cognito, login, realm, route, server, store, trusted_issuer};
 use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
 
@@ -54,6 +54,7 @@ fn every_key_is_documented() {
         &api_key::MASTER_KEYS,
         &trusted_issuer::KEYS,
         &login::KEYS,
+        &cognito::KEYS,
         &route::KEYS,
     ] {
         let start =
@@ -62,7 +63,8 @@ fn every_key_is_documented() {
             lines[start + 1..].iter().position(|line| line.starts_with('[')).unwrap_or(lines.len() - start - 1);
         // What stands above a header is about it.
         let section = lines[start.saturating_sub(4)..=start + length].join("\n");
-        for key in keys.known.iter().filter(|key| !matches!(**key, "key" | "master_key" | "trusted_issuer")) {
+        for key in keys.known.iter().filter(|key| !matches!(**key, "key" | "master_key" | "trusted_issuer" | "cognito"))
+        {
             let written =
                 section.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim().ends_with(key)));
             assert!(written, "{key} of {} is not in conf/tollgate.toml", keys.header);

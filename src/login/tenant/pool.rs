@@ -252,7 +252,7 @@ impl Visit<'_> {
             // Failures are remembered yet: whoever knows the password must not guess at the second factor without end.
             Said::Challenge { name, parameters, session } => {
                 self.desk.throttle.admit(subjects, self.request.now_ms)?;
-                Ok(challenge_answer(&name, parameters, &session))
+                Ok(challenge_answer(&name, &parameters, &session))
             }
             Said::Tokens(tokens) => {
                 let claims = self.verified(&tokens, Deny::Credentials).await?;
