@@ -24,6 +24,7 @@ mod issuers;
 mod keys;
 mod oidc;
 mod passwords;
+mod pool;
 mod project;
 mod reload;
 mod replay;

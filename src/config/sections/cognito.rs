@@ -166,10 +166,10 @@ fn secret(section: &Section<'_>, outside: &Outside) -> Result<Option<String>, ()
 
 /// Never quoted, not even in part.
 fn check_secret(text: &str) -> Result<(), &'static str> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+')) {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {
-        Err("is no secret of an app client, which is of letters and digits: copy it as Cognito shows it")
+        Err("is no secret of an app client: copy it as Cognito shows it, in one word")
     }
 }
 
