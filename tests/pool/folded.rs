@@ -6,9 +6,16 @@ use super::*;
 const REFUSALS: [&str; 4] =
     ["NotAuthorizedException", "UserNotFoundException", "UserNotConfirmedException", "PasswordResetRequiredException"];
 
+/// Password, code and refresh token at once.
+const SECRET: &str = "secret-of-a-client";
+
 /// What a client answers to a second factor.
 fn code(gate: &Gate, user: &str) -> Response {
-    let responses = json!({"USERNAME": user, "SOFTWARE_TOKEN_MFA_CODE": "123456"});
+    code_is(gate, user, "123456")
+}
+
+fn code_is(gate: &Gate, user: &str, code: &str) -> Response {
+    let responses = json!({"USERNAME": user, "SOFTWARE_TOKEN_MFA_CODE": code});
     challenge(gate, "SOFTWARE_TOKEN_MFA", "session-of-the-pool", &responses)
 }
 
@@ -138,15 +145,17 @@ fn every_exception_has_one_answer_whatever_its_status_and_none_of_its_text() {
         let name = format!("user{user}");
         pool.will_answer(bytes);
         let answer = match step {
-            0 => log_in(&gate, &name, "Acme", PASSWORD),
-            1 => code(&gate, &name),
-            _ => refresh(&gate, "refresh.1"),
+            0 => log_in(&gate, &name, "Acme", SECRET),
+            1 => code_is(&gate, &name, SECRET),
+            _ => refresh(&gate, SECRET),
         };
         assert!(!answer.text().contains(TELLTALE) && !format!("{:?}", answer.headers).contains(TELLTALE));
         told.push(answer.text());
         answer
     };
-    let body = |kind: &str| json!({"__type": kind, "message": TELLTALE}).to_string();
+    // Cognito quotes parameters that it does not like.
+    let message = format!("{TELLTALE}:\n'{SECRET}' at 'password' failed");
+    let body = |kind: &str| json!({"__type": kind, "message": message}).to_string();
     let plain = |kind: &str| http("400 Bad Request", "", body(kind));
     for kind in REFUSALS {
         for step in 0..3 {
@@ -201,7 +210,8 @@ fn every_exception_has_one_answer_whatever_its_status_and_none_of_its_text() {
     }
     let log = gate.stderr();
     assert!(log.contains("ResourceNotFoundException") && log.contains(TELLTALE), "the operator reads what it said");
-    assert!(!log.contains(PASSWORD) && !log.contains("123456") && !log.contains("refresh.1"));
+    assert!(!log.contains(SECRET));
+    assert!(log.contains("\\n'…' at 'password' failed"), "in one line, and without what we sent");
 }
 
 #[test]
@@ -260,12 +270,23 @@ fn a_token_that_has_expired_ends_its_family_too() {
 
 #[test]
 fn tokens_that_the_guard_would_not_take_are_not_handed_on() {
-    let (app, pool) = (App::start(), Fake::start());
-    let gate = pool.gate(&app, "", "");
+    let (app, pool, key) = (App::start(), Fake::start(), Signer::new("RS256", "elsewhere"));
+    let issuer = Issuer::with_keys(&[key.jwk()]);
+    let trusted = format!(
+        "[[realm.trusted_issuer]]\nissuer = \"https://other.example\"\nclient_ids = [\"{CLIENT}\"]\n\
+         jwks_url = \"{}\"\ninsecure_http = true\n",
+        issuer.url(JWKS)
+    );
+    let conf = Conf::new(&app).add_realm_tables(&trusted).server("log", "\"trace\"");
+    let gate = conf.more(&section(POOL, CLIENT, &pool.url(), "", "")).start();
     let (good_access, good_id) = (access(&json!({})), id(&json!({})));
     let forged = Signer::new("RS256", "access");
     let forged = forged.token_with(&json!({"typ": null}), &peek(&good_access));
+    // The realm takes it, and the pool has no business to give it out.
+    let of_another = key.token(&edited(peek(&good_access), &json!({"iss": "https://other.example"})));
+    gate.visit(&of_another).expect(200);
     for (access, id) in [
+        (of_another, good_id.clone()),
         (access(&json!({"client_id": "another"})), good_id.clone()),
         (access(&json!({"iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other"})), good_id.clone()),
         (access(&json!({"iss": ISSUER})), good_id.clone()),

@@ -228,9 +228,9 @@ impl Visit<'_> {
             Failure::Refused { kind, message } => {
                 let deny = fold(step, kind);
                 if deny.row().status.is_server_error() || matches!(deny, Deny::Throttled(_)) {
-                    tracing::warn!(realm, %client, ?step, kind, message, "the user pool refused a call");
+                    tracing::warn!(realm, %client, ?step, kind, said = message, "the user pool refused a call");
                 } else {
-                    tracing::info!(realm, %client, ?step, kind, message, "the user pool refused a client");
+                    tracing::info!(realm, %client, ?step, kind, said = message, "the user pool refused a client");
                 }
                 deny
             }
