@@ -300,7 +300,15 @@ fn check_refuses_every_bad_value_where_it_stands() {
         cases.push((upstream(value), "upstream"));
     }
     for (text, name) in [
-        ("[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"", "dialect"),
+        ("[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"\nshape = \"round\"", "shape"),
+        (
+            "[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"\ntenants = { Acme = \"acme\" }",
+            "tenants",
+        ),
+        (
+            "[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"\nbackend = \"cognito\"\nclient_id = \"a\"",
+            "cognito",
+        ),
         ("[[login]]\ndialect = \"x\"\npath = \"/x\"\nrealm = \"examples\"", "dialect"),
         ("[[login]]\npath = \"/x\"\nrealm = \"examples\"", "dialect"),
         ("[[login]]\ndialect = \"project\"\nrealm = \"examples\"", "path"),
