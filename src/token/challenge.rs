@@ -27,7 +27,7 @@ impl Rules {
     pub fn mint_challenge(&self, challenge: &Challenge, now: i64) -> Result<String, KeyError> {
         let payload = json!({
             "iss": self.issuer,
-            "aud": self.audience,
+            "aud": self.challenge_audience(),
             "sub": challenge.subject,
             "jti": TokenId::random().to_string(),
             "iat": now,
@@ -46,7 +46,9 @@ impl Rules {
     pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Challenge, Reject> {
         let parts = Parts::of(token)?;
         self.own_key(&parts, CHALLENGE)?;
-        self.is_about_us(&parts)?;
+        if parts.text("aud") != Some(self.challenge_audience().as_str()) {
+            return Err(Reject::Audience);
+        }
         let version = parts.payload.get("version").and_then(serde_json::Value::as_i64).ok_or(Reject::Claims)?;
         let mfa = parts.payload.get("mfa").and_then(serde_json::Value::as_bool).ok_or(Reject::Claims)?;
         let name = parts.text("challenge").ok_or(Reject::Claims)?.to_owned();
@@ -55,10 +57,18 @@ impl Rules {
         }
         Ok(Challenge { subject: parts.subject()?.to_owned(), version, name, mfa })
     }
+
+    /// Not the realm's own: an app that verifies tokens itself, with our key set, looks at `iss` and `aud`, and few at `typ`.
+    /// To one of those a challenge would be a login without its second factor.
+    fn challenge_audience(&self) -> String {
+        format!("{AUDIENCE}{}", self.audience)
+    }
 }
 
 /// `typ`: it is no access token, and the gate refuses it as one (`threats.md` R29).
 const CHALLENGE: &str = "challenge+jwt";
+/// Before the realm's audience.
+const AUDIENCE: &str = "urn:tollgate:challenge:";
 /// As long as Cognito's sessions may last by default is three minutes; whoever looks for a phone is glad of five.
 const LIFE_SECONDS: i64 = 300;
 
@@ -133,6 +143,16 @@ mod tests {
         assert_eq!(elsewhere.verify_challenge(&session, NOW), Err(Reject::Audience), "with the same keys");
         let (head, rest) = session.split_once('.').unwrap();
         assert_eq!(elsewhere.verify_challenge(&format!("{head}A.{rest}"), NOW), Err(Reject::Malformed));
+    }
+
+    #[test]
+    fn r36_who_looks_at_signature_issuer_and_audience_only_refuses_it() {
+        let rules = rules();
+        let (_, payload) = super::super::peek(&rules.mint_challenge(&challenge(), NOW).unwrap()).unwrap();
+        assert_eq!(
+            (&payload["iss"], &payload["aud"]),
+            (&json!(rules.issuer), &json!("urn:tollgate:challenge:examples"))
+        );
     }
 
     #[test]

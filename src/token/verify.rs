@@ -190,7 +190,7 @@ impl Rules {
         Ok(key)
     }
 
-    pub(super) fn is_about_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
+    fn is_about_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
         if parts.text("aud") == Some(self.audience.as_str()) { Ok(()) } else { Err(Reject::Audience) }
     }
 }
