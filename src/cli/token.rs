@@ -265,8 +265,7 @@ fn accepted<'a>(config: &'a Config, token: &str, now: i64) -> Result<What<'a>, F
     for (realm, judgement) in judge(&realms, token, now)? {
         match judgement {
             Ok(Accepted { claims, issuer, .. }) => {
-                // The whole session, or else a refresh token brings the next one. Of another issuer's we know only this one.
-                let id = if issuer.is_none() { claims.session_id() } else { claims.token_id };
+                let id = claims.known_by(issuer.is_none());
                 return Ok(What::Token { realm: realm.name(), id, end: session::end(&claims) });
             }
             Err(reject) => refusals.push(format!("{}: {}", realm.name(), reject.code())),

@@ -58,7 +58,7 @@ impl Inspect {
                         rfc3339(claims.expires_at),
                         claims.subject,
                         claims.roles.join(","),
-                        claims.token_id,
+                        claims.known_by(accepted.issuer.is_none()),
                     )?;
                 }
                 refused => {

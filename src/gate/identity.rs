@@ -32,7 +32,7 @@ impl Identity {
             add(&X_AUTH_ROLES, &claims.roles.join(","))?;
         }
         add(&X_AUTH_REALM, realm)?;
-        add(&X_AUTH_TOKEN_ID, &claims.token_id.to_string())?;
+        add(&X_AUTH_TOKEN_ID, &claims.known_by(issuer.is_none()).to_string())?;
         // Without it, an app could take another issuer's subject for a user of the realm.
         if let Some(issuer) = issuer {
             add(&X_AUTH_ISSUER, issuer)?;

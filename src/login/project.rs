@@ -166,8 +166,7 @@ async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
         if issuer.is_none() && desk.revocations.contain(marks) {
             continue;
         }
-        // Of another issuer's session we know only this token.
-        let id = if issuer.is_none() { claims.session_id() } else { claims.token_id };
+        let id = claims.known_by(issuer.is_none());
         let revocation = desk.store.revoke(id, Ends::At(session::end(claims))).await?;
         desk.refuse(&[revocation]);
         tracing::info!(realm = request.realm.name(), user = claims.subject, token = %claims.token_id, "logged out");

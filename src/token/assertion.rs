@@ -22,7 +22,7 @@ impl Rules {
             // Nobody may act on it when the token counts no more.
             ("exp", now.saturating_add(LIFE_SECONDS).min(accepted.until).into()),
             ("realm", realm.into()),
-            ("token_id", claims.token_id.to_string().into()),
+            ("token_id", claims.known_by(accepted.issuer.is_none()).to_string().into()),
         ] {
             payload.insert(name.into(), value);
         }

@@ -84,6 +84,13 @@ impl Claims {
     pub fn session_id(&self) -> TokenId {
         self.session.unwrap_or(self.token_id)
     }
+
+    /// What apps and operators know it by, so that to revoke that ends all of it: a token of our own (`own`) by its session,
+    /// whose refresh tokens would bring the next one; another issuer's by itself, since of its session we know only this.
+    #[must_use]
+    pub fn known_by(&self, own: bool) -> TokenId {
+        if own { self.session_id() } else { self.token_id }
+    }
 }
 
 /// By what a token may be revoked: alone, with its session, or with all that its user was issued before some time.

@@ -135,6 +135,26 @@ fn the_operator_revokes_the_session_of_a_token() {
     gate.visit(&next.access).refused(401, "token_revoked");
 }
 
+/// By what the app and its log know it.
+#[test]
+fn the_operator_revokes_the_session_that_the_app_saw() {
+    let (app, gate) = gate();
+    gate.register("alice");
+    let tokens = gate.tokens("alice");
+    let next = gate.refreshed(&tokens.refresh);
+    let config = gate.config_arg();
+    let seen = |token: &str| {
+        gate.visit(token).expect(200);
+        app.seen().pop().unwrap().header("x-auth-token-id").unwrap()
+    };
+    let id = seen(&tokens.access);
+    assert_eq!((seen(&next.access), claims(&next.access)["origin_jti"].as_str()), (id.clone(), Some(&*id)));
+    let said = tollgate(&["token", "revoke", "-c", &config, "--id", &id], "").ok();
+    assert!(!said.stdout.contains("no session"), "{}", said.stdout);
+    refused(gate.send(&refresh(&next.refresh)), 401, "NotAuthorizedException");
+    until_true(SOON, "the gate hears of it", || gate.visit(&next.access).status == 401);
+}
+
 #[test]
 fn auth_time_is_that_of_the_login() {
     let (_app, gate) = gate();
