@@ -155,6 +155,26 @@ fn the_operator_revokes_the_session_that_the_app_saw() {
     until_true(SOON, "the gate hears of it", || gate.visit(&next.access).status == 401);
 }
 
+/// Whatever the account was issued: a refresh token of that time brings nothing newer.
+#[test]
+fn the_operator_revokes_what_an_account_was_issued() {
+    let (_app, gate) = gate();
+    gate.register("alice");
+    let tokens = gate.tokens("alice");
+    let subject = claims(&tokens.access)["sub"].as_str().unwrap().to_owned();
+    let config = gate.config_arg();
+    tollgate(&["token", "revoke", "-c", &config, "--issuer", "https://gate.example.com", "--subject", &subject], "")
+        .ok();
+    until_true(SOON, "the gate hears of it", || gate.visit(&tokens.access).status == 401);
+    refused(gate.send(&refresh(&tokens.refresh)), 401, "NotAuthorizedException");
+    // What was issued in that second is the last that is refused.
+    let later = until(PATIENCE, "a login of another second", || {
+        let tokens = gate.tokens("alice");
+        (gate.visit(&tokens.access).status == 200).then_some(tokens)
+    });
+    gate.visit(&gate.refreshed(&later.refresh).access).expect(200);
+}
+
 #[test]
 fn auth_time_is_that_of_the_login() {
     let (_app, gate) = gate();

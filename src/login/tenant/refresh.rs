@@ -11,7 +11,7 @@ use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm, Tenant};
 use crate::gate::Deny;
 use crate::json;
 use crate::store::{Ends, Presented, Refresh, RefreshOf, Rotated, Session, User};
-use crate::token::{Accepted, TokenId};
+use crate::token::{Accepted, AccountId, Marks, TokenId};
 
 /// A session to be, as of `now` (Unix seconds), and its first refresh token.
 pub(super) fn begin(
@@ -40,6 +40,12 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
     let (token, of) = genuine(token, request, desk).await?.ok_or(Deny::RefreshToken)?;
     let realm = request.realms.iter().find(|realm| realm.name() == of.realm).ok_or(Deny::RefreshToken)?;
+    // What an account was issued until some second may count no more, though nobody knew of the session.
+    let account = AccountId::of(&realm.tokens().issuer, &of.user_id);
+    let marks = Marks { token: token.session, session: None, account, issued_at: of.authenticated_at };
+    if desk.revocations.contain(&marks) {
+        return Err(Deny::RefreshToken.into());
+    }
     // Whoever disables or deletes a user ends the sessions in the same transaction. This is for who does it otherwise (R45).
     let user = desk.store.user(&of.realm, &of.user_id).await?.filter(|user| !user.disabled);
     let user = user.ok_or(Deny::RefreshToken)?;
