@@ -31,6 +31,7 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     revocations_of_both_kinds_come_in_pages(&*store).await;
     a_refresh_token_is_used_once_and_a_lost_answer_is_forgiven(&*store).await;
     a_session_that_ends_takes_its_refresh_token_along(&*store).await;
+    a_name_in_a_refreshed_token_is_taken(&*store).await;
     of_many_who_present_it_at_once_one_rotates(&store).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;

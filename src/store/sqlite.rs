@@ -142,6 +142,8 @@ impl Store for Sqlite {
         let mut transaction = self.begin().await?;
         refuse_revoked(&mut transaction, by).await?;
         refuse_names_in_use(&mut transaction, user, &keys).await?;
+        let before = sqlx::query("SELECT * FROM users WHERE realm = ? AND id = ?").bind(&user.realm).bind(&user.id);
+        let before = before.fetch_optional(&mut *transaction).await?;
         let updated = sqlx::query(
             "UPDATE users SET username = ?, username_key = ?, email = ?, email_key = ?, password = ?, data = ?, roles = ?, \
              disabled = ?, temporary = ?, totp_secret = ?, totp_used = ?, recovery = ?, updated_at = ?, version = version + 1 WHERE realm = ? AND id = ? AND version = ? RETURNING *",
@@ -165,11 +167,15 @@ impl Store for Sqlite {
         .fetch_optional(&mut *transaction)
         .await?;
         let stored = read_user(&updated.ok_or(StoreError::Stale)?)?;
+        let before = before.as_ref().map(read_user).transpose()?;
         let revoked = match ended {
             Ended::Nothing => Vec::new(),
             Ended::All => end_sessions(&mut transaction, &user.realm, &user.id, None).await?,
             Ended::AllBut(token) => end_sessions(&mut transaction, &user.realm, &user.id, Some(token)).await?,
         };
+        if let Some(before) = before {
+            refresh::keep_names(&mut transaction, &before, &stored).await?;
+        }
         transaction.commit().await?;
         Ok((stored, revoked))
     }
@@ -268,6 +274,7 @@ impl Store for Sqlite {
 }
 
 /// The canonical names of a user, under which they are unique.
+#[derive(PartialEq, Eq)]
 struct Keys {
     username: Option<String>,
     email: Option<String>,

@@ -81,6 +81,32 @@ pub(super) async fn a_session_that_ends_takes_its_refresh_token_along(store: &dy
     assert_eq!(store.rotate(&presented(&second, 0, AT * 1000)).await.unwrap(), Rotated::Unknown);
 }
 
+pub(super) async fn a_name_in_a_refreshed_token_is_taken(store: &dyn Store) {
+    let alice = stored(store, "refresh-renamed", "alice").await;
+    let session = refreshable(store, &alice).await;
+    let rename = |user: User, name: &str, ended| {
+        let renamed = User { username: Some(name.into()), updated_at: AT * 1000, ..user };
+        async move { store.update_user(&renamed, ended, None).await.unwrap() }
+    };
+    let (user, _) = rename(alice, "lewis", Ended::Nothing).await;
+    // Refreshed here, a token says lewis.
+    let (user, _) = rename(user, "carroll", Ended::AllBut(session.token)).await;
+    for name in ["alice", "LEWIS"] {
+        let impostor = self::user("refresh-renamed", name);
+        assert!(matches!(store.create_user(&impostor).await, Err(StoreError::Exists)), "{name}");
+    }
+    let (user, _) = rename(user, "Lewis", Ended::Nothing).await;
+    let (user, ended) = rename(user, "dodgson", Ended::All).await;
+    assert!(tokens(&ended).contains(&session.token));
+    // No token of that time counts.
+    for name in ["alice", "lewis", "carroll"] {
+        stored(store, "refresh-renamed", name).await;
+    }
+    let (_, ended) = rename(user, "charles", Ended::Nothing).await;
+    assert_eq!(ended, []);
+    stored(store, "refresh-renamed", "dodgson").await;
+}
+
 pub(super) async fn of_many_who_present_it_at_once_one_rotates(store: &Arc<dyn Store>) {
     let alice = stored(&**store, "refresh-race", "alice").await;
     let session = refreshable(&**store, &alice).await;

@@ -2,8 +2,10 @@
 
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 
-use super::super::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError};
+use super::super::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError, User};
+use super::Keys;
 use super::revocation::{bytes, end_session};
+use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY};
 use crate::token::TokenId;
 
 /// The first refresh token of a new session.
@@ -85,6 +87,30 @@ pub(super) async fn rotate(connection: &mut SqliteConnection, presented: &Presen
     }
     let ends = Ends::At(row.try_get("session_ends")?);
     Ok(Rotated::Reused(end_session(connection, presented.session, ends).await?))
+}
+
+/// Keeps the names that a user gives up from others while tokens may carry them: a session keeps those that it began with,
+/// but refreshed tokens have those of their own moment. Under the name of a session that has no token.
+pub(super) async fn keep_names(connection: &mut SqliteConnection, before: &User, now: &User) -> Result<(), StoreError> {
+    let (old, new) = (Keys::of(before)?, Keys::of(now)?);
+    if old == new {
+        return Ok(());
+    }
+    let ends = (now.updated_at / 1000).saturating_add_unsigned(MAX_ACCESS_TTL.as_secs() + MAX_LEEWAY.as_secs());
+    sqlx::query(
+        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM sessions \
+         JOIN refresh_tokens ON refresh_tokens.session = sessions.token WHERE realm = ?2 AND user_id = ?3)",
+    )
+    .bind(bytes(TokenId::random().0))
+    .bind(&now.realm)
+    .bind(&now.id)
+    .bind(old.username)
+    .bind(old.email)
+    .bind(ends)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 fn hash(stored: &[u8]) -> Result<[u8; 32], StoreError> {
