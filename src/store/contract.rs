@@ -25,6 +25,7 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     ended_sessions_are_revoked(&*store).await;
     a_revoked_token_changes_nothing(&*store).await;
     a_name_in_a_living_token_is_taken(&*store).await;
+    an_id_is_nobody_elses_name(&*store).await;
     revocations_come_in_order_and_once(&*store).await;
     a_revocation_is_kept_as_long_as_its_session_would_have_lived(&*store).await;
     cut_offs_move_on_and_never_back(&*store).await;
@@ -282,6 +283,17 @@ async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     store.update_user(&away, Ended::Nothing, None).await.unwrap();
     store.revoke(session.token, Ends::At(session.expires_at)).await.unwrap();
     store.update_user(&impostor, Ended::Nothing, None).await.unwrap();
+}
+
+async fn an_id_is_nobody_elses_name(store: &dyn Store) {
+    let (alice, bob) = (stored(store, "ids", "alice").await, stored(store, "ids", "bob").await);
+    let impostor = user("ids", &alice.id.to_ascii_uppercase());
+    assert!(matches!(store.create_user(&impostor).await, Err(StoreError::Exists)));
+    let impostor = User { username: Some(alice.id.clone()), ..bob };
+    assert!(matches!(store.update_user(&impostor, Ended::Nothing, None).await, Err(StoreError::Exists)));
+    let own = User { username: Some(alice.id.clone()), ..alice.clone() };
+    store.update_user(&own, Ended::Nothing, None).await.unwrap();
+    stored(store, "other-ids", &alice.id).await;
 }
 
 async fn one_of_many_registrations_wins(store: &Arc<dyn Store>) {

@@ -307,11 +307,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// The names themselves are guarded by UNIQUE; this is for names that live on in tokens.
+/// The names themselves are guarded by UNIQUE; this is for names that live on in tokens, and for ids: tokens name a user
+/// without a username by the id.
 async fn refuse_names_in_use(connection: &mut SqliteConnection, user: &User, keys: &Keys) -> Result<(), StoreError> {
     let query = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM sessions WHERE realm = ?1 AND username_key = ?2 AND user_id <> ?4) \
-         OR EXISTS (SELECT 1 FROM sessions WHERE realm = ?1 AND email_key = ?3 AND user_id <> ?4)",
+         OR EXISTS (SELECT 1 FROM sessions WHERE realm = ?1 AND email_key = ?3 AND user_id <> ?4) \
+         OR EXISTS (SELECT 1 FROM users WHERE realm = ?1 AND id = ?2 AND id <> ?4)",
     );
     let query = query.bind(&user.realm).bind(&keys.username).bind(&keys.email).bind(&user.id);
     if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
