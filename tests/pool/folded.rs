@@ -333,3 +333,27 @@ fn a_family_that_was_logged_out_is_refreshed_no_more() {
     pool.will_say(&result(&access(&other), &id(&other), Some("refresh.2")));
     gate.visit(&tokens(log_in(&gate, "alice", "Acme", PASSWORD)).access).expect(200);
 }
+
+#[test]
+fn what_was_revoked_of_an_account_is_refreshed_no_more() {
+    let (app, pool) = (App::start(), Fake::start());
+    let gate = pool.gate(&app, "", "");
+    let login = now() - 100;
+    let answer = |issued: i64| {
+        let times = json!({"auth_time": login, "iat": issued, "exp": issued + 3600});
+        result(&access(&times), &id(&times), Some("refresh.1"))
+    };
+    pool.will_say(&answer(login));
+    let first = tokens(log_in(&gate, "alice", "Acme", PASSWORD));
+    gate.visit(&first.access).expect(200);
+    let before = jiff::Timestamp::from_second(login + 50).unwrap().to_string();
+    let (config, subject) = (gate.config_arg(), peek(&first.access)["sub"].as_str().unwrap().to_owned());
+    let account = ["--issuer", ISS, "--subject", &subject, "--before", &before];
+    tollgate(&[&["token", "revoke", "-c", &config][..], &account].concat(), "").ok();
+    until_true(PATIENCE, "the gate hears of it", || gate.visit(&first.access).status == 401);
+    // A new token, and the login of before.
+    pool.will_say(&answer(now()));
+    refused(refresh(&gate, "refresh.1"), 401, "NotAuthorizedException");
+    pool.will_say(&good());
+    gate.visit(&tokens(log_in(&gate, "alice", "Acme", PASSWORD)).access).expect(200);
+}

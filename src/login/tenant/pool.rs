@@ -23,7 +23,7 @@ use crate::config::{Endpoint, MAX_ACCESS_TTL, MAX_LEEWAY, Realm, Tenant, UserPoo
 use crate::gate::Deny;
 use crate::json;
 use crate::store::{Ends, Name};
-use crate::token::{Accepted, Claims, Reject, Source, TokenId};
+use crate::token::{Accepted, Claims, Marks, Reject, Source, TokenId, peek};
 use call::{Failure, Operation, call};
 use fold::{Step, fold, is_no_token};
 use secret::RefreshToken;
@@ -317,7 +317,10 @@ impl Visit<'_> {
         if subject != accepted.claims.subject {
             return Err(failed(Reject::Claims));
         }
-        if self.desk.revocations.contain(&accepted.marks) {
+        // What a refresh gives is new; what was revoked of the account until some second may be its login.
+        let login = peek(&tokens.access).and_then(|(_, payload)| payload.get("auth_time")?.as_i64());
+        let issued_at = login.map_or(accepted.marks.issued_at, |at| at.min(accepted.marks.issued_at));
+        if self.desk.revocations.contain(&Marks { issued_at, ..accepted.marks }) {
             return Err(revoked);
         }
         Ok(accepted.claims)
