@@ -357,3 +357,22 @@ fn what_was_revoked_of_an_account_is_refreshed_no_more() {
     pool.will_say(&good());
     gate.visit(&tokens(log_in(&gate, "alice", "Acme", PASSWORD)).access).expect(200);
 }
+
+#[test]
+fn tokens_that_are_made_up_do_not_use_up_the_pool_s_quota() {
+    let (app, pool) = (App::start(), Fake::start());
+    for is_refresh in [true, false] {
+        let gate = pool.gate(&app, "", "");
+        let ask = || {
+            let path = if is_refresh { "/Login/Refresh" } else { "/Logout" };
+            gate.send(&post(path).key().json(&json!({"RefreshToken": "made.up"})))
+        };
+        for _ in 0..50 {
+            pool.will_refuse("NotAuthorizedException");
+            assert_eq!(ask().status, if is_refresh { 401 } else { 200 });
+        }
+        assert_eq!(pool.calls().len(), 50);
+        refused(ask(), 429, "TooManyRequestsException");
+        assert_eq!(pool.calls(), []);
+    }
+}

@@ -149,11 +149,18 @@ impl Visit<'_> {
         let body = body::object(self.request)?;
         let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
         let token = RefreshToken::parse(token, self.pool.client_secret().is_some()).ok_or(Deny::RefreshToken)?;
+        // Nobody guesses a refresh token, but what is made up costs a call, of which the pool takes so many a second.
+        let address = [Subject::Address(self.request.client)];
+        self.desk.throttle.admit(&address, self.request.now_ms)?;
         let mut parameters = Map::new();
         parameters.insert("REFRESH_TOKEN".into(), token.token.into());
         self.add_hash(&mut parameters, token.username.as_deref());
         let said = self.initiate("REFRESH_TOKEN_AUTH", parameters).await;
-        let Said::Tokens(tokens) = self.said(Step::Refresh, said)? else {
+        let said = self.said(Step::Refresh, said);
+        if let Err(Deny::RefreshToken | Deny::Parameter(_)) = &said {
+            self.desk.throttle.fail(&address, self.request.now_ms)?;
+        }
+        let Said::Tokens(tokens) = said? else {
             tracing::warn!(realm = self.realm.name(), "the user pool answered a refresh with a challenge");
             return Err(Deny::PoolFailed.into());
         };
@@ -189,9 +196,12 @@ impl Visit<'_> {
             if let Some(secret) = self.pool.client_secret() {
                 request["ClientSecret"] = secret.into();
             }
+            let address = [Subject::Address(self.request.client)];
+            self.desk.throttle.admit(&address, self.request.now_ms)?;
             match call(self.pool, Operation::RevokeToken, &request).await {
                 Ok(_) => {}
                 Err(Failure::Refused { kind, .. }) if is_no_token(&kind) => {
+                    self.desk.throttle.fail(&address, self.request.now_ms)?;
                     tracing::info!(realm = self.realm.name(), kind, "the user pool knows no such refresh token");
                 }
                 Err(failure) => return Err(self.denied(Step::Revoke, &failure).into()),
