@@ -60,6 +60,10 @@ pub(super) async fn a_refresh_token_is_used_once_and_a_lost_answer_is_forgiven(s
     assert_eq!(rotate(0, 70, 60).await, Rotated::Again, "the gate was away for a minute, and its answer got lost");
     assert_eq!(rotate(0, -1, -1000).await, Rotated::Again, "used by a gate whose clock is ahead");
     assert!(matches!(rotate(0, 71, 60).await, Rotated::Reused(_)), "but not for ever");
+    let future = refreshable(store, &alice).await;
+    assert_eq!(store.rotate(&presented(&future, 0, (AT + 900) * 1000)).await.unwrap(), Rotated::Next);
+    let back = store.rotate(&presented(&future, 0, AT * 1000)).await.unwrap();
+    assert!(matches!(back, Rotated::Reused(_)), "the clock was set back by a quarter of an hour");
 
     let expired = refreshable(store, &alice).await;
     assert_eq!(store.rotate(&presented(&expired, 0, (AT + 1000) * 1000)).await.unwrap(), Rotated::Unknown);

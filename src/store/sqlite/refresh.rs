@@ -81,8 +81,9 @@ pub(super) async fn rotate(connection: &mut SqliteConnection, presented: &Presen
     let since =
         if (rotated..=rotated + RESTART_MS).contains(&presented.started_ms) { presented.started_ms } else { rotated };
     let is_previous = presented.generation + 1 == generation && previous.is_some_and(|hash| *hash == presented.hash);
-    // A use in the future is one by another gate, whose clock is ahead of ours.
-    if is_previous && presented.now_ms - since <= presented.grace_ms {
+    // A use in the future is one by another gate, whose clock is ahead of ours; but of a clock that was set back by days, it
+    // is no word on what happened a moment ago.
+    if is_previous && (-SKEW_MS..=presented.grace_ms).contains(&(presented.now_ms - since)) {
         return Ok(Rotated::Again);
     }
     let ends = Ends::At(row.try_get("session_ends")?);
@@ -117,5 +118,7 @@ fn hash(stored: &[u8]) -> Result<[u8; 32], StoreError> {
     stored.try_into().map_err(|_| StoreError::Failed("a hash is not 32 bytes long".into()))
 }
 
+/// By how much the clocks of two gates may differ.
+const SKEW_MS: i64 = 5 * 60 * 1000;
 /// For how long a gate may be away, and its clients still get the answers that it owes them.
 const RESTART_MS: i64 = 5 * 60 * 1000;
