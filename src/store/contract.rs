@@ -34,6 +34,7 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_session_that_ends_takes_its_refresh_token_along(&*store).await;
     a_name_in_a_refreshed_token_is_taken(&*store).await;
     of_many_who_present_it_at_once_one_rotates(&store).await;
+    what_may_be_used_once_is_used_once(&store).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
@@ -335,6 +336,25 @@ async fn one_of_many_updates_wins(store: &Arc<dyn Store>) {
     assert_eq!(store.user("update-race", &user.id).await.unwrap(), winner);
 }
 
+async fn what_may_be_used_once_is_used_once(store: &Arc<dyn Store>) {
+    let (id, other) = (TokenId::random(), TokenId::random());
+    let attempts = (0..100).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.use_once(id, 1000).await.unwrap() })
+    });
+    let mut uses = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        uses += usize::from(attempt.await.unwrap());
+    }
+    assert_eq!(uses, 1);
+    assert!(store.use_once(other, 1001).await.unwrap());
+    store.purge(1000).await.unwrap();
+    assert!(!store.use_once(id, 1000).await.unwrap(), "in its last second");
+    store.purge(1001).await.unwrap();
+    assert!(!store.use_once(other, 1001).await.unwrap() && store.use_once(id, 1000).await.unwrap());
+    store.purge(1002).await.unwrap();
+}
+
 async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
     let user = stored(one, "two", "alice").await;
     let session = logged_in(one, &user).await;
@@ -346,6 +366,7 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
     assert_eq!(seen, [Revoked::Account(cut_off)]);
     let seen = ids_after(one, revoked[0].sequence - 1, 0).await;
     assert_eq!(seen, revoked);
+    assert!(one.use_once(TokenId(77), EXPIRY).await.unwrap() && !other.use_once(TokenId(77), EXPIRY).await.unwrap());
     assert!(one.user("two", &user.id).await.unwrap().unwrap().disabled);
 }
 
@@ -358,6 +379,7 @@ async fn everything_is_there_after_a_restart(store: &dyn Store) {
     let kept =
         |revoked: &Revoked| matches!(revoked, Revoked::Account(cut) if (cut.account, cut.until) == (account, 77));
     assert!(all.iter().any(kept), "{all:?}");
+    assert!(!store.use_once(TokenId(77), EXPIRY).await.unwrap());
     let next = store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap();
     assert!(ids_after(store, 0, 0).await.iter().all(|before| before.sequence <= next.sequence));
 }

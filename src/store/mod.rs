@@ -361,6 +361,13 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError>;
 
+    /// Uses up something that may be used once. Returns whether this was the first time, among all who try at the same
+    /// moment.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn use_once(&self, id: TokenId, expires_at: i64) -> Result<bool, StoreError>;
+
     /// Ends one session. Revokes the token though no session is known for it; if one is, its own expiry counts. A token
     /// that was revoked already, and for as long, is left as it is.
     ///
@@ -382,7 +389,7 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError>;
 
-    /// Deletes sessions and revocations whose tokens have expired at `now`. Returns how many rows went.
+    /// Deletes sessions, revocations and what was used once whose tokens have expired at `now`. Returns how many rows went.
     ///
     /// # Errors
     /// The database failed.

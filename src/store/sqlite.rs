@@ -233,6 +233,14 @@ impl Store for Sqlite {
         Ok(rotated)
     }
 
+    async fn use_once(&self, id: TokenId, expires_at: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let insert = sqlx::query("INSERT INTO used_once (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING");
+        let inserted = insert.bind(bytes(id.0)).bind(expires_at).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
         let mut transaction = self.begin().await?;
         let revocation = end_session(&mut transaction, token, ends).await?;
@@ -254,7 +262,11 @@ impl Store for Sqlite {
     async fn purge(&self, now: i64) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let mut purged = 0;
-        for statement in ["DELETE FROM sessions WHERE expires_at < ?", "DELETE FROM revocations WHERE expires_at < ?"] {
+        for statement in [
+            "DELETE FROM sessions WHERE expires_at < ?",
+            "DELETE FROM revocations WHERE expires_at < ?",
+            "DELETE FROM used_once WHERE expires_at < ?",
+        ] {
             purged += sqlx::query(statement).bind(now).execute(&mut *transaction).await?.rows_affected();
         }
         transaction.commit().await?;
@@ -428,10 +440,11 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("{}: {reason}", path.display()))
 }
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_users_sessions_revocations.sql"),
     include_str!("migrations/0002_cut_offs.sql"),
     include_str!("migrations/0003_refresh_tokens_second_factors.sql"),
+    include_str!("migrations/0004_used_once.sql"),
 ];
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const SQLITE_BUSY: u32 = 5;

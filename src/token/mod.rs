@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod assertion;
+mod callback;
 mod challenge;
 mod issuer;
 mod jwks;
@@ -23,6 +24,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 
 pub use algorithm::Algorithm;
+pub use callback::Callback;
 pub use challenge::Challenge;
 pub use issuer::{Audience, Issuer, Mapping, Type};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};

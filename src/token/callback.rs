@@ -1,0 +1,122 @@
+//! What an app's backend passes on to a browser, in a URL: it is turned into a session once, within a minute, and opens
+//! nothing itself (`threats.md` R29, R40).
+
+use serde_json::{Value, json};
+
+use super::parts::Parts;
+use super::{KeyError, Reject, Rules, TokenId};
+
+/// Somebody whom a trusted issuer's client named may have a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// Names this one token, which may be used once.
+    pub token_id: TokenId,
+    /// The user's id.
+    pub subject: String,
+    /// Who asked for it: the client of the other issuer's token.
+    pub actor: String,
+    /// The user proved a second factor to the issuer.
+    pub mfa: bool,
+    /// `exp`, Unix seconds.
+    pub expires_at: i64,
+}
+
+impl Rules {
+    /// Signs it, as of `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// The crypto library could not sign, as when the system's random source fails.
+    pub fn mint_callback(&self, callback: &Callback, now: i64) -> Result<String, KeyError> {
+        let payload = json!({
+            "iss": self.issuer,
+            // Not the audience of access tokens: who checks signature and audience only must not take it for one (RFC 8725, 3.9).
+            "aud": self.callback_audience(),
+            "sub": callback.subject,
+            "jti": callback.token_id.to_string(),
+            "iat": now,
+            "exp": callback.expires_at,
+            "act": { "sub": callback.actor },
+            "mfa": callback.mfa,
+        });
+        self.sign(CALLBACK, &payload, now)
+    }
+
+    /// Reads one that this realm signed. No leeway: no other clock than ours is involved.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn verify_callback(&self, token: &str, now: i64) -> Result<Callback, Reject> {
+        let parts = Parts::of(token)?;
+        self.own_key(&parts, CALLBACK)?;
+        if parts.text("aud") != Some(&self.callback_audience()) {
+            return Err(Reject::Audience);
+        }
+        let actor = parts.payload.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str);
+        let callback = Callback {
+            token_id: parts.text("jti").and_then(|id| id.parse().ok()).ok_or(Reject::Claims)?,
+            subject: parts.subject()?.to_owned(),
+            actor: actor.ok_or(Reject::Claims)?.to_owned(),
+            mfa: parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?,
+            expires_at: parts.time("exp")?,
+        };
+        if now >= callback.expires_at { Err(Reject::Expired) } else { Ok(callback) }
+    }
+
+    fn callback_audience(&self) -> String {
+        format!("{}/callback", self.audience)
+    }
+}
+
+/// `typ`: it is no access token, and the gate refuses it as one.
+const CALLBACK: &str = "callback+jwt";
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Algorithm, Key, KeySet};
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn rules() -> Rules {
+        let keys = vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()];
+        Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 5,
+            keys: KeySet::new(Algorithm::HS256, keys).unwrap(),
+            id_keys: None,
+            trusted: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn r29_it_is_no_other_kind_of_token_and_none_is_one() {
+        let rules = rules();
+        let callback = Callback {
+            token_id: TokenId::random(),
+            subject: "0123456789abcdef0123456789abcdef".into(),
+            actor: "client".into(),
+            mfa: false,
+            expires_at: NOW + 60,
+        };
+        let token = rules.mint_callback(&callback, NOW).unwrap();
+        assert_eq!(rules.verify_callback(&token, NOW), Ok(callback.clone()));
+        assert_eq!(rules.verify_callback(&token, NOW + 59), Ok(callback.clone()));
+        assert_eq!(rules.verify_callback(&token, NOW + 60), Err(Reject::Expired), "no leeway");
+        assert_eq!(rules.verify(&token, NOW).unwrap_err(), Reject::Type);
+        assert!(rules.verify_challenge(&token, NOW).is_err());
+        let challenge = super::super::Challenge {
+            subject: callback.subject.clone(),
+            version: 1,
+            name: "SOFTWARE_TOKEN_MFA".into(),
+            mfa: false,
+        };
+        let challenge = rules.mint_challenge(&challenge, NOW).unwrap();
+        assert_eq!(rules.verify_callback(&challenge, NOW), Err(Reject::Type));
+        let elsewhere = Rules { audience: "other".into(), ..rules };
+        assert_eq!(elsewhere.verify_callback(&token, NOW), Err(Reject::Audience), "with the same keys");
+        let (_, payload) = super::super::peek(&token).unwrap();
+        assert_ne!(payload["aud"], "examples", "not that of access tokens");
+        assert_eq!(payload["act"], json!({"sub": "client"}));
+    }
+}
