@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exchange::Exchange;
 use super::policy::Realm;
 use super::user_pool::UserPool;
 
@@ -22,6 +23,8 @@ pub enum Dialect {
     Project,
     /// A tenant login in front of Amazon Cognito (OLOID).
     Tenant(Box<Tenant>),
+    /// An Auth0 access token for a URL that logs a browser in ("API Palace").
+    Exchange(Box<Exchange>),
 }
 
 /// What a tenant login answers, and for whom.
@@ -59,6 +62,10 @@ pub enum Endpoint {
     Refresh,
     /// The end of a session.
     Logout,
+    /// A cookie for a callback token.
+    Callback,
+    /// An access token for a callback token.
+    Redeem,
 }
 
 impl Login {
@@ -83,7 +90,11 @@ impl Login {
     /// What is asked at this path: one of a tenant login matches without regard to case, any other one whole.
     #[must_use]
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
-        let Dialect::Tenant(tenant) = &self.dialect else { return (path == self.path).then_some(Endpoint::Login) };
+        let tenant = match &self.dialect {
+            Dialect::Project => return (path == self.path).then_some(Endpoint::Login),
+            Dialect::Exchange(exchange) => return self.exchange_endpoint(exchange, path),
+            Dialect::Tenant(tenant) => tenant,
+        };
         if path.eq_ignore_ascii_case(&tenant.logout_path) {
             return Some(Endpoint::Logout);
         }
@@ -101,8 +112,17 @@ impl Login {
         }
     }
 
+    fn exchange_endpoint(&self, exchange: &Exchange, path: &str) -> Option<Endpoint> {
+        if path == self.path {
+            return Some(Endpoint::Login);
+        }
+        if path == exchange.callback_path() {
+            return Some(Endpoint::Callback);
+        }
+        (path.strip_prefix(self.path.trim_end_matches('/')) == Some(REDEEM)).then_some(Endpoint::Redeem)
+    }
+
     /// Whether this path is below its own.
-    #[must_use]
     pub(super) fn has_below(&self, path: &str) -> bool {
         self.tail(path).is_some_and(|tail| tail.starts_with('/'))
     }
@@ -117,6 +137,10 @@ impl Login {
     pub(super) fn paths(&self) -> Vec<String> {
         match &self.dialect {
             Dialect::Project => vec![self.path.clone()],
+            Dialect::Exchange(exchange) => {
+                let redeem = format!("{}{REDEEM}", self.path.trim_end_matches('/'));
+                vec![self.path.clone(), exchange.callback_path().to_owned(), redeem]
+            }
             Dialect::Tenant(tenant) => {
                 let base = self.path.trim_end_matches('/');
                 let below = [CHALLENGE, REFRESH].map(|name| format!("{base}{name}"));
@@ -190,6 +214,7 @@ impl Tenant {
 pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
 
 const CHALLENGE: &str = "/Challenge";
+const REDEEM: &str = "/redeem";
 const REFRESH: &str = "/Refresh";
 
 #[cfg(test)]

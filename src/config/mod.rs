@@ -6,6 +6,7 @@
 
 mod duration;
 mod error;
+mod exchange;
 mod host;
 mod input;
 mod key_sets;
@@ -29,6 +30,7 @@ mod user_pool;
 
 pub use duration::parse as parse_duration;
 pub use error::{ConfigError, Errors};
+pub use exchange::{Attribute, Exchange, Revision};
 pub use host::{Authority, Host};
 pub use input::Input;
 pub use keys_dir::{KeysDir, save_key};

@@ -181,8 +181,8 @@ impl Upstream {
 #[derive(Debug, Default)]
 pub struct Routing {
     by_login_path: HashMap<String, Arc<Login>>,
-    /// Those whose paths match without regard to case: few, and looked at one after the other.
-    tenant_logins: Vec<Arc<Login>>,
+    /// Those with several paths, or whose paths match without regard to case: few, and looked at one after the other.
+    with_several_paths: Vec<Arc<Login>>,
     any_host: Paths,
     by_host: HashMap<Host, Paths>,
     logins: Vec<Arc<Login>>,
@@ -219,15 +219,17 @@ impl Routing {
             let earlier = match login.dialect() {
                 Dialect::Project => {
                     let same = table.by_login_path.insert(login.path.clone(), login.clone());
-                    same.or_else(|| table.tenant_logins.iter().find(|other| answers_too(other, login)).cloned())
+                    same.or_else(|| table.with_several_paths.iter().find(|other| answers_too(other, login)).cloned())
                 }
-                Dialect::Tenant(_) => logins[..later].iter().find(|other| answers_too(other, login)).cloned(),
+                Dialect::Tenant(_) | Dialect::Exchange(_) => {
+                    logins[..later].iter().find(|other| answers_too(other, login)).cloned()
+                }
             };
             if let Some(other) = earlier {
                 let earlier = logins.iter().position(|earlier| Arc::ptr_eq(earlier, &other)).unwrap_or_default();
                 clashes.push(Clash::Login { earlier, later });
             }
-            if let Dialect::Tenant(_) = login.dialect() {
+            if !matches!(login.dialect(), Dialect::Project) {
                 let mut paths: Vec<_> = login.paths().iter().map(|path| path.to_ascii_lowercase()).collect();
                 let written = paths.len();
                 paths.sort();
@@ -235,7 +237,7 @@ impl Routing {
                 if paths.len() < written {
                     clashes.push(Clash::Own(later));
                 }
-                table.tenant_logins.push(login.clone());
+                table.with_several_paths.push(login.clone());
             }
         }
         for (later, route) in routes.iter().enumerate() {
@@ -273,8 +275,8 @@ impl Routing {
         if let Some(login) = self.by_login_path.get(path) {
             return Found::Login(login.clone(), Endpoint::Login);
         }
-        let tenants = self.tenant_logins.iter();
-        if let Some((login, endpoint)) = tenants.clone().find_map(|login| Some((login, login.endpoint(path)?))) {
+        let others = self.with_several_paths.iter();
+        if let Some((login, endpoint)) = others.clone().find_map(|login| Some((login, login.endpoint(path)?))) {
             return Found::Login(login.clone(), endpoint);
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
@@ -286,7 +288,7 @@ impl Routing {
             }
         }
         let project = prefixes(path).find_map(|prefix| self.by_login_path.get(prefix));
-        if let Some(login) = project.or_else(|| tenants.clone().find(|login| login.has_below(path))) {
+        if let Some(login) = project.or_else(|| others.clone().find(|login| login.has_below(path))) {
             return Found::BelowLogin(login.clone());
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();

@@ -82,7 +82,8 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// What follows the scheme `Bearer`, written in any case (RFC 9110, 11.1).
-pub(super) fn bearer(value: &str) -> Option<&str> {
+#[must_use]
+pub fn bearer(value: &str) -> Option<&str> {
     let value = value.trim_ascii();
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii_start())

@@ -117,7 +117,7 @@ impl Gate<'_> {
         let key_needed = served.requires_key() || access == Access::Key;
         api_key(served, head.headers, &members, key_needed, now)?;
         match found {
-            Found::Login(login, endpoint) => match login.dialect() {
+            Found::Login(login, endpoint) => match login.clone().dialect() {
                 Dialect::Project => Ok(self.admit(head, login, members, &caller, client, now)?),
                 Dialect::Tenant(tenant) => {
                     let judge = |realm: &Arc<Realm>| {
@@ -125,8 +125,9 @@ impl Gate<'_> {
                         Caller::judge(realm, head.headers, own).map(drop)
                     };
                     let realms = tenant.realms().into_iter().filter(|realm| judge(realm).is_ok()).cloned().collect();
-                    Ok(admit_tenant(head, (login.clone(), endpoint), realms, caller?, client, now)?)
+                    Ok(admit_tenant(head, (login, endpoint), realms, caller?, client, now)?)
                 }
+                Dialect::Exchange(_) => self.admit_exchange(head, (login, endpoint), members, caller?, client, now),
             },
             Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
@@ -250,6 +251,39 @@ impl Gate<'_> {
             if head.method == Method::POST { all_tokens(realm, head.headers, caller, now) } else { Vec::new() };
         let (endpoint, realms) = (Endpoint::Login, Vec::new());
         Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
+    }
+
+    /// A request to an exchange login, with the token of another issuer where one counts.
+    fn admit_exchange(
+        &self,
+        head: &Head<'_>,
+        (login, endpoint): (Arc<Login>, Endpoint),
+        query: Vec<(String, String)>,
+        caller: Caller,
+        client: Client,
+        now: i64,
+    ) -> Result<Verdict, Stop> {
+        let method = if endpoint == Endpoint::Callback { Method::GET } else { Method::POST };
+        if head.method != method {
+            return Err(Deny::Method.into());
+        }
+        let mut tokens = Vec::new();
+        if endpoint == Endpoint::Login {
+            let mut values = head.headers.get_all(header::AUTHORIZATION).iter();
+            let (Some(value), None) = (values.next(), values.next()) else { return Err(Deny::TokenMissing.into()) };
+            let token = value.to_str().ok().and_then(credential::bearer).ok_or(Deny::TokenMissing)?;
+            tokens.push(self.foreign(login.realm(), token, now)?);
+        }
+        let (token, cors, realms, master) = (Err(Deny::TokenMissing), caller.cors, Vec::new(), false);
+        Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
+    }
+
+    /// What a token of a trusted issuer says. The realm's own is none: it can't be exchanged for another.
+    fn foreign(&self, realm: &Realm, token: &str, now: i64) -> Result<Accepted, Stop> {
+        let accepted =
+            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
+        self.is_not_revoked(&accepted.marks)?;
+        if accepted.issuer.is_some() { Ok(accepted) } else { Err(Deny::Token(Reject::Issuer).into()) }
     }
 
     /// Whom the token speaks for.

@@ -107,6 +107,22 @@ pub enum Deny {
     RefreshToken,
     /// A refresh token that was used before.
     RefreshReused,
+    /// A token whose client may not log anybody in.
+    ExchangeForbidden,
+    /// No email address where one is needed.
+    EmailMissing,
+    /// Not base64 of an email address.
+    EmailInvalid,
+    /// No user of this address, or none whom the token may log in.
+    EmailUnknown,
+    /// A user without a licence.
+    NoLicence,
+    /// A user without a profile.
+    NoProfile,
+    /// A redirect that is not on the list.
+    RedirectUnknown,
+    /// Not a callback token that counts, or one that was used.
+    CallbackToken,
     /// Too many failures; seconds to wait.
     Throttled(u32),
     /// Every hashing thread is busy and the queue is full.
@@ -196,6 +212,14 @@ impl Deny {
             Self::NewPasswordRefused => (400, "password_policy", "The new password does not keep the rules for passwords."),
             Self::RefreshToken => (401, "refresh_token_invalid", "Invalid Refresh Token."),
             Self::RefreshReused => (401, "refresh_token_reused", "The refresh token was used before: its session has ended, log in again."),
+            Self::ExchangeForbidden => (401, "exchange_forbidden", "The client of this access token may not log users in."),
+            Self::EmailMissing => (400, "email_missing", "The body needs email, as a non-empty string."),
+            Self::EmailInvalid => (400, "email_invalid", "email must be the base64 of an email address."),
+            Self::EmailUnknown => (403, "email_unknown", "There is no user of this email address whom this access token may log in."),
+            Self::NoLicence => (403, "licence_missing", "The user has no licence."),
+            Self::NoProfile => (403, "profile_missing", "The user has no profile."),
+            Self::RedirectUnknown => (400, "redirect_unknown", "redirect_url is not one of those that are allowed."),
+            Self::CallbackToken => (401, "callback_token", "The callback token has expired, was used before, or is none."),
             Self::Throttled(_) => (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After."),
             Self::Busy => (503, "busy", "Too many logins at once: try again."),
             Self::Store => (503, "store_unavailable", "The user store does not answer: try again."),

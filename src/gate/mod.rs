@@ -14,7 +14,7 @@ pub mod wire;
 
 pub use caller::Cors;
 pub use client::Client;
-pub use credential::cookies;
+pub use credential::{bearer, cookies};
 pub use decide::{Gate, Head};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};

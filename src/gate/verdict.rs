@@ -168,6 +168,8 @@ pub enum Form {
     Problem,
     /// As Amazon Cognito does: `{"__type":"…Exception","message":"…"}`.
     Cognito,
+    /// As API Palace does: `{"status":"error","message":"…"}`.
+    Exchange,
 }
 
 impl Form {
@@ -177,6 +179,7 @@ impl Form {
         match login.dialect() {
             Dialect::Project => Self::Problem,
             Dialect::Tenant(_) => Self::Cognito,
+            Dialect::Exchange(_) => Self::Exchange,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod body;
 mod cookie;
 mod credentials;
+pub mod exchange;
 pub mod password;
 pub mod project;
 pub(crate) mod record;

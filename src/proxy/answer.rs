@@ -13,7 +13,7 @@ use pingora::proxy::Session;
 use serde_json::json;
 
 use crate::gate::{Cors, Deny, Form, Preflight, Refusal};
-use crate::login::{Answer, tenant};
+use crate::login::{Answer, exchange, tenant};
 use crate::token::Reject;
 
 /// What an answer needs to know of its request.
@@ -49,8 +49,17 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
             ("application/problem+json", problem)
         }
         Form::Cognito => ("application/json", tenant::error(refusal.deny)),
+        Form::Exchange => ("application/json", exchange::error(refusal.deny)),
     };
-    let mut header = ResponseHeader::build_no_case(row.status, Some(12))?;
+    // The documentation of that one knows no others.
+    let status = match refusal.form {
+        Form::Exchange if row.status.is_server_error() => StatusCode::INTERNAL_SERVER_ERROR,
+        Form::Exchange if matches!(row.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) => {
+            StatusCode::BAD_REQUEST
+        }
+        _ => row.status,
+    };
+    let mut header = ResponseHeader::build_no_case(status, Some(12))?;
     header.insert_header(CONTENT_TYPE, content_type)?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
     if row.status == StatusCode::UNAUTHORIZED {
@@ -65,8 +74,14 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
         // As long as the fetcher waits between two tries.
         Deny::Token(Reject::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
         Deny::Method => {
-            let methods = if refusal.form == Form::Cognito { TENANT_METHODS } else { LOGIN_METHODS };
-            header.insert_header(ALLOW, methods)?;
+            header.insert_header(
+                ALLOW,
+                match refusal.form {
+                    Form::Problem => LOGIN_METHODS,
+                    Form::Cognito => TENANT_METHODS,
+                    Form::Exchange => EXCHANGE_METHODS,
+                },
+            )?;
         }
         Deny::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
         _ => {}
@@ -155,6 +170,8 @@ fn lists(header: &ResponseHeader, name: &HeaderName, element: &str) -> bool {
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+/// POST at the login, GET at the callback: which of the two, its path says.
+const EXCHANGE_METHODS: &str = "GET, POST, OPTIONS";
 const TENANT_METHODS: &str = "POST, OPTIONS";
 const KEY_SET_METHODS: &str = "GET, HEAD";
 /// Less than the default of `publish_ahead`, so that who keeps it for so long knows a key before it signs.

@@ -10,7 +10,7 @@ use super::State;
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
 pub(super) use crate::login::Refusal;
-use crate::login::{Answer, Request, project, tenant};
+use crate::login::{Answer, Request, exchange, project, tenant};
 
 /// Answers a request to a login path.
 pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Refusal> {
@@ -34,6 +34,7 @@ pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admit
     };
     match admitted.login.dialect() {
         Dialect::Project => project::answer(request, &state.desk).await,
+        Dialect::Exchange(config) => exchange::answer(request, config, admitted.endpoint, &state.desk).await,
         Dialect::Tenant(tenant) => tenant::answer(request, tenant, admitted.endpoint, &state.desk).await,
     }
 }

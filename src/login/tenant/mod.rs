@@ -36,6 +36,8 @@ pub async fn answer(request: Request<'_>, tenant: &Tenant, endpoint: Endpoint, d
         Endpoint::Challenge => challenge::respond(&request, tenant, desk).await,
         Endpoint::Refresh => refresh::refresh(&request, tenant, desk).await,
         Endpoint::Logout => refresh::log_out(&request, desk).await,
+        // Another dialect's.
+        Endpoint::Callback | Endpoint::Redeem => Err(Deny::EndpointUnknown.into()),
     }
 }
 

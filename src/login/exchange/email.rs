@@ -1,0 +1,76 @@
+//! The email address of a body, which is base64 of it.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
+
+use crate::gate::Deny;
+use crate::store::Name;
+
+/// Reads it.
+///
+/// # Errors
+/// [`Deny::EmailMissing`] if it is absent, empty or not a string; [`Deny::EmailInvalid`] if it is not base64 of UTF-8 of
+/// an address.
+pub(super) fn read(body: &Map<String, Value>) -> Result<Name, Deny> {
+    let text = body.get("email").and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(Deny::EmailMissing)?;
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(Deny::EmailInvalid);
+    }
+    let bytes = BASE64.decode(text).map_err(|_| Deny::EmailInvalid)?;
+    let email = std::str::from_utf8(&bytes).map_err(|_| Deny::EmailInvalid)?;
+    Name::email(email).ok_or(Deny::EmailInvalid)
+}
+
+/// The standard alphabet (RFC 4648, 4), padded or not; bits that no byte has must be zero, so that there is one text for
+/// one address, and one with padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// Of an address of 254 bytes.
+const MAX_TEXT_BYTES: usize = 340;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn email(value: &Value) -> Result<String, Deny> {
+        let mut body = Map::new();
+        body.insert("email".into(), value.clone());
+        read(&body).map(|name| name.as_str().to_owned())
+    }
+
+    #[test]
+    fn the_documented_one_and_what_else_is_one() {
+        for text in ["dXNlckBleGFtcGxlLmNvbQ==", "dXNlckBleGFtcGxlLmNvbQ", "VVNFUkBFeGFtcGxlLkNvbQ=="] {
+            assert_eq!(email(&text.into()).as_deref(), Ok("user@example.com"), "{text}");
+        }
+        assert_eq!(read(&Map::new()), Err(Deny::EmailMissing));
+        for missing in [json!(""), json!(null), json!(1), json!(["dXNlckBleGFtcGxlLmNvbQ=="]), json!({}), json!(true)] {
+            assert_eq!(email(&missing), Err(Deny::EmailMissing), "{missing}");
+        }
+        for invalid in [
+            "user@example.com",
+            "dXNlckBleGFtcGxlLmNvbQ=",
+            "dXNlckBleGFtcGxlLmNvbR==",
+            " dXNlckBleGFtcGxlLmNvbQ==",
+            "dXNlckBleGFtcGxlLmNvbQ==\n",
+            "dXNlckBl eGFtcGxlLmNvbQ==",
+            "dXNl_-BleGFtcGxlLmNvbQ==",
+            "dXNlcg==",
+            "QGV4YW1wbGUuY29t",
+            "/w==",
+            "YUBiQGMuZGU=",
+            "====",
+            "é",
+            &"A".repeat(341),
+            &"A".repeat(60_000),
+        ] {
+            assert_eq!(email(&invalid.into()), Err(Deny::EmailInvalid), "{invalid}");
+        }
+    }
+}
