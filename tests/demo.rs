@@ -101,6 +101,9 @@ fn every_line_that_the_demo_prints_works_when_it_is_pasted() {
             assert!(out.to_lowercase().contains("\"x-auth-username\": \"alice\""), "{out}");
         }
         let kind = match line {
+            _ if line.contains("/api/login") => "exchange",
+            _ if line.contains("$ANSWER") && expected == "200" => "callback",
+            _ if line.contains("$ANSWER") => "callback again",
             _ if line.contains("/Login/Refresh") => "tenant refresh",
             _ if line.contains("/Logout") => "tenant logout",
             _ if line.contains("/Login") => "tenant login",
@@ -141,6 +144,9 @@ fn every_line_that_the_demo_prints_works_when_it_is_pasted() {
         "with the access token",
         "tenant refresh",
         "tenant logout",
+        "exchange",
+        "callback",
+        "callback again",
     ] {
         assert!(kinds.contains(&kind), "nothing shows {kind:?}: {kinds:?}");
     }

@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -15,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::exit::{self, Failure};
 use crate::ops;
 use crate::proxy::{Bound, bind};
+use crate::token::{Algorithm, Claims, Key, KeySet, Rules, TokenId};
 
 /// Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind
 #[derive(Debug, clap::Args)]
@@ -39,14 +42,16 @@ fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     let key = uuid::Uuid::new_v4().simple().to_string();
     let file = home.path().join("tollgate.toml");
     let jar = home.path().join("cookies.txt");
+    let foreign = other_issuer(home.path())?;
     std::fs::write(&file, configuration(free(listen), free(ADMIN), upstream, &key)).map_err(failed)?;
-    super::user::add_user(&file, REALM, USERNAME, PASSWORD)?;
+    let attributes = [("licence", "demo"), ("profile", "main")];
+    super::user::add_user(&file, REALM, (USERNAME, EMAIL), &attributes, PASSWORD)?;
     let mut attempts = 0..ATTEMPTS;
     loop {
         let ended = ops::serve(&file, |addresses| {
             let Some(gate) = addresses.first() else { return };
             // Whoever closed our stdout does not want to read it; the gate runs all the same.
-            let _ = out.write_all(lines(*gate, &key, &jar, &file).as_bytes()).and_then(|()| out.flush());
+            let _ = out.write_all(lines(*gate, (&key, &foreign), &jar, &file).as_bytes()).and_then(|()| out.flush());
         });
         match ended {
             // Somebody took the port after it was free: another demo that starts.
@@ -79,6 +84,20 @@ registration = "open"
 id = "demo"
 secret = "{key}"
 
+# The demo stands in for Auth0, too: it made this key, and signed a token with it.
+[[realm.trusted_issuer]]
+issuer = "{OTHER_ISSUER}"
+audience = ["https://api.example.com"]
+jwks_file = "other-issuer.json"
+
+[[login]]
+dialect = "exchange"
+path = "/api/login"
+realm = "{REALM}"
+allowed_clients = ["{OTHER_CLIENT}"]
+callback_url = "http://{listen}/site/callback"
+after_login = "/closed?key={key}"
+
 [[login]]
 dialect = "project"
 path = "/auth"
@@ -105,7 +124,37 @@ upstream = ["http://{upstream}"]
     )
 }
 
-fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
+/// Makes the key of an issuer whom the realm trusts, puts its public half where the configuration looks for it, and returns
+/// a token that the issuer's client got for itself.
+fn other_issuer(home: &Path) -> Result<String, Failure> {
+    let now = crate::clock::now();
+    let key = Key::generate(Algorithm::RS256, now, now).map_err(failed)?;
+    std::fs::write(home.join("other-issuer.json"), json!({"keys": [key.public_jwk()]}).to_string()).map_err(failed)?;
+    let rules = Rules {
+        issuer: OTHER_ISSUER.into(),
+        audience: "https://api.example.com".into(),
+        leeway: 0,
+        keys: KeySet::new(Algorithm::RS256, vec![key]).map_err(failed)?,
+        id_keys: None,
+        trusted: Vec::new(),
+    };
+    let claims = Claims {
+        token_id: TokenId::random(),
+        subject: OTHER_CLIENT.into(),
+        username: None,
+        email: None,
+        roles: Vec::new(),
+        session: None,
+        mfa: false,
+        issued_at: now,
+        expires_at: now + DAY_SECONDS,
+    };
+    let mut more = Map::new();
+    more.insert("client_id".into(), OTHER_CLIENT.into());
+    rules.mint_with(&claims, more).map_err(failed)
+}
+
+fn lines(gate: SocketAddr, (key, foreign): (&str, &str), jar: &Path, file: &Path) -> String {
     let (auth, jar) = (format!("http://{gate}/auth?key={key}"), jar.display());
     let (open, closed) = (format!("http://{gate}/open?key={key}"), format!("http://{gate}/closed?key={key}"));
     let json = "-H 'Content-Type: application/json'";
@@ -113,6 +162,8 @@ fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
     let (login, logout) = (format!("http://{gate}/Login?key={key}"), format!("http://{gate}/Logout?key={key}"));
     let refresh = format!("http://{gate}/Login/Refresh?key={key}");
     let tenant = format!(r#"'{{"UserName":"{USERNAME}","TenantName":"Demo Inc.","Password":"{PASSWORD}"}}'"#);
+    let exchange = format!("http://{gate}/api/login?key={key}");
+    let email = format!(r#"'{{"email":"{}"}}'"#, STANDARD.encode(EMAIL));
     let member = |name: &str| format!(r#"$(printf %s "$LOGIN" | sed 's/.*"{name}":"\([^"]*\).*/\1/')"#);
     let steps = [
         ("An open door: the app behind it shows what it was sent.", format!("curl -s '{open}'")),
@@ -155,6 +206,20 @@ fn lines(gate: SocketAddr, key: &str, jar: &Path, file: &Path) -> String {
         (
             "As this one is: 401, reason token_revoked.",
             format!("curl -si -H \"Authorization: Bearer $ACCESS\" '{closed}'"),
+        ),
+        (
+            "The third login is for a backend with an access token of Auth0, as which the demo stands in.",
+            format!(
+                "AUTH0={foreign}; ANSWER=$(curl -s -H \"Authorization: Bearer $AUTH0\" {json} -d {email} '{exchange}'); echo \"$ANSWER\""
+            ),
+        ),
+        (
+            "It gets a URL for its user's browser, which comes out logged in: look for X-Auth-Username.",
+            format!(r#"curl -s -L -c '{jar}' -b '{jar}' "$(printf %s "$ANSWER" | sed 's/.*"url":"\([^"]*\).*/\1/')""#),
+        ),
+        (
+            "The URL is good for one login. A second time it is 401.",
+            r#"curl -si "$(printf %s "$ANSWER" | sed 's/.*"url":"\([^"]*\).*/\1/')""#.to_owned(),
         ),
     ];
     let mut text = format!(
@@ -227,7 +292,11 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 
 const REALM: &str = "demo";
 const USERNAME: &str = "alice";
+const EMAIL: &str = "alice@example.com";
 const PASSWORD: &str = "open sesame";
+const OTHER_ISSUER: &str = "https://tenant.auth0.example/";
+const OTHER_CLIENT: &str = "backend";
+const DAY_SECONDS: i64 = 86_400;
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 /// How often to look for a free port.
 const ATTEMPTS: usize = 5;

@@ -3,6 +3,7 @@
 /// An Auth0 access token for our own, by way of a URL ("API Palace").
 #[derive(Debug)]
 pub struct Exchange {
+    pub(super) issuer: String,
     pub(super) allowed_clients: Vec<String>,
     pub(super) required_permission: Option<String>,
     pub(super) required_attributes: Vec<Attribute>,
@@ -44,6 +45,12 @@ impl Attribute {
 }
 
 impl Exchange {
+    /// Whose tokens are exchanged: that one's of the realm's trusted issuers.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// Whether a token of this client, with these permissions, may log users in. One of the two is configured at least; where
     /// both are, both must fit.
     #[must_use]
@@ -104,6 +111,7 @@ mod tests {
     #[test]
     fn what_is_configured_has_to_fit_and_nothing_lets_nobody_in() {
         let exchange = |clients: &[&str], permission: Option<&str>| Exchange {
+            issuer: "https://idp.example/".into(),
             allowed_clients: clients.iter().map(|client| (*client).to_owned()).collect(),
             required_permission: permission.map(str::to_owned),
             required_attributes: Vec::new(),

@@ -175,7 +175,9 @@ fn routing(
                 }
                 Clash::Own(login) => {
                     let section = login_sections[login];
-                    section.error("logout_path", "is another path of this login: write another");
+                    // Whichever of the two it has.
+                    let key = if section.has("callback_path") { "callback_path" } else { "logout_path" };
+                    section.error(key, "is another path of this login: write another");
                 }
                 Clash::Route { earlier, later } => {
                     let (earlier, later) = (route_sections[earlier], route_sections[later]);
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn every_error_of_every_section_at_once() {
         let text = "[server]\nlisten = []\nadmin = \"localhost:9080\"\nthreds = 2\n[store]\nurl = \"postgres://u:hunter2@h/d\"\n\
-                    [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"exchange\"\npath = \"login\"\nrealm = \"A\"\n\
+                    [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"oauth\"\npath = \"login\"\nrealm = \"A\"\n\
                     [[route]]\naccess = \"all\"\n[[routes]]\n";
         let errors = check(text).unwrap_err();
         let found: Vec<_> = errors.iter().map(|error| (error.line().unwrap(), error.key())).collect();

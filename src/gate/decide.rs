@@ -7,7 +7,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD
 use http::{Method, header};
 use ipnet::IpNet;
 
-use super::caller::Caller;
+use super::caller::{Caller, Cors};
 use super::client::Client;
 use super::credential::{self, Credential};
 use super::identity::Identity;
@@ -114,20 +114,33 @@ impl Gate<'_> {
             return Ok(preflight(head, &found, caller?)?);
         }
 
-        let key_needed = served.requires_key() || access == Access::Key;
+        // A browser that was sent there brings what it was given, and nothing more.
+        let callback = matches!(found, Found::Login(_, Endpoint::Callback));
+        let key_needed = (served.requires_key() && !callback) || access == Access::Key;
         api_key(served, head.headers, &members, key_needed, now)?;
         match found {
-            Found::Login(login, endpoint) => match login.clone().dialect() {
-                Dialect::Project => Ok(self.admit(head, login, members, &caller, client, now)?),
+            Found::Login(ref login, endpoint) => match login.dialect() {
+                Dialect::Project => Ok(self.admit(head, login.clone(), members, &caller, client, now)?),
                 Dialect::Tenant(tenant) => {
                     let judge = |realm: &Arc<Realm>| {
                         api_key(realm, head.headers, &members, realm.requires_key(), now)?;
                         Caller::judge(realm, head.headers, own).map(drop)
                     };
                     let realms = tenant.realms().into_iter().filter(|realm| judge(realm).is_ok()).cloned().collect();
-                    Ok(admit_tenant(head, (login, endpoint), realms, caller?, client, now)?)
+                    Ok(admit_tenant(head, (login.clone(), endpoint), realms, caller?, client, now)?)
                 }
-                Dialect::Exchange(_) => self.admit_exchange(head, (login, endpoint), members, caller?, client, now),
+                Dialect::Exchange(exchange) => {
+                    let cors = match caller {
+                        // To go to a page is no call of another page's.
+                        Err(Deny::OriginMissing) if callback => None,
+                        caller => caller?.cors,
+                    };
+                    let mut tokens = Vec::new();
+                    if endpoint == Endpoint::Login && head.method == Method::POST {
+                        tokens.push(self.foreign(login.realm(), exchange.issuer(), head.headers, now)?);
+                    }
+                    Ok(admit_exchange(head, (login.clone(), endpoint), members, tokens, cors, client)?)
+                }
             },
             Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
@@ -253,37 +266,19 @@ impl Gate<'_> {
         Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
     }
 
-    /// A request to an exchange login, with the token of another issuer where one counts.
-    fn admit_exchange(
-        &self,
-        head: &Head<'_>,
-        (login, endpoint): (Arc<Login>, Endpoint),
-        query: Vec<(String, String)>,
-        caller: Caller,
-        client: Client,
-        now: i64,
-    ) -> Result<Verdict, Stop> {
-        let method = if endpoint == Endpoint::Callback { Method::GET } else { Method::POST };
-        if head.method != method {
-            return Err(Deny::Method.into());
-        }
-        let mut tokens = Vec::new();
-        if endpoint == Endpoint::Login {
-            let mut values = head.headers.get_all(header::AUTHORIZATION).iter();
-            let (Some(value), None) = (values.next(), values.next()) else { return Err(Deny::TokenMissing.into()) };
-            let token = value.to_str().ok().and_then(credential::bearer).ok_or(Deny::TokenMissing)?;
-            tokens.push(self.foreign(login.realm(), token, now)?);
-        }
-        let (token, cors, realms, master) = (Err(Deny::TokenMissing), caller.cors, Vec::new(), false);
-        Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
-    }
-
-    /// What a token of a trusted issuer says. The realm's own is none: it can't be exchanged for another.
-    fn foreign(&self, realm: &Realm, token: &str, now: i64) -> Result<Accepted, Stop> {
+    /// What the token of another issuer says, to be exchanged. The realm's own is none, nor is one of somebody else whom the
+    /// realm trusts.
+    fn foreign(&self, realm: &Realm, issuer: &str, headers: &HeaderMap, now: i64) -> Result<Accepted, Stop> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return Err(Deny::TokenMissing.into()) };
+        let token = value.to_str().ok().and_then(credential::bearer).ok_or(Deny::TokenMissing)?;
         let accepted =
             realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
         self.is_not_revoked(&accepted.marks)?;
-        if accepted.issuer.is_some() { Ok(accepted) } else { Err(Deny::Token(Reject::Issuer).into()) }
+        match &accepted.issuer {
+            Some(by) if *by.issuer == *issuer => Ok(accepted),
+            _ => Err(Deny::Token(Reject::Issuer).into()),
+        }
     }
 
     /// Whom the token speaks for.
@@ -360,6 +355,23 @@ fn admit_tenant(
     }
     let (query, token, cors) = (Vec::new(), Err(Deny::TokenMissing), caller.cors);
     let master = false;
+    Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
+}
+
+/// A request to an exchange login. `tokens`: the one that is to be exchanged.
+fn admit_exchange(
+    head: &Head<'_>,
+    (login, endpoint): (Arc<Login>, Endpoint),
+    query: Vec<(String, String)>,
+    tokens: Vec<Accepted>,
+    cors: Option<Cors>,
+    client: Client,
+) -> Result<Verdict, Deny> {
+    let method = if endpoint == Endpoint::Callback { Method::GET } else { Method::POST };
+    if head.method != method {
+        return Err(Deny::Method);
+    }
+    let (token, realms, master) = (Err(Deny::TokenMissing), Vec::new(), false);
     Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
 }
 

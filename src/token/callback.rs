@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(rules.verify(&token, NOW).unwrap_err(), Reject::Type);
         assert!(rules.verify_challenge(&token, NOW).is_err());
         let challenge = super::super::Challenge {
-            subject: callback.subject.clone(),
+            subject: callback.subject,
             version: 1,
             name: "SOFTWARE_TOKEN_MFA".into(),
             mfa: false,

@@ -79,11 +79,17 @@ impl Add {
 }
 
 /// Adds a user to a realm of the configuration at `config`: the demo's.
-pub(in crate::cli) fn add_user(config: &Path, realm: &str, username: &str, password: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn add_user(
+    config: &Path,
+    realm: &str,
+    (username, email): (&str, &str),
+    attributes: &[(&str, &str)],
+    password: &str,
+) -> Result<(), Failure> {
     let command = Command::Add(Add {
         place: Place { config: config.to_owned(), realm: realm.to_owned() },
-        email: None,
-        attributes: Vec::new(),
+        email: Some(email.to_owned()),
+        attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         roles: Vec::new(),
         temporary: false,
         machine: false,

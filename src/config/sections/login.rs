@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Realms, path, plain, realm_of};
+use super::{Realms, exchange, path, plain, realm_of};
 use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, Shape, Tenant};
 use crate::config::policy::{MAX_TTL, Realm};
 use crate::config::reader::{Keys, Section};
@@ -27,15 +27,18 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "refresh_grace",
         "backend",
         "cognito",
-    ],
-    later: &[
+        "issuer",
         "allowed_clients",
         "required_permission",
         "required_attributes",
+        "email_claim",
+        "callback_url",
         "callback_path",
         "after_login",
-        "redirect_url",
+        "redirect_urls",
+        "answer",
     ],
+    later: &[],
     parent: None,
 };
 
@@ -56,31 +59,37 @@ pub(in crate::config) fn read(
     realms: &Realms,
 ) -> Option<Arc<Login>> {
     if !section.has("dialect") {
-        section.missing("dialect", "is missing: write dialect = \"project\" or \"tenant\"");
+        section.missing("dialect", "is missing: write dialect = \"project\", \"tenant\" or \"exchange\"");
     }
-    let kind = section.choice("dialect", &[("project", Kind::Project), ("tenant", Kind::Tenant)], &["exchange"]);
+    let kind = section.choice("dialect", &KINDS, &[]);
     let path = section.required("path", "\"/api/1/ce/examples/auth\"", path);
     let realm = realm_of(section, realms);
-    let dialect = match kind {
-        Some(Kind::Tenant) => {
+    for (other, dialect, keys) in
+        [(Kind::Tenant, "tenant", &TENANT_KEYS[..]), (Kind::Exchange, "exchange", &exchange::KEYS)]
+    {
+        for key in keys.iter().filter(|key| kind.is_some_and(|kind| kind != other) && section.has(key)) {
+            section.error(key, format!("is a key of dialect = \"{dialect}\": remove it"));
+        }
+    }
+    let dialect = match kind? {
+        Kind::Project => Some(Dialect::Project),
+        Kind::Tenant => {
             let own = realm.and_then(|declared| declared.realm.as_ref());
             tenant(section, user_pool, path.as_deref(), own, realms).map(|tenant| Dialect::Tenant(Box::new(tenant)))
         }
-        Some(Kind::Project) => {
-            for key in TENANT_KEYS.into_iter().filter(|key| section.has(key)) {
-                section.error(key, "is a key of dialect = \"tenant\": remove it");
-            }
-            Some(Dialect::Project)
+        Kind::Exchange => {
+            let realm = realm.and_then(|declared| declared.realm.as_deref());
+            exchange::read(section, realm).map(|exchange| Dialect::Exchange(Box::new(exchange)))
         }
-        None => None,
     };
     Some(Arc::new(Login { dialect: dialect?, path: path?, realm: realm?.realm.clone()? }))
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Project,
     Tenant,
+    Exchange,
 }
 
 fn tenant(
@@ -170,6 +179,7 @@ fn by_tenant_name(section: &Section<'_>, realms: &Realms) -> BTreeMap<String, Ar
     by_name
 }
 
+const KINDS: [(&str, Kind); 3] = [("project", Kind::Project), ("tenant", Kind::Tenant), ("exchange", Kind::Exchange)];
 const TENANT_KEYS: [&str; 9] = [
     "logout_path",
     "tenants",
@@ -199,11 +209,7 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            (
-                r#"dialect = "exchange""#,
-                r#"login[0].dialect: "exchange" is not supported by this version: write "project" or "tenant""#,
-            ),
-            (r#"dialect = "oauth""#, r#""oauth" is none of the values: write "project" or "tenant""#),
+            (r#"dialect = "oauth""#, r#""oauth" is none of the values: write "project" or "tenant" or "exchange""#),
             (r#"path = "login""#, "does not start with a slash"),
             (r#"realm = "examples""#, r#"there is no realm "examples": write [[realm]] with that name"#),
             ("tenants = {}", "login[0].tenants: is a key of dialect = \"tenant\": remove it"),
@@ -213,7 +219,10 @@ mod tests {
             assert_error(&format!("{SERVER}{REALM}{}", with(LOGIN, keys)), expected);
         }
         let no_dialect = LOGIN.replace("dialect = \"project\"\n", "");
-        assert_error(&format!("{SERVER}{REALM}{no_dialect}"), "write dialect = \"project\" or \"tenant\"");
+        assert_error(
+            &format!("{SERVER}{REALM}{no_dialect}"),
+            "write dialect = \"project\", \"tenant\" or \"exchange\"",
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(super) mod api_key;
 pub(super) mod cognito;
+mod exchange;
 #[cfg(test)]
 pub(super) mod fixture;
 pub(super) mod login;

@@ -41,6 +41,8 @@ pub(super) async fn answer(
         Endpoint::Challenge => visit.respond().await,
         Endpoint::Refresh => visit.refresh().await,
         Endpoint::Logout => visit.log_out().await,
+        // Another dialect's.
+        Endpoint::Callback | Endpoint::Redeem => Err(Deny::EndpointUnknown.into()),
     }
 }
 
