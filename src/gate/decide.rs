@@ -7,18 +7,17 @@ use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD
 use http::{Method, header};
 use ipnet::IpNet;
 
-use super::caller::{Caller, Cors};
+use super::admit::ToLogin;
+use super::caller::Caller;
 use super::client::Client;
 use super::credential::{self, Credential};
 use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
 use super::target::Target;
-use super::verdict::{Admitted, Form, Grant, Preflight, Refusal, Verdict, Who};
+use super::verdict::{Form, Grant, Preflight, Refusal, Verdict, Who};
 use super::{Deny, query};
-use crate::config::{
-    Access, Authority, Dialect, EncodedSlash, Endpoint, Found, Host, Login, Origin, Policy, Realm, Route,
-};
-use crate::token::{Accepted, Claims, Marks, Reject, Revocations, TrustedKeys};
+use crate::config::{Access, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
+use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
 /// What a request is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +104,8 @@ impl Gate<'_> {
         refusal.realm = Some(served.clone());
 
         let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
-        let own = || Origin::new(if client.secure { "https" } else { "http" }, &authority);
+        let scheme = if client.secure { "https" } else { "http" };
+        let own = || Origin::new(scheme, &authority);
         let caller = Caller::judge(served, head.headers, own);
         if let Ok(caller) = &caller {
             refusal.cors.clone_from(&caller.cors);
@@ -119,29 +119,10 @@ impl Gate<'_> {
         let key_needed = (served.requires_key() && !callback) || access == Access::Key;
         api_key(served, head.headers, &members, key_needed, now)?;
         match found {
-            Found::Login(ref login, endpoint) => match login.dialect() {
-                Dialect::Project => Ok(self.admit(head, login.clone(), members, &caller, client, now)?),
-                Dialect::Tenant(tenant) => {
-                    let judge = |realm: &Arc<Realm>| {
-                        api_key(realm, head.headers, &members, realm.requires_key(), now)?;
-                        Caller::judge(realm, head.headers, own).map(drop)
-                    };
-                    let realms = tenant.realms().into_iter().filter(|realm| judge(realm).is_ok()).cloned().collect();
-                    Ok(admit_tenant(head, (login.clone(), endpoint), realms, caller?, client, now)?)
-                }
-                Dialect::Exchange(exchange) => {
-                    let cors = match caller {
-                        // To go to a page is no call of another page's.
-                        Err(Deny::OriginMissing) if callback => None,
-                        caller => caller?.cors,
-                    };
-                    let mut tokens = Vec::new();
-                    if endpoint == Endpoint::Login && head.method == Method::POST {
-                        tokens.push(self.foreign(login.realm(), exchange.issuer(), head.headers, now)?);
-                    }
-                    Ok(admit_exchange(head, (login.clone(), endpoint), members, tokens, cors, client)?)
-                }
-            },
+            Found::Login(login, endpoint) => {
+                let to = ToLogin { head, login, endpoint, query: members, client, now };
+                self.admit(to, caller, own)
+            }
             Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
             Found::Nothing | Found::WrongHost => Err(Deny::NotFound.into()),
@@ -225,62 +206,6 @@ impl Gate<'_> {
         Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, who, assertion, cors })))
     }
 
-    fn admit(
-        &self,
-        head: &Head<'_>,
-        login: Arc<Login>,
-        query: Vec<(String, String)>,
-        caller: &Result<Caller, Deny>,
-        client: Client,
-        now: i64,
-    ) -> Result<Verdict, Deny> {
-        let realm = login.realm();
-        // The master key lifts the origin rules where it stands in for a token (contract 3.1), if it is right.
-        let stands_in = matches!(*head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
-        let master_key = if stands_in { query::one_value(&query, "masterKey")? } else { None };
-        let master = master_key.is_some_and(|key| realm.is_master_key(key));
-        let cors = caller.as_ref().ok().and_then(|caller| caller.cors.clone());
-        if !master {
-            let _allowed = caller.as_ref().map_err(|deny| *deny)?;
-            if master_key.is_some() {
-                return Err(Deny::MasterKeyUnknown);
-            }
-        }
-        if !(stands_in || head.method == Method::POST) {
-            return Err(Deny::Method);
-        }
-        let cookie = realm.cookie().name();
-        let token = Credential::find(head.headers, cookie).and_then(|credential| {
-            let speaks = match (&credential, caller) {
-                (Credential::Cookie(_), Ok(caller)) if is_safe(head.method) => caller.cookie_speaks(false)?,
-                (Credential::Cookie(_), Ok(caller)) => caller.cookie_speaks_at_login()?,
-                (Credential::Cookie(_), Err(_)) => false,
-                _ => true,
-            };
-            if speaks { self.own_claims(realm, &credential, now) } else { Err(Deny::TokenMissing) }
-        });
-        // Only a POST can be a logout; the others would verify their token twice.
-        let tokens =
-            if head.method == Method::POST { all_tokens(realm, head.headers, caller, now) } else { Vec::new() };
-        let (endpoint, realms) = (Endpoint::Login, Vec::new());
-        Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
-    }
-
-    /// What the token of another issuer says, to be exchanged. The realm's own is none, nor is one of somebody else whom the
-    /// realm trusts.
-    fn foreign(&self, realm: &Realm, issuer: &str, headers: &HeaderMap, now: i64) -> Result<Accepted, Stop> {
-        let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return Err(Deny::TokenMissing.into()) };
-        let token = value.to_str().ok().and_then(credential::bearer).ok_or(Deny::TokenMissing)?;
-        let accepted =
-            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
-        self.is_not_revoked(&accepted.marks)?;
-        match &accepted.issuer {
-            Some(by) if *by.issuer == *issuer => Ok(accepted),
-            _ => Err(Deny::Token(Reject::Issuer).into()),
-        }
-    }
-
     /// Whom the token speaks for.
     fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Speaker>, Stop> {
         let token = credential.token().ok_or(Deny::TokenMissing)?;
@@ -298,7 +223,7 @@ impl Gate<'_> {
     }
 
     /// A key that is not there may come by being fetched.
-    fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
+    pub(super) fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
         if self.may_wait
             && let Some(issuer) = realm.tokens().outdated(token, reject)
             && issuer.keys.ask(now)
@@ -308,21 +233,13 @@ impl Gate<'_> {
         Deny::Token(reject).into()
     }
 
-    /// What a token of the realm's own says, for a login: another issuer's speaks for no user of ours.
-    fn own_claims(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, Deny> {
-        let token = credential.token().ok_or(Deny::TokenMissing)?;
-        let accepted = realm.tokens().verify_own(token, now).map_err(Deny::Token)?;
-        self.is_not_revoked(&accepted.marks)?;
-        Ok(accepted.claims)
-    }
-
-    fn is_not_revoked(&self, marks: &Marks) -> Result<(), Deny> {
+    pub(super) fn is_not_revoked(&self, marks: &Marks) -> Result<(), Deny> {
         if self.revoked.contain(marks) { Err(Deny::Token(Reject::Revoked)) } else { Ok(()) }
     }
 }
 
 /// Why a judgement ends before its time.
-enum Stop {
+pub(super) enum Stop {
     Deny(Deny),
     Wait(Arc<TrustedKeys>),
 }
@@ -331,77 +248,6 @@ impl From<Deny> for Stop {
     fn from(deny: Deny) -> Self {
         Self::Deny(deny)
     }
-}
-
-/// A request to a tenant login, which a token in the Authorization header may end, and no cookie. `realms`: those that would
-/// let the request in.
-fn admit_tenant(
-    head: &Head<'_>,
-    (login, endpoint): (Arc<Login>, Endpoint),
-    realms: Vec<Arc<Realm>>,
-    caller: Caller,
-    client: Client,
-    now: i64,
-) -> Result<Verdict, Deny> {
-    if head.method != Method::POST {
-        return Err(Deny::Method);
-    }
-    let mut tokens = Vec::new();
-    if endpoint == Endpoint::Logout {
-        let bearers = bearers(head.headers).take(MAX_TOKENS);
-        for accepted in bearers.filter_map(|token| realms.iter().find_map(|realm| ending(realm, token, now))) {
-            tokens.push(accepted);
-        }
-    }
-    let (query, token, cors) = (Vec::new(), Err(Deny::TokenMissing), caller.cors);
-    let master = false;
-    Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
-}
-
-/// A request to an exchange login. `tokens`: the one that is to be exchanged.
-fn admit_exchange(
-    head: &Head<'_>,
-    (login, endpoint): (Arc<Login>, Endpoint),
-    query: Vec<(String, String)>,
-    tokens: Vec<Accepted>,
-    cors: Option<Cors>,
-    client: Client,
-) -> Result<Verdict, Deny> {
-    let method = if endpoint == Endpoint::Callback { Method::GET } else { Method::POST };
-    if head.method != method {
-        return Err(Deny::Method);
-    }
-    let (token, realms, master) = (Err(Deny::TokenMissing), Vec::new(), false);
-    Ok(Verdict::Login(Box::new(Admitted { login, endpoint, realms, query, master, token, tokens, client, cors })))
-}
-
-/// What a token says with which somebody logs out. It may have expired: its session has not.
-fn ending(realm: &Realm, token: &str, now: i64) -> Option<Accepted> {
-    realm.tokens().verify_expired(token, now).ok()
-}
-
-fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-    values.filter_map(credential::bearer)
-}
-
-/// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
-fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Accepted> {
-    let cookie_speaks = caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
-    let cookies = credential::cookies(headers)
-        .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
-        .filter_map(|(_, value)| std::str::from_utf8(value).ok());
-    let mut accepted: Vec<Accepted> = Vec::new();
-    // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out. But a
-    // signature costs up to half a millisecond, and the headers of one request have room for thousands.
-    let candidates =
-        bearers(headers).chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
-    for found in candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, now).ok()) {
-        if accepted.len() < MAX_TOKENS && !accepted.iter().any(|other| other.marks == found.marks) {
-            accepted.push(found);
-        }
-    }
-    accepted
 }
 
 /// No Transfer-Encoding, or exactly `chunked`, once (`threats.md` R14): nobody sends another in good faith, and readers
@@ -450,7 +296,7 @@ fn preflight(head: &Head<'_>, found: &Found, caller: Caller) -> Result<Verdict, 
     Ok(Verdict::Preflight(Preflight { cors, method, headers }))
 }
 
-fn api_key(
+pub(super) fn api_key(
     realm: &Realm,
     headers: &HeaderMap,
     members: &[(String, String)],
@@ -472,11 +318,6 @@ fn api_key(
 }
 
 /// RFC 9110, 9.2.1. TRACE is safe by the letter, but nobody sends it in good faith.
-const fn is_safe(method: &Method) -> bool {
+pub(super) const fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
-
-/// Of one logout request.
-const MAX_TOKENS: usize = 4;
-/// What looks like a token, of one such request.
-const MAX_CANDIDATES: usize = 32;

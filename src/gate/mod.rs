@@ -1,5 +1,6 @@
 //! The judgement on a request: pure functions from its head to what becomes of it.
 
+mod admit;
 mod caller;
 mod client;
 mod credential;

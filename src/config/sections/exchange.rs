@@ -90,7 +90,7 @@ fn issuer(section: &Section<'_>, realm: Option<&Realm>) -> Option<String> {
         }
         (None, [only]) => return Some((*only).to_owned()),
         (None, _) => {
-            section.missing("issuer", "the realm trusts several issuers: write the one whose tokens are exchanged")
+            section.missing("issuer", "the realm trusts several issuers: write the one whose tokens are exchanged");
         }
     }
     None

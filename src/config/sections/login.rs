@@ -214,7 +214,7 @@ mod tests {
             (r#"realm = "examples""#, r#"there is no realm "examples": write [[realm]] with that name"#),
             ("tenants = {}", "login[0].tenants: is a key of dialect = \"tenant\": remove it"),
             ("backend = \"local\"", "login[0].backend: is a key of dialect = \"tenant\": remove it"),
-            ("after_login = \"/\"", "login[0].after_login: is not supported by this version"),
+            ("after_login = \"/\"", "login[0].after_login: is a key of dialect = \"exchange\": remove it"),
         ] {
             assert_error(&format!("{SERVER}{REALM}{}", with(LOGIN, keys)), expected);
         }

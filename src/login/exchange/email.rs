@@ -15,7 +15,8 @@ use crate::store::Name;
 /// an address.
 pub(super) fn read(body: &Map<String, Value>) -> Result<Name, Deny> {
     let text = body.get("email").and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(Deny::EmailMissing)?;
-    if text.len() > MAX_TEXT_BYTES {
+    // Of padding there is all or nothing, which the decoder does not mind.
+    if text.len() > MAX_TEXT_BYTES || (text.ends_with('=') && text.len() % 4 != 0) {
         return Err(Deny::EmailInvalid);
     }
     let bytes = BASE64.decode(text).map_err(|_| Deny::EmailInvalid)?;

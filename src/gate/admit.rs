@@ -1,0 +1,194 @@
+//! What a request to a login needs to be answered: whose tokens it carries, and whether they may speak there.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{self, HeaderMap};
+
+use super::caller::{Caller, Cors};
+use super::client::Client;
+use super::credential::{self, Credential};
+use super::decide::{Gate, Head, Stop, api_key, is_safe};
+use super::verdict::{Admitted, Verdict};
+use super::{Deny, query};
+use crate::config::{Dialect, Endpoint, Exchange, Login, Origin, Realm, Tenant};
+use crate::token::{Accepted, Claims, Reject};
+
+/// A request to a login path, judged but for what depends on the dialect.
+pub(super) struct ToLogin<'a> {
+    pub(super) head: &'a Head<'a>,
+    pub(super) login: Arc<Login>,
+    pub(super) endpoint: Endpoint,
+    /// The query's members.
+    pub(super) query: Vec<(String, String)>,
+    pub(super) client: Client,
+    /// Unix seconds.
+    pub(super) now: i64,
+}
+
+impl Gate<'_> {
+    /// `own` makes the origin of the request's own target.
+    pub(super) fn admit(
+        &self,
+        to: ToLogin<'_>,
+        caller: Result<Caller, Deny>,
+        own: impl Fn() -> Origin,
+    ) -> Result<Verdict, Stop> {
+        let login = to.login.clone();
+        match login.dialect() {
+            Dialect::Project => Ok(self.admit_project(to, &caller)?),
+            Dialect::Tenant(tenant) => Ok(admit_tenant(to, tenant, caller?, own)?),
+            Dialect::Exchange(exchange) => self.admit_exchange(to, exchange, caller),
+        }
+    }
+
+    fn admit_project(&self, to: ToLogin<'_>, caller: &Result<Caller, Deny>) -> Result<Verdict, Deny> {
+        let (head, realm, now) = (to.head, to.login.realm(), to.now);
+        // The master key lifts the origin rules where it stands in for a token (contract 3.1), if it is right.
+        let stands_in = matches!(*head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
+        let master_key = if stands_in { query::one_value(&to.query, "masterKey")? } else { None };
+        let master = master_key.is_some_and(|key| realm.is_master_key(key));
+        let cors = caller.as_ref().ok().and_then(|caller| caller.cors.clone());
+        if !master {
+            let _allowed = caller.as_ref().map_err(|deny| *deny)?;
+            if master_key.is_some() {
+                return Err(Deny::MasterKeyUnknown);
+            }
+        }
+        if !(stands_in || head.method == Method::POST) {
+            return Err(Deny::Method);
+        }
+        let cookie = realm.cookie().name();
+        let token = Credential::find(head.headers, cookie).and_then(|credential| {
+            let speaks = match (&credential, caller) {
+                (Credential::Cookie(_), Ok(caller)) if is_safe(head.method) => caller.cookie_speaks(false)?,
+                (Credential::Cookie(_), Ok(caller)) => caller.cookie_speaks_at_login()?,
+                (Credential::Cookie(_), Err(_)) => false,
+                _ => true,
+            };
+            if speaks { self.own_claims(realm, &credential, now) } else { Err(Deny::TokenMissing) }
+        });
+        // Only a POST can be a logout; the others would verify their token twice.
+        let tokens =
+            if head.method == Method::POST { all_tokens(realm, head.headers, caller, now) } else { Vec::new() };
+        Ok(to.admitted(cors, |admitted| Admitted { master, token, tokens, ..admitted }))
+    }
+
+    /// A request to an exchange login, with the token that is to be exchanged. A browser is sent to the callback, and brings
+    /// what stands in its URL, and nothing more.
+    fn admit_exchange(
+        &self,
+        to: ToLogin<'_>,
+        exchange: &Exchange,
+        caller: Result<Caller, Deny>,
+    ) -> Result<Verdict, Stop> {
+        let callback = to.endpoint == Endpoint::Callback;
+        let cors = match caller {
+            // To go to a page is no call of another page's.
+            Err(Deny::OriginMissing) if callback => None,
+            caller => caller?.cors,
+        };
+        if *to.head.method != if callback { Method::GET } else { Method::POST } {
+            return Err(Deny::Method.into());
+        }
+        let mut tokens = Vec::new();
+        if to.endpoint == Endpoint::Login {
+            tokens.push(self.foreign(to.login.realm(), exchange.issuer(), to.head.headers, to.now)?);
+        }
+        Ok(to.admitted(cors, |admitted| Admitted { tokens, ..admitted }))
+    }
+
+    /// What the token of another issuer says, to be exchanged. The realm's own is none, nor is one of somebody else whom the
+    /// realm trusts.
+    fn foreign(&self, realm: &Realm, issuer: &str, headers: &HeaderMap, now: i64) -> Result<Accepted, Stop> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return Err(Deny::TokenMissing.into()) };
+        let token = value.to_str().ok().and_then(credential::bearer).ok_or(Deny::TokenMissing)?;
+        let accepted =
+            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
+        self.is_not_revoked(&accepted.marks)?;
+        match &accepted.issuer {
+            Some(by) if *by.issuer == *issuer => Ok(accepted),
+            _ => Err(Deny::Token(Reject::Issuer).into()),
+        }
+    }
+
+    /// What a token of the realm's own says, for a login: another issuer's speaks for no user of ours.
+    fn own_claims(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, Deny> {
+        let token = credential.token().ok_or(Deny::TokenMissing)?;
+        let accepted = realm.tokens().verify_own(token, now).map_err(Deny::Token)?;
+        self.is_not_revoked(&accepted.marks)?;
+        Ok(accepted.claims)
+    }
+}
+
+impl ToLogin<'_> {
+    /// Without a token; `with` adds what the dialect takes.
+    fn admitted(self, cors: Option<Cors>, with: impl FnOnce(Admitted) -> Admitted) -> Verdict {
+        let Self { login, endpoint, query, client, .. } = self;
+        Verdict::Login(Box::new(with(Admitted {
+            login,
+            endpoint,
+            realms: Vec::new(),
+            query,
+            master: false,
+            token: Err(Deny::TokenMissing),
+            tokens: Vec::new(),
+            client,
+            cors,
+        })))
+    }
+}
+
+/// A request to a tenant login, which a token in the Authorization header may end, and no cookie.
+fn admit_tenant(to: ToLogin<'_>, tenant: &Tenant, caller: Caller, own: impl Fn() -> Origin) -> Result<Verdict, Deny> {
+    let (head, now) = (to.head, to.now);
+    if head.method != Method::POST {
+        return Err(Deny::Method);
+    }
+    let lets_in = |realm: &&Arc<Realm>| {
+        api_key(realm, head.headers, &to.query, realm.requires_key(), now).is_ok()
+            && Caller::judge(realm, head.headers, &own).is_ok()
+    };
+    let realms: Vec<_> = tenant.realms().into_iter().filter(lets_in).cloned().collect();
+    let mut tokens = Vec::new();
+    if to.endpoint == Endpoint::Logout {
+        let bearers = bearers(head.headers).take(MAX_TOKENS);
+        tokens.extend(bearers.filter_map(|token| realms.iter().find_map(|realm| ending(realm, token, now))));
+    }
+    Ok(to.admitted(caller.cors, |admitted| Admitted { realms, tokens, ..admitted }))
+}
+
+/// What a token says with which somebody logs out. It may have expired: its session has not.
+fn ending(realm: &Realm, token: &str, now: i64) -> Option<Accepted> {
+    realm.tokens().verify_expired(token, now).ok()
+}
+
+fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    values.filter_map(credential::bearer)
+}
+
+/// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
+fn all_tokens(realm: &Realm, headers: &HeaderMap, caller: &Result<Caller, Deny>, now: i64) -> Vec<Accepted> {
+    let cookie_speaks = caller.as_ref().is_ok_and(|caller| caller.cookie_speaks_at_login().is_ok_and(|speaks| speaks));
+    let cookies = credential::cookies(headers)
+        .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
+        .filter_map(|(_, value)| std::str::from_utf8(value).ok());
+    let mut accepted: Vec<Accepted> = Vec::new();
+    // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out. But a
+    // signature costs up to half a millisecond, and the headers of one request have room for thousands.
+    let candidates =
+        bearers(headers).chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
+    for found in candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, now).ok()) {
+        if accepted.len() < MAX_TOKENS && !accepted.iter().any(|other| other.marks == found.marks) {
+            accepted.push(found);
+        }
+    }
+    accepted
+}
+
+/// Of one logout request.
+const MAX_TOKENS: usize = 4;
+/// What looks like a token, of one such request.
+const MAX_CANDIDATES: usize = 32;
