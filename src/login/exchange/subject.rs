@@ -67,3 +67,100 @@ fn is_machine(claims: &Map<String, Value>, client: &str) -> bool {
 fn is_verified(claim: Option<&Value>) -> bool {
     claim.is_none_or(|verified| *verified == true || *verified == "true")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Dialect, Mode, parse};
+
+    const FILE: &str = r#"
+[server]
+listen = ["127.0.0.1:0"]
+[store]
+url = "sqlite://x.db"
+[[realm]]
+name = "a"
+issuer = "i"
+require_key = false
+[[realm.trusted_issuer]]
+issuer = "https://idp.example/"
+audience = ["api"]
+jwks_url = "https://idp.example/jwks"
+[[login]]
+dialect = "exchange"
+path = "/api/login"
+realm = "a"
+callback_url = "https://app.example/cb"
+"#;
+
+    /// Whether a token with these claims may log in `bob@example.com`.
+    fn may(limits: &str, claims: &Value) -> Result<bool, Deny> {
+        let config = parse(&format!("{FILE}{limits}"), std::path::Path::new("t.toml"), Mode::Check).unwrap();
+        let Dialect::Exchange(exchange) = config.policy.routing().logins()[0].dialect() else { panic!() };
+        let caller = Caller::read(claims.as_object().unwrap(), exchange)?;
+        Ok(caller.may_log_in(&Name::email("bob@example.com").unwrap()))
+    }
+
+    #[test]
+    fn a_machine_that_is_admitted_names_anybody_and_a_user_only_itself() {
+        let listed = "allowed_clients = [\"backend\"]";
+        for (claims, expected) in [
+            (json!({"azp": "backend", "gty": "client-credentials", "sub": "backend@clients"}), Ok(true)),
+            (json!({"azp": "backend", "sub": "backend@clients"}), Ok(true)),
+            (json!({"client_id": "backend", "sub": "backend"}), Ok(true)),
+            (json!({"azp": "backend", "client_id": "backend", "sub": "backend"}), Ok(true)),
+            (json!({"azp": "backend", "client_id": "other", "sub": "backend"}), Err(Deny::ExchangeForbidden)),
+            (
+                json!({"azp": "other", "gty": "client-credentials", "sub": "other@clients"}),
+                Err(Deny::ExchangeForbidden),
+            ),
+            (json!({"gty": "client-credentials", "sub": "backend@clients"}), Err(Deny::ExchangeForbidden)),
+            (json!({"azp": ["backend"], "sub": "backend"}), Err(Deny::ExchangeForbidden)),
+            // Users' tokens, of a client that is listed.
+            (json!({"azp": "backend", "sub": "auth0|1", "email": "bob@example.com"}), Ok(true)),
+            (json!({"azp": "backend", "sub": "auth0|1", "email": "BOB@Example.com"}), Ok(true)),
+            (json!({"azp": "backend", "sub": "auth0|1", "email": "eve@example.com"}), Ok(false)),
+            (json!({"azp": "backend", "sub": "auth0|1"}), Ok(false)),
+            (json!({"azp": "backend", "sub": "auth0|1", "email": ["bob@example.com"]}), Ok(false)),
+            (
+                json!({"azp": "backend", "sub": "auth0|1", "email": "bob@example.com", "email_verified": false}),
+                Ok(false),
+            ),
+            (
+                json!({"azp": "backend", "sub": "auth0|1", "email": "bob@example.com", "email_verified": "no"}),
+                Ok(false),
+            ),
+            (json!({"azp": "backend", "sub": "auth0|1", "email": "bob@example.com", "email_verified": true}), Ok(true)),
+            // A grant with a user, though the user is called like a client.
+            (json!({"azp": "backend", "gty": "password", "sub": "backend@clients"}), Ok(false)),
+            (json!({"azp": "backend", "gty": ["client-credentials"], "sub": "backend"}), Ok(false)),
+            (json!({"azp": "backend", "sub": "backend@clients@clients"}), Ok(false)),
+        ] {
+            assert_eq!(may(listed, &claims), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_the_claim_of_that_name_and_no_scope() {
+        let needed = "required_permission = \"login\"";
+        let token = |more: Value| {
+            let mut claims = json!({"azp": "any", "gty": "client-credentials", "sub": "any@clients"});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            claims
+        };
+        assert_eq!(may(needed, &token(json!({"permissions": ["x", "login"]}))), Ok(true));
+        for none in [
+            json!({}),
+            json!({"permissions": "login"}),
+            json!({"permissions": []}),
+            json!({"permissions": [["login"]]}),
+            json!({"scope": "login", "permissions": ["x"]}),
+        ] {
+            assert_eq!(may(needed, &token(none.clone())), Err(Deny::ExchangeForbidden), "{none}");
+        }
+        let claims = token(json!({"permissions": ["login"], "email_mine": "eve@example.com", "gty": "password"}));
+        assert_eq!(may(&format!("{needed}\nemail_claim = \"email_mine\""), &claims), Ok(false));
+    }
+}
