@@ -269,14 +269,19 @@ impl Routing {
         &self.routes
     }
 
+    /// The login that has this path, which is canonical, and what is asked there.
+    #[must_use]
+    pub fn login_at(&self, path: &str) -> Option<(&Arc<Login>, Endpoint)> {
+        if let Some(login) = self.by_login_path.get(path) {
+            return Some((login, Endpoint::Login));
+        }
+        self.with_several_paths.iter().find_map(|login| Some((login, login.endpoint(path)?)))
+    }
+
     /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
     #[must_use]
     pub fn find(&self, host: &Host, path: &str, method: &Method) -> Found {
-        if let Some(login) = self.by_login_path.get(path) {
-            return Found::Login(login.clone(), Endpoint::Login);
-        }
-        let others = self.with_several_paths.iter();
-        if let Some((login, endpoint)) = others.clone().find_map(|login| Some((login, login.endpoint(path)?))) {
+        if let Some((login, endpoint)) = self.login_at(path) {
             return Found::Login(login.clone(), endpoint);
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
@@ -288,7 +293,8 @@ impl Routing {
             }
         }
         let project = prefixes(path).find_map(|prefix| self.by_login_path.get(prefix));
-        if let Some(login) = project.or_else(|| others.clone().find(|login| login.has_below(path))) {
+        let mut others = self.with_several_paths.iter();
+        if let Some(login) = project.or_else(|| others.find(|login| login.has_below(path))) {
             return Found::BelowLogin(login.clone());
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();

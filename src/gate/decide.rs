@@ -66,9 +66,22 @@ impl Gate<'_> {
         let mut refusal = Refusal::of(Deny::Internal);
         match self.judge(head, now, &mut refusal) {
             Ok(verdict) => verdict,
-            Err(Stop::Deny(deny)) => Verdict::Refusal(Refusal { deny, ..refusal }),
+            Err(Stop::Deny(deny)) => {
+                if refusal.realm.is_none() && refusal.form == Form::Problem {
+                    refusal.form = self.form(head.target);
+                }
+                Verdict::Refusal(Refusal { deny, ..refusal })
+            }
             Err(Stop::Wait(keys)) => Verdict::Wait(keys),
         }
+    }
+
+    /// How to refuse a request that is too broken to be judged: who calls a login knows the form of that one only.
+    fn form(&self, target: &[u8]) -> Form {
+        let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let path = Target::parse(path).ok().map(|target| target.path);
+        path.and_then(|path| self.policy.routing().login_at(&path).map(|(login, _)| Form::of(login)))
+            .unwrap_or(Form::Problem)
     }
 
     /// `refusal`: what an answer to the request needs to know if it is refused, as soon as that is known.
