@@ -15,6 +15,7 @@ mod cors;
 mod demo;
 mod differential;
 mod durability;
+mod exchange;
 mod forwarding;
 mod framing;
 mod guard;
