@@ -39,6 +39,8 @@ pub(super) enum Command {
     Enable(One),
     /// Refuse a user's logins, and end all its sessions
     Disable(One),
+    /// Stand by a user's email address and data, for exchange logins: of users who registered themselves
+    Vouch(One),
     /// Delete a user, and end all its sessions
     Delete(One),
     /// A user's second factor: one-time codes, beside the password
@@ -87,7 +89,7 @@ impl Command {
             Self::List(list) => &list.place,
             Self::Passwd(passwd) => &passwd.one.place,
             Self::Mfa(mfa) => &mfa.one().place,
-            Self::Enable(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
+            Self::Enable(one) | Self::Vouch(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
             Self::Import(import) => &import.place,
         }
     }
@@ -176,6 +178,11 @@ async fn execute(
             change(store, realm, &one.user, Ended::Nothing, set).await?;
             console.say(&format!("{} enabled", one.user))
         }
+        Command::Vouch(one) => {
+            let set = |user| Ok(User { vouched: true, updated_at: now_ms, ..user });
+            change(store, realm, &one.user, Ended::Nothing, set).await?;
+            console.say(&format!("{} vouched for", one.user))
+        }
         Command::Disable(one) => {
             let set = |user| Ok(User { disabled: true, updated_at: now_ms, ..user });
             let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
@@ -204,6 +211,7 @@ pub(super) fn blank_user(realm: &str, now_ms: i64) -> User {
         roles: Vec::new(),
         disabled: false,
         temporary: false,
+        vouched: true,
         second_factor: None,
         created_at: now_ms,
         updated_at: now_ms,
@@ -485,7 +493,7 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&lines).unwrap(),
             json!({"id": id, "username": "Alice", "email": "a@b.example", "data": {"username": "Alice", "email": "a@b.example"},
-                   "roles": ["a", "b"], "disabled": true, "temporary": false, "mfa": false,
+                   "roles": ["a", "b"], "disabled": true, "temporary": false, "mfa": false, "vouched": true,
                    "createdAt": created, "updatedAt": created})
         );
         assert!(!lines.contains("argon2") && !table.contains("argon2"));

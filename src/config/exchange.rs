@@ -34,6 +34,9 @@ pub enum Revision {
 }
 
 impl Attribute {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Licence, Self::Profile];
+
     /// Its name in a user's data.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -12,6 +12,7 @@ use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
 use super::{Answer, Desk, Refusal, Request, cookie, session};
+use crate::config::Attribute;
 use crate::gate::Deny;
 use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
 use crate::token::{Accepted, Claims, TokenId};
@@ -86,6 +87,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         roles: Vec::new(),
         disabled: false,
         temporary: false,
+        vouched: false,
         second_factor: None,
         created_at: request.now_ms,
         updated_at: request.now_ms,
@@ -205,6 +207,9 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     for _ in 0..ATTEMPTS {
         let user = target(request, desk, id).await?;
         let mut changed = User { updated_at: request.now_ms, ..body.apply(&user, strategy)? };
+        // What somebody says of itself, nobody stands by. Whoever has the master key may say what it likes, but to stand by
+        // all of it is another thing.
+        changed.vouched &= request.master || is_vouched_for_alike(&user, &changed);
         let mut ended = Ended::Nothing;
         if let Some(password) = &body.password {
             (changed.password, ended) = new_password(password, &user.password, by, desk).await?;
@@ -227,6 +232,12 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
         }
     }
     Err(Deny::Busy.into())
+}
+
+/// Whether an exchange login would go by the same.
+fn is_vouched_for_alike(user: &User, changed: &User) -> bool {
+    let same = |name: &str| user.data.get(name) == changed.data.get(name);
+    user.email == changed.email && Attribute::ALL.iter().all(|attribute| same(attribute.name()))
 }
 
 /// The hash to store, and which sessions end. The dialect sends the password along with every change, so one that is

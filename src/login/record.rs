@@ -180,6 +180,7 @@ mod tests {
             roles: Vec::new(),
             disabled: false,
             temporary: false,
+            vouched: false,
             second_factor: None,
             created_at: 1_609_066_725_000,
             updated_at: 1_609_066_725_007,

@@ -34,7 +34,7 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_session_that_ends_takes_its_refresh_token_along(&*store).await;
     a_name_in_a_refreshed_token_is_taken(&*store).await;
     of_many_who_present_it_at_once_one_rotates(&store).await;
-    what_may_be_used_once_is_used_once(&store).await;
+    what_may_open_one_session_opens_one(&store).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
@@ -60,6 +60,7 @@ pub(crate) fn user(realm: &str, username: &str) -> User {
         roles: Vec::new(),
         disabled: false,
         temporary: false,
+        vouched: false,
         second_factor: None,
         created_at: 1_609_066_725_000,
         updated_at: 1_609_066_725_000,
@@ -120,7 +121,7 @@ async fn users_are_stored_whole(store: &dyn Store) {
     let mut written = user("whole", "Zoë 李雷 🦀'\";--");
     written.email = Some("Zoe@Example.com".into());
     written.roles = vec!["admin".into(), "a\"b".into()];
-    (written.disabled, written.temporary) = (true, true);
+    (written.disabled, written.temporary, written.vouched) = (true, true, true);
     written.second_factor = Some(SecondFactor { secret: vec![0, 255, 3], used: -1, recovery: vec![[7; 32], [8; 32]] });
     written.updated_at += 1;
     written.data.insert("z".into(), json!({"b": [1, null, 1.5, "\u{0}\u{10ffff}"], "a": {}}));
@@ -198,7 +199,7 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     change.roles = vec!["reader".into()];
     change.updated_at += 5;
     change.created_at = 0;
-    change.temporary = true;
+    (change.temporary, change.vouched) = (true, true);
     change.second_factor = Some(SecondFactor { secret: vec![1; 20], used: 5, recovery: Vec::new() });
     let (now, revoked) = store.update_user(&change, Ended::Nothing, None).await.unwrap();
     assert_eq!(revoked, []);
@@ -208,7 +209,7 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     // Its old name is free, its new one is not, and its own is no obstacle to itself.
     store.create_user(&user("update", "Alice")).await.unwrap();
     assert!(matches!(store.create_user(&user("update", "ALICE LIDDELL")).await, Err(StoreError::Exists)));
-    let without = User { temporary: false, second_factor: None, ..now };
+    let without = User { temporary: false, vouched: false, second_factor: None, ..now };
     let (now, _) = store.update_user(&without, Ended::Nothing, None).await.unwrap();
     assert_eq!(now, User { version: now.version, ..without });
 
@@ -336,23 +337,33 @@ async fn one_of_many_updates_wins(store: &Arc<dyn Store>) {
     assert_eq!(store.user("update-race", &user.id).await.unwrap(), winner);
 }
 
-async fn what_may_be_used_once_is_used_once(store: &Arc<dyn Store>) {
-    let (id, other) = (TokenId::random(), TokenId::random());
+async fn what_may_open_one_session_opens_one(store: &Arc<dyn Store>) {
+    let alice = stored(&**store, "once", "alice").await;
+    let once = Once { id: TokenId::random(), expires_at: 1000 };
+    let stale = store.create_session_once(once, &session("once", &alice.id), alice.version + 1).await;
+    assert!(matches!(stale, Err(StoreError::Stale)), "and was not used");
     let attempts = (0..100).map(|_| {
-        let store = store.clone();
-        tokio::spawn(async move { store.use_once(id, 1000).await.unwrap() })
+        let (store, session, version) = (store.clone(), session("once", &alice.id), alice.version);
+        tokio::spawn(async move { (store.create_session_once(once, &session, version).await.unwrap(), session.token) })
     });
-    let mut uses = 0;
+    let mut opened = Vec::new();
     for attempt in attempts.collect::<Vec<_>>() {
-        uses += usize::from(attempt.await.unwrap());
+        let (first, token) = attempt.await.unwrap();
+        opened.extend(first.then_some(token));
     }
-    assert_eq!(uses, 1);
-    assert!(store.use_once(other, 1001).await.unwrap());
+    assert_eq!(opened.len(), 1);
+    let (_, ended) = store.update_user(&alice, Ended::All, None).await.unwrap();
+    assert_eq!(tokens(&ended), opened, "the others opened none");
+    let alice = store.user("once", &alice.id).await.unwrap().unwrap();
+    let again = async |expected: bool, why: &str| {
+        let session = session("once", &alice.id);
+        assert_eq!(store.create_session_once(once, &session, alice.version).await.unwrap(), expected, "{why}");
+    };
     store.purge(1000).await.unwrap();
-    assert!(!store.use_once(id, 1000).await.unwrap(), "in its last second");
+    again(false, "in its last second").await;
     store.purge(1001).await.unwrap();
-    assert!(!store.use_once(other, 1001).await.unwrap() && store.use_once(id, 1000).await.unwrap());
-    store.purge(1002).await.unwrap();
+    again(true, "forgotten").await;
+    store.purge(1001).await.unwrap();
 }
 
 async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
@@ -366,7 +377,10 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
     assert_eq!(seen, [Revoked::Account(cut_off)]);
     let seen = ids_after(one, revoked[0].sequence - 1, 0).await;
     assert_eq!(seen, revoked);
-    assert!(one.use_once(TokenId(77), EXPIRY).await.unwrap() && !other.use_once(TokenId(77), EXPIRY).await.unwrap());
+    let bob = stored(one, "two", "bob").await;
+    let once = Once { id: TokenId(77), expires_at: EXPIRY };
+    assert!(one.create_session_once(once, &self::session("two", &bob.id), bob.version).await.unwrap());
+    assert!(!other.create_session_once(once, &self::session("two", &bob.id), bob.version).await.unwrap());
     assert!(one.user("two", &user.id).await.unwrap().unwrap().disabled);
 }
 
@@ -379,7 +393,9 @@ async fn everything_is_there_after_a_restart(store: &dyn Store) {
     let kept =
         |revoked: &Revoked| matches!(revoked, Revoked::Account(cut) if (cut.account, cut.until) == (account, 77));
     assert!(all.iter().any(kept), "{all:?}");
-    assert!(!store.use_once(TokenId(77), EXPIRY).await.unwrap());
+    let bob = store.user_by_name("two", &username("bob")).await.unwrap().unwrap();
+    let once = Once { id: TokenId(77), expires_at: EXPIRY };
+    assert!(!store.create_session_once(once, &session("two", &bob.id), bob.version).await.unwrap());
     let next = store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap();
     assert!(ids_after(store, 0, 0).await.iter().all(|before| before.sequence <= next.sequence));
 }

@@ -36,6 +36,9 @@ pub struct User {
     pub disabled: bool,
     /// The password was chosen by somebody else: it is good for choosing another, and for nothing more.
     pub temporary: bool,
+    /// Whoever runs the realm stands by the email address and the data: the user has not written them, nor changed what an
+    /// exchange login goes by.
+    pub vouched: bool,
     /// What a login asks for beside the password.
     pub second_factor: Option<SecondFactor>,
     /// Unix milliseconds.
@@ -86,6 +89,15 @@ pub struct Session {
     pub expires_at: i64,
     /// If it can be refreshed: then it is the session of many tokens, and `token` none's own id.
     pub refresh: Option<Refresh>,
+}
+
+/// What may be used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Its name.
+    pub id: TokenId,
+    /// Unix seconds after which no one accepts it anyway.
+    pub expires_at: i64,
 }
 
 /// How a session begins that can be refreshed.
@@ -349,6 +361,13 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Stale`] if it is not.
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
 
+    /// The same for what may open one session only. Returns whether it was the first time, among all who try at the same
+    /// moment; if the session can't be opened, it was not used.
+    ///
+    /// # Errors
+    /// As [`Store::create_session`].
+    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError>;
+
     /// The session whose refresh tokens count at `now` (Unix seconds).
     ///
     /// # Errors
@@ -360,13 +379,6 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The database failed.
     async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError>;
-
-    /// Uses up something that may be used once. Returns whether this was the first time, among all who try at the same
-    /// moment.
-    ///
-    /// # Errors
-    /// The database failed.
-    async fn use_once(&self, id: TokenId, expires_at: i64) -> Result<bool, StoreError>;
 
     /// Ends one session. Revokes the token though no session is known for it; if one is, its own expiry counts. A token
     /// that was revoked already, and for as long, is left as it is.

@@ -20,8 +20,8 @@ use sqlx::{
 };
 
 use super::{
-    CutOff, Ended, Ends, Name, PasswordHash, Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor, Session,
-    Store, StoreError, User,
+    CutOff, Ended, Ends, Name, Once, PasswordHash, Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor,
+    Session, Store, StoreError, User,
 };
 use crate::token::{AccountId, TokenId};
 use revocation::{bytes, end_session, end_sessions, refuse_revoked};
@@ -85,8 +85,8 @@ impl Store for Sqlite {
             refuse_names_in_use(&mut transaction, user, &keys).await?;
             sqlx::query(
                 "INSERT INTO users (realm, id, username, username_key, email, email_key, password, data, roles, disabled, \
-                 temporary, totp_secret, totp_used, recovery, created_at, updated_at, version) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 temporary, totp_secret, totp_used, recovery, vouched, created_at, updated_at, version) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&user.realm)
             .bind(&user.id)
@@ -102,6 +102,7 @@ impl Store for Sqlite {
             .bind(second.map(|factor| factor.secret.clone()))
             .bind(second.map(|factor| factor.used))
             .bind(second.map(|factor| factor.recovery.concat()))
+            .bind(user.vouched)
             .bind(user.created_at)
             .bind(user.updated_at)
             .bind(user.version)
@@ -146,7 +147,7 @@ impl Store for Sqlite {
         let before = before.fetch_optional(&mut *transaction).await?;
         let updated = sqlx::query(
             "UPDATE users SET username = ?, username_key = ?, email = ?, email_key = ?, password = ?, data = ?, roles = ?, \
-             disabled = ?, temporary = ?, totp_secret = ?, totp_used = ?, recovery = ?, updated_at = ?, version = version + 1 WHERE realm = ? AND id = ? AND version = ? RETURNING *",
+             disabled = ?, temporary = ?, totp_secret = ?, totp_used = ?, recovery = ?, vouched = ?, updated_at = ?, version = version + 1 WHERE realm = ? AND id = ? AND version = ? RETURNING *",
         )
         .bind(&user.username)
         .bind(&keys.username)
@@ -160,6 +161,7 @@ impl Store for Sqlite {
         .bind(second.map(|factor| factor.secret.clone()))
         .bind(second.map(|factor| factor.used))
         .bind(second.map(|factor| factor.recovery.concat()))
+        .bind(user.vouched)
         .bind(user.updated_at)
         .bind(&user.realm)
         .bind(&user.id)
@@ -201,25 +203,20 @@ impl Store for Sqlite {
 
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let inserted = sqlx::query(
-            "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
-             SELECT ?, realm, id, username_key, email_key, ? FROM users \
-             WHERE realm = ? AND id = ? AND version = ? AND NOT disabled",
-        )
-        .bind(bytes(session.token.0))
-        .bind(session.expires_at)
-        .bind(&session.realm)
-        .bind(&session.user_id)
-        .bind(version)
-        .execute(&mut *transaction)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            return Err(StoreError::Stale);
-        }
-        if let Some(first) = &session.refresh {
-            refresh::insert(&mut transaction, session.token, first).await?;
-        }
+        insert_session(&mut transaction, session, version).await?;
         Ok(transaction.commit().await?)
+    }
+
+    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let insert = sqlx::query("INSERT INTO used_once (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING");
+        let inserted = insert.bind(bytes(once.id.0)).bind(once.expires_at).execute(&mut *transaction).await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        insert_session(&mut transaction, session, version).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
@@ -231,14 +228,6 @@ impl Store for Sqlite {
         let rotated = refresh::rotate(&mut transaction, presented).await?;
         transaction.commit().await?;
         Ok(rotated)
-    }
-
-    async fn use_once(&self, id: TokenId, expires_at: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let insert = sqlx::query("INSERT INTO used_once (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING");
-        let inserted = insert.bind(bytes(id.0)).bind(expires_at).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(inserted.rows_affected() == 1)
     }
 
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
@@ -282,6 +271,28 @@ impl Store for Sqlite {
         // The writer last: closing the last connection moves the WAL into the file, which readers may not write.
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+async fn insert_session(connection: &mut SqliteConnection, session: &Session, version: i64) -> Result<(), StoreError> {
+    let inserted = sqlx::query(
+        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
+         SELECT ?, realm, id, username_key, email_key, ? FROM users \
+         WHERE realm = ? AND id = ? AND version = ? AND NOT disabled",
+    )
+    .bind(bytes(session.token.0))
+    .bind(session.expires_at)
+    .bind(&session.realm)
+    .bind(&session.user_id)
+    .bind(version)
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(StoreError::Stale);
+    }
+    match &session.refresh {
+        Some(first) => refresh::insert(connection, session.token, first).await,
+        None => Ok(()),
     }
 }
 
@@ -350,6 +361,7 @@ fn read_user(row: &SqliteRow) -> Result<User, StoreError> {
                 recovery: row.try_get::<&[u8], _>("recovery")?.as_chunks().0.to_vec(),
             }),
         },
+        vouched: row.try_get("vouched")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         version: row.try_get("version")?,
@@ -444,7 +456,7 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_users_sessions_revocations.sql"),
     include_str!("migrations/0002_cut_offs.sql"),
     include_str!("migrations/0003_refresh_tokens_second_factors.sql"),
-    include_str!("migrations/0004_used_once.sql"),
+    include_str!("migrations/0004_used_once_vouched.sql"),
 ];
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const SQLITE_BUSY: u32 = 5;

@@ -6,7 +6,8 @@ use super::*;
 fn licence_and_profile_must_say_something() {
     let exchange = Exchange::start();
     let (good, mut users, mut expected) = (json!("pro"), Vec::new(), Vec::new());
-    let none = [json!(""), json!(" "), json!("\t\n\u{a0}\u{2003}"), json!(null), json!(false)];
+    let none =
+        [json!(""), json!(" "), json!("\t\n\u{a0}\u{2003}"), json!(null), json!(false), json!(0), json!([]), json!({})];
     let some = [json!("pro"), json!("x"), json!(" x "), json!(true), json!(1), json!({"seats": 3}), json!(["a"])];
     let mut add = |data: Value, message: Option<&'static str>| {
         let email = email(&format!("user{}", users.len()));
@@ -149,4 +150,42 @@ fn users_of_another_realm_are_none_of_this() {
     let line = person("user@example.com").to_string() + "\n";
     tollgate(&["user", "import", "-c", &exchange.gate.config_arg(), "--realm", "other"], &line).ok();
     says(&exchange.ask(&machine(), "user@example.com"), 403, USERNAME);
+}
+
+#[test]
+fn what_users_say_of_themselves_is_taken_for_nothing() {
+    let exchange = Exchange::start();
+    let record = |name: &str| json!({"email": email(name), "password": PASSWORD, "licence": "x", "profile": "x"});
+    let register = |name: &str| exchange.gate.send(&post(auth("")).json(&record(name))).expect(200).json();
+    let mallory = register("mallory");
+    // Whoever registers first with an address does not become who the backend means by it.
+    says(&exchange.ask(&machine(), "mallory@example.com"), 403, USERNAME);
+    exchange.tell("vouch", "mallory@example.com");
+    exchange.log_in("mallory@example.com");
+
+    let log_in = |name: &str| {
+        let credentials = json!({"email": email(name), "password": PASSWORD});
+        let answer = exchange.gate.send(&post(auth("login=true&noATCookie=true")).json(&credentials)).expect(200);
+        answer.header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned()
+    };
+    let change = |id: &Value, token: &str, change: Value| {
+        let target = auth(&format!("strategy=merge&uniqueId={}", id.as_str().unwrap()));
+        exchange.gate.send(&put(target).bearer(token).json(&change)).expect(200);
+    };
+    let (id, token) = (&mallory["uniqueId"], log_in("mallory"));
+    change(id, &token, json!({"plan": "pro"}));
+    exchange.log_in("mallory@example.com");
+    let under_way = exchange.callback_token("mallory@example.com");
+    change(id, &token, json!({"email": "victim@example.com"}));
+    says(&exchange.ask(&machine(), "victim@example.com"), 403, USERNAME);
+    says(&exchange.visit_callback(&under_way), 401, UNAUTHORIZED);
+    exchange.tell("vouch", "victim@example.com");
+    change(id, &token, json!({"licence": "gold"}));
+    says(&exchange.ask(&machine(), "victim@example.com"), 403, USERNAME);
+
+    // The master key says what it likes, and that is no word about who somebody is.
+    let eve = register("eve");
+    let target = auth(&format!("strategy=merge&uniqueId={}&masterKey={MASTER}", eve["uniqueId"].as_str().unwrap()));
+    exchange.gate.send(&put(target).json(&json!({"licence": "pro"}))).expect(200);
+    says(&exchange.ask(&machine(), "eve@example.com"), 403, USERNAME);
 }

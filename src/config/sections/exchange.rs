@@ -40,7 +40,7 @@ pub(super) fn read(section: &Section<'_>, realm: Option<&Realm>) -> Option<Excha
         "profile" => Ok(Attribute::Profile),
         _ => Err(format!("{} has no message of its own: write \"licence\" or \"profile\"", quote(text))),
     });
-    let required_attributes = if section.has("required_attributes") { attributes } else { ATTRIBUTES.to_vec() };
+    let required_attributes = if section.has("required_attributes") { attributes } else { Attribute::ALL.to_vec() };
     let email_claim = section.optional("email_claim", plain).unwrap_or_else(|| "email".into());
     let callback_url = section.required("callback_url", "\"https://app.example.com/site/callback\"", callback_url);
     let callback_path = if section.has("callback_path") {
@@ -140,8 +140,6 @@ fn path_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     rest.find('/').map_or("/", |at| &rest[at..])
 }
-
-const ATTRIBUTES: [Attribute; 2] = [Attribute::Licence, Attribute::Profile];
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use super::body::{self, ok};
 use super::{Answer, Desk, Refusal, Request, cookie, session};
 use crate::config::{Attribute, Endpoint, Exchange, MAX_LEEWAY, Revision};
 use crate::gate::{Deny, bearer};
-use crate::store::{StoreError, User};
+use crate::store::{Once, StoreError, User};
 use crate::token::{Callback, Claims, TokenId, peek};
 pub use error::error;
 use subject::Caller;
@@ -55,8 +55,10 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
     // Before the user is looked up: a token that may not name anybody else learns of nobody else.
     let user =
         if caller.may_log_in(&email) { desk.store.user_by_name(request.realm.name(), &email).await? } else { None };
-    let user = user.filter(|user| !user.disabled).ok_or(Deny::EmailUnknown);
-    let user = user.inspect_err(|_| refused(request, &caller, "no such user, or another than its own"))?;
+    let user = user.filter(|user| !user.disabled && user.vouched).ok_or(Deny::EmailUnknown);
+    let user = user.inspect_err(|_| {
+        refused(request, &caller, "no such user, none that the operator vouches for, or another than its own")
+    })?;
     has_all(&user, exchange).inspect_err(|_| refused(request, &caller, "an attribute is missing"))?;
     let now = request.now();
     let callback = Callback {
@@ -146,17 +148,18 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
         tracing::info!(realm = realm.name(), client = %request.client, reason = reject.code(), "a callback token was refused");
         Deny::CallbackToken
     })?;
-    let kept_until = callback.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs());
-    if !desk.store.use_once(callback.token_id, kept_until).await? {
-        tracing::warn!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token came a second time");
-        return Err(Deny::CallbackToken.into());
-    }
-    let user = desk.store.user(realm.name(), &callback.subject).await?.filter(|user| !user.disabled);
+    let user = desk.store.user(realm.name(), &callback.subject).await?.filter(|user| !user.disabled && user.vouched);
     let user = user.ok_or(Deny::CallbackToken)?;
     has_all(&user, exchange)?;
     let claims = Claims { mfa: callback.mfa, ..session::claims(&user, realm.token_ttl(), now) };
-    match desk.store.create_session(&session::of(realm.name(), &claims), user.version).await {
-        Ok(()) => {}
+    let expires_at = callback.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs());
+    let once = Once { id: callback.token_id, expires_at };
+    match desk.store.create_session_once(once, &session::of(realm.name(), &claims), user.version).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::warn!(realm = realm.name(), user = user.id, client = %request.client, token = %callback.token_id, "a callback token came a second time");
+            return Err(Deny::CallbackToken.into());
+        }
         Err(StoreError::Stale) => return Err(Deny::CallbackToken.into()),
         Err(error) => return Err(error.into()),
     }
@@ -180,9 +183,12 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
 /// Whether the user has what is asked for: a member of its data that says something.
 fn has_all(user: &User, exchange: &Exchange) -> Result<(), Deny> {
     let has = |attribute: &Attribute| match user.data.get(attribute.name()) {
-        None | Some(Value::Null | Value::Bool(false)) => false,
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(has)) => *has,
+        Some(Value::Number(number)) => number.as_f64() != Some(0.0),
         Some(Value::String(text)) => !text.trim().is_empty(),
-        Some(_) => true,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(members)) => !members.is_empty(),
     };
     match exchange.required_attributes().iter().find(|attribute| !has(attribute)) {
         None => Ok(()),

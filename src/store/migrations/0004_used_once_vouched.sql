@@ -6,4 +6,7 @@ CREATE TABLE used_once (
 
 CREATE INDEX used_once_by_expiry ON used_once (expires_at);
 
+-- Whether whoever runs the realm stands by a user's email address and data. Of users from before nobody knows.
+ALTER TABLE users ADD COLUMN vouched INTEGER NOT NULL DEFAULT 0 CHECK (vouched IN (0, 1));
+
 PRAGMA user_version = 4;
