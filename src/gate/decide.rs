@@ -80,7 +80,7 @@ impl Gate<'_> {
     fn form(&self, target: &[u8]) -> Form {
         let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
         let path = Target::parse(path).ok().map(|target| target.path);
-        path.and_then(|path| self.policy.routing().login_at(&path).map(|(login, _)| Form::of(login)))
+        path.and_then(|path| self.policy.routing().login_at(&path).map(|(login, endpoint)| Form::of(login, endpoint)))
             .unwrap_or(Form::Problem)
     }
 
@@ -102,8 +102,10 @@ impl Gate<'_> {
         let preflight_method = preflight_method(head);
         let method = preflight_method.as_ref().unwrap_or(head.method);
         let found = self.find(&authority.host, &target, method);
-        if let Ok(Found::Login(login, _) | Found::BelowLogin(login)) = &found {
-            refusal.form = Form::of(login);
+        match &found {
+            Ok(Found::Login(login, endpoint)) => refusal.form = Form::of(login, *endpoint),
+            Ok(Found::BelowLogin(login)) => refusal.form = Form::of(login, Endpoint::Login),
+            _ => {}
         }
         // Before it matters whether anything is there, and after it is known who asks.
         let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;

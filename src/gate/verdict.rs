@@ -170,15 +170,18 @@ pub enum Form {
     Cognito,
     /// As API Palace does: `{"status":"error","message":"…"}`.
     Exchange,
+    /// The same, to a browser at the callback.
+    Callback,
 }
 
 impl Form {
-    /// Of the answers of this login.
+    /// Of the answers of this login at this endpoint.
     #[must_use]
-    pub const fn of(login: &Login) -> Self {
+    pub const fn of(login: &Login, endpoint: Endpoint) -> Self {
         match login.dialect() {
             Dialect::Project => Self::Problem,
             Dialect::Tenant(_) => Self::Cognito,
+            Dialect::Exchange(_) if matches!(endpoint, Endpoint::Callback) => Self::Callback,
             Dialect::Exchange(_) => Self::Exchange,
         }
     }

@@ -49,15 +49,15 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
             ("application/problem+json", problem)
         }
         Form::Cognito => ("application/json", tenant::error(refusal.deny)),
-        Form::Exchange => ("application/json", exchange::error(refusal.deny)),
+        Form::Exchange | Form::Callback => ("application/json", exchange::error(refusal.deny)),
     };
     // The documentation of that one knows no others.
-    let status = match refusal.form {
-        Form::Exchange if row.status.is_server_error() => StatusCode::INTERNAL_SERVER_ERROR,
-        Form::Exchange if matches!(row.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) => {
+    let status = match (refusal.form, row.status) {
+        (Form::Exchange | Form::Callback, status) if status.is_server_error() => StatusCode::INTERNAL_SERVER_ERROR,
+        (Form::Exchange | Form::Callback, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) => {
             StatusCode::BAD_REQUEST
         }
-        _ => row.status,
+        (_, status) => status,
     };
     let mut header = ResponseHeader::build_no_case(status, Some(12))?;
     header.insert_header(CONTENT_TYPE, content_type)?;
@@ -78,8 +78,8 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
                 ALLOW,
                 match refusal.form {
                     Form::Problem => LOGIN_METHODS,
-                    Form::Cognito => TENANT_METHODS,
-                    Form::Exchange => EXCHANGE_METHODS,
+                    Form::Cognito | Form::Exchange => POST_ONLY,
+                    Form::Callback => GET_ONLY,
                 },
             )?;
         }
@@ -170,9 +170,8 @@ fn lists(header: &ResponseHeader, name: &HeaderName, element: &str) -> bool {
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
-/// POST at the login, GET at the callback: which of the two, its path says.
-const EXCHANGE_METHODS: &str = "GET, POST, OPTIONS";
-const TENANT_METHODS: &str = "POST, OPTIONS";
+const POST_ONLY: &str = "POST, OPTIONS";
+const GET_ONLY: &str = "GET, OPTIONS";
 const KEY_SET_METHODS: &str = "GET, HEAD";
 /// Less than the default of `publish_ahead`, so that who keeps it for so long knows a key before it signs.
 const KEY_SET_CACHING: &str = "public, max-age=300";

@@ -137,7 +137,7 @@ impl ProxyHttp for Gateway {
             }
             Verdict::Login(admitted) => {
                 let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
-                let form = Form::of(&admitted.login);
+                let form = Form::of(&admitted.login, admitted.endpoint);
                 match login::answer(session, &self.state, *admitted).await {
                     Ok(given) => {
                         let about =
