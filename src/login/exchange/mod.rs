@@ -57,7 +57,7 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
         if caller.may_log_in(&email) { desk.store.user_by_name(request.realm.name(), &email).await? } else { None };
     let user = user.filter(|user| !user.disabled && user.vouched).ok_or(Deny::EmailUnknown);
     let user = user.inspect_err(|_| {
-        refused(request, &caller, "no such user, none that the operator vouches for, or another than its own")
+        refused(request, &caller, "no such user, none that the operator vouches for, or another than its own");
     })?;
     has_all(&user, exchange).inspect_err(|_| refused(request, &caller, "an attribute is missing"))?;
     let now = request.now();
