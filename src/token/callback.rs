@@ -63,12 +63,14 @@ impl Rules {
     }
 
     fn callback_audience(&self) -> String {
-        format!("{}/callback", self.audience)
+        format!("{AUDIENCE}{}", self.audience)
     }
 }
 
 /// `typ`: it is no access token, and the gate refuses it as one.
 const CALLBACK: &str = "callback+jwt";
+/// Before the realm's audience.
+const AUDIENCE: &str = "urn:tollgate:callback:";
 
 #[cfg(test)]
 mod tests {

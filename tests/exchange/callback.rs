@@ -215,7 +215,7 @@ fn forged(exchange: &Exchange, header: &Value, changes: &Value) -> String {
     let mut id = [0; 16];
     aws_lc_rs::rand::fill(&mut id).unwrap();
     let claims = json!({
-        "iss": ISSUER, "aud": "examples/callback", "sub": exchange.id("user@example.com"),
+        "iss": ISSUER, "aud": "urn:tollgate:callback:examples", "sub": exchange.id("user@example.com"),
         "jti": format!("{:032x}", u128::from_be_bytes(id)), "iat": now, "exp": now + 60, "act": {"sub": BACKEND}, "mfa": false,
     });
     let header = edited(json!({"alg": "HS256", "typ": "callback+jwt", "kid": jwk.kid}), header);
@@ -227,7 +227,7 @@ fn it_lives_for_a_minute_and_is_of_its_own_kind() {
     let exchange = Exchange::with_user("");
     let mine = claims(&exchange.callback_token("user@example.com"));
     assert_eq!(mine["exp"].as_i64().unwrap() - mine["iat"].as_i64().unwrap(), 60);
-    assert_eq!(mine["aud"], "examples/callback");
+    assert_eq!(mine["aud"], "urn:tollgate:callback:examples");
     // The control: what is forged as the gate signs it counts.
     let none = json!({});
     exchange.visit_callback(&forged(&exchange, &none, &none)).expect(303);
@@ -241,8 +241,8 @@ fn it_lives_for_a_minute_and_is_of_its_own_kind() {
         (none.clone(), json!({"exp": (now() + 60).to_string()})),
         (none.clone(), json!({"exp": 1e300})),
         (none.clone(), json!({"aud": "examples"})),
-        (none.clone(), json!({"aud": ["examples/callback"]})),
-        (none.clone(), json!({"aud": "other/callback"})),
+        (none.clone(), json!({"aud": ["urn:tollgate:callback:examples"]})),
+        (none.clone(), json!({"aud": "urn:tollgate:callback:other"})),
         (none.clone(), json!({"aud": null})),
         (none.clone(), json!({"iss": ISS})),
         (none.clone(), json!({"iss": null})),
@@ -330,7 +330,7 @@ fn r29_it_is_no_access_token() {
 fn r29_no_other_token_is_a_callback_token() {
     let exchange = Exchange::of("", |conf| {
         conf.realm("algorithm", "\"ES256\"")
-            .add_route("/asserted", "user", "assertion = \"examples/callback\"")
+            .add_route("/asserted", "user", "assertion = \"urn:tollgate:callback:examples\"")
             .more("[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"\n")
     });
     exchange.user("user");
