@@ -115,7 +115,7 @@ impl Mint {
                 return Err(Failure::new(exit::DATA, format!("{} is disabled", self.user)));
             }
             let claims = session::claims(&user, ttl, clock::now());
-            let token = realm.tokens().mint(&claims);
+            let token = realm.tokens().mint_with(&claims, session::more(&user));
             let token = token.map_err(|_| Failure::new(exit::SOFTWARE, "the signing key does not sign"))?;
             // A realm without a signing key on the disk got one that only this process knows. Who reads the file again
             // has another.

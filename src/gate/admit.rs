@@ -88,6 +88,12 @@ impl Gate<'_> {
             Err(Deny::OriginMissing) if callback => None,
             caller => caller?.cors,
         };
+        // A page that is gone to, and no picture or script by which another site logs its visitor in as somebody else
+        // (Fetch metadata). Browsers send it; who does not is none.
+        if callback && to.head.headers.get("sec-fetch-mode").is_some_and(|mode| mode.as_bytes() != b"navigate") {
+            return Err(Deny::OriginDenied.into());
+        }
+        // No HEAD: to use the token up would leave nothing for the GET that it announces.
         if *to.head.method != if callback { Method::GET } else { Method::POST } {
             return Err(Deny::Method.into());
         }

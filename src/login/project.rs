@@ -136,7 +136,7 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
 
 /// The answer to a login: the token in the cookie or in the header, never in both.
 fn logged_in(request: &Request<'_>, flags: Flags, user: User, claims: &Claims) -> Result<Answer, Deny> {
-    let token = request.realm.tokens().mint(claims).map_err(|error| {
+    let token = request.realm.tokens().mint_with(claims, session::more(&user)).map_err(|error| {
         tracing::error!(%error, "a token could not be signed");
         Deny::Internal
     })?;

@@ -443,3 +443,14 @@ fn r40_it_is_in_no_log_and_in_no_other_answer() {
         assert!(!answer.header("content-type").is_some_and(|kind| kind.contains("html")), "{text}");
     }
 }
+
+#[test]
+fn r49_a_picture_on_another_site_logs_nobody_in() {
+    let exchange = Exchange::with_user("");
+    let token = exchange.callback_token("user@example.com");
+    for mode in ["no-cors", "cors", "websocket", ""] {
+        let answer = exchange.gate.send(&callback(&token).header("Sec-Fetch-Mode", mode)).expect(403);
+        assert!(answer.set_cookie(COOKIE).is_none(), "{mode}");
+    }
+    exchange.gate.send(&callback(&token).header("Sec-Fetch-Mode", "navigate")).expect(303);
+}

@@ -80,6 +80,7 @@ fn pyjwt_verifies_both_tokens_with_the_published_keys() {
                 "client_id",
                 "cognito:groups",
                 "email",
+                "email_verified",
                 "exp",
                 "iat",
                 "iss",
@@ -119,7 +120,7 @@ fn pyjwt_verifies_both_tokens_with_the_published_keys() {
         assert_eq!((&access["username"], &id["cognito:username"]), (&json!("alice"), &json!("alice")));
         assert_eq!(
             (&id["email"], &id["email_verified"], &id["custom:site"]),
-            (&json!("alice@example.com"), &json!(false), &json!("Berne"))
+            (&json!("alice@example.com"), &json!(true), &json!("Berne"))
         );
         for (claims, other) in [(access, id), (id, access)] {
             assert_eq!(claims["cognito:groups"], json!(["admin", "staff"]));

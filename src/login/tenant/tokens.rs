@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Answer;
 use super::super::body::ok;
+use super::super::session;
 use crate::config::{Realm, Shape, Tenant};
 use crate::gate::Deny;
 use crate::store::User;
@@ -116,8 +117,6 @@ impl Issue<'_> {
         payload.insert("cognito:username".into(), self.name().into());
         if let Some(email) = &self.user.email {
             payload.insert("email".into(), email.as_str().into());
-            // Nobody asked its owner.
-            payload.insert("email_verified".into(), false.into());
         }
         payload.insert("jti".into(), TokenId::random().to_string().into());
         payload.insert("iat".into(), self.now.into());
@@ -127,7 +126,7 @@ impl Issue<'_> {
 
     /// What both tokens say.
     fn common(&self, usage: &str) -> Map<String, Value> {
-        let mut claims = Map::new();
+        let mut claims = session::more(self.user);
         claims.insert("token_use".into(), usage.into());
         claims.insert("auth_time".into(), self.authenticated_at.into());
         claims.insert("origin_jti".into(), self.session.to_string().into());
