@@ -330,8 +330,10 @@ fn the_claim_of_the_address_can_be_another() {
         "user@example.com",
     ));
     says(&exchange.ask(&with(&json!({})), "user@example.com"), 403, USERNAME);
-    let unverified = json!({"https://app.example.com/email": "user@example.com", "email_verified": false});
-    says(&exchange.ask(&with(&unverified), "user@example.com"), 403, USERNAME);
+    for verified in ["email_verified", "https://app.example.com/email_verified"] {
+        let unverified = json!({"https://app.example.com/email": "user@example.com", (verified): false});
+        says(&exchange.ask(&with(&unverified), "user@example.com"), 403, USERNAME);
+    }
 }
 
 /// Only an email address is one, and a username that looks like it is another thing.

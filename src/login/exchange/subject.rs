@@ -40,7 +40,10 @@ impl<'a> Caller<'a> {
         if !exchange.admits(client, &permissions) {
             return Err(Deny::ExchangeForbidden);
         }
-        let email = text(exchange.email_claim()).filter(|_| is_verified(claims.get("email_verified")));
+        // An address in a claim with a namespace (Auth0 asks for one) has its `_verified` beside it.
+        let beside = format!("{}_verified", exchange.email_claim());
+        let verified = ["email_verified", &beside].iter().all(|name| is_verified(claims.get(*name)));
+        let email = text(exchange.email_claim()).filter(|_| verified);
         let user = if is_machine(claims, client) { None } else { Some(User { email }) };
         Ok(Self { client, user })
     }
