@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::parts::Parts;
-use super::{KeyError, Reject, Rules, TokenId};
+use super::{AccountId, KeyError, Marks, Reject, Rules, TokenId};
 
 /// Somebody whom a trusted issuer's client named may have a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,19 @@ pub struct Callback {
     pub actor: String,
     /// The user proved a second factor to the issuer.
     pub mfa: bool,
+    /// `iat`, Unix seconds.
+    pub issued_at: i64,
     /// `exp`, Unix seconds.
     pub expires_at: i64,
+}
+
+impl Callback {
+    /// By what it may be revoked, as any other token that `issuer`, the realm, issued to its user.
+    #[must_use]
+    pub fn marks(&self, issuer: &str) -> Marks {
+        let account = AccountId::of(issuer, &self.subject);
+        Marks { token: self.token_id, session: None, account, issued_at: self.issued_at }
+    }
 }
 
 impl Rules {
@@ -33,7 +44,7 @@ impl Rules {
             "aud": self.callback_audience(),
             "sub": callback.subject,
             "jti": callback.token_id.to_string(),
-            "iat": now,
+            "iat": callback.issued_at,
             "exp": callback.expires_at,
             "act": { "sub": callback.actor },
             "mfa": callback.mfa,
@@ -57,6 +68,7 @@ impl Rules {
             subject: parts.subject()?.to_owned(),
             actor: actor.ok_or(Reject::Claims)?.to_owned(),
             mfa: parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?,
+            issued_at: parts.time("iat")?,
             expires_at: parts.time("exp")?,
         };
         if now >= callback.expires_at { Err(Reject::Expired) } else { Ok(callback) }
@@ -99,6 +111,7 @@ mod tests {
             subject: "0123456789abcdef0123456789abcdef".into(),
             actor: "client".into(),
             mfa: false,
+            issued_at: NOW,
             expires_at: NOW + 60,
         };
         let token = rules.mint_callback(&callback, NOW).unwrap();

@@ -1,5 +1,7 @@
 //! What a user must have, and what becomes of a login whose user changes on the way.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -104,6 +106,23 @@ fn r45_disabled_or_deleted_between_the_login_and_the_callback() {
         let answer = if by_browser { exchange.visit_callback(&token) } else { exchange.redeem(&token) };
         says(&answer, 401, UNAUTHORIZED);
     }
+}
+
+/// A revocation takes back the way to a session as it does the sessions.
+#[test]
+fn r45_revoked_between_the_login_and_the_callback() {
+    let exchange = Exchange::with_user("");
+    let tokens = [exchange.callback_token("user@example.com"), exchange.callback_token("user@example.com")];
+    let session = exchange.log_in("user@example.com");
+    // It is for what was issued until the second before it.
+    std::thread::sleep(Duration::from_millis(1100));
+    let config = exchange.gate.config_arg();
+    tollgate(&["token", "revoke", "-c", &config, "--realm", "examples", "--user", "user@example.com"], "").ok();
+    until_true(PATIENCE, "the session ends", || exchange.gate.send(&get("/app/x").cookie(&session)).status == 401);
+    // The same reading of the store brought both.
+    says(&exchange.visit_callback(&tokens[0]), 401, UNAUTHORIZED);
+    says(&exchange.redeem(&tokens[1]), 401, UNAUTHORIZED);
+    exchange.log_in("user@example.com");
 }
 
 #[test]

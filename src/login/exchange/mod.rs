@@ -66,6 +66,7 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
         subject: user.id.clone(),
         actor: caller.client.to_owned(),
         mfa: caller.user.is_some() && accepted.claims.mfa,
+        issued_at: now,
         expires_at: now.saturating_add(LIFE_SECONDS),
     };
     let token = request.realm.tokens().mint_callback(&callback, now).map_err(|error| {
@@ -140,6 +141,11 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
         tracing::info!(realm = realm.name(), client = %request.client, reason = reject.code(), "a callback token was refused");
         Deny::CallbackToken
     })?;
+    // What it would open counts from now on, and so would outlive what takes back all that its user was issued until now.
+    if desk.revocations.contain(&callback.marks(&realm.tokens().issuer)) {
+        tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token was revoked");
+        return Err(Deny::CallbackToken.into());
+    }
     let user = desk.store.user(realm.name(), &callback.subject).await?.filter(|user| !user.disabled && user.vouched);
     let user = user.ok_or(Deny::CallbackToken)?;
     has_all(&user, exchange)?;
