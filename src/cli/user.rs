@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::{realm_of, with_store};
-use crate::config::{Mode, load};
+use crate::config::{Attribute, Mode, load};
 use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
 use crate::store::{Ended, Name, PasswordHash, Store, StoreError, User};
@@ -180,8 +180,11 @@ async fn execute(
         }
         Command::Vouch(one) => {
             let set = |user| Ok(User { vouched: true, updated_at: now_ms, ..user });
-            change(store, realm, &one.user, Ended::Nothing, set).await?;
-            console.say(&format!("{} vouched for", one.user))
+            let (user, _) = change(store, realm, &one.user, Ended::Nothing, set).await?;
+            // The user may have changed all of it since whoever says this looked.
+            let [licence, profile] = Attribute::ALL.map(|attribute| user.data.get(attribute.name()));
+            let what = json!({"email": user.email, "licence": licence, "profile": profile});
+            console.say(&format!("{} vouched for, with {what}", one.user))
         }
         Command::Disable(one) => {
             let set = |user| Ok(User { disabled: true, updated_at: now_ms, ..user });
@@ -274,7 +277,7 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use clap::Parser;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::store::{self, Revoked, Session};

@@ -179,8 +179,14 @@ fn what_users_say_of_themselves_is_taken_for_nothing() {
     let mallory = register("mallory");
     // Whoever registers first with an address does not become who the backend means by it.
     says(&exchange.ask(&machine(), "mallory@example.com"), 403, USERNAME);
-    exchange.tell("vouch", "mallory@example.com");
-    exchange.log_in("mallory@example.com");
+    let name = "mallory@example.com";
+    let vouch = ["user", "vouch", "-c", &exchange.gate.config_arg(), "--realm", "examples", name];
+    // What for, since it may be something else by now than what the operator saw.
+    assert_eq!(
+        tollgate(&vouch, "").ok().stdout,
+        format!("{name} vouched for, with {{\"email\":\"{name}\",\"licence\":\"x\",\"profile\":\"x\"}}\n")
+    );
+    exchange.log_in(name);
 
     let log_in = |name: &str| {
         let credentials = json!({"email": email(name), "password": PASSWORD});
