@@ -8,6 +8,7 @@ pub struct Exchange {
     pub(super) required_permission: Option<String>,
     pub(super) required_attributes: Vec<Attribute>,
     pub(super) email_claim: String,
+    pub(super) require_verified_email: bool,
     pub(super) callback_url: String,
     pub(super) callback_path: String,
     pub(super) after_login: String,
@@ -76,6 +77,12 @@ impl Exchange {
         &self.email_claim
     }
 
+    /// Whether the issuer must say that the address is verified, or may say nothing of it.
+    #[must_use]
+    pub const fn requires_verified_email(&self) -> bool {
+        self.require_verified_email
+    }
+
     /// Where the answer sends the browser; the token is added to its query.
     #[must_use]
     pub fn callback_url(&self) -> &str {
@@ -119,6 +126,7 @@ mod tests {
             required_permission: permission.map(str::to_owned),
             required_attributes: Vec::new(),
             email_claim: "email".into(),
+            require_verified_email: false,
             callback_url: "https://app.example/site/callback".into(),
             callback_path: "/site/callback".into(),
             after_login: "/".into(),

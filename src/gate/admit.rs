@@ -90,7 +90,10 @@ impl Gate<'_> {
         };
         // A page that is gone to, and no picture or script by which another site logs its visitor in as somebody else
         // (Fetch metadata). Browsers send it; who does not is none.
-        if callback && to.head.headers.get("sec-fetch-mode").is_some_and(|mode| mode.as_bytes() != b"navigate") {
+        let headers = to.head.headers;
+        let navigates = headers.get("sec-fetch-mode").is_none_or(|mode| mode.as_bytes() == b"navigate");
+        // Nor one that is fetched before anybody goes there, which would use the token up.
+        if callback && (!navigates || headers.contains_key("sec-purpose")) {
             return Err(Deny::OriginDenied.into());
         }
         // No HEAD: to use the token up would leave nothing for the GET that it announces.

@@ -452,5 +452,7 @@ fn r49_a_picture_on_another_site_logs_nobody_in() {
         let answer = exchange.gate.send(&callback(&token).header("Sec-Fetch-Mode", mode)).expect(403);
         assert!(answer.set_cookie(COOKIE).is_none(), "{mode}");
     }
-    exchange.gate.send(&callback(&token).header("Sec-Fetch-Mode", "navigate")).expect(303);
+    let navigate = callback(&token).header("Sec-Fetch-Mode", "navigate");
+    exchange.gate.send(&navigate.clone().header("Sec-Purpose", "prefetch")).expect(403);
+    exchange.gate.send(&navigate).expect(303);
 }

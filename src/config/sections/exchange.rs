@@ -8,12 +8,13 @@ use crate::config::reader::Section;
 use crate::config::spelling::quote;
 
 /// Its keys beside those of every login.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "issuer",
     "allowed_clients",
     "required_permission",
     "required_attributes",
     "email_claim",
+    "require_verified_email",
     "callback_url",
     "callback_path",
     "after_login",
@@ -42,6 +43,7 @@ pub(super) fn read(section: &Section<'_>, realm: Option<&Realm>) -> Option<Excha
     });
     let required_attributes = if section.has("required_attributes") { attributes } else { Attribute::ALL.to_vec() };
     let email_claim = section.optional("email_claim", plain).unwrap_or_else(|| "email".into());
+    let require_verified_email = section.flag("require_verified_email", false);
     let callback_url = section.required("callback_url", "\"https://app.example.com/site/callback\"", callback_url);
     let callback_path = if section.has("callback_path") {
         section.optional("callback_path", path)
@@ -63,6 +65,7 @@ pub(super) fn read(section: &Section<'_>, realm: Option<&Realm>) -> Option<Excha
         required_permission,
         required_attributes,
         email_claim,
+        require_verified_email,
         callback_url: callback_url?,
         callback_path: callback_path?,
         after_login,

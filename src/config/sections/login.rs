@@ -32,6 +32,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "required_permission",
         "required_attributes",
         "email_claim",
+        "require_verified_email",
         "callback_url",
         "callback_path",
         "after_login",

@@ -40,10 +40,7 @@ impl<'a> Caller<'a> {
         if !exchange.admits(client, &permissions) {
             return Err(Deny::ExchangeForbidden);
         }
-        // An address in a claim with a namespace (Auth0 asks for one) has its `_verified` beside it.
-        let beside = format!("{}_verified", exchange.email_claim());
-        let verified = ["email_verified", &beside].iter().all(|name| is_verified(claims.get(*name)));
-        let email = text(exchange.email_claim()).filter(|_| verified);
+        let email = text(exchange.email_claim()).filter(|_| is_verified(claims, exchange));
         let user = if is_machine(claims, client) { None } else { Some(User { email }) };
         Ok(Self { client, user })
     }
@@ -67,8 +64,14 @@ fn is_machine(claims: &Map<String, Value>, client: &str) -> bool {
     !client.is_empty() && own == client
 }
 
-fn is_verified(claim: Option<&Value>) -> bool {
-    claim.is_none_or(|verified| *verified == true || *verified == "true")
+/// Whether the issuer says that the address is the user's, and nothing else. One in a claim with a namespace, which Auth0
+/// has its customers choose, has its `_verified` beside it. Access tokens often have neither, so to say nothing is enough
+/// where the operator has not asked for more.
+fn is_verified(claims: &Map<String, Value>, exchange: &Exchange) -> bool {
+    let beside = format!("{}_verified", exchange.email_claim());
+    let said: Vec<_> = ["email_verified", &beside].into_iter().filter_map(|name| claims.get(name)).collect();
+    (!said.is_empty() || !exchange.requires_verified_email())
+        && said.iter().all(|verified| **verified == true || **verified == "true")
 }
 
 #[cfg(test)]
@@ -142,6 +145,31 @@ callback_url = "https://app.example/cb"
             (json!({"azp": "backend", "sub": "backend@clients@clients"}), Ok(false)),
         ] {
             assert_eq!(may(listed, &claims), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn an_address_can_be_wanted_verified() {
+        let strict = "allowed_clients = [\"backend\"]\nrequire_verified_email = true";
+        let user = |more: Value| {
+            let mut claims = json!({"azp": "backend", "sub": "auth0|1", "email": "bob@example.com"});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            may(strict, &claims)
+        };
+        assert_eq!(user(json!({})), Ok(false), "whoever signs up with any address");
+        assert_eq!(user(json!({"email_verified": true})), Ok(true));
+        assert_eq!(user(json!({"email_verified": null})), Ok(false));
+        let machine = json!({"azp": "backend", "sub": "backend@clients"});
+        assert_eq!(may(strict, &machine), Ok(true), "a machine names whom it likes");
+        let beside = format!("{strict}\nemail_claim = \"https://x/email\"");
+        for (more, expected) in [
+            (json!({}), false),
+            (json!({"https://x/email_verified": true}), true),
+            (json!({"https://x/email_verified": false, "email_verified": true}), false),
+        ] {
+            let mut claims = json!({"azp": "backend", "sub": "auth0|1", "https://x/email": "bob@example.com"});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(may(&beside, &claims), Ok(expected), "{claims}");
         }
     }
 
