@@ -336,6 +336,38 @@ fn the_claim_of_the_address_can_be_another() {
     }
 }
 
+/// A realm asks nobody whether an address is theirs, and its access tokens say so.
+#[test]
+fn whoever_registered_an_address_in_another_realm_has_not_proven_it() {
+    let app = App::start();
+    let other = Conf::new(&app)
+        .realm("issuer", "\"https://other.example.com\"")
+        .realm("require_key", "false")
+        .realm("algorithm", "\"ES256\"")
+        .more(&format!(
+            "[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"\nclient_id = \"{BACKEND}\"\n"
+        ))
+        .start();
+    let email = "user@example.com";
+    other.send(&post(auth("")).json(&json!({"email": email, "password": PASSWORD}))).expect(200);
+    let credentials = json!({"UserName": email, "TenantName": "examples", "Password": PASSWORD});
+    let tokens = other.send(&post("/Login").json(&credentials)).expect(200).json();
+    let token = tokens["cognitoToken"]["AuthenticationResult"]["AccessToken"].as_str().unwrap();
+    let keys = other.send(&get("/.well-known/jwks.json")).expect(200).json();
+    let issuer = Issuer::with_keys(keys["keys"].as_array().unwrap());
+    let trusted = format!(
+        "[[realm.trusted_issuer]]\nissuer = \"https://other.example.com\"\naudience = [\"examples\"]\n\
+         jwks_url = \"{}\"\ninsecure_http = true\nalgorithms = [\"ES256\"]\ntypes = [\"at+jwt\"]\n",
+        issuer.url(JWKS)
+    );
+    let conf = Conf::new(&app).realm("require_key", "false").add_realm_tables(&trusted);
+    let gate = conf.more(&section(LOGIN, "examples", "")).start();
+    let exchange = Exchange { app, issuer, gate };
+    exchange.user("user");
+    exchange.gate.send(&get("/app/x").bearer(token)).expect(200);
+    says(&exchange.ask(token, email), 403, USERNAME);
+}
+
 /// Only an email address is one, and a username that looks like it is another thing.
 #[test]
 fn a_username_is_no_email_address() {
