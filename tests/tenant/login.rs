@@ -248,16 +248,16 @@ fn r31_unknown_tenants_unknown_users_and_wrong_passwords_take_the_same_time() {
     // The quickest of several, by turns: the work itself, without what else this machine does. As many rounds as it
     // takes, up to what addresses there are; a hash more or less is a difference that never goes.
     for round in 0..40 {
-        for (kind, request) in [
+        let requests = [
             log_in_at(TENANT, "known", "wrong"),
             log_in_at(TENANT, &format!("unknown{round}"), "wrong"),
             log_in_at(&format!("Tenant {round}"), "known", "wrong"),
             log_in_at(&format!("Tenant {round}"), "a@b@c", "wrong"),
-        ]
-        .iter()
-        .enumerate()
-        {
-            best[kind] = best[kind].min(time(request, 401));
+        ];
+        // Another one first in each round: the allocator gives a hash's 19 MiB back after some milliseconds, so whoever comes
+        // after the login, which waits for the disk, has to have them mapped again.
+        for kind in (0..4).map(|at| (at + round) % 4) {
+            best[kind] = best[kind].min(time(&requests[kind], 401));
         }
         // Forgets the failures.
         time(&log_in("known"), 200);
