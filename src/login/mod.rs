@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use crate::config::Realm;
 use crate::gate::Deny;
 use crate::store::{Revocation, Store, StoreError};
-use crate::token::{Accepted, Claims, Reject, Revocations};
+use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
 use password::{Busy, Pool};
 use throttle::{Throttle, Wait};
 
@@ -59,6 +59,24 @@ impl Request<'_> {
     const fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)
     }
+}
+
+/// A query member that may be given once.
+fn one<'a>(query: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, Twice> {
+    let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Twice),
+    }
+}
+
+struct Twice;
+
+/// What a client is told whose token could not be signed.
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
+fn unsigned(error: KeyError) -> Deny {
+    tracing::error!(%error, "a token could not be signed");
+    Deny::Internal
 }
 
 /// The answer, without CORS headers, `Content-Length` and `Vary`, which the proxy adds to every answer alike.

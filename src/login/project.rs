@@ -11,7 +11,7 @@ use super::credentials::{ATTEMPTS, Attempt, has_challenge, user_of};
 use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
-use super::{Answer, Desk, Refusal, Request, cookie, session};
+use super::{Answer, Desk, Refusal, Request, cookie, one, session, unsigned};
 use crate::config::Attribute;
 use crate::gate::Deny;
 use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
@@ -136,10 +136,7 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
 
 /// The answer to a login: the token in the cookie or in the header, never in both.
 fn logged_in(request: &Request<'_>, flags: Flags, user: User, claims: &Claims) -> Result<Answer, Deny> {
-    let token = request.realm.tokens().mint_with(claims, session::more(&user)).map_err(|error| {
-        tracing::error!(%error, "a token could not be signed");
-        Deny::Internal
-    })?;
+    let token = request.realm.tokens().mint_with(claims, session::more(&user)).map_err(unsigned)?;
     let mut answer = ok(&shown(user, flags.data_only));
     if flags.no_cookie {
         let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Deny::Internal)?;
@@ -301,17 +298,6 @@ fn unique_id<'a>(request: &'a Request<'_>) -> Result<&'a str, Deny> {
         _ => Err(Deny::RecordUnknown),
     }
 }
-
-/// A query member that may be given once.
-fn one<'a>(query: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, Twice> {
-    let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value),
-        _ => Err(Twice),
-    }
-}
-
-struct Twice;
 
 fn cleared(request: &Request<'_>, mut answer: Answer) -> Answer {
     if let Some(value) = cookie::clear(request.realm) {

@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::body::{self, ok};
-use super::{Answer, Desk, Refusal, Request, cookie, session};
+use super::{Answer, Desk, Refusal, Request, cookie, one, session, unsigned};
 use crate::config::{Attribute, Endpoint, Exchange, MAX_LEEWAY, Revision};
 use crate::gate::{Deny, bearer};
 use crate::store::{Once, StoreError, User};
@@ -40,8 +40,7 @@ pub async fn answer(
 
 /// A callback token for whom the caller names, if it may name that one.
 async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<Answer, Refusal> {
-    let accepted =
-        request.tokens.first().ok_or_else(|| request.token.as_ref().err().copied().unwrap_or(Deny::TokenMissing))?;
+    let accepted = request.tokens.first().ok_or(Deny::TokenMissing)?;
     let claims = request.headers.get(header::AUTHORIZATION).and_then(|value| peek(bearer(value.to_str().ok()?)?));
     let (_, claims) = claims.ok_or(Deny::TokenMissing)?;
     let caller = Caller::read(&claims, exchange)?;
@@ -69,10 +68,7 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
         issued_at: now,
         expires_at: now.saturating_add(LIFE_SECONDS),
     };
-    let token = request.realm.tokens().mint_callback(&callback, now).map_err(|error| {
-        tracing::error!(%error, "a callback token could not be signed");
-        Deny::Internal
-    })?;
+    let token = request.realm.tokens().mint_callback(&callback, now).map_err(unsigned)?;
     tracing::info!(
         realm = request.realm.name(),
         user = user.id,
@@ -99,8 +95,8 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
 /// The browser's way: the token in the URL becomes the realm's cookie.
 async fn callback(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<Answer, Refusal> {
     let redeemed = match one(request.query, "token") {
-        Some(token) => use_up(token, request, exchange, desk).await,
-        None => Err(Deny::CallbackToken.into()),
+        Ok(Some(token)) => use_up(token, request, exchange, desk).await,
+        _ => Err(Deny::CallbackToken.into()),
     };
     let mut answer = Answer::new(Bytes::new());
     let location = match redeemed {
@@ -111,7 +107,7 @@ async fn callback(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Re
         }
         // Where whoever asked for the token wants its users then, if the list has it (`threats.md` R34).
         Err(refusal) if refusal.deny == Deny::CallbackToken => {
-            let asked = one(request.query, "redirect_url").filter(|url| exchange.allows_redirect(url));
+            let asked = one(request.query, "redirect_url").ok().flatten().filter(|url| exchange.allows_redirect(url));
             asked.ok_or(refusal)?
         }
         Err(refusal) => return Err(refusal),
@@ -171,11 +167,7 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
     );
     let mut more = session::more(&user);
     more.insert("act".into(), json!({"sub": callback.actor}));
-    let token = realm.tokens().mint_with(&claims, more).map_err(|error| {
-        tracing::error!(%error, "a token could not be signed");
-        Deny::Internal
-    })?;
-    Ok(token)
+    Ok(realm.tokens().mint_with(&claims, more).map_err(unsigned)?)
 }
 
 /// Whether the user has what is asked for: a member of its data that says something.
@@ -197,12 +189,6 @@ fn has_all(user: &User, exchange: &Exchange) -> Result<(), Deny> {
 
 fn refused(request: &Request<'_>, caller: &Caller<'_>, why: &str) {
     tracing::info!(realm = request.realm.name(), actor = caller.client, client = %request.client, why, "an exchange was refused");
-}
-
-/// A query member that is there once.
-fn one<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    values.next().filter(|_| values.next().is_none())
 }
 
 /// From the answer to the browser's next request: as long as a slow one takes.

@@ -7,7 +7,7 @@ use super::super::credentials::add_names;
 use super::super::password::Password;
 use super::super::throttle::Subject;
 use super::super::totp::{self, CodeError};
-use super::super::{Answer, Desk, Refusal, Request};
+use super::super::{Answer, Desk, Refusal, Request, unsigned};
 use super::{challenge_answer, open, text};
 use crate::config::{Realm, Tenant};
 use crate::gate::Deny;
@@ -24,10 +24,7 @@ pub(super) fn ask(realm: &Realm, user: &User, mfa: bool, now: i64) -> Result<Opt
         return Ok(None);
     };
     let challenge = Challenge { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
-    let session = realm.tokens().mint_challenge(&challenge, now).map_err(|error| {
-        tracing::error!(%error, "a challenge could not be signed");
-        Deny::Internal
-    })?;
+    let session = realm.tokens().mint_challenge(&challenge, now).map_err(unsigned)?;
     Ok(Some(challenge_answer(name, &parameters(name, user), &session)))
 }
 
@@ -173,5 +170,5 @@ const CODE: &str = "SOFTWARE_TOKEN_MFA";
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=256;
 const MEMBERS: &str =
     "The body needs ChallengeName and Session, as non-empty strings, and ChallengeResponses, as an object.";
-const CODE_MEMBERS: &str = "ChallengeResponses needs SOFTWARE_TOKEN_MFA_CODE, as a string.";
+pub(super) const CODE_MEMBERS: &str = "ChallengeResponses needs SOFTWARE_TOKEN_MFA_CODE, as a string.";
 const PASSWORD_MEMBERS: &str = "ChallengeResponses needs NEW_PASSWORD, as a non-empty string.";

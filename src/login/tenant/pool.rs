@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::super::body::{self, ok};
 use super::super::throttle::Subject;
 use super::super::{Answer, Desk, Refusal, Request, session};
-use super::refresh::{end, end_own};
+use super::challenge::CODE_MEMBERS;
+use super::refresh::{REFRESH_MEMBERS, end, end_own};
 use super::tokens::Handed;
 use super::{LoginBody, challenge_answer, text};
 use crate::clock::now;
@@ -110,9 +111,7 @@ impl Visit<'_> {
         let user_name = text(&given, "USERNAME", MEMBERS)?;
         let (wanted, missing) = match name {
             "NEW_PASSWORD_REQUIRED" => ("NEW_PASSWORD", "ChallengeResponses needs NEW_PASSWORD, as a string."),
-            "SOFTWARE_TOKEN_MFA" => {
-                ("SOFTWARE_TOKEN_MFA_CODE", "ChallengeResponses needs SOFTWARE_TOKEN_MFA_CODE, as a string.")
-            }
+            "SOFTWARE_TOKEN_MFA" => ("SOFTWARE_TOKEN_MFA_CODE", CODE_MEMBERS),
             "SMS_MFA" => ("SMS_MFA_CODE", "ChallengeResponses needs SMS_MFA_CODE, as a string."),
             "EMAIL_OTP" => ("EMAIL_OTP_CODE", "ChallengeResponses needs EMAIL_OTP_CODE, as a string."),
             _ => return Err(Deny::Challenge.into()),
@@ -389,4 +388,3 @@ fn stranger() -> String {
 }
 
 const MEMBERS: &str = "The body needs ChallengeName and Session, as non-empty strings, and ChallengeResponses, as an object of strings with USERNAME.";
-const REFRESH_MEMBERS: &str = "The body needs RefreshToken, as a non-empty string.";

@@ -130,4 +130,4 @@ async fn genuine(text: &str, request: &Request<'_>, desk: &Desk) -> Result<Optio
     Ok(of.filter(|of| token.is_genuine(&of.key)).map(|of| (token, of)))
 }
 
-const REFRESH_MEMBERS: &str = "The body needs RefreshToken, as a non-empty string.";
+pub(super) const REFRESH_MEMBERS: &str = "The body needs RefreshToken, as a non-empty string.";

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Answer;
 use super::super::body::ok;
-use super::super::session;
+use super::super::{session, unsigned};
 use crate::config::{Realm, Shape, Tenant};
 use crate::gate::Deny;
 use crate::store::User;
@@ -70,11 +70,7 @@ impl Handed<'_> {
 impl Issue<'_> {
     /// The answer to whoever proved everything, with this refresh token.
     pub(super) fn answer(&self, refresh_token: &str) -> Result<Answer, Deny> {
-        let failed = |error: KeyError| {
-            tracing::error!(%error, "a token could not be signed");
-            Deny::Internal
-        };
-        let (access, id) = (self.access_token().map_err(failed)?, self.id_token().map_err(failed)?);
+        let (access, id) = (self.access_token().map_err(unsigned)?, self.id_token().map_err(unsigned)?);
         let expires_in = self.tenant.access_ttl(self.realm).as_secs();
         let subject = &self.user.id;
         Ok(Handed { access: &access, id: &id, refresh: refresh_token, expires_in, subject }
