@@ -36,8 +36,8 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// From the ground up, as src/lib.rs tells it: a module may name those below it, never one above.
-const FLOORS: [&str; 12] =
-    ["json", "clock", "outbound", "token", "config", "store", "gate", "login", "proxy", "exit", "ops", "cli"];
+const FLOORS: [&str; 13] =
+    ["json", "clock", "quota", "outbound", "token", "config", "store", "gate", "login", "proxy", "exit", "ops", "cli"];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| *floor == module)
@@ -96,8 +96,9 @@ fn sql_is_only_in_the_store() {
 
 #[test]
 fn gate_and_token_are_pure() {
-    for (name, lines) in
-        sources().into_iter().filter(|(name, _)| name.starts_with("gate/") || name.starts_with("token/"))
+    for (name, lines) in sources()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("gate/") || name.starts_with("token/") || name == "quota.rs")
     {
         for (at, line) in lines {
             // Who waits for whom is neither I/O nor a clock.

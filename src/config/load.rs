@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use super::error::Errors;
 use super::input::Input;
 use super::key_sets::KeySets;
+use super::limits::Limits;
 use super::login::Login;
 use super::outside::Outside;
 use super::policy::Policy;
@@ -15,7 +16,7 @@ use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
-use super::sections::{self, Realms, cognito, login, realm, route, server, store};
+use super::sections::{self, Realms, cognito, limits, login, realm, route, server, store};
 use super::server::{Server, StoreUrl};
 use crate::clock::now;
 
@@ -84,6 +85,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     if !root.has("store") {
         root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
+    let limits = root.table("limits", &limits::KEYS).map(|section| limits::read(&section)).unwrap_or_default();
     let current = match mode {
         Mode::Reload(policy) => Some(policy),
         Mode::Check | Mode::Serve => None,
@@ -94,7 +96,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     if !root.has("realm") {
         root.missing("realm", "is missing: write at least one [[realm]]");
     }
-    let routing = routing(&root, (&logins, &pools), &realms, server.as_ref(), &outside);
+    let routing = routing(&root, (&logins, &pools), &realms, (server.as_ref(), &limits), &outside);
 
     let (mut inputs, new_keys) = outside.finish();
     if let Mode::Reload(current) = mode {
@@ -127,7 +129,8 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             cookie_names.sort();
             cookie_names.dedup();
             let key_sets = KeySets::of(&realms);
-            Ok(Config { server, store, policy: Policy { realms, routing, cookie_names, key_sets }, inputs })
+            let policy = Policy { realms, routing, cookie_names, key_sets, limits };
+            Ok(Config { server, store, policy, inputs })
         }
         _ => Err(report.finish(inputs)),
     }
@@ -150,7 +153,7 @@ fn routing(
     root: &Section<'_>,
     (login_sections, pools): (&[Section<'_>], &Pools),
     realms: &Realms,
-    server: Option<&Server>,
+    process: (Option<&Server>, &Limits),
     outside: &Outside,
 ) -> Option<Routing> {
     let route_sections = root.tables("route", &route::KEYS);
@@ -162,7 +165,7 @@ fn routing(
     let (login_sections, logins): (Vec<_>, Vec<Arc<Login>>) =
         logins.filter_map(|(section, login)| Some((section, login?))).unzip();
     let routes = route_sections.iter().enumerate();
-    let routes = routes.map(|(index, section)| (section, route::read(section, index, realms, server, outside)));
+    let routes = routes.map(|(index, section)| (section, route::read(section, index, realms, process, outside)));
     let (route_sections, routes): (Vec<_>, Vec<Arc<Route>>) =
         routes.filter_map(|(section, route)| Some((section, route?))).unzip();
     let report = |clashes: Vec<Clash>| {

@@ -8,8 +8,10 @@ use bytes::Bytes;
 
 use super::key_sets::KeySets;
 use super::keys_dir::KeysDir;
+use super::limits::Limits;
 use super::origin::Origins;
 use super::route::Routing;
+use crate::quota::{Meter, Quota};
 use crate::token;
 
 /// One generation of everything hot. A request is judged by one of these from beginning to end. The default one has no
@@ -21,6 +23,7 @@ pub struct Policy {
     /// Every realm's cookie name: none of them is for any upstream.
     pub(super) cookie_names: Vec<String>,
     pub(super) key_sets: KeySets,
+    pub(super) limits: Limits,
 }
 
 impl Policy {
@@ -66,6 +69,18 @@ impl Policy {
     #[must_use]
     pub fn key_set(&self, path: &str) -> Option<&Bytes> {
         self.key_sets.at(path)
+    }
+
+    /// What a client may take up.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What was used of an API key: `None` if there is no such realm or key.
+    pub(super) fn meter(&self, realm: &str, key_id: &str) -> Option<&Arc<Meter>> {
+        let key = self.realm(realm)?.api_keys.values().find(|key| key.id == key_id)?;
+        Some(&key.meter)
     }
 
     /// The cookie names of all realms.
@@ -233,6 +248,9 @@ pub struct ApiKey {
     /// Unix seconds.
     pub(super) expires_at: Option<i64>,
     pub(super) disabled: bool,
+    pub(super) quota: Quota,
+    /// Kept over a reload for the key of the same realm and id.
+    pub(super) meter: Arc<Meter>,
 }
 
 impl ApiKey {
@@ -247,6 +265,18 @@ impl ApiKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// How many requests may carry it.
+    #[must_use]
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// How many did.
+    #[must_use]
+    pub const fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// When it expires, in Unix seconds, if ever.

@@ -282,6 +282,27 @@ impl<'a> Section<'a> {
         default
     }
 
+    /// A number, with a fraction or without, if it is written.
+    pub(super) fn decimal(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
+        let (written, value) = match self.value(key)?.get_ref() {
+            DeValue::Float(float) => (float.to_string(), float.as_str().parse().ok()),
+            DeValue::Integer(integer) => {
+                let value = i32::from_str_radix(integer.as_str(), integer.radix());
+                (integer.to_string(), value.ok().map(f64::from))
+            }
+            other => {
+                self.wrong_type(key, other, "a number, without quotes");
+                return None;
+            }
+        };
+        let value = value.filter(|value| range.contains(value));
+        if value.is_none() {
+            let (start, end) = range.into_inner();
+            self.error(key, format!("{written} is out of range: write a number from {start} to {end}"));
+        }
+        value
+    }
+
     /// A length of time.
     pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
         if let Some(DeValue::Integer(_)) = self.value(key).map(Spanned::get_ref) {
@@ -310,7 +331,10 @@ impl<'a> Section<'a> {
         let parse = |text: &str| {
             let size = size::parse(text).ok_or_else(|| {
                 let example = size::format(default);
-                format!("{} is no size: write a whole number with KiB, MiB or GiB, such as \"{example}\"", quote(text))
+                format!(
+                    "{} is no size: write a whole number with B, KiB, MiB or GiB, such as \"{example}\"",
+                    quote(text)
+                )
             })?;
             if size <= max { Ok(size) } else { Err(format!("{} is more than {}", quote(text), size::format(max))) }
         };

@@ -30,6 +30,7 @@ pub struct Route {
     pub(super) forward_token: bool,
     pub(super) assertion: Option<Arc<str>>,
     pub(super) encoded_slash: EncodedSlash,
+    pub(super) body_size: Option<u64>,
 }
 
 /// Who may pass.
@@ -122,6 +123,12 @@ impl Route {
     #[must_use]
     pub const fn encoded_slash(&self) -> EncodedSlash {
         self.encoded_slash
+    }
+
+    /// The largest body of a request in bytes, if there is a limit.
+    #[must_use]
+    pub const fn body_size(&self) -> Option<u64> {
+        self.body_size
     }
 
     /// Whether it is limited to some methods.

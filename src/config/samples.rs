@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::sections::{self, api_key, cognito, login, realm, route, server, store, trusted_issuer};
+use super::sections::{self, api_key, cognito, limits, login, realm, route, server, store, trusted_issuer};
 use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
 
@@ -49,6 +49,7 @@ fn every_key_is_documented() {
     for keys in [
         &server::KEYS,
         &store::KEYS,
+        &limits::KEYS,
         &realm::KEYS,
         &api_key::KEYS,
         &api_key::MASTER_KEYS,
@@ -76,7 +77,7 @@ fn every_key_is_documented() {
         }
     }
     assert!(documented > 50, "{documented}");
-    assert_eq!(sections::FILE.known.len(), 5);
+    assert_eq!(sections::FILE.known.len(), 6);
 }
 
 #[test]
@@ -93,7 +94,8 @@ fn the_documented_defaults_are_the_defaults() {
     let comparable = |config: &Config| {
         let realm = config.policy.realm("examples").unwrap();
         // A map's order is another one each time; there is one key.
-        format!("{realm:?} {:?} {:?}", config.policy.routing().logins(), config.policy.routing().routes())
+        let (limits, routing) = (config.policy.limits(), config.policy.routing());
+        format!("{limits:?} {realm:?} {:?} {:?}", routing.logins(), routing.routes())
     };
     assert_eq!(comparable(&implicit), comparable(&explicit));
 }

@@ -1,4 +1,4 @@
-//! Numbers of bytes as the file writes them: `"0"`, `"512KiB"`, `"64MiB"`, `"1GiB"`.
+//! Numbers of bytes as the file writes them: `"0"`, `"500B"`, `"512KiB"`, `"64MiB"`, `"1GiB"`.
 
 /// Reads a whole number with a unit; 0 needs none.
 pub(super) fn parse(text: &str) -> Option<u64> {
@@ -18,7 +18,7 @@ pub(super) fn format(size: u64) -> String {
 }
 
 /// The smallest first.
-const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 #[cfg(test)]
 mod tests {
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for text in ["0", "1KiB", "512KiB", "64MiB", "3GiB"] {
+        for text in ["0", "500B", "1KiB", "512KiB", "64MiB", "3GiB"] {
             assert_eq!(format(parse(text).unwrap()), text);
         }
         assert_eq!(parse("64MiB"), Some(64 << 20));
@@ -34,7 +34,9 @@ mod tests {
 
     #[test]
     fn nothing_else_is_a_size() {
-        for text in ["", "1", "64", "MiB", "64 MiB", "64mib", "64MB", "-1MiB", "1.5MiB", "99999999999999GiB", "00"] {
+        for text in
+            ["", "1", "64", "B", "64b", "MiB", "64 MiB", "64mib", "64MB", "-1MiB", "1.5MiB", "99999999999999GiB", "00"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

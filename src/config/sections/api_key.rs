@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::realm;
+use super::{limits, realm};
 use crate::config::outside::Outside;
-use crate::config::policy::{ApiKey, Sha256};
+use crate::config::policy::{ApiKey, Policy, Sha256};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
 
 /// The keys of an API key.
 pub(in crate::config) const KEYS: Keys = Keys {
     header: "[[realm.key]]",
-    known: &["id", "secret", "sha256", "secret_file", "expires", "disabled"],
+    known: &["id", "secret", "sha256", "secret_file", "expires", "disabled", "rate", "burst", "concurrent"],
     later: &[],
     parent: Some(&realm::KEYS),
 };
@@ -20,16 +20,24 @@ pub(in crate::config) const KEYS: Keys = Keys {
 pub(in crate::config) const MASTER_KEYS: Keys =
     Keys { header: "[realm.master_key]", known: &["sha256", "sha256_file"], later: &[], parent: Some(&realm::KEYS) };
 
-/// The API keys of a realm.
-pub(in crate::config) fn read(realm: &Section<'_>, outside: &Outside) -> HashMap<Sha256, ApiKey> {
+/// The API keys of the realm of this name. Those that `current` has, too, go on with what was used of them.
+pub(in crate::config) fn read(
+    realm: &Section<'_>,
+    name: &str,
+    outside: &Outside,
+    current: Option<&Policy>,
+) -> HashMap<Sha256, ApiKey> {
     let mut keys: HashMap<Sha256, ApiKey> = HashMap::new();
     for section in realm.tables("key", &KEYS) {
         let id = section.required("id", "\"web\"", id);
         let secret = secret(&section, outside);
+        let meter = id.and_then(|id| current?.meter(name, id)).cloned();
         let key = ApiKey {
             id: id.unwrap_or_default().into(),
             expires_at: section.timestamp("expires"),
             disabled: section.flag("disabled", false),
+            quota: limits::quota(&section),
+            meter: meter.unwrap_or_default(),
         };
         if !key.id.is_empty() && keys.values().any(|other| other.id == key.id) {
             section.error("id", format!("\"{}\" is the id of another key of this realm: write another", key.id));

@@ -5,6 +5,7 @@ pub(super) mod cognito;
 mod exchange;
 #[cfg(test)]
 pub(super) mod fixture;
+pub(super) mod limits;
 pub(super) mod login;
 pub(super) mod realm;
 pub(super) mod route;
@@ -19,8 +20,12 @@ use super::reader::{Keys, Section};
 use super::spelling::{closest, quote};
 
 /// The file as a whole.
-pub(super) const FILE: Keys =
-    Keys { header: "the file", known: &["server", "store", "realm", "login", "route"], later: &[], parent: None };
+pub(super) const FILE: Keys = Keys {
+    header: "the file",
+    known: &["server", "store", "limits", "realm", "login", "route"],
+    later: &[],
+    parent: None,
+};
 
 /// The realms of the file.
 #[derive(Default)]

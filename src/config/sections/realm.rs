@@ -121,7 +121,7 @@ fn read(
     let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, pools, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
-    let api_keys = api_key::read(section, outside);
+    let api_keys = api_key::read(section, name.unwrap_or_default(), outside, current);
     if require_key && !section.has("key") {
         section.missing(
             "require_key",

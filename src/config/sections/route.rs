@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::limits::MAX_BODY;
 use super::server::covers;
 use super::{Declared, Realms, path, plain, realm_of};
 use crate::config::host::{Authority, Host};
+use crate::config::limits::{Limits, some};
 use crate::config::outside::Outside;
 use crate::config::reader::{Keys, Section};
 use crate::config::route::{Access, EncodedSlash, Route, Upstream};
@@ -30,6 +32,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "forward_token",
         "assertion",
         "encoded_slash",
+        "body_size",
         "connect_timeout",
         "read_timeout",
         "write_timeout",
@@ -45,7 +48,7 @@ pub(in crate::config) fn read(
     section: &Section<'_>,
     index: usize,
     realms: &Realms,
-    server: Option<&Server>,
+    (server, limits): (Option<&Server>, &Limits),
     outside: &Outside,
 ) -> Option<Arc<Route>> {
     let host = section.optional("host", host);
@@ -88,6 +91,7 @@ pub(in crate::config) fn read(
     }
     let slashes = [("reject", EncodedSlash::Reject), ("pass", EncodedSlash::Pass)];
     let encoded_slash = section.choice("encoded_slash", &slashes, &[]).unwrap_or(EncodedSlash::Reject);
+    let body_size = section.size("body_size", MAX_BODY, limits.body_size().unwrap_or_default());
     Some(Arc::new(Route {
         index,
         host,
@@ -101,6 +105,7 @@ pub(in crate::config) fn read(
         forward_token,
         assertion,
         encoded_slash,
+        body_size: some(body_size),
     }))
 }
 

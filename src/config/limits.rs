@@ -1,0 +1,97 @@
+//! What a client may take up.
+
+use std::time::Duration;
+
+use crate::quota::Quota;
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub(super) connections: usize,
+    pub(super) connections_per_address: usize,
+    pub(super) head_size: u64,
+    pub(super) head_timeout: Duration,
+    pub(super) body_timeout: Duration,
+    pub(super) body_rate: u64,
+    pub(super) body_size: u64,
+    pub(super) keepalive: Duration,
+    pub(super) per_address: Quota,
+}
+
+impl Limits {
+    /// How many connections of clients may be open; `None`: half of the file descriptors that the process may have.
+    #[must_use]
+    pub const fn connections(&self) -> Option<usize> {
+        if self.connections == 0 { None } else { Some(self.connections) }
+    }
+
+    /// How many of one address, if there is a limit.
+    #[must_use]
+    pub const fn connections_per_address(&self) -> Option<usize> {
+        if self.connections_per_address == 0 { None } else { Some(self.connections_per_address) }
+    }
+
+    /// The largest head of a request, in bytes: request line and headers.
+    #[must_use]
+    pub const fn head_size(&self) -> u64 {
+        self.head_size
+    }
+
+    /// How long the head of a request may take to come, from its first byte on.
+    #[must_use]
+    pub const fn head_timeout(&self) -> Duration {
+        self.head_timeout
+    }
+
+    /// How long a request's body may pause.
+    #[must_use]
+    pub const fn body_timeout(&self) -> Duration {
+        self.body_timeout
+    }
+
+    /// How many bytes a second of a request's body have to come on average, if there is a limit.
+    #[must_use]
+    pub const fn body_rate(&self) -> Option<u64> {
+        some(self.body_rate)
+    }
+
+    /// The largest body of a request in bytes, if there is a limit. A route may have [another](super::Route::body_size).
+    #[must_use]
+    pub const fn body_size(&self) -> Option<u64> {
+        some(self.body_size)
+    }
+
+    /// How long an idle connection of a client stays open.
+    #[must_use]
+    pub const fn keepalive(&self) -> Duration {
+        self.keepalive
+    }
+
+    /// How many requests a client's address may send.
+    #[must_use]
+    pub const fn per_address(&self) -> &Quota {
+        &self.per_address
+    }
+}
+
+/// What holds where the file says nothing.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 0,
+            connections_per_address: 0,
+            head_size: 32 << 10,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            body_rate: 500,
+            body_size: 0,
+            keepalive: Duration::from_secs(75),
+            per_address: Quota::default(),
+        }
+    }
+}
+
+/// As the file writes that there is none.
+pub(super) const fn some(number: u64) -> Option<u64> {
+    if number == 0 { None } else { Some(number) }
+}
