@@ -80,7 +80,7 @@ impl Default for Limits {
         Self {
             connections: 0,
             connections_per_address: 0,
-            head_size: 32 << 10,
+            head_size: 64 << 10,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_rate: 500,

@@ -16,7 +16,7 @@ use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
-use super::sections::{self, Realms, cognito, limits, login, realm, route, server, store};
+use super::sections::{self, Realms, cognito, limits, login, realm, route, server, store, tls};
 use super::server::{Server, StoreUrl};
 use crate::clock::now;
 
@@ -79,7 +79,8 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         root.missing("server", "is missing: write [server] with listen = [\"127.0.0.1:8080\"]");
     }
     let insecure_key_files = server.as_ref().is_some_and(server::insecure_key_files);
-    let server = server.map(|section| server::read(&section));
+    let tls = server.as_ref().and_then(|section| section.table("tls", &tls::KEYS));
+    let server = server.map(|section| server::read(&section, tls.as_ref()));
     let outside = Outside::new(input, credentials_directory(), insecure_key_files, now());
     let store = root.table("store", &store::KEYS).and_then(|section| store::read(&section, outside.base()));
     if !root.has("store") {
@@ -90,6 +91,8 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         Mode::Reload(policy) => Some(policy),
         Mode::Check | Mode::Serve => None,
     };
+    let in_force = current.and_then(|policy| policy.tls.as_ref());
+    let tls = tls.and_then(|section| tls::read(&section, &outside, in_force));
     let logins = root.tables("login", &login::KEYS);
     let pools = cognito::read_all(&logins, &outside);
     let realms = realm::read_all(&root, login::have_id_tokens(&logins), &pools, &outside, current);
@@ -129,7 +132,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             cookie_names.sort();
             cookie_names.dedup();
             let key_sets = KeySets::of(&realms);
-            let policy = Policy { realms, routing, cookie_names, key_sets, limits };
+            let policy = Policy { realms, routing, cookie_names, key_sets, limits, tls };
             Ok(Config { server, store, policy, inputs })
         }
         _ => Err(report.finish(inputs)),

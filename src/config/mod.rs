@@ -27,6 +27,7 @@ mod sections;
 mod server;
 mod size;
 mod spelling;
+mod tls;
 mod user_pool;
 
 pub use duration::parse as parse_duration;
@@ -43,4 +44,5 @@ pub use policy::{ApiKey, CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSit
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
 pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};
+pub use tls::Tls;
 pub use user_pool::UserPool;

@@ -11,6 +11,7 @@ use super::keys_dir::KeysDir;
 use super::limits::Limits;
 use super::origin::Origins;
 use super::route::Routing;
+use super::tls::Tls;
 use crate::quota::{Meter, Quota};
 use crate::token;
 
@@ -24,6 +25,7 @@ pub struct Policy {
     pub(super) cookie_names: Vec<String>,
     pub(super) key_sets: KeySets,
     pub(super) limits: Limits,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl Policy {
@@ -81,6 +83,12 @@ impl Policy {
     pub(super) fn meter(&self, realm: &str, key_id: &str) -> Option<&Arc<Meter>> {
         let key = self.realm(realm)?.api_keys.values().find(|key| key.id == key_id)?;
         Some(&key.meter)
+    }
+
+    /// How connections of clients are encrypted, if they are.
+    #[must_use]
+    pub const fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
     }
 
     /// The cookie names of all realms.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::sections::{self, api_key, cognito, limits, login, realm, route, server, store, trusted_issuer};
+use super::sections::{self, api_key, cognito, limits, login, realm, route, server, store, tls, trusted_issuer};
 use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
 
@@ -48,6 +48,8 @@ fn every_key_is_documented() {
     let mut documented = 0;
     for keys in [
         &server::KEYS,
+        &tls::KEYS,
+        &tls::CERTIFICATE,
         &store::KEYS,
         &limits::KEYS,
         &realm::KEYS,
@@ -64,7 +66,10 @@ fn every_key_is_documented() {
             lines[start + 1..].iter().position(|line| line.starts_with('[')).unwrap_or(lines.len() - start - 1);
         // What stands above a header is about it.
         let section = lines[start.saturating_sub(4)..=start + length].join("\n");
-        for key in keys.known.iter().filter(|key| !matches!(**key, "key" | "master_key" | "trusted_issuer" | "cognito"))
+        for key in keys
+            .known
+            .iter()
+            .filter(|key| !matches!(**key, "key" | "master_key" | "trusted_issuer" | "cognito" | "tls" | "certificate"))
         {
             let written =
                 section.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim().ends_with(key)));

@@ -13,6 +13,8 @@ pub struct Server {
     pub(super) threads: usize,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) h2c: bool,
+    pub(super) tls: bool,
+    pub(super) redirect: Vec<SocketAddr>,
     pub(super) shutdown_grace: Duration,
     pub(super) log: LogLevel,
     pub(super) log_format: LogFormat,
@@ -55,6 +57,8 @@ impl Server {
             threads,
             trusted_proxies,
             h2c,
+            tls,
+            redirect,
             shutdown_grace,
             log,
             log_format,
@@ -68,6 +72,8 @@ impl Server {
             ("server.threads", *threads != other.threads),
             ("server.trusted_proxies", *trusted_proxies != other.trusted_proxies),
             ("server.h2c", *h2c != other.h2c),
+            ("server.tls", *tls != other.tls),
+            ("server.tls.redirect", *redirect != other.redirect),
             ("server.shutdown_grace", *shutdown_grace != other.shutdown_grace),
             ("server.log", *log != other.log),
             ("server.log_format", *log_format != other.log_format),
@@ -112,6 +118,18 @@ impl Server {
     #[must_use]
     pub const fn h2c(&self) -> bool {
         self.h2c
+    }
+
+    /// Whether clients speak TLS.
+    #[must_use]
+    pub const fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Where clients that speak no TLS are sent to where it is spoken.
+    #[must_use]
+    pub fn redirect(&self) -> &[SocketAddr] {
+        &self.redirect
     }
 
     /// How long requests in flight may take to finish after SIGTERM.

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(*config.policy.limits(), Limits::default());
         let limits = config.policy.limits();
         assert_eq!((limits.connections(), limits.connections_per_address()), (None, None));
-        assert_eq!((limits.head_size(), limits.body_size(), limits.body_rate()), (32 << 10, None, Some(500)));
+        assert_eq!((limits.head_size(), limits.body_size(), limits.body_rate()), (64 << 10, None, Some(500)));
         assert!(limits.per_address().is_unlimited());
         let empty = check(&format!("{SERVER}[limits]\n{REALM}{LOGIN}")).unwrap();
         assert_eq!(empty.policy.limits(), config.policy.limits());

@@ -11,6 +11,7 @@ pub(super) mod realm;
 pub(super) mod route;
 pub(super) mod server;
 pub(super) mod store;
+pub(super) mod tls;
 pub(super) mod trusted_issuer;
 
 use std::sync::Arc;

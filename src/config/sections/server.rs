@@ -27,30 +27,38 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "token_cache",
         "insecure_key_files",
         "insecure_trust_everyone",
+        "tls",
     ],
-    later: &["tls"],
+    later: &[],
     parent: None,
 };
 
-/// What is in it.
-pub(in crate::config) fn read(section: &Section<'_>) -> Server {
+/// What is in it, and of what is in `[server.tls]` the cold part.
+pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) -> Server {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let or_else = |number, otherwise| if number == 0 { otherwise } else { number };
     let listen = listen(section);
+    let redirect = tls.map_or_else(Vec::new, |tls| redirect(tls, &listen));
     let default_admin = SocketAddr::from(([127, 0, 0, 1], DEFAULT_ADMIN_PORT));
     let admin = section.optional("admin", |text| if text.is_empty() { Ok(None) } else { address(text).map(Some) });
     let admin = admin.unwrap_or(Some(default_admin));
     if let Some(admin) = admin
-        && listen.iter().any(|listen| covers(listen, &admin))
+        && listen.iter().chain(&redirect).any(|listen| covers(listen, &admin))
     {
         section.error("admin", format!("{admin} is in server.listen too: write another port, or \"\" for none"));
+    }
+    let h2c = section.flag("h2c", false);
+    if h2c && tls.is_some() {
+        section.error("h2c", "is HTTP/2 without TLS, and this listens with TLS: remove it, HTTP/2 is on there anyway");
     }
     Server {
         listen,
         admin,
         threads: or_else(section.number("threads", 0..=MAX_THREADS, 0), cores),
         trusted_proxies: trusted_proxies(section),
-        h2c: section.flag("h2c", false),
+        h2c,
+        tls: tls.is_some(),
+        redirect,
         shutdown_grace: section.duration("shutdown_grace", MIN_GRACE..=MAX_GRACE, DEFAULT_GRACE),
         log: section.choice("log", &LEVELS, &[]).unwrap_or(LogLevel::Info),
         log_format: section.choice("log_format", &FORMATS, &[]).unwrap_or(LogFormat::Text),
@@ -85,6 +93,16 @@ fn listen(section: &Section<'_>) -> Vec<SocketAddr> {
         section.error("listen", format!("is empty: write listen = {EXAMPLE}"));
     }
     listen
+}
+
+fn redirect(tls: &Section<'_>, listen: &[SocketAddr]) -> Vec<SocketAddr> {
+    tls.list("redirect", |text| {
+        let redirect = address(text)?;
+        if listen.iter().any(|listen| covers(listen, &redirect) || covers(&redirect, listen)) {
+            return Err(format!("\"{redirect}\" is in server.listen too: write another port"));
+        }
+        Ok(redirect)
+    })
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -165,7 +183,6 @@ mod tests {
             (r#"trusted_proxies = ["proxy"]"#, "is no network"),
             (r#"log = "verbose""#, r#""error" or "warn""#),
             (r#"shutdown_grace = "2d""#, r#"from "1s" to "1d""#),
-            ("tls = {}", "not supported by this version"),
         ] {
             assert_error(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)), expected);
         }
