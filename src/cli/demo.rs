@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::exit::{self, Failure};
 use crate::ops;
-use crate::proxy::{Bound, bind};
+use crate::proxy::{Bound, PlainHouse};
 use crate::token::{Algorithm, Claims, Key, KeySet, Rules, TokenId};
 
 /// Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind
@@ -35,7 +36,7 @@ impl Args {
 
 fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     let home = tempfile::Builder::new().prefix("tollgate-demo-").tempdir().map_err(failed)?;
-    let echo = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]).map_err(|(_, error)| failed(error))?;
+    let echo = Bound::new(vec![TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?]);
     let upstream = echo.addresses().next().ok_or_else(|| failed("no address for the echo app"))?;
     std::thread::Builder::new().name("echo".into()).spawn(|| serve_echo(echo)).map_err(failed)?;
 
@@ -249,7 +250,7 @@ fn free(address: SocketAddr) -> SocketAddr {
 fn serve_echo(bound: Bound) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let _listening = bound.serve("echo", Echo);
+        let _listening = bound.serve(Echo, Arc::new(PlainHouse), Arc::default(), false);
         std::future::pending::<()>().await;
     });
 }

@@ -65,6 +65,10 @@ pub enum Deny {
     Body,
     /// Longer than a login's body may be.
     BodyTooLarge,
+    /// Stub
+    HeadTooLarge,
+    /// The request line and the headers took too long to come.
+    HeadTimeout,
     /// The body did not arrive in time.
     BodyTimeout,
     /// `username` or `email` is missing, both are there, or one is not a string.
@@ -190,6 +194,8 @@ impl Deny {
             Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
             Self::ContentType => (400, "content_type", "The Content-Type must be application/json."),
             Self::Body => (400, "body_invalid", "The body must be one JSON object that names no member twice."),
+            Self::HeadTooLarge => (431, "head_too_large", "The request line and the headers are too large."),
+            Self::HeadTimeout => (408, "head_timeout", "The request line and the headers did not arrive in time."),
             Self::BodyTooLarge => (413, "body_too_large", "The body of a login request is limited to 64 KiB."),
             Self::BodyTimeout => (408, "body_timeout", "The body did not arrive in time."),
             Self::LoginName => (400, "login_name", "The body needs either username or email, as a non-empty string, and not both."),

@@ -127,7 +127,7 @@ static X_AUTH_ISSUER: HeaderName = HeaderName::from_static("x-auth-issuer");
 static X_AUTH_TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
 
 /// Ours, and those that some apps take for the path.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "x-auth-subject",
     "x-auth-username",
     "x-auth-email",
@@ -136,6 +136,7 @@ const RESERVED: [&str; 14] = [
     "x-auth-token-id",
     "x-auth-issuer",
     "x-auth-assertion",
+    "x-auth-client-cert",
     "x-request-id",
     "x-api-key",
     "x-real-ip",

@@ -1,11 +1,14 @@
 //! Running the gate: start, reload, upkeep, stop, and what operators see of it.
 
 mod admin;
+mod handover;
 mod jwks;
 mod keys;
 mod logging;
+mod notify;
 mod reload;
 mod service;
+mod sockets;
 mod status;
 mod upkeep;
 mod watch;

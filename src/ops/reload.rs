@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::jwks::Fetcher;
+use super::notify;
 use super::status::{Reload, Status};
 use super::watch::Watch;
 use crate::clock::now;
@@ -40,7 +41,9 @@ impl Reloader {
                 () = self.watch.changed() => "file change",
                 () = tokio::time::sleep(wait) => ANOTHER_TRY,
             };
+            notify::reloading();
             self.reload(reason).await;
+            notify::ready(&self.state, &self.status);
         }
     }
 

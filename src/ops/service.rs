@@ -1,7 +1,6 @@
 //! From a configuration to a running gate, and to its end.
 
 use std::collections::HashSet;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,16 +8,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::admin::Admin;
+use super::handover::{Program, tell_predecessor};
 use super::jwks::Fetcher;
 use super::keys::Keys;
-use super::logging;
 use super::reload::Reloader;
+use super::sockets::Sockets;
 use super::status::Status;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
+use super::{logging, notify};
 use crate::clock::now;
 use crate::config::{self, Config, Mode};
 use crate::exit::{self, Failure};
@@ -26,7 +28,7 @@ use crate::gate::KnownTokens;
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{Bound, RequestIds, Snapshot, State, Tunnels, bind};
+use crate::proxy::{Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels};
 use crate::store;
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
@@ -35,6 +37,8 @@ use crate::store;
 /// Anything that would leave a live process which serves nobody: a bad configuration, an address in use, a store that
 /// can't be opened.
 pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+    // First, while there is one thread.
+    let sockets = Sockets::passed()?;
     let config = config::load(path, Mode::Serve)?;
     logging::start(config.server.log(), config.server.log_format());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -43,19 +47,29 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
         .enable_all()
         .build()
         .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;
-    let ended = runtime.block_on(run(path, config, ready));
+    let ended = runtime.block_on(run(path, config, sockets, ready));
     // What still runs was given its grace; a blocking call must not hold up the exit.
     runtime.shutdown_background();
     ended
 }
 
-async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+async fn run(
+    path: &Path,
+    mut config: Config,
+    mut sockets: Sockets,
+    ready: impl FnOnce(&[SocketAddr]),
+) -> Result<(), Failure> {
     // First of all, so that a signal during the start is not lost.
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut replace = listen_for(SignalKind::user_defined2())?;
+    let program =
+        Program::this().map_err(|error| Failure::new(exit::OS, format!("can't find this program: {error}")))?;
 
-    let clients = bind(config.server.listen()).map_err(in_use)?;
-    let operators = config.server.admin().map(|address| bind(&[address]).map_err(in_use)).transpose()?;
+    let clients = sockets.claim(config.server.listen(), "server.listen")?;
+    let redirected = sockets.claim(config.server.redirect(), "server.tls.redirect")?;
+    let operators = sockets.claim(config.server.admin().as_slice(), "server.admin")?;
+    sockets.all_claimed()?;
     let store = store::open(config.store.as_str()).await?;
 
     let passwords = Pool::new(config.server.hash_threads(), config.server.hash_queue())
@@ -74,6 +88,7 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
         known: KnownTokens::new(config.server.token_cache()),
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),
+        connections: Arc::default(),
         request_ids: RequestIds::new(),
     });
     let status = Arc::new(Status::default());
@@ -97,38 +112,52 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     fetcher.first_attempts().await;
 
     let addresses: Vec<_> = clients.addresses().collect();
-    let gate = clients.serve_gate(&state);
-    let admin = operators.map(|bound: Bound| {
-        let admin = Admin { state: state.clone(), status: status.clone(), config: path.to_owned() };
-        bound.serve("admin", admin)
-    });
+    let tls_port = addresses.first().map_or(443, SocketAddr::port);
+    let admin = Admin { state: state.clone(), status: status.clone(), config: path.to_owned() };
+    let listening = || -> std::io::Result<_> {
+        let gate = clients.serve_gate(&state)?;
+        let redirect = redirected.serve_redirect(&state, tls_port)?;
+        Ok((gate, redirect, operators.serve(admin, Arc::new(PlainHouse), Arc::default(), false)?))
+    };
+    let listening =
+        listening().map_err(|error| Failure::new(exit::OS, format!("can't accept connections: {error}")))?;
     let reloading = tokio::spawn(reloader.run());
     tokio::spawn(upkeep.run());
     tokio::spawn(Upkeep::forget(state.clone()));
     tokio::spawn(Keys { state: state.clone(), reloaded, failing: HashSet::new() }.run());
     info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
     ready(&addresses);
+    notify::ready(&state, &status);
+    tokio::spawn(notify::watch());
+    tell_predecessor();
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        // Ends only if no handler for SIGHUP could be installed, and a gate that can't reload is not what was asked for.
-        ended = reloading => {
-            let error = ended.map_or_else(|panic| panic.to_string(), |result| format!("{result:?}"));
-            return Err(Failure::new(exit::OS, format!("reloading ended: {error}")));
+    let mut reloading = std::pin::pin!(reloading);
+    let mut is_replaced = false;
+    while !is_replaced {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = replace.recv() => {
+                if let Some(pid) = program.replace(sockets.claimed()).await {
+                    notify::handed_over(pid);
+                    info!(pid, "handed over");
+                    is_replaced = true;
+                }
+            }
+            // Ends only if no handler for SIGHUP could be installed, and a gate that can't reload is not what was asked for.
+            ended = &mut reloading => {
+                let error = ended.map_or_else(|panic| panic.to_string(), |result| format!("{result:?}"));
+                return Err(Failure::new(exit::OS, format!("reloading ended: {error}")));
+            }
         }
     }
-    let grace = state.server.shutdown_grace();
-    info!(grace = ?grace, "stopping: no new connections, requests in flight may finish");
-    let finishing = async {
-        let left = gate.finish(grace).await;
-        if let Some(admin) = admin {
-            admin.finish(std::time::Duration::ZERO).await;
-        }
-        left
-    };
+    if !is_replaced {
+        notify::stopping();
+    }
+    // Else they would go on to listen, and nobody would come to accept.
+    drop(sockets);
     tokio::select! {
-        left = finishing => if left > 0 { warn!(requests = left, "stopped before these had finished") },
+        () = stop(&state, listening) => {}
         // A second signal means now.
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -138,16 +167,21 @@ async fn run(path: &Path, mut config: Config, ready: impl FnOnce(&[SocketAddr]))
     Ok(())
 }
 
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
-    signal(kind).map_err(|error| Failure::new(exit::OS, format!("can't handle signals: {error}")))
+/// Stops accepting, and waits for what is in flight, until the grace is over.
+async fn stop(state: &State, (mut gate, mut redirect, mut admin): (Listening, Listening, Listening)) {
+    let grace = state.server.shutdown_grace();
+    let deadline = Instant::now() + grace;
+    info!(?grace, "stopping: no new connections, requests in flight may finish");
+    tokio::join!(gate.stop(), redirect.stop());
+    state.tunnels.say_goodbye();
+    // The one counts the connections of the other, too.
+    let left = gate.finish(deadline).await;
+    if left > 0 {
+        warn!(connections = left, "stopped before these had finished");
+    }
+    admin.stop().await;
 }
 
-fn in_use((address, error): (SocketAddr, io::Error)) -> Failure {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there; stop it, or change server.listen or server.admin",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
-        _ => "change server.listen or server.admin",
-    };
-    Failure::new(exit::UNAVAILABLE, format!("can't listen on {address}: {error}; {advice}"))
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(exit::OS, format!("can't handle signals: {error}")))
 }

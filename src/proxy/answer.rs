@@ -10,9 +10,9 @@ use http::header::{
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::gate::{Cors, Deny, Form, Preflight, Refusal};
+use crate::gate::{Cors, Deny, Form, Preflight, Refusal, Row};
 use crate::login::{Answer, exchange, tenant};
 use crate::token::Reject;
 
@@ -38,16 +38,7 @@ pub(super) async fn login(session: &mut Session, answer: Answer, context: &Conte
 pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<()> {
     let row = refusal.deny.row();
     let (content_type, body) = match refusal.form {
-        Form::Problem => {
-            let problem = json!({
-                "type": "about:blank",
-                "title": row.status.canonical_reason().unwrap_or_default(),
-                "status": row.status.as_u16(),
-                "detail": row.detail,
-                "reason": row.reason,
-            });
-            ("application/problem+json", problem)
-        }
+        Form::Problem => ("application/problem+json", problem(&row)),
         Form::Cognito => ("application/json", tenant::error(refusal.deny)),
         Form::Exchange | Form::Callback => ("application/json", exchange::error(refusal.deny)),
     };
@@ -88,6 +79,30 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
     }
     let context = Context { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
     write(session, header, Bytes::from(body.to_string()), &context).await
+}
+
+/// The whole answer to what is no request yet, as the bytes of HTTP/1.
+pub(super) fn bare(deny: Deny) -> Vec<u8> {
+    let row = deny.row();
+    let (status, title) = (row.status.as_u16(), row.status.canonical_reason().unwrap_or_default());
+    let body = problem(&row).to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {length}\r\n\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// RFC 9457.
+fn problem(row: &Row) -> Value {
+    json!({
+        "type": "about:blank",
+        "title": row.status.canonical_reason().unwrap_or_default(),
+        "status": row.status.as_u16(),
+        "detail": row.detail,
+        "reason": row.reason,
+    })
 }
 
 /// Answers a preflight.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -12,6 +13,8 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{debug, warn};
 
+use super::stream::{Phase, Visit};
+use super::tunnel::Pass;
 use super::upstream::{NoServer, Tried};
 use super::{Snapshot, State, answer, login};
 use crate::clock::now;
@@ -112,10 +115,14 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> pingora::Result<()> {
+        let headers = &session.req_header().headers;
+        let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+        Visit::enter(if has_body { Phase::Body } else { Phase::Served });
         // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
         // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+            let keepalive = self.state.snapshot.load().policy.limits().keepalive();
+            session.set_keepalive(Some(keepalive.as_secs()));
         }
         Ok(())
     }
@@ -203,6 +210,11 @@ impl ProxyHttp for Gateway {
         let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
         strip(request, grant, snapshot)?;
         set(request, grant, &context.request_id)?;
+        if let Some(digest) = session.digest().and_then(|digest| digest.ssl_digest.as_ref())
+            && !digest.cert_digest.is_empty()
+        {
+            request.insert_header("X-Auth-Client-Cert", HEXLOWER.encode(&digest.cert_digest))?;
+        }
         debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
         Ok(())
     }
@@ -215,10 +227,18 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         if let Some((_, grant)) = &context.granted {
             answer::add_cors(response, true, grant.cors())?;
-            if let (Some(speaker), true) = (grant.speaker(), is_tunnel(response)) {
-                let (trusted, realm) = (speaker.clone(), grant.route().realm().clone());
-                let is_trusted = move |policy: &Policy, now| trusted.is_still_trusted(policy, realm.name(), now);
-                self.state.tunnels.open(*speaker.marks(), speaker.claims().expires_at, Box::new(is_trusted));
+            if is_tunnel(response) {
+                let pass = grant.speaker().map(|speaker| {
+                    let (trusted, realm) = (speaker.clone(), grant.route().realm().clone());
+                    let is_trusted = move |policy: &Policy, now| trusted.is_still_trusted(policy, realm.name(), now);
+                    let (marks, expires_at) = (*speaker.marks(), speaker.claims().expires_at);
+                    Pass { marks, expires_at, is_trusted: Box::new(is_trusted) }
+                });
+                let is_websocket = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+                if is_websocket {
+                    Visit::enter(Phase::Tunnel);
+                }
+                self.state.tunnels.open(pass, if is_websocket { Visit::current() } else { None });
             }
         }
         Ok(())
@@ -226,7 +246,9 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
         let deny = context.denied.unwrap_or_else(|| upstream_failure(error));
-        let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error);
+        let body_was_slow = Visit::body_was_slow();
+        let deny = if body_was_slow { Deny::BodyTimeout } else { deny };
+        let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error) && !body_was_slow;
         if !client_left {
             let server = context.granted.as_ref().map(|(_, grant)| grant.route().upstream().servers()[context.server]);
             // Without the context that pingora adds: it may quote the request.
@@ -370,6 +392,3 @@ fn is_tunnel(response: &ResponseHeader) -> bool {
     response.status == http::StatusCode::SWITCHING_PROTOCOLS
         || content_type.is_some_and(|kind| kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream"))
 }
-
-/// As nginx's default, `keepalive_timeout`.
-const KEEPALIVE_SECONDS: u64 = 75;

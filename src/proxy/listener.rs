@@ -1,59 +1,55 @@
-//! Sockets that are bound before anything else starts, and the connections that come in through them.
+//! Sockets, and the connections that come in through them.
 //!
-//! ☠ Pingora binds inside of its service, retries an address in use for half a minute, then panics there while the
-//! process lives on (`pingora.md` 1.7). So we bind, and hand it the descriptors.
+//! ☠ Pingora's own service binds inside of its task, retries an address in use for half a minute, and panics there while
+//! the process lives on; its server sleeps all of its grace, needed or not (`pingora.md` 1.7). So sockets are bound before
+//! anything else starts, and connections are accepted here; pingora gets them when they are ready to speak HTTP.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::Stream;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
+use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::l4::listener::Listener;
+use pingora::protocols::{GetSocketDigest as _, IO, Stream};
+use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{Fds, ListenFds, ShutdownWatch};
-use pingora::services::Service as _;
-use pingora::services::listening::Service;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use rustix::process::{Resource, getrlimit};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{debug, warn};
 
-use super::{Gateway, State, tunnel};
+use super::connections::{Connections, Guest};
+use super::stream::{Guarded, OPENING_BYTES, Phase, Visit};
+use super::{Gateway, House, Redirect, State, tunnel};
 
 /// Sockets that listen, though nobody accepts yet.
 #[derive(Debug)]
-pub struct Bound(Vec<(SocketAddr, TcpListener)>);
-
-/// Binds all of `addresses`.
-///
-/// # Errors
-/// The first address that can't be bound, and why.
-pub fn bind(addresses: &[SocketAddr]) -> Result<Bound, (SocketAddr, io::Error)> {
-    let bind = |address: &SocketAddr| {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok((listener.local_addr()?, listener))
-    };
-    addresses
-        .iter()
-        .map(|address| bind(address).map_err(|error| (*address, error)))
-        .collect::<Result<_, _>>()
-        .map(Bound)
-}
+pub struct Bound(Vec<std::net::TcpListener>);
 
 impl Bound {
+    /// Takes sockets that listen.
+    #[must_use]
+    pub const fn new(sockets: Vec<std::net::TcpListener>) -> Self {
+        Self(sockets)
+    }
+
     /// Where they listen.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.0.iter().map(|(address, _)| *address)
+        self.0.iter().filter_map(|socket| socket.local_addr().ok())
     }
 
     /// Serves clients with the gate.
-    #[must_use]
-    pub fn serve_gate(self, state: &Arc<State>) -> Listening {
+    ///
+    /// # Errors
+    /// A socket that can't be listened on.
+    pub fn serve_gate(self, state: &Arc<State>) -> io::Result<Listening> {
         let conf = ServerConf {
             threads: state.server.threads(),
             upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
@@ -64,34 +60,38 @@ impl Bound {
         options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
         let mut proxy = pingora::proxy::http_proxy(&Arc::new(conf), Gateway::new(state.clone()));
         proxy.server_options = Some(options);
-        self.serve("gate", proxy)
+        self.serve(proxy, state.clone(), state.connections.clone(), state.server.tls())
     }
 
-    /// Serves clients with any app, on the current runtime.
-    #[must_use]
-    pub fn serve<A: HttpServerApp + Send + Sync + 'static>(self, name: &str, app: A) -> Listening {
-        self.serve_within(FIRST_BYTES_TIMEOUT, name, app)
+    /// Sends clients that speak no TLS to where it is spoken, which is `port`.
+    ///
+    /// # Errors
+    /// A socket that can't be listened on.
+    pub fn serve_redirect(self, state: &Arc<State>, port: u16) -> io::Result<Listening> {
+        self.serve(Redirect { port }, state.clone(), state.connections.clone(), false)
     }
 
-    fn serve_within<A: HttpServerApp + Send + Sync + 'static>(
+    /// Serves whoever comes with any app, on the current runtime.
+    ///
+    /// # Errors
+    /// A socket that can't be listened on.
+    pub fn serve<A: HttpServerApp + Send + Sync + 'static>(
         self,
-        first_bytes: Duration,
-        name: &str,
         app: A,
-    ) -> Listening {
-        let live = Arc::new(Live::default());
-        let door = Arc::new(Door { app: Arc::new(app), live: live.clone() });
-        let mut service = Service::new(name.to_owned(), Porch { door, first_bytes });
-        let mut fds = Fds::new();
-        for (address, listener) in self.0 {
-            let address = address.to_string();
-            service.add_tcp(&address);
-            fds.add(address, listener.into_raw_fd());
-        }
+        house: Arc<dyn House>,
+        connections: Arc<Connections>,
+        tls: bool,
+    ) -> io::Result<Listening> {
         let (stop, stopped) = watch::channel(false);
-        let fds: ListenFds = Arc::new(fds.into());
-        let accepting = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
-        Listening { stop, accepting, live }
+        let door = Arc::new(Door { app: Arc::new(app) });
+        let porch = Arc::new(Porch { door, house, connections: connections.clone(), tls, stopped });
+        let mut accepting = JoinSet::new();
+        for socket in self.0 {
+            socket.set_nonblocking(true)?;
+            accepting.spawn(porch.clone().accept(TcpListener::from_std(socket)?.into()));
+        }
+        tokio::spawn(porch.close());
+        Ok(Listening { stop, accepting, connections })
     }
 }
 
@@ -99,66 +99,136 @@ impl Bound {
 #[derive(Debug)]
 pub struct Listening {
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
-    live: Arc<Live>,
+    accepting: JoinSet<()>,
+    connections: Arc<Connections>,
 }
 
 impl Listening {
-    /// Stops accepting, closes idle connections, and waits for the requests in flight, for `grace` at most. Returns how
-    /// many it did not wait for.
-    pub async fn finish(self, grace: Duration) -> usize {
-        let deadline = tokio::time::Instant::now() + grace;
+    /// Stops accepting, and tells the connections: who asks once more is answered, and told that it is the last answer.
+    pub async fn stop(&mut self) {
         let _ = self.stop.send(true);
-        let drained = async {
-            let _ = self.accepting.await;
-            self.live.drained().await;
-        };
-        let _ = tokio::time::timeout_at(deadline, drained).await;
-        self.live.requests.load(Ordering::Acquire)
+        while self.accepting.join_next().await.is_some() {}
+    }
+
+    /// Waits for the connections to end, until `deadline` at the latest. Returns how many did not.
+    pub async fn finish(self, deadline: Instant) -> usize {
+        let _ = timeout_at(deadline, self.connections.fewer_than(1)).await;
+        self.connections.open()
     }
 }
 
-/// The requests that are being served.
-#[derive(Debug, Default)]
-struct Live {
-    requests: AtomicUsize,
-    last_left: Notify,
+/// Accepts connections, and makes them speak HTTP.
+struct Porch<A> {
+    door: Arc<Door<A>>,
+    house: Arc<dyn House>,
+    connections: Arc<Connections>,
+    tls: bool,
+    stopped: ShutdownWatch,
 }
 
-impl Live {
-    async fn drained(&self) {
+impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
+    async fn accept(self: Arc<Self>, listener: Listener) {
+        let mut stopped = self.stopped.clone();
+        let mut told = None::<Instant>;
         loop {
-            let left = self.last_left.notified();
-            if self.requests.load(Ordering::Acquire) == 0 {
+            let next = async {
+                // Whoever is too many waits in the queue of the socket, and is not refused.
+                let most = self.house.limits().connections().unwrap_or_else(half_of_the_files);
+                if timeout(FULL, self.connections.fewer_than(most)).await.is_err() {
+                    return None;
+                }
+                Some(listener.accept().await)
+            };
+            let accepted = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                accepted = next => accepted,
+            };
+            let quiet = told.is_some_and(|told| told.elapsed() < QUIET);
+            match accepted {
+                Some(Ok(stream)) => self.clone().welcome(stream),
+                Some(Err(error)) => {
+                    if !quiet {
+                        warn!(error = %error, "can't accept a connection; raise the limit of open files if that is it");
+                        told = Some(Instant::now());
+                    }
+                    // EMFILE stays until somebody leaves, and would be told without a pause.
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                None => {
+                    if !quiet {
+                        warn!(open = self.connections.open(), "as many connections as may be: others have to wait");
+                        told = Some(Instant::now());
+                    }
+                }
+            }
+        }
+    }
+
+    fn welcome(self: Arc<Self>, mut stream: pingora::protocols::l4::stream::Stream) {
+        let digest = stream.get_socket_digest();
+        let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet()).map(SocketAddr::ip);
+        // An address that the system can't tell: the client has left already.
+        let Some(peer) = peer else { return };
+        let Some(guest) = self.guest(peer) else { return };
+        let _ = stream.set_nodelay();
+        tokio::spawn(async move {
+            let _guest = guest;
+            if !self.tls {
+                return self.host(stream).await;
+            }
+            let Some(config) = self.house.tls() else { return };
+            let patience = self.house.limits().head_timeout();
+            match timeout(patience, Acceptor::from_server_config(config).tls_handshake(stream)).await {
+                Ok(Ok(stream)) => self.host(stream).await,
+                // What scanners do all day; none of it is worth an operator's time.
+                Ok(Err(error)) => debug!(client = %peer, error = error.etype().as_str(), "no TLS handshake"),
+                Err(_) => debug!(client = %peer, "a TLS handshake took too long"),
+            }
+        });
+    }
+
+    fn guest(&self, peer: IpAddr) -> Option<Guest> {
+        let most = self.house.limits().connections_per_address().filter(|_| !self.house.trusts(peer));
+        self.connections.enter(peer, most)
+    }
+
+    async fn host<S: IO + 'static>(&self, stream: S) {
+        let visit = Arc::new(Visit::default());
+        let mut stream: Stream = Box::new(Guarded::new(stream, visit.clone(), self.house.clone()));
+        // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
+        // HTTP/1. We wait first: what has come is put back, and pingora finds it at once.
+        if !self.tls && self.door.server_options().is_some_and(|options| options.h2c) {
+            let mut preface = [0; OPENING_BYTES as usize];
+            let peeked = timeout(FIRST_BYTES_TIMEOUT, stream.try_peek(&mut preface)).await;
+            if !matches!(peeked, Ok(Ok(_))) {
                 return;
             }
-            left.await;
         }
+        let stopped = self.stopped.clone();
+        visit
+            .serve(async move {
+                let mut next = self.door.process_new(stream, &stopped).await;
+                while let Some(stream) = next {
+                    next = self.door.process_new(stream, &stopped).await;
+                }
+            })
+            .await;
+    }
+
+    /// Ends the connections that nobody speaks on any more, once the gate stops.
+    async fn close(self: Arc<Self>) {
+        let mut stopped = self.stopped.clone();
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        // A request may be on its way on a connection that was idle when the gate stopped: it would be lost.
+        let _ = timeout(LAST_WORDS, self.connections.fewer_than(1)).await;
+        self.door.http_cleanup().await;
     }
 }
 
-/// Leaves when it is dropped, however its request ended.
-struct Present<'a>(&'a Live);
-
-impl<'a> Present<'a> {
-    fn enter(live: &'a Live) -> Self {
-        live.requests.fetch_add(1, Ordering::AcqRel);
-        Self(live)
-    }
-}
-
-impl Drop for Present<'_> {
-    fn drop(&mut self) {
-        if self.0.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.last_left.notify_waiters();
-        }
-    }
-}
-
-/// Stands before an app: counts what is in flight, and cuts tunnels.
+/// Stands before an app: says where a request begins, and cuts tunnels.
 struct Door<A> {
     app: Arc<A>,
-    live: Arc<Live>,
 }
 
 #[async_trait]
@@ -168,8 +238,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        // A connection that waits for its next request counts as well; pingora closes those at once when it stops.
-        let _present = Present::enter(&self.live);
+        Visit::enter(Phase::Head);
         tunnel::serve(self.app.process_new_http(session, shutdown)).await
     }
 
@@ -186,27 +255,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
     }
 }
 
-/// Stands before the door: shows out who connects and says nothing.
-struct Porch<A> {
-    door: Arc<Door<A>>,
-    first_bytes: Duration,
-}
-
-#[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Porch<A> {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
-        // HTTP/1. We wait first: what has come is put back, and pingora finds it at once.
-        if self.door.server_options().is_some_and(|options| options.h2c) {
-            let mut preface = [0; H2_PREFACE_BYTES];
-            tokio::time::timeout(self.first_bytes, stream.try_peek(&mut preface)).await.ok()?.ok()?;
-        }
-        self.door.process_new(stream, shutdown).await
-    }
-
-    async fn cleanup(&self) {
-        self.door.cleanup().await;
-    }
+/// A request that is forwarded takes two.
+fn half_of_the_files() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
 }
 
 /// Idle connections to upstreams, all together. Pingora's 128 would thrash with a few hundred clients.
@@ -214,51 +266,10 @@ const UPSTREAM_POOL_SIZE: usize = 1024;
 const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// As long as pingora waits for the head of the first request of an HTTP/1 connection.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-/// `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n` (RFC 9113, 3.4)
-const H2_PREFACE_BYTES: usize = 24;
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    struct Nobody(HttpServerOptions);
-
-    #[async_trait]
-    impl HttpServerApp for Nobody {
-        async fn process_new_http(
-            self: &Arc<Self>,
-            mut session: ServerSession,
-            _: &ShutdownWatch,
-        ) -> Option<ReusedHttpStream> {
-            session.read_request().await.ok()?;
-            #[allow(clippy::disallowed_methods, reason = "that it closes the connection is what the test wants")]
-            session.respond_error(404).await.ok()?;
-            None
-        }
-
-        fn server_options(&self) -> Option<&HttpServerOptions> {
-            Some(&self.0)
-        }
-    }
-
-    #[tokio::test]
-    async fn with_h2c_too_nobody_stays_who_says_nothing() {
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        let bound = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let address = bound.addresses().next().unwrap();
-        let _listening = bound.serve_within(Duration::from_millis(300), "test", Nobody(options));
-        let head = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
-        for (sent, answered) in [("", false), ("PRI * HTTP/2.0\r\n", false), (head, true)] {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(sent.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await;
-            assert!(read.is_ok(), "{sent:?} keeps a connection");
-            assert_eq!(answer.starts_with("HTTP/1.1 404"), answered, "{sent:?}: {answer}");
-        }
-    }
-}
+/// How long idle connections stay open after the gate has stopped.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long it takes until the limit of connections is looked at again, as a reload may have raised it.
+const FULL: Duration = Duration::from_secs(1);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two lines of the log about one trouble.
+const QUIET: Duration = Duration::from_secs(10);

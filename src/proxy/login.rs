@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 
 use super::State;
+use super::stream::{Phase, Visit};
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
 pub(super) use crate::login::Refusal;
@@ -55,6 +56,7 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
         }
         body.extend_from_slice(&part);
     }
+    Visit::enter(Phase::Served);
     Ok(body.freeze())
 }
 

@@ -1,22 +1,30 @@
 //! The only glue to pingora: connections in, the gate's verdict, and what it says done.
 
 mod answer;
+mod connections;
 mod gateway;
 mod listener;
 mod login;
+mod redirect;
+mod stream;
 mod tunnel;
 mod upstream;
+mod websocket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 
-use crate::config::{Policy, Server};
+use crate::config::{Limits, Policy, Server};
 use crate::gate::KnownTokens;
 use crate::login::Desk;
+pub use connections::Connections;
 pub use gateway::Gateway;
-pub use listener::{Bound, Listening, bind};
+pub use listener::{Bound, Listening};
+use redirect::Redirect;
 pub use tunnel::Tunnels;
 use upstream::Pool;
 
@@ -32,8 +40,53 @@ pub struct State {
     pub desk: Desk,
     /// The tunnels that are open for a token.
     pub tunnels: Arc<Tunnels>,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
     /// For request ids.
     pub request_ids: RequestIds,
+}
+
+/// Where connections come in, and what holds for them.
+pub trait House: Send + Sync + 'static {
+    /// What they may take up.
+    fn limits(&self) -> Limits;
+    /// How they are encrypted, if they are.
+    fn tls(&self) -> Option<Arc<ServerConfig>>;
+    /// Whether this address is a proxy's, which speaks for many clients.
+    fn trusts(&self, address: IpAddr) -> bool;
+}
+
+impl House for State {
+    fn limits(&self) -> Limits {
+        self.snapshot.load().policy.limits().clone()
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.snapshot.load().policy.tls().map(|tls| tls.config().clone())
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.server.trusted_proxies().iter().any(|net| net.contains(&address))
+    }
+}
+
+/// That of the operators: no file's limits hold, so that they can look when the gate is full.
+#[derive(Debug)]
+pub struct PlainHouse;
+
+impl House for PlainHouse {
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        None
+    }
+
+    fn trusts(&self, _: IpAddr) -> bool {
+        true
+    }
 }
 
 /// One generation: the policy, and for each of its routes the servers behind it.

@@ -1,16 +1,19 @@
 //! Tunnels: WebSockets and event streams, which outlive the judgement on their request.
 //!
-//! One that was opened with a token ends within a second of the token's end (contract 4.6), idle or not. Nothing in
-//! pingora ends a request from outside, but its future may be dropped: that closes the client's connection or HTTP/2
-//! stream, and the upstream's. [`Line`] is what the one who drops and the one who serves the request share.
+//! One that was opened with a token ends within a second of the token's end (contract 4.6), idle or not, and every one
+//! ends when the gate stops. The client of a WebSocket is told (`stream`, `websocket`). For the others, nothing in pingora
+//! ends a request from outside, but its future may be dropped: that closes the client's connection or HTTP/2 stream, and
+//! the upstream's. [`Line`] is what the one who drops and the one who serves the request share.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
+use super::stream::Visit;
+use super::websocket;
 use crate::config::Policy;
 use crate::token::{Marks, Revocations};
 
@@ -21,10 +24,20 @@ pub struct Tunnels {
 }
 
 struct Tunnel {
-    marks: Marks,
-    expires_at: i64,
-    is_trusted: IsTrusted,
+    /// What it was opened with, if with a token.
+    pass: Option<Pass>,
     line: Weak<Line>,
+    /// Of a WebSocket, which can be told why it ends.
+    visit: Option<Weak<Visit>>,
+    /// It was told, and is to end by itself.
+    told: bool,
+}
+
+/// The token that a tunnel was opened with.
+pub(super) struct Pass {
+    pub(super) marks: Marks,
+    pub(super) expires_at: i64,
+    pub(super) is_trusted: IsTrusted,
 }
 
 /// Whether the key that signed a tunnel's token is one that this policy knows, at this Unix second.
@@ -38,43 +51,78 @@ struct Line {
 }
 
 impl Tunnels {
-    /// Remembers the request that this task is serving as a tunnel of a token. Twice for one request changes nothing.
-    pub(super) fn open(&self, marks: Marks, expires_at: i64, is_trusted: IsTrusted) {
+    /// Remembers the request that this task is serving as a tunnel. Twice for one request changes nothing.
+    pub(super) fn open(&self, pass: Option<Pass>, websocket: Option<Arc<Visit>>) {
         // Outside of [`serve`] there is no line, and nothing that could be cut.
         let _ = LINE.try_with(|slot| {
             if slot.borrow().is_some() {
                 return;
             }
             let line = Arc::new(Line::default());
-            let tunnel = Tunnel { marks, expires_at, is_trusted, line: Arc::downgrade(&line) };
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(tunnel);
+            let visit = websocket.as_ref().map(Arc::downgrade);
+            self.all().push(Tunnel { pass, line: Arc::downgrade(&line), visit, told: false });
             slot.replace(Some(line));
         });
     }
 
-    /// Cuts every tunnel whose token has expired or was revoked, or was signed with a key that was taken away since, and
-    /// forgets those that have closed.
+    /// Ends every tunnel whose token has expired or was revoked, or was signed with a key that was taken away since, and
+    /// forgets those that have closed. To be called several times a second.
     pub fn sweep(&self, revoked: &Revocations, policy: &Policy, now: i64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|tunnel| {
+        self.all().retain_mut(|tunnel| {
             let Some(line) = tunnel.line.upgrade() else { return false };
-            let counts = now < tunnel.expires_at && !revoked.contain(&tunnel.marks) && (tunnel.is_trusted)(policy, now);
-            if !counts {
+            let counts = tunnel.pass.as_ref().is_none_or(|pass| pass.counts(revoked, policy, now));
+            if counts {
+                return true;
+            }
+            // Whoever was told, and is here still, was within a frame, or does not read.
+            if !tunnel.told && tunnel.say_goodbye(websocket::POLICY) {
+                return true;
+            }
+            line.cut();
+            false
+        });
+    }
+
+    /// Ends them all, since the gate stops: a client that hears of it connects anew, to whoever is there then.
+    pub fn say_goodbye(&self) {
+        for tunnel in self.all().iter_mut() {
+            if !tunnel.say_goodbye(websocket::GOING_AWAY)
+                && let Some(line) = tunnel.line.upgrade()
+            {
                 line.cut();
             }
-            counts
-        });
+        }
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.all().len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Tunnel>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tunnel {
+    /// Tells the client of a WebSocket that it ends. Returns whether there is one to be told.
+    fn say_goodbye(&mut self, code: u16) -> bool {
+        let visit = self.visit.as_ref().and_then(Weak::upgrade);
+        self.told |= visit.is_some();
+        visit.map(|visit| visit.say_goodbye(code)).is_some()
+    }
+}
+
+impl Pass {
+    fn counts(&self, revoked: &Revocations, policy: &Policy, now: i64) -> bool {
+        now < self.expires_at && !revoked.contain(&self.marks) && (self.is_trusted)(policy, now)
     }
 }
 
@@ -130,8 +178,10 @@ mod tests {
             let (tunnels, taken_away) = (tunnels.clone(), taken_away.clone());
             let is_trusted = move |_: &Policy, _| token != 3 || !taken_away.load(Ordering::Relaxed);
             tokio::spawn(serve(async move {
-                tunnels.open(marks(token), expires_at, Box::new(is_trusted.clone()));
-                tunnels.open(marks(token), expires_at, Box::new(is_trusted));
+                for _ in 0..2 {
+                    let is_trusted = Box::new(is_trusted.clone());
+                    tunnels.open(Some(Pass { marks: marks(token), expires_at, is_trusted }), None);
+                }
                 std::future::pending::<Option<()>>().await
             }))
         };
@@ -152,8 +202,8 @@ mod tests {
         assert_eq!(of_the_key.await.unwrap(), None);
         assert_eq!(tunnels.len(), 1);
         assert!(!lasting.is_finished());
-        lasting.abort();
-        let _ = lasting.await;
+        tunnels.say_goodbye();
+        assert_eq!(lasting.await.unwrap(), None, "when the gate stops");
         tunnels.sweep(&revoked, &policy, 100);
         assert!(tunnels.is_empty());
     }

@@ -1,0 +1,163 @@
+//! Another binary in the place of this one, without a refused connection: on SIGUSR2.
+//!
+//! The program that is now where this one was started from is started with the same arguments, and gets the listening
+//! sockets. As soon as it serves, this one stops accepting, finishes what it has begun, and exits. If it does not come up,
+//! this one goes on as if nothing had happened.
+
+use std::env;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use tracing::{error, info};
+
+/// What this program was started as. Known from the start on: later the file may be another one.
+#[derive(Debug)]
+pub(super) struct Program {
+    path: PathBuf,
+    arguments: Vec<std::ffi::OsString>,
+}
+
+impl Program {
+    pub(super) fn this() -> io::Result<Self> {
+        Ok(Self { path: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
+    }
+
+    /// Starts the successor, and waits until it serves. Returns its process id.
+    pub(super) async fn replace(&self, sockets: &[TcpListener]) -> Option<u32> {
+        info!(program = %self.path.display(), "handing over to the program that is there now");
+        let started = Inheritance::of(sockets).and_then(|inheritance| self.start(&inheritance));
+        let (mut child, line) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                error!("can't start {}: {error}; this one goes on", self.path.display());
+                return None;
+            }
+        };
+        let pid = child.id();
+        // Reads from a socket, and waits for a process: neither is for a thread that serves requests.
+        let waited = tokio::task::spawn_blocking(move || {
+            let ready = is_ready(line);
+            if !ready {
+                let _ = child.kill();
+            }
+            (ready, if ready { None } else { child.wait().ok() })
+        });
+        match waited.await {
+            Ok((true, _)) => Some(pid),
+            Ok((false, status)) => {
+                let status = status.map_or_else(|| "no exit status".into(), |status| status.to_string());
+                error!(pid, "the program that was to take over did not come up ({status}); this one goes on");
+                None
+            }
+            Err(panic) => {
+                error!("handing over failed: {panic}; this one goes on");
+                None
+            }
+        }
+    }
+
+    fn start(&self, inheritance: &Inheritance) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(PATIENCE))?;
+        let child = Command::new(&self.path)
+            .args(&self.arguments)
+            .env("LISTEN_FDS", inheritance.0.len().to_string())
+            .env("LISTEN_FDS_FIRST_FD", inheritance.first().to_string())
+            .env(SUCCESSOR, "1")
+            // Those are for this process: systemd gives them with its id.
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_FDNAMES")
+            .env_remove("WATCHDOG_PID")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()?;
+        Ok((child, ours))
+    }
+}
+
+/// Tells the process that this one replaces, if there is one, that this one serves.
+pub(super) fn tell_predecessor() {
+    if env::var_os(SUCCESSOR).is_none() {
+        return;
+    }
+    // Its end of the line is our stdin, which is closed with it. It may have lost its patience by now.
+    let _ = rustix::io::dup(io::stdin().as_fd()).map(|line| UnixStream::from(line).write_all(READY));
+}
+
+fn is_ready(mut line: UnixStream) -> bool {
+    let mut word = [0; READY.len()];
+    line.read_exact(&mut word).is_ok() && word == *READY
+}
+
+/// Sockets that a child process gets: copies with numbers in a row, which stay open there.
+struct Inheritance(Vec<OwnedFd>);
+
+impl Inheritance {
+    fn of(sockets: &[TcpListener]) -> io::Result<Self> {
+        let mut lowest = LOWEST;
+        // Another thread may take a number in the middle of the row; then from there on.
+        for _ in 0..TRIES {
+            let mut copies: Vec<OwnedFd> = Vec::with_capacity(sockets.len());
+            for socket in sockets {
+                let copy = fcntl_dupfd_cloexec(socket, lowest + i32::try_from(copies.len()).unwrap_or(0))?;
+                copies.push(copy);
+            }
+            let first = copies.first().map_or(lowest, |copy| copy.as_raw_fd());
+            let in_a_row = copies.iter().zip(first..).all(|(copy, number)| copy.as_raw_fd() == number);
+            if in_a_row {
+                for copy in &copies {
+                    fcntl_setfd(copy, FdFlags::empty())?;
+                }
+                return Ok(Self(copies));
+            }
+            lowest = copies.iter().map(|copy| copy.as_raw_fd()).max().unwrap_or(lowest) + 1;
+        }
+        Err(io::Error::other("there are no free file descriptors in a row"))
+    }
+
+    fn first(&self) -> i32 {
+        self.0.first().map_or(LOWEST, |copy| copy.as_raw_fd())
+    }
+}
+
+/// Set for a process that is to replace another one.
+const SUCCESSOR: &str = "TOLLGATE_SUCCESSOR";
+const READY: &[u8; 5] = b"ready";
+/// How long the new one may take. It fetches keys of issuers, and may have to wait for a lock of the store.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Above the numbers that are given to other files while a few clients are connected.
+const LOWEST: i32 = 64;
+const TRIES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_stand_in_a_row_and_are_kept_by_a_child() {
+        let sockets: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let inheritance = Inheritance::of(&sockets).unwrap();
+        let first = inheritance.first();
+        for (copy, number) in inheritance.0.iter().zip(first..) {
+            assert_eq!(copy.as_raw_fd(), number);
+            assert!(!rustix::io::fcntl_getfd(copy).unwrap().contains(FdFlags::CLOEXEC));
+        }
+        let address = TcpListener::from(inheritance.0[1].try_clone().unwrap()).local_addr().unwrap();
+        assert_eq!(address, sockets[1].local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_come_up_changes_nothing() {
+        for (path, arguments) in [("/nonexistent", vec![]), ("/bin/sh", vec!["-c".into(), "exit 78".into()])] {
+            let program = Program { path: path.into(), arguments };
+            assert_eq!(program.replace(&[]).await, None, "{path}");
+        }
+        let says_so = Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), "printf ready >&0".into()] };
+        assert!(says_so.replace(&[]).await.is_some());
+    }
+}

@@ -1,0 +1,64 @@
+//! What systemd is told (sd_notify(3)). Without systemd, nobody is.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::warn;
+
+use super::status::Status;
+use crate::clock::rfc3339;
+use crate::proxy::State;
+
+/// Connections are accepted, under the policy in force: after the start, and after a reload.
+pub(super) fn ready(state: &State, status: &Status) {
+    send(&[NotifyState::Ready, NotifyState::Status(&sentence(state, status))]);
+}
+
+/// A reload begins. [`ready`] ends it, whether or not it brought a new policy.
+pub(super) fn reloading() {
+    // systemd wants to know which of two reloads it hears of.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]),
+        Err(_) => send(&[NotifyState::Reloading]),
+    }
+}
+
+/// The gate stops.
+pub(super) fn stopping() {
+    send(&[NotifyState::Stopping, NotifyState::Status("stopping: requests in flight may finish")]);
+}
+
+/// Another process is the service from now on.
+pub(super) fn handed_over(pid: u32) {
+    send(&[NotifyState::MainPid(pid)]);
+}
+
+/// Says again and again that requests are served, if systemd wants to hear it (`WatchdogSec=`).
+pub(super) async fn watch() {
+    let Some(every) = sd_notify::watchdog_enabled() else { return };
+    // As sd_watchdog_enabled(3) advises.
+    let mut tick = tokio::time::interval((every / 2).max(Duration::from_millis(1)));
+    loop {
+        tick.tick().await;
+        send(&[NotifyState::Watchdog]);
+    }
+}
+
+fn sentence(state: &State, status: &Status) -> String {
+    let snapshot = state.snapshot.load();
+    let since = rfc3339(snapshot.loaded_at);
+    let begin = format!("policy generation {}, in force since {since}", snapshot.generation);
+    match status.last_reload() {
+        Some(reload) if !reload.errors.is_empty() => {
+            let more = if reload.errors.len() > 1 { ", …" } else { "" };
+            format!("{begin}; the last reload failed: {}{more}", reload.errors[0])
+        }
+        _ => begin,
+    }
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!("can't tell systemd: {error}");
+    }
+}

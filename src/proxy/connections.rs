@@ -1,0 +1,145 @@
+//! Who is connected: how many, from where, and how many may be.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The connections of one kind of listener.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: AtomicUsize,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    left: Notify,
+    /// In parts, each with its own lock: a connection takes one when it comes and when it goes, a request never.
+    by_address: [Mutex<HashMap<IpAddr, usize>>; PARTS],
+}
+
+impl Connections {
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// How many there have been.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many were turned away, because there were too many from their address.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Lets one in. `None` if there are `most` from its address.
+    pub(super) fn enter(self: &Arc<Self>, from: IpAddr, most: Option<usize>) -> Option<Guest> {
+        let from = neighbourhood(from);
+        {
+            let mut part = self.part(from).lock().unwrap_or_else(PoisonError::into_inner);
+            let there = part.entry(from).or_insert(0);
+            if most.is_some_and(|most| *there >= most) {
+                drop(part);
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            *there += 1;
+        }
+        self.open.fetch_add(1, Ordering::AcqRel);
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        Some(Guest { connections: self.clone(), from })
+    }
+
+    /// Waits until fewer than `most` are open.
+    pub(super) async fn fewer_than(&self, most: usize) {
+        loop {
+            let left = self.left.notified();
+            if self.open() < most {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    fn part(&self, from: IpAddr) -> &Mutex<HashMap<IpAddr, usize>> {
+        let last = match from {
+            IpAddr::V4(address) => address.octets()[3],
+            IpAddr::V6(address) => address.octets()[7],
+        };
+        &self.by_address[usize::from(last) % PARTS]
+    }
+}
+
+/// Somebody who is connected. Leaves when it is dropped, however its connection ended.
+#[derive(Debug)]
+pub(super) struct Guest {
+    connections: Arc<Connections>,
+    from: IpAddr,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut part = self.connections.part(self.from).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut there) = part.entry(self.from) {
+            *there.get_mut() -= 1;
+            if *there.get() == 0 {
+                there.remove();
+            }
+        }
+        drop(part);
+        self.connections.open.fetch_sub(1, Ordering::AcqRel);
+        self.connections.left.notify_waiters();
+    }
+}
+
+/// One client has an address of IPv4, or the first 64 bits of one of IPv6.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
+const PARTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn counts_who_comes_and_forgets_who_goes() {
+        let connections = Arc::new(Connections::default());
+        let from = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = connections.enter(from("192.0.2.1"), Some(2)).unwrap();
+        let second = connections.enter(from("::ffff:192.0.2.1"), Some(2)).unwrap();
+        assert!(connections.enter(from("192.0.2.1"), Some(2)).is_none(), "an address in two spellings");
+        let other = connections.enter(from("192.0.2.2"), Some(2)).unwrap();
+        let v6 = connections.enter(from("2001:db8::1"), Some(1)).unwrap();
+        assert!(connections.enter(from("2001:db8::2"), Some(1)).is_none(), "one network");
+        assert!(connections.enter(from("2001:db8:0:1::2"), Some(1)).is_some(), "another one");
+        assert_eq!((connections.open(), connections.refused(), connections.accepted()), (4, 2, 5));
+        let waiting = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.fewer_than(2).await }
+        });
+        tokio::task::yield_now().await;
+        drop((first, second));
+        assert!(connections.enter(from("192.0.2.1"), Some(1)).is_some());
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(v6);
+        waiting.await.unwrap();
+        drop(other);
+        assert_eq!(connections.open(), 0);
+        assert!(connections.by_address.iter().all(|part| part.lock().unwrap().is_empty()), "nothing is kept");
+    }
+}

@@ -1,0 +1,383 @@
+//! The bytes of one client, with an eye on how they come.
+//!
+//! ☠ Pingora bounds the wait for each read, but neither a head nor a body as a whole, so that a byte a minute holds a
+//! connection for ever; and it takes heads of up to a megabyte. It has no place to say so but its stream, which this is.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::House;
+use super::answer::bare;
+use super::websocket::{self, Frames};
+use crate::gate::Deny;
+
+/// What the bytes of a connection are at the moment. The stream obeys it, and those who serve the requests set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Before it is known which protocol is spoken.
+    Opening = 0,
+    /// A request's head is to come, sooner or later; when it has begun, it has to end soon.
+    Head = 1,
+    /// A request's body is coming.
+    Body = 2,
+    /// Nothing is expected, or nothing that is bounded here.
+    Served = 3,
+    /// A WebSocket.
+    Tunnel = 4,
+}
+
+/// What a connection's stream and those who serve its requests share.
+#[derive(Debug, Default)]
+pub(super) struct Visit {
+    /// The phase, and above it a number that tells one request from the next.
+    phase: AtomicU32,
+    /// The code to say goodbye with; 0: none yet.
+    goodbye: AtomicU32,
+    /// The last read failed since a body came too slowly.
+    body_was_slow: AtomicBool,
+    /// Whoever waits for the client of a tunnel.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Visit {
+    /// That of the HTTP/1 connection which this task serves, if it does.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        VISIT.try_with(Clone::clone).ok()
+    }
+
+    /// Enters a phase of the connection that this task serves, if it serves one of HTTP/1.
+    pub(super) fn enter(phase: Phase) {
+        let _ = VISIT.try_with(|visit| visit.set(phase));
+    }
+
+    /// Whether the connection that this task serves could not be read on because a body came too slowly.
+    pub(super) fn body_was_slow() -> bool {
+        VISIT.try_with(|visit| visit.body_was_slow.load(Ordering::Relaxed)).unwrap_or(false)
+    }
+
+    /// Serves the connection of this visit.
+    pub(super) async fn serve<T>(self: Arc<Self>, serving: impl Future<Output = T>) -> T {
+        VISIT.scope(self, serving).await
+    }
+
+    /// Ends a tunnel, with a word for the client as soon as one fits in.
+    pub(super) fn say_goodbye(&self, code: u16) {
+        self.goodbye.store(code.into(), Ordering::Release);
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
+    /// Only the task that serves the connection sets it.
+    fn set(&self, phase: Phase) {
+        let number = (self.phase.load(Ordering::Relaxed) >> 8).wrapping_add(1);
+        self.phase.store(number << 8 | phase as u32, Ordering::Relaxed);
+    }
+
+    fn goodbye(&self, waker: &Waker) -> Option<u16> {
+        let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+        drop(slot);
+        match self.goodbye.load(Ordering::Acquire) {
+            0 => None,
+            code => u16::try_from(code).ok(),
+        }
+    }
+}
+
+tokio::task_local! {
+    static VISIT: Arc<Visit>;
+}
+
+/// A client's stream.
+pub(super) struct Guarded<S> {
+    stream: BufWriter<S>,
+    visit: Arc<Visit>,
+    house: Arc<dyn House>,
+    /// What the visit's phase was when it was last looked at; since then:
+    seen: u32,
+    /// so many bytes were read,
+    read: u64,
+    /// and this is when more should be there.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the body that is coming began to.
+    began: Option<Instant>,
+    frames: Option<Box<Frames>>,
+    leaving: Leaving,
+}
+
+/// How far the end of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// The client may be sending still. ☠ To close now would send it a reset, which may overtake the answer.
+    Lingers,
+    Gone,
+}
+
+impl<S: IO> Guarded<S> {
+    pub(super) fn new(stream: S, visit: Arc<Visit>, house: Arc<dyn House>) -> Self {
+        Self {
+            stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
+            visit,
+            house,
+            seen: 0,
+            read: 0,
+            timer: None,
+            began: None,
+            frames: None,
+            leaving: Leaving::No,
+        }
+    }
+
+    /// The phase; counts anew if it is another one than last time.
+    fn phase(&mut self) -> Phase {
+        let now = self.visit.phase.load(Ordering::Relaxed);
+        if now != self.seen {
+            (self.seen, self.read, self.timer, self.began) = (now, 0, None, None);
+        }
+        match now & 0xff {
+            0 => Phase::Opening,
+            1 => Phase::Head,
+            2 => Phase::Body,
+            4 => Phase::Tunnel,
+            _ => Phase::Served,
+        }
+    }
+
+    /// Whether this client has had its time. The timer is made only when somebody has to be waited for: most heads come
+    /// in one piece.
+    fn overdue(&mut self, at: impl FnOnce(Instant) -> Instant, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at(Instant::now()))));
+        timer.as_mut().poll(context).is_ready()
+    }
+
+    /// Why no more is read of this head.
+    fn head_fault(&mut self, context: &mut Context<'_>) -> Option<Deny> {
+        let limits = self.house.limits();
+        // Whatever else comes: a complete head would not be read on.
+        if self.read >= limits.head_size() {
+            return Some(Deny::HeadTooLarge);
+        }
+        self.overdue(|now| now + limits.head_timeout(), context).then_some(Deny::HeadTimeout)
+    }
+
+    /// Whether this body comes more slowly than bodies may.
+    fn body_is_slow(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(rate) = self.house.limits().body_rate() else { return false };
+        let began = *self.began.get_or_insert_with(Instant::now);
+        loop {
+            let due = began + BODY_START + Duration::from_secs(self.read / rate);
+            if !self.overdue(|_| due, context) {
+                return false;
+            }
+            if Instant::now() >= due {
+                return true;
+            }
+            // More has come since the timer was set.
+            self.timer = None;
+        }
+    }
+
+    /// Refuses what is no request yet.
+    fn refuse(&mut self, deny: Deny, context: &mut Context<'_>) -> io::Error {
+        // It fits into the buffer, since nothing else is in there between two requests.
+        let written = Pin::new(&mut self.stream).poll_write(context, &bare(deny));
+        if written.is_ready() {
+            let _ = Pin::new(&mut self.stream).poll_flush(context);
+        }
+        self.leaving = Leaving::Lingers;
+        io::Error::new(io::ErrorKind::TimedOut, deny.row().reason)
+    }
+
+    /// Says goodbye on a WebSocket. Not ready: it is not time yet, or the client does not read.
+    fn farewell(&mut self, code: u16, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.leaving == Leaving::No {
+            // Within a frame the client would take it for data; whoever writes the rest wakes this again.
+            if !self.frames.as_ref().is_some_and(|frames| frames.is_between()) {
+                return Poll::Pending;
+            }
+            ready!(Pin::new(&mut self.stream).poll_write(context, &websocket::close(code)))?;
+            self.leaving = Leaving::Gone;
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Reads and forgets what the client still sends, for a while.
+    fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut scrap = [0; 4096];
+        loop {
+            if self.overdue(|now| now + LINGERING, context) {
+                return Poll::Ready(());
+            }
+            let mut buffer = ReadBuf::new(&mut scrap);
+            match ready!(Pin::new(self.stream.get_mut()).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<S: IO> AsyncRead for Guarded<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.phase() {
+            Phase::Opening => {
+                if this.read < OPENING_BYTES {
+                    let patience = this.house.limits().head_timeout();
+                    if this.overdue(|now| now + patience, context) {
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                }
+            }
+            Phase::Head if this.read > 0 => {
+                if let Some(deny) = this.head_fault(context) {
+                    return Poll::Ready(Err(this.refuse(deny, context)));
+                }
+            }
+            Phase::Body => {
+                if this.body_is_slow(context) {
+                    this.visit.body_was_slow.store(true, Ordering::Relaxed);
+                    this.leaving = Leaving::Lingers;
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+            Phase::Tunnel => {
+                if let Some(code) = this.visit.goodbye(context.waker())
+                    && this.farewell(code, context)?.is_ready()
+                {
+                    // The end of the client's bytes, for pingora: it closes the app's connection, and this one.
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Phase::Head | Phase::Served => {}
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        this.read += (buffer.filled().len() - before) as u64;
+        polled
+    }
+}
+
+impl<S: IO> AsyncWrite for Guarded<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
+        if this.phase() == Phase::Tunnel {
+            let frames = this.frames.get_or_insert_default();
+            frames.sent(&bytes[..written]);
+            if frames.is_between() && this.visit.goodbye.load(Ordering::Acquire) != 0 {
+                // Whoever reads is in the same task, and has something to say here.
+                context.waker().wake_by_ref();
+            }
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let unread_body = this.phase() == Phase::Body;
+        ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        if this.leaving == Leaving::No {
+            this.leaving = if unread_body { Leaving::Lingers } else { Leaving::Gone };
+            this.timer = None;
+        }
+        if this.leaving == Leaving::Lingers {
+            ready!(this.linger(context));
+            this.leaving = Leaving::Gone;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> fmt::Debug for Guarded<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Guarded").field("visit", &self.visit).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<S: IO> Shutdown for Guarded<S> {
+    async fn shutdown(&mut self) {
+        // The client may have gone first.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+#[async_trait]
+impl<S: IO> Peek for Guarded<S> {
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        self.stream.get_mut().try_peek(buffer).await
+    }
+}
+
+impl<S: IO> UniqueID for Guarded<S> {
+    fn id(&self) -> UniqueIDType {
+        self.stream.get_ref().id()
+    }
+}
+
+impl<S: IO> Ssl for Guarded<S> {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream.get_ref().get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ref().get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.get_ref().selected_alpn_proto()
+    }
+}
+
+impl<S: IO> GetTimingDigest for Guarded<S> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_ref().get_timing_digest()
+    }
+}
+
+impl<S: IO> GetProxyDigest for Guarded<S> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream.get_ref().get_proxy_digest()
+    }
+}
+
+impl<S: IO> GetSocketDigest for Guarded<S> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_ref().get_socket_digest()
+    }
+}
+
+/// Head and body of a small answer leave in one piece.
+const WRITE_BUFFER: usize = 2048;
+/// For the first of a body's bytes, however few: as Apache's `RequestReadTimeout body=20`.
+const BODY_START: Duration = Duration::from_secs(20);
+/// As long as it takes a client that was refused to read why.
+const LINGERING: Duration = Duration::from_secs(2);
+/// `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n` (RFC 9113, 3.4)
+pub(super) const OPENING_BYTES: u64 = 24;
