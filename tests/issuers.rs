@@ -42,7 +42,7 @@ impl Trusted {
 
     fn with_keys(keys: &[Value], more: &str) -> Self {
         let (app, issuer) = (App::start(), Issuer::with_keys(keys));
-        let gate = Conf::new(&app).add_realm_tables(&section(ISS, &issuer.url(JWKS), more)).start();
+        let gate = Conf::new(&app).large_heads().add_realm_tables(&section(ISS, &issuer.url(JWKS), more)).start();
         Self { app, issuer, gate }
     }
 

@@ -32,6 +32,8 @@ mod replay;
 mod revocation;
 mod second_factors;
 mod secrets;
+mod service;
 mod tenant;
+mod tls;
 mod token_commands;
 mod tokens;

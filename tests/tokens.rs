@@ -15,7 +15,7 @@ struct Forge {
 impl Forge {
     fn new() -> Self {
         let app = App::start();
-        let gate = Conf::new(&app).start();
+        let gate = Conf::new(&app).large_heads().start();
         let token = gate.user("alice");
         let (jwk, claims) = (Jwk::of(&gate), claims(&token));
         let forge = Self { app, gate, jwk, claims };

@@ -341,6 +341,15 @@ impl Response {
         Some(Self { status, headers, body: Vec::new() })
     }
 
+    /// The answer that these bytes are, once all of it is there. It must have a Content-Length.
+    pub fn complete(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let mut response = Self::parse(&bytes[..end])?;
+        let length: usize = response.header("content-length").unwrap_or("0").parse().ok()?;
+        response.body = bytes.get(end..end + length)?.to_vec();
+        Some(response)
+    }
+
     /// The one value of this header. Panics if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.all(name);

@@ -21,6 +21,7 @@ use super::{auth, get, post, until};
 #[derive(Clone)]
 pub struct Conf {
     server: BTreeMap<String, String>,
+    server_tables: String,
     realm: BTreeMap<String, String>,
     realm_tables: String,
     route: BTreeMap<String, String>,
@@ -45,6 +46,7 @@ impl Conf {
         ];
         Self {
             server: BTreeMap::new(),
+            server_tables: String::new(),
             realm: realm.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             realm_tables: format!(
                 "[[realm.key]]\nid = \"web\"\nsecret = \"{KEY}\"\n\n\
@@ -65,6 +67,12 @@ impl Conf {
     /// A key of `[server]`, with its value in TOML.
     pub fn server(mut self, key: &str, value: &str) -> Self {
         self.server.insert(key.into(), value.into());
+        self
+    }
+
+    /// What stands below `[server]`.
+    pub fn server_tables(mut self, text: &str) -> Self {
+        self.server_tables = text.into();
         self
     }
 
@@ -118,6 +126,11 @@ impl Conf {
         self
     }
 
+    /// Heads larger than the default allows, for what has to be looked at nevertheless.
+    pub fn large_heads(self) -> Self {
+        self.more("[limits]\nhead_size = \"1023KiB\"")
+    }
+
     pub fn store(mut self, url: &str) -> Self {
         self.store = Some(url.into());
         self
@@ -134,6 +147,7 @@ impl Conf {
         // Two, though the default on a small machine is one: the tests run side by side.
         server.entry("hash_threads".into()).or_insert_with(|| "2".into());
         lines(&mut text, &server);
+        let _ = writeln!(text, "\n{}", self.server_tables);
         let store = self.store.as_deref().unwrap_or("sqlite://tollgate.db");
         let _ = writeln!(text, "\n[store]\nurl = \"{store}\"\n\n[[realm]]");
         lines(&mut text, &self.realm);

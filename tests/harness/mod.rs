@@ -7,6 +7,7 @@ mod h2c;
 mod issuer;
 mod jwt;
 mod signer;
+mod tls;
 mod tools;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub use h2c::h2c;
 pub use issuer::{DISCOVERY, Issuer, JWKS, Serve, gzip_bomb};
 pub use jwt::{Jwk, NOT_TIMES, claims, not_times, now, sign};
 pub use signer::{Signer, edited, encoded};
+pub use tls::{Authority, TlsClient};
 pub use tools::{Ran, Running, curl, node, node_server, python, python_server, run, tollgate};
 
 /// Asks `probe` again and again until it answers or the deadline has passed. A poll with a deadline, so that no test
