@@ -33,6 +33,7 @@ mod revocation;
 mod second_factors;
 mod secrets;
 mod service;
+mod slow_clients;
 mod tenant;
 mod tls;
 mod token_commands;

@@ -150,7 +150,7 @@ fn clients_show_certificates_where_they_have_to() {
     };
     let gate = start(&app, &section, files);
     known.send(gate.addr, &forged).unwrap().expect(200);
-    assert_eq!(told(app.seen().pop().unwrap()), [fingerprint.clone()]);
+    assert_eq!(told(app.seen().pop().unwrap()), std::slice::from_ref(&fingerprint));
     let seen = app.seen().len();
     assert!(nobody.send(gate.addr, &forged).is_err());
     assert!(stranger.send(gate.addr, &forged).is_err());

@@ -238,7 +238,8 @@ impl ProxyHttp for Gateway {
                 if is_websocket {
                     Visit::enter(Phase::Tunnel);
                 }
-                self.state.tunnels.open(pass, if is_websocket { Visit::current() } else { None });
+                let visit = if is_websocket { Visit::current() } else { None };
+                self.state.tunnels.open(pass, visit.as_ref());
             }
         }
         Ok(())

@@ -52,14 +52,14 @@ struct Line {
 
 impl Tunnels {
     /// Remembers the request that this task is serving as a tunnel. Twice for one request changes nothing.
-    pub(super) fn open(&self, pass: Option<Pass>, websocket: Option<Arc<Visit>>) {
+    pub(super) fn open(&self, pass: Option<Pass>, websocket: Option<&Arc<Visit>>) {
         // Outside of [`serve`] there is no line, and nothing that could be cut.
         let _ = LINE.try_with(|slot| {
             if slot.borrow().is_some() {
                 return;
             }
             let line = Arc::new(Line::default());
-            let visit = websocket.as_ref().map(Arc::downgrade);
+            let visit = websocket.map(Arc::downgrade);
             self.all().push(Tunnel { pass, line: Arc::downgrade(&line), visit, told: false });
             slot.replace(Some(line));
         });

@@ -128,7 +128,7 @@ impl Conf {
 
     /// Heads larger than the default allows, for what has to be looked at nevertheless.
     pub fn large_heads(self) -> Self {
-        self.more("[limits]\nhead_size = \"1023KiB\"")
+        self.more("[limits]\nhead_size = \"512KiB\"")
     }
 
     pub fn store(mut self, url: &str) -> Self {
