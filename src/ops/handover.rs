@@ -80,9 +80,14 @@ impl Program {
     }
 }
 
+/// Whether this process replaces another one.
+pub(super) fn is_successor() -> bool {
+    env::var_os(SUCCESSOR).is_some()
+}
+
 /// Tells the process that this one replaces, if there is one, that this one serves.
 pub(super) fn tell_predecessor() {
-    if env::var_os(SUCCESSOR).is_none() {
+    if !is_successor() {
         return;
     }
     // Its end of the line is our stdin, which is closed with it. It may have lost its patience by now.

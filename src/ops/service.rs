@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::admin::Admin;
-use super::handover::{Program, tell_predecessor};
+use super::handover::{Program, is_successor, tell_predecessor};
 use super::jwks::Fetcher;
 use super::keys::Keys;
 use super::reload::Reloader;
@@ -69,7 +69,7 @@ async fn run(
     let clients = sockets.claim(config.server.listen(), "server.listen")?;
     let redirected = sockets.claim(config.server.redirect(), "server.tls.redirect")?;
     let operators = sockets.claim(config.server.admin().as_slice(), "server.admin")?;
-    sockets.all_claimed()?;
+    sockets.all_claimed(is_successor())?;
     let store = store::open(config.store.as_str()).await?;
 
     let passwords = Pool::new(config.server.hash_threads(), config.server.hash_queue())

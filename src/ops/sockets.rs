@@ -66,11 +66,15 @@ impl Sockets {
         Ok(Bound::new(sockets))
     }
 
-    /// That all that was passed has been claimed: else clients would wait for ever on a socket that nobody serves.
+    /// That all that systemd passed has been claimed: else clients would wait for ever on a socket that nobody serves. Those
+    /// of a predecessor are closed, if the file has other addresses now.
     ///
     /// # Errors
     /// The first socket that is none of the file's.
-    pub(super) fn all_claimed(&self) -> Result<(), Failure> {
+    pub(super) fn all_claimed(&mut self, from_predecessor: bool) -> Result<(), Failure> {
+        if from_predecessor {
+            self.passed.clear();
+        }
         let Some((address, _)) = self.passed.first() else { return Ok(()) };
         let line = format!(
             "a socket was passed ($LISTEN_FDS) for {address}, which is none of server.listen, server.tls.redirect and server.admin: write the same address in tollgate.socket and in the configuration"
@@ -119,11 +123,11 @@ mod tests {
         let one = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = one.local_addr().unwrap();
         let mut sockets = Sockets { passed: vec![(address, one)], claimed: Vec::new() };
-        let failure = sockets.all_claimed().unwrap_err();
+        let failure = sockets.all_claimed(false).unwrap_err();
         assert!(failure.code == exit::CONFIG && failure.lines[0].contains(&address.to_string()), "{failure:?}");
         let bound = sockets.claim(&[address], "server.listen").unwrap();
         assert_eq!(bound.addresses().collect::<Vec<_>>(), [address]);
-        sockets.all_claimed().unwrap();
+        sockets.all_claimed(false).unwrap();
         assert_eq!(sockets.claimed().len(), 1);
         let failure = sockets.claim(&[address], "server.listen").unwrap_err();
         assert!(failure.code == exit::UNAVAILABLE && failure.lines[0].contains("change server.listen"), "{failure:?}");

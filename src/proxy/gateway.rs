@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -116,7 +117,8 @@ impl ProxyHttp for Gateway {
 
     async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> pingora::Result<()> {
         let headers = &session.req_header().headers;
-        let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+        let length = headers.get(CONTENT_LENGTH);
+        let has_body = length.is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING);
         Visit::enter(if has_body { Phase::Body } else { Phase::Served });
         // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
         // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
@@ -199,6 +201,19 @@ impl ProxyHttp for Gateway {
             error.set_retry(pool.pick(context.tried).is_ok());
         }
         error
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        end_of_stream: bool,
+        _: &mut Context,
+    ) -> pingora::Result<()> {
+        if end_of_stream {
+            Visit::body_ended();
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(

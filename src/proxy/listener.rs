@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -133,7 +133,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         loop {
             let next = async {
                 // Whoever is too many waits in the queue of the socket, and is not refused.
-                let most = self.house.limits().connections().unwrap_or_else(half_of_the_files);
+                let most = self.house.limits().connections().unwrap_or(*HALF_OF_THE_FILES);
                 if timeout(FULL, self.connections.fewer_than(most)).await.is_err() {
                     return None;
                 }
@@ -147,6 +147,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
             let quiet = told.is_some_and(|told| told.elapsed() < QUIET);
             match accepted {
                 Some(Ok(stream)) => self.clone().welcome(stream),
+                // The client was gone before its turn came: it is the next one's.
+                Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Some(Err(error)) => {
                     if !quiet {
                         warn!(error = %error, "can't accept a connection; raise the limit of open files if that is it");
@@ -255,11 +257,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
     }
 }
 
-/// A request that is forwarded takes two.
-fn half_of_the_files() -> usize {
+/// How many connections there may be where the file gives no limit: a request that is forwarded takes two files.
+static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
-}
+});
 
 /// Idle connections to upstreams, all together. Pingora's 128 would thrash with a few hundred clients.
 const UPSTREAM_POOL_SIZE: usize = 1024;

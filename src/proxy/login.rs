@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 
 use super::State;
-use super::stream::{Phase, Visit};
+use super::stream::Visit;
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
 pub(super) use crate::login::Refusal;
@@ -56,7 +56,7 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
         }
         body.extend_from_slice(&part);
     }
-    Visit::enter(Phase::Served);
+    Visit::body_ended();
     Ok(body.freeze())
 }
 

@@ -67,6 +67,15 @@ impl Visit {
         let _ = VISIT.try_with(|visit| visit.set(phase));
     }
 
+    /// All of the request's body has come. What comes over a tunnel is none.
+    pub(super) fn body_ended() {
+        let _ = VISIT.try_with(|visit| {
+            if visit.phase.load(Ordering::Relaxed) & 0xff == Phase::Body as u32 {
+                visit.set(Phase::Served);
+            }
+        });
+    }
+
     /// Whether the connection that this task serves could not be read on because a body came too slowly.
     pub(super) fn body_was_slow() -> bool {
         VISIT.try_with(|visit| visit.body_was_slow.load(Ordering::Relaxed)).unwrap_or(false)
@@ -381,3 +390,128 @@ const BODY_START: Duration = Duration::from_secs(20);
 const LINGERING: Duration = Duration::from_secs(2);
 /// `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n` (RFC 9113, 3.4)
 pub(super) const OPENING_BYTES: u64 = 24;
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use rustls::ServerConfig;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::config::Limits;
+
+    struct Nowhere;
+
+    impl House for Nowhere {
+        fn limits(&self) -> Limits {
+            Limits::default()
+        }
+
+        fn tls(&self) -> Option<Arc<ServerConfig>> {
+            None
+        }
+
+        fn trusts(&self, _: IpAddr) -> bool {
+            false
+        }
+    }
+
+    /// A stream whose visit is in this phase, and who is at its other end.
+    fn connected(phase: Phase) -> (Guarded<UnixStream>, Arc<Visit>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let visit = Arc::new(Visit::default());
+        visit.set(phase);
+        (Guarded::new(ours, visit.clone(), Arc::new(Nowhere)), visit, theirs)
+    }
+
+    /// Reads what there is, and waits for more. The clock goes on by itself when nobody has anything else to do.
+    async fn read(stream: &mut Guarded<UnixStream>) -> (usize, io::ErrorKind) {
+        let mut bytes = [0; 1 << 16];
+        let mut count = 0;
+        let error = loop {
+            match stream.read(&mut bytes).await {
+                Ok(0) => break io::ErrorKind::UnexpectedEof,
+                Ok(some) => count += some,
+                Err(error) => break error.kind(),
+            }
+        };
+        (count, error)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_from_the_first_byte_on() {
+        let (mut stream, visit, mut client) = connected(Phase::Head);
+        let start = Instant::now();
+        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err(), "idle is not slow");
+        client.write_all(b"GET /").await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(read(&mut stream).await, (5, io::ErrorKind::TimedOut));
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?} of {:?}", start.elapsed());
+        assert_eq!(stream.leaving, Leaving::Lingers);
+        let mut said = [0; 12];
+        client.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"HTTP/1.1 408");
+        // The next request has a time of its own.
+        let (mut stream, _, mut client) = connected(Phase::Head);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 18]).await.unwrap();
+        visit.set(Phase::Served);
+        stream.visit.set(Phase::Served);
+        stream.visit.set(Phase::Head);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_to_keep_its_rate() {
+        // Twenty seconds, and two more for a thousand bytes.
+        let (mut stream, visit, mut client) = connected(Phase::Body);
+        client.write_all(&[0; 1000]).await.unwrap();
+        let start = Instant::now();
+        assert_eq!(read(&mut stream).await, (1000, io::ErrorKind::TimedOut));
+        let took = start.elapsed();
+        assert!(took >= Duration::from_secs(22) && took < Duration::from_secs(23), "{took:?}");
+        assert!(visit.body_was_slow.load(Ordering::Relaxed));
+        // One that has ended is not waited for: the app may take its time.
+        let (mut stream, visit, mut client) = connected(Phase::Body);
+        client.write_all(&[0; 1000]).await.unwrap();
+        stream.read_exact(&mut [0; 1000]).await.unwrap();
+        visit.serve(async { Visit::body_ended() }).await;
+        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+        // And of a tunnel nothing has to come.
+        let (mut stream, visit, _client) = connected(Phase::Tunnel);
+        visit.clone().serve(async { Visit::body_ended() }).await;
+        assert_eq!(visit.phase.load(Ordering::Relaxed) & 0xff, Phase::Tunnel as u32);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_preface_has_to_come() {
+        let (mut stream, _, mut client) = connected(Phase::Opening);
+        client.write_all(b"PRI * HTTP").await.unwrap();
+        assert_eq!(read(&mut stream).await, (10, io::ErrorKind::TimedOut));
+        let (mut stream, _, mut client) = connected(Phase::Opening);
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_refused_can_read_why() {
+        let (mut stream, _, mut client) = connected(Phase::Head);
+        let limit = usize::try_from(Limits::default().head_size()).unwrap();
+        let sending = tokio::spawn(async move {
+            let _ = client.write_all(&vec![b'x'; 4 * limit]).await;
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).await.unwrap();
+            String::from_utf8(said).unwrap()
+        });
+        let (count, error) = read(&mut stream).await;
+        assert!(count >= limit && error == io::ErrorKind::TimedOut, "{count} {error}");
+        Shutdown::shutdown(&mut stream).await;
+        drop(stream);
+        assert!(sending.await.unwrap().starts_with("HTTP/1.1 431 "));
+    }
+}

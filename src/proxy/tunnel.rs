@@ -21,6 +21,8 @@ use crate::token::{Marks, Revocations};
 #[derive(Default)]
 pub struct Tunnels {
     open: Mutex<Vec<Tunnel>>,
+    /// The gate stops: whoever comes still has to go at once.
+    closing: AtomicBool,
 }
 
 struct Tunnel {
@@ -60,7 +62,14 @@ impl Tunnels {
             }
             let line = Arc::new(Line::default());
             let visit = websocket.map(Arc::downgrade);
-            self.all().push(Tunnel { pass, line: Arc::downgrade(&line), visit, told: false });
+            let mut tunnel = Tunnel { pass, line: Arc::downgrade(&line), visit, told: false };
+            let mut all = self.all();
+            // Under the lock, so that whoever says goodbye to all of them has not missed this one.
+            if self.closing.load(Ordering::Relaxed) {
+                tunnel.leave();
+            }
+            all.push(tunnel);
+            drop(all);
             slot.replace(Some(line));
         });
     }
@@ -85,13 +94,9 @@ impl Tunnels {
 
     /// Ends them all, since the gate stops: a client that hears of it connects anew, to whoever is there then.
     pub fn say_goodbye(&self) {
-        for tunnel in self.all().iter_mut() {
-            if !tunnel.say_goodbye(websocket::GOING_AWAY)
-                && let Some(line) = tunnel.line.upgrade()
-            {
-                line.cut();
-            }
-        }
+        let mut all = self.all();
+        self.closing.store(true, Ordering::Relaxed);
+        all.iter_mut().for_each(Tunnel::leave);
     }
 
     /// How many there are.
@@ -112,6 +117,15 @@ impl Tunnels {
 }
 
 impl Tunnel {
+    /// Ends it, since the gate stops.
+    fn leave(&mut self) {
+        if !self.say_goodbye(websocket::GOING_AWAY)
+            && let Some(line) = self.line.upgrade()
+        {
+            line.cut();
+        }
+    }
+
     /// Tells the client of a WebSocket that it ends. Returns whether there is one to be told.
     fn say_goodbye(&mut self, code: u16) -> bool {
         let visit = self.visit.as_ref().and_then(Weak::upgrade);

@@ -75,6 +75,19 @@ fn a_request_in_flight_is_finished_by_the_old_one() {
 }
 
 #[test]
+fn other_addresses_come_into_force_with_another_process() {
+    let app = App::start();
+    let site = Site::new(Conf::new(&app));
+    let mut old = site.ready(&[]);
+    let (here, there) = (site.addr.to_string(), format!("127.0.0.1:{}", free_port()));
+    site.write(&site.text().replace(&here, &there));
+    let new = replace(&site, &mut old);
+    get("/open/x").key().send(there.parse().unwrap()).expect(200);
+    assert!(TcpStream::connect(site.addr).is_err(), "nobody listens where nobody should");
+    drop(new);
+}
+
+#[test]
 fn a_program_that_does_not_come_up_changes_nothing() {
     let app = App::start();
     let site = Site::new(Conf::new(&app));
