@@ -28,6 +28,7 @@ mod server;
 mod size;
 mod spelling;
 mod tls;
+mod upstream;
 mod user_pool;
 
 pub use duration::parse as parse_duration;
@@ -42,7 +43,8 @@ pub use login::{Dialect, Endpoint, Login, MAX_ACCESS_TTL, Shape, Tenant};
 pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite, Sha256};
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
-pub use route::{Access, EncodedSlash, Found, Route, Routing, Upstream};
+pub use route::{Access, EncodedSlash, Found, Route, Routing};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};
 pub use tls::Tls;
+pub use upstream::Upstream;
 pub use user_pool::UserPool;

@@ -5,15 +5,14 @@
 //! routes.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 
 use super::host::Host;
 use super::login::{Dialect, Endpoint, Login};
 use super::policy::Realm;
+use super::upstream::Upstream;
 
 /// `[[route]]`: what is forwarded, to whom, and who may.
 #[derive(Debug)]
@@ -51,17 +50,6 @@ pub enum EncodedSlash {
     Reject,
     /// Forwarded as it came.
     Pass,
-}
-
-/// The servers of an app, and how long to wait for them.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    pub(super) servers: Vec<SocketAddr>,
-    pub(super) connect_timeout: Duration,
-    pub(super) read_timeout: Duration,
-    pub(super) write_timeout: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) tunnel_timeout: Duration,
 }
 
 impl Route {
@@ -143,44 +131,6 @@ impl Route {
         self.methods.as_ref().is_none_or(|methods| {
             methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET))
         })
-    }
-}
-
-impl Upstream {
-    /// Addresses, names already resolved. At least one.
-    #[must_use]
-    pub fn servers(&self) -> &[SocketAddr] {
-        &self.servers
-    }
-
-    /// For the TCP handshake with one server.
-    #[must_use]
-    pub const fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-    }
-
-    /// Between two reads of an answer.
-    #[must_use]
-    pub const fn read_timeout(&self) -> Duration {
-        self.read_timeout
-    }
-
-    /// Between two writes, of a request to the app or of its answer to the client.
-    #[must_use]
-    pub const fn write_timeout(&self) -> Duration {
-        self.write_timeout
-    }
-
-    /// For an unused connection kept for reuse.
-    #[must_use]
-    pub const fn idle_timeout(&self) -> Duration {
-        self.idle_timeout
-    }
-
-    /// Between two reads of a WebSocket.
-    #[must_use]
-    pub const fn tunnel_timeout(&self) -> Duration {
-        self.tunnel_timeout
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) mod server;
 pub(super) mod store;
 pub(super) mod tls;
 pub(super) mod trusted_issuer;
+mod upstream;
 
 use std::sync::Arc;
 
