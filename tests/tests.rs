@@ -38,3 +38,4 @@ mod tenant;
 mod tls;
 mod token_commands;
 mod tokens;
+mod upstream;

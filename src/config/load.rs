@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
-    use crate::config::{Access, Dialect, EncodedSlash, LogFormat, LogLevel, SameSite};
+    use crate::config::{Access, Balance, Dialect, EncodedSlash, LogFormat, LogLevel, SameSite, UpstreamServer};
 
     #[test]
     fn defaults() {
@@ -236,7 +236,11 @@ mod tests {
         assert_eq!(route.encoded_slash(), EncodedSlash::Reject);
         assert!(!route.forwards_token() && !route.limits_methods() && route.roles().is_empty());
         let upstream = route.upstream();
-        assert_eq!(upstream.servers(), ["127.0.0.1:3000".parse().unwrap()]);
+        let addresses: Vec<_> = upstream.servers().iter().map(UpstreamServer::address).collect();
+        assert_eq!(addresses, ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!((upstream.balance(), upstream.retries()), (Balance::RoundRobin, 3));
+        assert_eq!((upstream.eject_after(), upstream.eject_for()), (3, Duration::from_secs(5)));
+        assert!(upstream.health_check().is_none() && upstream.authorities().is_none());
         assert_eq!(
             (upstream.connect_timeout(), upstream.read_timeout()),
             (Duration::from_secs(3), Duration::from_secs(60))

@@ -46,5 +46,5 @@ pub use rotation::{Change, Rotation, Turn, TurnState, tend};
 pub use route::{Access, EncodedSlash, Found, Route, Routing};
 pub use server::{LogFormat, LogLevel, Server, StoreUrl};
 pub use tls::Tls;
-pub use upstream::Upstream;
+pub use upstream::{Authorities, Balance, HealthCheck, Upstream, UpstreamServer};
 pub use user_pool::UserPool;

@@ -59,6 +59,12 @@ impl Route {
         self.index
     }
 
+    /// The one host that it takes, if it does not take every one.
+    #[must_use]
+    pub const fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::sections::{self, api_key, cognito, limits, login, realm, route, server, store, tls, trusted_issuer};
+use super::sections::{
+    self, api_key, cognito, health_check, limits, login, realm, route, server, store, tls, trusted_issuer,
+};
 use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
 
@@ -59,6 +61,7 @@ fn every_key_is_documented() {
         &login::KEYS,
         &cognito::KEYS,
         &route::KEYS,
+        &health_check::KEYS,
     ] {
         let start =
             lines.iter().position(|line| *line == keys.header).unwrap_or_else(|| panic!("{} is missing", keys.header));
@@ -66,11 +69,12 @@ fn every_key_is_documented() {
             lines[start + 1..].iter().position(|line| line.starts_with('[')).unwrap_or(lines.len() - start - 1);
         // What stands above a header is about it.
         let section = lines[start.saturating_sub(4)..=start + length].join("\n");
-        for key in keys
-            .known
-            .iter()
-            .filter(|key| !matches!(**key, "key" | "master_key" | "trusted_issuer" | "cognito" | "tls" | "certificate"))
-        {
+        for key in keys.known.iter().filter(|key| {
+            !matches!(
+                **key,
+                "key" | "master_key" | "trusted_issuer" | "cognito" | "tls" | "certificate" | "health_check"
+            )
+        }) {
             let written =
                 section.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim().ends_with(key)));
             assert!(written, "{key} of {} is not in conf/tollgate.toml", keys.header);

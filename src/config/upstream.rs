@@ -1,12 +1,21 @@
-//! The servers behind a route.
+//! The servers behind a route, and how to treat them.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The servers of an app, and how long to wait for them.
-#[derive(Clone, Debug)]
+/// The servers of an app, which of them is asked, and how long to wait for them. Two that are equal are one: the routes
+/// that have them share connections and all that is known of the servers, and so does the policy after a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
-    pub(super) servers: Vec<SocketAddr>,
+    pub(super) servers: Vec<UpstreamServer>,
+    pub(super) authorities: Option<Authorities>,
+    pub(super) balance: Balance,
+    pub(super) retries: usize,
+    pub(super) eject_after: u32,
+    pub(super) eject_for: Duration,
+    pub(super) health_check: Option<HealthCheck>,
     pub(super) connect_timeout: Duration,
     pub(super) read_timeout: Duration,
     pub(super) write_timeout: Duration,
@@ -14,14 +23,83 @@ pub struct Upstream {
     pub(super) tunnel_timeout: Duration,
 }
 
+/// One address of an app.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamServer {
+    pub(super) address: SocketAddr,
+    pub(super) authority: String,
+    pub(super) name: Option<Arc<str>>,
+}
+
+/// Certificates of authorities, instead of the system's. Each can be used as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authorities(pub(super) Arc<[Vec<u8>]>);
+
+/// Which server a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Balance {
+    /// They take turns.
+    RoundRobin,
+    /// The one with the fewest requests in flight; of several, the one whose turn it is.
+    LeastConnections,
+}
+
+/// `[route.health_check]`: a request that is sent to every server again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HealthCheck {
+    pub(super) path: String,
+    pub(super) host: Option<String>,
+    pub(super) status: Vec<RangeInclusive<u16>>,
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+    pub(super) healthy_after: usize,
+    pub(super) unhealthy_after: usize,
+}
+
 impl Upstream {
-    /// Addresses, names already resolved. At least one.
+    /// At least one; names are already resolved. Either all of them speak TLS, or none.
     #[must_use]
-    pub fn servers(&self) -> &[SocketAddr] {
+    pub fn servers(&self) -> &[UpstreamServer] {
         &self.servers
     }
 
-    /// For the TCP handshake with one server.
+    /// Who has to vouch for the servers that speak TLS; `None`: the system's authorities.
+    #[must_use]
+    pub const fn authorities(&self) -> Option<&Authorities> {
+        self.authorities.as_ref()
+    }
+
+    /// Which of the servers is asked.
+    #[must_use]
+    pub const fn balance(&self) -> Balance {
+        self.balance
+    }
+
+    /// How often a request is tried again.
+    #[must_use]
+    pub const fn retries(&self) -> usize {
+        self.retries
+    }
+
+    /// How many failures in a row take a server out; 0: no number of them.
+    #[must_use]
+    pub const fn eject_after(&self) -> u32 {
+        self.eject_after
+    }
+
+    /// For how long.
+    #[must_use]
+    pub const fn eject_for(&self) -> Duration {
+        self.eject_for
+    }
+
+    /// How the servers are checked, if they are.
+    #[must_use]
+    pub const fn health_check(&self) -> Option<&HealthCheck> {
+        self.health_check.as_ref()
+    }
+
+    /// For the handshakes with one server, TCP's and that of TLS together.
     #[must_use]
     pub const fn connect_timeout(&self) -> Duration {
         self.connect_timeout
@@ -49,5 +127,77 @@ impl Upstream {
     #[must_use]
     pub const fn tunnel_timeout(&self) -> Duration {
         self.tunnel_timeout
+    }
+}
+
+impl UpstreamServer {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Host and port as the file writes them.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// With TLS, the name that its certificate must be for: never empty, a host name or an address without brackets.
+    #[must_use]
+    pub const fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+}
+
+impl Authorities {
+    /// Each in DER. At least one.
+    #[must_use]
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.0
+    }
+}
+
+impl HealthCheck {
+    /// What is asked for: a path, perhaps with a query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// `Host` of the request, instead of the server's own.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// Whether an answer with this status is a good one.
+    #[must_use]
+    pub fn accepts(&self, status: u16) -> bool {
+        self.status.iter().any(|range| range.contains(&status))
+    }
+
+    /// From the end of one to the beginning of the next.
+    #[must_use]
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// For the whole of one, up to the head of the answer.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How many good ones in a row make an unhealthy server healthy.
+    #[must_use]
+    pub const fn healthy_after(&self) -> usize {
+        self.healthy_after
+    }
+
+    /// How many bad ones in a row make a healthy server unhealthy.
+    #[must_use]
+    pub const fn unhealthy_after(&self) -> usize {
+        self.unhealthy_after
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::jwks::issuers;
 use super::status::Status;
 use crate::clock::{now, rfc3339};
+use crate::config::{Host, Route};
 use crate::proxy::State;
 
 /// Answers on the admin address.
@@ -81,6 +82,20 @@ impl Admin {
                 })
             })
             .collect();
+        let upstreams = snapshot.upstreams().into_iter().map(|(pool, routes)| {
+            let servers = pool.servers().iter().map(|server| {
+                let state = server.state();
+                json!({
+                    "address": state.address.to_string(),
+                    "healthy": state.healthy,
+                    "ejected": state.ejected,
+                    "in_flight": state.in_flight,
+                    "failures": state.failures,
+                })
+            });
+            let place = |route: &&Route| format!("{}{}", route.host().map_or("", Host::as_str), route.path());
+            json!({"routes": routes.iter().map(place).collect::<Vec<_>>(), "servers": servers.collect::<Vec<_>>()})
+        });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -93,6 +108,7 @@ impl Admin {
             "revocations": self.state.desk.revocations.len(),
             "tunnels": self.state.tunnels.len(),
             "issuers": trusted,
+            "upstreams": upstreams.collect::<Vec<_>>(),
             "known_tokens": {"count": self.state.known.len(), "bytes": self.state.known.bytes()},
             "store": if self.status.store_fails() { "failing" } else { "ok" },
         })

@@ -2,6 +2,7 @@
 
 mod admin;
 mod handover;
+mod health;
 mod jwks;
 mod keys;
 mod logging;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use super::health::Checker;
 use super::jwks::Fetcher;
 use super::notify;
 use super::status::{Reload, Status};
@@ -22,6 +23,7 @@ pub(super) struct Reloader {
     pub(super) state: Arc<State>,
     pub(super) status: Arc<Status>,
     pub(super) fetcher: Arc<Fetcher>,
+    pub(super) checker: Checker,
     /// What the program was started with; only its cold part is looked at.
     pub(super) started: Config,
     pub(super) watch: Watch,
@@ -61,8 +63,11 @@ impl Reloader {
                 }
                 self.status.set_cold_changes(cold.into_iter().map(str::to_owned).collect());
                 self.watch.follow(&config.inputs);
-                let generation = self.state.snapshot.load().generation + 1;
-                self.state.snapshot.store(Arc::new(Snapshot::new(config.policy, generation, at)));
+                let previous = self.state.snapshot.load_full();
+                let generation = previous.generation + 1;
+                let next = Arc::new(Snapshot::new(config.policy, generation, at, Some(&previous)));
+                self.checker.follow(&next);
+                self.state.snapshot.store(next);
                 self.state.known.clear();
                 self.fetcher.follow(&self.state.snapshot.load().policy);
                 self.reloaded.notify_one();

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::admin::Admin;
 use super::handover::{Program, is_successor, tell_predecessor};
+use super::health::Checker;
 use super::jwks::Fetcher;
 use super::keys::Keys;
 use super::reload::Reloader;
@@ -77,7 +78,7 @@ async fn run(
 
     let policy = std::mem::take(&mut config.policy);
     let state = Arc::new(State {
-        snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now())),
+        snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now(), None)),
         desk: Desk {
             store,
             passwords,
@@ -94,6 +95,8 @@ async fn run(
     let status = Arc::new(Status::default());
     let fetcher = Arc::new(Fetcher::default());
     fetcher.follow(&state.snapshot.load().policy);
+    let checker = Checker::default();
+    checker.follow(&state.snapshot.load());
     let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
     let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
@@ -103,6 +106,7 @@ async fn run(
         state: state.clone(),
         status: status.clone(),
         fetcher: fetcher.clone(),
+        checker,
         started: config,
         watch,
         reloaded: reloaded.clone(),

@@ -9,14 +9,15 @@ use data_encoding::HEXLOWER;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{debug, warn};
 
 use super::stream::{Phase, Visit};
 use super::tunnel::Pass;
-use super::upstream::{NoServer, Tried};
+use super::upstream::{Attempts, Sent, reason};
 use super::{Snapshot, State, answer, login};
 use crate::clock::now;
 use crate::config::Policy;
@@ -34,8 +35,7 @@ pub struct Context {
     request_id: String,
     granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     denied: Option<Deny>,
-    tried: Tried,
-    server: usize,
+    attempts: Attempts,
 }
 
 impl Gateway {
@@ -104,6 +104,16 @@ impl Gateway {
     }
 }
 
+impl Context {
+    /// Of the last one `fail_to_proxy` tells.
+    fn tell_of_attempt(&self, error: &Error, again: bool) {
+        if again {
+            let server = self.attempts.server().map(tracing::field::display);
+            warn!(request = self.request_id, server, error = reason(error), "attempt failed, trying again");
+        }
+    }
+}
+
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Context;
@@ -137,7 +147,7 @@ impl ProxyHttp for Gateway {
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
                 if is_websocket(session.req_header()) {
                     // ☠ The time-out for the client's next byte goes for idle WebSockets too.
-                    let silence = snapshot.pools[grant.route().index()].tunnel_timeout();
+                    let silence = grant.route().upstream().tunnel_timeout();
                     session.set_read_timeout(Some(silence));
                 }
                 tame_connection(session.req_header_mut())?;
@@ -170,20 +180,11 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        let pool = &snapshot.pools[grant.route().index()];
-        match pool.pick(context.tried) {
-            Ok(index) => {
-                context.server = index;
-                Ok(pool.peer(index, is_websocket(session.req_header())))
-            }
-            Err(none) => {
-                context.denied = Some(match none {
-                    NoServer::AllTried => Deny::UpstreamFailed,
-                    NoServer::AllResting => Deny::UpstreamUnavailable,
-                });
-                Err(Error::new_up(ErrorType::ConnectError))
-            }
-        }
+        let tunnel = is_websocket(session.req_header());
+        context.attempts.next(snapshot.pool(grant.route()), tunnel).map_err(|deny| {
+            context.denied = Some(deny);
+            Error::new_up(ErrorType::ConnectError)
+        })
     }
 
     fn fail_to_connect(
@@ -193,13 +194,9 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let Some((snapshot, grant)) = &context.granted {
-            let pool = &snapshot.pools[grant.route().index()];
-            pool.rest(context.server);
-            context.tried.add(context.server);
-            // Nothing was sent yet, so another server may be asked, whatever the method.
-            error.set_retry(pool.pick(context.tried).is_ok());
-        }
+        let again = context.attempts.not_connected(&error);
+        context.tell_of_attempt(&error, again);
+        error.set_retry(again);
         error
     }
 
@@ -216,6 +213,42 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        reused: bool,
+        _: &HttpPeer,
+        _: std::os::fd::RawFd,
+        _: Option<&Digest>,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        if !reused {
+            context.attempts.connected();
+        }
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let sent = Sent {
+            method: &session.req_header().method,
+            body_is_kept: !session.as_ref().retry_buffer_truncated(),
+            answer_begun: session.response_written().is_some(),
+            on_reused_connection: reused,
+        };
+        let again = context.attempts.broke_off(&error, &sent);
+        context.tell_of_attempt(&error, again);
+        error.set_retry(again);
+        error
+    }
+
+    /// Nothing of the request before this attempt is left in `request`: it is a new copy of the client's.
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -240,6 +273,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        context.attempts.answered();
         if let Some((_, grant)) = &context.granted {
             answer::add_cors(response, true, grant.cors())?;
             if is_tunnel(response) {
@@ -266,13 +300,11 @@ impl ProxyHttp for Gateway {
         let deny = if body_was_slow { Deny::BodyTimeout } else { deny };
         let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error) && !body_was_slow;
         if !client_left {
-            let server = context.granted.as_ref().map(|(_, grant)| grant.route().upstream().servers()[context.server]);
-            // Without the context that pingora adds: it may quote the request.
             warn!(
                 request = context.request_id,
                 reason = deny.row().reason,
-                server = server.map(tracing::field::display),
-                error = error.etype().as_str(),
+                server = context.attempts.server().map(tracing::field::display),
+                error = reason(error),
                 "forwarding failed"
             );
         }
@@ -292,6 +324,11 @@ impl ProxyHttp for Gateway {
 
     /// All that there is to say was said in `fail_to_proxy`.
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    /// Nor here: see [`Context::tell_of_attempt`].
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 

@@ -11,6 +11,7 @@ mod tunnel;
 mod upstream;
 mod websocket;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 
-use crate::config::{Limits, Policy, Server};
+use crate::config::{Limits, Policy, Route, Server, Upstream};
 use crate::gate::KnownTokens;
 use crate::login::Desk;
 pub use connections::Connections;
@@ -26,7 +27,7 @@ pub use gateway::Gateway;
 pub use listener::{Bound, Listening};
 use redirect::Redirect;
 pub use tunnel::Tunnels;
-use upstream::Pool;
+pub use upstream::{Pool, Server as UpstreamServer, ServerState, reason};
 
 /// Everything that requests share.
 pub struct State {
@@ -98,15 +99,45 @@ pub struct Snapshot {
     pub loaded_at: i64,
     /// What the gate enforces.
     pub policy: Policy,
-    pools: Vec<Pool>,
+    /// By the routes' places.
+    pools: Vec<Arc<Pool>>,
 }
 
 impl Snapshot {
-    /// Prepares the upstreams of `policy`.
+    /// Prepares the upstreams of `policy`. Routes that say the same of theirs share one, and what `previous` has is kept:
+    /// with its connections, and all that is known of the servers.
     #[must_use]
-    pub fn new(policy: Policy, generation: u64, loaded_at: i64) -> Self {
-        let pools = policy.routing().routes().iter().map(|route| Pool::new(route.upstream())).collect();
+    pub fn new(policy: Policy, generation: u64, loaded_at: i64, previous: Option<&Self>) -> Self {
+        let there = previous.iter().flat_map(|previous| &previous.pools);
+        let mut pools: HashMap<Upstream, Arc<Pool>> =
+            there.map(|pool| (pool.upstream().clone(), pool.clone())).collect();
+        let mut pool_of = |upstream: &Upstream| {
+            let new = || Arc::new(Pool::new(upstream));
+            pools.entry(upstream.clone()).or_insert_with(new).clone()
+        };
+        let pools = policy.routing().routes().iter().map(|route| pool_of(route.upstream())).collect();
         Self { generation, loaded_at, policy, pools }
+    }
+
+    /// Every upstream once, with the routes that lead to it, in the order of the file.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<(&Arc<Pool>, Vec<&Route>)> {
+        let mut upstreams: Vec<(&Arc<Pool>, Vec<&Route>)> = Vec::new();
+        let mut places = HashMap::new();
+        for route in self.policy.routing().routes() {
+            let pool = self.pool(route);
+            let place = *places.entry(Arc::as_ptr(pool)).or_insert(upstreams.len());
+            if place == upstreams.len() {
+                upstreams.push((pool, Vec::new()));
+            }
+            upstreams[place].1.push(route);
+        }
+        upstreams
+    }
+
+    /// Where a route of this policy leads.
+    fn pool(&self, route: &Route) -> &Arc<Pool> {
+        &self.pools[route.index()]
     }
 }
 

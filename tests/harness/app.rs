@@ -3,12 +3,13 @@
 //!
 //! `fixed` 5 bytes · `chunked` three chunks · `big-N` N bytes · `status-N` · `until-close` · `cors` with headers of its
 //! own · `stream` and `sse` in two parts, the second after [`App::release`] · `slow` after [`App::release`] · `hang`
-//! never · `reset` RST instead of an answer · `partial` breaks off · `early` without reading the body · `ws` 101, then
-//! every byte back · anything else: JSON of what came.
+//! never · `reset` RST instead of an answer · `close` closes instead · `close-reused` too, unless it is the connection's
+//! first request · `partial` breaks off · `reset-body` by RST · `no-http` · `early` without reading the body · `ws` 101,
+//! then every byte back · `health` whatever [`App::set_health`] says · anything else: JSON of what came.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,6 +29,10 @@ struct Shared {
     released: (Mutex<bool>, Condvar),
     stopping: AtomicBool,
     connections: AtomicUsize,
+    /// The status of `health`, if it is not 200.
+    health: AtomicU16,
+    /// How every request but those to `health` is answered, whatever its path.
+    manner: Mutex<Option<&'static str>>,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -86,6 +91,16 @@ impl App {
 
     pub fn forget(&self) {
         self.shared.seen.lock().unwrap().clear();
+    }
+
+    /// From now on every request is answered as if its path ended with this; `None`: as its own path says.
+    pub fn behave(&self, manner: Option<&'static str>) {
+        *self.shared.manner.lock().unwrap() = manner;
+    }
+
+    /// The status of `health` from now on.
+    pub fn set_health(&self, status: u16) {
+        self.shared.health.store(status, Ordering::SeqCst);
     }
 
     /// Lets the answers go on that wait for it; for good.
@@ -172,7 +187,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         let shared = shared.clone();
         std::thread::spawn(move || {
-            let mut connection = Connection { stream, buffered: Vec::new(), number, shared, aborted: false };
+            let mut connection = Connection { stream, buffered: Vec::new(), number, served: 0, shared, aborted: false };
             // However a connection ends: the test looks at what was seen and answered.
             while matches!(connection.serve_one(), Ok(true)) {}
             if !connection.aborted {
@@ -186,6 +201,7 @@ struct Connection {
     stream: TcpStream,
     buffered: Vec<u8>,
     number: usize,
+    served: usize,
     shared: Arc<Shared>,
     aborted: bool,
 }
@@ -206,7 +222,11 @@ impl Connection {
         self.shared.seen.lock().unwrap().push(seen.clone());
         let target = seen.target();
         let path = target.split('?').next().unwrap_or_default();
-        let last = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut last = path.rsplit('/').next().unwrap_or_default().to_owned();
+        if let Some(manner) = self.shared.manner.lock().unwrap().filter(|_| last != "health") {
+            last = manner.to_owned();
+        }
+        self.served += 1;
         if last == "early" {
             self.stream.write_all(b"HTTP/1.1 413 Too Much\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly")?;
             return Ok(false);
@@ -238,14 +258,21 @@ impl Connection {
                 while self.fill()? {}
                 return Ok(false);
             }
-            "reset" => {
-                rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))?;
-                // Without a shutdown, and with the clone gone that Drop would use, closing sends the RST.
-                self.aborted = true;
-                let own = self.stream.peer_addr()?;
-                self.shared.open.lock().unwrap().retain(|open| open.peer_addr().ok() != Some(own));
+            "reset" => return self.reset(),
+            "close" => return Ok(false),
+            "close-reused" if self.served > 1 => return Ok(false),
+            "reset-body" => {
+                self.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")?;
+                return self.reset();
+            }
+            "no-http" => {
+                self.stream.write_all(b"220 mail.example.com ESMTP\r\n\r\n")?;
                 return Ok(false);
             }
+            "health" => match self.shared.health.load(Ordering::SeqCst) {
+                0 => self.fixed(seen, 200, b"well")?,
+                status => self.fixed(seen, status, b"unwell")?,
+            },
             "partial" => {
                 self.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")?;
                 return Ok(false);
@@ -276,6 +303,15 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+
+    fn reset(&mut self) -> io::Result<bool> {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))?;
+        // Without a shutdown, and with the clone gone that Drop would use, closing sends the RST.
+        self.aborted = true;
+        let own = self.stream.peer_addr()?;
+        self.shared.open.lock().unwrap().retain(|open| open.peer_addr().ok() != Some(own));
+        Ok(false)
     }
 
     fn fixed(&mut self, seen: &Seen, status: u16, body: &[u8]) -> io::Result<()> {

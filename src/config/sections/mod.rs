@@ -5,6 +5,7 @@ pub(super) mod cognito;
 mod exchange;
 #[cfg(test)]
 pub(super) mod fixture;
+pub(super) mod health_check;
 pub(super) mod limits;
 pub(super) mod login;
 pub(super) mod realm;

@@ -1,0 +1,177 @@
+//! Asks the servers of upstreams how they are, in the background: `[route.health_check]`.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use pingora::connectors::TransportConnector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::HttpSession;
+use tokio::task::AbortHandle;
+use tracing::{info, warn};
+
+use crate::config::HealthCheck;
+use crate::proxy::{Pool, Snapshot, UpstreamServer, reason};
+
+/// A task for each server that is checked.
+#[derive(Default)]
+pub(super) struct Checker {
+    tasks: Mutex<Vec<(Arc<Pool>, Vec<AbortHandle>)>>,
+    /// To connect as requests do, and with the same eyes for certificates. It reads the system's authorities when it is
+    /// made, so only when there is a check.
+    connector: Arc<OnceLock<TransportConnector>>,
+}
+
+impl Checker {
+    /// Checks the servers of this snapshot, and lets go of the others. What it keeps goes on as if nothing had happened.
+    pub(super) fn follow(&self, snapshot: &Snapshot) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted: Vec<_> = snapshot.upstreams().into_iter().map(|(pool, _)| pool).collect();
+        tasks.retain(|(pool, handles)| {
+            let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, pool));
+            if !stays {
+                handles.iter().for_each(AbortHandle::abort);
+            }
+            stays
+        });
+        for pool in wanted {
+            let Some(check) = pool.upstream().health_check() else { continue };
+            if tasks.iter().any(|(known, _)| Arc::ptr_eq(known, pool)) {
+                continue;
+            }
+            let run = |index| {
+                let rounds = Rounds {
+                    pool: pool.clone(),
+                    index,
+                    check: check.clone(),
+                    connector: self.connector.clone(),
+                    streak: Streak::default(),
+                };
+                tokio::spawn(rounds.run()).abort_handle()
+            };
+            let handles = (0..pool.servers().len()).map(run).collect();
+            tasks.push((pool.clone(), handles));
+        }
+    }
+}
+
+/// The checks of one server.
+struct Rounds {
+    pool: Arc<Pool>,
+    index: usize,
+    check: HealthCheck,
+    connector: Arc<OnceLock<TransportConnector>>,
+    streak: Streak,
+}
+
+impl Rounds {
+    async fn run(mut self) {
+        loop {
+            self.round().await;
+            tokio::time::sleep(self.check.interval()).await;
+        }
+    }
+
+    async fn round(&mut self) {
+        let server = &self.pool.servers()[self.index];
+        let connector = self.connector.get_or_init(|| TransportConnector::new(None));
+        let asked = tokio::time::timeout(self.check.timeout(), ask(connector, server, &self.check)).await;
+        let result = asked.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.check.timeout())));
+        let was_healthy = server.is_healthy();
+        let is_healthy = self.streak.add(was_healthy, result.is_ok(), &self.check);
+        server.set_healthy(is_healthy);
+        match result {
+            Err(error) if was_healthy && !is_healthy => {
+                warn!(server = %server.address(), error, "server is unhealthy: its checks fail");
+            }
+            Ok(()) if !was_healthy && is_healthy => {
+                info!(server = %server.address(), "server is healthy again: its checks succeed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Results of one kind, in a row.
+#[derive(Debug, Default)]
+struct Streak {
+    good: bool,
+    /// 0: there was none yet.
+    length: usize,
+}
+
+impl Streak {
+    /// Counts a result, and says whether the server is healthy now. The first one decides alone: a server begins as
+    /// healthy, since nothing is known against it, and one that is away from the beginning must not stay in for long.
+    fn add(&mut self, was_healthy: bool, good: bool, check: &HealthCheck) -> bool {
+        if self.length == 0 {
+            *self = Self { good, length: 1 };
+            return good;
+        }
+        self.length = if self.good == good { self.length.saturating_add(1) } else { 1 };
+        self.good = good;
+        let enough = if good { check.healthy_after() } else { check.unhealthy_after() };
+        if self.length >= enough { good } else { was_healthy }
+    }
+}
+
+/// Asks once. The head of an answer is enough; the connection is closed then.
+async fn ask(connector: &TransportConnector, server: &UpstreamServer, check: &HealthCheck) -> Result<(), String> {
+    let failed = |error: Box<pingora::Error>| reason(&error);
+    let host = check.host().unwrap_or_else(|| server.authority());
+    let stream = connector.new_stream(server.peer()).await.map_err(failed)?;
+    let mut session = HttpSession::new(stream);
+    let mut request = RequestHeader::build("GET", check.path().as_bytes(), Some(4)).map_err(failed)?;
+    for (name, value) in [
+        (HOST, host),
+        (USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
+        (ACCEPT, "*/*"),
+        (CONNECTION, "close"),
+    ] {
+        request.insert_header(name, value).map_err(failed)?;
+    }
+    session.write_request_header(Box::new(request)).await.map_err(failed)?;
+    loop {
+        session.read_response().await.map_err(failed)?;
+        let status = session.get_status().map_or(0, |status| status.as_u16());
+        match status {
+            // Others follow, up to the answer itself.
+            100 | 102..=199 => {}
+            _ if check.accepts(status) => return Ok(()),
+            _ => return Err(format!("it answers {status}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Mode, parse};
+
+    fn check() -> HealthCheck {
+        let text = "[server]\nlisten = [\"127.0.0.1:1\"]\n[store]\nurl = \"sqlite:///t.db\"\n\
+                    [[realm]]\nname = \"a\"\nissuer = \"i\"\nrequire_key = false\n\
+                    [[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"public\"\nupstream = [\"http://127.0.0.1:3000\"]\n\
+                    [route.health_check]\npath = \"/\"\nhealthy_after = 2\nunhealthy_after = 3\n";
+        let config = parse(text, Path::new("/nonexistent/t.toml"), Mode::Check).unwrap();
+        config.policy.routing().routes()[0].upstream().health_check().cloned().unwrap()
+    }
+
+    #[test]
+    fn it_takes_several_in_a_row_but_for_the_first() {
+        for (results, states) in
+            [("+-+--+---", "++++++++-"), ("-+++", "--++"), ("-+-+-++-", "------++"), ("+++---+-++", "+++++----+")]
+        {
+            let (check, mut streak, mut healthy) = (check(), Streak::default(), true);
+            let told: String = results
+                .chars()
+                .map(|result| {
+                    healthy = streak.add(healthy, result == '+', &check);
+                    if healthy { '+' } else { '-' }
+                })
+                .collect();
+            assert_eq!(told, states, "{results}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The servers behind the routes: which of them a request goes to, and what becomes of it when one fails.
+
+mod peer;
+mod pool;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Method;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use pool::{InFlight, NoServer, Tried};
+pub use pool::{Pool, reason};
+pub use server::{Server, ServerState};
+
+use crate::gate::Deny;
+
+/// What one request has tried.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    made: usize,
+    tried: Tried,
+    current: Option<InFlight>,
+    /// There is the head of an answer: from then on there is no other attempt.
+    answered: bool,
+}
+
+/// What the question whether a request may be sent again depends on.
+pub(super) struct Sent<'r> {
+    pub(super) method: &'r Method,
+    /// All of its body that was read so far is still there.
+    pub(super) body_is_kept: bool,
+    /// Something went to the client.
+    pub(super) answer_begun: bool,
+    /// The connection had carried another request before.
+    pub(super) on_reused_connection: bool,
+}
+
+impl Attempts {
+    /// The next server of `pool` to be tried. An upgraded connection may be silent for longer.
+    pub(super) fn next(&mut self, pool: &Arc<Pool>, tunnel: bool) -> Result<Box<HttpPeer>, Deny> {
+        // First of all, so that the one before does not count as busy.
+        self.current = None;
+        let chosen = pool.pick(self.tried).map_err(|none| match none {
+            NoServer::AllTried => Deny::UpstreamFailed,
+            NoServer::AllAway => Deny::UpstreamUnavailable,
+        })?;
+        self.made += 1;
+        let peer = pool.peer(chosen.server(), tunnel);
+        self.current = Some(chosen);
+        Ok(peer)
+    }
+
+    /// There is no connection to the server. Says whether another one is to be asked: nothing was sent yet, so that it may
+    /// be, whatever the method.
+    pub(super) fn not_connected(&mut self, error: &Error) -> bool {
+        let Some(current) = &self.current else { return false };
+        // Out of ports, descriptors or memory: no server's fault, and none can be reached.
+        if error.etype == ErrorType::InternalError {
+            return false;
+        }
+        current.pool().failed_to_connect(current.index(), error);
+        self.tried.add(current.index());
+        self.made <= current.pool().retries() && current.pool().has_another(self.tried)
+    }
+
+    /// There is a new connection to the server.
+    pub(super) fn connected(&self) {
+        if let Some(current) = &self.current {
+            current.pool().connected(current.index());
+        }
+    }
+
+    /// The head of an answer is there, of whatever status.
+    pub(super) fn answered(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.answered = true;
+        if let Some(current) = &self.current {
+            current.pool().answered(current.index());
+        }
+    }
+
+    /// The request was sent, as a whole or in part, and went wrong. Says whether it is to be sent again.
+    pub(super) fn broke_off(&mut self, error: &Error, sent: &Sent<'_>) -> bool {
+        let Some(current) = &self.current else { return false };
+        if *error.esource() != ErrorSource::Upstream || self.answered || sent.answer_begun {
+            return false;
+        }
+        let closed = matches!(error.etype, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError);
+        // A connection that was kept may be closed in the moment in which it is used: nobody's fault, and the same server
+        // may be asked again.
+        let was_idle = closed && sent.on_reused_connection;
+        if !was_idle {
+            current.pool().failed_to_answer(current.index(), error);
+            self.tried.add(current.index());
+        }
+        // After a time-out the app may be at it still, and what is no HTTP is an answer, too. A method that is not idempotent
+        // may have done its work (RFC 9110, 9.2.2).
+        closed
+            && sent.method.is_idempotent()
+            && sent.body_is_kept
+            && self.made <= current.pool().retries()
+            && current.pool().has_another(self.tried)
+    }
+
+    /// The server that was tried last.
+    pub(super) fn server(&self) -> Option<SocketAddr> {
+        self.current.as_ref().map(|current| current.server().address())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The servers of one upstream, prepared once, and which of them to try next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use tracing::{info, warn};
+
+use super::peer::peers;
+use super::server::Server;
+use crate::config::{Balance, Upstream};
+
+/// Servers that share the requests of one or several routes.
+#[derive(Debug)]
+pub struct Pool {
+    upstream: Upstream,
+    servers: Vec<Server>,
+    turn: AtomicUsize,
+    /// What the resting times count from, in milliseconds.
+    epoch: Instant,
+}
+
+/// A request that is with a server, until this is dropped.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pool: Arc<Pool>,
+    index: usize,
+}
+
+/// The servers that a request has tried, one bit each: a configuration with more than 64 for a route is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tried(u64);
+
+/// Why there is no server to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoServer {
+    /// Those that this request has not tried are away.
+    AllTried,
+    /// Every one is unhealthy or rests.
+    AllAway,
+}
+
+impl Pool {
+    pub(in crate::proxy) fn new(upstream: &Upstream) -> Self {
+        let servers = upstream.servers().iter().zip(peers(upstream));
+        Self {
+            servers: servers
+                .map(|(server, peer)| Server::new(server.address(), server.authority().into(), peer))
+                .collect(),
+            turn: AtomicUsize::new(0),
+            epoch: Instant::now(),
+            upstream: upstream.clone(),
+        }
+    }
+
+    /// What the configuration says of them.
+    #[must_use]
+    pub const fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// In the order of the configuration.
+    #[must_use]
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// A server that was not tried, is healthy and does not rest. A single one never rests: there is nobody in its place.
+    pub(super) fn pick(self: &Arc<Self>, tried: Tried) -> Result<InFlight, NoServer> {
+        let (now, count) = (self.elapsed(), self.servers.len());
+        // Another attempt takes no turn: else, of two servers, every request would come to the bad one first.
+        let turn = if tried == Tried::default() {
+            self.turn.fetch_add(1, Ordering::Relaxed)
+        } else {
+            self.turn.load(Ordering::Relaxed)
+        };
+        let then = now.saturating_add(millis(self.upstream.eject_for()));
+        let mut order = (0..count).map(|step| turn.wrapping_add(step) % count).filter(|index| !tried.contains(*index));
+        let found = match self.upstream.balance() {
+            Balance::RoundRobin => order.find(|index| self.servers[*index].admits(now, then)),
+            Balance::LeastConnections => {
+                let mut skipped = tried;
+                loop {
+                    let untried = order.clone().filter(|index| !skipped.contains(*index));
+                    let awake = untried.filter(|index| self.servers[*index].may_be_awake(now));
+                    // Of several the first in turn.
+                    let Some(index) = awake.min_by_key(|index| self.servers[*index].in_flight()) else { break None };
+                    if self.servers[index].admits(now, then) {
+                        break Some(index);
+                    }
+                    skipped.add(index);
+                }
+            }
+        };
+        match found {
+            Some(index) => {
+                self.servers[index].enter();
+                Ok(InFlight { pool: self.clone(), index })
+            }
+            None if tried == Tried::default() => Err(NoServer::AllAway),
+            None => Err(NoServer::AllTried),
+        }
+    }
+
+    /// Whether [`Pool::pick`] would find one.
+    pub(super) fn has_another(&self, tried: Tried) -> bool {
+        let now = self.elapsed();
+        let mut servers = self.servers.iter().enumerate();
+        servers.any(|(index, server)| !tried.contains(index) && server.may_be_awake(now))
+    }
+
+    pub(super) fn peer(&self, server: &Server, tunnel: bool) -> Box<HttpPeer> {
+        let mut peer = Box::new(server.peer().clone());
+        if tunnel {
+            peer.options.read_timeout = Some(self.upstream.tunnel_timeout());
+        }
+        peer
+    }
+
+    pub(super) const fn retries(&self) -> usize {
+        self.upstream.retries()
+    }
+
+    /// Whoever can't be reached is of no use to anyone: it is ejected though no other server is left.
+    pub(super) fn failed_to_connect(&self, index: usize, error: &Error) {
+        let failures = self.servers[index].failed_to_connect();
+        if self.is_too_much(failures) {
+            self.eject(index, failures, error);
+        }
+    }
+
+    /// That may lie in the request as well as in the server. The last server left is not ejected over it: else a path that
+    /// breaks the app would take all of it away.
+    pub(super) fn failed_to_answer(&self, index: usize, error: &Error) {
+        let failures = self.servers[index].failed_to_answer();
+        let mut others = self.servers.iter().enumerate().filter(|(other, _)| *other != index);
+        if self.is_too_much(failures) && others.any(|(_, server)| server.is_in_use()) {
+            self.eject(index, failures, error);
+        }
+    }
+
+    pub(super) fn connected(&self, index: usize) {
+        let server = &self.servers[index];
+        if !self.is_too_much(server.connected()) && server.wake() {
+            info!(server = %server.address(), "server is back: it takes connections");
+        }
+    }
+
+    pub(super) fn answered(&self, index: usize) {
+        let server = &self.servers[index];
+        if server.forgive() {
+            info!(server = %server.address(), "server is back: it answers");
+        }
+    }
+
+    fn is_too_much(&self, failures: u32) -> bool {
+        let limit = self.upstream.eject_after();
+        limit > 0 && failures >= limit && self.servers.len() > 1
+    }
+
+    fn eject(&self, index: usize, failures: u32, error: &Error) {
+        let server = &self.servers[index];
+        if server.rest(self.elapsed().saturating_add(millis(self.upstream.eject_for()))) {
+            let error = reason(error);
+            warn!(server = %server.address(), failures, error, "server ejected: it failed several times in a row");
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        // From 1 on, as 0 stands for no time at all.
+        millis(self.epoch.elapsed()).saturating_add(1)
+    }
+}
+
+impl InFlight {
+    pub(super) const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(super) const fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.pool.servers[self.index]
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.server().leave();
+    }
+}
+
+impl Tried {
+    pub(super) const fn add(&mut self, index: usize) {
+        self.0 |= 1 << index;
+    }
+
+    const fn contains(self, index: usize) -> bool {
+        self.0 & (1 << index) != 0
+    }
+}
+
+/// What went wrong, for the log. Of TLS with what pingora tells besides, which names the fault and holds nothing of the
+/// request; else that may quote it.
+#[must_use]
+pub fn reason(error: &Error) -> String {
+    match (&error.etype, &error.context) {
+        (ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert, Some(context)) => context.as_str().into(),
+        (etype, _) => etype.as_str().into(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,171 @@
+//! One server, and how it is doing. Everybody may ask and tell at any time, without a lock.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use pingora::upstreams::peer::HttpPeer;
+
+/// One server of an upstream.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    authority: String,
+    pub(super) peer: HttpPeer,
+    in_flight: AtomicUsize,
+    /// By the active checks.
+    healthy: AtomicBool,
+    /// In a row.
+    failed_connections: AtomicU32,
+    /// In a row.
+    failed_answers: AtomicU32,
+    /// All together.
+    failures: AtomicU64,
+    /// 0: not ejected. Else it rests until this time of its pool, and is on probation from then on.
+    rests_until: AtomicU64,
+}
+
+/// How a server is doing, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What its active checks say; true without any.
+    pub healthy: bool,
+    /// It failed too often in a row, and was not good since.
+    pub ejected: bool,
+    /// The requests that are with it, tunnels included.
+    pub in_flight: usize,
+    /// Connections that could not be made and requests that got no answer, since its pool began.
+    pub failures: u64,
+}
+
+impl Server {
+    pub(super) const fn new(address: SocketAddr, authority: String, peer: HttpPeer) -> Self {
+        Self {
+            address,
+            authority,
+            peer,
+            in_flight: AtomicUsize::new(0),
+            healthy: AtomicBool::new(true),
+            failed_connections: AtomicU32::new(0),
+            failed_answers: AtomicU32::new(0),
+            failures: AtomicU64::new(0),
+            rests_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Host and port, as the configuration has them.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// What pingora needs to connect to it.
+    #[must_use]
+    pub const fn peer(&self) -> &HttpPeer {
+        &self.peer
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn state(&self) -> ServerState {
+        ServerState {
+            address: self.address,
+            healthy: self.is_healthy(),
+            ejected: self.rests_until.load(Ordering::Relaxed) != 0,
+            in_flight: self.in_flight(),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What its active checks say.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it is healthy from now on. One that has become so is no longer ejected.
+    pub fn set_healthy(&self, healthy: bool) {
+        if healthy && !self.is_healthy() {
+            self.forgive();
+        }
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether it is in use, and not only tried again.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.is_healthy() && self.rests_until.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether it is in use, or could be tried again.
+    pub(super) fn may_be_awake(&self, now: u64) -> bool {
+        self.is_healthy() && self.rests_until.load(Ordering::Relaxed) <= now
+    }
+
+    /// Whether it takes a request. One that has rested takes a single one, which shows how it is doing, and goes on
+    /// resting meanwhile until `then`.
+    pub(super) fn admits(&self, now: u64, then: u64) -> bool {
+        let until = self.rests_until.load(Ordering::Relaxed);
+        if !self.is_healthy() || until > now {
+            return false;
+        }
+        until == 0 || self.rests_until.compare_exchange(until, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Returns how often in a row.
+    pub(super) fn failed_to_connect(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.failed_connections.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Returns how often in a row.
+    pub(super) fn failed_to_answer(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// A connection was made. That says nothing of the answers; returns how many of them failed in a row.
+    pub(super) fn connected(&self) -> u32 {
+        // Looked at first: every request would take the line of memory away from the other threads otherwise.
+        if self.failed_connections.load(Ordering::Relaxed) != 0 {
+            self.failed_connections.store(0, Ordering::Relaxed);
+        }
+        self.failed_answers.load(Ordering::Relaxed)
+    }
+
+    /// Lets it rest. Returns whether it was in use until now.
+    pub(super) fn rest(&self, until: u64) -> bool {
+        self.rests_until.swap(until.max(1), Ordering::Relaxed) == 0
+    }
+
+    /// Ends its rest. Returns whether there was one.
+    pub(super) fn wake(&self) -> bool {
+        self.rests_until.load(Ordering::Relaxed) != 0 && self.rests_until.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// Forgets that it failed. Returns whether it was ejected.
+    pub(super) fn forgive(&self) -> bool {
+        if self.connected() != 0 {
+            self.failed_answers.store(0, Ordering::Relaxed);
+        }
+        self.wake()
+    }
+}

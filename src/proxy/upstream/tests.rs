@@ -1,0 +1,248 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::{Mode, Policy, parse};
+use crate::proxy::Snapshot;
+
+fn policy(routes: &[&str]) -> Policy {
+    let mut text = "[server]\nlisten = [\"127.0.0.1:1\"]\n[store]\nurl = \"sqlite:///t.db\"\n\
+                    [[realm]]\nname = \"a\"\nissuer = \"i\"\nrequire_key = false\n"
+        .to_owned();
+    for (index, keys) in routes.iter().enumerate() {
+        let head = format!("[[route]]\npath = \"/{index}\"\nrealm = \"a\"\naccess = \"public\"\n");
+        text.push_str(&format!("{head}{keys}\n"));
+    }
+    parse(&text, Path::new("/nonexistent/t.toml"), Mode::Check).unwrap().policy
+}
+
+fn pool(servers: u16, keys: &str) -> Arc<Pool> {
+    let urls: Vec<_> = (1..=servers).map(|port| format!("\"http://127.0.0.1:{}\"", 3000 + port)).collect();
+    let policy = policy(&[&format!("upstream = [{}]\n{keys}", urls.join(","))]);
+    Arc::new(Pool::new(policy.routing().routes()[0].upstream()))
+}
+
+fn without(indices: &[usize]) -> Tried {
+    let mut tried = Tried::default();
+    indices.iter().for_each(|index| tried.add(*index));
+    tried
+}
+
+fn pick(pool: &Arc<Pool>) -> Result<usize, NoServer> {
+    pool.pick(Tried::default()).map(|chosen| chosen.index())
+}
+
+fn error(etype: ErrorType) -> Box<Error> {
+    Error::new_up(etype)
+}
+
+#[test]
+fn one_server_is_always_asked_once() {
+    let pool = pool(1, "eject_after = 1");
+    for _ in 0..10 {
+        pool.failed_to_connect(0, &error(ErrorType::ConnectRefused));
+        pool.failed_to_answer(0, &error(ErrorType::ReadTimedout));
+    }
+    assert_eq!(pick(&pool), Ok(0));
+    assert_eq!(pool.pick(without(&[0])).unwrap_err(), NoServer::AllTried);
+    let state = pool.servers()[0].state();
+    assert_eq!((state.healthy, state.ejected, state.in_flight, state.failures), (true, false, 0, 20));
+    pool.servers()[0].set_healthy(false);
+    assert_eq!(pick(&pool), Err(NoServer::AllAway), "its checks say so, and nobody is asked for nothing");
+}
+
+#[test]
+fn several_take_turns_and_those_that_are_away_are_passed_over() {
+    let pool = pool(3, "eject_for = \"1h\"\neject_after = 2");
+    let picks: Vec<_> = (0..6).map(|_| pick(&pool).unwrap()).collect();
+    assert_eq!(picks, [0, 1, 2, 0, 1, 2]);
+    pool.failed_to_connect(1, &error(ErrorType::ConnectRefused));
+    assert!((0..3).any(|_| pick(&pool) == Ok(1)), "once is not enough");
+    pool.failed_to_connect(1, &error(ErrorType::ConnectTimedout));
+    assert!((0..6).all(|_| pick(&pool) != Ok(1)));
+    assert!(pool.servers()[1].state().ejected);
+    assert_eq!(pool.pick(without(&[0])).unwrap().index(), 2);
+    assert_eq!(pool.pick(without(&[0, 2])).unwrap_err(), NoServer::AllTried);
+    pool.servers()[2].set_healthy(false);
+    assert!((0..6).all(|_| pick(&pool) == Ok(0)));
+    for _ in 0..2 {
+        pool.failed_to_connect(0, &error(ErrorType::ConnectRefused));
+    }
+    assert_eq!(pick(&pool), Err(NoServer::AllAway), "a server that can't be reached is of no use, be it the last");
+    pool.servers()[2].set_healthy(true);
+    assert_eq!(pick(&pool), Ok(2));
+}
+
+#[test]
+fn failures_count_in_a_row_only() {
+    let pool = pool(2, "eject_for = \"1h\"\neject_after = 2");
+    for _ in 0..5 {
+        pool.failed_to_connect(0, &error(ErrorType::ConnectRefused));
+        pool.connected(0);
+        pool.failed_to_answer(1, &error(ErrorType::ReadTimedout));
+        pool.answered(1);
+    }
+    assert!(pool.servers().iter().all(|server| !server.state().ejected && server.state().failures == 5));
+    pool.failed_to_answer(1, &error(ErrorType::ReadTimedout));
+    pool.connected(1);
+    pool.failed_to_answer(1, &error(ErrorType::ReadTimedout));
+    assert!(pool.servers()[1].state().ejected, "a connection is no answer");
+    pool.connected(1);
+    assert!(pool.servers()[1].state().ejected);
+    pool.answered(1);
+    assert!(!pool.servers()[1].state().ejected, "an answer to a request that was there before counts");
+}
+
+#[test]
+fn requests_that_break_the_app_do_not_take_its_last_server() {
+    let pool = pool(2, "eject_for = \"1h\"\neject_after = 2");
+    for _ in 0..5 {
+        pool.failed_to_answer(0, &error(ErrorType::ConnectionClosed));
+        pool.failed_to_answer(1, &error(ErrorType::ConnectionClosed));
+    }
+    let ejected: Vec<_> = pool.servers().iter().map(|server| server.state().ejected).collect();
+    assert_eq!(ejected, [true, false]);
+    // One that is only tried again does not stand in for it.
+    pool.servers()[0].rest(1);
+    pool.failed_to_answer(1, &error(ErrorType::ConnectionClosed));
+    assert!(!pool.servers()[1].state().ejected);
+}
+
+#[test]
+fn one_that_has_rested_gets_a_single_request_to_show_how_it_is() {
+    for balance in ["round_robin", "least_connections"] {
+        let pool = pool(2, &format!("balance = \"{balance}\"\neject_for = \"1h\"\neject_after = 1"));
+        pool.failed_to_connect(0, &error(ErrorType::ConnectRefused));
+        // Its time is over.
+        pool.servers()[0].rest(1);
+        let picks: Vec<_> = (0..6).map(|_| pick(&pool).unwrap()).collect();
+        assert_eq!(picks.iter().filter(|index| **index == 0).count(), 1, "{balance}: {picks:?}");
+        assert!(pool.servers()[0].state().ejected);
+        pool.connected(0);
+        assert!(!pool.servers()[0].state().ejected && (0..2).any(|_| pick(&pool) == Ok(0)));
+    }
+    let never = pool(2, "eject_after = 0");
+    for _ in 0..1000 {
+        never.failed_to_connect(0, &error(ErrorType::ConnectRefused));
+    }
+    assert!(!never.servers()[0].state().ejected);
+}
+
+#[test]
+fn a_bad_server_is_the_first_of_no_more_than_its_share() {
+    let pool = pool(2, "eject_after = 0");
+    let mut first = [0, 0];
+    for _ in 0..10 {
+        let mut attempts = Attempts::default();
+        attempts.next(&pool, false).unwrap();
+        first[attempts.current.as_ref().unwrap().index()] += 1;
+        if attempts.current.as_ref().unwrap().index() == 0 {
+            assert!(attempts.not_connected(&error(ErrorType::ConnectRefused)));
+            attempts.next(&pool, false).unwrap();
+        }
+    }
+    assert_eq!(first, [5, 5]);
+}
+
+#[test]
+fn least_connections_goes_by_the_requests_in_flight_and_then_in_turn() {
+    let pool = pool(3, "balance = \"least_connections\"");
+    let mut chosen: Vec<_> = (0..3).map(|_| pool.pick(Tried::default()).unwrap()).collect();
+    let mut indices: Vec<_> = chosen.iter().map(InFlight::index).collect();
+    indices.sort_unstable();
+    assert_eq!(indices, [0, 1, 2]);
+    let free = chosen.remove(1).index();
+    for _ in 0..5 {
+        assert_eq!(pick(&pool), Ok(free), "whose turn it is does not matter");
+    }
+    drop(chosen);
+    assert!(pool.servers().iter().all(|server| server.state().in_flight == 0));
+    let picks: Vec<_> = (0..6).map(|_| pick(&pool).unwrap()).collect();
+    assert!((0..3).all(|index| picks.iter().filter(|pick| **pick == index).count() == 2), "{picks:?}");
+}
+
+#[test]
+fn a_connection_that_can_t_be_had_sends_the_request_elsewhere() {
+    let four = pool(4, "retries = 2");
+    let mut attempts = Attempts::default();
+    let refused = error(ErrorType::ConnectRefused);
+    for again in [true, true, false] {
+        attempts.next(&four, false).unwrap();
+        assert_eq!(attempts.not_connected(&refused), again);
+    }
+    assert_eq!(four.servers().iter().map(|server| server.state().failures).sum::<u64>(), 3);
+    let mut attempts = Attempts::default();
+    attempts.next(&four, false).unwrap();
+    assert!(!attempts.not_connected(&error(ErrorType::InternalError)), "no descriptors: nobody's fault but ours");
+    let two = pool(2, "");
+    let mut attempts = Attempts::default();
+    for again in [true, false] {
+        attempts.next(&two, false).unwrap();
+        assert_eq!(attempts.not_connected(&refused), again, "every server once");
+    }
+    assert_eq!(attempts.next(&two, false).unwrap_err(), Deny::UpstreamFailed);
+}
+
+const fn sent(method: &Method) -> Sent<'_> {
+    Sent { method, body_is_kept: true, answer_begun: false, on_reused_connection: false }
+}
+
+#[test]
+fn what_was_sent_is_sent_again_only_if_that_is_safe() {
+    let get = sent(&Method::GET);
+    let closed = error(ErrorType::ConnectionClosed);
+    let again = |pool: &Arc<Pool>, error: &Error, sent: &Sent<'_>| {
+        let mut attempts = Attempts::default();
+        attempts.next(pool, false).unwrap();
+        attempts.broke_off(error, sent)
+    };
+    let two = || pool(2, "");
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE] {
+        assert!(again(&two(), &closed, &sent(&method)), "{method}");
+    }
+    for method in [Method::POST, Method::PATCH, Method::from_bytes(b"PURGE").unwrap()] {
+        assert!(!again(&two(), &closed, &sent(&method)), "{method}");
+    }
+    for kind in [ErrorType::ReadError, ErrorType::WriteError] {
+        assert!(again(&two(), &error(kind), &get));
+    }
+    for kind in [ErrorType::ReadTimedout, ErrorType::WriteTimedout, ErrorType::InvalidHTTPHeader] {
+        assert!(!again(&two(), &error(kind), &get));
+    }
+    let client = Error::new_down(ErrorType::ReadError);
+    assert!(!again(&two(), &client, &get));
+    assert!(!again(&two(), &closed, &Sent { body_is_kept: false, ..sent(&Method::PUT) }));
+    assert!(!again(&two(), &closed, &Sent { answer_begun: true, ..sent(&Method::GET) }));
+    assert!(!again(&pool(2, "retries = 0"), &closed, &get));
+    assert!(!again(&pool(1, ""), &closed, &get), "the only server has had it");
+    let reused = Sent { on_reused_connection: true, ..sent(&Method::GET) };
+    let one = pool(1, "");
+    assert!(again(&one, &closed, &reused), "it closed an idle connection");
+    assert_eq!(one.servers()[0].state().failures, 0);
+    assert!(!again(&one, &closed, &Sent { on_reused_connection: true, ..sent(&Method::POST) }));
+    assert!(!again(&one, &error(ErrorType::ReadTimedout), &reused));
+    assert_eq!(one.servers()[0].state().failures, 1);
+
+    let mut attempts = Attempts::default();
+    attempts.next(&two(), false).unwrap();
+    attempts.answered();
+    assert!(!attempts.broke_off(&closed, &get));
+}
+
+#[test]
+fn equal_upstreams_are_one_also_after_a_reload() {
+    let one = "upstream = [\"http://127.0.0.1:3000\"]\n";
+    let other = "upstream = [\"http://127.0.0.1:3000\"]\nread_timeout = \"1s\"\n";
+    let first = Snapshot::new(policy(&[one, other, one]), 1, 0, None);
+    let upstreams = first.upstreams();
+    let paths =
+        |routes: &[&crate::config::Route]| routes.iter().map(|route| route.path().to_owned()).collect::<Vec<_>>();
+    assert_eq!(upstreams.len(), 2);
+    assert_eq!((paths(&upstreams[0].1), paths(&upstreams[1].1)), (vec!["/0".into(), "/2".into()], vec!["/1".into()]));
+    upstreams[0].0.servers()[0].set_healthy(false);
+    let second = Snapshot::new(policy(&[other, one, one]), 2, 0, Some(&first));
+    assert!(Arc::ptr_eq(second.upstreams()[1].0, upstreams[0].0));
+    assert!(!second.upstreams()[1].0.servers()[0].is_healthy());
+    let checked = format!("{one}[route.health_check]\npath = \"/\"\n");
+    let third = Snapshot::new(policy(&[&checked]), 3, 0, Some(&second));
+    assert!(third.upstreams()[0].0.servers()[0].is_healthy(), "another one, of which nothing is known");
+}
