@@ -5,11 +5,12 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollgate::config::{self, Mode, Policy};
-use tollgate::gate::{Gate, Head, KnownTokens};
+use tollgate::gate::{Gate, Head, KnownTokens, Permits, Usage};
 use tollgate::token::{Claims, Revocations, TokenId};
 
 const NOW: i64 = 1_800_000_000;
@@ -57,11 +58,14 @@ fn decide(criterion: &mut Criterion) {
             headers.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
         let (known, unknown) = (KnownTokens::new(64 << 20), KnownTokens::new(0));
+        let usage = Usage::new();
         let gate = |known| Gate {
             policy: &policy,
             revoked: &revoked,
             trusted_proxies: &[],
             known,
+            usage: &usage,
+            uptime: Duration::from_secs(100),
             generation: 1,
             may_wait: true,
         };
@@ -70,6 +74,7 @@ fn decide(criterion: &mut Criterion) {
             target: b"/api/0/users?page=2",
             authority: None,
             headers: &headers,
+            size: 200,
             ambiguous_length: false,
             has_body: false,
             upgrade: false,
@@ -78,7 +83,7 @@ fn decide(criterion: &mut Criterion) {
         };
         for (cache, what) in [(&known, "known token"), (&unknown, "new token")] {
             criterion.bench_function(&format!("decide, {what}, {api_keys} keys, {routes} routes"), |bencher| {
-                bencher.iter(|| gate(cache).decide(black_box(&head), NOW));
+                bencher.iter(|| gate(cache).decide(black_box(&head), NOW, &mut Permits::default()));
             });
         }
         criterion.bench_function(&format!("verify HS256, {api_keys} keys, {routes} routes"), |bencher| {

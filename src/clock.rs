@@ -1,6 +1,7 @@
 //! The time of day, and how it is written. What is pure is told the time instead.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -9,6 +10,13 @@ use jiff::Timestamp;
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().try_into().unwrap_or(i64::MAX)
+}
+
+/// How long ago this process asked for the first time: by a clock that nobody sets, and that only goes on.
+#[must_use]
+pub fn uptime() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 /// Unix seconds as RFC 3339, in UTC; as a number, if no year of four digits has them.

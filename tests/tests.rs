@@ -23,6 +23,7 @@ mod harness;
 mod house;
 mod issuers;
 mod keys;
+mod limits;
 mod oidc;
 mod passwords;
 mod pool;

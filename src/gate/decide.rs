@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, header};
@@ -13,10 +14,11 @@ use super::client::Client;
 use super::credential::{self, Credential};
 use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
+use super::limits::{Permits, Usage};
 use super::target::Target;
 use super::verdict::{Form, Grant, Preflight, Refusal, Verdict, Who};
 use super::{Deny, query};
-use crate::config::{Access, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
+use crate::config::{Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
 /// What a request is judged by.
@@ -30,6 +32,10 @@ pub struct Gate<'a> {
     pub trusted_proxies: &'a [IpNet],
     /// The tokens that were verified under this policy.
     pub known: &'a KnownTokens,
+    /// What the clients have used of what they may.
+    pub usage: &'a Usage,
+    /// By a clock that nobody sets, for that: since some moment.
+    pub uptime: Duration,
     /// Of the policy: tells what was verified under it from what was verified under another.
     pub generation: u64,
     /// Whether [`Verdict::Wait`] is an answer.
@@ -47,6 +53,8 @@ pub struct Head<'a> {
     pub authority: Option<&'a str>,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// How long it is, in bytes: request line and headers as they came, or what HTTP/2 counts for them.
+    pub size: usize,
     /// Content-Length came together with Transfer-Encoding.
     pub ambiguous_length: bool,
     /// A body is announced.
@@ -60,11 +68,12 @@ pub struct Head<'a> {
 }
 
 impl Gate<'_> {
-    /// Judges a request at `now` (Unix seconds).
+    /// Judges a request at `now` (Unix seconds). `permits` are the request's own, none at first: a request that is judged
+    /// again counts once, and is in flight for as long as they live.
     #[must_use]
-    pub fn decide(&self, head: &Head<'_>, now: i64) -> Verdict {
+    pub fn decide(&self, head: &Head<'_>, now: i64, permits: &mut Permits) -> Verdict {
         let mut refusal = Refusal::of(Deny::Internal);
-        match self.judge(head, now, &mut refusal) {
+        match self.judge(head, now, permits, &mut refusal) {
             Ok(verdict) => verdict,
             Err(Stop::Deny(deny)) => {
                 if refusal.realm.is_none() && refusal.form == Form::Problem {
@@ -85,7 +94,11 @@ impl Gate<'_> {
     }
 
     /// `refusal`: what an answer to the request needs to know if it is refused, as soon as that is known.
-    fn judge(&self, head: &Head<'_>, now: i64, refusal: &mut Refusal) -> Result<Verdict, Stop> {
+    fn judge(&self, head: &Head<'_>, now: i64, permits: &mut Permits, refusal: &mut Refusal) -> Result<Verdict, Stop> {
+        let limits = self.policy.limits();
+        if head.size as u64 > limits.head_size() {
+            return Err(Deny::HeadTooLarge.into());
+        }
         if head.ambiguous_length || !is_plainly_chunked(head.headers) || !has_plain_length(head.headers) {
             return Err(Deny::Framing.into());
         }
@@ -110,15 +123,18 @@ impl Gate<'_> {
         // Before it matters whether anything is there, and after it is known who asks.
         let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
         let found = found?;
+        let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
+        // Nanoseconds of 584 years.
+        let at = u64::try_from(self.uptime.as_nanos()).unwrap_or(u64::MAX);
+        let mut count = || permits.take_address(self.usage, limits.per_address(), client.address, at);
         let (served, access) = match &found {
             Found::Login(login, _) | Found::BelowLogin(login) => (login.realm(), Access::User),
             Found::Route(route) => (route.realm(), route.access()),
-            Found::Nothing => return Err(Deny::NotFound.into()),
-            Found::WrongHost => return Err(Deny::WrongHost.into()),
+            Found::Nothing => return Err(count().err().unwrap_or(Deny::NotFound).into()),
+            Found::WrongHost => return Err(count().err().unwrap_or(Deny::WrongHost).into()),
         };
         refusal.realm = Some(served.clone());
 
-        let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
         let scheme = if client.secure { "https" } else { "http" };
         let own = || Origin::new(scheme, &authority);
         let caller = Caller::judge(served, head.headers, own);
@@ -129,10 +145,14 @@ impl Gate<'_> {
             return Ok(preflight(head, &found, caller?)?);
         }
 
+        // Before anything secret is looked at, so that to guess counts like anything else.
+        count()?;
         // A browser that was sent there brings what it was given, and nothing more.
         let callback = matches!(found, Found::Login(_, Endpoint::Callback));
         let key_needed = (served.requires_key() && !callback) || access == Access::Key;
-        api_key(served, head.headers, &members, key_needed, now)?;
+        if let Some(key) = api_key(served, head.headers, &members, key_needed, now)? {
+            permits.take_key(key, at)?;
+        }
         match found {
             Found::Login(login, endpoint) => {
                 let to = ToLogin { head, login, endpoint, query: members, client, now };
@@ -201,6 +221,9 @@ impl Gate<'_> {
         }
         if !wanted.is_empty() && !speaker.as_ref().is_some_and(has_one) {
             return Err(Deny::RoleMissing.into());
+        }
+        if route.body_size().is_some_and(|most| announced_length(head.headers) > most) {
+            return Err(Deny::RequestTooLarge.into());
         }
         let assertion = match (&speaker, route.assertion()) {
             (Some(speaker), Some(audience)) => {
@@ -281,6 +304,12 @@ fn has_plain_length(headers: &HeaderMap) -> bool {
     plain && values.next().is_none()
 }
 
+/// Of the body; 0 if it says nothing. A number that is too long to be one is too large for any limit.
+fn announced_length(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.map_or(0, |length| length.parse().unwrap_or(u64::MAX))
+}
+
 fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let host = hosts.next().map(|value| value.to_str().map_err(|_| Deny::Host)).transpose()?;
@@ -311,25 +340,25 @@ fn preflight(head: &Head<'_>, found: &Found, caller: Caller) -> Result<Verdict, 
     Ok(Verdict::Preflight(Preflight { cors, method, headers }))
 }
 
-pub(super) fn api_key(
-    realm: &Realm,
+pub(super) fn api_key<'r>(
+    realm: &'r Realm,
     headers: &HeaderMap,
     members: &[(String, String)],
     needed: bool,
     now: i64,
-) -> Result<(), Deny> {
+) -> Result<Option<&'r ApiKey>, Deny> {
     let Some(secret) = credential::api_key(headers, members)? else {
-        return if needed { Err(Deny::KeyMissing) } else { Ok(()) };
+        return if needed { Err(Deny::KeyMissing) } else { Ok(None) };
     };
     // In a realm that knows no API keys, `key` says nothing.
     if !needed && !realm.has_api_keys() {
-        return Ok(());
+        return Ok(None);
     }
     let key = realm.api_key(secret).ok_or(Deny::KeyUnknown)?;
     if key.disabled() {
         return Err(Deny::KeyDisabled);
     }
-    if key.expired(now) { Err(Deny::KeyExpired) } else { Ok(()) }
+    if key.expired(now) { Err(Deny::KeyExpired) } else { Ok(Some(key)) }
 }
 
 /// RFC 9110, 9.2.1. TRACE is safe by the letter, but nobody sends it in good faith.

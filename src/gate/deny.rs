@@ -15,6 +15,8 @@ pub enum Deny {
     Target,
     /// The query is not valid percent-encoded UTF-8.
     Query,
+    /// The request line and the headers are too long.
+    HeadTooLarge,
     /// A header that the gate or the proxy reads is malformed.
     Header,
     /// A WebSocket upgrade with a body.
@@ -65,10 +67,10 @@ pub enum Deny {
     Body,
     /// Longer than a login's body may be.
     BodyTooLarge,
-    /// Stub
-    HeadTooLarge,
     /// The request line and the headers took too long to come.
     HeadTimeout,
+    /// Longer than the body of a request may be here.
+    RequestTooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
     /// `username` or `email` is missing, both are there, or one is not a string.
@@ -129,6 +131,10 @@ pub enum Deny {
     CallbackToken,
     /// Too many failures; seconds to wait.
     Throttled(u32),
+    /// More requests of an address or an API key than are allowed; seconds until the next one is.
+    RateLimited(u32),
+    /// More of them at once than are allowed.
+    ConcurrencyLimited,
     /// Every hashing thread is busy and the queue is full.
     Busy,
     /// The store failed.
@@ -168,6 +174,7 @@ impl Deny {
             Self::Host => (400, "host_invalid", "The request names no host, an invalid one, or two that differ."),
             Self::Target => (400, "target_invalid", "The path must be in its canonical form: no dot segments, empty segments, back-slashes, encoded slashes or control characters."),
             Self::Query => (400, "query_invalid", "The query must be percent-encoded UTF-8."),
+            Self::HeadTooLarge => (431, "head_too_large", "The request line and the headers are too long altogether."),
             Self::Header => (400, "header_invalid", "A header of the request is malformed."),
             Self::Upgrade => (400, "upgrade_invalid", "A WebSocket upgrade must not have a body."),
             Self::NotFound => (404, "route_not_found", "Nothing is served at this path with this method."),
@@ -194,9 +201,9 @@ impl Deny {
             Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
             Self::ContentType => (400, "content_type", "The Content-Type must be application/json."),
             Self::Body => (400, "body_invalid", "The body must be one JSON object that names no member twice."),
-            Self::HeadTooLarge => (431, "head_too_large", "The request line and the headers are too large."),
             Self::HeadTimeout => (408, "head_timeout", "The request line and the headers did not arrive in time."),
             Self::BodyTooLarge => (413, "body_too_large", "The body of a login request is limited to 64 KiB."),
+            Self::RequestTooLarge => (413, "body_too_large", "The body of the request is longer than is allowed here."),
             Self::BodyTimeout => (408, "body_timeout", "The body did not arrive in time."),
             Self::LoginName => (400, "login_name", "The body needs either username or email, as a non-empty string, and not both."),
             Self::Password => (400, "password_missing", "The body needs password, as a non-empty string."),
@@ -227,6 +234,8 @@ impl Deny {
             Self::RedirectUnknown => (400, "redirect_unknown", "redirect_url is not one of those that are allowed."),
             Self::CallbackToken => (401, "callback_token", "The callback token has expired, was used before, or is none."),
             Self::Throttled(_) => (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After."),
+            Self::RateLimited(_) => (429, "rate_limited", "Too many requests: wait for the number of seconds in Retry-After."),
+            Self::ConcurrencyLimited => (429, "concurrency_limited", "Too many requests at once: wait for one of them to end."),
             Self::Busy => (503, "busy", "Too many logins at once: try again."),
             Self::Store => (503, "store_unavailable", "The user store does not answer: try again."),
             Self::PoolFailed => (502, "pool_failed", "The user pool behind this login can't be asked: try again later."),

@@ -8,6 +8,7 @@ mod decide;
 mod deny;
 mod identity;
 mod known;
+mod limits;
 mod query;
 mod target;
 mod verdict;
@@ -20,6 +21,7 @@ pub use decide::{Gate, Head};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
 pub use known::{KnownTokens, Speaker};
+pub use limits::{Permits, Usage};
 pub use verdict::{Admitted, Form, Grant, Preflight, Refusal, Verdict};
 
 #[cfg(test)]

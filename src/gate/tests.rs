@@ -1,6 +1,7 @@
 //! The judgement as a whole, rule by rule: what the black-box tests show over sockets is shown here without one.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -126,12 +127,26 @@ struct Bench {
     policy: Policy,
     revoked: Revocations,
     known: KnownTokens,
+    usage: Usage,
 }
 
 impl Bench {
     fn new() -> Self {
-        let config = config::parse(CONFIG, Path::new("test.toml"), Mode::Check).unwrap();
-        Self { policy: config.policy, revoked: Revocations::new(), known: KnownTokens::new(1 << 20) }
+        Self::of(CONFIG)
+    }
+
+    fn with_limits(limits: &str) -> Self {
+        Self::of(&format!("{CONFIG}\n[limits]\n{limits}\n"))
+    }
+
+    fn of(text: &str) -> Self {
+        let config = config::parse(text, Path::new("test.toml"), Mode::Check).unwrap();
+        Self {
+            policy: config.policy,
+            revoked: Revocations::new(),
+            known: KnownTokens::new(1 << 20),
+            usage: Usage::new(),
+        }
     }
 
     fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Verdict {
@@ -144,6 +159,17 @@ impl Bench {
         headers: &[(&str, &str)],
         change: impl for<'a> FnOnce(Head<'a>) -> Head<'a>,
     ) -> Verdict {
+        self.judge_with(line, headers, |gate, head| {
+            let head = change(*head);
+            let mut permits = Permits::default();
+            let mut judge = || gate.decide(&head, NOW, &mut permits);
+            let (first, again) = (judge(), judge());
+            assert_eq!(told(&first), told(&again), "a token that is known by now changes nothing");
+            again
+        })
+    }
+
+    fn judge_with<T>(&self, line: &str, headers: &[(&str, &str)], judge: impl FnOnce(Gate<'_>, &Head<'_>) -> T) -> T {
         let (method, target) = line.split_once(' ').unwrap();
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut map = HeaderMap::new();
@@ -158,16 +184,28 @@ impl Bench {
             target: target.as_bytes(),
             authority: None,
             headers: &map,
+            size: 100,
             ambiguous_length: false,
             has_body: false,
             upgrade: map.contains_key("upgrade"),
             peer: "192.0.2.7".parse().unwrap(),
             tls: true,
         };
-        let (gate, head) = (self.gate(), change(head));
-        let (first, again) = (gate.decide(&head, NOW), gate.decide(&head, NOW));
-        assert_eq!(told(&first), told(&again), "a token that is known by now changes nothing");
-        again
+        judge(self.gate(), &head)
+    }
+
+    /// What one request is told, whose permits live on.
+    fn once(&self, line: &str, headers: &[(&str, &str)]) -> (Verdict, Permits) {
+        self.judge_with(line, headers, |gate, head| {
+            let mut permits = Permits::default();
+            (gate.decide(head, NOW, &mut permits), permits)
+        })
+    }
+
+    /// How many of ten such requests are told 429.
+    fn refused_of_ten(&self, line: &str, headers: &[(&str, &str)]) -> usize {
+        let is_limited = |verdict: &Verdict| matches!(verdict, Verdict::Refusal(Refusal { deny, .. }) if matches!(deny, Deny::RateLimited(_)));
+        (0..10).filter(|_| is_limited(&self.once(line, headers).0)).count()
     }
 
     fn gate(&self) -> Gate<'_> {
@@ -176,6 +214,8 @@ impl Bench {
             revoked: &self.revoked,
             trusted_proxies: &[],
             known: &self.known,
+            usage: &self.usage,
+            uptime: Duration::from_secs(100),
             generation: 1,
             may_wait: true,
         }
@@ -359,7 +399,9 @@ fn r10_r11_hosts() {
     assert_eq!(bench.outcome("GET /hosted", &[("host", "only.example"), ("host", "x")]), Err(Deny::Host));
     let differs = |head: Head<'_>| -> Deny {
         let gate = bench.gate();
-        let Verdict::Refusal(refusal) = gate.decide(&head, NOW) else { panic!("must be refused") };
+        let Verdict::Refusal(refusal) = gate.decide(&head, NOW, &mut Permits::default()) else {
+            panic!("must be refused")
+        };
         refusal.deny
     };
     let headers: HeaderMap = [(http::header::HOST, HeaderValue::from_static("a.example"))].into_iter().collect();
@@ -368,6 +410,7 @@ fn r10_r11_hosts() {
         target: b"/public",
         authority: Some("b.example"),
         headers: &headers,
+        size: 100,
         ambiguous_length: false,
         has_body: false,
         upgrade: false,
@@ -608,4 +651,115 @@ fn keys_open_key_routes_and_name_nobody() {
 fn every_row_of_the_table_is_a_documented_answer() {
     let rows = [Deny::Framing, Deny::Token(Reject::Expired), Deny::Throttled(3), Deny::Internal].map(Deny::row);
     assert_eq!(rows.map(|row| row.status.as_u16()), [400, 401, 429, 500]);
+}
+
+#[test]
+fn what_counts_against_an_address_and_what_does_not() {
+    let token = Bench::new().bearer("main", &[]);
+    let asks = ("access-control-request-method", "GET");
+    let origin = ("origin", "https://app.example");
+    for (line, headers, refused) in [
+        (format!("GET /user?{K}"), &[("authorization", token.as_str())][..], 7),
+        (format!("GET /user?{K}"), &[("authorization", "Bearer bad")], 7),
+        (format!("GET /user?{K}"), &[("origin", "https://evil.example")], 7),
+        ("GET /user?key=guess".into(), &[], 7),
+        ("GET /nowhere".into(), &[], 7),
+        ("GET /public".into(), &[], 7),
+        (format!("POST /auth?{K}"), &[], 7),
+        ("POST /Login".into(), &[], 7),
+        ("POST /Login/nothing".into(), &[], 7),
+        (format!("OPTIONS /user?{K}"), &[origin], 7),
+        ("OPTIONS /user".into(), &[origin, asks], 0),
+        ("GET /.well-known/jwks.json".into(), &[], 0),
+        ("GET /user//x".into(), &[], 0),
+        ("GET /user?a=%".into(), &[], 0),
+    ] {
+        let bench = Bench::with_limits("rate = 0.001\nburst = 2");
+        assert_eq!(bench.refused_of_ten(&line, headers), refused, "{line} {headers:?}");
+    }
+}
+
+#[test]
+fn who_sends_too_much_is_told_in_the_form_that_is_expected() {
+    let bench = Bench::with_limits("rate = 0.001\nburst = 0");
+    bench.once("GET /public", &[]);
+    let refused = |line: &str, headers: &[(&str, &str)]| match bench.once(line, headers).0 {
+        Verdict::Refusal(refusal) => refusal,
+        other => panic!("{line}: {other:?}"),
+    };
+    let refusal = refused("GET /user", &[("origin", "https://app.example")]);
+    assert_eq!((refusal.deny, refusal.form), (Deny::RateLimited(1000), Form::Problem), "before the key");
+    assert_eq!(refusal.realm.unwrap().name(), "main");
+    assert_eq!(refusal.cors.unwrap().origin, "https://app.example");
+    assert_eq!(refused("POST /Login", &[]).form, Form::Cognito);
+    assert_eq!(refused("POST /nowhere", &[]).deny, Deny::RateLimited(1000));
+    // Whoever is behind a proxy that is not ours can't choose whom it counts for.
+    assert_eq!(refused("GET /public", &[("x-forwarded-for", "192.0.2.99")]).deny, Deny::RateLimited(1000));
+}
+
+#[test]
+fn a_trusted_proxys_clients_are_apart() {
+    let bench = Bench::with_limits("rate = 0.001\nburst = 0");
+    let trusted = ["192.0.2.0/24".parse().unwrap()];
+    let ask = |forwarded: &str| {
+        bench.judge_with("GET /public", &[("x-forwarded-for", forwarded)], |gate, head| {
+            let gate = Gate { trusted_proxies: &trusted, ..gate };
+            matches!(gate.decide(head, NOW, &mut Permits::default()), Verdict::Grant(_))
+        })
+    };
+    assert!(ask("198.51.100.1") && ask("198.51.100.2"));
+    assert!(!ask("198.51.100.1"));
+    assert!(!ask("6.6.6.6, 198.51.100.1"), "what stands left of it was said by the client itself");
+}
+
+#[test]
+fn as_many_at_once_as_live() {
+    let bench = Bench::with_limits("concurrent = 2");
+    let (first, second) = (bench.once("GET /public", &[]), bench.once("GET /nowhere", &[]));
+    let (third, _) = bench.once("GET /public", &[]);
+    assert!(matches!(third, Verdict::Refusal(Refusal { deny: Deny::ConcurrencyLimited, .. })), "{third:?}");
+    drop(second);
+    assert!(matches!(bench.once("GET /public", &[]).0, Verdict::Grant(_)));
+    drop(first);
+}
+
+#[test]
+fn a_keys_quota_is_the_keys_own_and_only_good_ones_count() {
+    let text = CONFIG
+        .replacen("secret = \"0123456789abcdef\"", "secret = \"0123456789abcdef\"\nrate = 0.001\nburst = 1", 1)
+        .replacen(
+            "[realm.master_key]",
+            "[[realm.key]]\nid = \"other\"\nsecret = \"0123456789abcdef-other\"\n[realm.master_key]",
+            1,
+        );
+    let bench = Bench::of(&text);
+    let bad = [("authorization", "Bearer bad")];
+    assert_eq!(bench.refused_of_ten("GET /user?key=0123456789abcdef-off", &[]), 0);
+    assert_eq!(bench.refused_of_ten("GET /user?key=guess", &[]), 0);
+    assert_eq!(bench.refused_of_ten(&format!("GET /user?{K}"), &bad), 8, "whatever comes of the request");
+    assert_eq!(bench.refused_of_ten(&format!("POST /auth?{K}"), &[]), 10, "at logins too");
+    assert_eq!(bench.refused_of_ten("GET /user?key=0123456789abcdef-other", &bad), 0);
+}
+
+#[test]
+fn heads_and_bodies_have_a_largest_size() {
+    let bench = Bench::with_limits("head_size = \"1KiB\"\nbody_size = \"1KiB\"");
+    let sized = |line: &str, headers: &[(&str, &str)], size| match bench
+        .ask_with(line, headers, |head| Head { size, ..head })
+    {
+        Verdict::Grant(grant) => Ok(grant.body_size()),
+        Verdict::Refusal(refusal) => Err(refusal.deny),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sized("GET /public", &[], 1024), Ok(Some(1024)));
+    assert_eq!(sized("GET /public//", &[("transfer-encoding", "x")], 1025), Err(Deny::HeadTooLarge), "before anything");
+    let length = |text: &'static str| [("content-length", text)];
+    assert_eq!(sized("POST /public", &length("1024"), 100), Ok(Some(1024)));
+    assert_eq!(sized("POST /public", &length("1025"), 100), Err(Deny::RequestTooLarge));
+    assert_eq!(sized("POST /public", &length("99999999999999999999999"), 100), Err(Deny::RequestTooLarge));
+    assert_eq!(
+        sized("POST /open", &length("1025"), 100),
+        Err(Deny::TokenMissing),
+        "whoever may not pass learns no limit"
+    );
 }

@@ -104,6 +104,12 @@ impl Grant {
         self.assertion.as_ref()
     }
 
+    /// The largest body in bytes that it may have, if there is a limit.
+    #[must_use]
+    pub fn body_size(&self) -> Option<u64> {
+        self.route.body_size()
+    }
+
     /// For the answer's headers.
     #[must_use]
     pub const fn cors(&self) -> Option<&Cors> {

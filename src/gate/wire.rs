@@ -1,4 +1,6 @@
-//! Reading the head of an HTTP/1 request as it came, for what a parser no longer shows.
+//! Reading the head of an HTTP/1 request as it came, for what a parser no longer shows; and how large one of HTTP/2 is.
+
+use http::{HeaderMap, Method};
 
 /// The target of the request line. A parser cuts a fragment off, and we want to refuse it.
 #[must_use]
@@ -21,9 +23,43 @@ pub fn names_content_length(head: &[u8]) -> bool {
     })
 }
 
+/// The size of a head of HTTP/2, as its sender counts it for `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, 6.5.2): the bytes of
+/// names and values, and 32 a field.
+#[must_use]
+pub fn field_list_size(
+    method: &Method,
+    scheme: &str,
+    authority: Option<&str>,
+    path: &[u8],
+    headers: &HeaderMap,
+) -> usize {
+    let field = |name: &str, value: &[u8]| name.len() + value.len() + FIELD_OVERHEAD;
+    let pseudo = field(":method", method.as_str().as_bytes())
+        + field(":scheme", scheme.as_bytes())
+        + field(":path", path)
+        + authority.map_or(0, |authority| field(":authority", authority.as_bytes()));
+    headers.iter().fold(pseudo, |sum, (name, value)| sum + field(name.as_str(), value.as_bytes()))
+}
+
+const FIELD_OVERHEAD: usize = 32;
+
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn a_field_counts_its_name_its_value_and_32() {
+        let size = |authority, headers: &HeaderMap| field_list_size(&Method::GET, "https", authority, b"/", headers);
+        let mut headers = HeaderMap::new();
+        assert_eq!(size(None, &headers), (7 + 3 + 32) + (7 + 5 + 32) + (5 + 1 + 32));
+        assert_eq!(size(Some("h"), &headers) - size(None, &headers), 10 + 1 + 32);
+        let empty = size(None, &headers);
+        headers.append("cookie", HeaderValue::from_static("a=b"));
+        headers.append("cookie", HeaderValue::from_static("c"));
+        assert_eq!(size(None, &headers) - empty, (6 + 3 + 32) + (6 + 1 + 32));
+    }
 
     #[test]
     fn the_target_is_what_stands_between_two_spaces() {

@@ -25,7 +25,7 @@ use super::{logging, notify};
 use crate::clock::now;
 use crate::config::{self, Config, Mode};
 use crate::exit::{self, Failure};
-use crate::gate::KnownTokens;
+use crate::gate::{KnownTokens, Usage};
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
@@ -87,6 +87,7 @@ async fn run(
             started_ms: jiff::Timestamp::now().as_millisecond(),
         },
         known: KnownTokens::new(config.server.token_cache()),
+        usage: Usage::new(),
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),
         connections: Arc::default(),

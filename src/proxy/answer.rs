@@ -45,9 +45,10 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
     // The documentation of that one knows no others.
     let status = match (refusal.form, row.status) {
         (Form::Exchange | Form::Callback, status) if status.is_server_error() => StatusCode::INTERNAL_SERVER_ERROR,
-        (Form::Exchange | Form::Callback, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) => {
-            StatusCode::BAD_REQUEST
-        }
+        (
+            Form::Exchange | Form::Callback,
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ) => StatusCode::BAD_REQUEST,
         (_, status) => status,
     };
     let mut header = ResponseHeader::build_no_case(status, Some(12))?;
@@ -60,8 +61,12 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
         header.insert_header(SET_COOKIE, cookie.clone())?;
     }
     match refusal.deny {
-        Deny::Throttled(seconds) => header.insert_header(RETRY_AFTER, seconds.to_string())?,
-        Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => header.insert_header(RETRY_AFTER, "1")?,
+        Deny::Throttled(seconds) | Deny::RateLimited(seconds) => {
+            header.insert_header(RETRY_AFTER, seconds.to_string())?;
+        }
+        Deny::ConcurrencyLimited | Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => {
+            header.insert_header(RETRY_AFTER, "1")?;
+        }
         // As long as the fetcher waits between two tries.
         Deny::Token(Reject::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
         Deny::Method => {

@@ -19,9 +19,9 @@ use super::stream::{Phase, Visit};
 use super::tunnel::Pass;
 use super::upstream::{Attempts, Sent, reason};
 use super::{Snapshot, State, answer, login};
-use crate::clock::now;
+use crate::clock::{now, uptime};
 use crate::config::Policy;
-use crate::gate::{Deny, Form, Gate, Grant, Head, OtherCookies, Refusal, Verdict, is_reserved, wire};
+use crate::gate::{Deny, Form, Gate, Grant, Head, OtherCookies, Permits, Refusal, Verdict, is_reserved, wire};
 use crate::token::Source;
 
 /// The gate as pingora sees it.
@@ -36,6 +36,8 @@ pub struct Context {
     granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     denied: Option<Deny>,
     attempts: Attempts,
+    /// What it was let in by, until it ends, however it does.
+    permits: Permits,
 }
 
 impl Gateway {
@@ -46,29 +48,35 @@ impl Gateway {
     }
 
     /// The judgement; a token whose key is being fetched waits for it, once.
-    async fn decide(&self, session: &Session, snapshot: &Snapshot) -> Verdict {
-        match self.judge(session, snapshot, true) {
+    async fn decide(&self, session: &Session, snapshot: &Snapshot, permits: &mut Permits) -> Verdict {
+        match self.judge(session, snapshot, permits, true) {
             Verdict::Wait(keys) => {
                 // A fetch ends by its own time-out; this one is for a fetcher that a reload has taken away.
                 if let Source::Remote(remote) = keys.source() {
                     let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
                 }
-                self.judge(session, snapshot, false)
+                self.judge(session, snapshot, permits, false)
             }
             verdict => verdict,
         }
     }
 
-    fn judge(&self, session: &Session, snapshot: &Snapshot, may_wait: bool) -> Verdict {
+    fn judge(&self, session: &Session, snapshot: &Snapshot, permits: &mut Permits, may_wait: bool) -> Verdict {
         let header = session.req_header();
         // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
-        let (target, ambiguous_length) = match &raw {
+        let authority = header.uri.authority().map(http::uri::Authority::as_str);
+        let (target, ambiguous_length, size) = match &raw {
             Some(raw) => (
                 wire::target(raw).unwrap_or_default(),
                 header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(raw),
+                raw.len(),
             ),
-            None => (header.raw_path(), false),
+            None => {
+                let (path, scheme) = (header.raw_path(), header.uri.scheme_str().unwrap_or_default());
+                let size = wire::field_list_size(&header.method, scheme, authority, path, &header.headers);
+                (path, false, size)
+            }
         };
         // An address that pingora can't tell is that of a Unix socket; nobody of ours listens on one.
         let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
@@ -78,8 +86,9 @@ impl Gateway {
         let head = Head {
             method: &header.method,
             target,
-            authority: header.uri.authority().map(http::uri::Authority::as_str),
+            authority,
             headers: &header.headers,
+            size,
             ambiguous_length,
             has_body: length.is_some_and(|length| length.as_bytes() != b"0")
                 || header.headers.contains_key(TRANSFER_ENCODING),
@@ -92,10 +101,12 @@ impl Gateway {
             revoked: &self.state.desk.revocations,
             trusted_proxies: self.state.server.trusted_proxies(),
             known: &self.state.known,
+            usage: &self.state.usage,
+            uptime: uptime(),
             generation: snapshot.generation,
             may_wait,
         };
-        gate.decide(&head, now())
+        gate.decide(&head, now(), permits)
     }
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
@@ -141,7 +152,10 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
         let snapshot = self.state.snapshot.load_full();
-        match self.decide(session, &snapshot).await {
+        // Of the body. ☠ Pingora does nothing of the kind for HTTP/2: there an upload that pauses ends with the time-out of
+        // the app's answer (see `fail_to_proxy`).
+        session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
+        match self.decide(session, &snapshot, &mut context.permits).await {
             Verdict::Grant(grant) => {
                 // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
@@ -202,11 +216,19 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &mut Option<Bytes>,
         end_of_stream: bool,
-        _: &mut Context,
+        context: &mut Context,
     ) -> pingora::Result<()> {
+        let most = context.granted.as_ref().and_then(|(_, grant)| grant.body_size());
+        // ☠ The session's count: pingora calls this anew for the whole body when it asks another server. What goes through a
+        // WebSocket is no body.
+        let read = session.body_bytes_read() as u64;
+        if most.is_some_and(|most| read > most) && !is_websocket(session.req_header()) {
+            context.denied = Some(Deny::RequestTooLarge);
+            return Err(Error::new_down(ErrorType::HTTPStatus(413)));
+        }
         if end_of_stream {
             Visit::body_ended();
         }
@@ -297,9 +319,13 @@ impl ProxyHttp for Gateway {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
         let deny = context.denied.unwrap_or_else(|| upstream_failure(error));
         let body_was_slow = Visit::body_was_slow();
-        let deny = if body_was_slow { Deny::BodyTimeout } else { deny };
+        // The app does not answer because the client does not go on. One that does not read on is another matter.
+        let no_answer = deny == Deny::UpstreamTimeout && *error.etype() == ErrorType::ReadTimedout;
+        let waits_for_client = no_answer && !session.is_body_done();
+        let deny = if body_was_slow || waits_for_client { Deny::BodyTimeout } else { deny };
         let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error) && !body_was_slow;
-        if !client_left {
+        // What the client did is for the access log.
+        if !client_left && deny.row().status.is_server_error() {
             warn!(
                 request = context.request_id,
                 reason = deny.row().reason,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
 
 use super::State;
 use super::stream::Visit;
@@ -50,7 +51,7 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
         session.write_continue_response().await.map_err(|_| Deny::Body)?;
     }
     let mut body = BytesMut::new();
-    while let Some(part) = session.read_request_body().await.map_err(|_| Deny::Body)? {
+    while let Some(part) = session.read_request_body().await.map_err(|error| unread(&error))? {
         if body.len() + part.len() > MAX_BODY_BYTES {
             return Err(Deny::BodyTooLarge);
         }
@@ -58,6 +59,10 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
     }
     Visit::body_ended();
     Ok(body.freeze())
+}
+
+fn unread(error: &Error) -> Deny {
+    if error.etype == ErrorType::ReadTimedout { Deny::BodyTimeout } else { Deny::Body }
 }
 
 /// Contract 3.

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 
 use crate::config::{Limits, Policy, Route, Server, Upstream};
-use crate::gate::KnownTokens;
+use crate::gate::{KnownTokens, Usage};
 use crate::login::Desk;
 pub use connections::Connections;
 pub use gateway::Gateway;
@@ -37,6 +37,8 @@ pub struct State {
     pub server: Server,
     /// The tokens that were verified under it.
     pub known: KnownTokens,
+    /// What the clients have used of what they may.
+    pub usage: Usage,
     /// Where logins are answered.
     pub desk: Desk,
     /// The tunnels that are open for a token.

@@ -22,6 +22,7 @@ use super::{auth, get, post, until};
 pub struct Conf {
     server: BTreeMap<String, String>,
     server_tables: String,
+    limits: BTreeMap<String, String>,
     realm: BTreeMap<String, String>,
     realm_tables: String,
     route: BTreeMap<String, String>,
@@ -47,6 +48,7 @@ impl Conf {
         Self {
             server: BTreeMap::new(),
             server_tables: String::new(),
+            limits: BTreeMap::new(),
             realm: realm.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             realm_tables: format!(
                 "[[realm.key]]\nid = \"web\"\nsecret = \"{KEY}\"\n\n\
@@ -73,6 +75,12 @@ impl Conf {
     /// What stands below `[server]`.
     pub fn server_tables(mut self, text: &str) -> Self {
         self.server_tables = text.into();
+        self
+    }
+
+    /// A key of `[limits]`.
+    pub fn limits(mut self, key: &str, value: &str) -> Self {
+        self.limits.insert(key.into(), value.into());
         self
     }
 
@@ -128,7 +136,7 @@ impl Conf {
 
     /// Heads larger than the default allows, for what has to be looked at nevertheless.
     pub fn large_heads(self) -> Self {
-        self.more("[limits]\nhead_size = \"512KiB\"")
+        self.limits("head_size", "\"512KiB\"")
     }
 
     pub fn store(mut self, url: &str) -> Self {
@@ -148,6 +156,10 @@ impl Conf {
         server.entry("hash_threads".into()).or_insert_with(|| "2".into());
         lines(&mut text, &server);
         let _ = writeln!(text, "\n{}", self.server_tables);
+        if !self.limits.is_empty() {
+            text.push_str("\n[limits]\n");
+            lines(&mut text, &self.limits);
+        }
         let store = self.store.as_deref().unwrap_or("sqlite://tollgate.db");
         let _ = writeln!(text, "\n[store]\nurl = \"{store}\"\n\n[[realm]]");
         lines(&mut text, &self.realm);

@@ -125,8 +125,11 @@ const MIN_SECRET_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::{Mode, parse};
 
     const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
 
@@ -152,6 +155,26 @@ mod tests {
         assert_eq!(ids, ["app", "web"]);
         assert!(realm.requires_key() && realm.has_api_keys());
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn what_was_used_of_a_key_outlives_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        let read = |keys: &str, mode: Mode<'_>| {
+            parse(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), &file, mode).unwrap().policy
+        };
+        let meter = |policy: &Policy, id: &str| {
+            let keys = policy.realm("a").unwrap().api_keys();
+            keys.into_iter().find(|key| key.id() == id).unwrap().meter().clone()
+        };
+        let key = |id: &str, rest: &str| format!("[[realm.key]]\nid = \"{id}\"\n{rest}\n");
+        let old = read(&key("web", GOOD), Mode::Serve);
+        let renewed = "secret = \"another-secret-0\"\nrate = 1";
+        let new = read(&format!("{}{}", key("app", GOOD), key("web", renewed)), Mode::Reload(&old));
+        assert!(Arc::ptr_eq(&meter(&old, "web"), &meter(&new, "web")), "with a new secret and a new limit, too");
+        assert!(!Arc::ptr_eq(&meter(&old, "web"), &meter(&new, "app")), "whichever key has its secret now");
+        assert!(!Arc::ptr_eq(&meter(&old, "web"), &meter(&read(&key("web", GOOD), Mode::Serve), "web")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use tollgate::config::{self, Mode, Policy};
-use tollgate::gate::{Gate, Head, KnownTokens, OtherCookies, Verdict, cookies};
+use tollgate::gate::{Gate, Head, KnownTokens, OtherCookies, Permits, Usage, Verdict, cookies};
 use tollgate::token::{Claims, Revocations, TokenId};
 
 const NOW: i64 = 1_800_000_000;
@@ -20,6 +20,7 @@ struct Setup {
     policy: Policy,
     revoked: Revocations,
     known: KnownTokens,
+    usage: Usage,
     token: String,
 }
 
@@ -44,7 +45,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         expires_at: NOW + 60,
     };
     let token = policy.realm("r").expect("the realm").tokens().mint(&claims).expect("a token");
-    Setup { policy, revoked: Revocations::new(), known: KnownTokens::new(1 << 20), token }
+    Setup { policy, revoked: Revocations::new(), known: KnownTokens::new(1 << 20), usage: Usage::new(), token }
 });
 
 /// Whether somebody got in.
@@ -85,6 +86,8 @@ fn judged(headers: &HeaderMap) -> bool {
         revoked: &setup.revoked,
         trusted_proxies: &[],
         known: &setup.known,
+        usage: &setup.usage,
+        uptime: std::time::Duration::ZERO,
         generation: 1,
         may_wait: false,
     };
@@ -93,13 +96,14 @@ fn judged(headers: &HeaderMap) -> bool {
         target: b"/x",
         authority: None,
         headers,
+        size: 0,
         ambiguous_length: false,
         has_body: false,
         upgrade: false,
         peer: [127, 0, 0, 1].into(),
         tls: false,
     };
-    let Verdict::Grant(grant) = gate.decide(&head, NOW) else { return false };
+    let Verdict::Grant(grant) = gate.decide(&head, NOW, &mut Permits::default()) else { return false };
     // What the fuzzer was given stands in the header that counts, whole, and once or always the same.
     let own = |value: &[u8]| value == setup.token.as_bytes();
     let authorizations: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();

@@ -1,0 +1,203 @@
+//! What each client has used of its quota, and what a request was let in by.
+//!
+//! Addresses are kept in memory of a bounded size, in shards, so that a flood of them is neither remembered in full nor a
+//! queue for everybody else. Whoever has a request in flight is not forgotten.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
+
+use super::Deny;
+use crate::config::ApiKey;
+use crate::quota::{Exceeded, Meter, Permit, Quota};
+
+/// What the addresses have used.
+#[derive(Debug)]
+pub struct Usage {
+    addresses: Cache<Network, Arc<Meter>, UnitWeighter, DefaultHashBuilder, Busy>,
+}
+
+/// What a request was let in by. It counts as in flight for as long as these live.
+#[derive(Debug, Default)]
+pub struct Permits {
+    address: Option<Permit>,
+    key: Option<Permit>,
+}
+
+/// Whom an address stands for: of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Network {
+    V4(u32),
+    V6(u64),
+}
+
+impl Usage {
+    /// Nobody has used anything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+
+    fn with_capacity(addresses: usize) -> Self {
+        let weight = addresses as u64;
+        Self { addresses: Cache::with(addresses, weight, UnitWeighter, DefaultHashBuilder::default(), Busy) }
+    }
+
+    /// How many addresses are remembered.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.addresses.len()
+    }
+
+    fn of(&self, address: IpAddr) -> Arc<Meter> {
+        let network = Network::of(address);
+        // Never an error, since making one is none; the meter is then one that nobody remembers.
+        self.addresses.get_or_insert_with(&network, || Ok::<_, ()>(Arc::default())).unwrap_or_default()
+    }
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Permits {
+    /// Counts a request of `address`, if there is a limit, and once however often the request is judged. `at`: see
+    /// [`Meter::admit`].
+    pub(super) fn take_address(&mut self, usage: &Usage, quota: &Quota, address: IpAddr, at: u64) -> Result<(), Deny> {
+        if self.address.is_none() && !quota.is_unlimited() {
+            self.address = Some(usage.of(address).admit(quota, at)?);
+        }
+        Ok(())
+    }
+
+    /// Counts a request that carries `key`, likewise. Where there is no limit, too: it is one atomic number, and a reload
+    /// that brings one then knows who is in flight.
+    pub(super) fn take_key(&mut self, key: &ApiKey, at: u64) -> Result<(), Deny> {
+        if self.key.is_none() {
+            self.key = Some(key.meter().admit(key.quota(), at)?);
+        }
+        Ok(())
+    }
+}
+
+impl From<Exceeded> for Deny {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Rate(seconds) => Self::RateLimited(seconds),
+            Exceeded::Concurrent => Self::ConcurrencyLimited,
+        }
+    }
+}
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// Keeps those who have requests in flight: forgotten, they could have as many again.
+#[derive(Clone, Debug)]
+struct Busy;
+
+impl Lifecycle<Network, Arc<Meter>> for Busy {
+    type RequestState = ();
+
+    fn is_pinned(&self, _: &Network, meter: &Arc<Meter>) -> bool {
+        meter.in_flight() > 0
+    }
+}
+
+/// Some 16 MiB when all of them are taken.
+const CAPACITY: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+
+    use super::*;
+    use crate::quota::Rate;
+
+    const T: u64 = 1_000_000_000_000;
+
+    fn two_at_once() -> Quota {
+        Quota { rate: None, concurrent: NonZero::new(2) }
+    }
+
+    fn one_in_a_while() -> Quota {
+        Quota { rate: Rate::new(0.001, Some(0)), concurrent: None }
+    }
+
+    fn v4(number: u32) -> IpAddr {
+        IpAddr::V4(number.into())
+    }
+
+    fn take(usage: &Usage, quota: &Quota, address: IpAddr) -> Result<Permits, Deny> {
+        let mut permits = Permits::default();
+        permits.take_address(usage, quota, address, T).map(|()| permits)
+    }
+
+    #[test]
+    fn addresses_are_apart_and_networks_are_not() {
+        let usage = Usage::new();
+        for (address, free) in [
+            ("192.0.2.1", true),
+            ("192.0.2.2", true),
+            ("::ffff:192.0.2.2", false),
+            ("2001:db8::1", true),
+            ("2001:db8::ffff:1:2:3", false),
+            ("2001:db8:0:1::1", true),
+            // The bits of 192.0.2.1 at the place of a network's.
+            ("0:0:c000:201::", true),
+        ] {
+            let taken = take(&usage, &one_in_a_while(), address.parse().unwrap());
+            assert_eq!(taken.is_ok(), free, "{address}");
+            assert!(free || matches!(taken, Err(Deny::RateLimited(1000))));
+        }
+        assert_eq!(usage.addresses(), 5);
+    }
+
+    #[test]
+    fn a_request_is_counted_once_however_often_it_is_judged() {
+        let (usage, quota) = (Usage::new(), Quota { concurrent: NonZero::new(1), ..one_in_a_while() });
+        let mut permits = Permits::default();
+        for _ in 0..3 {
+            assert_eq!(permits.take_address(&usage, &quota, v4(1), T), Ok(()));
+        }
+        assert!(matches!(take(&usage, &quota, v4(1)), Err(Deny::ConcurrencyLimited)));
+        drop(permits);
+        assert!(matches!(take(&usage, &quota, v4(1)), Err(Deny::RateLimited(_))));
+    }
+
+    #[test]
+    fn nobody_is_looked_up_without_a_limit() {
+        let usage = Usage::new();
+        take(&usage, &Quota::default(), v4(1)).unwrap();
+        assert_eq!(usage.addresses(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_takes_bounded_memory_and_frees_nobody_who_is_in_flight() {
+        let usage = Usage::with_capacity(1000);
+        let busy: Vec<_> = (0..100).map(|at| take(&usage, &two_at_once(), v4(at)).unwrap()).collect();
+        for at in 1000..200_000 {
+            drop(take(&usage, &two_at_once(), v4(at)));
+            assert!(usage.addresses() <= 1200, "{}", usage.addresses());
+        }
+        for at in 0..100 {
+            let _second = take(&usage, &two_at_once(), v4(at)).unwrap();
+            assert!(matches!(take(&usage, &two_at_once(), v4(at)), Err(Deny::ConcurrencyLimited)), "{at}");
+        }
+        drop(busy);
+        for at in 1000..200_000 {
+            drop(take(&usage, &two_at_once(), v4(at)));
+        }
+        assert!(usage.addresses() <= 1000, "{}", usage.addresses());
+    }
+}
