@@ -24,6 +24,7 @@ mod house;
 mod issuers;
 mod keys;
 mod limits;
+mod manual;
 mod oidc;
 mod passwords;
 mod pool;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Realm};
 use crate::exit::{self, Failure};
@@ -88,6 +88,12 @@ fn with_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<dyn Store>) -> Resu
     })
 }
 
+/// The whole command line, as it is parsed: from it the manual pages and the completions in `packaging/` are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Runs the command that the process was started with. The exit code is one of sysexits.h: 0, 64 for a wrong command
 /// line, 78 for a wrong configuration, and others that the commands tell.
 #[must_use]
@@ -108,14 +114,13 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
     use clap::error::ErrorKind;
 
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        CommandLine::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -1,0 +1,120 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_tollgate_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_tollgate_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_tollgate_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_tollgate_using_subcommand
+    set -l cmd (__fish_tollgate_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c tollgate -n "__fish_tollgate_needs_command" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_needs_command" -s V -l version -d 'Print version'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "serve" -d 'Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "check" -d 'Validate a configuration: print every error with its place, and exit with 0 or 78'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "init" -d 'Write a starter configuration with a signing key and an API key; nothing is overwritten'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys, and the keys that sign tokens'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Access tokens: inspect, mint, revoke'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "user" -d 'The users of a realm: add, list, change, import'
+complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -l listen -d 'Where to listen; if that is taken, a free port is' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand init" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "new" -d 'Make an API key: print its secret, once, and the section to paste into the configuration'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "list" -d 'List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "rotate" -d 'Make a new signing key: running gates publish it at once, and sign with it after publish_ahead'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l id -d 'What people call the key: letters, digits, dots, hyphens and underscores' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l expires -d 'From when on it is refused, such as 2027-01-01T00:00:00Z [default: never]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -l realm -d 'Only those of this realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l realm -d 'Whose tokens it signs' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l now -d 'It signs at once: who verifies tokens with a key set that he fetched before does not know it yet'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "inspect" -d 'Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first line of standard input'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "mint" -d 'Print a new access token of a user, to try something out or to give to a program'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "revoke" -d 'Refuse tokens: one of them, or all that a user was issued until now. A running gate does so within a second'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -l realm -d 'Only as this realm sees it [default: every realm]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l user -d 'The user\'s name, email address or id' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l ttl -d 'How long the token lives, such as 15m, 8h or 30d; at most the realm\'s token_ttl [default: 1h]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l id -d 'The token or session of this id: X-Auth-Token-Id, or "token" in the log; "jti" only of the gate\'s own tokens' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l realm -d 'The realm of --user' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l user -d 'Every token of this user of the realm: name, email address or id' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer -d 'Every token that this issuer issued to --subject: "iss" of the token, letter for letter' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l subject -d '"sub" of the token, letter for letter' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l before -d 'With --issuer: only what was issued until then, by the issuer\'s clock [default: now]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "add" -d 'Add a user. The password is read from the terminal, or is the first line of standard input'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "list" -d 'List the users. Never shows passwords or their hashes'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "passwd" -d 'Set a user\'s password, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "enable" -d 'Let a disabled user log in again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "disable" -d 'Refuse a user\'s logins, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "vouch" -d 'Stand by a user\'s email address and data, for exchange logins: of users who registered themselves'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "delete" -d 'Delete a user, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes, beside the password'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "import" -d 'Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l email -d 'An email address to log in with, too' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l attribute -d 'A member of the user\'s data, as a string. May be given several times' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l role -d 'A role for the user\'s tokens. May be given several times' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l temporary -d 'The password is only for choosing another one, at the first login'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l machine -d 'A program\'s user. No password is read: it is a random secret, which is printed once'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line, with all of the user\'s data'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l temporary -d 'The password is only for choosing another one, at the next login'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from enable" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from enable" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from disable" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from disable" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from vouch" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from vouch" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from vouch" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from delete" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from delete" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -f -a "enable" -d 'Make a user\'s second factor, print it once, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -f -a "disable" -d 'Remove a user\'s second factor: the password is enough again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
