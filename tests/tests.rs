@@ -26,6 +26,7 @@ mod keys;
 mod limits;
 mod manual;
 mod oidc;
+mod package;
 mod passwords;
 mod pool;
 mod project;

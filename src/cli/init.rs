@@ -65,7 +65,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 fn starter(secret: &str) -> String {
     let key = key::section("web", secret, None);
     format!(
-        r#"# Tollgate. Every key and its default: conf/tollgate.toml in the source of Tollgate.
+        r#"# Tollgate. Every key and its default: conf/tollgate.toml in its source, or in /usr/share/doc/tollgate/examples.
 # What is below [store] takes effect when this file is saved. Check it with: tollgate check -c FILE
 
 [server]
