@@ -328,7 +328,7 @@ fn check_refuses_every_bad_value_where_it_stands() {
     ] {
         cases.push((conf().more(text), name));
     }
-    for url in ["", "x", "postgres://localhost/x", "mysql://x", "sqlite:", "sqlite://", "http://x"] {
+    for url in ["", "x", "postgres://localhost", "postgres:///x", "mysql://x", "sqlite:", "sqlite://", "http://x"] {
         cases.push((conf().store(url), "url"));
     }
     let mut missed = Vec::new();

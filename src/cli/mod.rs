@@ -80,7 +80,7 @@ fn realm_of<'a>(config: &'a Config, file: &Path, name: &str) -> Result<&'a Arc<R
 fn with_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<T, Failure>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store = store::open(config.store.as_str()).await?;
+        let store = store::open(&config.store).await?;
         let done = work(store.clone()).await;
         // Leaves the file whole, should this be its only user.
         store.close().await;

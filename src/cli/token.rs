@@ -310,7 +310,7 @@ mod tests {
 
     use super::super::user::blank_user;
     use super::*;
-    use crate::config::SameSite;
+    use crate::config::{Database, SameSite};
     use crate::store::{self, Revoked, User};
 
     #[derive(Parser)]
@@ -324,7 +324,7 @@ mod tests {
 
     async fn shop() -> (std::sync::Arc<dyn Store>, Realm, User, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
-        let store = store::open(&format!("sqlite://{}/store.db", directory.path().display())).await.unwrap();
+        let store = store::open(&Database::Sqlite(directory.path().join("store.db"))).await.unwrap();
         let user = User { username: Some("alice".into()), ..blank_user("examples", 0) };
         store.create_user(&user).await.unwrap();
         (store, Realm::for_tests(false, SameSite::Lax, false), user, directory)

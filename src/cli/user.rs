@@ -280,6 +280,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::Database;
     use crate::store::{self, Revoked, Session};
     use crate::token::TokenId;
 
@@ -297,7 +298,7 @@ mod tests {
     impl Shop {
         pub(super) async fn open() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let store = store::open(&format!("sqlite://{}/store.db", directory.path().display())).await.unwrap();
+            let store = store::open(&Database::Sqlite(directory.path().join("store.db"))).await.unwrap();
             Self { store, _directory: directory }
         }
 

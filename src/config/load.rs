@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::database::Database;
 use super::error::Errors;
 use super::input::Input;
 use super::key_sets::KeySets;
@@ -17,7 +18,7 @@ use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
 use super::sections::{self, Realms, cognito, limits, login, realm, route, server, store, tls};
-use super::server::{Server, StoreUrl};
+use super::server::Server;
 use crate::clock::now;
 
 /// Everything that a file says.
@@ -26,7 +27,7 @@ pub struct Config {
     /// `[server]`: cold, only a restart changes it.
     pub server: Server,
     /// `[store]`: cold too.
-    pub store: StoreUrl,
+    pub store: Database,
     /// All the rest: hot.
     pub policy: Policy,
     /// Every file and directory that this was read from, the configuration file first, each as it was then.
@@ -82,7 +83,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     let tls = server.as_ref().and_then(|section| section.table("tls", &tls::KEYS));
     let server = server.map(|section| server::read(&section, tls.as_ref()));
     let outside = Outside::new(input, credentials_directory(), insecure_key_files, now());
-    let store = root.table("store", &store::KEYS).and_then(|section| store::read(&section, outside.base()));
+    let store = root.table("store", &store::KEYS).and_then(|section| store::read(&section, &outside));
     if !root.has("store") {
         root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
@@ -144,9 +145,7 @@ impl Config {
     #[must_use]
     pub fn cold_changes(&self, other: &Self) -> Vec<&'static str> {
         let mut keys = self.server.differences(&other.server);
-        if self.store != other.store {
-            keys.push("store.url");
-        }
+        keys.extend(self.store.differences(&other.store));
         keys
     }
 }
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_error_of_every_section_at_once() {
-        let text = "[server]\nlisten = []\nadmin = \"localhost:9080\"\nthreds = 2\n[store]\nurl = \"postgres://u:hunter2@h/d\"\n\
+        let text = "[server]\nlisten = []\nadmin = \"localhost:9080\"\nthreds = 2\n[store]\nurl = \"postgre://u:hunter2@h/d\"\n\
                     [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"oauth\"\npath = \"login\"\nrealm = \"A\"\n\
                     [[route]]\naccess = \"all\"\n[[routes]]\n";
         let errors = check(text).unwrap_err();

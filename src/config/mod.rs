@@ -4,6 +4,7 @@
 //! error, each with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in
 //! any other way, so nothing further in has to check it again.
 
+mod database;
 mod duration;
 mod error;
 mod exchange;
@@ -31,6 +32,7 @@ mod tls;
 mod upstream;
 mod user_pool;
 
+pub use database::{Database, Password, Postgres, PostgresTls, SslMode};
 pub use duration::parse as parse_duration;
 pub use error::{ConfigError, Errors};
 pub use exchange::{Attribute, Exchange, Revision};
@@ -44,7 +46,7 @@ pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite, Sha256};
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
 pub use route::{Access, EncodedSlash, Found, Route, Routing};
-pub use server::{LogFormat, LogLevel, Server, StoreUrl};
+pub use server::{LogFormat, LogLevel, Server};
 pub use tls::Tls;
 pub use upstream::{Authorities, Balance, HealthCheck, Upstream, UpstreamServer};
 pub use user_pool::UserPool;

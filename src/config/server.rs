@@ -163,23 +163,3 @@ impl Server {
         self.hash_queue
     }
 }
-
-/// `[store] url`, checked for a scheme that we speak, and with an absolute path. Its `Debug` hides what may be a
-/// password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoreUrl(pub(super) String);
-
-impl StoreUrl {
-    /// The URL, password included. An `sqlite` one has an absolute path, as it is: nothing in it is percent-encoded.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for StoreUrl {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = self.0.split(':').next().unwrap_or_default();
-        write!(formatter, "{scheme}:…")
-    }
-}

@@ -71,7 +71,7 @@ async fn run(
     let redirected = sockets.claim(config.server.redirect(), "server.tls.redirect")?;
     let operators = sockets.claim(config.server.admin().as_slice(), "server.admin")?;
     sockets.all_claimed(is_successor())?;
-    let store = store::open(config.store.as_str()).await?;
+    let store = store::open(&config.store).await?;
 
     let passwords = Pool::new(config.server.hash_threads(), config.server.hash_queue())
         .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::status::Status;
@@ -30,14 +30,24 @@ impl Upkeep {
 
     /// For ever.
     pub(super) async fn run(mut self) {
-        let mut tick = interval(POLL_INTERVAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            let result = self.learn().await;
-            self.report(&result);
-            self.state.tunnels.sweep(&self.state.desk.revocations, &self.state.snapshot.load().policy, now());
-        }
+        let state = self.state.clone();
+        let learning = async {
+            let mut tick = every(POLL_INTERVAL);
+            loop {
+                tick.tick().await;
+                let result = self.learn().await;
+                self.report(&result);
+            }
+        };
+        // Apart: a store that hangs must not keep a tunnel open whose token has expired.
+        let sweeping = async {
+            let mut tick = every(POLL_INTERVAL);
+            loop {
+                tick.tick().await;
+                state.tunnels.sweep(&state.desk.revocations, &state.snapshot.load().policy, now());
+            }
+        };
+        tokio::join!(learning, sweeping);
     }
 
     /// Forgets what has expired, for ever. Apart from [`Upkeep::run`], which must not wait for whoever writes to the
@@ -68,6 +78,12 @@ impl Upkeep {
             _ => {}
         }
     }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
 }
 
 /// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.

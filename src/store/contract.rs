@@ -35,6 +35,7 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_name_in_a_refreshed_token_is_taken(&*store).await;
     of_many_who_present_it_at_once_one_rotates(&store).await;
     what_may_open_one_session_opens_one(&store).await;
+    who_polls_misses_no_revocation_of_many_writers(&store, &open().await).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
@@ -140,7 +141,9 @@ async fn users_are_stored_whole(store: &dyn Store) {
         None,
         "an email is no username"
     );
-    assert_eq!(store.user("whole", "").await.unwrap(), None);
+    for id in ["", "\u{0}", "a\u{0}b"] {
+        assert_eq!(store.user("whole", id).await.unwrap(), None);
+    }
 }
 
 async fn names_are_unique_in_every_spelling(store: &dyn Store) {

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod contract;
 mod name;
+mod postgres;
 mod sqlite;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use crate::config::Database;
 use crate::token::{AccountId, Revocations, TokenId};
 pub use name::Name;
 
@@ -255,16 +257,25 @@ pub enum StoreError {
     Failed(String),
 }
 
-/// Opens the store at `url`, of which only `sqlite://` and a path is spoken so far, and makes it if it is not there.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) if error.is_unique_violation() => Self::Exists,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Opens the store, and makes its file or its tables if they are not there.
 ///
 /// # Errors
-/// [`StoreError::Failed`] with a sentence for the operator: another scheme, a directory that does not exist, a file that
-/// can't be opened, that is another program's, or that a newer version wrote.
-pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() => Ok(Arc::new(sqlite::Sqlite::open(path.as_ref()).await?)),
-        _ => Err(StoreError::Failed("the URL is not sqlite:// and a path".into())),
-    }
+/// [`StoreError::Failed`] with a sentence for the operator: a directory that does not exist, a file that can't be opened, a
+/// server that can't be reached or lets us not in, what is another program's, or what a newer version wrote.
+pub async fn open(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match database {
+        Database::Sqlite(path) => Arc::new(sqlite::Sqlite::open(path).await?),
+        Database::Postgres(server) => Arc::new(postgres::Postgres::open(server).await?),
+    })
 }
 
 /// Brings into memory what was revoked after the sequence `after`, by whichever process. Returns the last sequence.

@@ -4,8 +4,9 @@
 //! each other here and not in SQLite's busy loop, which is left for other processes. Every write is a `BEGIN IMMEDIATE`
 //! transaction: it can't fail half-way for a lock. `synchronous=FULL` syncs the WAL before a commit returns.
 
-mod refresh;
-mod revocation;
+#[path = "statements/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "each backend compiles it with its own types of sqlx")]
+mod statements;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,17 +15,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow as Row, SqliteSynchronous};
 use sqlx::{
-    ConnectOptions as _, Connection as _, Row as _, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions as _, Connection as _, Row as _, Sqlite as Driver, SqliteConnection as Connection, SqlitePool,
+    Transaction,
 };
 
 use super::{
-    CutOff, Ended, Ends, Name, Once, PasswordHash, Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor,
-    Session, Store, StoreError, User,
+    CutOff, Ended, Ends, Name, Once, Presented, RefreshOf, Revocation, Revoked, Rotated, Session, Store, StoreError,
+    User,
 };
 use crate::token::{AccountId, TokenId};
-use revocation::{bytes, end_session, end_sessions, refuse_revoked};
+use statements::{refresh, revocation, sessions, users};
 
 /// A store in one file.
 #[derive(Debug)]
@@ -80,57 +82,20 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        for user in users {
-            let (keys, second) = (Keys::of(user)?, user.second_factor.as_ref());
-            refuse_names_in_use(&mut transaction, user, &keys).await?;
-            sqlx::query(
-                "INSERT INTO users (realm, id, username, username_key, email, email_key, password, data, roles, disabled, \
-                 temporary, totp_secret, totp_used, recovery, vouched, created_at, updated_at, version) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&user.realm)
-            .bind(&user.id)
-            .bind(&user.username)
-            .bind(&keys.username)
-            .bind(&user.email)
-            .bind(&keys.email)
-            .bind(&user.password.0)
-            .bind(to_json(&user.data)?)
-            .bind(to_json(&user.roles)?)
-            .bind(user.disabled)
-            .bind(user.temporary)
-            .bind(second.map(|factor| factor.secret.clone()))
-            .bind(second.map(|factor| factor.used))
-            .bind(second.map(|factor| factor.recovery.concat()))
-            .bind(user.vouched)
-            .bind(user.created_at)
-            .bind(user.updated_at)
-            .bind(user.version)
-            .execute(&mut *transaction)
-            .await?;
-        }
+        users::create(&mut transaction, users).await?;
         Ok(transaction.commit().await?)
     }
 
     async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
-        let query = sqlx::query("SELECT * FROM users WHERE realm = ? AND id = ?").bind(realm).bind(id);
-        query.fetch_optional(&self.readers).await?.as_ref().map(read_user).transpose()
+        users::by_id(&mut *self.readers.acquire().await?, realm, id).await
     }
 
     async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError> {
-        let query = sqlx::query(match name {
-            Name::Username(_) => "SELECT * FROM users WHERE realm = ? AND username_key = ?",
-            Name::Email(_) => "SELECT * FROM users WHERE realm = ? AND email_key = ?",
-        });
-        let row = query.bind(realm).bind(name.as_str()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read_user).transpose()
+        users::by_name(&mut *self.readers.acquire().await?, realm, name).await
     }
 
     async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
-        let query = sqlx::query("SELECT * FROM users WHERE realm = ? AND id > ? ORDER BY id LIMIT ?");
-        // No id is empty, and every text sorts after the empty one.
-        let rows = query.bind(realm).bind(after.unwrap_or_default()).bind(limit).fetch_all(&self.readers).await?;
-        rows.iter().map(read_user).collect()
+        users::page(&mut *self.readers.acquire().await?, realm, after, limit).await
     }
 
     async fn update_user(
@@ -139,47 +104,10 @@ impl Store for Sqlite {
         ended: Ended,
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError> {
-        let (keys, second) = (Keys::of(user)?, user.second_factor.as_ref());
         let mut transaction = self.begin().await?;
-        refuse_revoked(&mut transaction, by).await?;
-        refuse_names_in_use(&mut transaction, user, &keys).await?;
-        let before = sqlx::query("SELECT * FROM users WHERE realm = ? AND id = ?").bind(&user.realm).bind(&user.id);
-        let before = before.fetch_optional(&mut *transaction).await?;
-        let updated = sqlx::query(
-            "UPDATE users SET username = ?, username_key = ?, email = ?, email_key = ?, password = ?, data = ?, roles = ?, \
-             disabled = ?, temporary = ?, totp_secret = ?, totp_used = ?, recovery = ?, vouched = ?, updated_at = ?, version = version + 1 WHERE realm = ? AND id = ? AND version = ? RETURNING *",
-        )
-        .bind(&user.username)
-        .bind(&keys.username)
-        .bind(&user.email)
-        .bind(&keys.email)
-        .bind(&user.password.0)
-        .bind(to_json(&user.data)?)
-        .bind(to_json(&user.roles)?)
-        .bind(user.disabled)
-        .bind(user.temporary)
-        .bind(second.map(|factor| factor.secret.clone()))
-        .bind(second.map(|factor| factor.used))
-        .bind(second.map(|factor| factor.recovery.concat()))
-        .bind(user.vouched)
-        .bind(user.updated_at)
-        .bind(&user.realm)
-        .bind(&user.id)
-        .bind(user.version)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let stored = read_user(&updated.ok_or(StoreError::Stale)?)?;
-        let before = before.as_ref().map(read_user).transpose()?;
-        let revoked = match ended {
-            Ended::Nothing => Vec::new(),
-            Ended::All => end_sessions(&mut transaction, &user.realm, &user.id, None).await?,
-            Ended::AllBut(token) => end_sessions(&mut transaction, &user.realm, &user.id, Some(token)).await?,
-        };
-        if let Some(before) = before {
-            refresh::keep_names(&mut transaction, &before, &stored).await?;
-        }
+        let updated = users::update(&mut transaction, user, ended, by).await?;
         transaction.commit().await?;
-        Ok((stored, revoked))
+        Ok(updated)
     }
 
     async fn delete_user(
@@ -189,38 +117,26 @@ impl Store for Sqlite {
         by: Option<TokenId>,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         let mut transaction = self.begin().await?;
-        refuse_revoked(&mut transaction, by).await?;
-        // Sessions first: they refer to the user.
-        let revoked = end_sessions(&mut transaction, realm, id, None).await?;
-        let query = sqlx::query("DELETE FROM users WHERE realm = ? AND id = ? RETURNING *").bind(realm).bind(id);
-        let Some(row) = query.fetch_optional(&mut *transaction).await? else {
-            return Ok(None);
-        };
-        let user = read_user(&row)?;
+        let deleted = users::delete(&mut transaction, realm, id, by).await?;
         transaction.commit().await?;
-        Ok(Some((user, revoked)))
+        Ok(deleted)
     }
 
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        insert_session(&mut transaction, session, version).await?;
+        sessions::create(&mut transaction, session, version).await?;
         Ok(transaction.commit().await?)
     }
 
     async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
-        let insert = sqlx::query("INSERT INTO used_once (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING");
-        let inserted = insert.bind(bytes(once.id.0)).bind(once.expires_at).execute(&mut *transaction).await?;
-        if inserted.rows_affected() == 0 {
-            return Ok(false);
-        }
-        insert_session(&mut transaction, session, version).await?;
+        let first = sessions::create_once(&mut transaction, once, session, version).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(first)
     }
 
     async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
-        refresh::of(&self.readers, session, now).await
+        refresh::of(&mut *self.readers.acquire().await?, session, now).await
     }
 
     async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
@@ -232,7 +148,7 @@ impl Store for Sqlite {
 
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
         let mut transaction = self.begin().await?;
-        let revocation = end_session(&mut transaction, token, ends).await?;
+        let revocation = revocation::end_session(&mut transaction, token, ends).await?;
         transaction.commit().await?;
         Ok(revocation)
     }
@@ -245,20 +161,21 @@ impl Store for Sqlite {
     }
 
     async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError> {
-        revocation::after(&self.readers, after, now, limit).await
+        revocation::after(&mut *self.readers.acquire().await?, after, now, limit).await
     }
 
     async fn purge(&self, now: i64) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
         let mut purged = 0;
-        for statement in [
-            "DELETE FROM sessions WHERE expires_at < ?",
-            "DELETE FROM revocations WHERE expires_at < ?",
-            "DELETE FROM used_once WHERE expires_at < ?",
-        ] {
-            purged += sqlx::query(statement).bind(now).execute(&mut *transaction).await?.rows_affected();
+        for statement in sessions::PURGES {
+            let mut more = true;
+            while more {
+                let mut transaction = self.begin().await?;
+                let rows;
+                (rows, more) = sessions::purge(&mut transaction, statement, now).await?;
+                transaction.commit().await?;
+                purged += rows;
+            }
         }
-        transaction.commit().await?;
         Ok(purged)
     }
 
@@ -272,109 +189,6 @@ impl Store for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
-}
-
-async fn insert_session(connection: &mut SqliteConnection, session: &Session, version: i64) -> Result<(), StoreError> {
-    let inserted = sqlx::query(
-        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
-         SELECT ?, realm, id, username_key, email_key, ? FROM users \
-         WHERE realm = ? AND id = ? AND version = ? AND NOT disabled",
-    )
-    .bind(bytes(session.token.0))
-    .bind(session.expires_at)
-    .bind(&session.realm)
-    .bind(&session.user_id)
-    .bind(version)
-    .execute(&mut *connection)
-    .await?;
-    if inserted.rows_affected() == 0 {
-        return Err(StoreError::Stale);
-    }
-    match &session.refresh {
-        Some(first) => refresh::insert(connection, session.token, first).await,
-        None => Ok(()),
-    }
-}
-
-/// The canonical names of a user, under which they are unique.
-#[derive(PartialEq, Eq)]
-struct Keys {
-    username: Option<String>,
-    email: Option<String>,
-}
-
-impl Keys {
-    fn of(user: &User) -> Result<Self, StoreError> {
-        let key = |written: Option<&String>, parse: fn(&str) -> Option<Name>| match written.map(|text| parse(text)) {
-            None => Ok(None),
-            Some(Some(name)) => Ok(Some(name.as_str().to_owned())),
-            Some(None) => Err(StoreError::Nameless),
-        };
-        let keys = Self {
-            username: key(user.username.as_ref(), Name::username)?,
-            email: key(user.email.as_ref(), Name::email)?,
-        };
-        if keys.username.is_none() && keys.email.is_none() {
-            return Err(StoreError::Nameless);
-        }
-        Ok(keys)
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => Self::Exists,
-            error => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// The names themselves are guarded by UNIQUE; this is for names that live on in tokens, and for ids: tokens name a user
-/// without a username by the id.
-async fn refuse_names_in_use(connection: &mut SqliteConnection, user: &User, keys: &Keys) -> Result<(), StoreError> {
-    let query = sqlx::query(
-        "SELECT EXISTS (SELECT 1 FROM sessions WHERE realm = ?1 AND username_key = ?2 AND user_id <> ?4) \
-         OR EXISTS (SELECT 1 FROM sessions WHERE realm = ?1 AND email_key = ?3 AND user_id <> ?4) \
-         OR EXISTS (SELECT 1 FROM users WHERE realm = ?1 AND id = ?2 AND id <> ?4)",
-    );
-    let query = query.bind(&user.realm).bind(&keys.username).bind(&keys.email).bind(&user.id);
-    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
-}
-
-fn read_user(row: &SqliteRow) -> Result<User, StoreError> {
-    Ok(User {
-        realm: row.try_get("realm")?,
-        id: row.try_get("id")?,
-        username: row.try_get("username")?,
-        email: row.try_get("email")?,
-        password: PasswordHash(row.try_get("password")?),
-        data: from_json(row.try_get("data")?)?,
-        roles: from_json(row.try_get("roles")?)?,
-        disabled: row.try_get("disabled")?,
-        temporary: row.try_get("temporary")?,
-        second_factor: match row.try_get("totp_secret")? {
-            None => None,
-            Some(secret) => Some(SecondFactor {
-                secret,
-                used: row.try_get("totp_used")?,
-                recovery: row.try_get::<&[u8], _>("recovery")?.as_chunks().0.to_vec(),
-            }),
-        },
-        vouched: row.try_get("vouched")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        version: row.try_get("version")?,
-    })
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    // The text of the error could quote the user's data.
-    serde_json::from_str(text).map_err(|_| StoreError::Failed("a user's data or roles are not JSON".into()))
 }
 
 /// Makes the file with its final mode, so that there is no moment at which others can read it.
@@ -424,7 +238,7 @@ async fn prepare(options: &SqliteConnectOptions) -> Result<(), StoreError> {
 
 /// Our own and not sqlx's, whose lock is a no-op on SQLite: two processes that open a new file at once would both make
 /// its tables.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let pragmas = "SELECT (SELECT user_version FROM pragma_user_version), \
                    (SELECT application_id FROM pragma_application_id), EXISTS (SELECT 1 FROM sqlite_schema)";
@@ -453,10 +267,10 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
 }
 
 const MIGRATIONS: [&str; 4] = [
-    include_str!("migrations/0001_users_sessions_revocations.sql"),
-    include_str!("migrations/0002_cut_offs.sql"),
-    include_str!("migrations/0003_refresh_tokens_second_factors.sql"),
-    include_str!("migrations/0004_used_once_vouched.sql"),
+    include_str!("migrations/sqlite/0001_users_sessions_revocations.sql"),
+    include_str!("migrations/sqlite/0002_cut_offs.sql"),
+    include_str!("migrations/sqlite/0003_refresh_tokens_second_factors.sql"),
+    include_str!("migrations/sqlite/0004_used_once_vouched.sql"),
 ];
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const SQLITE_BUSY: u32 = 5;
@@ -468,24 +282,24 @@ const READERS: u32 = 4;
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{contract, open};
+    use super::super::{Database, contract, open};
     use super::*;
 
-    fn url(directory: &Path) -> String {
-        format!("sqlite://{}/tollgate.db", directory.display())
+    fn file(directory: &Path) -> Database {
+        Database::Sqlite(directory.join("tollgate.db"))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn keeps_the_contract() {
         let directory = tempfile::tempdir().unwrap();
-        let url = url(directory.path());
-        contract::run(|| async { open(&url).await.unwrap() }).await;
+        let file = file(directory.path());
+        contract::run(|| async { open(&file).await.unwrap() }).await;
     }
 
     #[tokio::test]
     async fn only_its_owner_can_read_the_files() {
         let directory = tempfile::tempdir().unwrap();
-        let store = open(&url(directory.path())).await.unwrap();
+        let store = open(&file(directory.path())).await.unwrap();
         store.revoke(TokenId::random(), Ends::At(1)).await.unwrap();
         let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
         files.sort_by_key(fs::DirEntry::file_name);
@@ -531,11 +345,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn many_may_make_the_file_at_once() {
         let directory = tempfile::tempdir().unwrap();
-        let url: Arc<str> = url(directory.path()).into();
+        let file = Arc::new(file(directory.path()));
         let opening: Vec<_> = (0..16)
             .map(|_| {
-                let url = Arc::clone(&url);
-                tokio::spawn(async move { open(&url).await.map(drop) })
+                let file = Arc::clone(&file);
+                tokio::spawn(async move { open(&file).await.map(drop) })
             })
             .collect();
         for opened in opening {
@@ -557,7 +371,7 @@ mod tests {
             DELETE FROM revocations WHERE sequence = 42;";
         sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
 
-        let store = open(&url(directory.path())).await.unwrap();
+        let store = open(&file(directory.path())).await.unwrap();
         let user = store.user("r", "u").await.unwrap().unwrap();
         assert_eq!(user.username.as_deref(), Some("alice"));
         let old = Revocation { sequence: 41, token: TokenId(2), expires_at: 200 };
@@ -570,13 +384,13 @@ mod tests {
         let theirs = "SELECT sequence, token, expires_at FROM revocations WHERE sequence > 41 ORDER BY sequence";
         assert_eq!(sqlx::query(theirs).fetch_all(&mut connection).await.unwrap().len(), 2);
         store.close().await;
-        open(&url(directory.path())).await.unwrap().ping().await.unwrap();
+        open(&file(directory.path())).await.unwrap().ping().await.unwrap();
     }
 
     #[tokio::test]
     async fn what_it_does_not_open() {
         let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| format!("sqlite://{}/{name}", directory.path().display());
+        let at = |name: &str| Database::Sqlite(directory.path().join(name));
         fs::write(directory.path().join("text"), "not a database, but long enough to look at ".repeat(100)).unwrap();
         fs::create_dir(directory.path().join("directory")).unwrap();
         for (name, statements) in [
@@ -588,18 +402,15 @@ mod tests {
             sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
         }
-        for (url, message) in [
-            ("postgres://host/db".into(), "not sqlite://"),
-            ("sqlite://".into(), "not sqlite://"),
-            ("sqlite::memory:".into(), "not sqlite://"),
+        for (file, message) in [
             (at("absent/tollgate.db"), "does not exist"),
             (at("directory"), "not a file"),
             (at("text"), "not a database"),
             (at("foreign"), "another program"),
             (at("newer"), "newer version"),
         ] {
-            let error = open(&url).await.err().unwrap().to_string();
-            assert!(error.contains(message), "{url}: {error}");
+            let error = open(&file).await.err().unwrap().to_string();
+            assert!(error.contains(message), "{file:?}: {error}");
         }
         assert!(!directory.path().join("absent").exists());
     }

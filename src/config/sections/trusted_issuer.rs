@@ -243,14 +243,17 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
 
 /// Certificates to trust for what is fetched.
 pub(super) fn roots(section: &Section<'_>, outside: &Outside) -> Option<Vec<u8>> {
-    section.optional("ca_file", |path| {
-        let text = outside.public_file(&outside.file(path)?)?;
-        if text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-            Ok(text)
-        } else {
-            Err(format!("{} holds no certificate in PEM", quote(path)))
-        }
-    })
+    section.optional("ca_file", |path| certificates(path, outside))
+}
+
+/// Of the file that the configuration calls `path`.
+pub(super) fn certificates(path: &str, outside: &Outside) -> Result<Vec<u8>, String> {
+    let text = outside.public_file(&outside.file(path)?)?;
+    if text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+        Ok(text)
+    } else {
+        Err(format!("{} holds no certificate in PEM", quote(path)))
+    }
 }
 
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

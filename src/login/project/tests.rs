@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::password::Pool;
 use super::super::throttle::Throttle;
 use super::*;
-use crate::config::{Realm, SameSite};
+use crate::config::{Database, Realm, SameSite};
 use crate::store::{self, Name, Revoked};
 use crate::token::{Reject, Revocations};
 
@@ -40,7 +40,7 @@ impl Gate {
 
     async fn with_realm(realm: Realm) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = store::open(&format!("sqlite://{}/store.db", directory.path().display())).await.unwrap();
+        let store = store::open(&Database::Sqlite(directory.path().join("store.db"))).await.unwrap();
         let desk = Desk {
             store,
             passwords: Pool::new(2, 256).unwrap(),

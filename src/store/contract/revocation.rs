@@ -125,6 +125,47 @@ pub(super) async fn revocations_of_both_kinds_come_in_pages(store: &dyn Store) {
     assert_eq!(read, written);
 }
 
+/// Writers in two processes, of everything that revokes, and somebody who polls all the while.
+pub(super) async fn who_polls_misses_no_revocation_of_many_writers(one: &Arc<dyn Store>, two: &Arc<dyn Store>) {
+    let mut last = last_sequence(&**one).await;
+    let writers = (0..8_i64).map(|writer| {
+        let store = if writer % 2 == 0 { one.clone() } else { two.clone() };
+        tokio::spawn(async move {
+            let mut written = Vec::new();
+            let mut user = stored(&*store, "polled", &format!("user{writer}")).await;
+            for n in 0..12 {
+                logged_in(&*store, &user).await;
+                let (updated, ended) = store.update_user(&user, Ended::All, None).await.unwrap();
+                user = updated;
+                written.extend(ended.into_iter().map(|revocation| revocation.sequence));
+                written.push(store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap().sequence);
+                let account = AccountId::of("polled", &format!("{writer} {n}"));
+                written.push(store.cut_off(account, n, EXPIRY).await.unwrap().sequence);
+            }
+            written
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let mut seen = Vec::new();
+    loop {
+        let done = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let page = two.revocations_after(last, 0, 5).await.unwrap();
+        last = page.last().map_or(last, Revoked::sequence);
+        let empty = page.is_empty();
+        seen.extend(page.iter().map(Revoked::sequence));
+        if done && empty {
+            break;
+        }
+    }
+    assert!(seen.is_sorted());
+    let mut written = Vec::new();
+    for writer in writers {
+        written.extend(writer.await.unwrap());
+    }
+    written.sort_unstable();
+    assert_eq!((written.len(), seen), (8 * 12 * 3, written));
+}
+
 async fn last_sequence(store: &dyn Store) -> i64 {
     store.revocations_after(0, 0, u32::MAX).await.unwrap().last().map_or(0, Revoked::sequence)
 }

@@ -1,22 +1,22 @@
 //! Revocations: one table for those of tokens and sessions and those of accounts, in one sequence.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+use sqlx::Row as _;
 
-use super::super::{CutOff, Ends, Revocation, Revoked, StoreError};
+use super::{Connection, Row};
+use crate::store::{CutOff, Ends, Revocation, Revoked, StoreError};
 use crate::token::{AccountId, TokenId};
 
 /// Fails if this token has been revoked.
-pub(super) async fn refuse_revoked(connection: &mut SqliteConnection, by: Option<TokenId>) -> Result<(), StoreError> {
+pub(super) async fn refuse_revoked(connection: &mut Connection, by: Option<TokenId>) -> Result<(), StoreError> {
     let Some(token) = by else { return Ok(()) };
-    let query = sqlx::query("SELECT 1 FROM revocations WHERE token = ?").bind(bytes(token.0));
+    let query = sqlx::query("SELECT 1 FROM revocations WHERE token = $1").bind(bytes(token.0));
     if query.fetch_optional(connection).await?.is_some() { Err(StoreError::Revoked) } else { Ok(()) }
 }
 
 /// Ends one session, or the one that a token would have had. Its own expiry counts, if it is known. A revocation that is
 /// there already and ends sooner makes way: another issuer may give two tokens one id, and the later one must not come back.
-pub(super) async fn end_session(
-    connection: &mut SqliteConnection,
+pub(in crate::store) async fn end_session(
+    connection: &mut Connection,
     token: TokenId,
     ends: Ends,
 ) -> Result<Revocation, StoreError> {
@@ -24,38 +24,38 @@ pub(super) async fn end_session(
     let (Ends::At(expires_at) | Ends::AtMost(expires_at)) = ends;
     if let Ends::At(_) = ends {
         let sooner = sqlx::query(
-            "DELETE FROM revocations WHERE token = ?1 \
-             AND expires_at < coalesce((SELECT expires_at FROM sessions WHERE token = ?1), ?2)",
+            "DELETE FROM revocations WHERE token = $1 \
+             AND expires_at < coalesce((SELECT expires_at FROM sessions WHERE token = $1), $2)",
         );
         sooner.bind(&token).bind(expires_at).execute(&mut *connection).await?;
     }
     let insert = sqlx::query(
         "INSERT INTO revocations (token, expires_at) \
-         VALUES (?1, coalesce((SELECT expires_at FROM sessions WHERE token = ?1), ?2)) ON CONFLICT (token) DO NOTHING",
+         VALUES ($1, coalesce((SELECT expires_at FROM sessions WHERE token = $1), $2)) ON CONFLICT (token) DO NOTHING",
     );
     insert.bind(&token).bind(expires_at).execute(&mut *connection).await?;
-    let query = sqlx::query("SELECT sequence, token, expires_at FROM revocations WHERE token = ?").bind(&token);
+    let query = sqlx::query("SELECT sequence, token, expires_at FROM revocations WHERE token = $1").bind(&token);
     let revocation = read_revocation(&query.fetch_one(&mut *connection).await?)?;
-    sqlx::query("DELETE FROM sessions WHERE token = ?").bind(&token).execute(connection).await?;
+    sqlx::query("DELETE FROM sessions WHERE token = $1").bind(&token).execute(connection).await?;
     Ok(revocation)
 }
 
 /// Ends all sessions of a user but `kept`.
 pub(super) async fn end_sessions(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     realm: &str,
     id: &str,
     kept: Option<TokenId>,
 ) -> Result<Vec<Revocation>, StoreError> {
     let kept = kept.map(|token| bytes(token.0));
-    // `IS NOT` holds for every token if `kept` is NULL.
+    // Every token is distinct from NULL.
     let rows = sqlx::query(
         "INSERT INTO revocations (token, expires_at) SELECT token, expires_at FROM sessions \
-         WHERE realm = ? AND user_id = ? AND token IS NOT ? ON CONFLICT (token) DO NOTHING \
+         WHERE realm = $1 AND user_id = $2 AND token IS DISTINCT FROM $3 ON CONFLICT (token) DO NOTHING \
          RETURNING sequence, token, expires_at",
     );
     let rows = rows.bind(realm).bind(id).bind(&kept).fetch_all(&mut *connection).await?;
-    sqlx::query("DELETE FROM sessions WHERE realm = ? AND user_id = ? AND token IS NOT ?")
+    sqlx::query("DELETE FROM sessions WHERE realm = $1 AND user_id = $2 AND token IS DISTINCT FROM $3")
         .bind(realm)
         .bind(id)
         .bind(&kept)
@@ -69,18 +69,25 @@ pub(super) async fn end_sessions(
 
 /// Replaces the account's cut-off, by a later one and never by an earlier. The new row has a new sequence, so that who
 /// has seen the old one learns of it.
-pub(super) async fn cut_off(
-    connection: &mut SqliteConnection,
+pub(in crate::store) async fn cut_off(
+    connection: &mut Connection,
     account: AccountId,
     until: i64,
     expires_at: i64,
 ) -> Result<CutOff, StoreError> {
+    let token = bytes(account.0);
+    let before =
+        sqlx::query("DELETE FROM revocations WHERE token = $1 RETURNING expires_at, issued_until").bind(&token);
+    let (mut expires_at, mut until) = (expires_at, until);
+    if let Some(before) = before.fetch_optional(&mut *connection).await? {
+        expires_at = expires_at.max(before.try_get("expires_at")?);
+        until = before.try_get::<Option<i64>, _>("issued_until")?.map_or(until, |before| until.max(before));
+    }
     let insert = sqlx::query(
-        "INSERT OR REPLACE INTO revocations (token, expires_at, issued_until) \
-         SELECT ?1, max(?2, coalesce(max(expires_at), ?2)), max(?3, coalesce(max(issued_until), ?3)) \
-         FROM revocations WHERE token = ?1 RETURNING sequence, token, expires_at, issued_until",
+        "INSERT INTO revocations (token, expires_at, issued_until) VALUES ($1, $2, $3) \
+         RETURNING sequence, token, expires_at, issued_until",
     );
-    let row = insert.bind(bytes(account.0)).bind(expires_at).bind(until).fetch_one(connection).await?;
+    let row = insert.bind(&token).bind(expires_at).bind(until).fetch_one(connection).await?;
     match read(&row)? {
         Revoked::Account(cut_off) => Ok(cut_off),
         Revoked::Id(_) => Err(StoreError::Failed("a cut-off was not stored as one".into())),
@@ -88,8 +95,8 @@ pub(super) async fn cut_off(
 }
 
 /// Up to `limit` revocations after this sequence, in order.
-pub(super) async fn after(
-    connection: impl SqliteExecutor<'_>,
+pub(in crate::store) async fn after(
+    connection: &mut Connection,
     after: i64,
     now: i64,
     limit: u32,
@@ -97,14 +104,14 @@ pub(super) async fn after(
     // The `+` keeps SQLite from the index on expiry, by which it would have to sort a million rows for every page.
     let query = sqlx::query(
         "SELECT sequence, token, expires_at, issued_until FROM revocations \
-         WHERE sequence > ? AND +expires_at >= ? ORDER BY sequence LIMIT ?",
+         WHERE sequence > $1 AND +expires_at >= $2 ORDER BY sequence LIMIT $3",
     );
     // Row by row: a page of the driver's rows would take far more memory than what is in it.
-    let rows = query.bind(after).bind(now).bind(limit).try_map(|row: SqliteRow| Ok(read(&row)));
+    let rows = query.bind(after).bind(now).bind(i64::from(limit)).try_map(|row: Row| Ok(read(&row)));
     rows.fetch_all(connection).await?.into_iter().collect()
 }
 
-fn read(row: &SqliteRow) -> Result<Revoked, StoreError> {
+fn read(row: &Row) -> Result<Revoked, StoreError> {
     let Revocation { sequence, token, expires_at } = read_revocation(row)?;
     Ok(match row.try_get("issued_until")? {
         None => Revoked::Id(Revocation { sequence, token, expires_at }),
@@ -112,7 +119,7 @@ fn read(row: &SqliteRow) -> Result<Revoked, StoreError> {
     })
 }
 
-fn read_revocation(row: &SqliteRow) -> Result<Revocation, StoreError> {
+fn read_revocation(row: &Row) -> Result<Revocation, StoreError> {
     let token: &[u8] = row.try_get("token")?;
     let token = <[u8; 16]>::try_from(token).map_err(|_| StoreError::Failed("an id is not 16 bytes long".into()))?;
     Ok(Revocation {

@@ -1,22 +1,19 @@
 //! Refresh tokens: one for each session that has any, another one after each use.
 
-use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+use sqlx::Row as _;
 
-use super::super::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError, User};
-use super::Keys;
+use super::Connection;
 use super::revocation::{bytes, end_session};
+use super::users::Keys;
 use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY};
+use crate::store::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError, User};
 use crate::token::TokenId;
 
 /// The first refresh token of a new session.
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    session: TokenId,
-    refresh: &Refresh,
-) -> Result<(), StoreError> {
+pub(super) async fn insert(connection: &mut Connection, session: TokenId, refresh: &Refresh) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO refresh_tokens (session, key, generation, current, rotated_at, authenticated_at, mfa, \
-         expires_at) VALUES (?, ?, 0, ?, ?, ?, ?, ?)",
+         expires_at) VALUES ($1, $2, 0, $3, $4, $5, $6, $7)",
     )
     .bind(bytes(session.0))
     .bind(refresh.key.to_vec())
@@ -31,15 +28,15 @@ pub(super) async fn insert(
 }
 
 /// Whose session this is, and what its refresh tokens are made with.
-pub(super) async fn of(
-    connection: impl SqliteExecutor<'_>,
+pub(in crate::store) async fn of(
+    connection: &mut Connection,
     session: TokenId,
     now: i64,
 ) -> Result<Option<RefreshOf>, StoreError> {
     let query = sqlx::query(
         "SELECT realm, user_id, key, authenticated_at, mfa, refresh_tokens.expires_at FROM refresh_tokens \
          JOIN sessions ON sessions.token = refresh_tokens.session \
-         WHERE refresh_tokens.session = ? AND refresh_tokens.expires_at > ?",
+         WHERE refresh_tokens.session = $1 AND refresh_tokens.expires_at > $2",
     );
     let row = query.bind(bytes(session.0)).bind(now).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
@@ -53,46 +50,65 @@ pub(super) async fn of(
     }))
 }
 
-/// Uses up the token that was presented.
-pub(super) async fn rotate(connection: &mut SqliteConnection, presented: &Presented) -> Result<Rotated, StoreError> {
+/// What became of a refresh token, or that it was used before and its session has to end.
+pub(in crate::store) enum Attempt {
+    Settled(Rotated),
+    Reused(Ends),
+}
+
+/// Uses up the token that was presented. One statement looks and writes, so that of two at once the later one finds the
+/// token used, whatever its transaction locks.
+pub(in crate::store) async fn attempt(
+    connection: &mut Connection,
+    presented: &Presented,
+) -> Result<Attempt, StoreError> {
     let session = bytes(presented.session.0);
-    let query = sqlx::query(
-        "SELECT generation, current, previous, rotated_at, sessions.expires_at AS session_ends FROM refresh_tokens \
-         JOIN sessions ON sessions.token = refresh_tokens.session \
-         WHERE refresh_tokens.session = ? AND refresh_tokens.expires_at * 1000 > ?",
-    );
-    let row = query.bind(&session).bind(presented.now_ms).fetch_optional(&mut *connection).await?;
-    let Some(row) = row else { return Ok(Rotated::Unknown) };
-    let generation: i64 = row.try_get("generation")?;
-    let previous: Option<&[u8]> = row.try_get("previous")?;
-    if presented.generation == generation && hash(row.try_get("current")?)? == presented.hash {
-        sqlx::query(
-            "UPDATE refresh_tokens SET generation = generation + 1, previous = current, current = ?, rotated_at = ? \
-             WHERE session = ?",
-        )
-        .bind(presented.next.to_vec())
-        .bind(presented.now_ms)
-        .bind(&session)
-        .execute(connection)
-        .await?;
-        return Ok(Rotated::Next);
+    let update = sqlx::query(
+        "UPDATE refresh_tokens SET generation = generation + 1, previous = current, current = $1, rotated_at = $2 \
+         WHERE session = $3 AND generation = $4 AND current = $5 AND expires_at * 1000 > $2",
+    )
+    .bind(presented.next.to_vec())
+    .bind(presented.now_ms)
+    .bind(&session)
+    .bind(presented.generation)
+    .bind(presented.hash.to_vec());
+    if update.execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(Attempt::Settled(Rotated::Next));
     }
-    let rotated: i64 = row.try_get("rotated_at")?;
+    let query = sqlx::query(
+        "SELECT generation, previous, rotated_at, sessions.expires_at AS session_ends FROM refresh_tokens \
+         JOIN sessions ON sessions.token = refresh_tokens.session \
+         WHERE refresh_tokens.session = $1 AND refresh_tokens.expires_at * 1000 > $2",
+    );
+    let row = query.bind(&session).bind(presented.now_ms).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(Attempt::Settled(Rotated::Unknown)) };
+    let (generation, rotated): (i64, i64) = (row.try_get("generation")?, row.try_get("rotated_at")?);
+    let previous: Option<&[u8]> = row.try_get("previous")?;
     let since =
         if (rotated..=rotated + RESTART_MS).contains(&presented.started_ms) { presented.started_ms } else { rotated };
     let is_previous = presented.generation + 1 == generation && previous.is_some_and(|hash| *hash == presented.hash);
     // A use in the future is one by another gate, whose clock is ahead of ours; but of a clock that was set back by days, it
     // is no word on what happened a moment ago.
     if is_previous && (-SKEW_MS..=presented.grace_ms).contains(&(presented.now_ms - since)) {
-        return Ok(Rotated::Again);
+        return Ok(Attempt::Settled(Rotated::Again));
     }
-    let ends = Ends::At(row.try_get("session_ends")?);
-    Ok(Rotated::Reused(end_session(connection, presented.session, ends).await?))
+    Ok(Attempt::Reused(Ends::At(row.try_get("session_ends")?)))
+}
+
+/// Uses up the token that was presented, or ends its session. Writes a revocation then.
+pub(in crate::store) async fn rotate(
+    connection: &mut Connection,
+    presented: &Presented,
+) -> Result<Rotated, StoreError> {
+    match attempt(connection, presented).await? {
+        Attempt::Settled(rotated) => Ok(rotated),
+        Attempt::Reused(ends) => Ok(Rotated::Reused(end_session(connection, presented.session, ends).await?)),
+    }
 }
 
 /// Keeps the names that a user gives up from others while tokens may carry them: a session keeps those that it began with,
 /// but refreshed tokens have those of their own moment. Under the name of a session that has no token.
-pub(super) async fn keep_names(connection: &mut SqliteConnection, before: &User, now: &User) -> Result<(), StoreError> {
+pub(super) async fn keep_names(connection: &mut Connection, before: &User, now: &User) -> Result<(), StoreError> {
     let (old, new) = (Keys::of(before)?, Keys::of(now)?);
     if old == new {
         return Ok(());
@@ -100,8 +116,8 @@ pub(super) async fn keep_names(connection: &mut SqliteConnection, before: &User,
     let ends = (now.updated_at / 1000).saturating_add_unsigned(MAX_ACCESS_TTL.as_secs() + MAX_LEEWAY.as_secs());
     sqlx::query(
         "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM sessions \
-         JOIN refresh_tokens ON refresh_tokens.session = sessions.token WHERE realm = ?2 AND user_id = ?3)",
+         SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM sessions \
+         JOIN refresh_tokens ON refresh_tokens.session = sessions.token WHERE realm = $2 AND user_id = $3)",
     )
     .bind(bytes(TokenId::random().0))
     .bind(&now.realm)

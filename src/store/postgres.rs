@@ -1,0 +1,347 @@
+//! The store that several gates share: a database of a PostgreSQL server.
+//!
+//! PostgreSQL lets many write at once, where SQLite has one writer. What the statements rely on is kept by one advisory
+//! lock of the database, which every write but the registration of users takes first, and holds until it is committed and
+//! can be seen:
+//!
+//! - Who only opens a session or uses up a refresh token **shares** it: each of these writes is decided by a row of its own.
+//! - Who changes or deletes a user, or revokes anything, has it **alone**. So no session begins with a name or a password
+//!   that is being changed, and no token changes anything while it is being revoked.
+//! - ☠ A sequence is given out when a row is written, and the row is seen when its transaction is committed. Were there two
+//!   such transactions at once, the later number could be seen first, and a gate that polls after it would never hear of
+//!   the earlier revocation. Alone, they are seen in the order of their numbers.
+//!
+//! A server that hangs must not hang the gate: to get a connection and to be answered has a time limit each, and a
+//! connection that missed it is closed. Nor may a gate that hangs hang the others: the server ends what a transaction waits
+//! for, or makes others wait for, past the same limit.
+
+#[path = "statements/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "each backend compiles it with its own types of sqlx")]
+mod statements;
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow as Row, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver, Row as _};
+
+use super::{
+    CutOff, Ended, Ends, Name, Once, Presented, RefreshOf, Revocation, Revoked, Rotated, Session, Store, StoreError,
+    User,
+};
+use crate::config::{self, SslMode};
+use crate::token::{AccountId, TokenId};
+use statements::{refresh, revocation, sessions, users};
+
+/// A store in a database.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    /// Connects, and makes the tables or brings them up to date.
+    pub(super) async fn open(server: &config::Postgres) -> Result<Self, StoreError> {
+        let options = options(server);
+        prepare(&options).await.map_err(|error| match error {
+            StoreError::Failed(reason) => StoreError::Failed(format!("{}: {reason}", place(server))),
+            other => other,
+        })?;
+        let pool = PgPoolOptions::new().max_connections(server.connections).acquire_timeout(CONNECT_LIMIT);
+        Ok(Self { pool: pool.connect_lazy_with(options) })
+    }
+
+    async fn lend(&self) -> Result<Lent, StoreError> {
+        match self.pool.acquire().await {
+            Ok(connection) => Ok(Lent { connection, whole: false }),
+            Err(sqlx::Error::PoolTimedOut) => {
+                Err(StoreError::Failed(format!("the database gave no connection within {CONNECT_LIMIT:?}")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A connection of the pool. One of which nobody knows what the server still does with it is closed.
+struct Lent {
+    connection: PoolConnection<Driver>,
+    whole: bool,
+}
+
+impl Lent {
+    /// Goes back to the pool, unless `result` tells of a fault.
+    fn give_back<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.whole = !matches!(result, Err(StoreError::Failed(_)));
+        result
+    }
+}
+
+impl Deref for Lent {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Lent {
+    /// Without [`Lent::give_back`] too, when who asked no longer waits.
+    fn drop(&mut self) {
+        if !self.whole {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Failed(format!("the database did not answer within {limit:?}"));
+    tokio::time::timeout(limit, work).await.map_err(late)?
+}
+
+/// Runs statements on a connection of the pool.
+macro_rules! read {
+    ($store:ident, |$connection:ident| $statements:expr) => {{
+        let mut lent = $store.lend().await?;
+        let $connection = &mut *lent;
+        let result = in_time(ANSWER_LIMIT, $statements).await;
+        lent.give_back(result)
+    }};
+}
+
+/// The same in a transaction that begins with `$begin`.
+macro_rules! transact {
+    ($store:ident, $begin:expr, |$transaction:ident| $statements:expr) => {
+        transact!($store, $begin, ANSWER_LIMIT, |$transaction| $statements)
+    };
+    ($store:ident, $begin:expr, $limit:expr, |$transaction:ident| $statements:expr) => {{
+        let mut lent = $store.lend().await?;
+        let work = async {
+            let mut transaction = lent.begin_with($begin).await?;
+            let $transaction = &mut *transaction;
+            let done = $statements.await?;
+            transaction.commit().await?;
+            Ok(done)
+        };
+        let result = in_time($limit, work).await;
+        lent.give_back(result)
+    }};
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
+        let limit = users.iter().fold(ANSWER_LIMIT, |limit, _| limit + LIMIT_A_USER);
+        transact!(self, BEGIN, limit, |transaction| users::create(transaction, users))
+    }
+
+    async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
+        if id.contains('\0') {
+            // Which PostgreSQL has in no text.
+            return Ok(None);
+        }
+        read!(self, |connection| users::by_id(connection, realm, id))
+    }
+
+    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError> {
+        read!(self, |connection| users::by_name(connection, realm, name))
+    }
+
+    async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
+        read!(self, |connection| users::page(connection, realm, after, limit))
+    }
+
+    async fn update_user(
+        &self,
+        user: &User,
+        ended: Ended,
+        by: Option<TokenId>,
+    ) -> Result<(User, Vec<Revocation>), StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| users::update(transaction, user, ended, by))
+    }
+
+    async fn delete_user(
+        &self,
+        realm: &str,
+        id: &str,
+        by: Option<TokenId>,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| users::delete(transaction, realm, id, by))
+    }
+
+    async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
+        transact!(self, BEGIN_SHARED, |transaction| sessions::create(transaction, session, version))
+    }
+
+    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
+        transact!(self, BEGIN_SHARED, |transaction| sessions::create_once(transaction, once, session, version))
+    }
+
+    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
+        read!(self, |connection| refresh::of(connection, session, now))
+    }
+
+    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
+        match transact!(self, BEGIN_SHARED, |transaction| refresh::attempt(transaction, presented))? {
+            refresh::Attempt::Settled(rotated) => Ok(rotated),
+            // To end the session takes the lock alone, and who shares it can't wait for that: judged once more.
+            refresh::Attempt::Reused(_) => {
+                transact!(self, BEGIN_ALONE, |transaction| refresh::rotate(transaction, presented))
+            }
+        }
+    }
+
+    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| revocation::end_session(transaction, token, ends))
+    }
+
+    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| revocation::cut_off(transaction, account, until, expires_at))
+    }
+
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError> {
+        read!(self, |connection| revocation::after(connection, after, now, limit))
+    }
+
+    async fn purge(&self, now: i64) -> Result<u64, StoreError> {
+        let mut purged = 0;
+        for statement in sessions::PURGES {
+            let mut more = true;
+            while more {
+                let rows;
+                // Alone, since two gates that delete the same rows in another order would wait for each other.
+                (rows, more) =
+                    transact!(self, BEGIN_ALONE, |transaction| sessions::purge(transaction, statement, now))?;
+                purged += rows;
+            }
+        }
+        Ok(purged)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        read!(self, |connection| async {
+            sqlx::query("SELECT 1 FROM users LIMIT 1").fetch_optional(connection).await?;
+            Ok(())
+        })
+    }
+
+    async fn close(&self) {
+        // Waits for who still has a connection, none of whom has it for longer.
+        let _ = tokio::time::timeout(CONNECT_LIMIT + ANSWER_LIMIT, self.pool.close()).await;
+    }
+}
+
+fn options(server: &config::Postgres) -> PgConnectOptions {
+    // What the URL leaves out is as libpq has it, except that no file of passwords is searched for.
+    let options = PgConnectOptions::new_without_pgpass();
+    let options = if server.host.starts_with('/') { options.socket(&server.host) } else { options.host(&server.host) };
+    let mut options = options
+        .port(server.port)
+        .database(&server.database)
+        .application_name("tollgate")
+        .ssl_mode(match server.tls.mode {
+            SslMode::Disable => PgSslMode::Disable,
+            SslMode::Prefer => PgSslMode::Prefer,
+            SslMode::Require => PgSslMode::Require,
+            SslMode::VerifyFull => PgSslMode::VerifyFull,
+        })
+        // Statements hold no values, yet say nothing worth a log line either.
+        .disable_statement_logging();
+    if let Some(user) = &server.user {
+        options = options.username(user);
+    }
+    if let Some(password) = &server.password {
+        options = options.password(&password.secret);
+    }
+    if let Some(roots) = &server.tls.roots {
+        options = options.ssl_root_cert_from_pem(roots.clone());
+    }
+    if let Some((certificate, key)) = &server.tls.client {
+        options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
+    }
+    options
+}
+
+/// For the operator: which database it is about, without a password.
+fn place(server: &config::Postgres) -> String {
+    format!("the database {:?} at {} port {}", server.database, server.host, server.port)
+}
+
+/// Brings the tables up to date.
+async fn prepare(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let mut connection = in_time(CONNECT_LIMIT, async { Ok(options.connect().await?) }).await?;
+    let settings = sqlx::query("SELECT current_setting('server_encoding'), current_setting('synchronous_commit')");
+    let row = in_time(ANSWER_LIMIT, async { Ok(settings.fetch_one(&mut connection).await?) }).await?;
+    let (encoding, synchronous): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    if encoding != "UTF8" {
+        let message = format!("its encoding is {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0");
+        return Err(StoreError::Failed(message));
+    }
+    if synchronous == "off" {
+        tracing::warn!("synchronous_commit is off: a crash of the database loses logins and revocations");
+    }
+    in_time(MIGRATION_LIMIT, migrate(&mut connection)).await?;
+    Ok(connection.close().await?)
+}
+
+/// Several gates may start at the same moment: one makes the tables, the others wait for it.
+async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with(BEGIN_MIGRATION).await?;
+    let tables = "SELECT to_regclass('tollgate_version') IS NOT NULL, \
+                  coalesce(to_regclass('users'), to_regclass('sessions'), to_regclass('revocations'), \
+                  to_regclass('refresh_tokens'), to_regclass('used_once')) IS NOT NULL";
+    let row = sqlx::query(tables).fetch_one(&mut *transaction).await?;
+    let (ours, used): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    let version: i32 = if ours {
+        sqlx::query("SELECT version FROM tollgate_version").fetch_one(&mut *transaction).await?.try_get(0)?
+    } else if used {
+        return Err(StoreError::Failed("it has tables of another program: give tollgate a database of its own".into()));
+    } else {
+        0
+    };
+    let done = usize::try_from(version).ok().filter(|done| *done <= MIGRATIONS.len());
+    let done = done.ok_or_else(|| StoreError::Failed("it was written by a newer version of tollgate".into()))?;
+    for migration in &MIGRATIONS[done..] {
+        // Each ends by setting the version, within the transaction.
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001_users_sessions_revocations.sql")];
+
+/// How a transaction begins, in one message. Each statement sees what was committed before it, so the first one after a
+/// lock sees all that the lock was waited for: not so with a stricter isolation, which the database may have as its default.
+macro_rules! begin {
+    ($($lock:literal),*) => {
+        concat!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '5s'; ",
+            "SET LOCAL statement_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '3s'",
+            $("; SELECT ", $lock),*
+        )
+    };
+}
+const BEGIN: &str = begin!();
+// "Tollgate" in ASCII; and one more, for the tables themselves.
+const BEGIN_SHARED: &str = begin!("pg_advisory_xact_lock_shared(6084200834447537253)");
+const BEGIN_ALONE: &str = begin!("pg_advisory_xact_lock(6084200834447537253)");
+const BEGIN_MIGRATION: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(6084200834447537254)";
+
+/// To get a connection, a new one if need be.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// To be answered, by all statements of one call. `begin!` has the same for the server.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+const LIMIT_A_USER: Duration = Duration::from_millis(20);
+const MIGRATION_LIMIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Users, and the names under which they are found.
+
+use sqlx::Row as _;
+use sqlx::query::Query;
+
+use super::revocation::{end_sessions, refuse_revoked};
+use super::{Connection, Driver, Row, refresh};
+use crate::store::{Ended, Name, PasswordHash, Revocation, SecondFactor, StoreError, User};
+use crate::token::TokenId;
+
+macro_rules! columns {
+    () => {
+        "realm, id, username, email, password, data, roles, disabled, temporary, totp_secret, totp_used, recovery, \
+         vouched, created_at, updated_at, version"
+    };
+}
+
+/// Adds these users, all of them within a transaction or none.
+pub(in crate::store) async fn create(connection: &mut Connection, users: &[User]) -> Result<(), StoreError> {
+    for user in users {
+        let keys = Keys::of(user)?;
+        let insert = sqlx::query(
+            "INSERT INTO users (realm, id, username, username_key, email, email_key, password, data, roles, disabled, \
+             temporary, totp_secret, totp_used, recovery, vouched, updated_at, version, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+        );
+        bind(insert, user, &keys)?.bind(user.created_at).execute(&mut *connection).await?;
+        refuse_names_in_use(connection, user, &keys).await?;
+    }
+    Ok(())
+}
+
+/// The user of this id.
+pub(in crate::store) async fn by_id(
+    connection: &mut Connection,
+    realm: &str,
+    id: &str,
+) -> Result<Option<User>, StoreError> {
+    let query = sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND id = $2"));
+    query.bind(realm).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// The user of this name.
+pub(in crate::store) async fn by_name(
+    connection: &mut Connection,
+    realm: &str,
+    name: &Name,
+) -> Result<Option<User>, StoreError> {
+    let query = sqlx::query(match name {
+        Name::Username(_) => concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND username_key = $2"),
+        Name::Email(_) => concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND email_key = $2"),
+    });
+    query.bind(realm).bind(name.as_str()).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// Up to `limit` users in the order of their ids.
+pub(in crate::store) async fn page(
+    connection: &mut Connection,
+    realm: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<User>, StoreError> {
+    let query =
+        sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND id > $2 ORDER BY id LIMIT $3"));
+    // No id is empty, and every text sorts after the empty one.
+    let query = query.bind(realm).bind(after.unwrap_or_default()).bind(i64::from(limit));
+    query.fetch_all(connection).await?.iter().map(read).collect()
+}
+
+/// Replaces a user, and ends sessions.
+pub(in crate::store) async fn update(
+    connection: &mut Connection,
+    user: &User,
+    ended: Ended,
+    by: Option<TokenId>,
+) -> Result<(User, Vec<Revocation>), StoreError> {
+    let keys = Keys::of(user)?;
+    refuse_revoked(connection, by).await?;
+    let before = by_id(connection, &user.realm, &user.id).await?;
+    let update = sqlx::query(concat!(
+        "UPDATE users SET username = $3, username_key = $4, email = $5, email_key = $6, password = $7, data = $8, \
+         roles = $9, disabled = $10, temporary = $11, totp_secret = $12, totp_used = $13, recovery = $14, vouched = $15, \
+         updated_at = $16, version = version + 1 WHERE realm = $1 AND id = $2 AND version = $17 RETURNING ",
+        columns!()
+    ));
+    let updated = bind(update, user, &keys)?.fetch_optional(&mut *connection).await?;
+    let stored = read(&updated.ok_or(StoreError::Stale)?)?;
+    refuse_names_in_use(connection, user, &keys).await?;
+    let revoked = match ended {
+        Ended::Nothing => Vec::new(),
+        Ended::All => end_sessions(connection, &user.realm, &user.id, None).await?,
+        Ended::AllBut(token) => end_sessions(connection, &user.realm, &user.id, Some(token)).await?,
+    };
+    if let Some(before) = before {
+        refresh::keep_names(connection, &before, &stored).await?;
+    }
+    Ok((stored, revoked))
+}
+
+/// Deletes a user, and ends its sessions.
+pub(in crate::store) async fn delete(
+    connection: &mut Connection,
+    realm: &str,
+    id: &str,
+    by: Option<TokenId>,
+) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+    refuse_revoked(connection, by).await?;
+    // Sessions first: they refer to the user.
+    let revoked = end_sessions(connection, realm, id, None).await?;
+    let delete = sqlx::query(concat!("DELETE FROM users WHERE realm = $1 AND id = $2 RETURNING ", columns!()));
+    let row = delete.bind(realm).bind(id).fetch_optional(connection).await?;
+    let user = row.as_ref().map(read).transpose()?;
+    Ok(user.map(|user| (user, revoked)))
+}
+
+type Statement = Query<'static, Driver, <Driver as sqlx::Database>::Arguments>;
+
+/// `$1` to `$17`, of an insert and of an update.
+fn bind(statement: Statement, user: &User, keys: &Keys) -> Result<Statement, StoreError> {
+    let second = user.second_factor.as_ref();
+    Ok(statement
+        .bind(user.realm.clone())
+        .bind(user.id.clone())
+        .bind(user.username.clone())
+        .bind(keys.username.clone())
+        .bind(user.email.clone())
+        .bind(keys.email.clone())
+        .bind(user.password.0.clone())
+        .bind(to_json(&user.data)?)
+        .bind(to_json(&user.roles)?)
+        .bind(user.disabled)
+        .bind(user.temporary)
+        .bind(second.map(|factor| factor.secret.clone()))
+        .bind(second.map(|factor| factor.used))
+        .bind(second.map(|factor| factor.recovery.concat()))
+        .bind(user.vouched)
+        .bind(user.updated_at)
+        .bind(user.version))
+}
+
+/// The canonical names of a user, under which they are unique.
+#[derive(PartialEq, Eq)]
+pub(super) struct Keys {
+    pub(super) username: Option<String>,
+    pub(super) email: Option<String>,
+}
+
+impl Keys {
+    pub(super) fn of(user: &User) -> Result<Self, StoreError> {
+        let key = |written: Option<&String>, parse: fn(&str) -> Option<Name>| match written.map(|text| parse(text)) {
+            None => Ok(None),
+            Some(Some(name)) => Ok(Some(name.as_str().to_owned())),
+            Some(None) => Err(StoreError::Nameless),
+        };
+        let keys = Self {
+            username: key(user.username.as_ref(), Name::username)?,
+            email: key(user.email.as_ref(), Name::email)?,
+        };
+        if keys.username.is_none() && keys.email.is_none() {
+            return Err(StoreError::Nameless);
+        }
+        Ok(keys)
+    }
+}
+
+/// The names themselves are guarded by UNIQUE; this is for names that live on in tokens, and for ids: tokens name a user
+/// without a username by the id. Asked after the name was written: who gives a name up at this moment holds our write up
+/// until that is done, and only then is it known which of its tokens carry the name.
+async fn refuse_names_in_use(connection: &mut Connection, user: &User, keys: &Keys) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE realm = $1 AND username_key = $2 AND user_id <> $4) \
+         OR EXISTS (SELECT 1 FROM sessions WHERE realm = $1 AND email_key = $3 AND user_id <> $4) \
+         OR EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2 AND id <> $4)",
+    );
+    let query = query.bind(&user.realm).bind(&keys.username).bind(&keys.email).bind(&user.id);
+    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
+}
+
+fn read(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        realm: row.try_get("realm")?,
+        id: row.try_get("id")?,
+        username: row.try_get("username")?,
+        email: row.try_get("email")?,
+        password: PasswordHash(row.try_get("password")?),
+        data: from_json(row.try_get("data")?)?,
+        roles: from_json(row.try_get("roles")?)?,
+        disabled: row.try_get("disabled")?,
+        temporary: row.try_get("temporary")?,
+        second_factor: match row.try_get("totp_secret")? {
+            None => None,
+            Some(secret) => Some(SecondFactor {
+                secret,
+                used: row.try_get("totp_used")?,
+                recovery: row.try_get::<&[u8], _>("recovery")?.as_chunks().0.to_vec(),
+            }),
+        },
+        vouched: row.try_get("vouched")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+        version: row.try_get("version")?,
+    })
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    // The text of the error could quote the user's data.
+    serde_json::from_str(text).map_err(|_| StoreError::Failed("a user's data or roles are not JSON".into()))
+}
