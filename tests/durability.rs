@@ -8,16 +8,20 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// Round after round: clients register, log in and log out; the gate is killed in the middle of it; after the restart
-/// every acknowledged registration is there, and every acknowledged logout still counts.
 #[test]
 fn kill_9_in_a_loop_loses_nothing_that_was_acknowledged() {
+    kill_9_loses_nothing("sqlite://tollgate.db", 12);
+}
+
+/// Round after round: clients register, log in and log out; the gate is killed in the middle of it; after the restart
+/// every acknowledged registration is there, and every acknowledged logout still counts.
+pub fn kill_9_loses_nothing(store: &str, rounds: usize) {
     let app = App::start();
-    let mut gate = Conf::new(&app).server("threads", "2").server("hash_queue", "256").start();
+    let mut gate = Conf::new(&app).store(store).server("threads", "2").server("hash_queue", "256").start();
     let registered = Mutex::new(BTreeSet::new());
     let logged_out = Mutex::new(Vec::new());
     let (done, next) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    for round in 0..12 {
+    for round in 0..rounds {
         let before = done.load(Ordering::SeqCst);
         std::thread::scope(|scope| {
             let addr = gate.addr;
@@ -57,7 +61,7 @@ fn kill_9_in_a_loop_loses_nothing_that_was_acknowledged() {
             gate.visit(token).refused(401, "token_revoked");
         }
     }
-    assert!(logged_out.into_inner().unwrap().len() >= 12);
+    assert!(logged_out.into_inner().unwrap().len() >= rounds);
     // And the passwords are whole.
     let registered = registered.into_inner().unwrap();
     for name in registered.iter().step_by(registered.len().div_ceil(8)) {

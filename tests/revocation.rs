@@ -72,6 +72,10 @@ fn a_deletion_counts_at_once_and_after_restarts() {
 #[test]
 fn the_command_line_revokes_in_another_process_within_a_second() {
     let (_app, mut gate) = gate();
+    commands_revoke_within_a_second(&mut gate);
+}
+
+pub fn commands_revoke_within_a_second(gate: &mut Gate) {
     let mut tokens = Vec::new();
     for (name, arguments, stdin) in [
         ("alice", vec!["disable", "alice"], ""),
@@ -80,7 +84,7 @@ fn the_command_line_revokes_in_another_process_within_a_second() {
     ] {
         let token = gate.user(name);
         gate.visit(&token).expect(200);
-        user(&gate, &arguments, stdin).ok();
+        user(gate, &arguments, stdin).ok();
         let took = until_true(PATIENCE, "the token is refused", || gate.visit(&token).status == 401);
         assert!(took <= SOON, "{name}: {took:?}");
         gate.visit(&token).refused(401, "token_revoked");
@@ -95,7 +99,7 @@ fn the_command_line_revokes_in_another_process_within_a_second() {
         gate.visit(token).refused(401, "token_revoked");
     }
     // Enabling lets the user in again, with a new token only.
-    user(&gate, &["enable", "alice"], "").ok();
+    user(gate, &["enable", "alice"], "").ok();
     gate.visit(&tokens[0]).refused(401, "token_revoked");
     gate.visit(&gate.log_in("alice")).expect(200);
 }
@@ -106,7 +110,12 @@ fn two_gates_on_one_store_hear_of_each_other_within_a_second() {
     let url = format!("sqlite://{}", one.database().display());
     let keys = format!("\"{}\"", one.dir.path().join("keys/examples").display());
     let two = Conf::new(&app).store(&url).realm("keys_dir", &keys).start();
-    let token = one.user("alice");
+    one.register("alice");
+    gates_hear_of_each_other_within_a_second(&one, &two, "alice");
+}
+
+pub fn gates_hear_of_each_other_within_a_second(one: &Gate, two: &Gate, name: &str) {
+    let token = one.log_in(name);
     two.visit(&token).expect(200);
     one.send(&post(auth("logout=true")).bearer(&token)).expect(200);
     one.visit(&token).refused(401, "token_revoked");

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::*;
+pub use refresh::gates_know_one_family;
 
 /// What the standard realm is called as a tenant, beside its own name.
 const TENANT: &str = "Acme Inc";

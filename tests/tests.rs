@@ -29,6 +29,7 @@ mod oidc;
 mod package;
 mod passwords;
 mod pool;
+mod postgres;
 mod project;
 mod reload;
 mod replay;

@@ -29,6 +29,7 @@ pub struct Conf {
     routes: Option<String>,
     more: String,
     store: Option<String>,
+    store_keys: BTreeMap<String, String>,
     upstream: String,
 }
 
@@ -62,6 +63,7 @@ impl Conf {
             routes: None,
             more: String::new(),
             store: None,
+            store_keys: BTreeMap::new(),
             upstream: upstream.into(),
         }
     }
@@ -144,6 +146,12 @@ impl Conf {
         self
     }
 
+    /// A key of `[store]`, with its value in TOML.
+    pub fn store_key(mut self, key: &str, value: &str) -> Self {
+        self.store_keys.insert(key.into(), value.into());
+        self
+    }
+
     /// The whole file.
     pub fn text(&self, port: u16, admin: u16) -> String {
         let mut text = String::from("[server]\n");
@@ -161,7 +169,9 @@ impl Conf {
             lines(&mut text, &self.limits);
         }
         let store = self.store.as_deref().unwrap_or("sqlite://tollgate.db");
-        let _ = writeln!(text, "\n[store]\nurl = \"{store}\"\n\n[[realm]]");
+        let _ = writeln!(text, "\n[store]\nurl = \"{store}\"");
+        lines(&mut text, &self.store_keys);
+        let _ = writeln!(text, "\n[[realm]]");
         lines(&mut text, &self.realm);
         let _ = writeln!(text, "\n{}", self.realm_tables);
         let _ = writeln!(text, "[[login]]\ndialect = \"project\"\npath = \"{AUTH}\"\nrealm = \"examples\"\n");

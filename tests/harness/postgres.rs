@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 /// they are; over TCP they need a password. Dropping it ends its process.
 pub struct Cluster {
     dir: tempfile::TempDir,
+    port: u16,
     settings: Vec<String>,
     child: Option<Child>,
 }
@@ -20,11 +21,11 @@ pub struct Cluster {
 impl Cluster {
     /// Listens on a socket only.
     pub fn start() -> Self {
-        Self::start_with(&["listen_addresses="], &[])
+        Self::start_with(5432, &["listen_addresses="], &[])
     }
 
     /// With these settings, as `name=value`, and these files in its directory of data.
-    pub fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
+    pub fn start_with(port: u16, settings: &[&str], files: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("tollgate-postgres-").tempdir().unwrap();
         // It refuses to run as root: tests/run has made the cluster for somebody else then.
         let owner = fs::metadata(made().join("cluster")).unwrap_or_else(|error| {
@@ -41,7 +42,7 @@ impl Cluster {
             chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
         }
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut cluster = Self { dir, settings, child: None };
+        let mut cluster = Self { dir, port, settings, child: None };
         cluster.launch();
         cluster
     }
@@ -52,7 +53,7 @@ impl Cluster {
         let owner = fs::metadata(&data).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = Command::new(program("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(self.dir.path());
+        command.arg("-D").arg(&data).arg("-k").arg(self.dir.path()).args(["-p", &self.port.to_string()]);
         // Nobody pulls this machine's plug, and there are few of us.
         for setting in
             ["fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60", "autovacuum=off"]
@@ -112,7 +113,7 @@ impl Cluster {
 
     /// `[store] url` of this database, over the socket.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.socket().display())
+        format!("postgres://postgres@localhost:{}/{database}?host={}", self.port, self.socket().display())
     }
 
     /// What these statements print, in the database `tollgate`.
@@ -122,7 +123,7 @@ impl Cluster {
 
     pub fn sql_in(&self, database: &str, statements: &str) -> String {
         let mut command = Command::new(program("psql"));
-        command.arg("-h").arg(self.socket());
+        command.arg("-h").arg(self.socket()).args(["-p", &self.port.to_string()]);
         command.args(["-U", "postgres", "-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statements]);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

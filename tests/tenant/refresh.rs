@@ -203,15 +203,19 @@ fn a_token_of_another_gate_is_none() {
     one.refreshed(&tokens.refresh);
 }
 
-/// Two gates on one store, as two machines behind one address would be.
 #[test]
 fn two_gates_on_one_store_know_one_family() {
+    let dir = tempfile::tempdir().unwrap();
+    gates_know_one_family(&format!("sqlite://{}/tollgate.db", dir.path().display()));
+}
+
+/// Two gates on one store, as two machines behind one address would be.
+pub fn gates_know_one_family(store: &str) {
     let app = App::start();
     let keys = "refresh_grace = \"1m\"";
-    let one = conf(&app, keys).start();
+    let one = conf(&app, keys).store(store).start();
     let path = |name: &str| one.dir.path().join(name).to_str().unwrap().to_owned();
-    let store = format!("sqlite://{}", path("tollgate.db"));
-    let other = conf(&app, keys).store(&store).realm("keys_dir", &format!("\"{}\"", path("keys/examples"))).start();
+    let other = conf(&app, keys).store(store).realm("keys_dir", &format!("\"{}\"", path("keys/examples"))).start();
     one.register("alice");
     let first = one.tokens("alice");
     other.visit(&first.access).expect(200);

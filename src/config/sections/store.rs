@@ -75,8 +75,8 @@ fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
     if url.fragment().is_some() {
         return Err(format!("has a #: write {FORM}, with %23 for it"));
     }
-    let parameters = Parameters::of(&url)?;
-    let host = match (parameters.host, url.host_str()) {
+    let mut parameters = Parameters::of(&url)?;
+    let host = match (parameters.host.take(), url.host_str()) {
         (Some(directory), _) if directory.starts_with('/') => directory,
         (Some(_), _) => {
             return Err("its parameter host is for the directory of a socket: write an absolute path".into());
@@ -93,7 +93,7 @@ fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
     }
     let user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(decoded).transpose()?;
-    let tls = tls(&host, (parameters.mode, parameters.roots, parameters.client), outside)?;
+    let tls = tls(&host, parameters, outside)?;
     let password = password.map(|secret| Password { secret, from_file: false });
     let port = url.port().unwrap_or(DEFAULT_PORT);
     Ok(Postgres { host, port, user, password, database, tls, connections: 0 })
@@ -145,22 +145,18 @@ fn mode(text: &str) -> Result<SslMode, String> {
 }
 
 /// Over a network the server has to prove who it is, unless the URL says something else.
-fn tls(
-    host: &str,
-    (mode, roots, client): (Option<SslMode>, Option<String>, (Option<String>, Option<String>)),
-    outside: &Outside,
-) -> Result<PostgresTls, String> {
-    let mode = match mode {
+fn tls(host: &str, parameters: Parameters, outside: &Outside) -> Result<PostgresTls, String> {
+    let mode = match parameters.mode {
         _ if host.starts_with('/') => SslMode::Disable,
         Some(mode) => mode,
         None if is_this_machine(host) => SslMode::Prefer,
         None => SslMode::VerifyFull,
     };
-    if roots.is_some() && mode != SslMode::VerifyFull {
+    if parameters.roots.is_some() && mode != SslMode::VerifyFull {
         return Err("has sslrootcert, which only counts with sslmode=verify-full: write both, or neither".into());
     }
-    let roots = roots.map(|path| certificates(&path, outside)).transpose()?;
-    let client = match client {
+    let roots = parameters.roots.map(|path| certificates(&path, outside)).transpose()?;
+    let client = match parameters.client {
         (Some(certificate), Some(key)) => Some((certificates(&certificate, outside)?, outside.secret(&key)?)),
         (None, None) => None,
         _ => return Err("has only one of sslcert and sslkey: write both, or neither".into()),
