@@ -68,6 +68,7 @@ fn decide(criterion: &mut Criterion) {
             uptime: Duration::from_secs(100),
             generation: 1,
             may_wait: true,
+            trace: None,
         };
         let head = Head {
             method: &Method::GET,

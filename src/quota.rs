@@ -3,6 +3,7 @@
 //! What is allowed ([`Quota`]) is apart from what was used ([`Meter`]): a reload changes the one and keeps the other. A
 //! meter takes no lock. Pure: times are nanoseconds since some moment, by a clock that nobody sets.
 
+use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -49,6 +50,16 @@ impl Rate {
     /// Nanoseconds by which somebody may be ahead of sending evenly.
     const fn tolerance(self) -> u64 {
         self.interval * self.burst as u64
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[allow(clippy::cast_precision_loss, reason = "for people")]
+        let per_second = SECOND / self.interval as f64;
+        // As it was written, but for what rounding to nanoseconds did.
+        let rounded = (per_second * 1000.0).round() / 1000.0;
+        write!(formatter, "{rounded} a second and {} at once on top", self.burst)
     }
 }
 
@@ -249,6 +260,14 @@ mod tests {
         for (per_second, let_in) in [(10.0, 11), (0.5, 2), (2.5, 4)] {
             let quota = Quota { rate: Rate::new(per_second, None), concurrent: None };
             assert_eq!(admitted(&Arc::new(Meter::default()), &quota, T), let_in, "{per_second}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_told_as_it_was_written() {
+        for (per_second, told) in [(10.0, "10"), (0.5, "0.5"), (3.0, "3"), (0.001, "0.001"), (1_000_000.0, "1000000")] {
+            let rate = Rate::new(per_second, Some(7)).unwrap();
+            assert_eq!(rate.to_string(), format!("{told} a second and 7 at once on top"));
         }
     }
 

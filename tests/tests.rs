@@ -16,6 +16,7 @@ mod demo;
 mod differential;
 mod durability;
 mod exchange;
+mod explain;
 mod forwarding;
 mod framing;
 mod guard;

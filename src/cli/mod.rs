@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod init;
 mod key;
 mod serve;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Init(init::Args),
     #[command(subcommand)]
     Key(key::Command),
@@ -51,6 +53,7 @@ impl Command {
             Self::Serve(args) => args.run(),
             Self::Demo(args) => args.run(out),
             Self::Check(args) => args.run(out),
+            Self::Explain(args) => args.run(out),
             Self::Init(args) => args.run(out),
             Self::Key(command) => command.run(out),
             Self::Token(command) => command.run(out),

@@ -86,7 +86,7 @@ impl Inspect {
 
 /// JSON without what a terminal takes for a command, or turns round: who inspects a token does not trust it yet. JSON
 /// itself escapes only the first 32 characters.
-fn harmless(json: &str) -> String {
+pub(super) fn harmless(json: &str) -> String {
     let escaped = |char: char| {
         let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if turns || (char.is_control() && char != '\n') { format!("\\u{:04x}", u32::from(char)) } else { char.into() }

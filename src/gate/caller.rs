@@ -36,6 +36,20 @@ enum Site {
     Unknown,
 }
 
+impl std::fmt::Display for Caller {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let origin = self.cors.as_ref().and_then(|cors| cors.origin.to_str().ok()).unwrap_or("none");
+        let site = match self.site {
+            Site::Allowed => "allowed, with credentials",
+            Site::Foreign => "one of any, which call without credentials",
+            Site::Own => "the request's own, as Sec-Fetch-Site says",
+            Site::Other => "another one, as Sec-Fetch-Site says",
+            Site::Unknown => "no browser says where it comes from",
+        };
+        write!(formatter, "{origin}: {site}")
+    }
+}
+
 impl Caller {
     /// Reads `Origin` and `Sec-Fetch-Site`. `own` is the origin of the request's own target.
     ///

@@ -16,6 +16,7 @@ use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
 use super::limits::{Permits, Usage};
 use super::target::Target;
+use super::trace::{self, Trace};
 use super::verdict::{Form, Grant, Preflight, Refusal, Verdict, Who};
 use super::{Deny, query};
 use crate::config::{Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
@@ -40,6 +41,8 @@ pub struct Gate<'a> {
     pub generation: u64,
     /// Whether [`Verdict::Wait`] is an answer.
     pub may_wait: bool,
+    /// Where it is written down what was found, if anybody wants to know.
+    pub trace: Option<&'a Trace>,
 }
 
 /// The head of a request, and what the connection knows.
@@ -107,6 +110,7 @@ impl Gate<'_> {
         }
         let (authority, host_header) = authority(head)?;
         let target = Target::parse(head.target)?;
+        self.note("path", || trace::path(&target));
         if let Some(keys) = self.policy.key_set(&target.path) {
             let read = matches!(*head.method, Method::GET | Method::HEAD);
             return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod.into()) };
@@ -123,7 +127,10 @@ impl Gate<'_> {
         // Before it matters whether anything is there, and after it is known who asks.
         let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
         let found = found?;
+        self.note("rule", || trace::rule(self.policy, &found));
         let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
+        self.note("client", || trace::client(&client));
+        self.note("limits", || trace::quota(limits.per_address()));
         // Nanoseconds of 584 years.
         let at = u64::try_from(self.uptime.as_nanos()).unwrap_or(u64::MAX);
         let mut count = || permits.take_address(self.usage, limits.per_address(), client.address, at);
@@ -142,6 +149,7 @@ impl Gate<'_> {
             refusal.cors.clone_from(&caller.cors);
         }
         if preflight_method.is_some() {
+            self.note("origin", || trace::origin(&caller));
             return Ok(preflight(head, &found, caller?)?);
         }
 
@@ -150,9 +158,12 @@ impl Gate<'_> {
         // A browser that was sent there brings what it was given, and nothing more.
         let callback = matches!(found, Found::Login(_, Endpoint::Callback));
         let key_needed = (served.requires_key() && !callback) || access == Access::Key;
-        if let Some(key) = api_key(served, head.headers, &members, key_needed, now)? {
+        let key = api_key(served, head.headers, &members, key_needed, now)?;
+        self.note("key", || trace::key(key, key_needed));
+        if let Some(key) = key {
             permits.take_key(key, at)?;
         }
+        self.note("origin", || trace::origin(&caller));
         match found {
             Found::Login(login, endpoint) => {
                 let to = ToLogin { head, login, endpoint, query: members, client, now };
@@ -195,6 +206,7 @@ impl Gate<'_> {
     ) -> Result<Verdict, Stop> {
         let realm = route.realm();
         let credential = Credential::find(head.headers, realm.cookie().name());
+        self.note("credential", || trace::credential(&credential));
         let changes = head.upgrade || !is_safe(head.method);
         let speaker = match (credential, route.access()) {
             (Err(Deny::CredentialConflict), _) => return Err(Deny::CredentialConflict.into()),
@@ -209,12 +221,25 @@ impl Gate<'_> {
                 match speaks.then(|| self.speaker(realm, &credential, now)) {
                     Some(Ok(speaker)) => Some(speaker),
                     Some(Err(Stop::Wait(keys))) => return Err(Stop::Wait(keys)),
-                    Some(Err(Stop::Deny(_))) | None => None,
+                    Some(Err(Stop::Deny(deny))) => {
+                        self.note("token", || trace::unneeded(deny));
+                        None
+                    }
+                    None => {
+                        self.note("token", || "a cookie does not count from there".into());
+                        None
+                    }
                 }
             }
             (Err(_), Access::Key | Access::Public) => None,
         };
+        if let Some(speaker) = &speaker {
+            self.note("token", || trace::speaker(speaker));
+        }
         let wanted = route.roles();
+        if !wanted.is_empty() {
+            self.note("roles", || format!("one of {} is needed", wanted.join(", ")));
+        }
         let has_one = |speaker: &Arc<Speaker>| speaker.claims().roles.iter().any(|role| wanted.contains(role));
         if route.requires_mfa() && !speaker.as_ref().is_some_and(|speaker| speaker.claims().mfa) {
             return Err(Deny::MfaRequired.into());

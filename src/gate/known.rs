@@ -52,6 +52,12 @@ impl Speaker {
         &self.accepted.marks
     }
 
+    /// Who signed the token, if it was not the realm.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.accepted.issuer.as_ref().map(|by| &*by.issuer)
+    }
+
     /// As headers.
     #[must_use]
     pub const fn identity(&self) -> &Identity {

@@ -11,6 +11,7 @@ mod known;
 mod limits;
 mod query;
 mod target;
+mod trace;
 mod verdict;
 pub mod wire;
 
@@ -22,6 +23,7 @@ pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
 pub use known::{KnownTokens, Speaker};
 pub use limits::{Permits, Usage};
+pub use trace::{Finding, Trace};
 pub use verdict::{Admitted, Form, Grant, Preflight, Refusal, Verdict};
 
 #[cfg(test)]

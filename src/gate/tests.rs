@@ -218,6 +218,7 @@ impl Bench {
             uptime: Duration::from_secs(100),
             generation: 1,
             may_wait: true,
+            trace: None,
         }
     }
 

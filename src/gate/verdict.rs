@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::HeaderValue;
 
 use super::Deny;
@@ -198,5 +199,21 @@ impl Refusal {
     #[must_use]
     pub const fn of(deny: Deny) -> Self {
         Self { deny, realm: None, cors: None, set_cookie: None, form: Form::Problem }
+    }
+
+    /// The status that the client is told.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match (self.form, self.deny.row().status) {
+            // The documentation of that one knows no others.
+            (Form::Exchange | Form::Callback, status) if status.is_server_error() => StatusCode::INTERNAL_SERVER_ERROR,
+            (
+                Form::Exchange | Form::Callback,
+                StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ) => StatusCode::BAD_REQUEST,
+            (_, status) => status,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Reading the head of an HTTP/1 request as it came, for what a parser no longer shows; and how large one of HTTP/2 is.
 
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method};
 
 /// The target of the request line. A parser cuts a fragment off, and we want to refuse it.
@@ -21,6 +22,19 @@ pub fn names_content_length(head: &[u8]) -> bool {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         name.trim_ascii().eq_ignore_ascii_case(b"content-length")
     })
+}
+
+/// Whether a body is announced.
+#[must_use]
+pub fn has_body(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+        || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Whether these headers of an HTTP/1.1 request ask for the one upgrade that is forwarded.
+#[must_use]
+pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// The size of a head of HTTP/2, as its sender counts it for `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, 6.5.2): the bytes of

@@ -123,6 +123,19 @@ pub async fn fetch_foreign_keys(rules: &Rules, token: &str) -> Result<(), String
     }
 }
 
+/// Fetches these keys of an issuer whom `policy` trusts, once, if they come over the network.
+///
+/// # Errors
+/// Why they can't be had.
+pub async fn fetch_keys(policy: &Policy, keys: &Arc<TrustedKeys>) -> Result<(), String> {
+    let Some((_, issuer)) = issuers(policy).find(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys)) else { return Ok(()) };
+    let Source::Remote(remote) = keys.source() else { return Ok(()) };
+    match refresh(keys, remote, &issuer.name).await {
+        Ok(_) => Ok(()),
+        Err(Failed { error, .. }) => Err(format!("those of {} can't be fetched: {error}", issuer.name)),
+    }
+}
+
 /// Why there are no newer keys.
 struct Failed {
     /// For the log.

@@ -14,5 +14,5 @@ mod status;
 mod upkeep;
 mod watch;
 
-pub use jwks::fetch_foreign_keys;
+pub use jwks::{fetch_foreign_keys, fetch_keys};
 pub use service::serve;

@@ -42,16 +42,7 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
         Form::Cognito => ("application/json", tenant::error(refusal.deny)),
         Form::Exchange | Form::Callback => ("application/json", exchange::error(refusal.deny)),
     };
-    // The documentation of that one knows no others.
-    let status = match (refusal.form, row.status) {
-        (Form::Exchange | Form::Callback, status) if status.is_server_error() => StatusCode::INTERNAL_SERVER_ERROR,
-        (
-            Form::Exchange | Form::Callback,
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        ) => StatusCode::BAD_REQUEST,
-        (_, status) => status,
-    };
-    let mut header = ResponseHeader::build_no_case(status, Some(12))?;
+    let mut header = ResponseHeader::build_no_case(refusal.status(), Some(12))?;
     header.insert_header(CONTENT_TYPE, content_type)?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
     if row.status == StatusCode::UNAUTHORIZED {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -82,7 +82,6 @@ impl Gateway {
         let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
             return Verdict::Refusal(Refusal::of(Deny::Internal));
         };
-        let length = header.headers.get(CONTENT_LENGTH);
         let head = Head {
             method: &header.method,
             target,
@@ -90,8 +89,7 @@ impl Gateway {
             headers: &header.headers,
             size,
             ambiguous_length,
-            has_body: length.is_some_and(|length| length.as_bytes() != b"0")
-                || header.headers.contains_key(TRANSFER_ENCODING),
+            has_body: wire::has_body(&header.headers),
             upgrade: is_websocket(header),
             peer: peer.ip(),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
@@ -105,6 +103,7 @@ impl Gateway {
             uptime: uptime(),
             generation: snapshot.generation,
             may_wait,
+            trace: None,
         };
         gate.decide(&head, now(), permits)
     }
@@ -137,9 +136,7 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> pingora::Result<()> {
-        let headers = &session.req_header().headers;
-        let length = headers.get(CONTENT_LENGTH);
-        let has_body = length.is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING);
+        let has_body = wire::has_body(&session.req_header().headers);
         Visit::enter(if has_body { Phase::Body } else { Phase::Served });
         // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
         // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
@@ -278,7 +275,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        strip(request, grant, snapshot)?;
+        strip(request, grant, snapshot.policy.cookie_names())?;
         set(request, grant, &context.request_id)?;
         if let Some(digest) = session.digest().and_then(|digest| digest.ssl_digest.as_ref())
             && !digest.cert_digest.is_empty()
@@ -399,7 +396,7 @@ fn tame_connection(request: &mut RequestHeader) -> pingora::Result<()> {
 
 /// Takes out what is not for the app (contract 4.4). ☠ Here and not in `request_filter`: pingora removes what the
 /// client's Connection header names in between, and that may be a header of ours.
-fn strip(request: &mut RequestHeader, grant: &Grant, snapshot: &Snapshot) -> pingora::Result<()> {
+pub(super) fn strip(request: &mut RequestHeader, grant: &Grant, cookie_names: &[String]) -> pingora::Result<()> {
     let route = grant.route();
     let limits_methods = route.limits_methods();
     let reserved: Vec<_> =
@@ -410,7 +407,7 @@ fn strip(request: &mut RequestHeader, grant: &Grant, snapshot: &Snapshot) -> pin
     if !route.forwards_token() {
         request.remove_header(&AUTHORIZATION);
     }
-    match OtherCookies::of(&request.headers, snapshot.policy.cookie_names()) {
+    match OtherCookies::of(&request.headers, cookie_names) {
         OtherCookies::Unchanged => {}
         OtherCookies::None => drop(request.remove_header(&COOKIE)),
         OtherCookies::Joined(cookies) => request.insert_header(COOKIE, cookies)?,
@@ -419,7 +416,7 @@ fn strip(request: &mut RequestHeader, grant: &Grant, snapshot: &Snapshot) -> pin
 }
 
 /// Sets what is (contract 4.4).
-fn set(request: &mut RequestHeader, grant: &Grant, request_id: &str) -> pingora::Result<()> {
+pub(super) fn set(request: &mut RequestHeader, grant: &Grant, request_id: &str) -> pingora::Result<()> {
     if request.raw_path() != grant.target().as_bytes() {
         request.set_raw_path(grant.target().as_bytes())?;
     }
@@ -460,9 +457,7 @@ const fn is_disconnect(error: &Error) -> bool {
 /// Whether it asks for the one upgrade that pingora forwards; any other it takes out (`proxy_common.rs`), and the request
 /// goes on as if it had not asked: curl asks for h2c as a matter of course.
 fn is_websocket(request: &RequestHeader) -> bool {
-    let upgrade = request.headers.get(UPGRADE);
-    request.version == http::Version::HTTP_11
-        && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    request.version == http::Version::HTTP_11 && wire::asks_for_websocket(&request.headers)
 }
 
 /// What goes on for longer than a request should: a WebSocket, or a stream of events.

@@ -278,6 +278,17 @@ pub async fn open(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
     })
 }
 
+/// Opens the store at `url` to look at what is there: nothing is made, brought up to date or written.
+///
+/// # Errors
+/// [`StoreError::Failed`] with a sentence for the operator.
+pub async fn open_read_only(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() => Ok(Arc::new(sqlite::Sqlite::open_read_only(path.as_ref()).await?)),
+        _ => Err(StoreError::Failed("the URL is not sqlite:// and a path".into())),
+    }
+}
+
 /// Brings into memory what was revoked after the sequence `after`, by whichever process. Returns the last sequence.
 ///
 /// # Errors

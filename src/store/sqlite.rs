@@ -73,6 +73,18 @@ impl Sqlite {
         Ok(Self { writer, readers: readers.await.map_err(|error| failed_at(path, error))? })
     }
 
+    /// Opens the file as it is, and writes nothing.
+    pub(super) async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(BUSY_TIMEOUT);
+        let pool = pool.connect_with(options).await.map_err(|error| failed_at(path, error))?;
+        Ok(Self { writer: pool.clone(), readers: pool })
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Driver>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }

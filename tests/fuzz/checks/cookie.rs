@@ -90,6 +90,7 @@ fn judged(headers: &HeaderMap) -> bool {
         uptime: std::time::Duration::ZERO,
         generation: 1,
         may_wait: false,
+        trace: None,
     };
     let head = Head {
         method: &Method::GET,

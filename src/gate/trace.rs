@@ -1,0 +1,156 @@
+//! What a judgement found on its way, for whoever wants to know why: `tollgate explain`.
+//!
+//! The judgement itself writes it down, so that no second judge can be of another opinion. None of it is secret: keys are
+//! told by their ids, tokens by what they say.
+
+use std::cell::RefCell;
+
+use super::caller::Caller;
+use super::credential::Credential;
+use super::known::Speaker;
+use super::target::Target;
+use super::{Client, Deny, Gate};
+use crate::clock::rfc3339;
+use crate::config::{ApiKey, Dialect, Endpoint, Found, Policy, Route};
+use crate::quota::Quota;
+
+/// The findings of one judgement, in order.
+#[derive(Debug, Default)]
+pub struct Trace(RefCell<Vec<Finding>>);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The step, one word.
+    pub step: &'static str,
+    /// What it found.
+    pub found: String,
+}
+
+impl Trace {
+    /// What was found.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.0.borrow().clone()
+    }
+
+    /// Forgets it, for another judgement.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
+
+impl Gate<'_> {
+    /// Writes a finding down, if anybody reads it: else it is not even put into words.
+    pub(super) fn note(&self, step: &'static str, found: impl FnOnce() -> String) {
+        if let Some(trace) = self.trace {
+            trace.0.borrow_mut().push(Finding { step, found: found() });
+        }
+    }
+}
+
+/// The path as it is compared.
+pub(super) fn path(target: &Target<'_>) -> String {
+    // A slash that was encoded is a control character in there.
+    format!("{}, in its canonical form", target.path.replace('\0', "%2F"))
+}
+
+/// Who answers.
+pub(super) fn rule(policy: &Policy, found: &Found) -> String {
+    let routing = policy.routing();
+    match found {
+        Found::Login(login, endpoint) => {
+            let index = routing.logins().iter().position(|other| std::sync::Arc::ptr_eq(other, login));
+            let dialect = match login.dialect() {
+                Dialect::Project => "project",
+                Dialect::Tenant(_) => "tenant",
+                Dialect::Exchange(_) => "exchange",
+            };
+            let endpoint = match endpoint {
+                Endpoint::Login => "the login itself",
+                Endpoint::Challenge => "answers to challenges",
+                Endpoint::Refresh => "refreshing",
+                Endpoint::Logout => "logging out",
+                Endpoint::Callback => "the callback",
+                Endpoint::Redeem => "redeeming callback tokens",
+            };
+            let (index, path, realm) = (index.unwrap_or_default(), login.path(), login.realm().name());
+            format!("login[{index}], dialect {dialect}, path {path}, realm {realm}: {endpoint}")
+        }
+        Found::BelowLogin(login) => format!("below the login at {}, which has no such endpoint", login.path()),
+        Found::Route(route) => of_route(route),
+        Found::Nothing => "no login and no route takes this method and path".into(),
+        Found::WrongHost => "no login takes this path, and no route this host".into(),
+    }
+}
+
+fn of_route(route: &Route) -> String {
+    let host = route.host().map(|host| format!(", host {host}")).unwrap_or_default();
+    let access = match route.access() {
+        crate::config::Access::User => "user",
+        crate::config::Access::Key => "key",
+        crate::config::Access::Public => "public",
+    };
+    format!("route[{}]{host}, path {}, access {access}, realm {}", route.index(), route.path(), route.realm().name())
+}
+
+/// Who asks.
+pub(super) fn client(client: &Client) -> String {
+    let scheme = if client.secure { "over TLS" } else { "without TLS" };
+    format!("{}, {scheme}", client.address)
+}
+
+/// What may be sent.
+pub(super) fn quota(quota: &Quota) -> String {
+    if quota.is_unlimited() {
+        return "none".into();
+    }
+    let rate = quota.rate.map(|rate| rate.to_string());
+    let concurrent = quota.concurrent.map(|most| format!("{most} at once"));
+    rate.into_iter().chain(concurrent).collect::<Vec<_>>().join(", ")
+}
+
+/// Which API key came.
+pub(super) fn key(key: Option<&ApiKey>, needed: bool) -> String {
+    match key {
+        Some(key) => format!("\"{}\", good; its limit: {}", key.id(), quota(key.quota())),
+        None if needed => "none".into(),
+        None => "none that counts, and none is needed".into(),
+    }
+}
+
+/// Where the request comes from.
+pub(super) fn origin(caller: &Result<Caller, Deny>) -> String {
+    caller.as_ref().map_or_else(|deny| deny.row().detail.into(), |caller| caller.to_string())
+}
+
+/// Where the token is.
+pub(super) fn credential(credential: &Result<Credential<'_>, Deny>) -> String {
+    match credential {
+        Ok(Credential::Bearer(_)) => "Authorization: Bearer".into(),
+        Ok(Credential::Cookie(_)) => "the realm's cookie".into(),
+        Ok(Credential::None) => "none".into(),
+        Err(deny) => deny.row().detail.into(),
+    }
+}
+
+/// Whom it speaks for.
+pub(super) fn speaker(speaker: &Speaker) -> String {
+    let claims = speaker.claims();
+    let issuer = speaker.issuer().map_or_else(|| "the realm".to_owned(), |issuer| format!("{issuer:?}"));
+    let mfa = if claims.mfa { ", with a second factor" } else { "" };
+    format!(
+        "good until {}, signed by {issuer}: subject {:?}, roles {:?}{mfa}",
+        rfc3339(claims.expires_at),
+        claims.subject,
+        claims.roles.join(","),
+    )
+}
+
+/// A token that is no good where none is needed.
+pub(super) fn unneeded(deny: Deny) -> String {
+    match deny {
+        Deny::TokenMissing => "none, and none is needed".into(),
+        deny => format!("{}, and none is needed: it goes on without an identity", deny.row().reason),
+    }
+}
