@@ -11,7 +11,7 @@
 //!
 //! # Who may know whom
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, clock, json`, never the other way. Pingora
+//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, lines, clock, json`, never the other way. Pingora
 //! is named only in `proxy`, `ops` and the commands that run a server; SQL only in `store`. A test keeps to this.
 
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod config;
 pub mod exit;
 pub mod gate;
 pub mod json;
+pub mod lines;
 pub mod login;
 pub mod ops;
 pub mod outbound;

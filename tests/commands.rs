@@ -114,7 +114,7 @@ fn check_of_a_file_that_is_not_there_or_no_toml_is_78() {
     for text in ["", "x", "[server", "[server]\nlisten = [", "\u{0}", "[server]\n[server]\n", "a = 1\na = 2\n"] {
         files.check(text).failed(78);
     }
-    std::fs::write(files.path(), b"[server]\nlog = \"\xff\"\n").unwrap();
+    std::fs::write(files.path(), b"[server]\nadmin = \"\xff\"\n").unwrap();
     tollgate(&["check", "-c", &files.arg()], "").failed(78);
 }
 
@@ -124,7 +124,7 @@ fn check_prints_every_error_at_once_each_with_its_line() {
     let text = files
         .conf()
         .server("threads", "-1")
-        .server("log", "\"loud\"")
+        .log("level", "\"loud\"")
         .realm("same_site", "\"never\"")
         .realm("token_ttl", "\"soon\"")
         .realm("unknown_key", "1")
@@ -137,7 +137,7 @@ fn check_prints_every_error_at_once_each_with_its_line() {
         let key = line.split(" = ").next().unwrap();
         let wrong = [
             "threads = -1",
-            "log = \"loud\"",
+            "level = \"loud\"",
             "same_site",
             "token_ttl",
             "unknown_key",
@@ -195,8 +195,6 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("trusted_proxies", vec!["[\"x\"]", "[\"10.0.0.0/33\"]", "\"10.0.0.0/8\"", "[\"0.0.0.0/0\"]", "[\"::/0\"]"]),
         ("h2c", vec!["1", "\"yes\""]),
         ("shutdown_grace", vec!["30", "\"30\"", "\"0s\"", "\"-1s\"", "\"1.5s\"", "\"1w\"", "\"1 s\""]),
-        ("log", vec!["\"loud\"", "1", "\"INFO\""]),
-        ("log_format", vec!["\"xml\""]),
         ("hash_threads", vec!["-1", "\"x\""]),
         ("hash_queue", vec!["-1"]),
         ("insecure_key_files", vec!["1"]),
@@ -204,6 +202,11 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("tls", vec!["1"]),
     ] {
         cases.extend(values.into_iter().map(|value| (conf().server(name, value), name)));
+    }
+    for (name, values) in
+        [("level", vec!["\"loud\"", "1", "\"INFO\""]), ("format", vec!["\"xml\""]), ("log_format", vec!["\"json\""])]
+    {
+        cases.extend(values.into_iter().map(|value| (conf().log(name, value), name)));
     }
     for (name, values) in [
         ("name", vec!["\"\"", "\"Examples\"", "\"a b\"", "\"-a\"", "1"]),
@@ -366,7 +369,7 @@ fn check_shows_no_secret() {
 #[test]
 fn serve_refuses_what_check_refuses() {
     let files = Files::new();
-    files.write(&files.conf().realm("registration", "\"x\"").server("log", "\"loud\"").text(free_port(), free_port()));
+    files.write(&files.conf().realm("registration", "\"x\"").log("level", "\"loud\"").text(free_port(), free_port()));
     let checked = tollgate(&["check", "-c", &files.arg()], "").failed(78);
     let served = tollgate(&["serve", "-c", &files.arg()], "").failed(78);
     for line in checked.stderr.lines() {

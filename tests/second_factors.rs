@@ -10,7 +10,7 @@ use crate::harness::*;
 
 fn gate() -> (App, Gate) {
     let app = App::start();
-    let gate = Conf::new(&app).server("log", "\"trace\"").start();
+    let gate = Conf::new(&app).log("level", "\"trace\"").start();
     (app, gate)
 }
 

@@ -8,8 +8,10 @@ fn session(format: &str) {
     let app = App::start();
     let other_password = "another very secret password";
     let mut gate = Conf::new(&app)
-        .server("log", "\"trace\"")
-        .server("log_format", &format!("\"{format}\""))
+        .log("level", "\"trace\"")
+        .log("access", "\"all\"")
+        .log("audit", "\"stderr\"")
+        .log("format", &format!("\"{format}\""))
         .server("h2c", "true")
         .route("read_timeout", "\"300ms\"")
         .add_route("/with", "user", "forward_token = true")
@@ -73,7 +75,7 @@ fn session(format: &str) {
     gate.send(&post(auth("logout=true")).bearer(token)).expect(200);
     gate.visit(token);
     // A reload, good and bad, and the admin listener.
-    let text = gate.conf().server("log", "\"trace\"").text(gate.addr.port(), gate.admin.port());
+    let text = gate.conf().log("level", "\"trace\"").text(gate.addr.port(), gate.admin.port());
     gate.rename_over(
         &text.replace(&format!("secret = \"{KEY}\""), &format!("secret = \"{KEY}\"\nunknown = \"{KEY}\"")),
     );
@@ -81,6 +83,7 @@ fn session(format: &str) {
     gate.rename_over(&text);
     until_true(PATIENCE, "the reload", || gate.status()["last_reload"]["ok"] == true);
     let status = gate.status().to_string();
+    let metrics = get("/metrics").send(gate.admin).expect(200).text();
     let key = Jwk::of(&gate).encoded;
     tollgate(
         &["user", "passwd", "-c", &gate.config_arg(), "--realm", "examples", "alice"],
@@ -102,6 +105,7 @@ fn session(format: &str) {
             panic!("{secret:?} is in the log: {line}");
         }
         assert!(!status.contains(secret), "{secret:?} is in /status");
+        assert!(!metrics.contains(secret), "{secret:?} is in /metrics");
     }
 }
 
@@ -118,7 +122,7 @@ fn r07_no_secret_is_in_the_log_as_json() {
 #[test]
 fn the_log_as_json_is_one_object_a_line() {
     let app = App::start();
-    let mut gate = Conf::new(&app).server("log", "\"debug\"").server("log_format", "\"json\"").start();
+    let mut gate = Conf::new(&app).log("level", "\"debug\"").log("format", "\"json\"").start();
     let token = gate.user("alice \"x");
     gate.visit(&token).expect(200);
     gate.send(&get("/nope")).expect(404);

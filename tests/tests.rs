@@ -8,6 +8,7 @@
 
 mod admin;
 mod assertions;
+mod audit;
 mod clients;
 mod clock;
 mod commands;
@@ -25,7 +26,9 @@ mod house;
 mod issuers;
 mod keys;
 mod limits;
+mod logs;
 mod manual;
+mod metrics;
 mod oidc;
 mod package;
 mod passwords;
@@ -43,4 +46,5 @@ mod tenant;
 mod tls;
 mod token_commands;
 mod tokens;
+mod traces;
 mod upstream;

@@ -70,7 +70,9 @@ fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr, ke
 [server]
 listen = ["{listen}"]
 admin = "{admin}"
-log = "warn"
+
+[log]
+level = "warn"
 
 [store]
 url = "sqlite://tollgate.db"

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use super::ConfigFile;
 use super::token_inspect::harmless;
 use crate::clock::{now, uptime};
-use crate::config::{Config, Mode, Policy, load};
+use crate::config::{Config, Mode, Policy, UpstreamServer, load};
 use crate::exit::{self, Failure};
 use crate::gate::{Admitted, Gate, Grant, Head, KnownTokens, Permits, Refusal, Trace, Usage, Verdict, wire};
 use crate::ops::fetch_keys;
@@ -165,7 +165,7 @@ impl Asked {
 
 /// What the gate would refuse, though it was signed well, as the store has it. Nothing is written.
 async fn revocations(config: &Config) -> Result<Revocations, StoreError> {
-    let store = open_read_only(config.store.as_str()).await?;
+    let store = open_read_only(&config.store).await?;
     let revoked = Revocations::new();
     let learnt = learn(&*store, &revoked, 0, now()).await;
     store.close().await;
@@ -211,7 +211,11 @@ fn login(admitted: &Admitted) -> Vec<Line> {
 }
 
 fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
-    let servers: Vec<_> = grant.route().upstream().servers().iter().map(ToString::to_string).collect();
+    let server = |server: &UpstreamServer| match server.name() {
+        Some(name) => format!("{} over TLS as {name}", server.address()),
+        None => server.address().to_string(),
+    };
+    let servers: Vec<_> = grant.route().upstream().servers().iter().map(server).collect();
     let mut lines = vec![
         ("decision", format!("forwarded to {}", servers.join(" or "))),
         ("request", format!("{} {}", asked.method, without_values(grant.target()))),

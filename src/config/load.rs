@@ -17,7 +17,7 @@ use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
-use super::sections::{self, Realms, cognito, limits, login, realm, route, server, store, tls};
+use super::sections::{self, Realms, cognito, limits, log, login, realm, route, server, store, tls};
 use super::server::Server;
 use crate::clock::now;
 
@@ -88,6 +88,8 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
     let limits = root.table("limits", &limits::KEYS).map(|section| limits::read(&section)).unwrap_or_default();
+    let log_section = root.table("log", &log::KEYS);
+    let log = log_section.as_ref().map(|section| log::read(section, outside.base())).unwrap_or_default();
     let current = match mode {
         Mode::Reload(policy) => Some(policy),
         Mode::Check | Mode::Serve => None,
@@ -125,6 +127,9 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
                 Err((place, message)) => report.error(place.at, place.key, message),
             }
         }
+        if let Some(section) = &log_section {
+            log::open_audit(section, &log);
+        }
     }
     match (server, store, routing) {
         (Some(server), Some(store), Some(routing)) if report.is_empty() => {
@@ -133,7 +138,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             cookie_names.sort();
             cookie_names.dedup();
             let key_sets = KeySets::of(&realms);
-            let policy = Policy { realms, routing, cookie_names, key_sets, limits, tls };
+            let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
             Ok(Config { server, store, policy, inputs })
         }
         _ => Err(report.finish(inputs)),
@@ -163,7 +168,7 @@ fn routing(
         root.missing("", "nothing is served: write at least one [[login]] or [[route]]");
     }
     let logins = login_sections.iter().enumerate();
-    let logins = logins.map(|(index, section)| (section, login::read(section, pools.of_login(index), realms)));
+    let logins = logins.map(|(index, section)| (section, login::read(section, index, pools.of_login(index), realms)));
     let (login_sections, logins): (Vec<_>, Vec<Arc<Login>>) =
         logins.filter_map(|(section, login)| Some((section, login?))).unzip();
     let routes = route_sections.iter().enumerate();
@@ -207,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
-    use crate::config::{Access, Balance, Dialect, EncodedSlash, LogFormat, LogLevel, SameSite, UpstreamServer};
+    use crate::config::{Access, Balance, Dialect, EncodedSlash, SameSite, UpstreamServer};
 
     #[test]
     fn defaults() {
@@ -218,7 +223,6 @@ mod tests {
         assert!(server.threads() >= 1 && server.hash_threads() >= 1 && server.hash_threads() <= server.threads());
         assert!(server.trusted_proxies().is_empty() && !server.h2c());
         assert_eq!((server.shutdown_grace(), server.hash_queue()), (Duration::from_secs(30), 64));
-        assert_eq!((server.log(), server.log_format()), (LogLevel::Info, LogFormat::Text));
         let realm = config.policy.realm("a").unwrap();
         assert_eq!((realm.tokens().issuer.as_str(), realm.tokens().audience.as_str()), ("https://a.example", "a"));
         assert_eq!((realm.tokens().leeway, realm.token_ttl()), (5, Duration::from_secs(30 * 86_400)));

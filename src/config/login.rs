@@ -11,6 +11,7 @@ use super::user_pool::UserPool;
 /// A login API at a path.
 #[derive(Debug)]
 pub struct Login {
+    pub(super) index: usize,
     pub(super) dialect: Dialect,
     pub(super) path: String,
     pub(super) realm: Arc<Realm>,
@@ -68,7 +69,25 @@ pub enum Endpoint {
     Redeem,
 }
 
+impl Dialect {
+    /// As the configuration names it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Tenant(_) => "tenant",
+            Self::Exchange(_) => "exchange",
+        }
+    }
+}
+
 impl Login {
+    /// Its place in the file, from 0.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
     /// Its dialect.
     #[must_use]
     pub const fn dialect(&self) -> &Dialect {
@@ -234,7 +253,7 @@ mod tests {
             user_pool: None,
         };
         let realm = Arc::new(Realm::for_tests(false, SameSite::None, false));
-        Login { dialect: Dialect::Tenant(Box::new(tenant)), path: path.into(), realm }
+        Login { index: 0, dialect: Dialect::Tenant(Box::new(tenant)), path: path.into(), realm }
     }
 
     #[test]

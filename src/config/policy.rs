@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::key_sets::KeySets;
 use super::keys_dir::KeysDir;
 use super::limits::Limits;
+use super::log::Log;
 use super::origin::Origins;
 use super::route::Routing;
 use super::tls::Tls;
@@ -19,6 +20,7 @@ use crate::token;
 /// routes: it refuses everything.
 #[derive(Debug, Default)]
 pub struct Policy {
+    pub(super) log: Log,
     pub(super) realms: Vec<Arc<Realm>>,
     pub(super) routing: Routing,
     /// Every realm's cookie name: none of them is for any upstream.
@@ -29,6 +31,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What is written down.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Every realm, in the order of the file.
     #[must_use]
     pub fn realms(&self) -> &[Arc<Realm>] {

@@ -71,6 +71,12 @@ impl Route {
         &self.path
     }
 
+    /// The methods that it takes, if it does not take every one.
+    #[must_use]
+    pub fn methods(&self) -> Option<&[Method]> {
+        self.methods.as_deref()
+    }
+
     /// Its realm.
     #[must_use]
     pub const fn realm(&self) -> &Arc<Realm> {

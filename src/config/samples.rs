@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::sections::{
-    self, api_key, cognito, health_check, limits, login, realm, route, server, store, tls, trusted_issuer,
+    self, api_key, cognito, health_check, limits, log, login, realm, route, server, store, tls, trusted_issuer,
 };
 use super::{Config, Mode, SameSite, parse};
 use crate::token::{Algorithm, Key};
@@ -38,6 +38,9 @@ fn every_sample_loads() {
     let mut seen = 0;
     for entry in fs::read_dir(directory).unwrap() {
         let name = entry.unwrap().file_name();
+        if !name.to_str().unwrap().ends_with(".toml") {
+            continue;
+        }
         assert_eq!(sample(name.to_str().unwrap()).policy.realms().len(), 1, "{name:?}");
         seen += 1;
     }
@@ -52,6 +55,7 @@ fn every_key_is_documented() {
         &server::KEYS,
         &tls::KEYS,
         &tls::CERTIFICATE,
+        &log::KEYS,
         &store::KEYS,
         &limits::KEYS,
         &realm::KEYS,
@@ -86,7 +90,7 @@ fn every_key_is_documented() {
         }
     }
     assert!(documented > 50, "{documented}");
-    assert_eq!(sections::FILE.known.len(), 6);
+    assert_eq!(sections::FILE.known.len(), 7);
 }
 
 #[test]
@@ -104,7 +108,8 @@ fn the_documented_defaults_are_the_defaults() {
         let realm = config.policy.realm("examples").unwrap();
         // A map's order is another one each time; there is one key.
         let (limits, routing) = (config.policy.limits(), config.policy.routing());
-        format!("{limits:?} {realm:?} {:?} {:?}", routing.logins(), routing.routes())
+        let log = config.policy.log();
+        format!("{limits:?} {log:?} {realm:?} {:?} {:?}", routing.logins(), routing.routes())
     };
     assert_eq!(comparable(&implicit), comparable(&explicit));
 }

@@ -16,35 +16,9 @@ pub struct Server {
     pub(super) tls: bool,
     pub(super) redirect: Vec<SocketAddr>,
     pub(super) shutdown_grace: Duration,
-    pub(super) log: LogLevel,
-    pub(super) log_format: LogFormat,
     pub(super) hash_threads: usize,
     pub(super) hash_queue: usize,
     pub(super) token_cache: u64,
-}
-
-/// How much is written to stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Only what needs somebody's action.
-    Error,
-    /// And what may.
-    Warn,
-    /// And what changed: start, reload, stop, logins.
-    Info,
-    /// And one line a request.
-    Debug,
-    /// And how it was judged.
-    Trace,
-}
-
-/// How it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Server {
@@ -60,8 +34,6 @@ impl Server {
             tls,
             redirect,
             shutdown_grace,
-            log,
-            log_format,
             hash_threads,
             hash_queue,
             token_cache,
@@ -75,8 +47,6 @@ impl Server {
             ("server.tls", *tls != other.tls),
             ("server.tls.redirect", *redirect != other.redirect),
             ("server.shutdown_grace", *shutdown_grace != other.shutdown_grace),
-            ("server.log", *log != other.log),
-            ("server.log_format", *log_format != other.log_format),
             ("server.hash_threads", *hash_threads != other.hash_threads),
             ("server.hash_queue", *hash_queue != other.hash_queue),
             ("server.token_cache", *token_cache != other.token_cache),
@@ -136,18 +106,6 @@ impl Server {
     #[must_use]
     pub const fn shutdown_grace(&self) -> Duration {
         self.shutdown_grace
-    }
-
-    /// The level of the log.
-    #[must_use]
-    pub const fn log(&self) -> LogLevel {
-        self.log
-    }
-
-    /// The form of the log.
-    #[must_use]
-    pub const fn log_format(&self) -> LogFormat {
-        self.log_format
     }
 
     /// Threads that hash passwords: that many hashes run at once, 19 MiB each. 0 in the file means half of the cores,

@@ -17,7 +17,7 @@ use super::known::{KnownTokens, Speaker};
 use super::limits::{Permits, Usage};
 use super::target::Target;
 use super::trace::{self, Trace};
-use super::verdict::{Form, Grant, Preflight, Refusal, Verdict, Who};
+use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
 use super::{Deny, query};
 use crate::config::{Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
@@ -120,8 +120,13 @@ impl Gate<'_> {
         let method = preflight_method.as_ref().unwrap_or(head.method);
         let found = self.find(&authority.host, &target, method);
         match &found {
-            Ok(Found::Login(login, endpoint)) => refusal.form = Form::of(login, *endpoint),
-            Ok(Found::BelowLogin(login)) => refusal.form = Form::of(login, Endpoint::Login),
+            Ok(Found::Login(login, endpoint)) => {
+                (refusal.form, refusal.place) = (Form::of(login, *endpoint), Place::Login(login.index()));
+            }
+            Ok(Found::BelowLogin(login)) => {
+                (refusal.form, refusal.place) = (Form::of(login, Endpoint::Login), Place::Login(login.index()));
+            }
+            Ok(Found::Route(route)) => refusal.place = Place::Route(route.index()),
             _ => {}
         }
         // Before it matters whether anything is there, and after it is known who asks.
@@ -150,7 +155,7 @@ impl Gate<'_> {
         }
         if preflight_method.is_some() {
             self.note("origin", || trace::origin(&caller));
-            return Ok(preflight(head, &found, caller?)?);
+            return Ok(preflight(head, &found, caller?, refusal.place)?);
         }
 
         // Before anything secret is looked at, so that to guess counts like anything else.
@@ -169,7 +174,7 @@ impl Gate<'_> {
                 let to = ToLogin { head, login, endpoint, query: members, client, now };
                 self.admit(to, caller, own)
             }
-            Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now),
+            Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now, refusal),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
             Found::Nothing | Found::WrongHost => Err(Deny::NotFound.into()),
         }
@@ -203,6 +208,7 @@ impl Gate<'_> {
         client: Client,
         authority: HeaderValue,
         now: i64,
+        refusal: &mut Refusal,
     ) -> Result<Verdict, Stop> {
         let realm = route.realm();
         let credential = Credential::find(head.headers, realm.cookie().name());
@@ -242,9 +248,11 @@ impl Gate<'_> {
         }
         let has_one = |speaker: &Arc<Speaker>| speaker.claims().roles.iter().any(|role| wanted.contains(role));
         if route.requires_mfa() && !speaker.as_ref().is_some_and(|speaker| speaker.claims().mfa) {
+            refusal.speaker = speaker;
             return Err(Deny::MfaRequired.into());
         }
         if !wanted.is_empty() && !speaker.as_ref().is_some_and(has_one) {
+            refusal.speaker = speaker;
             return Err(Deny::RoleMissing.into());
         }
         if route.body_size().is_some_and(|most| announced_length(head.headers) > most) {
@@ -355,14 +363,14 @@ fn preflight_method(head: &Head<'_>) -> Option<Method> {
     Method::from_bytes(head.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()
 }
 
-fn preflight(head: &Head<'_>, found: &Found, caller: Caller) -> Result<Verdict, Deny> {
+fn preflight(head: &Head<'_>, found: &Found, caller: Caller, place: Place) -> Result<Verdict, Deny> {
     if matches!(found, Found::BelowLogin(_)) {
         return Err(Deny::NotFound);
     }
     let cors = caller.cors.ok_or(Deny::OriginMissing)?;
     let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD).cloned().ok_or(Deny::OriginMissing)?;
     let headers = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    Ok(Verdict::Preflight(Preflight { cors, method, headers }))
+    Ok(Verdict::Preflight(Preflight { place, cors, method, headers }))
 }
 
 pub(super) fn api_key<'r>(

@@ -5,11 +5,12 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use quick_cache::sync::Cache;
-use quick_cache::{Equivalent, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 
 use super::identity::Identity;
 use crate::config::Policy;
@@ -99,7 +100,10 @@ impl Speaker {
 #[derive(Debug)]
 pub struct KnownTokens {
     /// `None`: none are kept.
-    cache: Option<Cache<Key, Arc<Speaker>, Bytes>>,
+    cache: Option<Cache<Key, Arc<Speaker>, Bytes, DefaultHashBuilder, Evictions>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    evicted: Evictions,
 }
 
 impl KnownTokens {
@@ -107,13 +111,18 @@ impl KnownTokens {
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         let expected = usize::try_from(bytes / EXPECTED_BYTES).unwrap_or(usize::MAX);
-        let cache = (bytes > 0).then(|| Cache::with_weighter(expected.max(1), bytes, Bytes));
-        Self { cache }
+        let evicted = Evictions::default();
+        let cache = || Cache::with(expected.max(1), bytes, Bytes, DefaultHashBuilder::default(), evicted.clone());
+        let cache = (bytes > 0).then(cache);
+        Self { cache, hits: AtomicU64::new(0), misses: AtomicU64::new(0), evicted }
     }
 
     /// Whoever `token` spoke for when it was verified under this generation of the policy, in the realm of this number.
     pub(super) fn get(&self, generation: u64, realm: u32, token: &str) -> Option<Arc<Speaker>> {
-        self.cache.as_ref()?.get(&Asked { generation, realm, token })
+        let found = self.cache.as_ref().and_then(|cache| cache.get(&Asked { generation, realm, token }));
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
     }
 
     /// Remembers what was verified.
@@ -144,6 +153,24 @@ impl KnownTokens {
         self.len() == 0
     }
 
+    /// How often one was asked for and found.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// How often one was asked for and not found.
+    #[must_use]
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+
+    /// How many were forgotten to make room.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.evicted.0.load(Ordering::Relaxed)
+    }
+
     /// How many bytes they take up.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -170,6 +197,18 @@ struct Asked<'t> {
 impl Equivalent<Key> for Asked<'_> {
     fn equivalent(&self, key: &Key) -> bool {
         self.generation == key.generation && self.realm == key.realm && *self.token == *key.token
+    }
+}
+
+/// Counts what the cache lets go of to make room.
+#[derive(Clone, Debug, Default)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<Key, Arc<Speaker>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, _: &mut (), _: Key, _: Arc<Speaker>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -241,6 +280,7 @@ mod tests {
         assert!(known.get(1, 1, &token).is_none(), "another realm");
         assert!(known.get(1, 0, &token[..token.len() - 1]).is_none());
         assert!(known.get(1, 0, &format!("{token}A")).is_none());
+        assert_eq!((known.hits(), known.misses()), (3, 4));
         known.clear();
         assert!(known.is_empty() && known.get(1, 0, &token).is_none());
     }
@@ -254,6 +294,7 @@ mod tests {
             assert!(known.bytes() <= 256 << 10);
         }
         assert!(known.len() > 50, "{}", known.len());
+        assert_eq!(known.evictions(), 2000 - known.len() as u64);
         let none = KnownTokens::new(0);
         let token = token(&rules, "u");
         assert_eq!(none.insert(1, 0, &token, speaker(&rules, &token)).claims().subject, "u");

@@ -12,6 +12,7 @@ mod limits;
 mod query;
 mod target;
 mod trace;
+mod trace_context;
 mod verdict;
 pub mod wire;
 
@@ -24,7 +25,8 @@ pub use identity::{Identity, OtherCookies, is_reserved};
 pub use known::{KnownTokens, Speaker};
 pub use limits::{Permits, Usage};
 pub use trace::{Finding, Trace};
-pub use verdict::{Admitted, Form, Grant, Preflight, Refusal, Verdict};
+pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
+pub use verdict::{Admitted, Form, Grant, Place, Preflight, Refusal, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,18 @@ use super::known::Speaker;
 use crate::config::{Dialect, Endpoint, Login, Realm, Route};
 use crate::token::{Accepted, Claims, TrustedKeys};
 
+/// To what of its policy a request goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// To none, or that is not known.
+    #[default]
+    Nowhere,
+    /// The route of this index.
+    Route(usize),
+    /// The login of this index, or what is below it.
+    Login(usize),
+}
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Verdict {
@@ -145,6 +157,8 @@ pub struct Admitted {
 /// The answer to a CORS preflight (Fetch standard, 3.2.2).
 #[derive(Debug)]
 pub struct Preflight {
+    /// Where the request that it asks about would go.
+    pub place: Place,
     /// The allowed origin.
     pub cors: Cors,
     /// The method that was asked about.
@@ -158,8 +172,12 @@ pub struct Preflight {
 pub struct Refusal {
     /// Why.
     pub deny: Deny,
+    /// Where it wanted to go, once that was known.
+    pub place: Place,
     /// Whose path it was, once that was known.
     pub realm: Option<Arc<Realm>>,
+    /// Whose token it carried, if that was good, but not enough.
+    pub speaker: Option<Arc<Speaker>>,
     /// For the answer's headers.
     pub cors: Option<Cors>,
     /// `Set-Cookie` to go with it, from a login.
@@ -198,7 +216,15 @@ impl Refusal {
     /// For this reason, with nothing known about whose path it was.
     #[must_use]
     pub const fn of(deny: Deny) -> Self {
-        Self { deny, realm: None, cors: None, set_cookie: None, form: Form::Problem }
+        Self {
+            deny,
+            place: Place::Nowhere,
+            realm: None,
+            speaker: None,
+            cors: None,
+            set_cookie: None,
+            form: Form::Problem,
+        }
     }
 
     /// The status that the client is told.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::password::{Password, needs_rehash};
 use super::throttle::Subject;
-use super::{Desk, Refusal};
+use super::{Desk, Refusal, Trail};
 use crate::gate::Deny;
 use crate::store::{Ended, Name, StoreError, User};
 
@@ -18,6 +18,7 @@ pub(super) struct Attempt<'a> {
     pub(super) names: &'a [Name],
     pub(super) password: &'a Password,
     pub(super) client: IpAddr,
+    pub(super) trail: &'a Trail,
     /// Unix milliseconds.
     pub(super) now_ms: i64,
 }
@@ -55,9 +56,11 @@ pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option
     let Some(user) = proven else {
         desk.throttle.fail(&subjects, attempt.now_ms)?;
         let user = found.first().map(|user| &user.id);
+        user.into_iter().for_each(|id| attempt.trail.user(id, None));
         tracing::info!(realm = attempt.realm, user, client = %attempt.client, "login failed");
         return Err(Deny::Credentials.into());
     };
+    attempt.trail.user(&user.id, None);
     // Nothing is forgotten of another user, whose name was typed as well.
     subjects.retain(|subject| !matches!(subject, Subject::User(_, id) if *id != user.id));
     if has_challenge(user) {

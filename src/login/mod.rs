@@ -11,6 +11,7 @@ pub mod session;
 pub mod tenant;
 pub mod throttle;
 pub mod totp;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::store::{Revocation, Store, StoreError};
 use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
 use password::{Busy, Pool};
 use throttle::{Throttle, Wait};
+pub use trail::{Noted, Operation, Subject as TrailSubject, Trail};
 
 /// A request to a login path that the guard let through: its target is canonical, its API key good, its origin allowed.
 ///
@@ -52,6 +54,8 @@ pub struct Request<'a> {
     pub tokens: Vec<Accepted>,
     /// Unix milliseconds.
     pub now_ms: i64,
+    /// Where it is noted what becomes of it.
+    pub trail: &'a Trail,
 }
 
 impl Request<'_> {

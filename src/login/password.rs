@@ -10,6 +10,7 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -48,8 +49,45 @@ pub struct Busy;
 /// The hashing threads. Dropping the pool ends them after the work that is queued.
 pub struct Pool {
     queue: SyncSender<Job>,
+    load: Arc<Load>,
+    threads: usize,
     /// What is verified for a user that does not exist.
     nobody: PasswordHash,
+}
+
+/// How much the threads have to do.
+#[derive(Debug, Default)]
+pub struct Load {
+    waiting: AtomicUsize,
+    busy: AtomicUsize,
+    done: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl Load {
+    /// Passwords in the queue.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Threads that hash.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// Passwords that were hashed.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Those who were told that the queue is full.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -67,7 +105,19 @@ impl Pool {
             let receiver = Arc::clone(&receiver);
             thread::Builder::new().name("password".into()).spawn(move || work(&receiver))?;
         }
-        Ok(Self { queue: sender, nobody })
+        Ok(Self { queue: sender, load: Arc::default(), threads: threads.max(1), nobody })
+    }
+
+    /// How many threads there are.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// How much they have to do.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Whether this is the password of `stored`. Without a stored hash it is not, after the same work as with one that
@@ -93,15 +143,40 @@ impl Pool {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
+        let load = self.load.clone();
         let job = move || {
+            load.waiting.fetch_sub(1, Ordering::Relaxed);
             // Whoever asked may have gone away while the job was queued.
             if !answer.is_closed() {
+                let _busy = Working::begin(&load);
                 let _ = answer.send(work());
             }
         };
-        self.queue.try_send(Box::new(job)).map_err(|_| Busy)?;
+        self.load.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(Box::new(job)).is_err() {
+            self.load.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.load.rejected.fetch_add(1, Ordering::Relaxed);
+            return Err(Busy);
+        }
         // The answer fails to come only if the work panicked.
         answered.await.map_err(|_| Busy)
+    }
+}
+
+/// Ends when it is dropped, however its work ended.
+struct Working<'a>(&'a Load);
+
+impl<'a> Working<'a> {
+    fn begin(load: &'a Load) -> Self {
+        load.busy.fetch_add(1, Ordering::Relaxed);
+        Self(load)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.done.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use super::credentials::{ATTEMPTS, Attempt, has_challenge, user_of};
 use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
-use super::{Answer, Desk, Refusal, Request, cookie, one, session, unsigned};
+use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
 use crate::config::Attribute;
 use crate::gate::Deny;
 use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
@@ -23,6 +23,14 @@ use crate::token::{Accepted, Claims, TokenId};
 /// What the client is told instead. The store is then as it was.
 pub async fn answer(request: Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
     let flags = Flags::read(request.query)?;
+    request.trail.operation(match *request.method {
+        Method::POST if flags.login => Operation::Login,
+        Method::POST if flags.logout => Operation::Logout,
+        Method::POST => Operation::Registration,
+        Method::PUT => Operation::Update,
+        Method::DELETE => Operation::Deletion,
+        _ => Operation::Read,
+    });
     match *request.method {
         Method::GET | Method::HEAD => who_am_i(&request, desk, flags).await,
         Method::POST if flags.login => login(&request, desk, flags).await,
@@ -65,6 +73,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         return Err(Deny::RegistrationClosed.into());
     }
     let (body, password) = Body::with_credentials(body::object(request)?)?;
+    body.name_text().into_iter().for_each(|name| request.trail.username(name));
     let name = body.login_name().ok_or(Deny::NameInvalid)?;
     // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
     // failure of the address.
@@ -98,12 +107,14 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         Err(StoreError::Exists) => return Err(taken()),
         Err(error) => return Err(error.into()),
     }
+    request.trail.user(&user.id, None);
     tracing::info!(realm = user.realm, user = user.id, "registered");
     Ok(ok(&shown(user, flags.data_only)))
 }
 
 async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
     let (body, password) = Body::with_credentials(body::object(request)?)?;
+    body.name_text().into_iter().for_each(|name| request.trail.username(name));
     let (name, realm) = (body.login_name(), request.realm.name());
     let attempt = Attempt {
         realm: Some(realm),
@@ -111,6 +122,7 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
         names: name.as_slice(),
         password: &password,
         client: request.client,
+        trail: request.trail,
         now_ms: request.now_ms,
     };
     for _ in 0..ATTEMPTS {
@@ -127,6 +139,7 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
             Err(StoreError::Stale) => continue,
             Err(error) => return Err(error.into()),
         }
+        request.trail.user(&user.id, Some(claims.token_id));
         tracing::info!(realm, user = user.id, client = %request.client, token = %claims.token_id, "logged in");
         return logged_in(request, flags, user, &claims).map_err(Refusal::from);
     }
@@ -168,6 +181,7 @@ async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
         let id = claims.known_by(issuer.is_none());
         let revocation = desk.store.revoke(id, Ends::At(session::end(claims))).await?;
         desk.refuse(&[revocation]);
+        request.trail.left(Some(&claims.subject), id);
         tracing::info!(realm = request.realm.name(), user = claims.subject, token = %claims.token_id, "logged out");
     }
     Ok(cleared(request, ok(&Value::Object(Map::new()))))
@@ -203,6 +217,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     let by = permitted(request, desk, id).await?;
     for _ in 0..ATTEMPTS {
         let user = target(request, desk, id).await?;
+        request.trail.user(&user.id, by);
         let mut changed = User { updated_at: request.now_ms, ..body.apply(&user, strategy)? };
         // What somebody says of itself, nobody stands by. Whoever has the master key may say what it likes, but to stand by
         // all of it is another thing.
@@ -216,6 +231,10 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
         match desk.store.update_user(&changed, ended, by).await {
             Ok((user, revoked)) => {
                 desk.refuse(&revoked);
+                request.trail.ended(revoked.len());
+                if ended != Ended::Nothing {
+                    request.trail.password_changed();
+                }
                 tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "updated");
                 return Ok(ok(&shown(user, flags.data_only)));
             }
@@ -261,6 +280,8 @@ async fn delete(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     let deleted = desk.store.delete_user(request.realm.name(), id, by).await?;
     let (user, revoked) = deleted.ok_or(if request.master { Deny::RecordUnknown } else { Deny::UserGone })?;
     desk.refuse(&revoked);
+    request.trail.user(&user.id, by);
+    request.trail.ended(revoked.len());
     tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "deleted");
     let answer = ok(&shown(user, flags.data_only));
     Ok(if request.master { answer } else { cleared(request, answer) })

@@ -58,6 +58,11 @@ impl Body {
         Ok((body, password))
     }
 
+    /// The name that was sent, whatever it is worth.
+    pub(super) fn name_text(&self) -> Option<&str> {
+        text(&self.members, "username").or_else(|| text(&self.members, "email"))
+    }
+
     /// The name by which to find a user; `None` for one that nobody can have.
     pub(super) fn login_name(&self) -> Option<Name> {
         match (text(&self.members, "username"), text(&self.members, "email")) {

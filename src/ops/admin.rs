@@ -1,4 +1,4 @@
-//! The admin listener: health, readiness and status, on an address of its own, so that nothing that a client sends to
+//! The admin listener: health, readiness, status and metrics, on an address of its own, so that nothing that a client sends to
 //! the gate can reach them (`threats.md` R6).
 
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
 
 use super::jwks::issuers;
+use super::metrics;
 use super::status::Status;
 use crate::clock::{now, rfc3339};
 use crate::config::{Host, Route};
@@ -43,7 +44,11 @@ impl ServeHttp for Admin {
                 let body = format!("{:#}\n", self.status());
                 answer(StatusCode::OK, "application/json", body.into_bytes())
             }
-            _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz or /status\n"),
+            "/metrics" => {
+                let page = metrics::page(&self.state, &self.status);
+                answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page.into_bytes())
+            }
+            _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz, /status or /metrics\n"),
         };
         if head.method == Method::HEAD {
             response.body_mut().clear();

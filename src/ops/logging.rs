@@ -1,41 +1,171 @@
-//! The log: lines on stderr, for people or for machines.
+//! The log: what the program says of itself, as lines of the journal.
 
-use tracing::Level;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{LogFormat, LogLevel};
+use crate::clock::now_ms;
+use crate::config::{Log, LogFormat, LogLevel};
+use crate::lines::{Journal, Line};
 
-/// Starts logging. A second call changes nothing.
-pub(super) fn start(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
-    // ☠ Only our own lines follow the level. Below `error`, pingora, h2 and sqlx write whole request heads, and with
-    // them tokens and keys (`threats.md` R7); what they do to a request we log ourselves.
-    let filter = Targets::new()
-        .with_default(LevelFilter::ERROR)
-        .with_target("tollgate", level)
-        .with_target("pingora_proxy", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Text => {
-            tracing_subscriber::registry().with(filter).with(lines.with_ansi(false).with_target(false)).try_init()
-        }
-        LogFormat::Json => {
-            tracing_subscriber::registry().with(filter).with(lines.json().flatten_event(true)).try_init()
-        }
-    };
-    drop(started);
+/// Starts logging. A second call gives the same journal.
+///
+/// # Errors
+/// The system gave no thread.
+pub(super) fn start() -> io::Result<Arc<Journal>> {
+    if let Some(journal) = JOURNAL.get() {
+        return Ok(journal.clone());
+    }
+    let new = Journal::new()?;
+    let journal = JOURNAL.get_or_init(|| Arc::new(new)).clone();
+    let _ = tracing_subscriber::registry().with(Lines { journal: journal.clone() }).try_init();
     // ☠ A panic in a hook ends one connection, and pingora swallows it: say that it happened.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a request or task panicked; please report this");
     }));
+    Ok(journal)
+}
+
+/// Logs as this says from now on.
+///
+/// # Errors
+/// The audit file can't be opened: then all is as it was.
+pub(super) fn follow(log: &Log, journal: &Journal) -> Result<(), String> {
+    journal.set_audit(log.audit()).map_err(|error| match log.audit_path() {
+        Some(path) => format!("log.audit: {} can't be opened: {error}", path.display()),
+        None => format!("log.audit: {error}"),
+    })?;
+    journal.set_json(log.format() == LogFormat::Json);
+    let level = match log.level() {
+        LogLevel::Error => 1,
+        LogLevel::Warn => 2,
+        LogLevel::Info => 3,
+        LogLevel::Debug => 4,
+        LogLevel::Trace => 5,
+    };
+    if LEVEL.swap(level, Ordering::Relaxed) != level {
+        tracing::callsite::rebuild_interest_cache();
+    }
+    Ok(())
+}
+
+fn level() -> Level {
+    match LEVEL.load(Ordering::Relaxed) {
+        1 => Level::ERROR,
+        2 => Level::WARN,
+        3 => Level::INFO,
+        4 => Level::DEBUG,
+        _ => Level::TRACE,
+    }
+}
+
+/// One for the process, as its subscriber is.
+static JOURNAL: OnceLock<Arc<Journal>> = OnceLock::new();
+static LEVEL: AtomicU8 = AtomicU8::new(3);
+
+struct Lines {
+    journal: Arc<Journal>,
+}
+
+/// ☠ Only our own lines follow the level. Below `error`, pingora, h2 and sqlx write whole request heads, and with them
+/// tokens and keys (`threats.md` R7); what they do to a request we log ourselves.
+fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let is_within =
+        |name: &str| target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    if is_within("tollgate") {
+        *metadata.level() <= level()
+    } else {
+        *metadata.level() == Level::ERROR && !is_within("pingora_proxy")
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // Kept until the level changes. But what comes by way of the crate `log` has its target only in the event.
+        match (metadata.target(), is_wanted(metadata)) {
+            ("log", _) => Interest::sometimes(),
+            (_, true) => Interest::always(),
+            (_, false) => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        is_wanted(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(level().into())
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let metadata = event.metadata();
+        let mut line = Line::new(self.journal.form(), *metadata.level(), now_ms(), &said.message);
+        for (name, value) in &said.fields {
+            match value {
+                Value::Text(text) => line.text(name, text),
+                Value::Plain(text) => line.plain(name, text),
+            }
+        }
+        self.journal.log(line);
+    }
+}
+
+/// The fields of an event.
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+enum Value {
+    Text(String),
+    /// A number, `true` or `false`.
+    Plain(String),
+}
+
+impl Said {
+    fn add(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::Text(text) | Value::Plain(text)) => self.message = text,
+            // What the crate `log` knows of its place. The module is enough.
+            ("log.target", Value::Text(text)) => self.fields.push(("target", Value::Text(text))),
+            (name, _) if name.starts_with("log.") => {}
+            (name, value) => self.fields.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, Value::Text(value.to_owned()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, Value::Plain(value.to_string()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, Value::Plain(value.to_string()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, Value::Plain(value.to_string()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, Value::Text(format!("{value:?}")));
+    }
 }

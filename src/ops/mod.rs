@@ -6,6 +6,7 @@ mod health;
 mod jwks;
 mod keys;
 mod logging;
+mod metrics;
 mod notify;
 mod reload;
 mod service;

@@ -10,12 +10,13 @@ use tracing::{error, info, warn};
 
 use super::health::Checker;
 use super::jwks::Fetcher;
+use super::logging;
 use super::notify;
 use super::status::{Reload, Status};
 use super::watch::Watch;
 use crate::clock::now;
 use crate::config::{self, Config, Mode};
-use crate::proxy::{Snapshot, State};
+use crate::proxy::{Snapshot, State, audit};
 
 /// Keeps the policy as the file says.
 pub(super) struct Reloader {
@@ -39,10 +40,13 @@ impl Reloader {
             // What was wrong may be right by itself, as a name that the resolver did not know: no file tells of that.
             let wait = if self.status.reload_failed() { RETRY } else { Duration::MAX };
             let reason = tokio::select! {
-                _ = hangup.recv() => "SIGHUP",
+                _ = hangup.recv() => SIGHUP,
                 () = self.watch.changed() => "file change",
                 () = tokio::time::sleep(wait) => ANOTHER_TRY,
             };
+            if reason == SIGHUP {
+                self.state.journal.reopen();
+            }
             notify::reloading();
             self.reload(reason).await;
             notify::ready(&self.state, &self.status);
@@ -55,6 +59,15 @@ impl Reloader {
         let current = self.state.snapshot.load_full();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Reload(&current.policy))).await;
         let at = now();
+        // A journal that can't be written as wanted is an error like the others.
+        let loaded = loaded.map(|loaded| {
+            loaded
+                .map_err(|errors| (errors.iter().map(ToString::to_string).collect(), errors.inputs().to_vec()))
+                .and_then(|config| match logging::follow(config.policy.log(), &self.state.journal) {
+                    Ok(()) => Ok(config),
+                    Err(error) => Err((vec![error], config.inputs)),
+                })
+        });
         match loaded {
             Ok(Ok(config)) => {
                 let cold = self.started.cold_changes(&config);
@@ -72,14 +85,20 @@ impl Reloader {
                 self.fetcher.follow(&self.state.snapshot.load().policy);
                 self.reloaded.notify_one();
                 self.status.set_last_reload(Reload { at, errors: Vec::new() });
+                let line = audit::event("reload", "success", "").number("generation", generation);
+                self.state.journal.audit(line.text("cause", reason));
                 info!(generation, reason, "new policy in force");
             }
-            Ok(Err(errors)) => {
-                self.watch.follow(errors.inputs());
-                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Ok(Err((errors, inputs))) => {
+                self.watch.follow(&inputs);
+                let errors: Vec<String> = errors;
+                let line = audit::event("reload", "failure", "config_invalid").text("cause", reason);
                 let told = self.status.last_reload().is_some_and(|last| last.errors == errors);
                 for line in errors.iter().filter(|_| !told || reason != ANOTHER_TRY) {
                     error!(reason, "the old policy stays: {line}");
+                }
+                if !told || reason != ANOTHER_TRY {
+                    self.state.journal.audit(line.number("errors", errors.len()));
                 }
                 self.status.set_last_reload(Reload { at, errors });
             }
@@ -91,5 +110,6 @@ impl Reloader {
     }
 }
 
+const SIGHUP: &str = "SIGHUP";
 const ANOTHER_TRY: &str = "another try";
 const RETRY: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,10 +27,11 @@ use crate::clock::now;
 use crate::config::{self, Config, Mode};
 use crate::exit::{self, Failure};
 use crate::gate::{KnownTokens, Usage};
+use crate::lines::Journal;
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels};
+use crate::proxy::{Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, audit};
 use crate::store;
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
@@ -41,23 +43,27 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
     // First, while there is one thread.
     let sockets = Sockets::passed()?;
     let config = config::load(path, Mode::Serve)?;
-    logging::start(config.server.log(), config.server.log_format());
+    let no_thread = |error| Failure::new(exit::OS, format!("can't start threads: {error}"));
+    let journal = logging::start().map_err(no_thread)?;
+    logging::follow(config.policy.log(), &journal).map_err(|error| Failure::new(exit::CONFIG, error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.server.threads())
         .thread_name("tollgate")
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;
-    let ended = runtime.block_on(run(path, config, sockets, ready));
+        .map_err(no_thread)?;
+    let ended = runtime.block_on(run(path, config, (sockets, journal.clone()), ready));
     // What still runs was given its grace; a blocking call must not hold up the exit.
     runtime.shutdown_background();
+    // Whoever does not read what is left must not hold it up either.
+    journal.flush(LAST_LINES);
     ended
 }
 
 async fn run(
     path: &Path,
     mut config: Config,
-    mut sockets: Sockets,
+    (mut sockets, journal): (Sockets, Arc<Journal>),
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Failure> {
     // First of all, so that a signal during the start is not lost.
@@ -92,6 +98,7 @@ async fn run(
         tunnels: Arc::new(Tunnels::default()),
         connections: Arc::default(),
         request_ids: RequestIds::new(),
+        journal,
     });
     let status = Arc::new(Status::default());
     let fetcher = Arc::new(Fetcher::default());
@@ -131,6 +138,7 @@ async fn run(
     tokio::spawn(Upkeep::forget(state.clone()));
     tokio::spawn(Keys { state: state.clone(), reloaded, failing: HashSet::new() }.run());
     info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
+    state.journal.audit(audit::event("start", "success", "").text("version", env!("CARGO_PKG_VERSION")));
     ready(&addresses);
     notify::ready(&state, &status);
     tokio::spawn(notify::watch());
@@ -168,10 +176,13 @@ async fn run(
         _ = interrupt.recv() => {}
     }
     state.desk.store.close().await;
+    state.journal.audit(audit::event("stop", "success", ""));
     info!("stopped");
     Ok(())
 }
 
+/// As long as a slow disk may need.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// Stops accepting, and waits for what is in flight, until the grace is over.
 async fn stop(state: &State, (mut gate, mut redirect, mut admin): (Listening, Listening, Listening)) {
     let grace = state.server.shutdown_grace();

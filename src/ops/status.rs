@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The last reload, if there was one.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct Status {
     reload: Mutex<Option<Reload>>,
     cold_changes: Mutex<Vec<String>>,
     store_fails: AtomicBool,
+    reloads: AtomicU64,
+    failed_reloads: AtomicU64,
 }
 
 impl Status {
@@ -30,7 +32,14 @@ impl Status {
         self.reload.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|last| !last.errors.is_empty())
     }
 
+    /// How many succeeded, and how many failed.
+    pub(super) fn reloads(&self) -> (u64, u64) {
+        (self.reloads.load(Ordering::Relaxed), self.failed_reloads.load(Ordering::Relaxed))
+    }
+
     pub(super) fn set_last_reload(&self, reload: Reload) {
+        let counter = if reload.errors.is_empty() { &self.reloads } else { &self.failed_reloads };
+        counter.fetch_add(1, Ordering::Relaxed);
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
     }
 

@@ -8,7 +8,7 @@ use tracing::{error, info};
 
 use super::status::Status;
 use crate::clock::now;
-use crate::proxy::State;
+use crate::proxy::{State, audit};
 use crate::store::{self, StoreError};
 
 /// Brings the revoked tokens into memory, and keeps them there.
@@ -35,7 +35,14 @@ impl Upkeep {
             let mut tick = every(POLL_INTERVAL);
             loop {
                 tick.tick().await;
+                let before = self.state.desk.revocations.len();
                 let result = self.learn().await;
+                let learned = self.state.desk.revocations.len().saturating_sub(before);
+                if learned > 0 {
+                    // Those of this gate were in memory before: these are of `tollgate token revoke`, or another gate's.
+                    let line = audit::event("revocation", "success", "").number("count", learned);
+                    self.state.journal.audit(line);
+                }
                 self.report(&result);
             }
         };

@@ -13,15 +13,17 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
-use tracing::{debug, warn};
+use tracing::warn;
 
+use super::record::{Ended, Record};
 use super::stream::{Phase, Visit};
 use super::tunnel::Pass;
 use super::upstream::{Attempts, Sent, reason};
-use super::{Snapshot, State, answer, login};
+use super::{Snapshot, State, answer, audit, login, trace};
 use crate::clock::{now, uptime};
 use crate::config::Policy;
-use crate::gate::{Deny, Form, Gate, Grant, Head, OtherCookies, Permits, Refusal, Verdict, is_reserved, wire};
+use crate::gate::{Deny, Form, Gate, Grant, Head, OtherCookies, Permits, Place, Refusal, Verdict, is_reserved, wire};
+use crate::login::Trail;
 use crate::token::Source;
 
 /// The gate as pingora sees it.
@@ -30,9 +32,10 @@ pub struct Gateway {
 }
 
 /// What one request carries from hook to hook.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Context {
     request_id: String,
+    record: Record,
     granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     denied: Option<Deny>,
     attempts: Attempts,
@@ -109,7 +112,7 @@ impl Gateway {
     }
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
-        context.denied = Some(refusal.deny);
+        (context.denied, context.record.place) = (Some(refusal.deny), refusal.place);
         answer::refusal(session, refusal, &context.request_id).await
     }
 }
@@ -129,7 +132,14 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { request_id: self.state.request_ids.next(), ..Context::default() }
+        Context {
+            request_id: self.state.request_ids.next(),
+            record: Record::begin(),
+            granted: None,
+            denied: None,
+            attempts: Attempts::default(),
+            permits: Permits::default(),
+        }
     }
 
     /// None: the one that pingora adds compresses, which we leave to the app.
@@ -149,11 +159,13 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
         let snapshot = self.state.snapshot.load_full();
+        context.record.snapshot = Some(snapshot.clone());
         // Of the body. ☠ Pingora does nothing of the kind for HTTP/2: there an upload that pauses ends with the time-out of
         // the app's answer (see `fail_to_proxy`).
         session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
         match self.decide(session, &snapshot, &mut context.permits).await {
             Verdict::Grant(grant) => {
+                context.record.granted(&grant);
                 // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
                 if is_websocket(session.req_header()) {
@@ -168,21 +180,40 @@ impl ProxyHttp for Gateway {
             Verdict::Login(admitted) => {
                 let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
                 let form = Form::of(&admitted.login, admitted.endpoint);
-                match login::answer(session, &self.state, *admitted).await {
+                let place = Place::Login(admitted.login.index());
+                (context.record.place, context.record.client) = (place, Some(admitted.client.address));
+                let (dialect, client) = (admitted.login.dialect().name(), admitted.client.address);
+                let trail = Trail::default();
+                let answered = login::answer(session, &self.state, *admitted, &trail).await;
+                let noted = trail.into_noted();
+                let refused = answered.as_ref().err().map(|refusal| refusal.deny).or(noted.refused);
+                let request_id = &context.request_id;
+                let about = audit::Login { realm: realm.name(), dialect, client, request_id, noted: &noted, refused };
+                about.write(&self.state);
+                about.count(&snapshot.meters);
+                match answered {
                     Ok(given) => {
                         let about =
                             answer::Context { request_id: &context.request_id, in_realm: true, cors: cors.as_ref() };
                         answer::login(session, given, &about).await?;
                     }
                     Err(login::Refusal { deny, set_cookie }) => {
-                        let refusal = Refusal { deny, realm: Some(realm), cors, set_cookie, form };
+                        let refusal =
+                            Refusal { place, realm: Some(realm), cors, set_cookie, form, ..Refusal::of(deny) };
                         self.refuse(session, context, &refusal).await?;
                     }
                 }
             }
-            Verdict::Preflight(asked) => answer::preflight(session, asked, &context.request_id).await?,
+            Verdict::Preflight(asked) => {
+                context.record.place = asked.place;
+                answer::preflight(session, asked, &context.request_id).await?;
+            }
             Verdict::KeySet(keys) => answer::key_set(session, keys, &context.request_id).await?,
-            Verdict::Refusal(refusal) => self.refuse(session, context, &refusal).await?,
+            Verdict::Refusal(refusal) => {
+                audit::denied(&self.state, session, &refusal, &context.request_id);
+                context.record.speaker.clone_from(&refusal.speaker);
+                self.refuse(session, context, &refusal).await?;
+            }
             // Only one that may wait is told to.
             Verdict::Wait(_) => self.refuse(session, context, &Refusal::of(Deny::Internal)).await?,
         }
@@ -282,6 +313,8 @@ impl ProxyHttp for Gateway {
         {
             request.insert_header("X-Auth-Client-Cert", HEXLOWER.encode(&digest.cert_digest))?;
         }
+        trace::pass_on(request);
+        context.record.send();
         debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
         Ok(())
     }
@@ -293,6 +326,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         context.attempts.answered();
+        context.record.answered();
         if let Some((_, grant)) = &context.granted {
             answer::add_cors(response, true, grant.cors())?;
             if is_tunnel(response) {
@@ -321,6 +355,7 @@ impl ProxyHttp for Gateway {
         let waits_for_client = no_answer && !session.is_body_done();
         let deny = if body_was_slow || waits_for_client { Deny::BodyTimeout } else { deny };
         let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error) && !body_was_slow;
+        context.record.left = client_left;
         // What the client did is for the access log.
         if !client_left && deny.row().status.is_server_error() {
             warn!(
@@ -339,7 +374,8 @@ impl ProxyHttp for Gateway {
                 .as_ref()
                 .map_or((None, None), |(_, grant)| (Some(grant.route().realm().clone()), grant.cors().cloned()));
             // The client may be gone by now; there is nobody left to tell.
-            let _ = self.refuse(session, context, &Refusal { realm, cors, ..Refusal::of(deny) }).await;
+            let place = context.record.place;
+            let _ = self.refuse(session, context, &Refusal { place, realm, cors, ..Refusal::of(deny) }).await;
         }
         context.denied = Some(deny);
         FailToProxy { error_code, can_reuse_downstream: false }
@@ -361,22 +397,14 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
-        let header = session.req_header();
-        let route = context.granted.as_ref().map(|(_, grant)| grant.route().path());
-        debug!(
-            request = context.request_id,
-            method = header.method.as_str(),
-            path = header.uri.path(),
-            route,
-            status = session.response_written().map(|response| response.status.as_u16()),
-            reason = context.denied.map(|deny| deny.row().reason),
-            subject = context
-                .granted
-                .as_ref()
-                .and_then(|(_, grant)| grant.speaker())
-                .map(|speaker| tracing::field::display(&speaker.claims().subject)),
-            "request"
-        );
+        let granted = context.granted.as_ref();
+        let ended = Ended {
+            request_id: &context.request_id,
+            granted: granted.is_some(),
+            denied: context.denied,
+            server: context.attempts.server(),
+        };
+        context.record.end(&self.state, session, &ended);
     }
 }
 

@@ -258,7 +258,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
 }
 
 /// How many connections there may be where the file gives no limit: a request that is forwarded takes two files.
-static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
+pub(super) static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
 });

@@ -12,10 +12,15 @@ use super::stream::Visit;
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
 pub(super) use crate::login::Refusal;
-use crate::login::{Answer, Request, exchange, project, tenant};
+use crate::login::{Answer, Request, Trail, exchange, project, tenant};
 
-/// Answers a request to a login path.
-pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admitted) -> Result<Answer, Refusal> {
+/// Answers a request to a login path. What becomes of it is noted in `trail`.
+pub(super) async fn answer(
+    session: &mut Session,
+    state: &State,
+    admitted: Admitted,
+    trail: &Trail,
+) -> Result<Answer, Refusal> {
     let body = match tokio::time::timeout(BODY_DEADLINE, read_body(session)).await {
         Ok(body) => body?,
         Err(_) => return Err(Deny::BodyTimeout.into()),
@@ -33,6 +38,7 @@ pub(super) async fn answer(session: &mut Session, state: &State, admitted: Admit
         token: admitted.token,
         tokens: admitted.tokens,
         now_ms: jiff::Timestamp::now().as_millisecond(),
+        trail,
     };
     match admitted.login.dialect() {
         Dialect::Project => project::answer(request, &state.desk).await,

@@ -1,13 +1,18 @@
 //! The only glue to pingora: connections in, the gate's verdict, and what it says done.
 
 mod answer;
+pub mod audit;
 mod connections;
 mod gateway;
 mod listener;
 mod login;
+pub mod meters;
 mod preview;
+mod record;
+mod redact;
 mod redirect;
 mod stream;
+mod trace;
 mod tunnel;
 mod upstream;
 mod websocket;
@@ -22,10 +27,12 @@ use rustls::ServerConfig;
 
 use crate::config::{Limits, Policy, Route, Server, Upstream};
 use crate::gate::{KnownTokens, Usage};
+use crate::lines::Journal;
 use crate::login::Desk;
 pub use connections::Connections;
 pub use gateway::Gateway;
 pub use listener::{Bound, Listening};
+use meters::Meters;
 pub use preview::preview;
 use redirect::Redirect;
 pub use tunnel::Tunnels;
@@ -49,6 +56,8 @@ pub struct State {
     pub connections: Arc<Connections>,
     /// For request ids.
     pub request_ids: RequestIds,
+    /// What is written down.
+    pub journal: Arc<Journal>,
 }
 
 /// Where connections come in, and what holds for them.
@@ -59,6 +68,14 @@ pub trait House: Send + Sync + 'static {
     fn tls(&self) -> Option<Arc<ServerConfig>>;
     /// Whether this address is a proxy's, which speaks for many clients.
     fn trusts(&self, address: IpAddr) -> bool;
+}
+
+impl State {
+    /// How many connections of clients may be open at this moment.
+    #[must_use]
+    pub fn most_connections(&self) -> usize {
+        self.limits().connections().unwrap_or(*listener::HALF_OF_THE_FILES)
+    }
 }
 
 impl House for State {
@@ -103,15 +120,18 @@ pub struct Snapshot {
     pub loaded_at: i64,
     /// What the gate enforces.
     pub policy: Policy,
+    /// What is counted under it.
+    pub meters: Meters,
     /// By the routes' places.
     pools: Vec<Arc<Pool>>,
 }
 
 impl Snapshot {
     /// Prepares the upstreams of `policy`. Routes that say the same of theirs share one, and what `previous` has is kept:
-    /// with its connections, and all that is known of the servers.
+    /// with its connections, all that is known of the servers, and the counters of every place.
     #[must_use]
     pub fn new(policy: Policy, generation: u64, loaded_at: i64, previous: Option<&Self>) -> Self {
+        let meters = Meters::new(&policy, previous.map(|previous| &previous.meters));
         let there = previous.iter().flat_map(|previous| &previous.pools);
         let mut pools: HashMap<Upstream, Arc<Pool>> =
             there.map(|pool| (pool.upstream().clone(), pool.clone())).collect();
@@ -120,7 +140,7 @@ impl Snapshot {
             pools.entry(upstream.clone()).or_insert_with(new).clone()
         };
         let pools = policy.routing().routes().iter().map(|route| pool_of(route.upstream())).collect();
-        Self { generation, loaded_at, policy, pools }
+        Self { generation, loaded_at, policy, meters, pools }
     }
 
     /// Every upstream once, with the routes that lead to it, in the order of the file.

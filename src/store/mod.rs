@@ -278,15 +278,15 @@ pub async fn open(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
     })
 }
 
-/// Opens the store at `url` to look at what is there: nothing is made, brought up to date or written.
+/// Opens the store to look at what is there: nothing is made, brought up to date or written.
 ///
 /// # Errors
 /// [`StoreError::Failed`] with a sentence for the operator.
-pub async fn open_read_only(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() => Ok(Arc::new(sqlite::Sqlite::open_read_only(path.as_ref()).await?)),
-        _ => Err(StoreError::Failed("the URL is not sqlite:// and a path".into())),
-    }
+pub async fn open_read_only(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match database {
+        Database::Sqlite(path) => Arc::new(sqlite::Sqlite::open_read_only(path).await?),
+        Database::Postgres(server) => Arc::new(postgres::Postgres::open_read_only(server)),
+    })
 }
 
 /// Brings into memory what was revoked after the sequence `after`, by whichever process. Returns the last sequence.

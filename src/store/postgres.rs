@@ -54,6 +54,13 @@ impl Postgres {
         Ok(Self { pool: pool.connect_lazy_with(options) })
     }
 
+    /// Connects when it is asked, and writes nothing.
+    pub(super) fn open_read_only(server: &config::Postgres) -> Self {
+        let options = options(server).options([("default_transaction_read_only", "on")]);
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_LIMIT);
+        Self { pool: pool.connect_lazy_with(options) }
+    }
+
     async fn lend(&self) -> Result<Lent, StoreError> {
         match self.pool.acquire().await {
             Ok(connection) => Ok(Lent { connection, whole: false }),

@@ -3,7 +3,7 @@
 //! Who verifies takes no lock. Who fetches is not in here: this only says where from, when it is due, and who waits.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +83,8 @@ pub struct TrustedKeys {
     wanted: Notify,
     patience: Semaphore,
     fetched: Mutex<Fetched>,
+    fetches: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl TrustedKeys {
@@ -99,6 +101,8 @@ impl TrustedKeys {
             wanted: Notify::new(),
             patience: Semaphore::new(MAX_WAITING),
             fetched: Mutex::default(),
+            fetches: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
         }
     }
 
@@ -196,6 +200,7 @@ impl TrustedKeys {
 
     /// It has ended, and this is why it brought nothing. Returns whether that is news.
     pub fn fetch_failed(&self, error: String) -> bool {
+        self.failures.fetch_add(1, Ordering::Relaxed);
         let mut fetched = self.fetched();
         let is_news = fetched.error.as_ref() != Some(&error);
         fetched.error = Some(error);
@@ -206,6 +211,7 @@ impl TrustedKeys {
 
     /// It has ended, and its keys were installed.
     pub fn fetch_succeeded(&self) {
+        self.fetches.fetch_add(1, Ordering::Relaxed);
         self.in_flight.send_replace(false);
     }
 
@@ -213,6 +219,12 @@ impl TrustedKeys {
     #[must_use]
     pub fn last_fetch(&self) -> Fetched {
         self.fetched().clone()
+    }
+
+    /// How many fetches brought keys, and how many did not.
+    #[must_use]
+    pub fn fetches(&self) -> (u64, u64) {
+        (self.fetches.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
     }
 
     fn fetched(&self) -> std::sync::MutexGuard<'_, Fetched> {

@@ -393,7 +393,9 @@ fn another_realms_is_none() {
 /// R40, R7: the token is in no log, however much is logged, nor in any answer but the one that it is for.
 #[test]
 fn r40_it_is_in_no_log_and_in_no_other_answer() {
-    let mut exchange = Exchange::of("", |conf| conf.server("log", "\"trace\"").server("h2c", "true"));
+    let mut exchange = Exchange::of("", |conf| {
+        conf.log("level", "\"trace\"").log("access", "\"all\"").log("audit", "\"stderr\"").server("h2c", "true")
+    });
     exchange.user("user");
     let auth0 = machine();
     let tokens: Vec<_> = (0..4).map(|_| token_of(&exchange.ask(&auth0, "user@example.com"))).collect();

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -23,6 +26,7 @@ pub struct Conf {
     server: BTreeMap<String, String>,
     server_tables: String,
     limits: BTreeMap<String, String>,
+    log: BTreeMap<String, String>,
     realm: BTreeMap<String, String>,
     realm_tables: String,
     route: BTreeMap<String, String>,
@@ -31,6 +35,9 @@ pub struct Conf {
     store: Option<String>,
     store_keys: BTreeMap<String, String>,
     upstream: String,
+    env: Vec<(String, String)>,
+    journal: bool,
+    stderr: Option<Arc<OwnedFd>>,
 }
 
 impl Conf {
@@ -50,6 +57,7 @@ impl Conf {
             server: BTreeMap::new(),
             server_tables: String::new(),
             limits: BTreeMap::new(),
+            log: BTreeMap::new(),
             realm: realm.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             realm_tables: format!(
                 "[[realm.key]]\nid = \"web\"\nsecret = \"{KEY}\"\n\n\
@@ -65,6 +73,9 @@ impl Conf {
             store: None,
             store_keys: BTreeMap::new(),
             upstream: upstream.into(),
+            env: Vec::new(),
+            journal: false,
+            stderr: None,
         }
     }
 
@@ -83,6 +94,12 @@ impl Conf {
     /// A key of `[limits]`.
     pub fn limits(mut self, key: &str, value: &str) -> Self {
         self.limits.insert(key.into(), value.into());
+        self
+    }
+
+    /// A key of `[log]`, with its value in TOML.
+    pub fn log(mut self, key: &str, value: &str) -> Self {
+        self.log.insert(key.into(), value.into());
         self
     }
 
@@ -152,6 +169,24 @@ impl Conf {
         self
     }
 
+    /// A variable of the process's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets the process take its stderr for a stream to systemd's journal.
+    pub fn journal(mut self) -> Self {
+        self.journal = true;
+        self
+    }
+
+    /// Where stderr leads, instead of to the file that [`Gate::stderr`] reads.
+    pub fn stderr(mut self, to: OwnedFd) -> Self {
+        self.stderr = Some(Arc::new(to));
+        self
+    }
+
     /// The whole file.
     pub fn text(&self, port: u16, admin: u16) -> String {
         let mut text = String::from("[server]\n");
@@ -167,6 +202,10 @@ impl Conf {
         if !self.limits.is_empty() {
             text.push_str("\n[limits]\n");
             lines(&mut text, &self.limits);
+        }
+        if !self.log.is_empty() {
+            text.push_str("\n[log]\n");
+            lines(&mut text, &self.log);
         }
         let store = self.store.as_deref().unwrap_or("sqlite://tollgate.db");
         let _ = writeln!(text, "\n[store]\nurl = \"{store}\"");
@@ -271,12 +310,20 @@ impl Gate {
     /// Starts the process and waits until it is up, or has ended.
     fn launch(&mut self) -> Result<(), ExitStatus> {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        if self.conf.journal {
+            let of = log.metadata().unwrap();
+            command.env("JOURNAL_STREAM", format!("{}:{}", of.dev(), of.ino()));
+        }
+        let stderr = self.conf.stderr.as_ref();
+        let stderr = stderr.map_or_else(|| Stdio::from(log.try_clone().unwrap()), |to| to.try_clone().unwrap().into());
+        let child = command
             .args(["serve", "-c"])
             .arg(self.config())
+            .envs(self.conf.env.iter().cloned())
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(log)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         self.child = Some(child);

@@ -68,7 +68,8 @@ pub fn node(script: &str, args: &[&str]) -> Ran {
     script_run(&tool("TOLLGATE_TEST_NODE", "node"), "script.mjs", script, args)
 }
 
-/// Runs a Python script with these arguments, with PyJWT, joserfc, cryptography, aiohttp, moto and boto3 at hand.
+/// Runs a Python script with these arguments, with PyJWT, joserfc, cryptography, aiohttp, moto, boto3, prometheus-client and PyYAML at
+/// hand.
 pub fn python(script: &str, args: &[&str]) -> Ran {
     script_run(&venv_python(), "script.py", script, args)
 }

@@ -61,7 +61,7 @@ impl Fake {
     }
 
     pub fn gate(&self, app: &App, login: &str, cognito: &str) -> Gate {
-        Conf::new(app).server("log", "\"trace\"").more(&section(POOL, CLIENT, &self.url(), login, cognito)).start()
+        Conf::new(app).log("level", "\"trace\"").more(&section(POOL, CLIENT, &self.url(), login, cognito)).start()
     }
 
     pub fn will_answer(&self, bytes: impl Into<Vec<u8>>) {

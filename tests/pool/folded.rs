@@ -277,7 +277,7 @@ fn tokens_that_the_guard_would_not_take_are_not_handed_on() {
          jwks_url = \"{}\"\ninsecure_http = true\n",
         issuer.url(JWKS)
     );
-    let conf = Conf::new(&app).add_realm_tables(&trusted).server("log", "\"trace\"");
+    let conf = Conf::new(&app).add_realm_tables(&trusted).log("level", "\"trace\"");
     let gate = conf.more(&section(POOL, CLIENT, &pool.url(), "", "")).start();
     let (good_access, good_id) = (access(&json!({})), id(&json!({})));
     let forged = Signer::new("RS256", "access");

@@ -56,6 +56,7 @@ pub(in crate::config) fn is_over_pool(section: &Section<'_>) -> bool {
 /// What is in it, but for its user pool, which was read before.
 pub(in crate::config) fn read(
     section: &Section<'_>,
+    index: usize,
     user_pool: Option<&Arc<UserPool>>,
     realms: &Realms,
 ) -> Option<Arc<Login>> {
@@ -83,7 +84,7 @@ pub(in crate::config) fn read(
             exchange::read(section, realm).map(|exchange| Dialect::Exchange(Box::new(exchange)))
         }
     };
-    Some(Arc::new(Login { dialect: dialect?, path: path?, realm: realm?.realm.clone()? }))
+    Some(Arc::new(Login { index, dialect: dialect?, path: path?, realm: realm?.realm.clone()? }))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

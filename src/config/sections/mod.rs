@@ -7,6 +7,7 @@ mod exchange;
 pub(super) mod fixture;
 pub(super) mod health_check;
 pub(super) mod limits;
+pub(super) mod log;
 pub(super) mod login;
 pub(super) mod realm;
 pub(super) mod route;
@@ -25,7 +26,7 @@ use super::spelling::{closest, quote};
 /// The file as a whole.
 pub(super) const FILE: Keys = Keys {
     header: "the file",
-    known: &["server", "store", "limits", "realm", "login", "route"],
+    known: &["server", "log", "store", "limits", "realm", "login", "route"],
     later: &[],
     parent: None,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::reader::{Keys, Section};
-use crate::config::server::{LogFormat, LogLevel, Server};
+use crate::config::server::Server;
 use crate::config::spelling::quote;
 
 /// Its keys.
@@ -20,8 +20,6 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "trusted_proxies",
         "h2c",
         "shutdown_grace",
-        "log",
-        "log_format",
         "hash_threads",
         "hash_queue",
         "token_cache",
@@ -60,8 +58,6 @@ pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) 
         tls: tls.is_some(),
         redirect,
         shutdown_grace: section.duration("shutdown_grace", MIN_GRACE..=MAX_GRACE, DEFAULT_GRACE),
-        log: section.choice("log", &LEVELS, &[]).unwrap_or(LogLevel::Info),
-        log_format: section.choice("log_format", &FORMATS, &[]).unwrap_or(LogFormat::Text),
         hash_threads: or_else(section.number("hash_threads", 0..=MAX_THREADS, 0), (cores / 2).max(1)),
         hash_queue: section.number("hash_queue", 0..=MAX_QUEUE, DEFAULT_QUEUE),
         token_cache: section.size("token_cache", MAX_TOKEN_CACHE, DEFAULT_TOKEN_CACHE),
@@ -145,14 +141,6 @@ fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
     })
 }
 
-const LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const DEFAULT_ADMIN_PORT: u16 = 9080;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const MIN_GRACE: Duration = Duration::from_secs(1);
@@ -181,7 +169,6 @@ mod tests {
             (r#"trusted_proxies = ["::/0"]"#, "insecure_trust_everyone"),
             (r#"trusted_proxies = ["10.0.0.1/8"]"#, r#"write "10.0.0.0/8""#),
             (r#"trusted_proxies = ["proxy"]"#, "is no network"),
-            (r#"log = "verbose""#, r#""error" or "warn""#),
             (r#"shutdown_grace = "2d""#, r#"from "1s" to "1d""#),
         ] {
             assert_error(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)), expected);

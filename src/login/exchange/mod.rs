@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::body::{self, ok};
-use super::{Answer, Desk, Refusal, Request, cookie, one, session, unsigned};
+use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
 use crate::config::{Attribute, Endpoint, Exchange, MAX_LEEWAY, Revision};
 use crate::gate::{Deny, bearer};
 use crate::store::{Once, StoreError, User};
@@ -29,6 +29,11 @@ pub async fn answer(
     endpoint: Endpoint,
     desk: &Desk,
 ) -> Result<Answer, Refusal> {
+    request.trail.operation(match endpoint {
+        Endpoint::Callback => Operation::Callback,
+        Endpoint::Redeem => Operation::Redeem,
+        _ => Operation::Exchange,
+    });
     match endpoint {
         Endpoint::Login => log_in(&request, exchange, desk).await,
         Endpoint::Callback => callback(&request, exchange, desk).await,
@@ -44,8 +49,10 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
     let claims = request.headers.get(header::AUTHORIZATION).and_then(|value| peek(bearer(value.to_str().ok()?)?));
     let (_, claims) = claims.ok_or(Deny::TokenMissing)?;
     let caller = Caller::read(&claims, exchange)?;
+    request.trail.actor(caller.client);
     let body = body::object(request).map_err(|_| Deny::EmailMissing)?;
     let email = email::read(&body)?;
+    request.trail.username(email.as_str());
     let redirect = match body.get("redirect_url") {
         None => None,
         Some(Value::String(url)) if exchange.allows_redirect(url) => Some(url),
@@ -58,6 +65,7 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
     let user = user.inspect_err(|_| {
         refused(request, &caller, "no such user, none that the operator vouches for, or another than its own");
     })?;
+    request.trail.user(&user.id, None);
     has_all(&user, exchange).inspect_err(|_| refused(request, &caller, "an attribute is missing"))?;
     let now = request.now();
     let callback = Callback {
@@ -108,6 +116,7 @@ async fn callback(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Re
         // Where whoever asked for the token wants its users then, if the list has it (`threats.md` R34).
         Err(refusal) if refusal.deny == Deny::CallbackToken => {
             let asked = one(request.query, "redirect_url").ok().flatten().filter(|url| exchange.allows_redirect(url));
+            request.trail.refused(refusal.deny);
             asked.ok_or(refusal)?
         }
         Err(refusal) => return Err(refusal),
@@ -137,6 +146,8 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
         tracing::info!(realm = realm.name(), client = %request.client, reason = reject.code(), "a callback token was refused");
         Deny::CallbackToken
     })?;
+    request.trail.user(&callback.subject, None);
+    request.trail.actor(&callback.actor);
     // What it would open counts from now on, and so would outlive what takes back all that its user was issued until now.
     if desk.revocations.contain(&callback.marks(&realm.tokens().issuer)) {
         tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token was revoked");
@@ -157,6 +168,7 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
         Err(StoreError::Stale) => return Err(Deny::CallbackToken.into()),
         Err(error) => return Err(error.into()),
     }
+    request.trail.user(&user.id, Some(claims.token_id));
     tracing::info!(
         realm = realm.name(),
         user = user.id,

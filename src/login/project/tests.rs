@@ -80,6 +80,7 @@ impl Gate {
                 .filter_map(|token| self.realm.tokens().verify(token, call.now_ms / 1000).ok())
                 .collect(),
             now_ms: call.now_ms,
+            trail: &super::super::Trail::default(),
         };
         answer(request, &self.desk).await
     }

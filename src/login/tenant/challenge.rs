@@ -15,7 +15,7 @@ use crate::store::{Ended, Name, StoreError, User};
 use crate::token::Challenge;
 
 /// The question that this user has to answer next, if there is one. `mfa`: the second factor was proven.
-pub(super) fn ask(realm: &Realm, user: &User, mfa: bool, now: i64) -> Result<Option<Answer>, Deny> {
+pub(super) fn ask(request: &Request<'_>, realm: &Realm, user: &User, mfa: bool) -> Result<Option<Answer>, Deny> {
     let name = if user.temporary {
         NEW_PASSWORD
     } else if user.second_factor.is_some() && !mfa {
@@ -24,8 +24,8 @@ pub(super) fn ask(realm: &Realm, user: &User, mfa: bool, now: i64) -> Result<Opt
         return Ok(None);
     };
     let challenge = Challenge { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
-    let session = realm.tokens().mint_challenge(&challenge, now).map_err(unsigned)?;
-    Ok(Some(challenge_answer(name, &parameters(name, user), &session)))
+    let session = realm.tokens().mint_challenge(&challenge, request.now()).map_err(unsigned)?;
+    Ok(Some(challenge_answer(request.trail, name, &parameters(name, user), &session)))
 }
 
 /// Answers the answer to a challenge.
@@ -49,6 +49,8 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
         Some((realm, challenge))
     });
     let (realm, challenge) = asked.filter(|(_, challenge)| challenge.name == name).ok_or(Deny::Session)?;
+    request.trail.realm(realm.name());
+    request.trail.user(&challenge.subject, None);
     let mut subjects = vec![Subject::User(realm.name(), &challenge.subject), Subject::Address(request.client)];
     if name == CODE {
         subjects.push(Subject::Code(realm.name(), &challenge.subject));
@@ -70,7 +72,7 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
         Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
         Given::Password(password) => (attempt.change_password(&user, password).await?, challenge.mfa),
     };
-    if let Some(answer) = ask(realm, &user, mfa, request.now())? {
+    if let Some(answer) = ask(request, realm, &user, mfa)? {
         return Ok(answer);
     }
     desk.throttle.succeed(&subjects, request.now_ms)?;
@@ -122,13 +124,16 @@ impl Attempt<'_> {
         }
         let password = self.desk.passwords.hash(&password).await?;
         let updated_at = self.request.now_ms;
-        self.update(User { password, temporary: false, updated_at, ..user.clone() }, Ended::All).await
+        let changed = self.update(User { password, temporary: false, updated_at, ..user.clone() }, Ended::All).await?;
+        self.request.trail.password_changed();
+        Ok(changed)
     }
 
     async fn update(&self, user: User, ended: Ended) -> Result<User, Refusal> {
         match self.desk.store.update_user(&user, ended, None).await {
             Ok((user, revoked)) => {
                 self.desk.refuse(&revoked);
+                self.request.trail.ended(revoked.len());
                 Ok(user)
             }
             // Somebody else was quicker, with the same code for one.

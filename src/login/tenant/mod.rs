@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::body::{self, ok};
 use super::credentials::{ATTEMPTS, Attempt, user_of};
 use super::password::Password;
-use super::{Answer, Desk, Refusal, Request};
+use super::{Answer, Desk, Operation, Refusal, Request, Trail};
 use crate::config::{Endpoint, Realm, Tenant};
 use crate::gate::Deny;
 use crate::store::{Name, StoreError, User};
@@ -28,6 +28,12 @@ use tokens::Issue;
 /// # Errors
 /// What the client is told instead. The store is then as it was, unless a refresh token came back that was used before.
 pub async fn answer(request: Request<'_>, tenant: &Tenant, endpoint: Endpoint, desk: &Desk) -> Result<Answer, Refusal> {
+    request.trail.operation(match endpoint {
+        Endpoint::Challenge => Operation::Challenge,
+        Endpoint::Refresh => Operation::Refresh,
+        Endpoint::Logout => Operation::Logout,
+        _ => Operation::Login,
+    });
     if let Some(user_pool) = tenant.user_pool() {
         return pool::answer(&request, (tenant, user_pool), endpoint, desk).await;
     }
@@ -46,6 +52,8 @@ async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<A
     let password = Password::new(password);
     // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
     let realm = tenant.realm(&place).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
+    request.trail.username(&user_name);
+    realm.into_iter().for_each(|realm| request.trail.realm(realm.name()));
     let names: Vec<_> = [Name::username(&user_name), Name::email(&user_name)].into_iter().flatten().collect();
     let attempt = Attempt {
         realm: realm.map(|realm| realm.name()),
@@ -53,13 +61,14 @@ async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<A
         names: &names,
         password: &password,
         client: request.client,
+        trail: request.trail,
         now_ms: request.now_ms,
     };
     for _ in 0..ATTEMPTS {
         let Some(user) = user_of(&attempt, desk).await? else { continue };
         // Of no realm there is no user.
         let realm = realm.ok_or(Deny::Credentials)?;
-        if let Some(answer) = challenge::ask(realm, &user, false, request.now())? {
+        if let Some(answer) = challenge::ask(request, realm, &user, false)? {
             return Ok(answer);
         }
         if let Some(answer) = open(request, (tenant, realm), &user, false, desk).await? {
@@ -102,6 +111,7 @@ async fn open(
         Err(StoreError::Stale) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
+    request.trail.user(&user.id, Some(session.token));
     tracing::info!(realm = realm.name(), user = user.id, client = %request.client, session = %session.token, mfa, "logged in");
     let now = request.now();
     let issue = Issue { realm, tenant, user, session: session.token, authenticated_at: now, mfa, now };
@@ -109,7 +119,8 @@ async fn open(
 }
 
 /// The question that has to be answered first: a success in Cognito's eyes, without a token.
-fn challenge_answer(name: &str, parameters: &Map<String, Value>, session: &str) -> Answer {
+fn challenge_answer(trail: &Trail, name: &str, parameters: &Map<String, Value>, session: &str) -> Answer {
+    trail.challenge(name);
     ok(&json!({"cognitoToken": {"ChallengeName": name, "ChallengeParameters": parameters, "Session": session}}))
 }
 

@@ -74,6 +74,7 @@ struct Tokens {
 impl Visit<'_> {
     async fn log_in(&self) -> Result<Answer, Refusal> {
         let LoginBody { user_name, tenant_name, password } = LoginBody::of(self.request)?;
+        self.request.trail.username(&user_name);
         // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
         let of_us = self.tenant.realm(&tenant_name).is_some()
             && self.request.realms.iter().any(|realm| realm.number() == self.realm.number());
@@ -109,6 +110,7 @@ impl Visit<'_> {
         };
         let (name, session) = (text(&body, "ChallengeName", MEMBERS)?, text(&body, "Session", MEMBERS)?);
         let user_name = text(&given, "USERNAME", MEMBERS)?;
+        self.request.trail.username(user_name);
         let (wanted, missing) = match name {
             "NEW_PASSWORD_REQUIRED" => ("NEW_PASSWORD", "ChallengeResponses needs NEW_PASSWORD, as a string."),
             "SOFTWARE_TOKEN_MFA" => ("SOFTWARE_TOKEN_MFA_CODE", CODE_MEMBERS),
@@ -168,6 +170,7 @@ impl Visit<'_> {
         // Its refresh token is good at the pool still, where somebody logged out whose pool could not be told.
         let claims = self.verified(&tokens, Deny::RefreshToken).await?;
         let refresh = tokens.refresh.as_deref().unwrap_or(token.token);
+        self.request.trail.user(&claims.subject, Some(claims.session_id()));
         Ok(self.hand_on(&tokens, &claims, refresh))
     }
 
@@ -177,7 +180,8 @@ impl Visit<'_> {
             if self.is_of_pool(accepted) {
                 let ends = self.family_ends(&accepted.claims);
                 if ends >= self.request.now() {
-                    end(accepted.claims.session_id(), Ends::At(ends), self.request, self.desk).await?;
+                    let whose = (Some(&*accepted.claims.subject), accepted.claims.session_id());
+                    end(whose, Ends::At(ends), self.request, self.desk).await?;
                 }
             } else {
                 end_own(accepted, self.request, self.desk).await?;
@@ -263,7 +267,7 @@ impl Visit<'_> {
             // Failures are remembered yet: whoever knows the password must not guess at the second factor without end.
             Said::Challenge { name, parameters, session } => {
                 self.desk.throttle.admit(subjects, self.request.now_ms)?;
-                Ok(challenge_answer(&name, &parameters, &session))
+                Ok(challenge_answer(self.request.trail, &name, &parameters, &session))
             }
             Said::Tokens(tokens) => {
                 let claims = self.verified(&tokens, Deny::Credentials).await?;
@@ -273,6 +277,7 @@ impl Visit<'_> {
                     return Err(Deny::PoolFailed.into());
                 };
                 let (client, session) = (self.request.client, claims.session_id());
+                self.request.trail.user(&claims.subject, Some(session));
                 tracing::info!(realm = self.realm.name(), user = claims.subject, %client, %session, "logged in");
                 Ok(self.hand_on(&tokens, &claims, refresh))
             }

@@ -40,6 +40,8 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
     let (token, of) = genuine(token, request, desk).await?.ok_or(Deny::RefreshToken)?;
     let realm = request.realms.iter().find(|realm| realm.name() == of.realm).ok_or(Deny::RefreshToken)?;
+    request.trail.realm(&of.realm);
+    request.trail.user(&of.user_id, Some(token.session));
     // What an account was issued until some second may count no more, though nobody knew of the session.
     let account = AccountId::of(&realm.tokens().issuer, &of.user_id);
     let marks = Marks { token: token.session, session: None, account, issued_at: of.authenticated_at };
@@ -64,6 +66,7 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
         Rotated::Unknown => return Err(Deny::RefreshToken.into()),
         Rotated::Reused(revocation) => {
             desk.refuse(&[revocation]);
+            request.trail.ended(1);
             tracing::warn!(
                 realm = of.realm,
                 user = of.user_id,
@@ -98,7 +101,7 @@ pub(super) async fn log_out(request: &Request<'_>, desk: &Desk) -> Result<Answer
     if let Some(token) = token
         && let Some((token, of)) = genuine(token, request, desk).await?
     {
-        end(token.session, Ends::At(of.expires_at), request, desk).await?;
+        end((Some(&of.user_id), token.session), Ends::At(of.expires_at), request, desk).await?;
     }
     Ok(ok(&Value::Object(Map::new())))
 }
@@ -113,12 +116,18 @@ pub(super) async fn end_own(accepted: &Accepted, request: &Request<'_>, desk: &D
     if expired && desk.store.refresh_of(claims.session_id(), request.now()).await?.is_none() {
         return Ok(());
     }
-    end(claims.session_id(), Ends::At(session::end(claims)), request, desk).await
+    end((Some(&claims.subject), claims.session_id()), Ends::At(session::end(claims)), request, desk).await
 }
 
-pub(super) async fn end(session: TokenId, ends: Ends, request: &Request<'_>, desk: &Desk) -> Result<(), Refusal> {
+pub(super) async fn end(
+    (user, session): (Option<&str>, TokenId),
+    ends: Ends,
+    request: &Request<'_>,
+    desk: &Desk,
+) -> Result<(), Refusal> {
     let revocation = desk.store.revoke(session, ends).await?;
     desk.refuse(&[revocation]);
+    request.trail.left(user, session);
     tracing::info!(client = %request.client, %session, "logged out");
     Ok(())
 }

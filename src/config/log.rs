@@ -1,0 +1,90 @@
+//! `[log]`: what is written down, and how.
+
+use std::path::Path;
+
+use crate::lines::Audit;
+
+/// `[log]`. Hot, as the policy that it is part of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub(super) level: LogLevel,
+    pub(super) format: LogFormat,
+    pub(super) access: AccessLog,
+    pub(super) audit: Audit,
+}
+
+/// How much is written to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only what needs somebody's action.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what changed: start, reload, stop, logins.
+    Info,
+    /// And what may explain a fault.
+    Debug,
+    /// And how it was judged.
+    Trace,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which requests get a line each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None.
+    Off,
+    /// Those that were refused, or failed.
+    Denied,
+    /// Every one.
+    All,
+}
+
+impl Log {
+    /// The level of the log.
+    #[must_use]
+    pub const fn level(&self) -> LogLevel {
+        self.level
+    }
+
+    /// The form of the log.
+    #[must_use]
+    pub const fn format(&self) -> LogFormat {
+        self.format
+    }
+
+    /// Which requests get a line each.
+    #[must_use]
+    pub const fn access(&self) -> AccessLog {
+        self.access
+    }
+
+    /// Where the audit lines go. A path is absolute.
+    #[must_use]
+    pub const fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// The file that they go to, if it is one.
+    #[must_use]
+    pub fn audit_path(&self) -> Option<&Path> {
+        match &self.audit {
+            Audit::File(path) => Some(path),
+            Audit::Off | Audit::Stderr => None,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Text, access: AccessLog::Off, audit: Audit::Off }
+    }
+}

@@ -1,0 +1,90 @@
+//! `[log]`.
+
+use std::path::Path;
+
+use crate::config::log::{AccessLog, Log, LogFormat, LogLevel};
+use crate::config::reader::{Keys, Section};
+use crate::config::secret_file::reason;
+use crate::config::spelling::quote;
+use crate::lines::{self, Audit};
+
+/// Its keys.
+pub(in crate::config) const KEYS: Keys =
+    Keys { header: "[log]", known: &["level", "format", "access", "audit"], later: &[], parent: None };
+
+/// What is in it. Relative paths begin at `base`.
+pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
+    let default = Log::default();
+    Log {
+        level: section.choice("level", &LEVELS, &[]).unwrap_or(default.level),
+        format: section.choice("format", &FORMATS, &[]).unwrap_or(default.format),
+        access: section.choice("access", &ACCESS, &[]).unwrap_or(default.access),
+        audit: section.optional("audit", |text| audit(text, base)).unwrap_or_default(),
+    }
+}
+
+/// Whether the audit file can be written to: it is made for that, if there is none.
+pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
+    if let Some(path) = log.audit_path()
+        && let Err(error) = lines::open(path)
+    {
+        section.error("audit", format!("{} can't be opened: {}", path.display(), reason(&error)));
+    }
+}
+
+fn audit(text: &str, base: &Path) -> Result<Audit, String> {
+    match text {
+        "off" => Ok(Audit::Off),
+        "stderr" => Ok(Audit::Stderr),
+        // A word alone is rather a value that there is not than a file of that name.
+        path if path.contains('/') && !path.ends_with('/') => Ok(Audit::File(base.join(path))),
+        _ => Err(format!(
+            "{} is neither \"off\" nor \"stderr\", nor a path: write it as \"/var/log/tollgate/audit.log\" or \"./audit.log\"",
+            quote(text)
+        )),
+    }
+}
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const ACCESS: [(&str, AccessLog); 3] =
+    [("off", AccessLog::Off), ("denied", AccessLog::Denied), ("all", AccessLog::All)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check};
+
+    #[test]
+    fn bad_values_name_the_key_and_the_remedy() {
+        for (keys, expected) in [
+            (r#"level = "verbose""#, r#"log.level: "verbose" is none of the values: write "error" or "warn""#),
+            (r#"format = "xml""#, r#""text" or "json""#),
+            (r#"access = "some""#, r#""off" or "denied" or "all""#),
+            (r#"audit = "syslog""#, "neither \"off\" nor \"stderr\", nor a path"),
+            ("audit = true", "log.audit"),
+            ("levels = 1", "log.levels"),
+        ] {
+            assert_error(&format!("{SERVER}[log]\n{keys}\n{REALM}{LOGIN}"), expected);
+        }
+    }
+
+    #[test]
+    fn the_section_may_be_left_out() {
+        assert_eq!(*check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap().policy.log(), Log::default());
+        let keys = "level = \"debug\"\nformat = \"json\"\naccess = \"denied\"\naudit = \"./a.log\"\n";
+        let log = Log {
+            level: LogLevel::Debug,
+            format: LogFormat::Json,
+            access: AccessLog::Denied,
+            audit: Audit::File("/nonexistent/./a.log".into()),
+        };
+        assert_eq!(*check(&format!("{SERVER}[log]\n{keys}{REALM}{LOGIN}")).unwrap().policy.log(), log);
+    }
+}

@@ -1,0 +1,168 @@
+//! Everything that the gate writes down: the log on stderr, access lines among them, and the audit stream.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tracing::Level;
+
+use super::line::{Form, Json, Line, priority};
+use super::sink::{Counts, Sink};
+
+/// Where the audit lines go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Audit {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Among those of the log.
+    Stderr,
+    /// To the end of a file.
+    File(PathBuf),
+}
+
+/// What the gate writes, and in which form. Shared by all who write.
+#[derive(Debug)]
+pub struct Journal {
+    log: Sink,
+    log_counts: Arc<Counts>,
+    audit_counts: Arc<Counts>,
+    audit: ArcSwap<(Audit, Option<Sink>)>,
+    json: AtomicU8,
+    /// stderr is a stream to systemd's journal.
+    journald: bool,
+}
+
+/// The streams, as metrics name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// stderr
+    Log,
+    /// The audit file.
+    Audit,
+}
+
+impl Journal {
+    /// Over stderr, without an audit stream. As text until told otherwise.
+    ///
+    /// # Errors
+    /// The system gave no thread.
+    pub fn new() -> io::Result<Self> {
+        let log_counts = Arc::new(Counts::default());
+        Ok(Self {
+            log: Sink::stderr(log_counts.clone())?,
+            log_counts,
+            audit_counts: Arc::default(),
+            audit: ArcSwap::default(),
+            json: AtomicU8::new(0),
+            journald: is_journald(),
+        })
+    }
+
+    /// From now on.
+    pub fn set_json(&self, json: bool) {
+        self.json.store(json.into(), Ordering::Relaxed);
+    }
+
+    /// From now on. What the stream of before still has to write, it writes.
+    ///
+    /// # Errors
+    /// The file can't be opened. The stream of before stays.
+    pub fn set_audit(&self, audit: &Audit) -> io::Result<()> {
+        if self.audit.load().0 == *audit {
+            return Ok(());
+        }
+        let sink = match audit {
+            Audit::Off | Audit::Stderr => None,
+            Audit::File(path) => Some(Sink::file(path, self.audit_counts.clone())?),
+        };
+        self.audit.store(Arc::new((audit.clone(), sink)));
+        Ok(())
+    }
+
+    /// Opens the audit file again, if the one of its name is another by now.
+    pub fn reopen(&self) {
+        if let (_, Some(sink)) = &**self.audit.load() {
+            sink.reopen();
+        }
+    }
+
+    /// How lines of the log look.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match (self.json.load(Ordering::Relaxed) == 1, self.journald) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Journal,
+            (false, false) => Form::Text,
+        }
+    }
+
+    /// Adds a line to the log.
+    pub fn log(&self, line: Line) {
+        self.log.write(line.finish());
+    }
+
+    /// Whether anybody wants audit lines.
+    #[must_use]
+    pub fn audits(&self) -> bool {
+        self.audit.load().0 != Audit::Off
+    }
+
+    /// Adds a line to the audit stream.
+    pub fn audit(&self, line: Json) {
+        match &**self.audit.load() {
+            (_, Some(sink)) => sink.write(line.finish()),
+            (Audit::Stderr, None) => {
+                let mut line = line.finish();
+                if self.journald {
+                    line.splice(0..0, format!("<{}>", priority(Level::INFO)).into_bytes());
+                }
+                self.log.write(line);
+            }
+            _ => {}
+        }
+    }
+
+    /// What became of the lines of a stream.
+    #[must_use]
+    pub fn counts(&self, stream: Stream) -> &Counts {
+        match stream {
+            Stream::Log => &self.log_counts,
+            Stream::Audit => &self.audit_counts,
+        }
+    }
+
+    /// Waits until all is written, but no longer than `patience` for each stream.
+    pub fn flush(&self, patience: Duration) {
+        if let (_, Some(sink)) = &**self.audit.load() {
+            sink.flush(patience);
+        }
+        self.log.flush(patience);
+    }
+}
+
+impl Stream {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Log, Self::Audit];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+/// Whether stderr is what `JOURNAL_STREAM` names: the variable alone may be inherited by somebody whose stderr leads
+/// elsewhere (systemd.exec(5)).
+fn is_journald() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = std::fs::metadata(Path::new("/proc/self/fd/2")) else { return false };
+    stream.to_str() == Some(&format!("{}:{}", stderr.dev(), stderr.ino()))
+}

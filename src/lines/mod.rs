@@ -1,0 +1,12 @@
+//! Lines for people and for machines, which nobody waits for.
+//!
+//! A thread of its own writes them. When it can't, since the reader of a pipe hangs or a disk is full, lines are dropped and
+//! counted, and requests go on: what a gate does must not depend on who reads its log.
+
+mod journal;
+mod line;
+mod sink;
+
+pub use journal::{Audit, Journal, Stream};
+pub use line::{Form, Json, Line};
+pub use sink::{Counts, open};

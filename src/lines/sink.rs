@@ -1,0 +1,305 @@
+//! A thread that writes lines, and the queue to it.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// What became of the lines of one stream.
+#[derive(Debug, Default)]
+pub struct Counts {
+    written: AtomicU64,
+    dropped: AtomicU64,
+    fails: AtomicBool,
+}
+
+impl Counts {
+    /// Lines that were written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Lines that were not: the queue was full, or writing failed.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write failed.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.fails.load(Ordering::Relaxed)
+    }
+}
+
+/// Where lines go. Dropping it ends its thread after the lines that are queued.
+#[derive(Debug)]
+pub(super) struct Sink {
+    queue: Sender<Message>,
+    /// Bytes in the queue.
+    queued: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
+}
+
+enum Message {
+    Line(Vec<u8>),
+    /// Look whether the file is still the one of its name.
+    Reopen,
+    /// Everything before it was written, or dropped.
+    Written(SyncSender<()>),
+}
+
+impl Sink {
+    /// Writes to stderr.
+    pub(super) fn stderr(counts: Arc<Counts>) -> io::Result<Self> {
+        Self::start("log", Target::Stderr, counts)
+    }
+
+    /// Appends to the file at `path`, which is made if there is none. Whoever renames or removes it gets another one.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub(super) fn file(path: &Path, counts: Arc<Counts>) -> io::Result<Self> {
+        let file = open(path)?;
+        Self::start("audit", Target::File { path: path.to_owned(), file: Some(file), torn: false }, counts)
+    }
+
+    fn start(name: &str, target: Target, counts: Arc<Counts>) -> io::Result<Self> {
+        let (queue, messages) = channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let writer = Writer { target, queued: queued.clone(), counts: counts.clone() };
+        thread::Builder::new().name(name.into()).spawn(move || writer.run(&messages))?;
+        Ok(Self { queue, queued, counts })
+    }
+
+    /// Never waits.
+    pub(super) fn write(&self, line: Vec<u8>) {
+        let bytes = line.len();
+        let fits = self.queued.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_QUEUED_BYTES;
+        // The thread ends only with the program.
+        if !fits || self.queue.send(Message::Line(line)).is_err() {
+            self.queued.fetch_sub(bytes, Ordering::Relaxed);
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks whether the file is still the one of its name.
+    pub(super) fn reopen(&self) {
+        let _ = self.queue.send(Message::Reopen);
+    }
+
+    /// Waits until what was queued is written, but no longer than `patience`.
+    pub(super) fn flush(&self, patience: Duration) {
+        let (written, wait) = sync_channel(1);
+        if self.queue.send(Message::Written(written)).is_ok() {
+            let _ = wait.recv_timeout(patience);
+        }
+    }
+}
+
+enum Target {
+    Stderr,
+    File {
+        path: PathBuf,
+        /// `None`: it could not be opened again.
+        file: Option<File>,
+        /// The last line was written in part: another one must not stand right behind it.
+        torn: bool,
+    },
+}
+
+struct Writer {
+    target: Target,
+    queued: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
+}
+
+impl Writer {
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut batch = Vec::new();
+        while let Ok(mut message) = messages.recv() {
+            batch.clear();
+            // Whatever has come meanwhile goes with it.
+            let last = loop {
+                match message {
+                    Message::Line(line) => batch.extend_from_slice(&line),
+                    other => break Some(other),
+                }
+                if batch.len() >= BATCH_BYTES {
+                    break None;
+                }
+                match messages.try_recv() {
+                    Ok(next) => message = next,
+                    Err(_) => break None,
+                }
+            };
+            if !batch.is_empty() {
+                self.write(&batch);
+                // Only now: what a reader does not take stays in the queue, in the eyes of those who write.
+                self.queued.fetch_sub(batch.len(), Ordering::Relaxed);
+            }
+            match last {
+                Some(Message::Reopen) => self.target.follow(),
+                Some(Message::Written(told)) => drop(told.send(())),
+                Some(Message::Line(_)) | None => {}
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &[u8]) {
+        let (result, written) = self.target.write(batch);
+        let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let (written, lost) = (lines(&batch[..written]), lines(&batch[written..]));
+        self.counts.written.fetch_add(written, Ordering::Relaxed);
+        self.counts.dropped.fetch_add(lost, Ordering::Relaxed);
+        let failed = self.counts.fails.swap(result.is_err(), Ordering::Relaxed);
+        // Of stderr itself nobody could be told.
+        if let Target::File { path, .. } = &self.target {
+            let path = path.display();
+            match result {
+                Err(error) if !failed => tracing::error!("{path}: audit lines can't be written, and are lost: {error}"),
+                Ok(()) if failed => tracing::warn!("{path}: audit lines are written again; some were lost"),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Target {
+    /// Returns how many bytes were written beside, if not all.
+    fn write(&mut self, batch: &[u8]) -> (io::Result<()>, usize) {
+        self.follow();
+        match self {
+            Self::Stderr => write_all(&mut io::stderr(), batch),
+            Self::File { file: None, .. } => (Err(io::Error::other("it can't be opened")), 0),
+            Self::File { file: Some(file), torn, .. } => {
+                if *torn && file.write_all(b"\n").is_err() {
+                    return (Err(io::ErrorKind::StorageFull.into()), 0);
+                }
+                let (result, written) = write_all(file, batch);
+                *torn = written > 0 && batch[written - 1] != b'\n' || *torn && written == 0 && result.is_err();
+                (result, written)
+            }
+        }
+    }
+
+    /// Opens the file of this name if it is another one by now: the old one was renamed, by logrotate for one.
+    fn follow(&mut self) {
+        let Self::File { path, file, torn } = self else { return };
+        let same = file.as_ref().and_then(|file| file.metadata().ok()).zip(std::fs::metadata(&*path).ok());
+        if same.is_none_or(|(ours, there)| (ours.dev(), ours.ino()) != (there.dev(), there.ino())) {
+            // The old one, should that fail: lines there are better than none.
+            if let Ok(new) = open(path) {
+                (*file, *torn) = (Some(new), false);
+            }
+        }
+    }
+}
+
+/// Opens a file to add lines to, and makes it if there is none, for its owner's eyes.
+///
+/// # Errors
+/// It can't be opened, or is a pipe: whoever opens one waits for somebody who reads.
+pub fn open(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
+    }
+    File::options().append(true).create(true).mode(0o600).open(path)
+}
+
+/// As `Write::write_all`, but tells how far it came.
+fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> (io::Result<()>, usize) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match to.write(&bytes[written..]) {
+            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), written),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (Err(error), written),
+        }
+    }
+    (Ok(()), written)
+}
+
+/// Some twenty thousand lines.
+const MAX_QUEUED_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn read(path: &Path) -> String {
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_gets_a_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("audit"), dir.path().join("audit.1"));
+        let counts = Arc::new(Counts::default());
+        let sink = Sink::file(&path, counts.clone()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        sink.write(b"one\n".to_vec());
+        sink.flush(PATIENCE);
+        std::fs::rename(&path, &old).unwrap();
+        sink.write(b"two\n".to_vec());
+        sink.flush(PATIENCE);
+        assert_eq!((read(&old).as_str(), read(&path).as_str()), ("one\n", "two\n"));
+        std::fs::remove_file(&path).unwrap();
+        sink.reopen();
+        sink.flush(PATIENCE);
+        assert_eq!(read(&path), "");
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::fs::rename(&path, dir.path().join("a/b")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        sink.write(b"three\n".to_vec());
+        sink.flush(PATIENCE);
+        assert_eq!(read(&dir.path().join("a/b")), "three\n", "where it was");
+        assert_eq!((counts.written(), counts.dropped()), (3, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        // Open at both ends, and nobody reads.
+        let pipe = File::options().read(true).write(true).open(&path).unwrap();
+        let counts = Arc::new(Counts::default());
+        assert!(Sink::file(&path, counts.clone()).is_err());
+        let target = Target::File { path, file: Some(pipe.try_clone().unwrap()), torn: false };
+        let sink = Sink::start("log", target, counts.clone()).unwrap();
+        for _ in 0..20_000 {
+            sink.write(vec![b'\n'; 1024]);
+        }
+        assert!(counts.dropped() > 10_000, "{counts:?}");
+        drop(pipe);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_tears_no_line() {
+        let counts = Arc::new(Counts::default());
+        let full =
+            Target::File { path: "/dev/full".into(), file: Some(open(Path::new("/dev/full")).unwrap()), torn: false };
+        let mut writer = Writer { target: full, queued: Arc::default(), counts: counts.clone() };
+        writer.write(b"one\ntwo\n");
+        assert_eq!((counts.written(), counts.dropped(), counts.fails()), (0, 2, true));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit");
+        writer.target = Target::File { path: path.clone(), file: Some(open(&path).unwrap()), torn: true };
+        writer.write(b"three\n");
+        assert_eq!(read(&path), "\nthree\n", "what was torn stands on a line of its own");
+        writer.write(b"four\n");
+        assert_eq!(read(&path), "\nthree\nfour\n");
+        assert_eq!((counts.written(), counts.dropped(), counts.fails()), (2, 2, false));
+    }
+}

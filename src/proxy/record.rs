@@ -1,0 +1,176 @@
+//! What is remembered of a request until it is over: then it is counted, and written down if anybody wants that.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pingora::proxy::Session;
+use tracing::Level;
+
+use super::meters::End;
+use super::{Snapshot, State, redact};
+use crate::clock::now_ms;
+use crate::config::AccessLog;
+use crate::gate::{Client, Deny, Grant, Place, Speaker, TraceParent};
+use crate::lines::Line;
+
+/// What one request was, so far.
+#[derive(Debug)]
+pub(super) struct Record {
+    began: Instant,
+    /// The policy that judged it.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    pub(super) place: Place,
+    /// Who sent it, as far as that is believed.
+    pub(super) client: Option<IpAddr>,
+    /// Whom it spoke for.
+    pub(super) speaker: Option<Arc<Speaker>>,
+    /// It was the client that broke it off.
+    pub(super) left: bool,
+    sent: Option<Instant>,
+    waited: Option<Duration>,
+}
+
+/// How a request ended.
+pub(super) struct Ended<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) granted: bool,
+    pub(super) denied: Option<Deny>,
+    /// The app's server that was asked last.
+    pub(super) server: Option<SocketAddr>,
+}
+
+impl Record {
+    pub(super) fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            snapshot: None,
+            place: Place::Nowhere,
+            client: None,
+            speaker: None,
+            left: false,
+            sent: None,
+            waited: None,
+        }
+    }
+
+    pub(super) fn granted(&mut self, grant: &Grant) {
+        self.place = Place::Route(grant.route().index());
+        self.client = Some(grant.client().address);
+        self.speaker = grant.speaker().cloned();
+    }
+
+    /// The request is sent to the app, for the first time or again.
+    pub(super) fn send(&mut self) {
+        self.sent = Some(Instant::now());
+    }
+
+    /// The head of the app's answer has come.
+    pub(super) fn answered(&mut self) {
+        // ☠ Of a WebSocket or 100 Continue there may be two: the first is what it waited for.
+        if self.waited.is_none() {
+            self.waited = self.sent.map(|sent| sent.elapsed());
+        }
+    }
+
+    /// Counts the request, and writes it down.
+    pub(super) fn end(&self, state: &State, session: &Session, ended: &Ended<'_>) {
+        let took = self.began.elapsed();
+        let status = session.response_written().map(|response| response.status);
+        let end = match (self.left, ended.denied, ended.granted) {
+            (true, _, _) => End::Left,
+            (false, Some(_), true) => End::Failed,
+            (false, Some(_), false) => End::Denied,
+            (false, None, true) => End::Forwarded,
+            (false, None, false) => End::Answered,
+        };
+        let reason = ended.denied.filter(|_| !self.left).map_or("", |deny| deny.row().reason);
+        // One that failed before it was judged.
+        let current;
+        let snapshot = if let Some(snapshot) = &self.snapshot {
+            snapshot
+        } else {
+            current = state.snapshot.load_full();
+            &current
+        };
+        let requests = snapshot.meters.at(self.place);
+        requests.count(end, reason, status, took);
+        if let Some(waited) = self.waited {
+            requests.upstream.observe(waited);
+        }
+        let wanted = match snapshot.policy.log().access() {
+            AccessLog::Off => false,
+            AccessLog::Denied => matches!(end, End::Denied | End::Failed),
+            AccessLog::All => true,
+        };
+        if !wanted {
+            return;
+        }
+        let header = session.req_header();
+        let mut line = Line::new(state.journal.form(), Level::INFO, now_ms(), "access");
+        line.text("request_id", ended.request_id);
+        if let Some(client) = self.client.or_else(|| client(state, session)) {
+            line.text("client", &client.to_string());
+        }
+        line.text("method", cut(header.method.as_str(), 32));
+        let host = header.uri.authority().map(http::uri::Authority::as_str);
+        let host = host.or_else(|| header.headers.get(http::header::HOST)?.to_str().ok());
+        line.text("host", cut(host.unwrap_or_default(), 255));
+        line.text("path", cut(header.uri.path(), MAX_PATH));
+        if let Some(query) = header.uri.query() {
+            line.text("query", cut(&redact::query(query), MAX_PATH));
+        }
+        line.text("protocol", if header.version == http::Version::HTTP_2 { "HTTP/2" } else { version(header.version) });
+        if let Some(status) = status {
+            line.plain("status", status.as_u16());
+        }
+        line.text("outcome", end.name());
+        if !reason.is_empty() {
+            line.text("reason", reason);
+        }
+        line.plain("bytes", session.body_bytes_sent());
+        line.plain("seconds", format_args!("{:.6}", took.as_secs_f64()));
+        if let Some(server) = ended.server {
+            line.text("upstream", &server.to_string());
+        }
+        if let Some(waited) = self.waited {
+            line.plain("upstream_seconds", format_args!("{:.6}", waited.as_secs_f64()));
+        }
+        if !requests.realm.is_empty() {
+            line.text("realm", &requests.realm);
+            line.text("route", &requests.route);
+        }
+        if let Some(speaker) = &self.speaker {
+            line.text("subject", cut(&speaker.claims().subject, 256));
+        }
+        if let Some(parent) = TraceParent::of(&header.headers) {
+            line.text("trace_id", parent.trace_id());
+        }
+        state.journal.log(line);
+    }
+}
+
+/// Who sent a request, as far as that is believed.
+pub(super) fn client(state: &State, session: &Session) -> Option<IpAddr> {
+    let peer = session.client_addr()?.as_inet()?.ip();
+    Some(Client::of(peer, false, &session.req_header().headers, state.server.trusted_proxies()).address)
+}
+
+const fn version(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// As much as fits into so many bytes.
+fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
+/// A line is for reading, and the queue for many.
+const MAX_PATH: usize = 2048;
