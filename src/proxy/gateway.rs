@@ -373,6 +373,9 @@ impl ProxyHttp for Gateway {
                 .granted
                 .as_ref()
                 .map_or((None, None), |(_, grant)| (Some(grant.route().realm().clone()), grant.cors().cloned()));
+            // ☠ Pingora closes the connection after this answer (proxy/src/lib.rs, `finish`). Unless the client is told, its
+            // next request crosses with that, and is lost.
+            session.set_keepalive(None);
             // The client may be gone by now; there is nobody left to tell.
             let place = context.record.place;
             let _ = self.refuse(session, context, &Refusal { place, realm, cors, ..Refusal::of(deny) }).await;
