@@ -29,6 +29,7 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -s V -l version -d 'Prin
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "serve" -d 'Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "check" -d 'Validate a configuration: print every error with its place, and exit with 0 or 78'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "explain" -d 'Say which rule decides about a request, and why. Nothing is sent, and nothing is counted'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "init" -d 'Write a starter configuration with a signing key and an API key; nothing is overwritten'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys, and the keys that sign tokens'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Access tokens: inspect, mint, revoke'
@@ -39,6 +40,10 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -l listen -d 'Wh
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l header -d 'A header of the request; may be given several times. What it carries is not shown' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -l from -d 'Who connects' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand init" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "new" -d 'Make an API key: print its secret, once, and the section to paste into the configuration'

@@ -51,6 +51,19 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'*-H+[A header of the request; may be given several times. What it carries is not shown]:NAME: VALUE:_default' \
+'*--header=[A header of the request; may be given several times. What it carries is not shown]:NAME: VALUE:_default' \
+'--from=[Who connects]:ADDRESS:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+':method -- The request'\''s method:_default' \
+':url -- What is asked for\: https\://HOST/PATH?QUERY, http\://…, or /PATH alone, at the first address that the gate listens on:_default' \
+&& ret=0
+;;
 (init)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -309,6 +322,7 @@ _tollgate_commands() {
 'serve:Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration' \
 'demo:Try it\: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind' \
 'check:Validate a configuration\: print every error with its place, and exit with 0 or 78' \
+'explain:Say which rule decides about a request, and why. Nothing is sent, and nothing is counted' \
 'init:Write a starter configuration with a signing key and an API key; nothing is overwritten' \
 'key:API keys, and the keys that sign tokens' \
 'token:Access tokens\: inspect, mint, revoke' \
@@ -325,6 +339,11 @@ _tollgate__subcmd__check_commands() {
 _tollgate__subcmd__demo_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate demo commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__explain_commands] )) ||
+_tollgate__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate explain commands' commands "$@"
 }
 (( $+functions[_tollgate__subcmd__init_commands] )) ||
 _tollgate__subcmd__init_commands() {
