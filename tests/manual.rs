@@ -1,4 +1,4 @@
-//! The manual pages and the completions in packaging/ are made from the command line itself, and kept in the tree, so that
+//! The manual pages and the completions in docs/ are made from the command line itself, and kept in the tree, so that
 //! `cargo deb` finds them. After a change of the command line: `TOLLGATE_TEST_WRITE=1 tests/run --test tests manual`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-fn packaging() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-/// Every file that is made, by its path below packaging/.
+/// Every file that is made, by its path below docs/.
 fn made() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for (shell, name) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
@@ -35,7 +35,7 @@ fn made() -> BTreeMap<String, String> {
 
 /// The day of the last release.
 fn date() -> String {
-    let changelog = fs::read_to_string(packaging().join("debian/changelog")).unwrap();
+    let changelog = fs::read_to_string(docs().join("../systemd/debian/changelog")).unwrap();
     let signature = changelog.lines().find(|line| line.starts_with(" -- ")).unwrap();
     jiff::fmt::rfc2822::parse(signature.rsplit("  ").next().unwrap()).unwrap().date().to_string()
 }
@@ -60,7 +60,7 @@ fn rest(page: &str) -> String {
     if page != "tollgate" {
         return ".SH \"SEE ALSO\"\n.BR tollgate (1),\n.BR tollgate.toml (5)\n".into();
     }
-    let readme = fs::read_to_string(packaging().join("../README.md")).unwrap();
+    let readme = fs::read_to_string(docs().join("../README.md")).unwrap();
     let mut text = String::from(".SH \"EXIT STATUS\"\n");
     let rows = readme.lines().skip_while(|line| !line.starts_with("| exit code |")).skip(2);
     for row in rows.take_while(|line| line.starts_with('|')) {
@@ -110,7 +110,7 @@ fn pages_and_completions_are_those_of_the_command_line() {
     let write = std::env::var_os("TOLLGATE_TEST_WRITE").is_some();
     let mut there = BTreeSet::new();
     for dir in ["man", "completions"] {
-        for entry in fs::read_dir(packaging().join(dir)).unwrap() {
+        for entry in fs::read_dir(docs().join(dir)).unwrap() {
             there.insert(format!("{dir}/{}", entry.unwrap().file_name().to_str().unwrap()));
         }
     }
@@ -118,11 +118,11 @@ fn pages_and_completions_are_those_of_the_command_line() {
     assert!(there.remove("man/tollgate.toml.5"));
     let mut stale: BTreeSet<_> = there.into_iter().filter(|name| !made.contains_key(name)).collect();
     if write {
-        stale.iter().for_each(|name| fs::remove_file(packaging().join(name)).unwrap());
+        stale.iter().for_each(|name| fs::remove_file(docs().join(name)).unwrap());
         stale.clear();
     }
     for (name, text) in &made {
-        let path = packaging().join(name);
+        let path = docs().join(name);
         if fs::read_to_string(&path).ok().as_ref() != Some(text) {
             if write {
                 fs::write(&path, text).unwrap();

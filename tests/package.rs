@@ -77,7 +77,7 @@ fn what_the_units_name_is_in_the_package() {
     for unit in ["tollgate.service", "tollgate.socket"] {
         for page in values(unit, "Documentation").iter().flat_map(|pages| pages.split(' ')) {
             let (name, section) = page.trim_start_matches("man:").trim_end_matches(')').split_once('(').unwrap();
-            assert!(root().join(format!("packaging/man/{name}.{section}")).exists(), "{page}");
+            assert!(root().join(format!("docs/man/{name}.{section}")).exists(), "{page}");
         }
     }
     let user = &values("tollgate.service", "User")[0];
@@ -85,7 +85,7 @@ fn what_the_units_name_is_in_the_package() {
     let (state, mode) =
         (&values("tollgate.service", "StateDirectory")[0], &values("tollgate.service", "StateDirectoryMode")[0]);
     let line = format!("directory /var/lib/{state} {mode} {user}\n");
-    assert!(read("packaging/debian/postinst").contains(&line), "not as the service has it: {line}");
+    assert!(read("systemd/debian/postinst").contains(&line), "not as the service has it: {line}");
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn what_the_package_takes_is_there() {
         assert!(there, "there is no {source}");
     }
     let version = format!("tollgate ({}-1) ", env!("CARGO_PKG_VERSION"));
-    assert!(read("packaging/debian/changelog").starts_with(&version), "no entry that begins with {version}");
+    assert!(read("systemd/debian/changelog").starts_with(&version), "no entry that begins with {version}");
     for script in ["postinst", "postrm"] {
-        let script = read(&format!("packaging/debian/{script}"));
+        let script = read(&format!("systemd/debian/{script}"));
         assert!(script.contains("\n#DEBHELPER#\n"), "cargo deb has no place for its part: {script}");
     }
 }

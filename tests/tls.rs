@@ -131,6 +131,17 @@ fn a_new_certificate_comes_into_force_and_a_bad_pair_does_not() {
 }
 
 #[test]
+fn a_certificate_that_has_expired_is_served_and_told() {
+    let (app, authority) = (App::start(), Authority::new("authority"));
+    let expired = authority.sign_until(&["gate.example.com"], (2020, 1, 2));
+    let gate = start(&app, PAIR, |dir| expired.write(dir, "a"));
+    assert_eq!(gate.status()["certificate_expires_at"], "2020-01-02T00:00:00Z");
+    until_true(PATIENCE, "it is told", || gate.stderr().contains("a certificate of [server.tls] has expired"));
+    let client = TlsClient::new(&authority, "gate.example.com");
+    assert!(client.connect(gate.addr).err().unwrap().contains("expired"), "it is up to the client");
+}
+
+#[test]
 fn clients_show_certificates_where_they_have_to() {
     let (app, authority, other) = (App::start(), Authority::new("authority"), Authority::new("other"));
     let ours = authority.sign(&[]);

@@ -91,7 +91,7 @@ fn with_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<dyn Store>) -> Resu
     })
 }
 
-/// The whole command line, as it is parsed: from it the manual pages and the completions in `packaging/` are made.
+/// The whole command line, as it is parsed: from it the manual pages and the completions in `docs/` are made.
 #[must_use]
 pub fn command() -> clap::Command {
     CommandLine::command()

@@ -109,6 +109,7 @@ impl Admin {
             "loaded_at": rfc3339(snapshot.loaded_at),
             "last_reload": reload,
             "cold_changes": self.status.cold_changes(),
+            "certificate_expires_at": snapshot.policy.tls().map(|tls| rfc3339(tls.expires_at())),
             "realms": realms,
             "revocations": self.state.desk.revocations.len(),
             "tunnels": self.state.tunnels.len(),

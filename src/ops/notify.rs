@@ -1,5 +1,6 @@
 //! What systemd is told (sd_notify(3)). Without systemd, nobody is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -30,17 +31,19 @@ pub(super) fn stopping() {
 
 /// Another process is the service from now on.
 pub(super) fn handed_over(pid: u32) {
-    send(&[NotifyState::MainPid(pid)]);
+    // What that one has said so far was not heard, as it was nobody: with this, its watchdog has all of its time.
+    send(&[NotifyState::MainPid(pid), NotifyState::Watchdog]);
 }
 
-/// Says again and again that requests are served, if systemd wants to hear it (`WatchdogSec=`).
-pub(super) async fn watch() {
+/// Says again and again that requests are served, if systemd wants to hear it (`WatchdogSec=`), and how: what a successor says
+/// before it is the service is not heard.
+pub(super) async fn watch(state: Arc<State>, status: Arc<Status>) {
     let Some(every) = sd_notify::watchdog_enabled() else { return };
     // As sd_watchdog_enabled(3) advises.
     let mut tick = tokio::time::interval((every / 2).max(Duration::from_millis(1)));
     loop {
         tick.tick().await;
-        send(&[NotifyState::Watchdog]);
+        send(&[NotifyState::Watchdog, NotifyState::Status(&sentence(&state, &status))]);
     }
 }
 

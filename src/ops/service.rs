@@ -141,7 +141,7 @@ async fn run(
     state.journal.audit(audit::event("start", "success", "").text("version", env!("CARGO_PKG_VERSION")));
     ready(&addresses);
     notify::ready(&state, &status);
-    tokio::spawn(notify::watch());
+    tokio::spawn(notify::watch(state.clone(), status.clone()));
     tell_predecessor();
 
     let mut reloading = std::pin::pin!(reloading);

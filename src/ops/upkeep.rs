@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::status::Status;
-use crate::clock::now;
+use crate::clock::{now, rfc3339};
 use crate::proxy::{State, audit};
 use crate::store::{self, StoreError};
 
@@ -61,9 +61,11 @@ impl Upkeep {
     /// store.
     pub(super) async fn forget(state: Arc<State>) {
         let mut tick = interval(SWEEP_INTERVAL);
+        let mut told = None;
         loop {
             tick.tick().await;
             state.desk.revocations.sweep(now());
+            tell_of_expiry(&state, &mut told);
             if let Err(error) = state.desk.store.purge(now()).await {
                 error!("expired sessions stay for now: {error}");
             }
@@ -93,6 +95,21 @@ fn every(period: Duration) -> Interval {
     tick
 }
 
+/// Warns of a certificate that soon expires, or has: once for each of the two. Whoever renews it may have forgotten to.
+fn tell_of_expiry(state: &State, told: &mut Option<(i64, bool)>) {
+    let snapshot = state.snapshot.load();
+    let Some(expires_at) = snapshot.policy.tls().map(|tls| tls.expires_at()) else { return };
+    let left = expires_at - now();
+    let news = Some((expires_at, left <= 0));
+    if left < SOON && *told != news {
+        let verb = if left > 0 { "soon expires" } else { "has expired" };
+        warn!(at = rfc3339(expires_at), "a certificate of [server.tls] {verb}: its clients will not go on");
+        *told = news;
+    }
+}
+
+/// Seconds: two weeks, when even a slow authority can do something about it.
+const SOON: i64 = 14 * 86_400;
 /// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -31,9 +31,15 @@ impl Authority {
 
     /// For these hosts (or none: a client's).
     pub fn sign(&self, names: &[&str]) -> Signed {
+        self.sign_until(names, (2999, 1, 1))
+    }
+
+    /// The same, up to this day.
+    pub fn sign_until(&self, names: &[&str], (year, month, day): (i32, u8, u8)) -> Signed {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, "test");
+        params.not_after = rcgen::date_time_ymd(year, month, day);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
         Signed { certificate: params.signed_by(&key, &self.0).unwrap(), key }

@@ -4,6 +4,9 @@ use std::os::unix::net::UnixDatagram;
 
 use super::*;
 
+/// How a sign of life begins; then comes how it is.
+const ALIVE: &str = "WATCHDOG=1\nSTATUS=policy generation ";
+
 /// What a process says to systemd.
 struct Listener {
     socket: UnixDatagram,
@@ -28,7 +31,7 @@ impl Listener {
             let mut bytes = [0; 4096];
             let length = self.socket.recv(&mut bytes).expect("a message");
             let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-            if text != "WATCHDOG=1\n" {
+            if !text.starts_with(ALIVE) {
                 return text;
             }
         }
@@ -39,7 +42,7 @@ impl Listener {
         let mut bytes = [0; 4096];
         loop {
             let length = self.socket.recv(&mut bytes).expect("a sign of life");
-            if &bytes[..length] == b"WATCHDOG=1\n" {
+            if bytes[..length].starts_with(ALIVE.as_bytes()) {
                 return;
             }
         }
@@ -115,7 +118,8 @@ fn a_gate_that_is_replaced_tells_who_the_service_is_now() {
     let ready = listener.next();
     assert!(ready.starts_with("READY=1\n"), "{ready}");
     let main = listener.next();
-    let pid: i32 = main.trim().strip_prefix("MAINPID=").expect("another main process").parse().unwrap();
+    let pid = main.strip_prefix("MAINPID=").and_then(|rest| rest.strip_suffix("\nWATCHDOG=1\n"));
+    let pid: i32 = pid.expect("another main process").parse().unwrap();
     let new = Process::with_id(Pid::from_raw(pid).unwrap());
     assert_eq!(old.until_ended().code(), Some(0));
     assert_eq!(site.pid_in_charge(), Some(new.pid()));

@@ -7,6 +7,7 @@
 mod histogram;
 mod tally;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -78,10 +79,12 @@ impl Meters {
     /// For `policy`; what stays keeps the counters that it has in `before`.
     #[must_use]
     pub fn new(policy: &Policy, before: Option<&Self>) -> Self {
-        let requests = |kind, realm: &str, route: String| {
-            let same = |old: &&Arc<Requests>| old.kind == kind && old.realm == realm && old.route == route;
-            let old = before.and_then(|before| before.requests().find(same));
-            old.cloned().unwrap_or_else(|| Arc::new(Requests::new(kind, realm.to_owned(), route)))
+        // By name, since there may be many.
+        let there = before.into_iter().flat_map(Self::requests);
+        let there: HashMap<_, _> = there.map(|old| ((old.kind, old.realm.as_str(), old.route.as_str()), old)).collect();
+        let requests = |kind, realm: &str, route: String| match there.get(&(kind, realm, route.as_str())) {
+            Some(old) => Arc::clone(old),
+            None => Arc::new(Requests::new(kind, realm.to_owned(), route)),
         };
         let routing = policy.routing();
         let routes = routing.routes().iter().map(|route| requests("route", route.realm().name(), label(route)));
