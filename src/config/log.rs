@@ -5,12 +5,13 @@ use std::path::Path;
 use crate::lines::Audit;
 
 /// `[log]`. Hot, as the policy that it is part of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Log {
     pub(super) level: LogLevel,
     pub(super) format: LogFormat,
     pub(super) access: AccessLog,
     pub(super) audit: Audit,
+    pub(super) trace_ratio: f64,
 }
 
 /// How much is written to stderr.
@@ -67,6 +68,12 @@ impl Log {
         self.access
     }
 
+    /// Of the requests that nobody traces yet, how many are traced: from 0, none, to 1, all.
+    #[must_use]
+    pub const fn trace_ratio(&self) -> f64 {
+        self.trace_ratio
+    }
+
     /// Where the audit lines go. A path is absolute.
     #[must_use]
     pub const fn audit(&self) -> &Audit {
@@ -85,6 +92,12 @@ impl Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: LogLevel::Info, format: LogFormat::Text, access: AccessLog::Off, audit: Audit::Off }
+        Self {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+            access: AccessLog::Off,
+            audit: Audit::Off,
+            trace_ratio: 0.0,
+        }
     }
 }

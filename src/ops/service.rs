@@ -31,7 +31,7 @@ use crate::lines::Journal;
 use crate::login::Desk;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, audit};
+use crate::proxy::{Exporter, Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, audit};
 use crate::store;
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
@@ -52,7 +52,10 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
         .enable_all()
         .build()
         .map_err(no_thread)?;
-    let ended = runtime.block_on(run(path, config, (sockets, journal.clone()), ready));
+    let exporter = Exporter::start(runtime.handle()).map_err(|error| Failure::new(exit::CONFIG, error))?;
+    let exporter = Arc::new(exporter);
+    let ended = runtime.block_on(run(path, config, (sockets, journal.clone(), exporter.clone()), ready));
+    exporter.finish(LAST_LINES);
     // What still runs was given its grace; a blocking call must not hold up the exit.
     runtime.shutdown_background();
     // Whoever does not read what is left must not hold it up either.
@@ -63,7 +66,7 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
 async fn run(
     path: &Path,
     mut config: Config,
-    (mut sockets, journal): (Sockets, Arc<Journal>),
+    (mut sockets, journal, exporter): (Sockets, Arc<Journal>, Arc<Exporter>),
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Failure> {
     // First of all, so that a signal during the start is not lost.
@@ -99,6 +102,7 @@ async fn run(
         connections: Arc::default(),
         request_ids: RequestIds::new(),
         journal,
+        exporter,
     });
     let status = Arc::new(Status::default());
     let fetcher = Arc::new(Fetcher::default());

@@ -160,6 +160,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
         let snapshot = self.state.snapshot.load_full();
         context.record.snapshot = Some(snapshot.clone());
+        context.record.begin_span(&self.state.exporter, session.req_header(), &snapshot);
         // Of the body. ☠ Pingora does nothing of the kind for HTTP/2: there an upload that pauses ends with the time-out of
         // the app's answer (see `fail_to_proxy`).
         session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
@@ -313,7 +314,7 @@ impl ProxyHttp for Gateway {
         {
             request.insert_header("X-Auth-Client-Cert", HEXLOWER.encode(&digest.cert_digest))?;
         }
-        trace::pass_on(request);
+        trace::pass_on(request, context.record.span.as_ref())?;
         context.record.send();
         debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
         Ok(())

@@ -35,6 +35,7 @@ pub use listener::{Bound, Listening};
 use meters::Meters;
 pub use preview::preview;
 use redirect::Redirect;
+pub use trace::Exporter;
 pub use tunnel::Tunnels;
 pub use upstream::{Pool, Server as UpstreamServer, ServerState, reason};
 
@@ -58,6 +59,8 @@ pub struct State {
     pub request_ids: RequestIds,
     /// What is written down.
     pub journal: Arc<Journal>,
+    /// Where spans go.
+    pub exporter: Arc<Exporter>,
 }
 
 /// Where connections come in, and what holds for them.

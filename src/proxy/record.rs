@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tracing::Level;
 
 use super::meters::End;
+use super::trace::{Exporter, Span, Told};
 use super::{Snapshot, State, redact};
 use crate::clock::now_ms;
 use crate::config::AccessLog;
@@ -27,6 +29,7 @@ pub(super) struct Record {
     pub(super) speaker: Option<Arc<Speaker>>,
     /// It was the client that broke it off.
     pub(super) left: bool,
+    pub(super) span: Option<Span>,
     sent: Option<Instant>,
     waited: Option<Duration>,
 }
@@ -49,9 +52,15 @@ impl Record {
             client: None,
             speaker: None,
             left: false,
+            span: None,
             sent: None,
             waited: None,
         }
+    }
+
+    /// Begins to trace it, if it is to be traced.
+    pub(super) fn begin_span(&mut self, exporter: &Exporter, request: &RequestHeader, snapshot: &Snapshot) {
+        self.span = exporter.begin(&request.headers, &request.method, snapshot.policy.log().trace_ratio());
     }
 
     pub(super) fn granted(&mut self, grant: &Grant) {
@@ -74,7 +83,7 @@ impl Record {
     }
 
     /// Counts the request, and writes it down.
-    pub(super) fn end(&self, state: &State, session: &Session, ended: &Ended<'_>) {
+    pub(super) fn end(&mut self, state: &State, session: &Session, ended: &Ended<'_>) {
         let took = self.began.elapsed();
         let status = session.response_written().map(|response| response.status);
         let end = match (self.left, ended.denied, ended.granted) {
@@ -103,19 +112,39 @@ impl Record {
             AccessLog::Denied => matches!(end, End::Denied | End::Failed),
             AccessLog::All => true,
         };
-        if !wanted {
+        if !wanted && self.span.is_none() {
             return;
         }
         let header = session.req_header();
+        let host = header.uri.authority().map(http::uri::Authority::as_str);
+        let host = host.or_else(|| header.headers.get(http::header::HOST)?.to_str().ok()).unwrap_or_default();
+        let mut trace_id = TraceParent::of(&header.headers).map(|parent| parent.trace_id().to_owned());
+        if let Some(span) = self.span.take() {
+            trace_id = Some(span.trace_id());
+            span.end(Told {
+                method: &header.method,
+                path: cut(header.uri.path(), MAX_PATH),
+                version: header.version,
+                host: cut(host, 255),
+                client: self.client.or_else(|| client(state, session)).map(|client| client.to_string()),
+                request_id: ended.request_id,
+                requests,
+                end,
+                reason,
+                status,
+                server: ended.server.map(|server| server.to_string()),
+            });
+        }
+        if !wanted {
+            return;
+        }
         let mut line = Line::new(state.journal.form(), Level::INFO, now_ms(), "access");
         line.text("request_id", ended.request_id);
         if let Some(client) = self.client.or_else(|| client(state, session)) {
             line.text("client", &client.to_string());
         }
         line.text("method", cut(header.method.as_str(), 32));
-        let host = header.uri.authority().map(http::uri::Authority::as_str);
-        let host = host.or_else(|| header.headers.get(http::header::HOST)?.to_str().ok());
-        line.text("host", cut(host.unwrap_or_default(), 255));
+        line.text("host", cut(host, 255));
         line.text("path", cut(header.uri.path(), MAX_PATH));
         if let Some(query) = header.uri.query() {
             line.text("query", cut(&redact::query(query), MAX_PATH));
@@ -143,8 +172,8 @@ impl Record {
         if let Some(speaker) = &self.speaker {
             line.text("subject", cut(&speaker.claims().subject, 256));
         }
-        if let Some(parent) = TraceParent::of(&header.headers) {
-            line.text("trace_id", parent.trace_id());
+        if let Some(trace_id) = &trace_id {
+            line.text("trace_id", trace_id);
         }
         state.journal.log(line);
     }

@@ -10,16 +10,22 @@ use crate::lines::{self, Audit};
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys =
-    Keys { header: "[log]", known: &["level", "format", "access", "audit"], later: &[], parent: None };
+    Keys { header: "[log]", known: &["level", "format", "access", "audit", "trace_ratio"], later: &[], parent: None };
 
 /// What is in it. Relative paths begin at `base`.
 pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
     let default = Log::default();
+    let trace_ratio = section.decimal("trace_ratio", 0.0..=1.0).unwrap_or(default.trace_ratio);
+    if trace_ratio > 0.0 && !cfg!(feature = "otlp") {
+        section
+            .error("trace_ratio", "this program was built without OTLP: remove it, or build it with --features otlp");
+    }
     Log {
         level: section.choice("level", &LEVELS, &[]).unwrap_or(default.level),
         format: section.choice("format", &FORMATS, &[]).unwrap_or(default.format),
         access: section.choice("access", &ACCESS, &[]).unwrap_or(default.access),
         audit: section.optional("audit", |text| audit(text, base)).unwrap_or_default(),
+        trace_ratio,
     }
 }
 
@@ -69,6 +75,7 @@ mod tests {
             (r#"access = "some""#, r#""off" or "denied" or "all""#),
             (r#"audit = "syslog""#, "neither \"off\" nor \"stderr\", nor a path"),
             ("audit = true", "log.audit"),
+            ("trace_ratio = 1.5", "log.trace_ratio"),
             ("levels = 1", "log.levels"),
         ] {
             assert_error(&format!("{SERVER}[log]\n{keys}\n{REALM}{LOGIN}"), expected);
@@ -84,6 +91,7 @@ mod tests {
             format: LogFormat::Json,
             access: AccessLog::Denied,
             audit: Audit::File("/nonexistent/./a.log".into()),
+            trace_ratio: 0.0,
         };
         assert_eq!(*check(&format!("{SERVER}[log]\n{keys}{REALM}{LOGIN}")).unwrap().policy.log(), log);
     }

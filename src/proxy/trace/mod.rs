@@ -1,0 +1,53 @@
+//! The trace that a request is part of: what the app hears of it, and, with the feature `otlp`, what a collector does.
+
+#[cfg(not(feature = "otlp"))]
+mod off;
+#[cfg(feature = "otlp")]
+mod otlp;
+
+#[cfg(not(feature = "otlp"))]
+pub use off::Exporter;
+#[cfg(not(feature = "otlp"))]
+pub(super) use off::Span;
+#[cfg(feature = "otlp")]
+pub use otlp::Exporter;
+#[cfg(feature = "otlp")]
+pub(super) use otlp::Span;
+
+use http::{Method, StatusCode, Version};
+use pingora::http::RequestHeader;
+
+use super::meters::{End, Requests};
+use crate::gate::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
+
+/// What a span tells of a request that is over.
+#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only a collector reads them"))]
+pub(super) struct Told<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) version: Version,
+    pub(super) host: &'a str,
+    pub(super) client: Option<String>,
+    pub(super) request_id: &'a str,
+    pub(super) requests: &'a Requests,
+    pub(super) end: End,
+    pub(super) reason: &'static str,
+    pub(super) status: Option<StatusCode>,
+    pub(super) server: Option<String>,
+}
+
+/// Passes on what the client says of the trace, if it says it as it must be; else it says nothing (Trace Context, 4.3). A
+/// span of ours takes the client's place as the parent.
+pub(super) fn pass_on(request: &mut RequestHeader, span: Option<&Span>) -> pingora::Result<()> {
+    let valid = TraceParent::of(&request.headers).is_some();
+    if !valid {
+        request.remove_header(&TRACEPARENT);
+    }
+    if !valid || !is_trace_state(&request.headers) {
+        request.remove_header(&TRACESTATE);
+    }
+    match span {
+        Some(span) => request.insert_header(&TRACEPARENT, span.parent()),
+        None => Ok(()),
+    }
+}
