@@ -36,6 +36,44 @@ fn the_cookie_is_the_realms() {
     assert_eq!(answer.header("location"), Some("/"));
 }
 
+#[test]
+fn the_audit_stream_has_every_step_and_no_token() {
+    let mut exchange = Exchange::of("", |conf| conf.log("audit", "\"./audit.log\""));
+    exchange.user("user");
+    let id = exchange.id("user@example.com");
+    let tokens = [(); 2].map(|()| exchange.callback_token("user@example.com"));
+    exchange.ask(&machine(), "nobody@example.com").expect(403);
+    exchange.visit_callback(&tokens[0]).expect(303);
+    exchange.visit_callback(&tokens[0]).expect(401);
+    let session = exchange.redeem(&tokens[1]).expect(200).json()["token"].as_str().unwrap().to_owned();
+    exchange.gate.stop();
+    let text = std::fs::read_to_string(exchange.gate.dir.path().join("audit.log")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line["dialect"] == "exchange")
+        .map(|line| {
+            assert_eq!(line["actor"], BACKEND, "{line}");
+            assert!(line["user"] == *id || line["username"] == "nobody@example.com", "{line}");
+            ["event", "outcome", "reason"].map(|name| line[name].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["exchange", "success", ""],
+            ["exchange", "success", ""],
+            ["exchange", "failure", "email_unknown"],
+            ["callback", "success", ""],
+            ["callback", "failure", "callback_token"],
+            ["redeem", "success", ""],
+        ]
+    );
+    for token in tokens.iter().chain([&session]) {
+        assert!(token.split('.').skip(1).all(|part| !text.contains(part)));
+    }
+}
+
 /// A browser follows a link there: it knows no API key, and says no Origin.
 #[test]
 fn neither_a_key_nor_an_origin_is_asked_for() {
