@@ -176,7 +176,7 @@ fn r07_the_password_of_the_database_is_in_no_log() {
     let app = App::start();
     let encoded = "p%40ss%2Fw0rd%3A%25of%23the%3Fdatabase";
     let url = format!("postgres://gate:{encoded}@localhost:{port}/tollgate");
-    let gate = Conf::new(&app).store(&url).server("log", "\"trace\"").start();
+    let gate = Conf::new(&app).store(&url).log("level", "\"trace\"").start();
     gate.user("alice");
     cluster.stop();
     gate.try_log_in("alice", PASSWORD).refused(503, "store_unavailable");

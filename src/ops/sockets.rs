@@ -56,7 +56,7 @@ impl Sockets {
         for address in addresses {
             let socket = match self.passed.iter().position(|(passed, _)| serves(*passed, *address)) {
                 Some(index) => Ok(self.passed.swap_remove(index).1),
-                None => TcpListener::bind(address),
+                None => listen(*address),
             };
             let both = socket.and_then(|socket| Ok((socket.try_clone()?, socket)));
             let (copy, socket) = both.map_err(|error| refused(*address, &error, key))?;
@@ -88,6 +88,14 @@ impl Sockets {
     }
 }
 
+/// ☠ The standard library lets 128 connections wait; what comes on top of that in one moment is not answered, and tries
+/// again after a second.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    rustix::net::listen(&listener, QUEUE)?;
+    Ok(listener)
+}
+
 /// Whether a socket that listens at `passed` is what the file means by `address`. Only of "everywhere" there are several
 /// spellings: a socket that lets more in than the file says is another one.
 fn serves(passed: SocketAddr, address: SocketAddr) -> bool {
@@ -104,6 +112,9 @@ fn refused(address: SocketAddr, error: &io::Error, key: &str) -> Failure {
     };
     Failure::new(exit::UNAVAILABLE, format!("can't listen on {address}: {error}; {advice}"))
 }
+
+/// As many as the system allows (net.core.somaxconn).
+const QUEUE: i32 = 65_535;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -15,6 +15,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
+use super::forwarded::{set, strip, tame_connection};
 use super::record::{Ended, Record};
 use super::stream::{Phase, Visit};
 use super::tunnel::Pass;
@@ -22,7 +23,7 @@ use super::upstream::{Attempts, Sent, reason};
 use super::{Snapshot, State, answer, audit, login, trace};
 use crate::clock::{now, uptime};
 use crate::config::Policy;
-use crate::gate::{Deny, Form, Gate, Grant, Head, OtherCookies, Permits, Place, Refusal, Verdict, is_reserved, wire};
+use crate::gate::{Deny, Form, Gate, Grant, Head, Permits, Place, Refusal, Verdict, wire};
 use crate::login::Trail;
 use crate::token::Source;
 
@@ -410,62 +411,6 @@ impl ProxyHttp for Gateway {
         };
         context.record.end(&self.state, session, &ended);
     }
-}
-
-/// Takes out of Connection the names of headers that are rebuilt anyway: to name them has no effect (`threats.md` R3), and
-/// pingora would refuse the request for some of them, and for more than nine names of any kind.
-fn tame_connection(request: &mut RequestHeader) -> pingora::Result<()> {
-    let rebuilt = |option: &str| option.eq_ignore_ascii_case("host") || is_reserved(option, false);
-    let values = request.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let (dropped, kept): (Vec<_>, Vec<_>) =
-        values.flat_map(|value| value.split(',')).map(str::trim).partition(|option| rebuilt(option));
-    if dropped.is_empty() {
-        return Ok(());
-    }
-    let kept = kept.join(", ");
-    request.insert_header(CONNECTION, kept)
-}
-
-/// Takes out what is not for the app (contract 4.4). ☠ Here and not in `request_filter`: pingora removes what the
-/// client's Connection header names in between, and that may be a header of ours.
-pub(super) fn strip(request: &mut RequestHeader, grant: &Grant, cookie_names: &[String]) -> pingora::Result<()> {
-    let route = grant.route();
-    let limits_methods = route.limits_methods();
-    let reserved: Vec<_> =
-        request.headers.keys().filter(|name| is_reserved(name.as_str(), limits_methods)).cloned().collect();
-    for name in &reserved {
-        request.remove_header(name);
-    }
-    if !route.forwards_token() {
-        request.remove_header(&AUTHORIZATION);
-    }
-    match OtherCookies::of(&request.headers, cookie_names) {
-        OtherCookies::Unchanged => {}
-        OtherCookies::None => drop(request.remove_header(&COOKIE)),
-        OtherCookies::Joined(cookies) => request.insert_header(COOKIE, cookies)?,
-    }
-    Ok(())
-}
-
-/// Sets what is (contract 4.4).
-pub(super) fn set(request: &mut RequestHeader, grant: &Grant, request_id: &str) -> pingora::Result<()> {
-    if request.raw_path() != grant.target().as_bytes() {
-        request.set_raw_path(grant.target().as_bytes())?;
-    }
-    request.insert_header(HOST, grant.authority().clone())?;
-    for (name, value) in grant.identity().map_or(&[][..], |identity| identity.headers()) {
-        request.insert_header(name.clone(), value.clone())?;
-    }
-    if let Some(assertion) = grant.assertion() {
-        request.insert_header("X-Auth-Assertion", assertion.clone())?;
-    }
-    let client = grant.client();
-    request.insert_header("X-Request-Id", request_id)?;
-    request.insert_header("X-Forwarded-For", client.forwarded_for.as_str())?;
-    request.insert_header("X-Forwarded-Proto", if client.secure { "https" } else { "http" })?;
-    let host = client.forwarded_host.as_ref().unwrap_or_else(|| grant.authority());
-    request.insert_header("X-Forwarded-Host", host.clone())?;
-    Ok(())
 }
 
 /// Contract 4.5.
