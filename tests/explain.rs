@@ -75,7 +75,7 @@ fn it_says_what_the_gate_does() {
         ("GET", "/app/x".into(), &[("X-API-Key", EXPIRED_KEY)]),
         ("GET", "/app/x".into(), &[key, ("Authorization", &good), ("Origin", FOREIGN)]),
         ("GET", "/admin/x".into(), &[key, ("Authorization", &good)]),
-        ("GET", "/keyed/x".into(), &[key]),
+        ("GET", "/keyed/x".into(), &[key, ("Traceparent", "nonsense"), ("Tracestate", "a=1")]),
         ("GET", "/keyed/x".into(), &[key, ("Authorization", &revoked)]),
         ("GET", "/open/x".into(), &[key, ("Authorization", &good), ("X-Forwarded-For", "198.51.100.1")]),
         ("GET", "/open/caf%C3%A9?token=secret".into(), &[key]),
@@ -219,4 +219,22 @@ fn exit_codes() {
     tollgate(&["explain", "-c", &config, "GET"], "").failed(64);
     gate.rename_over("[server]\n");
     ran(&gate, "GET", "/", &[]).failed(78);
+}
+
+#[test]
+fn revocations_in_postgresql_are_looked_at_too() {
+    let mut cluster = Cluster::start();
+    let app = App::start();
+    let gate = Conf::new(&app).store(&cluster.url("tollgate")).start();
+    let token = gate.user("alice");
+    let bearer = format!("Bearer {token}");
+    let headers = [("X-API-Key", KEY), ("Authorization", &*bearer)];
+    assert!(explain(&gate, "GET", "/app/x", &headers).decision().starts_with("forwarded"));
+    gate.send(&post(auth("logout=true")).bearer(&token)).expect(200);
+    let told = explain(&gate, "GET", "/app/x", &headers);
+    assert!(told.decision().starts_with("401 token_revoked") && told.all("revoked").is_empty(), "{}", told.text);
+    cluster.stop();
+    let told = explain(&gate, "GET", "/app/x", &headers);
+    assert!(told.decision().starts_with("forwarded"), "{}", told.text);
+    assert!(told.all("revoked")[0].starts_with("not looked at: "), "{}", told.text);
 }

@@ -4,6 +4,7 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
+use super::trace;
 use crate::config::Policy;
 use crate::gate::{Grant, OtherCookies, is_reserved};
 
@@ -72,5 +73,6 @@ pub fn preview(method: &Method, headers: &HeaderMap, grant: &Grant, policy: &Pol
     }
     strip(&mut request, grant, policy.cookie_names()).ok()?;
     set(&mut request, grant, "").ok()?;
+    trace::pass_on(&mut request, None).ok()?;
     Some(request.headers.clone())
 }
