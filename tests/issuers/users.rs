@@ -162,7 +162,7 @@ fn r35_a_logout_with_a_thousand_forged_cookies_costs_no_thousand_signatures() {
     trusted.passes(&real);
     let (head, rest) = real.split_once('.').unwrap();
     let signature = rest.split_once('.').unwrap().1;
-    let forged = (0..2000).map(|number| {
+    let forged = (0..1500).map(|number| {
         let payload = encoded(json!({"iss": ISS, "n": number}).to_string().as_bytes());
         format!("{COOKIE}={head}.{payload}.{signature}")
     });
