@@ -138,6 +138,8 @@ pub(super) struct Guarded<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
+    /// A WebSocket's last frame is on its way.
+    SaysGoodbye,
     /// The client may be sending still. ☠ To close now would send it a reset, which may overtake the answer.
     Lingers,
     Gone,
@@ -214,11 +216,12 @@ impl<S: IO> Guarded<S> {
         if written.is_ready() {
             let _ = Pin::new(&mut self.stream).poll_flush(context);
         }
-        self.leaving = Leaving::Lingers;
+        self.linger_later();
         io::Error::new(io::ErrorKind::TimedOut, deny.row().reason)
     }
 
-    /// Says goodbye on a WebSocket. Not ready: it is not time yet, or the client does not read.
+    /// Says goodbye on a WebSocket, and waits until the client has left. Not ready: it is not time yet, or the client does
+    /// not read.
     fn farewell(&mut self, code: u16, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.leaving == Leaving::No {
             // Within a frame the client would take it for data; whoever writes the rest wakes this again.
@@ -226,9 +229,24 @@ impl<S: IO> Guarded<S> {
                 return Poll::Pending;
             }
             ready!(Pin::new(&mut self.stream).poll_write(context, &websocket::close(code)))?;
+            self.leaving = Leaving::SaysGoodbye;
+        }
+        if self.leaving == Leaving::SaysGoodbye {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.linger_later();
+        }
+        // ☠ Pingora would close without it, and whoever is just saying something would see a reset, and no goodbye.
+        if self.leaving == Leaving::Lingers {
+            ready!(self.linger(context));
             self.leaving = Leaving::Gone;
         }
-        Pin::new(&mut self.stream).poll_flush(context)
+        Poll::Ready(Ok(()))
+    }
+
+    /// Has the end of this connection linger, for a time that begins with it.
+    fn linger_later(&mut self) {
+        self.leaving = Leaving::Lingers;
+        self.timer = None;
     }
 
     /// Reads and forgets what the client still sends, for a while.
@@ -267,16 +285,17 @@ impl<S: IO> AsyncRead for Guarded<S> {
             Phase::Body => {
                 if this.body_is_slow(context) {
                     this.visit.body_was_slow.store(true, Ordering::Relaxed);
-                    this.leaving = Leaving::Lingers;
+                    this.linger_later();
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
             Phase::Tunnel => {
-                if let Some(code) = this.visit.goodbye(context.waker())
-                    && this.farewell(code, context)?.is_ready()
-                {
-                    // The end of the client's bytes, for pingora: it closes the app's connection, and this one.
-                    return Poll::Ready(Ok(()));
+                if let Some(code) = this.visit.goodbye(context.waker()) {
+                    let left = this.farewell(code, context)?.is_ready();
+                    if left || this.leaving != Leaving::No {
+                        // The end of the client's bytes, for pingora: it closes the app's connection, and this one.
+                        return if left { Poll::Ready(Ok(())) } else { Poll::Pending };
+                    }
                 }
             }
             Phase::Head | Phase::Served => {}
@@ -291,6 +310,10 @@ impl<S: IO> AsyncRead for Guarded<S> {
 impl<S: IO> AsyncWrite for Guarded<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.leaving != Leaving::No && this.phase() == Phase::Tunnel {
+            // Nothing may follow a goodbye (RFC 6455, 5.5.1).
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
         if this.phase() == Phase::Tunnel {
             let frames = this.frames.get_or_insert_default();
@@ -312,8 +335,11 @@ impl<S: IO> AsyncWrite for Guarded<S> {
         let unread_body = this.phase() == Phase::Body;
         ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         if this.leaving == Leaving::No {
-            this.leaving = if unread_body { Leaving::Lingers } else { Leaving::Gone };
-            this.timer = None;
+            if unread_body {
+                this.linger_later();
+            } else {
+                this.leaving = Leaving::Gone;
+            }
         }
         if this.leaving == Leaving::Lingers {
             ready!(this.linger(context));
@@ -513,5 +539,38 @@ mod tests {
         Shutdown::shutdown(&mut stream).await;
         drop(stream);
         assert!(sending.await.unwrap().starts_with("HTTP/1.1 431 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_talks_on_a_websocket_hears_the_goodbye() {
+        let (mut stream, visit, mut client) = connected(Phase::Tunnel);
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
+        stream.flush().await.unwrap();
+        client.read_exact(&mut [0; 36]).await.unwrap();
+        visit.say_goodbye(websocket::GOING_AWAY);
+        let talking = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            for _ in 0..10 {
+                client.write_all(b"\x81\x80mask").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            client.read_to_end(&mut heard).await.unwrap();
+            heard
+        });
+        let start = Instant::now();
+        assert_eq!(read(&mut stream).await, (0, io::ErrorKind::UnexpectedEof), "the app hears nothing any more");
+        assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+        stream.write_all(b"\x81\x01x").await.unwrap();
+        drop(stream);
+        assert_eq!(talking.await.unwrap(), websocket::close(websocket::GOING_AWAY));
+
+        // One who does not leave is left.
+        let (mut stream, visit, mut client) = connected(Phase::Tunnel);
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
+        visit.say_goodbye(websocket::GOING_AWAY);
+        let start = Instant::now();
+        assert_eq!(read(&mut stream).await, (0, io::ErrorKind::UnexpectedEof));
+        assert!(start.elapsed() >= LINGERING && start.elapsed() < LINGERING * 2, "{:?}", start.elapsed());
+        client.write_all(b"\x81\x80mask").await.unwrap();
     }
 }

@@ -89,6 +89,25 @@ fn websockets_are_told() {
     until_true(PATIENCE, "it ends", || !gate.running());
 }
 
+/// A client that is just saying something when it is told would else see a reset, and not the goodbye.
+#[test]
+fn a_websocket_may_finish_what_it_says() {
+    let app = App::start();
+    let mut gate = Conf::new(&app).server("shutdown_grace", LONG).start();
+    let mut conn = gate.conn();
+    let request = get("/open/ws").key().header("Connection", "Upgrade").header("Upgrade", "websocket");
+    conn.write(request.header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==").bytes("localhost"));
+    conn.read().expect(101);
+    kill_process(gate.pid(), Signal::TERM).unwrap();
+    assert_eq!(conn.try_read_to_end().unwrap(), [0x88, 2, 3, 233]);
+    // A reset would be the answer to the first of these.
+    for _ in 0..5 {
+        conn.try_write(frame(b"so long")).unwrap();
+    }
+    drop(conn);
+    until_true(PATIENCE, "it ends", || !gate.running());
+}
+
 #[test]
 fn a_tunnel_whose_token_ends_is_told_why() {
     let app = App::start();
