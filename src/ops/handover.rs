@@ -6,7 +6,7 @@
 
 use std::env;
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process};
 use tracing::{error, info};
 
 /// What this program was started as. Known from the start on: later the file may be another one.
@@ -28,36 +29,48 @@ impl Program {
         Ok(Self { path: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
     }
 
-    /// Starts the successor, and waits until it serves. Returns its process id.
-    pub(super) async fn replace(&self, sockets: &[TcpListener]) -> Option<u32> {
+    /// Starts the successor, and waits until it serves, or until `stop` is ready: then both are to end.
+    pub(super) async fn replace(&self, sockets: &[TcpListener], stop: impl Future<Output = ()>) -> Handover {
         info!(program = %self.path.display(), "handing over to the program that is there now");
         let started = Inheritance::of(sockets).and_then(|inheritance| self.start(&inheritance));
         let (mut child, line) = match started {
             Ok(started) => started,
             Err(error) => {
                 error!("can't start {}: {error}; this one goes on", self.path.display());
-                return None;
+                return Handover::Failed;
             }
         };
-        let pid = child.id();
+        let (pid, hang_up) = (child.id(), line.try_clone());
         // Reads from a socket, and waits for a process: neither is for a thread that serves requests.
-        let waited = tokio::task::spawn_blocking(move || {
+        let mut waited = tokio::task::spawn_blocking(move || {
             let ready = is_ready(line);
             if !ready {
                 let _ = child.kill();
             }
             (ready, if ready { None } else { child.wait().ok() })
         });
-        match waited.await {
-            Ok((true, _)) => Some(pid),
+        let waited = tokio::select! {
+            waited = &mut waited => waited,
+            () = stop => {
+                info!(pid, "told to stop, and so is the program that was to take over");
+                // Whoever waits for a word of it hears the end of the line, and ends it; or it has said that it serves.
+                let _ = hang_up.map(|line| line.shutdown(Shutdown::Both));
+                if let (Ok((true, _)), Some(pid)) = (waited.await, i32::try_from(pid).ok().and_then(Pid::from_raw)) {
+                    let _ = kill_process(pid, Signal::TERM);
+                }
+                return Handover::Stopped;
+            }
+        };
+        match waited {
+            Ok((true, _)) => Handover::Done(pid),
             Ok((false, status)) => {
                 let status = status.map_or_else(|| "no exit status".into(), |status| status.to_string());
                 error!(pid, "the program that was to take over did not come up ({status}); this one goes on");
-                None
+                Handover::Failed
             }
             Err(panic) => {
                 error!("handing over failed: {panic}; this one goes on");
-                None
+                Handover::Failed
             }
         }
     }
@@ -78,6 +91,17 @@ impl Program {
             .spawn()?;
         Ok((child, ours))
     }
+}
+
+/// How it went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Handover {
+    /// The process of this id serves.
+    Done(u32),
+    /// There is no successor.
+    Failed,
+    /// Nor is there to be one: this process was told to stop meanwhile.
+    Stopped,
 }
 
 /// Whether this process replaces another one.
@@ -141,6 +165,8 @@ const TRIES: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use super::*;
 
     #[test]
@@ -160,9 +186,17 @@ mod tests {
     async fn a_program_that_does_not_come_up_changes_nothing() {
         for (path, arguments) in [("/nonexistent", vec![]), ("/bin/sh", vec!["-c".into(), "exit 78".into()])] {
             let program = Program { path: path.into(), arguments };
-            assert_eq!(program.replace(&[]).await, None, "{path}");
+            assert_eq!(program.replace(&[], pending()).await, Handover::Failed, "{path}");
         }
         let says_so = Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), "printf ready >&0".into()] };
-        assert!(says_so.replace(&[]).await.is_some());
+        assert!(matches!(says_so.replace(&[], pending()).await, Handover::Done(_)));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_to_stop_waits_for_no_successor() {
+        let program = Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), "exec sleep 50".into()] };
+        let start = std::time::Instant::now();
+        assert_eq!(program.replace(&[], async {}).await, Handover::Stopped);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 }

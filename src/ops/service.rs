@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::admin::Admin;
-use super::handover::{Program, is_successor, tell_predecessor};
+use super::handover::{Handover, Program, is_successor, tell_predecessor};
 use super::health::Checker;
 use super::jwks::Fetcher;
 use super::keys::Keys;
@@ -155,10 +155,20 @@ async fn run(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = replace.recv() => {
-                if let Some(pid) = program.replace(sockets.claimed()).await {
-                    notify::handed_over(pid);
-                    info!(pid, "handed over");
-                    is_replaced = true;
+                let told = async {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                };
+                match program.replace(sockets.claimed(), told).await {
+                    Handover::Done(pid) => {
+                        notify::handed_over(pid);
+                        info!(pid, "handed over");
+                        is_replaced = true;
+                    }
+                    Handover::Failed => {}
+                    Handover::Stopped => break,
                 }
             }
             // Ends only if no handler for SIGHUP could be installed, and a gate that can't reload is not what was asked for.
@@ -173,11 +183,20 @@ async fn run(
     }
     // Else they would go on to listen, and nobody would come to accept.
     drop(sockets);
+    let second = async {
+        // Of one that was replaced, this is the first: systemd sends it to all processes of a service, also to one that is
+        // finishing what it has begun.
+        for _ in 0..=usize::from(is_replaced) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    };
     tokio::select! {
         () = stop(&state, listening) => {}
         // A second signal means now.
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = second => {}
     }
     state.desk.store.close().await;
     state.journal.audit(audit::event("stop", "success", ""));

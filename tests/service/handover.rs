@@ -75,6 +75,45 @@ fn a_request_in_flight_is_finished_by_the_old_one() {
 }
 
 #[test]
+fn whoever_is_told_to_stop_meanwhile_leaves_nobody_behind_and_loses_nothing() {
+    let app = App::start();
+    let site = Site::new(Conf::new(&app).server("shutdown_grace", "\"20s\""));
+    let mut gate = site.ready(&[]);
+    let mut conn = Conn::open(site.addr);
+    conn.write(get("/open/slow").key().bytes("localhost"));
+    until_true(PATIENCE, "the app has it", || !app.seen().is_empty());
+    gate.signal(Signal::USR2);
+    until_true(PATIENCE, "it begins", || site.log().contains("handing over"));
+    gate.signal(Signal::TERM);
+    until_true(PATIENCE, "nobody listens", || TcpStream::connect(site.addr).is_err());
+    assert!(gate.ended().is_none(), "there is a request in flight");
+    app.release();
+    assert_eq!(conn.read().expect(200).body, b"late");
+    assert_eq!(gate.until_ended().code(), Some(0));
+}
+
+#[test]
+fn the_old_one_finishes_though_every_process_of_the_service_is_told_to_stop() {
+    let app = App::start();
+    let site = Site::new(Conf::new(&app).server("shutdown_grace", "\"20s\""));
+    let mut old = site.ready(&[]);
+    let mut conn = Conn::open(site.addr);
+    conn.write(get("/open/slow").key().bytes("localhost"));
+    until_true(PATIENCE, "the app has it", || !app.seen().is_empty());
+    old.signal(Signal::USR2);
+    let new = until(PATIENCE, "another process is in charge", || {
+        site.pid_in_charge().filter(|pid| *pid != old.pid()).map(Process::with_id)
+    });
+    for process in [&old, &new] {
+        process.signal(Signal::TERM);
+    }
+    until_true(PATIENCE, "nobody listens", || TcpStream::connect(site.addr).is_err());
+    app.release();
+    assert_eq!(conn.read().expect(200).body, b"late");
+    assert_eq!(old.until_ended().code(), Some(0));
+}
+
+#[test]
 fn other_addresses_come_into_force_with_another_process() {
     let app = App::start();
     let site = Site::new(Conf::new(&app));
