@@ -1,7 +1,7 @@
 //! Pingora's hooks, in the order in which a request meets them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::forwarded::{set, strip, tame_connection};
 use super::record::{Ended, Record};
-use super::stream::{Phase, Visit};
+use super::stream::{Phase, Visit, body_time};
 use super::tunnel::Pass;
 use super::upstream::{Attempts, Sent, reason};
 use super::{Snapshot, State, answer, audit, login, trace};
@@ -40,6 +40,8 @@ pub struct Context {
     granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     denied: Option<Deny>,
     attempts: Attempts,
+    /// When the first piece of its body came, over HTTP/2.
+    body_began: Option<Instant>,
     /// What it was let in by, until it ends, however it does.
     permits: Permits,
 }
@@ -139,6 +141,7 @@ impl ProxyHttp for Gateway {
             granted: None,
             denied: None,
             attempts: Attempts::default(),
+            body_began: None,
             permits: Permits::default(),
         }
     }
@@ -258,6 +261,16 @@ impl ProxyHttp for Gateway {
         if most.is_some_and(|most| read > most) && !is_websocket(session.req_header()) {
             context.denied = Some(Deny::RequestTooLarge);
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
+        }
+        // ☠ Over HTTP/2 nobody else looks: `stream` sees the bytes of all requests of a connection, and with every piece of a
+        // body pingora waits anew for the app's answer, so that a byte now and then would hold both for ever.
+        if session.as_http1().is_none() && !end_of_stream {
+            let began = *context.body_began.get_or_insert_with(Instant::now);
+            let rate = self.state.snapshot.load().policy.limits().body_rate();
+            if rate.is_some_and(|rate| began.elapsed() >= body_time(read, rate)) {
+                context.denied = Some(Deny::BodyTimeout);
+                return Err(Error::new_down(ErrorType::HTTPStatus(408)));
+            }
         }
         if end_of_stream {
             Visit::body_ended();

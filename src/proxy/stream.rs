@@ -197,7 +197,7 @@ impl<S: IO> Guarded<S> {
         let Some(rate) = self.house.limits().body_rate() else { return false };
         let began = *self.began.get_or_insert_with(Instant::now);
         loop {
-            let due = began + BODY_START + Duration::from_secs(self.read / rate);
+            let due = began + body_time(self.read, rate);
             if !self.overdue(|_| due, context) {
                 return false;
             }
@@ -406,6 +406,11 @@ impl<S: IO> GetSocketDigest for Guarded<S> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.stream.get_ref().get_socket_digest()
     }
+}
+
+/// How long a body may take to its first `read` bytes, at so many a second.
+pub(super) const fn body_time(read: u64, rate: u64) -> Duration {
+    BODY_START.saturating_add(Duration::from_secs(read / rate))
 }
 
 /// Head and body of a small answer leave in one piece.

@@ -169,3 +169,29 @@ fn over_http2_a_pause_ends_with_the_wait_for_the_answer() {
     // Who has sent everything is not to blame.
     gate.send(&get("/open/hang").key()).refused(504, "upstream_timeout");
 }
+
+/// A byte now and then, for which pingora waits anew each time. Takes the twenty seconds that every body has.
+#[test]
+fn over_http2_a_drip_is_408_too() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(gate.addr).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let request = http::Request::post(format!("http://{}/open/x", gate.addr)).header("x-api-key", KEY);
+        let (answer, mut upload) =
+            client.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+        let dripping = tokio::spawn(async move {
+            while upload.send_data(Bytes::from_static(b"a"), false).is_ok() {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        });
+        let answer = tokio::time::timeout(2 * PATIENCE, answer).await.unwrap().unwrap();
+        dripping.abort();
+        driver.abort();
+        answer.status()
+    });
+    assert_eq!(status, 408);
+}
