@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -71,6 +72,8 @@ pub trait House: Send + Sync + 'static {
     fn tls(&self) -> Option<Arc<ServerConfig>>;
     /// Whether this address is a proxy's, which speaks for many clients.
     fn trusts(&self, address: IpAddr) -> bool;
+    /// How long a client may take nothing of what is for it.
+    fn write_timeout(&self) -> Duration;
 }
 
 impl State {
@@ -94,6 +97,13 @@ impl House for State {
         let address = address.to_canonical();
         self.server.trusted_proxies().iter().any(|net| net.contains(&address))
     }
+
+    fn write_timeout(&self) -> Duration {
+        // Whose answer it is, the connection does not know: as long as any route allows.
+        let snapshot = self.snapshot.load();
+        let routes = snapshot.policy.routing().routes().iter();
+        routes.map(|route| route.upstream().write_timeout()).max().unwrap_or(WRITE_TIMEOUT)
+    }
 }
 
 /// That of the operators: no file's limits hold, so that they can look when the gate is full.
@@ -111,6 +121,10 @@ impl House for PlainHouse {
 
     fn trusts(&self, _: IpAddr) -> bool {
         true
+    }
+
+    fn write_timeout(&self) -> Duration {
+        WRITE_TIMEOUT
     }
 }
 
@@ -194,3 +208,6 @@ impl Default for RequestIds {
         Self::new()
     }
 }
+
+/// Where no route says so: the default of theirs.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -131,6 +131,8 @@ pub(super) struct Guarded<S> {
     /// When the body that is coming began to.
     began: Option<Instant>,
     frames: Option<Box<Frames>>,
+    /// When a client that takes nothing has had its time.
+    stalled: Option<Pin<Box<Sleep>>>,
     leaving: Leaving,
 }
 
@@ -156,6 +158,7 @@ impl<S: IO> Guarded<S> {
             timer: None,
             began: None,
             frames: None,
+            stalled: None,
             leaving: Leaving::No,
         }
     }
@@ -207,6 +210,24 @@ impl<S: IO> Guarded<S> {
             // More has come since the timer was set.
             self.timer = None;
         }
+    }
+
+    /// Gives up on a client that takes nothing of what is for it. ☠ Pingora bounds the writes of a granted request's body,
+    /// but neither flushing nor closing, nor anything of an answer of ours.
+    fn unless_stalled<T>(
+        &mut self,
+        write: impl FnOnce(Pin<&mut BufWriter<S>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        let polled = write(Pin::new(&mut self.stream), context);
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let house = &self.house;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + house.write_timeout())));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Refuses what is no request yet.
@@ -314,7 +335,7 @@ impl<S: IO> AsyncWrite for Guarded<S> {
             // Nothing may follow a goodbye (RFC 6455, 5.5.1).
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
+        let written = ready!(this.unless_stalled(|stream, context| stream.poll_write(context, bytes), context))?;
         if this.phase() == Phase::Tunnel {
             let frames = this.frames.get_or_insert_default();
             frames.sent(&bytes[..written]);
@@ -327,13 +348,13 @@ impl<S: IO> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        self.get_mut().unless_stalled(AsyncWrite::poll_flush, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let unread_body = this.phase() == Phase::Body;
-        ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        ready!(this.unless_stalled(AsyncWrite::poll_shutdown, context))?;
         if this.leaving == Leaving::No {
             if unread_body {
                 this.linger_later();
@@ -447,6 +468,10 @@ mod tests {
         fn trusts(&self, _: IpAddr) -> bool {
             false
         }
+
+        fn write_timeout(&self) -> Duration {
+            Duration::from_secs(60)
+        }
     }
 
     /// A stream whose visit is in this phase, and who is at its other end.
@@ -516,6 +541,36 @@ mod tests {
         visit.clone().serve(async { Visit::body_ended() }).await;
         assert_eq!(visit.phase.load(Ordering::Relaxed) & 0xff, Phase::Tunnel as u32);
         assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_nothing_is_given_up() {
+        let (mut stream, _, client) = connected(Phase::Served);
+        // More than the socket holds, and what is left in our own buffer.
+        while tokio::time::timeout(Duration::from_secs(1), async {
+            stream.write_all(&[0; 100]).await.unwrap();
+            stream.flush().await.unwrap();
+        })
+        .await
+        .is_ok()
+        {}
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let start = Instant::now();
+        assert_eq!(AsyncWriteExt::shutdown(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_secs(61));
+        drop(client);
+        // Who takes a little now and then is only slow.
+        let (mut stream, _, mut client) = connected(Phase::Served);
+        let reading = tokio::spawn(async move {
+            let mut bytes = vec![0; 1 << 20];
+            while client.read(&mut bytes).await.unwrap() > 0 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+            }
+        });
+        stream.write_all(&[0; 1 << 21]).await.unwrap();
+        AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+        drop(stream);
+        reading.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
