@@ -516,6 +516,18 @@ fn no_answer_in_time_is_504() {
 }
 
 #[test]
+fn a_client_is_told_when_its_connection_ends_with_the_answer() {
+    let app = App::start();
+    let gate = Conf::new(&app).route("read_timeout", "\"300ms\"").start();
+    for (path, status) in [("/open/hang", 504), ("/open/reset", 502)] {
+        let mut conn = gate.conn();
+        let answer = conn.ask(&get(path).key()).expect(status);
+        let told = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        assert_eq!(conn.closes_within(Duration::from_millis(500)), told, "{path}");
+    }
+}
+
+#[test]
 fn a_reset_instead_of_an_answer_is_502_and_nothing_unsafe_is_sent_twice() {
     let (one, two) = (App::start(), App::start());
     let gate = Conf::with_upstream(&format!("[\"{}\", \"{}\"]", one.url(), two.url())).start();

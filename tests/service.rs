@@ -3,6 +3,7 @@
 mod handover;
 mod sockets;
 mod stopping;
+mod storage;
 mod systemd;
 
 use std::fs;
