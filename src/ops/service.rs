@@ -194,7 +194,7 @@ async fn run(
         }
     };
     tokio::select! {
-        () = stop(&state, listening) => {}
+        () = stop(&state, listening, is_replaced) => {}
         // A second signal means now.
         () = second => {}
     }
@@ -206,12 +206,20 @@ async fn run(
 
 /// As long as a slow disk may need.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// Stops accepting, and waits for what is in flight, until the grace is over.
-async fn stop(state: &State, (mut gate, mut redirect, mut admin): (Listening, Listening, Listening)) {
+/// Stops accepting, and waits for what is in flight, until the grace is over. Operators may look on meanwhile, unless there
+/// is a successor, which tells them more.
+async fn stop(
+    state: &State,
+    (mut gate, mut redirect, mut admin): (Listening, Listening, Listening),
+    is_replaced: bool,
+) {
     let grace = state.server.shutdown_grace();
     let deadline = Instant::now() + grace;
     info!(?grace, "stopping: no new connections, requests in flight may finish");
     tokio::join!(gate.stop(), redirect.stop());
+    if is_replaced {
+        admin.stop().await;
+    }
     state.tunnels.say_goodbye();
     // The one counts the connections of the other, too.
     let left = gate.finish(deadline).await;

@@ -99,10 +99,7 @@ impl House for State {
     }
 
     fn write_timeout(&self) -> Duration {
-        // Whose answer it is, the connection does not know: as long as any route allows.
-        let snapshot = self.snapshot.load();
-        let routes = snapshot.policy.routing().routes().iter();
-        routes.map(|route| route.upstream().write_timeout()).max().unwrap_or(WRITE_TIMEOUT)
+        self.snapshot.load().write_timeout
     }
 }
 
@@ -141,6 +138,8 @@ pub struct Snapshot {
     pub meters: Meters,
     /// By the routes' places.
     pools: Vec<Arc<Pool>>,
+    /// The longest of any route: whose answer it is, a connection does not know.
+    write_timeout: Duration,
 }
 
 impl Snapshot {
@@ -157,7 +156,9 @@ impl Snapshot {
             pools.entry(upstream.clone()).or_insert_with(new).clone()
         };
         let pools = policy.routing().routes().iter().map(|route| pool_of(route.upstream())).collect();
-        Self { generation, loaded_at, policy, meters, pools }
+        let timeouts = policy.routing().routes().iter().map(|route| route.upstream().write_timeout());
+        let write_timeout = timeouts.max().unwrap_or(WRITE_TIMEOUT);
+        Self { generation, loaded_at, policy, meters, pools, write_timeout }
     }
 
     /// Every upstream once, with the routes that lead to it, in the order of the file.
