@@ -28,8 +28,10 @@ pub struct Permits {
 
 /// Whom an address stands for: of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Network {
+pub enum Network {
+    /// An address of IPv4.
     V4(u32),
+    /// The first half of one of IPv6.
     V6(u64),
 }
 
@@ -94,7 +96,9 @@ impl From<Exceeded> for Deny {
 }
 
 impl Network {
-    fn of(address: IpAddr) -> Self {
+    /// That of an address, whichever way it is written.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),

@@ -23,7 +23,7 @@ pub use decide::{Gate, Head};
 pub use deny::{Deny, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
 pub use known::{KnownTokens, Speaker};
-pub use limits::{Permits, Usage};
+pub use limits::{Network, Permits, Usage};
 pub use trace::{Finding, Trace};
 pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
 pub use verdict::{Admitted, Form, Grant, Place, Preflight, Refusal, Verdict};

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
+
+use crate::gate::Network;
 
 /// The connections of one kind of listener.
 #[derive(Debug, Default)]
@@ -16,7 +18,7 @@ pub struct Connections {
     refused: AtomicU64,
     left: Notify,
     /// In parts, each with its own lock: a connection takes one when it comes and when it goes, a request never.
-    by_address: [Mutex<HashMap<IpAddr, usize>>; PARTS],
+    by_address: [Mutex<HashMap<Network, usize>>; PARTS],
 }
 
 impl Connections {
@@ -40,7 +42,7 @@ impl Connections {
 
     /// Lets one in. `None` if there are `most` from its address.
     pub(super) fn enter(self: &Arc<Self>, from: IpAddr, most: Option<usize>) -> Option<Guest> {
-        let from = neighbourhood(from);
+        let from = Network::of(from);
         {
             let mut part = self.part(from).lock().unwrap_or_else(PoisonError::into_inner);
             let there = part.entry(from).or_insert(0);
@@ -67,10 +69,10 @@ impl Connections {
         }
     }
 
-    fn part(&self, from: IpAddr) -> &Mutex<HashMap<IpAddr, usize>> {
-        let last = match from {
-            IpAddr::V4(address) => address.octets()[3],
-            IpAddr::V6(address) => address.octets()[7],
+    fn part(&self, from: Network) -> &Mutex<HashMap<Network, usize>> {
+        let [.., last] = match from {
+            Network::V4(bits) => u64::from(bits).to_be_bytes(),
+            Network::V6(bits) => bits.to_be_bytes(),
         };
         &self.by_address[usize::from(last) % PARTS]
     }
@@ -80,7 +82,7 @@ impl Connections {
 #[derive(Debug)]
 pub(super) struct Guest {
     connections: Arc<Connections>,
-    from: IpAddr,
+    from: Network,
 }
 
 impl Drop for Guest {
@@ -95,17 +97,6 @@ impl Drop for Guest {
         drop(part);
         self.connections.open.fetch_sub(1, Ordering::AcqRel);
         self.connections.left.notify_waiters();
-    }
-}
-
-/// One client has an address of IPv4, or the first 64 bits of one of IPv6.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address => address,
     }
 }
 
