@@ -12,11 +12,11 @@ pub fn now() -> i64 {
     since.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
-/// How long ago this process asked for the first time: by a clock that nobody sets, and that only goes on.
+/// How long before `at` this process asked for the first time: by a clock that nobody sets, and that only goes on.
 #[must_use]
-pub fn uptime() -> Duration {
+pub fn uptime(at: Instant) -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed()
+    at.saturating_duration_since(*START)
 }
 
 /// Unix seconds as RFC 3339, in UTC; as a number, if no year of four digits has them.

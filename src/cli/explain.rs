@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
@@ -139,7 +140,7 @@ impl Asked {
             trusted_proxies: config.server.trusted_proxies(),
             known: &known,
             usage: &usage,
-            uptime: uptime(),
+            uptime: uptime(Instant::now()),
             generation: 1,
             may_wait,
             trace: Some(trace),
@@ -220,7 +221,7 @@ fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
         ("decision", format!("forwarded to {}", servers.join(" or "))),
         ("request", format!("{} {}", asked.method, without_values(grant.target()))),
     ];
-    let Some(headers) = preview(&asked.method, &asked.headers, grant, policy) else { return lines };
+    let Some(headers) = preview(&asked.headers, grant, policy) else { return lines };
     let values = |map: &HeaderMap, name: &HeaderName| map.get_all(name).iter().cloned().collect::<Vec<_>>();
     for name in headers.keys().filter(|name| values(&headers, name) != values(&asked.headers, name)) {
         let value = match (name, name.as_str()) {

@@ -17,8 +17,7 @@ impl Host {
             return Some(Self(format!("[{address}]").into()));
         }
         let name = text.strip_suffix('.').unwrap_or(text);
-        let valid = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label);
-        valid.then(|| Self(name.to_ascii_lowercase().into()))
+        is_name(name.as_bytes()).then(|| Self(name.to_ascii_lowercase().into()))
     }
 
     /// The canonical text.
@@ -48,7 +47,7 @@ impl Authority {
     /// only ever seen in attacks.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = match text.rfind(':') {
+        let (host, port) = match text.bytes().rposition(|byte| byte == b':') {
             Some(colon) if !text.ends_with(']') => (&text[..colon], Some(parse_port(&text[colon + 1..])?)),
             _ => (text, None),
         };
@@ -61,14 +60,23 @@ fn parse_port(text: &str) -> Option<u16> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// Letters, digits, `-` and `_` (RFC 1123, and the underscore that internal names use).
-fn is_label(label: &str) -> bool {
-    !label.is_empty()
-        && label.len() <= 63
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+/// Labels of letters, digits, `-` and `_` (RFC 1123, and the underscore that internal names use), with dots between them.
+/// In one pass, since every request names a host.
+fn is_name(name: &[u8]) -> bool {
+    let mut label = 0;
+    for byte in name {
+        match byte {
+            b'.' if label == 0 => return false,
+            b'.' => label = 0,
+            b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' if label < MAX_LABEL_BYTES => label += 1,
+            _ => return false,
+        }
+    }
+    label > 0 && name.len() <= MAX_NAME_BYTES
 }
 
 const MAX_NAME_BYTES: usize = 253;
+const MAX_LABEL_BYTES: usize = 63;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,10 @@
 //! Web origins (RFC 6454), and which of them a realm lets call it.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
+
+use foldhash::fast::RandomState;
 
 use super::host::Authority;
 
@@ -57,10 +60,16 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Borrow<str> for Origin {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Who may call a realm from a browser (contract 4.3).
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    pub(super) listed: HashSet<Origin>,
+    pub(super) listed: HashSet<Origin, RandomState>,
     /// `"null"` stands in the list.
     pub(super) null: bool,
     /// `any_origin_credentials`: with an empty list, credentials too.
@@ -78,6 +87,12 @@ impl Origins {
     #[must_use]
     pub fn lists(&self, origin: &Origin) -> bool {
         self.listed.contains(origin)
+    }
+
+    /// Whether this text is an origin that is listed, as a browser writes it. Any other spelling has to be read first.
+    #[must_use]
+    pub fn lists_as_written(&self, text: &str) -> bool {
+        self.listed.contains(text)
     }
 
     /// Whether `null` is listed.

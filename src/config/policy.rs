@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use super::key_sets::KeySets;
 use super::keys_dir::KeysDir;
@@ -125,7 +126,7 @@ pub struct Realm {
     pub(super) token_ttl: Duration,
     pub(super) cookie: CookieSpec,
     pub(super) require_key: bool,
-    pub(super) api_keys: HashMap<Sha256, ApiKey>,
+    pub(super) api_keys: HashMap<Sha256, ApiKey, RandomState>,
     pub(super) master_key: Option<Sha256>,
     pub(super) origins: Origins,
     pub(super) require_origin: bool,
@@ -248,7 +249,7 @@ impl Realm {
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
             cookie: CookieSpec { name: "__Secure-tollgate-access-token".into(), same_site, partitioned },
             require_key: false,
-            api_keys: HashMap::new(),
+            api_keys: HashMap::default(),
             master_key: None,
             origins: Origins::default(),
             require_origin: false,

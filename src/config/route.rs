@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::Method;
 
 use super::host::Host;
@@ -149,16 +150,16 @@ impl Route {
 /// Logins by their path, and routes by host and path.
 #[derive(Debug, Default)]
 pub struct Routing {
-    by_login_path: HashMap<String, Arc<Login>>,
+    by_login_path: HashMap<String, Arc<Login>, RandomState>,
     /// Those with several paths, or whose paths match without regard to case: few, and looked at one after the other.
     with_several_paths: Vec<Arc<Login>>,
     any_host: Paths,
-    by_host: HashMap<Host, Paths>,
+    by_host: HashMap<Host, Paths, RandomState>,
     logins: Vec<Arc<Login>>,
     routes: Vec<Arc<Route>>,
 }
 
-type Paths = HashMap<String, Vec<Arc<Route>>>;
+type Paths = HashMap<String, Vec<Arc<Route>>, RandomState>;
 
 /// What answers a request.
 #[derive(Clone, Debug)]

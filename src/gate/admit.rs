@@ -5,12 +5,13 @@ use std::sync::Arc;
 use http::Method;
 use http::header::{self, HeaderMap};
 
+use super::Deny;
 use super::caller::{Caller, Cors};
 use super::client::Client;
 use super::credential::{self, Credential};
 use super::decide::{Gate, Head, Stop, api_key, is_safe};
+use super::query::{self, Member};
 use super::verdict::{Admitted, Verdict};
-use super::{Deny, query};
 use crate::config::{Dialect, Endpoint, Exchange, Login, Origin, Realm, Tenant};
 use crate::token::{Accepted, Claims, Reject};
 
@@ -20,7 +21,7 @@ pub(super) struct ToLogin<'a> {
     pub(super) login: Arc<Login>,
     pub(super) endpoint: Endpoint,
     /// The query's members.
-    pub(super) query: Vec<(String, String)>,
+    pub(super) query: Vec<Member<'a>>,
     pub(super) client: Client,
     /// Unix seconds.
     pub(super) now: i64,
@@ -135,6 +136,7 @@ impl ToLogin<'_> {
     /// Without a token; `with` adds what the dialect takes.
     fn admitted(self, cors: Option<Cors>, with: impl FnOnce(Admitted) -> Admitted) -> Verdict {
         let Self { login, endpoint, query, client, .. } = self;
+        let query = query.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
         Verdict::Login(Box::new(with(Admitted {
             login,
             endpoint,

@@ -71,6 +71,10 @@ impl Caller {
             }
             return Ok(Self::with_origin(HeaderValue::from_static("null"), Site::Allowed, true));
         }
+        // What browsers send, and all that there is to know of it.
+        if origins.lists_as_written(text) {
+            return Ok(Self::with_origin(value.clone(), Site::Allowed, true));
+        }
         let origin = Origin::parse(text).ok_or(Deny::OriginDenied)?;
         let echoed = HeaderValue::from_str(origin.as_str()).map_err(|_| Deny::OriginDenied)?;
         if origins.lists(&origin) {

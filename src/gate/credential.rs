@@ -3,7 +3,8 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
-use super::{Deny, query};
+use super::Deny;
+use super::query::{self, Member};
 use crate::token::Reject;
 
 /// The header that carries an API key.
@@ -56,7 +57,7 @@ impl<'a> Credential<'a> {
 ///
 /// # Errors
 /// [`Deny::KeyConflict`] for two that differ, [`Deny::Header`] for one that is not visible ASCII.
-pub(super) fn api_key<'a>(headers: &'a HeaderMap, members: &'a [(String, String)]) -> Result<Option<&'a str>, Deny> {
+pub(super) fn api_key<'a>(headers: &'a HeaderMap, members: &'a [Member<'_>]) -> Result<Option<&'a str>, Deny> {
     let mut found = query::one_value(members, "key")?.filter(|key| !key.is_empty());
     for value in headers.get_all(&X_API_KEY) {
         let value = value.to_str().map_err(|_| Deny::Header)?;

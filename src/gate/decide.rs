@@ -8,6 +8,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD
 use http::{Method, header};
 use ipnet::IpNet;
 
+use super::Deny;
 use super::admit::ToLogin;
 use super::caller::Caller;
 use super::client::Client;
@@ -15,10 +16,10 @@ use super::credential::{self, Credential};
 use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
 use super::limits::{Permits, Usage};
+use super::query::{self, Member};
 use super::target::Target;
 use super::trace::{self, Trace};
 use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
-use super::{Deny, query};
 use crate::config::{Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
@@ -270,7 +271,7 @@ impl Gate<'_> {
             (None, _) => Who::Anyone,
         };
         let target = match target.query.and_then(query::forwarded) {
-            Some(query) => format!("{}?{query}", target.wire_path),
+            Some(query) => [target.wire_path, &query].join("?"),
             None => target.wire_path.to_owned(),
         };
         let cors = caller.cors;
@@ -345,14 +346,16 @@ fn announced_length(headers: &HeaderMap) -> u64 {
 
 fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
-    let host = hosts.next().map(|value| value.to_str().map_err(|_| Deny::Host)).transpose()?;
+    let field = hosts.next();
+    let host = field.map(|value| value.to_str().map_err(|_| Deny::Host)).transpose()?;
     let text = match (host, head.authority) {
         (Some(host), Some(authority)) if host != authority => return Err(Deny::Host),
         (Some(text), _) | (None, Some(text)) if hosts.next().is_none() => text,
         _ => return Err(Deny::Host),
     };
     let authority = Authority::parse(text).ok_or(Deny::Host)?;
-    Ok((authority, HeaderValue::from_str(text).map_err(|_| Deny::Host)?))
+    let value = field.map_or_else(|| HeaderValue::from_str(text).map_err(|_| Deny::Host), |field| Ok(field.clone()))?;
+    Ok((authority, value))
 }
 
 /// The method that a preflight asks about; `None` for any other request (`threats.md` R50).
@@ -376,7 +379,7 @@ fn preflight(head: &Head<'_>, found: &Found, caller: Caller, place: Place) -> Re
 pub(super) fn api_key<'r>(
     realm: &'r Realm,
     headers: &HeaderMap,
-    members: &[(String, String)],
+    members: &[Member<'_>],
     needed: bool,
     now: i64,
 ) -> Result<Option<&'r ApiKey>, Deny> {

@@ -1,13 +1,18 @@
 //! The query: its members decoded, and what of it is forwarded.
 
+use std::borrow::Cow;
+
 use super::Deny;
 use super::target::escape;
+
+/// Name and value, decoded.
+pub(super) type Member<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The members of a query (application/x-www-form-urlencoded), decoded, in order.
 ///
 /// # Errors
 /// [`Deny::Query`] if an escape is not two hex digits, or the decoded bytes are not UTF-8.
-pub(super) fn members(query: &str) -> Result<Vec<(String, String)>, Deny> {
+pub(super) fn members(query: &str) -> Result<Vec<Member<'_>>, Deny> {
     let split = query.split('&').filter(|member| !member.is_empty());
     split
         .map(|member| {
@@ -21,8 +26,8 @@ pub(super) fn members(query: &str) -> Result<Vec<(String, String)>, Deny> {
 ///
 /// # Errors
 /// [`Deny::KeyConflict`] if it is given twice with different values: which one counts is what readers disagree about.
-pub(super) fn one_value<'a>(members: &'a [(String, String)], name: &str) -> Result<Option<&'a str>, Deny> {
-    let mut values = members.iter().filter(|(member, _)| member == name).map(|(_, value)| value.as_str());
+pub(super) fn one_value<'a>(members: &'a [Member<'_>], name: &str) -> Result<Option<&'a str>, Deny> {
+    let mut values = members.iter().filter(|(member, _)| member == name).map(|(_, value)| &**value);
     let Some(first) = values.next() else { return Ok(None) };
     if values.any(|other| other != first) {
         return Err(Deny::KeyConflict);
@@ -31,18 +36,21 @@ pub(super) fn one_value<'a>(members: &'a [(String, String)], name: &str) -> Resu
 }
 
 /// The query without the members that are the gate's, byte for byte as it came otherwise; `None` if nothing is left.
-pub(super) fn forwarded(query: &str) -> Option<String> {
+pub(super) fn forwarded(query: &str) -> Option<Cow<'_, str>> {
     let ours = |member: &str| {
         let name = member.split('=').next().unwrap_or_default();
-        decode(name).is_ok_and(|name| OURS.contains(&name.as_str()))
+        decode(name).is_ok_and(|name| OURS.contains(&&*name))
     };
+    if !query.split('&').any(ours) {
+        return Some(query.into());
+    }
     let kept: Vec<_> = query.split('&').filter(|member| !ours(member)).collect();
-    if kept.is_empty() { None } else { Some(kept.join("&")) }
+    if kept.is_empty() { None } else { Some(kept.join("&").into()) }
 }
 
-fn decode(text: &str) -> Result<String, Deny> {
-    if !text.contains(['%', '+']) {
-        return Ok(text.to_owned());
+fn decode(text: &str) -> Result<Cow<'_, str>, Deny> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Ok(text.into());
     }
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -58,7 +66,7 @@ fn decode(text: &str) -> Result<String, Deny> {
         }
         at += 1;
     }
-    String::from_utf8(decoded).map_err(|_| Deny::Query)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Deny::Query)
 }
 
 /// Members that are secrets of the gate's clients: they reach no app and no app's log (contract 4.4).
@@ -74,7 +82,7 @@ mod tests {
         assert_eq!(of(""), []);
         assert_eq!(
             of("a=1&b&&c=x%20y+z%2B"),
-            [("a".into(), "1".into()), ("b".into(), String::new()), ("c".into(), "x y z+".into())]
+            [("a".into(), "1".into()), ("b".into(), "".into()), ("c".into(), "x y z+".into())]
         );
         for bad in ["a=%", "a=%4", "%zz=1", "a=%ff", "a=%c0%af"] {
             assert_eq!(members(bad), Err(Deny::Query), "{bad}");

@@ -125,18 +125,19 @@ pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str
 /// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
 pub(super) fn add_cors(header: &mut ResponseHeader, in_realm: bool, cors: Option<&Cors>) -> pingora::Result<()> {
     if let Some(cors) = cors {
-        header.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.clone())?;
+        // Names as text: pingora would make text of the others, and allocate it.
+        header.insert_header("Access-Control-Allow-Origin", cors.origin.clone())?;
         if cors.credentials {
-            header.insert_header(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true")?;
+            header.insert_header("Access-Control-Allow-Credentials", HeaderValue::from_static("true"))?;
         } else {
             header.remove_header(&ACCESS_CONTROL_ALLOW_CREDENTIALS);
         }
-        if !lists(header, &ACCESS_CONTROL_EXPOSE_HEADERS, "authorization") {
-            header.append_header(ACCESS_CONTROL_EXPOSE_HEADERS, "Authorization")?;
+        if !lists(header, &ACCESS_CONTROL_EXPOSE_HEADERS, &["authorization"]) {
+            header.append_header("Access-Control-Expose-Headers", HeaderValue::from_static("Authorization"))?;
         }
     }
-    if in_realm && !lists(header, &VARY, "origin") && !lists(header, &VARY, "*") {
-        header.append_header(VARY, "Origin")?;
+    if in_realm && !lists(header, &VARY, &["origin", "*"]) {
+        header.append_header("Vary", HeaderValue::from_static("Origin"))?;
     }
     Ok(())
 }
@@ -174,9 +175,11 @@ fn challenge(refusal: &Refusal) -> String {
     }
 }
 
-fn lists(header: &ResponseHeader, name: &HeaderName, element: &str) -> bool {
+/// Whether one of these stands in a header of this name.
+fn lists(header: &ResponseHeader, name: &HeaderName, elements: &[&str]) -> bool {
     let values = header.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(element))
+    let mut listed = values.flat_map(|value| value.split(',')).map(str::trim);
+    listed.any(|listed| elements.iter().any(|element| listed.eq_ignore_ascii_case(element)))
 }
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,10 +1,15 @@
 //! What an app gets of a request: nothing that only looks like an identity, and the real one (contract 4.4).
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST};
-use http::{HeaderMap, Method};
-use pingora::http::RequestHeader;
+use std::mem;
 
-use super::trace;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Request};
+use pingora::http::RequestHeader;
+use pingora::{ErrorType, OrErr};
+
+use super::answer::X_REQUEST_ID;
+use super::trace::{self, Span};
 use crate::config::Policy;
 use crate::gate::{Grant, OtherCookies, is_reserved};
 
@@ -22,57 +27,99 @@ pub(super) fn tame_connection(request: &mut RequestHeader) -> pingora::Result<()
     request.insert_header(CONNECTION, kept)
 }
 
-/// Takes out what is not for the app (contract 4.4). ☠ Here and not in `request_filter`: pingora removes what the
-/// client's Connection header names in between, and that may be a header of ours.
-pub(super) fn strip(request: &mut RequestHeader, grant: &Grant, cookie_names: &[String]) -> pingora::Result<()> {
+/// What an app gets besides the client's headers and what its grant says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Added<'a> {
+    pub(super) request_id: &'a [u8],
+    /// SHA-256 of the certificate that the client showed, in hex.
+    pub(super) certificate: Option<&'a str>,
+    pub(super) span: Option<&'a Span>,
+}
+
+/// Makes of a client's request what the app gets. ☠ Not in `request_filter`: pingora removes what the client's Connection
+/// header names in between, and that may be a header of ours.
+pub(super) fn rewrite(
+    request: &mut RequestHeader,
+    grant: &Grant,
+    policy: &Policy,
+    added: &Added<'_>,
+) -> pingora::Result<()> {
+    // Pingora's own header keeps a second map, with the names as the client wrote them, and every name that is added goes
+    // through both, as text: a third of all that the gate cost. Without it names go out in lower case, as HAProxy sends
+    // them and HTTP/2 has them.
+    let taken = mem::replace(request, Request::new(()).into_parts().0.into());
+    let mut parts: Parts = taken.into();
+    let as_it_came = parts.uri.path_and_query().is_some_and(|target| target.as_str() == grant.target());
+    headers(&mut parts.headers, grant, policy, added).or_err(ErrorType::InvalidHTTPHeader, "a header of ours")?;
+    *request = parts.into();
+    if as_it_came { Ok(()) } else { request.set_raw_path(grant.target().as_bytes()) }
+}
+
+fn headers(
+    headers: &mut HeaderMap,
+    grant: &Grant,
+    policy: &Policy,
+    added: &Added<'_>,
+) -> Result<(), InvalidHeaderValue> {
+    strip(headers, grant, policy.cookie_names());
+    set(headers, grant, added)?;
+    trace::pass_on(headers, added.span)
+}
+
+/// Takes out what is not for the app (contract 4.4).
+fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     let route = grant.route();
     let limits_methods = route.limits_methods();
-    let reserved: Vec<_> =
-        request.headers.keys().filter(|name| is_reserved(name.as_str(), limits_methods)).cloned().collect();
+    let reserved: Vec<_> = headers.keys().filter(|name| is_reserved(name.as_str(), limits_methods)).cloned().collect();
     for name in &reserved {
-        request.remove_header(name);
+        headers.remove(name);
     }
     if !route.forwards_token() {
-        request.remove_header(&AUTHORIZATION);
+        headers.remove(AUTHORIZATION);
     }
-    match OtherCookies::of(&request.headers, cookie_names) {
+    match OtherCookies::of(headers, cookie_names) {
         OtherCookies::Unchanged => {}
-        OtherCookies::None => drop(request.remove_header(&COOKIE)),
-        OtherCookies::Joined(cookies) => request.insert_header(COOKIE, cookies)?,
+        OtherCookies::None => drop(headers.remove(COOKIE)),
+        OtherCookies::Joined(cookies) => drop(headers.insert(COOKIE, cookies)),
     }
-    Ok(())
 }
 
 /// Sets what is (contract 4.4).
-pub(super) fn set(request: &mut RequestHeader, grant: &Grant, request_id: &str) -> pingora::Result<()> {
-    if request.raw_path() != grant.target().as_bytes() {
-        request.set_raw_path(grant.target().as_bytes())?;
-    }
-    request.insert_header(HOST, grant.authority().clone())?;
-    for (name, value) in grant.identity().map_or(&[][..], |identity| identity.headers()) {
-        request.insert_header(name.clone(), value.clone())?;
+fn set(headers: &mut HeaderMap, grant: &Grant, added: &Added<'_>) -> Result<(), InvalidHeaderValue> {
+    let identity = grant.identity().map_or(&[][..], |identity| identity.headers());
+    // All at once, since to grow is to sort all of them in anew.
+    headers.reserve(identity.len() + OTHERS);
+    headers.insert(HOST, grant.authority().clone());
+    for (name, value) in identity {
+        headers.insert(name, value.clone());
     }
     if let Some(assertion) = grant.assertion() {
-        request.insert_header("X-Auth-Assertion", assertion.clone())?;
+        headers.insert(&X_AUTH_ASSERTION, assertion.clone());
+    }
+    if let Some(certificate) = added.certificate {
+        headers.insert(&X_AUTH_CLIENT_CERT, HeaderValue::from_str(certificate)?);
     }
     let client = grant.client();
-    request.insert_header("X-Request-Id", request_id)?;
-    request.insert_header("X-Forwarded-For", client.forwarded_for.as_str())?;
-    request.insert_header("X-Forwarded-Proto", if client.secure { "https" } else { "http" })?;
+    headers.insert(&X_REQUEST_ID, HeaderValue::from_bytes(added.request_id)?);
+    headers.insert(&X_FORWARDED_FOR, HeaderValue::from_str(&client.forwarded_for)?);
+    headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(if client.secure { "https" } else { "http" }));
     let host = client.forwarded_host.as_ref().unwrap_or_else(|| grant.authority());
-    request.insert_header("X-Forwarded-Host", host.clone())?;
+    headers.insert(&X_FORWARDED_HOST, host.clone());
     Ok(())
 }
 
 /// The headers of a granted request as they would reach the app, hop-by-hop ones aside. `None` if they can't be written.
 #[must_use]
-pub fn preview(method: &Method, headers: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<HeaderMap> {
-    let mut request = RequestHeader::build(method.clone(), grant.target().as_bytes(), Some(headers.len())).ok()?;
-    for (name, value) in headers {
-        request.append_header(name.clone(), value.clone()).ok()?;
-    }
-    strip(&mut request, grant, policy.cookie_names()).ok()?;
-    set(&mut request, grant, "").ok()?;
-    trace::pass_on(&mut request, None).ok()?;
-    Some(request.headers.clone())
+pub fn preview(client: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<HeaderMap> {
+    let mut forwarded = client.clone();
+    headers(&mut forwarded, grant, policy, &Added::default()).ok()?;
+    Some(forwarded)
 }
+
+static X_AUTH_ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
+static X_AUTH_CLIENT_CERT: HeaderName = HeaderName::from_static("x-auth-client-cert");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// As many as are set whoever is calling, and those of tracing.
+const OTHERS: usize = 9;

@@ -15,12 +15,12 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
-use super::forwarded::{set, strip, tame_connection};
+use super::forwarded::{Added, rewrite, tame_connection};
 use super::record::{Ended, Record};
 use super::stream::{Phase, Visit, body_time};
 use super::tunnel::Pass;
 use super::upstream::{Attempts, Sent, reason};
-use super::{Snapshot, State, answer, audit, login, trace};
+use super::{RequestId, Snapshot, State, answer, audit, login};
 use crate::clock::{now, uptime};
 use crate::config::Policy;
 use crate::gate::{Deny, Form, Gate, Grant, Head, Permits, Place, Refusal, Verdict, wire};
@@ -35,11 +35,15 @@ pub struct Gateway {
 /// What one request carries from hook to hook.
 #[derive(Debug)]
 pub struct Context {
-    request_id: String,
+    request_id: RequestId,
     record: Record,
     granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     denied: Option<Deny>,
     attempts: Attempts,
+    /// A body is announced.
+    has_body: bool,
+    /// It asks for the upgrade to a WebSocket.
+    upgrade: bool,
     /// When the first piece of its body came, over HTTP/2.
     body_began: Option<Instant>,
     /// What it was let in by, until it ends, however it does.
@@ -54,20 +58,20 @@ impl Gateway {
     }
 
     /// The judgement; a token whose key is being fetched waits for it, once.
-    async fn decide(&self, session: &Session, snapshot: &Snapshot, permits: &mut Permits) -> Verdict {
-        match self.judge(session, snapshot, permits, true) {
+    async fn decide(&self, session: &Session, snapshot: &Snapshot, context: &mut Context) -> Verdict {
+        match self.judge(session, snapshot, context, true) {
             Verdict::Wait(keys) => {
                 // A fetch ends by its own time-out; this one is for a fetcher that a reload has taken away.
                 if let Source::Remote(remote) = keys.source() {
                     let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
                 }
-                self.judge(session, snapshot, permits, false)
+                self.judge(session, snapshot, context, false)
             }
             verdict => verdict,
         }
     }
 
-    fn judge(&self, session: &Session, snapshot: &Snapshot, permits: &mut Permits, may_wait: bool) -> Verdict {
+    fn judge(&self, session: &Session, snapshot: &Snapshot, context: &mut Context, may_wait: bool) -> Verdict {
         let header = session.req_header();
         // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
@@ -75,7 +79,7 @@ impl Gateway {
         let (target, ambiguous_length, size) = match &raw {
             Some(raw) => (
                 wire::target(raw).unwrap_or_default(),
-                header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(raw),
+                context.has_body && header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(raw),
                 raw.len(),
             ),
             None => {
@@ -95,8 +99,8 @@ impl Gateway {
             headers: &header.headers,
             size,
             ambiguous_length,
-            has_body: wire::has_body(&header.headers),
-            upgrade: is_websocket(header),
+            has_body: context.has_body,
+            upgrade: context.upgrade,
             peer: peer.ip(),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
@@ -106,17 +110,17 @@ impl Gateway {
             trusted_proxies: self.state.server.trusted_proxies(),
             known: &self.state.known,
             usage: &self.state.usage,
-            uptime: uptime(),
+            uptime: uptime(context.record.began),
             generation: snapshot.generation,
             may_wait,
             trace: None,
         };
-        gate.decide(&head, now(), permits)
+        gate.decide(&head, now(), &mut context.permits)
     }
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
         (context.denied, context.record.place) = (Some(refusal.deny), refusal.place);
-        answer::refusal(session, refusal, &context.request_id).await
+        answer::refusal(session, refusal, context.request_id.as_str()).await
     }
 }
 
@@ -125,7 +129,7 @@ impl Context {
     fn tell_of_attempt(&self, error: &Error, again: bool) {
         if again {
             let server = self.attempts.server().map(tracing::field::display);
-            warn!(request = self.request_id, server, error = reason(error), "attempt failed, trying again");
+            warn!(request = self.request_id.as_str(), server, error = reason(error), "attempt failed, trying again");
         }
     }
 }
@@ -141,6 +145,8 @@ impl ProxyHttp for Gateway {
             granted: None,
             denied: None,
             attempts: Attempts::default(),
+            has_body: false,
+            upgrade: false,
             body_began: None,
             permits: Permits::default(),
         }
@@ -149,9 +155,10 @@ impl ProxyHttp for Gateway {
     /// None: the one that pingora adds compresses, which we leave to the app.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> pingora::Result<()> {
-        let has_body = wire::has_body(&session.req_header().headers);
-        Visit::enter(if has_body { Phase::Body } else { Phase::Served });
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+        context.has_body = wire::has_body(&session.req_header().headers);
+        context.upgrade = is_websocket(session.req_header());
+        Visit::enter(if context.has_body { Phase::Body } else { Phase::Served });
         // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
         // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
         if session.get_keepalive().is_some() {
@@ -168,12 +175,12 @@ impl ProxyHttp for Gateway {
         // Of the body. ☠ Pingora does nothing of the kind for HTTP/2: there an upload that pauses ends with the time-out of
         // the app's answer (see `fail_to_proxy`).
         session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
-        match self.decide(session, &snapshot, &mut context.permits).await {
+        match self.decide(session, &snapshot, context).await {
             Verdict::Grant(grant) => {
                 context.record.granted(&grant);
                 // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
-                if is_websocket(session.req_header()) {
+                if context.upgrade {
                     // ☠ The time-out for the client's next byte goes for idle WebSockets too.
                     let silence = grant.route().upstream().tunnel_timeout();
                     session.set_read_timeout(Some(silence));
@@ -192,14 +199,17 @@ impl ProxyHttp for Gateway {
                 let answered = login::answer(session, &self.state, *admitted, &trail).await;
                 let noted = trail.into_noted();
                 let refused = answered.as_ref().err().map(|refusal| refusal.deny).or(noted.refused);
-                let request_id = &context.request_id;
+                let request_id = context.request_id.as_str();
                 let about = audit::Login { realm: realm.name(), dialect, client, request_id, noted: &noted, refused };
                 about.write(&self.state);
                 about.count(&snapshot.meters);
                 match answered {
                     Ok(given) => {
-                        let about =
-                            answer::Context { request_id: &context.request_id, in_realm: true, cors: cors.as_ref() };
+                        let about = answer::Context {
+                            request_id: context.request_id.as_str(),
+                            in_realm: true,
+                            cors: cors.as_ref(),
+                        };
                         answer::login(session, given, &about).await?;
                     }
                     Err(login::Refusal { deny, set_cookie }) => {
@@ -211,11 +221,11 @@ impl ProxyHttp for Gateway {
             }
             Verdict::Preflight(asked) => {
                 context.record.place = asked.place;
-                answer::preflight(session, asked, &context.request_id).await?;
+                answer::preflight(session, asked, context.request_id.as_str()).await?;
             }
-            Verdict::KeySet(keys) => answer::key_set(session, keys, &context.request_id).await?,
+            Verdict::KeySet(keys) => answer::key_set(session, keys, context.request_id.as_str()).await?,
             Verdict::Refusal(refusal) => {
-                audit::denied(&self.state, session, &refusal, &context.request_id);
+                audit::denied(&self.state, session, &refusal, context.request_id.as_str());
                 context.record.speaker.clone_from(&refusal.speaker);
                 self.refuse(session, context, &refusal).await?;
             }
@@ -225,10 +235,9 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        let tunnel = is_websocket(session.req_header());
-        context.attempts.next(snapshot.pool(grant.route()), tunnel).map_err(|deny| {
+        context.attempts.next(snapshot.pool(grant.route()), context.upgrade).map_err(|deny| {
             context.denied = Some(deny);
             Error::new_up(ErrorType::ConnectError)
         })
@@ -258,7 +267,7 @@ impl ProxyHttp for Gateway {
         // ☠ The session's count: pingora calls this anew for the whole body when it asks another server. What goes through a
         // WebSocket is no body.
         let read = session.body_bytes_read() as u64;
-        if most.is_some_and(|most| read > most) && !is_websocket(session.req_header()) {
+        if most.is_some_and(|most| read > most) && !context.upgrade {
             context.denied = Some(Deny::RequestTooLarge);
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
@@ -321,14 +330,11 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        strip(request, grant, snapshot.policy.cookie_names())?;
-        set(request, grant, &context.request_id)?;
-        if let Some(digest) = session.digest().and_then(|digest| digest.ssl_digest.as_ref())
-            && !digest.cert_digest.is_empty()
-        {
-            request.insert_header("X-Auth-Client-Cert", HEXLOWER.encode(&digest.cert_digest))?;
-        }
-        trace::pass_on(request, context.record.span.as_ref())?;
+        let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);
+        let certificate = digest.filter(|digest| !digest.is_empty()).map(|digest| HEXLOWER.encode(digest));
+        let span = context.record.span.as_ref();
+        let added = Added { request_id: &context.request_id.0, certificate: certificate.as_deref(), span };
+        rewrite(request, grant, &snapshot.policy, &added)?;
         context.record.send();
         debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
         Ok(())
@@ -374,7 +380,7 @@ impl ProxyHttp for Gateway {
         // What the client did is for the access log.
         if !client_left && deny.row().status.is_server_error() {
             warn!(
-                request = context.request_id,
+                request = context.request_id.as_str(),
                 reason = deny.row().reason,
                 server = context.attempts.server().map(tracing::field::display),
                 error = reason(error),
@@ -411,13 +417,13 @@ impl ProxyHttp for Gateway {
 
     /// ☠ Pingora's own summary holds the query, and so the API key.
     fn request_summary(&self, _: &Session, context: &Context) -> String {
-        format!("request {}", context.request_id)
+        format!("request {}", context.request_id.as_str())
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
         let granted = context.granted.as_ref();
         let ended = Ended {
-            request_id: &context.request_id,
+            request_id: context.request_id.as_str(),
             granted: granted.is_some(),
             denied: context.denied,
             server: context.attempts.server(),

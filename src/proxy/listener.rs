@@ -15,7 +15,7 @@ use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::listener::Listener;
-use pingora::protocols::{GetSocketDigest as _, IO, Stream};
+use pingora::protocols::{ALPN, GetSocketDigest as _, IO, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use rustix::process::{Resource, getrlimit};
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use super::connections::{Connections, Guest};
-use super::stream::{Guarded, OPENING_BYTES, Phase, Visit};
+use super::stream::{Guarded, PREFACE, Phase, Visit};
 use super::{Gateway, House, Redirect, State, tunnel};
 
 /// Sockets that listen, though nobody accepts yet.
@@ -198,21 +198,24 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
     async fn host<S: IO + 'static>(&self, stream: S) {
         let visit = Arc::new(Visit::default());
         let mut stream: Stream = Box::new(Guarded::new(stream, visit.clone(), self.house.clone()));
+        let mut speaks_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
         // HTTP/1. We wait first: what has come is put back, and pingora finds it at once.
         if !self.tls && self.door.server_options().is_some_and(|options| options.h2c) {
-            let mut preface = [0; OPENING_BYTES as usize];
-            let peeked = timeout(FIRST_BYTES_TIMEOUT, stream.try_peek(&mut preface)).await;
+            let mut opening = [0; PREFACE.len()];
+            let peeked = timeout(FIRST_BYTES_TIMEOUT, stream.try_peek(&mut opening)).await;
             if !matches!(peeked, Ok(Ok(_))) {
                 return;
             }
+            speaks_http2 = opening == *PREFACE;
         }
-        let stopped = self.stopped.clone();
+        let (door, stopped) = (self.door.clone(), self.stopped.clone());
         visit
             .serve(async move {
-                let mut next = self.door.process_new(stream, &stopped).await;
-                while let Some(stream) = next {
-                    next = self.door.process_new(stream, &stopped).await;
+                if speaks_http2 {
+                    door.process_new(stream, &stopped).await;
+                } else {
+                    door.speak_http1(stream, &stopped).await;
                 }
             })
             .await;
@@ -233,6 +236,28 @@ struct Door<A> {
     app: Arc<A>,
 }
 
+impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
+    /// Serves one request after the other, as pingora's `ServerApp` does: that one boxes each of them once more, and
+    /// moves its ten kilobytes.
+    async fn speak_http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
+        let mut session = ServerSession::new_http1(stream);
+        // Only for the first head: see `early_request_filter`.
+        session.set_keepalive((!*shutdown.borrow()).then_some(FIRST_BYTES_TIMEOUT.as_secs()));
+        while let Some(reused) = self.serve(session, shutdown).await {
+            let (stream, settings) = reused.consume();
+            session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+        }
+    }
+
+    async fn serve(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+        Visit::enter(Phase::Head);
+        tunnel::serve(self.app.process_new_http(session, shutdown)).await
+    }
+}
+
 #[async_trait]
 impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
     async fn process_new_http(
@@ -240,8 +265,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        Visit::enter(Phase::Head);
-        tunnel::serve(self.app.process_new_http(session, shutdown)).await
+        self.serve(session, shutdown).await
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

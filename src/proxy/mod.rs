@@ -18,12 +18,14 @@ mod upstream;
 mod websocket;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use data_encoding::HEXLOWER;
 use rustls::ServerConfig;
 
 use crate::config::{Limits, Policy, Route, Server, Upstream};
@@ -198,9 +200,29 @@ impl RequestIds {
         Self { process: random.0, next: AtomicU64::new(random.1 >> 32) }
     }
 
-    /// The next one: 32 hex digits.
-    fn next(&self) -> String {
-        format!("{:016x}{:016x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+    fn next(&self) -> RequestId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = [0; 32];
+        HEXLOWER.encode_mut(&self.process.to_be_bytes(), &mut text[..16]);
+        HEXLOWER.encode_mut(&number.to_be_bytes(), &mut text[16..]);
+        RequestId(text)
+    }
+}
+
+/// The name of a request: 32 hex digits.
+#[derive(Clone, Copy)]
+struct RequestId([u8; 32]);
+
+impl RequestId {
+    fn as_str(&self) -> &str {
+        // Digits are text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::lines::Line;
 /// What one request was, so far.
 #[derive(Debug)]
 pub(super) struct Record {
-    began: Instant,
+    pub(super) began: Instant,
     /// The policy that judged it.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) place: Place,

@@ -291,7 +291,7 @@ impl<S: IO> AsyncRead for Guarded<S> {
         let this = self.get_mut();
         match this.phase() {
             Phase::Opening => {
-                if this.read < OPENING_BYTES {
+                if this.read < PREFACE.len() as u64 {
                     let patience = this.house.limits().head_timeout();
                     if this.overdue(|now| now + patience, context) {
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -440,8 +440,8 @@ const WRITE_BUFFER: usize = 2048;
 const BODY_START: Duration = Duration::from_secs(20);
 /// As long as it takes a client that was refused to read why.
 const LINGERING: Duration = Duration::from_secs(2);
-/// `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n` (RFC 9113, 3.4)
-pub(super) const OPENING_BYTES: u64 = 24;
+/// What every connection of HTTP/2 begins with (RFC 9113, 3.4).
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
 mod tests {

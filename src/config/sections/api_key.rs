@@ -1,6 +1,8 @@
 //! `[[realm.key]]` and `[realm.master_key]`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::RandomState;
 
 use super::{limits, realm};
 use crate::config::outside::Outside;
@@ -26,8 +28,9 @@ pub(in crate::config) fn read(
     name: &str,
     outside: &Outside,
     current: Option<&Policy>,
-) -> HashMap<Sha256, ApiKey> {
-    let mut keys: HashMap<Sha256, ApiKey> = HashMap::new();
+) -> HashMap<Sha256, ApiKey, RandomState> {
+    let mut keys: HashMap<Sha256, ApiKey, RandomState> = HashMap::default();
+    let mut ids = HashSet::new();
     for section in realm.tables("key", &KEYS) {
         let id = section.required("id", "\"web\"", id);
         let secret = secret(&section, outside);
@@ -39,7 +42,7 @@ pub(in crate::config) fn read(
             quota: limits::quota(&section),
             meter: meter.unwrap_or_default(),
         };
-        if !key.id.is_empty() && keys.values().any(|other| other.id == key.id) {
+        if id.is_some_and(|id| !ids.insert(id)) {
             section.error("id", format!("\"{}\" is the id of another key of this realm: write another", key.id));
         }
         let Some((written_as, secret)) = secret else { continue };

@@ -1,6 +1,5 @@
 //! `[[realm]]`.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -263,7 +262,7 @@ fn origins(section: &Section<'_>) -> Origins {
         section.error("any_origin_credentials", "excludes origins: remove one of the two");
     }
     let null = listed.contains(&None);
-    Origins { listed: listed.into_iter().flatten().collect::<HashSet<_>>(), null, any_with_credentials }
+    Origins { listed: listed.into_iter().flatten().collect(), null, any_with_credentials }
 }
 
 fn not_an_origin(text: &str) -> String {

@@ -14,8 +14,8 @@ pub use otlp::Exporter;
 #[cfg(feature = "otlp")]
 pub(super) use otlp::Span;
 
+use http::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use http::{Method, StatusCode, Version};
-use pingora::http::RequestHeader;
 
 use super::meters::{End, Requests};
 use crate::gate::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
@@ -38,16 +38,16 @@ pub(super) struct Told<'a> {
 
 /// Passes on what the client says of the trace, if it says it as it must be; else it says nothing (Trace Context, 4.3). A
 /// span of ours takes the client's place as the parent.
-pub(super) fn pass_on(request: &mut RequestHeader, span: Option<&Span>) -> pingora::Result<()> {
-    let valid = TraceParent::of(&request.headers).is_some();
+pub(super) fn pass_on(headers: &mut HeaderMap, span: Option<&Span>) -> Result<(), InvalidHeaderValue> {
+    let valid = TraceParent::of(headers).is_some();
     if !valid {
-        request.remove_header(&TRACEPARENT);
+        headers.remove(&TRACEPARENT);
     }
-    if !valid || !is_trace_state(&request.headers) {
-        request.remove_header(&TRACESTATE);
+    if !valid || !is_trace_state(headers) {
+        headers.remove(&TRACESTATE);
     }
-    match span {
-        Some(span) => request.insert_header(&TRACEPARENT, span.parent()),
-        None => Ok(()),
+    if let Some(span) = span {
+        headers.insert(&TRACEPARENT, HeaderValue::try_from(span.parent())?);
     }
+    Ok(())
 }
