@@ -88,10 +88,10 @@ impl Policy {
         &self.limits
     }
 
-    /// What was used of an API key: `None` if there is no such realm or key.
-    pub(super) fn meter(&self, realm: &str, key_id: &str) -> Option<&Arc<Meter>> {
-        let key = self.realm(realm)?.api_keys.values().find(|key| key.id == key_id)?;
-        Some(&key.meter)
+    /// What was used of the API keys of a realm, by their ids.
+    pub(super) fn meters(&self, realm: &str) -> HashMap<&str, &Arc<Meter>> {
+        let keys = self.realm(realm).into_iter().flat_map(|realm| realm.api_keys.values());
+        keys.map(|key| (&*key.id, &key.meter)).collect()
     }
 
     /// How connections of clients are encrypted, if they are.

@@ -54,7 +54,14 @@ impl Upkeep {
                 state.tunnels.sweep(&state.desk.revocations, &state.snapshot.load().policy, now());
             }
         };
-        tokio::join!(learning, sweeping);
+        let closing = async {
+            let mut tick = every(CLOSE_INTERVAL);
+            loop {
+                tick.tick().await;
+                state.snapshot.load().close_idle();
+            }
+        };
+        tokio::join!(learning, sweeping, closing);
     }
 
     /// Forgets what has expired, for ever. Apart from [`Upkeep::run`], which must not wait for whoever writes to the
@@ -113,3 +120,5 @@ const SOON: i64 = 14 * 86_400;
 /// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// A connection to an app may be kept for so much too long.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(1);

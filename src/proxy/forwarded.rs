@@ -36,6 +36,18 @@ pub(super) struct Added<'a> {
     pub(super) span: Option<&'a Span>,
 }
 
+/// What the app gets of a client's request that says nothing of its connection (`direct`).
+pub(super) fn request(
+    client: &RequestHeader,
+    grant: &Grant,
+    policy: &Policy,
+    added: &Added<'_>,
+) -> pingora::Result<RequestHeader> {
+    let mut parts = client.as_owned_parts();
+    parts.headers.remove(CONNECTION);
+    finish(parts, grant, policy, added)
+}
+
 /// Makes of a client's request what the app gets. ☠ Not in `request_filter`: pingora removes what the client's Connection
 /// header names in between, and that may be a header of ours.
 pub(super) fn rewrite(
@@ -48,11 +60,18 @@ pub(super) fn rewrite(
     // through both, as text: a third of all that the gate cost. Without it names go out in lower case, as HAProxy sends
     // them and HTTP/2 has them.
     let taken = mem::replace(request, Request::new(()).into_parts().0.into());
-    let mut parts: Parts = taken.into();
+    *request = finish(taken.into(), grant, policy, added)?;
+    Ok(())
+}
+
+fn finish(mut parts: Parts, grant: &Grant, policy: &Policy, added: &Added<'_>) -> pingora::Result<RequestHeader> {
     let as_it_came = parts.uri.path_and_query().is_some_and(|target| target.as_str() == grant.target());
     headers(&mut parts.headers, grant, policy, added).or_err(ErrorType::InvalidHTTPHeader, "a header of ours")?;
-    *request = parts.into();
-    if as_it_came { Ok(()) } else { request.set_raw_path(grant.target().as_bytes()) }
+    let mut request = RequestHeader::from(parts);
+    if !as_it_came {
+        request.set_raw_path(grant.target().as_bytes())?;
+    }
+    Ok(request)
 }
 
 fn headers(

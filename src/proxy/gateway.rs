@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
+use pingora::connectors::http::v1::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -15,46 +15,32 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
-use super::forwarded::{Added, rewrite, tame_connection};
-use super::record::{Ended, Record};
+use super::context::Context;
+use super::direct::is_plain;
+use super::forwarded::{rewrite, tame_connection};
+use super::record::Ended;
 use super::stream::{Phase, Visit, body_time};
 use super::tunnel::Pass;
-use super::upstream::{Attempts, Sent, reason};
-use super::{RequestId, Snapshot, State, answer, audit, login};
+use super::upstream::reason;
+use super::{Snapshot, State, answer, audit, login};
 use crate::clock::{now, uptime};
 use crate::config::Policy;
-use crate::gate::{Deny, Form, Gate, Grant, Head, Permits, Place, Refusal, Verdict, wire};
+use crate::gate::{Deny, Form, Gate, Head, Place, Refusal, Verdict, wire};
 use crate::login::Trail;
 use crate::token::Source;
 
 /// The gate as pingora sees it.
 pub struct Gateway {
     state: Arc<State>,
-}
-
-/// What one request carries from hook to hook.
-#[derive(Debug)]
-pub struct Context {
-    request_id: RequestId,
-    record: Record,
-    granted: Option<(Arc<Snapshot>, Box<Grant>)>,
-    denied: Option<Deny>,
-    attempts: Attempts,
-    /// A body is announced.
-    has_body: bool,
-    /// It asks for the upgrade to a WebSocket.
-    upgrade: bool,
-    /// When the first piece of its body came, over HTTP/2.
-    body_began: Option<Instant>,
-    /// What it was let in by, until it ends, however it does.
-    permits: Permits,
+    /// Makes connections for the requests that go directly; pingora has one of its own.
+    pub(super) connector: Connector,
 }
 
 impl Gateway {
     /// A gate over this state.
     #[must_use]
-    pub const fn new(state: Arc<State>) -> Self {
-        Self { state }
+    pub const fn new(state: Arc<State>, connector: Connector) -> Self {
+        Self { state, connector }
     }
 
     /// The judgement; a token whose key is being fetched waits for it, once.
@@ -118,19 +104,32 @@ impl Gateway {
         gate.decide(&head, now(), &mut context.permits)
     }
 
+    /// What an answer of the app needs to be one of ours.
+    pub(super) fn pass_on(&self, response: &mut ResponseHeader, context: &mut Context) -> pingora::Result<()> {
+        context.attempts.answered();
+        context.record.answered();
+        let Some((_, grant)) = &context.granted else { return Ok(()) };
+        answer::add_cors(response, true, grant.cors())?;
+        if is_tunnel(response) {
+            let pass = grant.speaker().map(|speaker| {
+                let (trusted, realm) = (speaker.clone(), grant.route().realm().clone());
+                let is_trusted = move |policy: &Policy, now| trusted.is_still_trusted(policy, realm.name(), now);
+                let (marks, expires_at) = (*speaker.marks(), speaker.claims().expires_at);
+                Pass { marks, expires_at, is_trusted: Box::new(is_trusted) }
+            });
+            let is_websocket = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+            if is_websocket {
+                Visit::enter(Phase::Tunnel);
+            }
+            let visit = if is_websocket { Visit::current() } else { None };
+            self.state.tunnels.open(pass, visit.as_ref());
+        }
+        Ok(())
+    }
+
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
         (context.denied, context.record.place) = (Some(refusal.deny), refusal.place);
         answer::refusal(session, refusal, context.request_id.as_str()).await
-    }
-}
-
-impl Context {
-    /// Of the last one `fail_to_proxy` tells.
-    fn tell_of_attempt(&self, error: &Error, again: bool) {
-        if again {
-            let server = self.attempts.server().map(tracing::field::display);
-            warn!(request = self.request_id.as_str(), server, error = reason(error), "attempt failed, trying again");
-        }
     }
 }
 
@@ -139,17 +138,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context {
-            request_id: self.state.request_ids.next(),
-            record: Record::begin(),
-            granted: None,
-            denied: None,
-            attempts: Attempts::default(),
-            has_body: false,
-            upgrade: false,
-            body_began: None,
-            permits: Permits::default(),
-        }
+        Context::new(self.state.request_ids.next())
     }
 
     /// None: the one that pingora adds compresses, which we leave to the app.
@@ -187,7 +176,10 @@ impl ProxyHttp for Gateway {
                 }
                 tame_connection(session.req_header_mut())?;
                 context.granted = Some((snapshot, grant));
-                return Ok(false);
+                if !is_plain(session, context) {
+                    return Ok(false);
+                }
+                self.go_directly(session, context).await?;
             }
             Verdict::Login(admitted) => {
                 let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
@@ -196,7 +188,8 @@ impl ProxyHttp for Gateway {
                 (context.record.place, context.record.client) = (place, Some(admitted.client.address));
                 let (dialect, client) = (admitted.login.dialect().name(), admitted.client.address);
                 let trail = Trail::default();
-                let answered = login::answer(session, &self.state, *admitted, &trail).await;
+                // In a box, so that the future of every other request is not as large.
+                let answered = Box::pin(login::answer(session, &self.state, *admitted, &trail)).await;
                 let noted = trail.into_noted();
                 let refused = answered.as_ref().err().map(|refusal| refusal.deny).or(noted.refused);
                 let request_id = context.request_id.as_str();
@@ -236,24 +229,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
-        let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        context.attempts.next(snapshot.pool(grant.route()), context.upgrade).map_err(|deny| {
-            context.denied = Some(deny);
-            Error::new_up(ErrorType::ConnectError)
-        })
+        context.next_peer()
     }
 
-    fn fail_to_connect(
-        &self,
-        _: &mut Session,
-        _: &HttpPeer,
-        context: &mut Context,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        let again = context.attempts.not_connected(&error);
-        context.tell_of_attempt(&error, again);
-        error.set_retry(again);
-        error
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
+        context.not_connected(error)
     }
 
     async fn request_body_filter(
@@ -297,7 +277,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         if !reused {
-            context.attempts.connected();
+            context.connected();
         }
         Ok(())
     }
@@ -306,20 +286,11 @@ impl ProxyHttp for Gateway {
         &self,
         _: &HttpPeer,
         session: &mut Session,
-        mut error: Box<Error>,
+        error: Box<Error>,
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        let sent = Sent {
-            method: &session.req_header().method,
-            body_is_kept: !session.as_ref().retry_buffer_truncated(),
-            answer_begun: session.response_written().is_some(),
-            on_reused_connection: reused,
-        };
-        let again = context.attempts.broke_off(&error, &sent);
-        context.tell_of_attempt(&error, again);
-        error.set_retry(again);
-        error
+        context.broke_off(session, error, reused)
     }
 
     /// Nothing of the request before this attempt is left in `request`: it is a new copy of the client's.
@@ -329,13 +300,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
-        let Some((snapshot, grant)) = &context.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);
-        let certificate = digest.filter(|digest| !digest.is_empty()).map(|digest| HEXLOWER.encode(digest));
-        let span = context.record.span.as_ref();
-        let added = Added { request_id: &context.request_id.0, certificate: certificate.as_deref(), span };
-        rewrite(request, grant, &snapshot.policy, &added)?;
-        context.record.send();
+        context.forward(session, &mut *request, rewrite)?;
         debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
         Ok(())
     }
@@ -346,26 +311,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
-        context.attempts.answered();
-        context.record.answered();
-        if let Some((_, grant)) = &context.granted {
-            answer::add_cors(response, true, grant.cors())?;
-            if is_tunnel(response) {
-                let pass = grant.speaker().map(|speaker| {
-                    let (trusted, realm) = (speaker.clone(), grant.route().realm().clone());
-                    let is_trusted = move |policy: &Policy, now| trusted.is_still_trusted(policy, realm.name(), now);
-                    let (marks, expires_at) = (*speaker.marks(), speaker.claims().expires_at);
-                    Pass { marks, expires_at, is_trusted: Box::new(is_trusted) }
-                });
-                let is_websocket = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
-                if is_websocket {
-                    Visit::enter(Phase::Tunnel);
-                }
-                let visit = if is_websocket { Visit::current() } else { None };
-                self.state.tunnels.open(pass, visit.as_ref());
-            }
-        }
-        Ok(())
+        self.pass_on(response, context)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

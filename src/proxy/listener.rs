@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::v1::Connector;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
@@ -58,7 +60,8 @@ impl Bound {
         let mut options = HttpServerOptions::default();
         options.h2c = state.server.h2c();
         options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
-        let mut proxy = pingora::proxy::http_proxy(&Arc::new(conf), Gateway::new(state.clone()));
+        let connector = Connector::new(Some(ConnectorOptions::from_server_conf(&conf)));
+        let mut proxy = pingora::proxy::http_proxy(&Arc::new(conf), Gateway::new(state.clone(), connector));
         proxy.server_options = Some(options);
         self.serve(proxy, state.clone(), state.connections.clone(), state.server.tls())
     }

@@ -3,6 +3,8 @@
 mod answer;
 pub mod audit;
 mod connections;
+mod context;
+mod direct;
 mod forwarded;
 mod gateway;
 mod listener;
@@ -177,6 +179,11 @@ impl Snapshot {
             upstreams[place].1.push(route);
         }
         upstreams
+    }
+
+    /// Closes the connections to apps that nobody has used for too long. To be called every now and then.
+    pub fn close_idle(&self) {
+        self.pools.iter().for_each(|pool| pool.close_idle());
     }
 
     /// Where a route of this policy leads.

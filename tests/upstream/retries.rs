@@ -106,7 +106,7 @@ fn a_kept_connection_that_closes_as_it_is_used_costs_nobody_an_answer() {
     assert!(app.seen().len() > 5, "a connection was used twice");
     assert_eq!(server(&gate, &app)["failures"], 0, "that is no failure");
     app.behave(None);
-    gate.send(&get("/open/x").key()).expect(200);
+    gate.send(&post("/open/x").key()).expect(200);
     app.behave(Some("close-reused"));
     app.forget();
     gate.send(&post("/open/x").key().body("once")).refused(502, "upstream_failed");

@@ -1,6 +1,7 @@
 //! `[[realm.key]]` and `[realm.master_key]`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -31,10 +32,11 @@ pub(in crate::config) fn read(
 ) -> HashMap<Sha256, ApiKey, RandomState> {
     let mut keys: HashMap<Sha256, ApiKey, RandomState> = HashMap::default();
     let mut ids = HashSet::new();
+    let meters = current.map(|current| current.meters(name)).unwrap_or_default();
     for section in realm.tables("key", &KEYS) {
         let id = section.required("id", "\"web\"", id);
         let secret = secret(&section, outside);
-        let meter = id.and_then(|id| current?.meter(name, id)).cloned();
+        let meter = id.and_then(|id| meters.get(id)).map(|meter| Arc::clone(meter));
         let key = ApiKey {
             id: id.unwrap_or_default().into(),
             expires_at: section.timestamp("expires"),

@@ -1,5 +1,6 @@
 //! The servers behind the routes: which of them a request goes to, and what becomes of it when one fails.
 
+mod idle;
 mod peer;
 mod pool;
 mod server;
@@ -8,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Method;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use pool::{InFlight, NoServer, Tried};
@@ -39,8 +39,8 @@ pub(super) struct Sent<'r> {
 }
 
 impl Attempts {
-    /// The next server of `pool` to be tried. An upgraded connection may be silent for longer.
-    pub(super) fn next(&mut self, pool: &Arc<Pool>, tunnel: bool) -> Result<Box<HttpPeer>, Deny> {
+    /// The place of the next server of `pool` to be tried.
+    pub(super) fn choose(&mut self, pool: &Arc<Pool>) -> Result<usize, Deny> {
         // First of all, so that the one before does not count as busy.
         self.current = None;
         let chosen = pool.pick(self.tried).map_err(|none| match none {
@@ -48,9 +48,9 @@ impl Attempts {
             NoServer::AllAway => Deny::UpstreamUnavailable,
         })?;
         self.made += 1;
-        let peer = pool.peer(chosen.server(), tunnel);
+        let index = chosen.index();
         self.current = Some(chosen);
-        Ok(peer)
+        Ok(index)
     }
 
     /// There is no connection to the server. Says whether another one is to be asked: nothing was sent yet, so that it may

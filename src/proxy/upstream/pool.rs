@@ -104,6 +104,11 @@ impl Pool {
         }
     }
 
+    /// Closes the connections that nobody has used for too long.
+    pub(in crate::proxy) fn close_idle(&self) {
+        self.servers.iter().for_each(|server| server.idle.close_older_than(self.upstream.idle_timeout()));
+    }
+
     /// Whether [`Pool::pick`] would find one.
     pub(super) fn has_another(&self, tried: Tried) -> bool {
         let now = self.elapsed();
@@ -111,7 +116,7 @@ impl Pool {
         servers.any(|(index, server)| !tried.contains(index) && server.may_be_awake(now))
     }
 
-    pub(super) fn peer(&self, server: &Server, tunnel: bool) -> Box<HttpPeer> {
+    pub(in crate::proxy) fn peer(&self, server: &Server, tunnel: bool) -> Box<HttpPeer> {
         let mut peer = Box::new(server.peer().clone());
         if tunnel {
             peer.options.read_timeout = Some(self.upstream.tunnel_timeout());

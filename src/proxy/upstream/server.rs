@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use pingora::protocols::Stream;
 use pingora::upstreams::peer::HttpPeer;
+
+use super::idle::Idle;
 
 /// One server of an upstream.
 #[derive(Debug)]
@@ -11,6 +14,7 @@ pub struct Server {
     address: SocketAddr,
     authority: String,
     pub(super) peer: HttpPeer,
+    pub(super) idle: Idle,
     in_flight: AtomicUsize,
     /// By the active checks.
     healthy: AtomicBool,
@@ -40,11 +44,12 @@ pub struct ServerState {
 }
 
 impl Server {
-    pub(super) const fn new(address: SocketAddr, authority: String, peer: HttpPeer) -> Self {
+    pub(super) fn new(address: SocketAddr, authority: String, peer: HttpPeer) -> Self {
         Self {
             address,
             authority,
             peer,
+            idle: Idle::default(),
             in_flight: AtomicUsize::new(0),
             healthy: AtomicBool::new(true),
             failed_connections: AtomicU32::new(0),
@@ -70,6 +75,19 @@ impl Server {
     #[must_use]
     pub const fn peer(&self) -> &HttpPeer {
         &self.peer
+    }
+
+    /// A connection to it that waits for a request.
+    pub(in crate::proxy) fn take_idle(&self) -> Option<Stream> {
+        self.idle.take()
+    }
+
+    /// Keeps a connection for another request.
+    pub(in crate::proxy) fn park(&self, stream: Stream) {
+        // A time of 0 says that none is to be kept.
+        if self.peer.options.idle_timeout.is_some_and(|patience| !patience.is_zero()) {
+            self.idle.park(stream);
+        }
     }
 
     /// How it is doing.

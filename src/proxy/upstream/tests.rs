@@ -133,11 +133,11 @@ fn a_bad_server_is_the_first_of_no_more_than_its_share() {
     let mut first = [0, 0];
     for _ in 0..10 {
         let mut attempts = Attempts::default();
-        attempts.next(&pool, false).unwrap();
+        attempts.choose(&pool).unwrap();
         first[attempts.current.as_ref().unwrap().index()] += 1;
         if attempts.current.as_ref().unwrap().index() == 0 {
             assert!(attempts.not_connected(&error(ErrorType::ConnectRefused)));
-            attempts.next(&pool, false).unwrap();
+            attempts.choose(&pool).unwrap();
         }
     }
     assert_eq!(first, [5, 5]);
@@ -166,20 +166,20 @@ fn a_connection_that_can_t_be_had_sends_the_request_elsewhere() {
     let mut attempts = Attempts::default();
     let refused = error(ErrorType::ConnectRefused);
     for again in [true, true, false] {
-        attempts.next(&four, false).unwrap();
+        attempts.choose(&four).unwrap();
         assert_eq!(attempts.not_connected(&refused), again);
     }
     assert_eq!(four.servers().iter().map(|server| server.state().failures).sum::<u64>(), 3);
     let mut attempts = Attempts::default();
-    attempts.next(&four, false).unwrap();
+    attempts.choose(&four).unwrap();
     assert!(!attempts.not_connected(&error(ErrorType::InternalError)), "no descriptors: nobody's fault but ours");
     let two = pool(2, "");
     let mut attempts = Attempts::default();
     for again in [true, false] {
-        attempts.next(&two, false).unwrap();
+        attempts.choose(&two).unwrap();
         assert_eq!(attempts.not_connected(&refused), again, "every server once");
     }
-    assert_eq!(attempts.next(&two, false).unwrap_err(), Deny::UpstreamFailed);
+    assert_eq!(attempts.choose(&two).unwrap_err(), Deny::UpstreamFailed);
 }
 
 const fn sent(method: &Method) -> Sent<'_> {
@@ -192,7 +192,7 @@ fn what_was_sent_is_sent_again_only_if_that_is_safe() {
     let closed = error(ErrorType::ConnectionClosed);
     let again = |pool: &Arc<Pool>, error: &Error, sent: &Sent<'_>| {
         let mut attempts = Attempts::default();
-        attempts.next(pool, false).unwrap();
+        attempts.choose(pool).unwrap();
         attempts.broke_off(error, sent)
     };
     let two = || pool(2, "");
@@ -223,7 +223,7 @@ fn what_was_sent_is_sent_again_only_if_that_is_safe() {
     assert_eq!(one.servers()[0].state().failures, 1);
 
     let mut attempts = Attempts::default();
-    attempts.next(&two(), false).unwrap();
+    attempts.choose(&two()).unwrap();
     attempts.answered();
     assert!(!attempts.broke_off(&closed, &get));
 }

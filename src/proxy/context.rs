@@ -1,0 +1,130 @@
+//! What one request carries from hook to hook, and what becomes of it on its way to an app.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use data_encoding::HEXLOWER;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use tracing::warn;
+
+use super::forwarded::Added;
+use super::record::Record;
+use super::upstream::{Attempts, Pool, Sent, reason};
+use super::{RequestId, Snapshot};
+use crate::config::Policy;
+use crate::gate::{Deny, Grant, Permits};
+
+/// What one request carries from hook to hook.
+#[derive(Debug)]
+pub struct Context {
+    pub(super) request_id: RequestId,
+    pub(super) record: Record,
+    pub(super) granted: Option<(Arc<Snapshot>, Box<Grant>)>,
+    pub(super) denied: Option<Deny>,
+    pub(super) attempts: Attempts,
+    /// A body is announced.
+    pub(super) has_body: bool,
+    /// It asks for the upgrade to a WebSocket.
+    pub(super) upgrade: bool,
+    /// When the first piece of its body came, over HTTP/2.
+    pub(super) body_began: Option<Instant>,
+    /// What it was let in by, until it ends, however it does.
+    pub(super) permits: Permits,
+}
+
+impl Context {
+    /// Of a request that has just come.
+    pub(super) fn new(request_id: RequestId) -> Self {
+        Self {
+            request_id,
+            record: Record::begin(),
+            granted: None,
+            denied: None,
+            attempts: Attempts::default(),
+            has_body: false,
+            upgrade: false,
+            body_began: None,
+            permits: Permits::default(),
+        }
+    }
+
+    /// A body is announced, or a WebSocket asked for.
+    pub(super) const fn announces_more(&self) -> bool {
+        self.has_body || self.upgrade
+    }
+
+    /// The servers that the request may go to, and the place of the next one.
+    pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<Pool>, usize)> {
+        let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
+        let pool = snapshot.pool(grant.route()).clone();
+        let index = self.attempts.choose(&pool).map_err(|deny| no_server(&mut self.denied, deny))?;
+        Ok((pool, index))
+    }
+
+    /// The next server that the request may go to, as pingora wants it.
+    pub(super) fn next_peer(&mut self) -> pingora::Result<Box<HttpPeer>> {
+        let (pool, index) = self.choose_server()?;
+        // An upgraded connection may be silent for longer.
+        Ok(pool.peer(&pool.servers()[index], self.upgrade))
+    }
+
+    /// There is a new connection to the server.
+    pub(super) fn connected(&self) {
+        self.attempts.connected();
+    }
+
+    /// There is none. The error then says whether another server is to be asked.
+    pub(super) fn not_connected(&mut self, mut error: Box<Error>) -> Box<Error> {
+        let again = self.attempts.not_connected(&error);
+        self.tell_of_attempt(&error, again);
+        error.set_retry(again);
+        error
+    }
+
+    /// An attempt went wrong. The error then says whether there is to be another.
+    pub(super) fn broke_off(&mut self, session: &Session, mut error: Box<Error>, reused: bool) -> Box<Error> {
+        let sent = Sent {
+            method: &session.req_header().method,
+            body_is_kept: !session.as_ref().retry_buffer_truncated(),
+            answer_begun: session.response_written().is_some(),
+            on_reused_connection: reused,
+        };
+        let again = self.attempts.broke_off(&error, &sent);
+        self.tell_of_attempt(&error, again);
+        error.set_retry(again);
+        error
+    }
+
+    /// Has `make` make what is sent to the app, which happens with that.
+    pub(super) fn forward<R, T>(
+        &mut self,
+        session: &Session,
+        request: R,
+        make: impl FnOnce(R, &Grant, &Policy, &Added<'_>) -> pingora::Result<T>,
+    ) -> pingora::Result<T> {
+        let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
+        let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);
+        let certificate = digest.filter(|digest| !digest.is_empty()).map(|digest| HEXLOWER.encode(digest));
+        let span = self.record.span.as_ref();
+        let added = Added { request_id: &self.request_id.0, certificate: certificate.as_deref(), span };
+        let made = make(request, grant, &snapshot.policy, &added)?;
+        self.record.send();
+        Ok(made)
+    }
+
+    /// Of the last one `fail_to_proxy` tells.
+    fn tell_of_attempt(&self, error: &Error, again: bool) {
+        if again {
+            let server = self.attempts.server().map(tracing::field::display);
+            warn!(request = self.request_id.as_str(), server, error = reason(error), "attempt failed, trying again");
+        }
+    }
+}
+
+/// There is nobody to ask.
+fn no_server(denied: &mut Option<Deny>, deny: Deny) -> Box<Error> {
+    *denied = Some(deny);
+    Error::new_up(ErrorType::ConnectError)
+}

@@ -1,0 +1,133 @@
+//! Connections to one server that wait for the next request.
+//!
+//! Pingora's pool watches each of them with a task and a timer of its own, which are made anew for every request, and asks
+//! the system whose connection it is. Here one is looked at when it is taken, and they grow old together.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead as _, ReadBuf};
+
+/// The idle connections of one server.
+#[derive(Default)]
+pub(super) struct Idle {
+    /// Those that have waited longest come first.
+    parked: Mutex<VecDeque<(Instant, Stream)>>,
+}
+
+impl Idle {
+    /// The one that came last and is still open, so that those that are too many are left to grow old.
+    pub(super) fn take(&self) -> Option<Stream> {
+        loop {
+            let (_, mut stream) = self.parked().pop_back()?;
+            if is_silent(&mut stream) {
+                return Some(stream);
+            }
+        }
+    }
+
+    /// Keeps this one, unless there are enough.
+    pub(super) fn park(&self, stream: Stream) {
+        let mut parked = self.parked();
+        if parked.len() < MOST {
+            parked.push_back((Instant::now(), stream));
+        }
+    }
+
+    /// Closes those that have waited for so long.
+    pub(super) fn close_older_than(&self, patience: Duration) {
+        let mut old = Vec::new();
+        let mut parked = self.parked();
+        while parked.front().is_some_and(|(since, _)| since.elapsed() >= patience) {
+            old.extend(parked.pop_front());
+        }
+        // Closing takes longer than a request should wait here.
+        drop(parked);
+        drop(old);
+    }
+
+    fn parked(&self) -> MutexGuard<'_, VecDeque<(Instant, Stream)>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Idle").field(&self.parked().len()).finish()
+    }
+}
+
+/// Whether nothing has come on it: neither its end, nor what nobody asked for.
+fn is_silent(stream: &mut Stream) -> bool {
+    let mut byte = [0];
+    let mut buffer = ReadBuf::new(&mut byte);
+    Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer).is_pending()
+}
+
+/// As many as pingora's pool keeps of all servers.
+const MOST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn pair() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream: pingora::protocols::l4::stream::Stream = ours.into();
+        (Box::new(stream), listener.accept().await.unwrap().0)
+    }
+
+    /// Waits until what the other end did has arrived, without taking it.
+    async fn arrived(idle: &Idle) {
+        while is_silent(&mut idle.parked()[0].1) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_that_came_is_taken_first() {
+        let idle = Idle::default();
+        let ((one, _app), (two, _other)) = (pair().await, pair().await);
+        let ids = (one.id(), two.id());
+        idle.park(one);
+        idle.park(two);
+        assert_eq!(idle.take().map(|stream| stream.id()), Some(ids.1));
+        assert_eq!(idle.take().map(|stream| stream.id()), Some(ids.0));
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_that_is_closed_or_talks_is_not_taken() {
+        let idle = Idle::default();
+        let (stream, app) = pair().await;
+        idle.park(stream);
+        drop(app);
+        arrived(&idle).await;
+        assert!(idle.take().is_none());
+        let (stream, mut app) = pair().await;
+        idle.park(stream);
+        app.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
+        arrived(&idle).await;
+        assert!(idle.take().is_none(), "an answer that nobody asked for is nobody's");
+    }
+
+    #[tokio::test]
+    async fn they_grow_old() {
+        let idle = Idle::default();
+        let (stream, _app) = pair().await;
+        idle.park(stream);
+        idle.close_older_than(Duration::from_secs(60));
+        assert_eq!(idle.parked().len(), 1);
+        idle.close_older_than(Duration::ZERO);
+        assert_eq!(idle.parked().len(), 0);
+    }
+}
