@@ -1,0 +1,1 @@
+"""What benches/load/run does: a module a subject, `__main__` puts the parts into order."""
