@@ -1,5 +1,7 @@
 //! Writing the answers that the gate gives itself, and the headers that it adds to every answer.
 
+use std::mem;
+
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -7,7 +9,8 @@ use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Method, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::{Value, json};
@@ -124,22 +127,36 @@ pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str
 
 /// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
 pub(super) fn add_cors(header: &mut ResponseHeader, in_realm: bool, cors: Option<&Cors>) -> pingora::Result<()> {
+    if cors.is_none() && !in_realm {
+        return Ok(());
+    }
+    // As in `forwarded`: pingora's own header has a second map, and takes every name as text. Names that it does not write
+    // itself go out in lower case.
+    let taken = mem::replace(header, Response::new(()).into_parts().0.into());
+    let usual = taken.status.canonical_reason();
+    let reason = taken.get_reason_phrase().filter(|reason| Some(*reason) != usual).map(str::to_owned);
+    let mut parts: Parts = taken.into();
+    let headers = &mut parts.headers;
+    headers.reserve(ADDED);
     if let Some(cors) = cors {
-        // Names as text: pingora would make text of the others, and allocate it.
-        header.insert_header("Access-Control-Allow-Origin", cors.origin.clone())?;
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.clone());
         if cors.credentials {
-            header.insert_header("Access-Control-Allow-Credentials", HeaderValue::from_static("true"))?;
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         } else {
-            header.remove_header(&ACCESS_CONTROL_ALLOW_CREDENTIALS);
+            headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
         }
-        if !lists(header, &ACCESS_CONTROL_EXPOSE_HEADERS, &["authorization"]) {
-            header.append_header("Access-Control-Expose-Headers", HeaderValue::from_static("Authorization"))?;
+        if !lists(headers, &ACCESS_CONTROL_EXPOSE_HEADERS, &["authorization"]) {
+            headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Authorization"));
         }
     }
-    if in_realm && !lists(header, &VARY, &["origin", "*"]) {
-        header.append_header("Vary", HeaderValue::from_static("Origin"))?;
+    if in_realm && !lists(headers, &VARY, &["origin", "*"]) {
+        headers.append(VARY, HeaderValue::from_static("Origin"));
     }
-    Ok(())
+    *header = parts.into();
+    match reason {
+        Some(reason) => header.set_reason_phrase(Some(&reason)),
+        None => Ok(()),
+    }
 }
 
 /// ☠ Not pingora's `respond_error`: that one always closes the connection. And Content-Length always: without it an
@@ -176,12 +193,14 @@ fn challenge(refusal: &Refusal) -> String {
 }
 
 /// Whether one of these stands in a header of this name.
-fn lists(header: &ResponseHeader, name: &HeaderName, elements: &[&str]) -> bool {
-    let values = header.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+fn lists(headers: &HeaderMap, name: &HeaderName, elements: &[&str]) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let mut listed = values.flat_map(|value| value.split(',')).map(str::trim);
     listed.any(|listed| elements.iter().any(|element| listed.eq_ignore_ascii_case(element)))
 }
 
+/// By [`add_cors`], at the most, and what `write` adds.
+const ADDED: usize = 8;
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const POST_ONLY: &str = "POST, OPTIONS";
