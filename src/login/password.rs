@@ -7,6 +7,7 @@
 //! (`threats.md` R42): it happens on a fixed number of threads, of a lower priority than the ones that proxy, behind a
 //! queue of a fixed length, and who finds the queue full is told so at once.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordVerifier as _, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use scrypt::Scrypt;
 use scrypt::phc::PasswordHash as Phc;
 use tokio::sync::oneshot;
@@ -222,9 +226,32 @@ pub fn needs_rehash(stored: &PasswordHash) -> bool {
 pub fn hash(password: &Password) -> Result<PasswordHash, Busy> {
     let mut salt = [0; SALT_BYTES];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| Busy)?;
+    let mut hash = [0; Params::DEFAULT_OUTPUT_LEN];
     // Argon2's default is what we want, which a test pins to the documented numbers.
-    let hash = Argon2::default().hash_password_with_salt(password.0.as_bytes(), &salt);
-    hash.map(|hash| PasswordHash(hash.to_string())).map_err(|_| Busy)
+    hash_into(&Params::DEFAULT, password, &salt, &mut hash).ok_or(Busy)?;
+    let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
+    Ok(PasswordHash(format!("{OURS}{salt}${hash}")))
+}
+
+/// Argon2id as ours is, in memory that this thread keeps: given back and asked for anew with every login, it would be
+/// there twice for a while, and every page of it would have to be made first.
+fn hash_into(params: &Params, password: &Password, salt: &[u8], hash: &mut [u8]) -> Option<()> {
+    thread_local! {
+        static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+    }
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    MEMORY.with_borrow_mut(|memory| {
+        memory.resize(params.block_count(), Block::default());
+        argon2.hash_password_into_with_memory(password.0.as_bytes(), salt, hash, memory).ok()
+    })
+}
+
+/// Whether this is the password of a hash that [`hash`] made.
+fn is_ours(password: &Password, phc: &Phc) -> Option<bool> {
+    let (params, salt, hash) = (Params::try_from(phc).ok()?, phc.salt.as_ref()?, phc.hash.as_ref()?);
+    let mut made = vec![0; hash.len()];
+    hash_into(&params, password, salt.as_ref(), &mut made)?;
+    Some(verify_slices_are_equal(&made, hash.as_bytes()).is_ok())
 }
 
 /// A hash that can be verified at a bounded cost.
@@ -250,9 +277,9 @@ fn argon2_phc(text: &str) -> Result<Phc, Unsupported> {
     let (phc, malformed) = (complete_phc(text), Unsupported::Malformed("argon2"));
     let mut phc = phc.ok_or(malformed)?;
     // The reference implementation came to write the version only with the second one; the library takes none for that.
-    phc.version.get_or_insert(argon2::Version::V0x10 as u32);
-    let params = argon2::Params::try_from(&phc).map_err(|_| malformed)?;
-    let version = phc.version.is_none_or(|version| argon2::Version::try_from(version).is_ok());
+    phc.version.get_or_insert(Version::V0x10 as u32);
+    let params = Params::try_from(&phc).map_err(|_| malformed)?;
+    let version = phc.version.is_none_or(|version| Version::try_from(version).is_ok());
     // A key id names a secret that we do not have.
     if !version || !params.keyid().is_empty() {
         return Err(malformed);
@@ -294,8 +321,10 @@ fn bcrypt_text(text: &str) -> Result<&str, Unsupported> {
 }
 
 fn verify(password: &Password, stored: &PasswordHash) -> bool {
+    let typed = password;
     let password = password.0.as_bytes();
     match Stored::parse(&stored.0) {
+        Ok(Stored::Argon2(phc)) if stored.0.starts_with(OURS) => is_ours(typed, &phc).unwrap_or(false),
         Ok(Stored::Argon2(phc)) => Argon2::default().verify_password(password, &phc).is_ok(),
         Ok(Stored::Scrypt(phc)) => Scrypt::new().verify_password(password, &phc).is_ok(),
         // As everywhere, only the first 72 bytes count, as they did when it was made.
