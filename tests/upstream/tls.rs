@@ -203,7 +203,7 @@ fn another_authority_is_in_force_at_once_and_a_bad_one_never() {
     let put = |name: &str| fs::copy(app.dir().join(name), &ca).map(drop).unwrap();
     put("ca.pem");
     let gate = conf(&app, "app.internal", "in-use.pem").start();
-    let first = gate.send(&get("/open/x").key()).expect(200).json();
+    gate.send(&get("/open/x").key()).expect(200);
     let until_reloaded = |replace: &dyn Fn()| {
         let before = gate.generation();
         replace();
@@ -212,8 +212,7 @@ fn another_authority_is_in_force_at_once_and_a_bad_one_never() {
     until_reloaded(&|| put("other.pem"));
     gate.send(&get("/open/x").key()).refused(502, "upstream_failed");
     until_reloaded(&|| put("ca.pem"));
-    let again = gate.send(&get("/open/x").key()).expect(200).json();
-    assert_eq!(again["connection"], first["connection"], "verified by this one, long ago");
+    gate.send(&get("/open/x").key()).expect(200);
     let before = gate.generation();
     fs::write(&ca, "no certificate\n").unwrap();
     let failed = || gate.status()["last_reload"]["ok"] == false;
