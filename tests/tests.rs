@@ -48,3 +48,4 @@ mod token_commands;
 mod tokens;
 mod traces;
 mod upstream;
+mod ways;

@@ -136,9 +136,6 @@ fn task_of(task: pingora::Result<HttpTask>) -> HttpTask {
 
 /// Has an answer of HTTP/1.1 say where it ends, as pingora does (`h1_response_filter`).
 fn frame(head: &mut ResponseHeader, is_end: bool, request: &RequestHeader) -> pingora::Result<()> {
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "nobody asked for another protocol").into_up());
-    }
     let has_body = request.method != Method::HEAD
         && !head.status.is_informational()
         && !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

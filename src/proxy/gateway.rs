@@ -106,6 +106,11 @@ impl Gateway {
 
     /// What an answer of the app needs to be one of ours.
     pub(super) fn pass_on(&self, response: &mut ResponseHeader, context: &mut Context) -> pingora::Result<()> {
+        // ☠ Pingora would pass it on to a client that asked for nothing of the kind.
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS && !context.upgrade {
+            let error = Error::explain(ErrorType::InvalidHTTPHeader, "nobody asked for another protocol");
+            return Err(error.into_up());
+        }
         context.attempts.answered();
         context.record.answered();
         let Some((_, grant)) = &context.granted else { return Ok(()) };

@@ -29,6 +29,7 @@ struct Shared {
     released: (Mutex<bool>, Condvar),
     stopping: AtomicBool,
     connections: AtomicUsize,
+    ended: AtomicUsize,
     /// The status of `health`, if it is not 200.
     health: AtomicU16,
     /// How every request but those to `health` is answered, whatever its path.
@@ -73,6 +74,11 @@ impl App {
     /// How many connections were made to it.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them have ended.
+    pub fn ended(&self) -> usize {
+        self.shared.ended.load(Ordering::SeqCst)
     }
 
     /// The one request since the last call of [`App::forget`].
@@ -193,6 +199,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             if !connection.aborted {
                 let _ = connection.stream.shutdown(Shutdown::Both);
             }
+            connection.shared.ended.fetch_add(1, Ordering::SeqCst);
         });
     }
 }

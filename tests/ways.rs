@@ -1,0 +1,112 @@
+//! The two ways to an app (`src/proxy/direct.rs`, and pingora's): whichever a request takes, the app sees the same, and so
+//! does the client.
+
+use crate::harness::*;
+
+/// Says something about the connection that has no effect, so that the request takes the long way.
+const LONG_WAY: (&str, &str) = ("Proxy-Connection", "keep-alive");
+
+/// What came, but for what is new with every request.
+fn without_ids(mut headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    headers.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+    headers.retain(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"));
+    headers.sort();
+    headers
+}
+
+#[test]
+fn an_app_sees_the_same_of_a_request() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    let token = gate.user("alice");
+    let plain = get(format!("/app/a%20b?x=1&key={KEY}&y=%2f")).bearer(&token);
+    for request in [
+        plain.clone().key(),
+        request("HEAD", "/open/x").key(),
+        get("/open/x?masterKey=1&key=").key().header("Cookie", "a=b; other=c").header("Cookie", "d=e"),
+        plain.clone().key().header("Connection", "keep-alive"),
+        plain.clone().key().header("Connection", "close"),
+        plain.clone().key().header("connection", "Keep-Alive"),
+        plain.clone().key().header("X_Auth_Subject", "root").header("X-Forwarded-For", "1.2.3.4"),
+        plain.clone().key().header("traceparent", "nonsense").header("tracestate", "a=b"),
+        plain.key().header("Accept", "a").header("accept", "b").header("X-Own", "caf\u{e9}"),
+    ] {
+        app.forget();
+        gate.send(&request).expect(200);
+        gate.send(&request.clone().header(LONG_WAY.0, LONG_WAY.1)).expect(200);
+        let seen = app.seen();
+        let [direct, long] = &seen[..] else { panic!("{} requests", seen.len()) };
+        assert_eq!((direct.line(), direct.body()), (long.line(), long.body()));
+        assert_eq!(without_ids(direct.headers()), without_ids(long.headers()));
+        for name in ["connection", "proxy-connection", "x-api-key", "authorization", "te", "transfer-encoding"] {
+            assert_eq!(direct.header(name), None, "{name}");
+        }
+        assert_eq!(direct.all("host").len(), 1);
+    }
+}
+
+#[test]
+fn what_a_connection_header_names_is_taken_out_on_the_long_way_only() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    let named = get("/open/x").key().header("Connection", "keep-alive, X-Mine").header("X-Mine", "1");
+    gate.send(&named).expect(200);
+    assert_eq!(app.only().header("x-mine"), None, "RFC 9110, 7.6.1");
+    app.forget();
+    gate.send(&get("/open/x").key().header("TE", "trailers").header("X-Mine", "1")).expect(200);
+    let seen = app.only();
+    assert_eq!((seen.header("te"), seen.header("x-mine").as_deref()), (None, Some("1")));
+}
+
+#[test]
+fn a_client_sees_the_same_of_an_answer() {
+    let app = App::start();
+    let gate = Conf::new(&app).route("retries", "0").start();
+    for manner in [
+        "fixed",
+        "chunked",
+        "cors",
+        "big-200000",
+        "until-close",
+        "status-204",
+        "status-304",
+        "status-500",
+        "x",
+        "partial",
+        "reset-body",
+        "no-http",
+        "close",
+        "reset",
+        "ws",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let request = request(method, format!("/open/{manner}")).key().origin(ORIGIN);
+            let answers = [request.clone(), request.header(LONG_WAY.0, LONG_WAY.1)].map(|request| {
+                let mut conn = gate.conn();
+                let answer = conn.try_ask(&request);
+                // Whether it goes on: where an answer broke off, nothing may follow.
+                let next = answer.is_ok() && conn.try_ask(&get("/open/fixed").key()).is_ok();
+                answer.map(|answer| (answer.status, without_ids(answer.headers), answer.body, next)).map_err(|_| ())
+            });
+            let [direct, long] = answers;
+            match (direct, long) {
+                // The app tells which connection and which headers it saw.
+                (Ok(direct), Ok(long)) if manner == "x" => assert_eq!((direct.0, direct.3), (long.0, long.3)),
+                (direct, long) => assert_eq!(direct, long, "{method} {manner}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn kept_connections_are_used_again_and_closed_in_time() {
+    let app = App::start();
+    let gate = Conf::new(&app).route("idle_timeout", "\"1s\"").start();
+    for _ in 0..5 {
+        gate.send(&get("/open/fixed").key()).expect(200);
+    }
+    assert_eq!(app.connections(), 1);
+    until_true(PATIENCE, "it is closed", || app.ended() == 1);
+    gate.send(&get("/open/fixed").key()).expect(200);
+    assert_eq!(app.connections(), 2);
+}
