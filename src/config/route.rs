@@ -155,6 +155,8 @@ pub struct Routing {
     with_several_paths: Vec<Arc<Login>>,
     any_host: Paths,
     by_host: HashMap<Host, Paths, RandomState>,
+    /// How many slashes the path in these tables has that has most: no longer one is looked for.
+    depth: usize,
     logins: Vec<Arc<Login>>,
     routes: Vec<Arc<Route>>,
 }
@@ -222,6 +224,8 @@ impl Routing {
             }
             same_path.push(route.clone());
         }
+        let paths = table.by_host.values().chain([&table.any_host]).flat_map(HashMap::keys);
+        table.depth = paths.chain(table.by_login_path.keys()).map(|path| slashes(path)).max().unwrap_or_default();
         table.logins = logins;
         table.routes = routes;
         if clashes.is_empty() { Ok(table) } else { Err(clashes) }
@@ -257,12 +261,12 @@ impl Routing {
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
         // not take is not offered to a wider route, which may ask for less.
         for paths in self.by_host.get(host).into_iter().chain([&self.any_host]) {
-            if let Some(routes) = prefixes(path).find_map(|prefix| paths.get(prefix)) {
+            if let Some(routes) = prefixes(path, self.depth).find_map(|prefix| paths.get(prefix)) {
                 let route = routes.iter().find(|route| route.takes(method));
                 return route.map_or(Found::Nothing, |route| Found::Route(route.clone()));
             }
         }
-        let project = prefixes(path).find_map(|prefix| self.by_login_path.get(prefix));
+        let project = prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix));
         let mut others = self.with_several_paths.iter();
         if let Some(login) = project.or_else(|| others.find(|login| login.has_below(path))) {
             return Found::BelowLogin(login.clone());
@@ -301,9 +305,12 @@ fn overlap(a: &Route, b: &Route) -> bool {
     }
 }
 
-/// `/a/b/c`, `/a/b`, `/a`, `/`: every path whose whole segments begin `path`, the longest first.
-fn prefixes(path: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(path);
+/// `/a/b/c`, `/a/b`, `/a`, `/`: every path whose whole segments begin `path`, the longest first, without those that have more
+/// slashes than `depth`. ☠ To look all of them up takes the square of the length of a path that is all slashes, and it is the
+/// client who says how long that is.
+fn prefixes(path: &str, depth: usize) -> impl Iterator<Item = &str> {
+    let end = path.match_indices('/').nth(depth).map_or(path.len(), |(at, _)| at);
+    let mut rest = Some(&path[..end]);
     std::iter::from_fn(move || {
         let prefix = rest?;
         rest = match prefix.rfind('/') {
@@ -315,16 +322,26 @@ fn prefixes(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+fn slashes(path: &str) -> usize {
+    path.bytes().filter(|byte| *byte == b'/').count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn prefixes_are_whole_segments() {
-        let of = |path| prefixes(path).collect::<Vec<_>>();
+        let of = |path| prefixes(path, usize::MAX).collect::<Vec<_>>();
         assert_eq!(of("/a/b/c"), ["/a/b/c", "/a/b", "/a", "/"]);
         assert_eq!(of("/a/b/"), ["/a/b/", "/a/b", "/a", "/"]);
         assert_eq!(of("/"), ["/"]);
         assert_eq!(of("*"), ["*"]);
+        let within = |path, depth| prefixes(path, depth).collect::<Vec<_>>();
+        assert_eq!(within("/a/b/c", 3), ["/a/b/c", "/a/b", "/a", "/"]);
+        assert_eq!(within("/a/b/c", 2), ["/a/b", "/a", "/"]);
+        assert_eq!(within("/a/b/c", 1), ["/a", "/"]);
+        assert_eq!(within("/a/b/", 2), ["/a/b", "/a", "/"]);
+        assert_eq!(within("/a/b/", 3), ["/a/b/", "/a/b", "/a", "/"]);
     }
 }
