@@ -13,11 +13,14 @@ mod clients;
 mod clock;
 mod commands;
 mod cors;
+mod cost;
 mod demo;
 mod differential;
 mod durability;
 mod exchange;
 mod explain;
+#[path = "../benches/fixture.rs"]
+mod fixture;
 mod forwarding;
 mod framing;
 mod guard;
@@ -49,3 +52,7 @@ mod tokens;
 mod traces;
 mod upstream;
 mod ways;
+
+/// Counts for `cost`, thread by thread, and does nothing to the others.
+#[global_allocator]
+static ALLOCATOR: tollgate_counting::Counting<std::alloc::System> = tollgate_counting::Counting(std::alloc::System);
