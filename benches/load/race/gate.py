@@ -9,7 +9,7 @@ import time
 
 from soak.machine import free_port, output, time_passes, until
 
-from .servers import Server, new
+from .servers import Server, listens, new
 from .tokens import AUDIENCE, ISSUER
 
 KEY = "d59eb2859c284168ac48aef65046d5dd"
@@ -42,7 +42,7 @@ class Gate(Server):
             self.revoke(revocations)
         began = time.monotonic()
         super().__init__(name, self.directory, [binary, "serve", "-c", self.conf], port)
-        until(f"{name} is ready", lambda: self.ask_admin("/readyz")[0] == 200)
+        until(f"{name} is ready", lambda: listens(self.admin) and self.ask_admin("/readyz")[0] == 200)
         # Seconds.
         self.started_in = time.monotonic() - began
 
