@@ -103,10 +103,10 @@ impl Record {
             &current
         };
         let requests = snapshot.meters.at(self.place);
-        requests.count(end, reason, status, took);
         if let Some(waited) = self.waited {
             requests.upstream.observe(waited);
         }
+        requests.count(end, reason, status, took);
         let wanted = match snapshot.policy.log().access() {
             AccessLog::Off => false,
             AccessLog::Denied => matches!(end, End::Denied | End::Failed),
