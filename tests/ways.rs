@@ -98,6 +98,68 @@ fn a_client_sees_the_same_of_an_answer() {
     }
 }
 
+/// A GET over HTTP/2, and the same on the long way.
+fn over_http2(gate: &Gate, path: &str, token: &str) -> [http::Request<()>; 2] {
+    let request = || {
+        http::Request::get(format!("http://{}{path}", gate.addr))
+            .header("x-api-key", KEY)
+            .header("authorization", format!("Bearer {token}"))
+            .header("cookie", "a=b")
+            .header("cookie", "c=d")
+            .header("x_auth_subject", "root")
+    };
+    [request(), request().header("te", "trailers")].map(|request| request.body(()).unwrap())
+}
+
+#[test]
+fn over_http2_an_app_sees_the_same_of_a_request() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").start();
+    let token = gate.user("alice");
+    for request in over_http2(&gate, &format!("/app/a%20b?x=1&key={KEY}&y=%2f"), &token) {
+        assert_eq!(h2c(gate.addr, request, b"").unwrap().status, 200);
+    }
+    // Neither has a body, but only the first says so with its head.
+    let [plain, _] = over_http2(&gate, "/app/later", &token);
+    assert_eq!(h2c(gate.addr, plain, b"body").unwrap().status, 200);
+    gate.send(&get(format!("/app/a%20b?x=1&key={KEY}&y=%2f")).key().bearer(&token).header("Cookie", "a=b; c=d"))
+        .expect(200);
+    let seen = app.seen();
+    let [direct, long, with_body, over_http1] = &seen[..] else { panic!("{} requests", seen.len()) };
+    for other in [long, over_http1] {
+        assert_eq!((direct.line(), direct.body()), (other.line(), other.body()));
+        assert_eq!(without_ids(direct.headers()), without_ids(other.headers()));
+    }
+    assert_eq!(direct.line(), "GET /app/a%20b?x=1&y=%2f HTTP/1.1");
+    assert_eq!((with_body.target(), &with_body.body()[..]), ("/app/later".into(), &b"body"[..]));
+}
+
+#[test]
+fn over_http2_a_client_sees_the_same_of_an_answer() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").route("retries", "0").start();
+    for manner in ["fixed", "chunked", "cors", "big-200000", "until-close", "status-204", "status-304", "status-500"] {
+        let [direct, long] = over_http2(&gate, &format!("/open/{manner}"), "").map(|request| {
+            let answer = h2c(gate.addr, request, b"").unwrap();
+            let mut headers: Vec<_> =
+                answer.headers.iter().map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect();
+            headers.retain(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"));
+            (answer.status, headers, answer.body)
+        });
+        assert_eq!(direct, long, "{manner}");
+    }
+    for manner in ["partial", "reset-body", "no-http", "close", "reset", "ws"] {
+        let answers = over_http2(&gate, &format!("/open/{manner}"), "")
+            .map(|request| h2c(gate.addr, request, b"").map(|answer| (answer.status, answer.body)).map_err(|_| ()));
+        assert_eq!(answers[0], answers[1], "{manner}");
+        assert!(
+            answers[0].as_ref().is_ok_and(|(status, _)| *status == 502)
+                || manner.contains("partial")
+                || manner == "reset-body"
+        );
+    }
+}
+
 #[test]
 fn kept_connections_are_used_again_and_closed_in_time() {
     let app = App::start();

@@ -1,4 +1,4 @@
-//! The short way to an app and back, for what most requests are: GET or HEAD over HTTP/1.1, without a body.
+//! The short way to an app and back, for what most requests are: GET or HEAD over HTTP/1.1 or HTTP/2, without a body.
 //!
 //! Pingora forwards with two halves that talk through channels, since bodies and WebSockets go both ways at once. It copies
 //! the head of a request, takes out of the copy what is hop by hop, and asks a dozen hooks on the way: a third of all that
@@ -26,8 +26,12 @@ use super::gateway::Gateway;
 /// Whether this request asks for nothing but an answer.
 pub(super) fn is_plain(session: &Session, context: &Context) -> bool {
     let request = session.req_header();
-    session.as_http1().is_some()
-        && request.version == Version::HTTP_11
+    let has_ended = match session.as_http2() {
+        // Here nothing has to announce a body.
+        Some(stream) => stream.is_body_empty(),
+        None => session.as_http1().is_some() && request.version == Version::HTTP_11,
+    };
+    has_ended
         && matches!(request.method, Method::GET | Method::HEAD)
         && !context.announces_more()
         && request.headers.iter().all(|(name, value)| {
@@ -134,7 +138,7 @@ fn task_of(task: pingora::Result<HttpTask>) -> HttpTask {
     task.unwrap_or_else(|error| HttpTask::Failed(error.into_up()))
 }
 
-/// Has an answer of HTTP/1.1 say where it ends, as pingora does (`h1_response_filter`).
+/// Has an answer of HTTP/1.1 say where it ends, as pingora does (`h1_response_filter`), which takes it out for HTTP/2.
 fn frame(head: &mut ResponseHeader, is_end: bool, request: &RequestHeader) -> pingora::Result<()> {
     let has_body = request.method != Method::HEAD
         && !head.status.is_informational()

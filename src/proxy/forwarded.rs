@@ -4,7 +4,7 @@ use std::mem;
 
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Version};
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OrErr};
 
@@ -44,6 +44,7 @@ pub(super) fn request(
     added: &Added<'_>,
 ) -> pingora::Result<RequestHeader> {
     let mut parts = client.as_owned_parts();
+    parts.version = Version::HTTP_11;
     parts.headers.remove(CONNECTION);
     finish(parts, grant, policy, added)
 }
