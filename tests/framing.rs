@@ -263,6 +263,99 @@ fn h2_request(gate: &Gate, path: &str) -> http::request::Builder {
 }
 
 #[test]
+fn r08_a_request_line_is_not_repaired() {
+    let (app, gate) = gate();
+    let token = gate.user("alice");
+    let rest = format!("Host: {}\r\nX-API-Key: {KEY}\r\nAuthorization: Bearer {token}\r\n\r\n", gate.addr);
+    for line in [
+        "GET /app/x y HTTP/1.1",
+        "GET /app/x  HTTP/1.1",
+        "GET  /app/x HTTP/1.1",
+        "GET /app/x?\0 HTTP/1.1",
+        "GET /app/x?\u{b} HTTP/1.1",
+        "GET /app/<x> HTTP/1.1",
+        "GET /app/\"x\" HTTP/1.1",
+        "GET /app/\u{7f} HTTP/1.1",
+        "GET\t/app/x HTTP/1.1",
+    ] {
+        let mut conn = gate.conn();
+        conn.write(format!("{line}\r\n{rest}"));
+        conn.read().refused(400, "target_invalid");
+        assert!(conn.try_read(false).is_err(), "{line:?}: closed");
+    }
+    app.saw_nothing();
+    // Nor in pieces, nor on a connection that was used before.
+    let mut conn = gate.conn();
+    conn.ask(&get("/open/fixed").key()).expect(200);
+    app.forget();
+    conn.write("GET /app/x");
+    conn.write(format!(" y HTTP/1.1\r\n{rest}"));
+    conn.read().refused(400, "target_invalid");
+    app.saw_nothing();
+}
+
+#[test]
+fn r14_chunks_that_two_readers_could_read_differently_are_400() {
+    let (app, gate) = gate();
+    for path in ["/open/x", "/api/1/ce/examples/auth?login=true"] {
+        for chunks in [
+            "\r\nhello\r\n0\r\n\r\n",
+            ";a=b\r\nhello\r\n0\r\n\r\n",
+            "5\r\nhello\r\n\r\n",
+            "2;\nxx\r\n47\r\n0\r\n\r\nGET /app/smuggled HTTP/1.1\r\n\r\n",
+            "5;\0\r\nhello\r\n0\r\n\r\n",
+            "5\nhello\r\n0\r\n\r\n",
+            "0x5\r\nhello\r\n0\r\n\r\n",
+            "5\r\nhelloX\r\n0\r\n\r\n",
+            "0\r\nA: b\n\r\n",
+        ] {
+            let head = head(
+                &gate,
+                &format!("POST {path} HTTP/1.1"),
+                "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n",
+            );
+            // With the head, and after it.
+            let mut conn = gate.conn();
+            conn.write(format!("{head}{chunks}"));
+            conn.read().refused(400, "framing_invalid");
+            assert!(conn.try_read(false).is_err(), "{chunks:?}: closed");
+            app.saw_nothing();
+            let mut conn = gate.conn();
+            conn.write(&head);
+            if path == "/open/x" {
+                until_true(PATIENCE, "the app has the head", || app.connections() > app.ended());
+            }
+            conn.write(chunks);
+            conn.read().refused(400, "framing_invalid");
+            assert!(conn.try_read(false).is_err(), "{chunks:?}: closed");
+            app.forget();
+        }
+    }
+    // And what is plain goes on.
+    let mut conn = gate.conn();
+    for _ in 0..2 {
+        let head = head(&gate, "POST /open/x HTTP/1.1", "Transfer-Encoding: chunked\r\n");
+        conn.write(format!("{head}5;a=\"b\"\r\nhello\r\n0\r\nT: railer\r\n\r\n"));
+        assert_eq!(conn.read().status, 200);
+        assert_eq!(app.only().body(), b"hello");
+        app.forget();
+    }
+}
+
+#[test]
+fn r15_lengths_that_not_everybody_can_read_are_400() {
+    let (app, gate) = gate();
+    for length in
+        ["010", "00", "9223372036854775808", "18446744073709551615", "18446744073709551616", "99999999999999999999999"]
+    {
+        let mut conn = gate.conn();
+        conn.write(head(&gate, "POST /open/x HTTP/1.1", &format!("Content-Length: {length}\r\n")));
+        assert_eq!(conn.read().status, 400, "{length}");
+    }
+    app.saw_nothing();
+}
+
+#[test]
 fn h2c_is_off_unless_configured() {
     let (app, gate) = gate();
     let request = h2_request(&gate, "/open/x").body(()).unwrap();
@@ -301,6 +394,39 @@ fn h2c_requests_are_judged_and_forwarded_like_any() {
     app.forget();
     // The old protocol still works on the same port.
     gate.visit(&token).expect(200);
+}
+
+#[test]
+fn r16_over_http2_an_empty_last_piece_ends_a_body_once() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").start();
+    for (pieces, body) in [(&[&b"over two"[..], b""][..], "over two"), (&[b""], ""), (&[b"", b"a", b"", b""], "a")] {
+        app.forget();
+        let request = h2_request(&gate, "/open/x").method("POST").body(()).unwrap();
+        assert_eq!(h2c_in_pieces(gate.addr, request, pieces).unwrap().status, 200);
+        // On the same connection to the app.
+        gate.send(&post("/open/next").key().body("next")).expect(200);
+        let seen = app.seen();
+        let bodies: Vec<_> = seen.iter().map(|seen| (seen.target(), String::from_utf8(seen.body()).unwrap())).collect();
+        assert_eq!(bodies, [("/open/x".into(), body.into()), ("/open/next".into(), "next".to_owned())]);
+    }
+    assert_eq!(app.connections(), 1);
+}
+
+#[test]
+fn with_h2c_short_requests_and_slow_ones_are_as_without() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").limits("head_timeout", "\"1s\"").start();
+    let mut conn = gate.conn();
+    // Shorter than what a connection of HTTP/2 begins with.
+    conn.write("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(conn.read().status, 400);
+    let mut conn = gate.conn();
+    conn.write("POST /");
+    assert_eq!(conn.read().status, 408);
+    let mut conn = gate.conn();
+    conn.write("P");
+    assert!(conn.try_read(false).is_err(), "closed");
 }
 
 #[test]

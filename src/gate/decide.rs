@@ -331,14 +331,19 @@ fn is_plainly_chunked(headers: &HeaderMap) -> bool {
 }
 
 /// No Content-Length, or one number, once (`threats.md` R15). Pingora reads `5, 5` and two equal headers as 5, as RFC 9112
-/// lets it, and forwards them as they came: not every app behind us reads them so.
+/// lets it, and forwards them as they came: not every app behind us reads them so. Nor does every app read `010` as 10, or
+/// what is too long for 63 bits at all.
 fn has_plain_length(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
-    let plain = values.next().is_none_or(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
+    let plain = values.next().is_none_or(|value| match value.as_bytes() {
+        b"0" => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < MAX_LENGTH_DIGITS && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    });
     plain && values.next().is_none()
 }
 
-/// Of the body; 0 if it says nothing. A number that is too long to be one is too large for any limit.
+/// Of the body; 0 if it says nothing.
 fn announced_length(headers: &HeaderMap) -> u64 {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     length.map_or(0, |length| length.parse().unwrap_or(u64::MAX))
@@ -401,3 +406,6 @@ pub(super) fn api_key<'r>(
 pub(super) const fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
+
+/// As many as fit into 63 bits, whatever they are.
+const MAX_LENGTH_DIGITS: usize = 18;

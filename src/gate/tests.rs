@@ -757,7 +757,10 @@ fn heads_and_bodies_have_a_largest_size() {
     let length = |text: &'static str| [("content-length", text)];
     assert_eq!(sized("POST /public", &length("1024"), 100), Ok(Some(1024)));
     assert_eq!(sized("POST /public", &length("1025"), 100), Err(Deny::RequestTooLarge));
-    assert_eq!(sized("POST /public", &length("99999999999999999999999"), 100), Err(Deny::RequestTooLarge));
+    assert_eq!(sized("POST /public", &length("999999999999999999"), 100), Err(Deny::RequestTooLarge));
+    for other in ["010", "00", "+5", "", "0x5", "1000000000000000000", "99999999999999999999999"] {
+        assert_eq!(sized("POST /public", &length(other), 100), Err(Deny::Framing), "{other}");
+    }
     assert_eq!(
         sized("POST /open", &length("1025"), 100),
         Err(Deny::TokenMissing),

@@ -24,6 +24,13 @@ pub fn names_content_length(head: &[u8]) -> bool {
     })
 }
 
+/// Whether the names of headers are what HTTP allows (RFC 9110, 5.6.2). `http` takes one thing more, which HTTP/1 never
+/// lets through to it.
+#[must_use]
+pub fn names_are_tokens(headers: &HeaderMap) -> bool {
+    headers.keys().all(|name| !name.as_str().contains('"'))
+}
+
 /// Whether a body is announced.
 #[must_use]
 pub fn has_body(headers: &HeaderMap) -> bool {
@@ -73,6 +80,19 @@ mod tests {
         headers.append("cookie", HeaderValue::from_static("a=b"));
         headers.append("cookie", HeaderValue::from_static("c"));
         assert_eq!(size(None, &headers) - empty, (6 + 3 + 32) + (6 + 1 + 32));
+    }
+
+    #[test]
+    fn names_are_of_the_characters_that_a_token_has() {
+        // Whatever else `http` may come to take.
+        for byte in 0..=u8::MAX {
+            let Ok(name) = http::HeaderName::from_lowercase(&[byte]) else { continue };
+            let is_token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(""))]);
+            assert_eq!(names_are_tokens(&headers), is_token, "{:?}", char::from(byte));
+        }
+        let quoted = http::HeaderName::from_lowercase(b"x\"").unwrap();
+        assert!(!names_are_tokens(&HeaderMap::from_iter([(quoted, HeaderValue::from_static(""))])));
     }
 
     #[test]

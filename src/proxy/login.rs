@@ -68,7 +68,8 @@ async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
 }
 
 fn unread(error: &Error) -> Deny {
-    if error.etype == ErrorType::ReadTimedout { Deny::BodyTimeout } else { Deny::Body }
+    let other = if error.etype == ErrorType::ReadTimedout { Deny::BodyTimeout } else { Deny::Body };
+    Visit::body_fault().unwrap_or(other)
 }
 
 /// Contract 3.

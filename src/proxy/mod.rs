@@ -6,6 +6,7 @@ mod connections;
 mod context;
 mod direct;
 mod forwarded;
+mod framing;
 mod gateway;
 mod listener;
 mod login;

@@ -24,6 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::House;
 use super::answer::bare;
+use super::framing::{Fault, Framing};
 use super::websocket::{self, Frames};
 use crate::gate::Deny;
 
@@ -52,6 +53,8 @@ pub(super) struct Visit {
     goodbye: AtomicU32,
     /// The last read failed since a body came too slowly.
     body_was_slow: AtomicBool,
+    /// Or since its chunks can be read in two ways.
+    body_was_ambiguous: AtomicBool,
     /// Whoever waits for the client of a tunnel.
     waker: Mutex<Option<Waker>>,
 }
@@ -76,9 +79,13 @@ impl Visit {
         });
     }
 
-    /// Whether the connection that this task serves could not be read on because a body came too slowly.
-    pub(super) fn body_was_slow() -> bool {
-        VISIT.try_with(|visit| visit.body_was_slow.load(Ordering::Relaxed)).unwrap_or(false)
+    /// Why the connection that this task serves could not be read on, if it is for a body that may not come so.
+    pub(super) fn body_fault() -> Option<Deny> {
+        let fault = |visit: &Arc<Self>| {
+            let slow = visit.body_was_slow.load(Ordering::Relaxed).then_some(Deny::BodyTimeout);
+            slow.or_else(|| visit.body_was_ambiguous.load(Ordering::Relaxed).then_some(Deny::Framing))
+        };
+        VISIT.try_with(fault).ok().flatten()
     }
 
     /// Serves the connection of this visit.
@@ -130,6 +137,8 @@ pub(super) struct Guarded<S> {
     timer: Option<Pin<Box<Sleep>>>,
     /// When the body that is coming began to.
     began: Option<Instant>,
+    /// How far the request has come, in HTTP/1.
+    framing: Framing,
     frames: Option<Box<Frames>>,
     /// When a client that takes nothing has had its time.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -157,6 +166,7 @@ impl<S: IO> Guarded<S> {
             read: 0,
             timer: None,
             began: None,
+            framing: Framing::Over,
             frames: None,
             stalled: None,
             leaving: Leaving::No,
@@ -171,7 +181,12 @@ impl<S: IO> Guarded<S> {
         }
         match now & 0xff {
             0 => Phase::Opening,
-            1 => Phase::Head,
+            1 => {
+                if self.read == 0 {
+                    self.framing = Framing::default();
+                }
+                Phase::Head
+            }
             2 => Phase::Body,
             4 => Phase::Tunnel,
             _ => Phase::Served,
@@ -241,6 +256,17 @@ impl<S: IO> Guarded<S> {
         io::Error::new(io::ErrorKind::TimedOut, deny.row().reason)
     }
 
+    /// Refuses a request that can be read in two ways.
+    fn refuse_fault(&mut self, phase: Phase, fault: Fault, context: &mut Context<'_>) -> io::Error {
+        if phase == Phase::Head {
+            return self.refuse(if fault == Fault::Chunk { Deny::Framing } else { Deny::Target }, context);
+        }
+        // Whoever serves the request answers it.
+        self.visit.body_was_ambiguous.store(true, Ordering::Relaxed);
+        self.linger_later();
+        io::ErrorKind::InvalidData.into()
+    }
+
     /// Says goodbye on a WebSocket, and waits until the client has left. Not ready: it is not time yet, or the client does
     /// not read.
     fn farewell(&mut self, code: u16, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -289,7 +315,8 @@ impl<S: IO> Guarded<S> {
 impl<S: IO> AsyncRead for Guarded<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match this.phase() {
+        let phase = this.phase();
+        match phase {
             Phase::Opening => {
                 if this.read < PREFACE.len() as u64 {
                     let patience = this.house.limits().head_timeout();
@@ -323,7 +350,14 @@ impl<S: IO> AsyncRead for Guarded<S> {
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
-        this.read += (buffer.filled().len() - before) as u64;
+        let came = &buffer.filled()[before..];
+        this.read += came.len() as u64;
+        if matches!(phase, Phase::Head | Phase::Body | Phase::Served)
+            && let Err(fault) = this.framing.read(came)
+        {
+            buffer.set_filled(before);
+            return Poll::Ready(Err(this.refuse_fault(phase, fault, context)));
+        }
         polled
     }
 }

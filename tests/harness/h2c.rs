@@ -14,17 +14,27 @@ pub struct H2Answer {
 
 /// Sends one request; an `Err` is a refused connection or a reset stream.
 pub fn h2c(to: SocketAddr, request: Request<()>, body: &[u8]) -> Result<H2Answer, h2::Error> {
+    let pieces = [body];
+    h2c_in_pieces(to, request, if body.is_empty() { &[] } else { &pieces })
+}
+
+/// The same with a body in so many frames, the last of which ends it.
+pub fn h2c_in_pieces(to: SocketAddr, request: Request<()>, pieces: &[&[u8]]) -> Result<H2Answer, h2::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let body = Bytes::copy_from_slice(body);
+    let mut pieces: Vec<_> = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
     runtime.block_on(async move {
         let exchange = tokio::time::timeout(super::PATIENCE, async move {
             let stream = tokio::net::TcpStream::connect(to).await.expect("connect to the gate");
             let (client, connection) = h2::client::handshake(stream).await?;
             let driver = tokio::spawn(connection);
             let mut client = client.ready().await?;
-            let (answer, mut upload) = client.send_request(request, body.is_empty())?;
-            if !body.is_empty() {
-                upload.send_data(body, true)?;
+            let (answer, mut upload) = client.send_request(request, pieces.is_empty())?;
+            let last = pieces.pop();
+            for piece in pieces {
+                upload.send_data(piece, false)?;
+            }
+            if let Some(last) = last {
+                upload.send_data(last, true)?;
             }
             let (parts, mut stream) = answer.await?.into_parts();
             let mut received = Vec::new();

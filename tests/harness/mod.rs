@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub use app::{App, Seen};
 pub use client::{Conn, Request, Response, delete, get, post, put, request};
 pub use gate::{Conf, Gate, free_port, sha256_hex, write_file};
-pub use h2c::h2c;
+pub use h2c::{h2c, h2c_in_pieces};
 pub use issuer::{DISCOVERY, Issuer, JWKS, Serve, gzip_bomb};
 pub use jwt::{Jwk, NOT_TIMES, claims, not_times, now, sign};
 pub use postgres::Cluster;
