@@ -719,6 +719,21 @@ fn a_tunnel_closes_within_a_second_of_its_tokens_expiry() {
 }
 
 #[test]
+fn a_tunnel_closes_within_a_second_of_its_api_keys_end() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    let mut events = gate.conn();
+    events.write(get("/keyed/sse").key().bytes(&gate.addr.to_string()));
+    events.read_head().expect(200);
+    // With a token as well, which still counts.
+    let mut tunnel = open_tunnel(&gate, &gate.user("alice"));
+    let text = gate.conf().text(gate.addr.port(), gate.admin.port());
+    gate.rename_over(&text.replace(KEY, "another-key-0123456789abcdef0123"));
+    assert!(tunnel.closes_within(Duration::from_millis(2500)), "the WebSocket is still open");
+    assert!(events.closes_within(Duration::from_millis(1500)), "the stream of events is still open");
+}
+
+#[test]
 fn a_client_that_does_not_read_does_not_hold_the_app() {
     let app = App::start();
     let endless = TcpListener::bind("127.0.0.1:0").unwrap();

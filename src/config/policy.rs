@@ -194,6 +194,12 @@ impl Realm {
         self.api_keys.get(&Sha256::of(secret))
     }
 
+    /// Whether the key of this secret opens anything at `now` (Unix seconds).
+    #[must_use]
+    pub fn admits_key(&self, secret: &Sha256, now: i64) -> bool {
+        self.api_keys.get(secret).is_some_and(|key| !key.disabled && !key.expired(now))
+    }
+
     /// Every API key, in the order of their ids.
     #[must_use]
     pub fn api_keys(&self) -> Vec<&ApiKey> {
@@ -262,6 +268,7 @@ impl Realm {
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     pub(super) id: String,
+    pub(super) secret: Sha256,
     /// Unix seconds.
     pub(super) expires_at: Option<i64>,
     pub(super) disabled: bool,
@@ -282,6 +289,12 @@ impl ApiKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// By what it is known.
+    #[must_use]
+    pub const fn secret(&self) -> Sha256 {
+        self.secret
     }
 
     /// How many requests may carry it.

@@ -20,7 +20,9 @@ use super::query::{self, Member};
 use super::target::Target;
 use super::trace::{self, Trace};
 use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
-use crate::config::{Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route};
+use crate::config::{
+    Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route, Sha256,
+};
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
 /// What a request is judged by.
@@ -169,13 +171,14 @@ impl Gate<'_> {
         if let Some(key) = key {
             permits.take_key(key, at)?;
         }
+        let key = key.filter(|_| key_needed).map(ApiKey::secret);
         self.note("origin", || trace::origin(&caller));
         match found {
             Found::Login(login, endpoint) => {
                 let to = ToLogin { head, login, endpoint, query: members, client, now };
                 self.admit(to, caller, own)
             }
-            Found::Route(route) => self.grant(head, route, &target, caller?, client, host_header, now, refusal),
+            Found::Route(route) => self.grant(head, route, &target, caller?, client, key, host_header, now, refusal),
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
             Found::Nothing | Found::WrongHost => Err(Deny::NotFound.into()),
         }
@@ -207,6 +210,7 @@ impl Gate<'_> {
         target: &Target<'_>,
         caller: Caller,
         client: Client,
+        key: Option<Sha256>,
         authority: HeaderValue,
         now: i64,
         refusal: &mut Refusal,
@@ -275,7 +279,7 @@ impl Gate<'_> {
             None => target.wire_path.to_owned(),
         };
         let cors = caller.cors;
-        Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, who, assertion, cors })))
+        Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, who, key, assertion, cors })))
     }
 
     /// Whom the token speaks for.

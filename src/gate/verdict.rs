@@ -11,7 +11,7 @@ use super::caller::Cors;
 use super::client::Client;
 use super::identity::Identity;
 use super::known::Speaker;
-use crate::config::{Dialect, Endpoint, Login, Realm, Route};
+use crate::config::{Dialect, Endpoint, Login, Realm, Route, Sha256};
 use crate::token::{Accepted, Claims, TrustedKeys};
 
 /// To what of its policy a request goes.
@@ -52,6 +52,7 @@ pub struct Grant {
     pub(super) authority: HeaderValue,
     pub(super) client: Client,
     pub(super) who: Who,
+    pub(super) key: Option<Sha256>,
     pub(super) assertion: Option<HeaderValue>,
     pub(super) cors: Option<Cors>,
 }
@@ -109,6 +110,12 @@ impl Grant {
             Who::User(speaker) => Some(speaker),
             Who::Anyone | Who::Keyed(_) => None,
         }
+    }
+
+    /// The API key without which it would not have been granted: a tunnel must not outlive that either.
+    #[must_use]
+    pub const fn key(&self) -> Option<Sha256> {
+        self.key
     }
 
     /// `X-Auth-Assertion`, where the route wants it.

@@ -24,7 +24,6 @@ use super::tunnel::Pass;
 use super::upstream::reason;
 use super::{Snapshot, State, answer, audit, login};
 use crate::clock::{now, uptime};
-use crate::config::Policy;
 use crate::gate::{Deny, Form, Gate, Head, Place, Refusal, Verdict, wire};
 use crate::login::Trail;
 use crate::token::Source;
@@ -120,12 +119,7 @@ impl Gateway {
         let Some((_, grant)) = &context.granted else { return Ok(()) };
         answer::add_cors(response, true, grant.cors())?;
         if is_tunnel(response) {
-            let pass = grant.speaker().map(|speaker| {
-                let (trusted, realm) = (speaker.clone(), grant.route().realm().clone());
-                let is_trusted = move |policy: &Policy, now| trusted.is_still_trusted(policy, realm.name(), now);
-                let (marks, expires_at) = (*speaker.marks(), speaker.claims().expires_at);
-                Pass { marks, expires_at, is_trusted: Box::new(is_trusted) }
-            });
+            let pass = Pass::of(grant);
             let is_websocket = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
             if is_websocket {
                 Visit::enter(Phase::Tunnel);

@@ -1,7 +1,7 @@
 //! Tunnels: WebSockets and event streams, which outlive the judgement on their request.
 //!
-//! One that was opened with a token ends within a second of the token's end (contract 4.6), idle or not, and every one
-//! ends when the gate stops. The client of a WebSocket is told (`stream`, `websocket`). For the others, nothing in pingora
+//! One that was opened with a token or an API key ends within a second of its end (contract 4.6), idle or not, and every
+//! one ends when the gate stops. The client of a WebSocket is told (`stream`, `websocket`). For the others, nothing in pingora
 //! ends a request from outside, but its future may be dropped: that closes the client's connection or HTTP/2 stream, and
 //! the upstream's. [`Line`] is what the one who drops and the one who serves the request share.
 
@@ -14,7 +14,8 @@ use std::task::{Poll, Waker};
 
 use super::stream::Visit;
 use super::websocket;
-use crate::config::Policy;
+use crate::config::{Policy, Sha256};
+use crate::gate::{Grant, Speaker};
 use crate::token::{Marks, Revocations};
 
 /// The tunnels that are open.
@@ -26,7 +27,7 @@ pub struct Tunnels {
 }
 
 struct Tunnel {
-    /// What it was opened with, if with a token.
+    /// What it was opened with.
     pass: Option<Pass>,
     line: Weak<Line>,
     /// Of a WebSocket, which can be told why it ends.
@@ -35,14 +36,13 @@ struct Tunnel {
     told: bool,
 }
 
-/// The token that a tunnel was opened with.
+/// The token and the API key that a tunnel was opened with.
 pub(super) struct Pass {
-    pub(super) marks: Marks,
-    pub(super) expires_at: i64,
-    pub(super) is_trusted: IsTrusted,
+    token: Option<(Marks, i64)>,
+    is_trusted: IsTrusted,
 }
 
-/// Whether the key that signed a tunnel's token is one that this policy knows, at this Unix second.
+/// Whether the key that signed a tunnel's token, and its API key, are among those of this policy, at this Unix second.
 type IsTrusted = Box<dyn Fn(&Policy, i64) -> bool + Send>;
 
 /// Cut from outside, it ends its request.
@@ -74,8 +74,8 @@ impl Tunnels {
         });
     }
 
-    /// Ends every tunnel whose token has expired or was revoked, or was signed with a key that was taken away since, and
-    /// forgets those that have closed. To be called several times a second.
+    /// Ends every tunnel whose token has expired or was revoked, or was signed with a key that was taken away since, or
+    /// whose API key was taken away or has expired, and forgets those that have closed. To be called several times a second.
     pub fn sweep(&self, revoked: &Revocations, policy: &Policy, now: i64) {
         self.all().retain_mut(|tunnel| {
             let Some(line) = tunnel.line.upgrade() else { return false };
@@ -135,8 +135,25 @@ impl Tunnel {
 }
 
 impl Pass {
+    /// What a request was granted for; `None` if anybody may send it.
+    pub(super) fn of(grant: &Grant) -> Option<Self> {
+        let (speaker, key) = (grant.speaker().cloned(), grant.key());
+        if speaker.is_none() && key.is_none() {
+            return None;
+        }
+        let token = speaker.as_ref().map(|speaker| (*speaker.marks(), speaker.claims().expires_at));
+        let realm = grant.route().realm().clone();
+        let is_trusted = move |policy: &Policy, now| {
+            let admits = |key: &Sha256| policy.realm(realm.name()).is_some_and(|realm| realm.admits_key(key, now));
+            let trusts = |speaker: &Arc<Speaker>| speaker.is_still_trusted(policy, realm.name(), now);
+            key.as_ref().is_none_or(admits) && speaker.as_ref().is_none_or(trusts)
+        };
+        Some(Self { token, is_trusted: Box::new(is_trusted) })
+    }
+
     fn counts(&self, revoked: &Revocations, policy: &Policy, now: i64) -> bool {
-        now < self.expires_at && !revoked.contain(&self.marks) && (self.is_trusted)(policy, now)
+        let in_force = |(marks, expires_at): &(Marks, i64)| now < *expires_at && !revoked.contain(marks);
+        self.token.as_ref().is_none_or(in_force) && (self.is_trusted)(policy, now)
     }
 }
 
@@ -194,7 +211,7 @@ mod tests {
             tokio::spawn(serve(async move {
                 for _ in 0..2 {
                     let is_trusted = Box::new(is_trusted.clone());
-                    tunnels.open(Some(Pass { marks: marks(token), expires_at, is_trusted }), None);
+                    tunnels.open(Some(Pass { token: Some((marks(token), expires_at)), is_trusted }), None);
                 }
                 std::future::pending::<Option<()>>().await
             }))

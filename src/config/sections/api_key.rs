@@ -36,18 +36,14 @@ pub(in crate::config) fn read(
     for section in realm.tables("key", &KEYS) {
         let id = section.required("id", "\"web\"", id);
         let secret = secret(&section, outside);
-        let meter = id.and_then(|id| meters.get(id)).map(|meter| Arc::clone(meter));
-        let key = ApiKey {
-            id: id.unwrap_or_default().into(),
-            expires_at: section.timestamp("expires"),
-            disabled: section.flag("disabled", false),
-            quota: limits::quota(&section),
-            meter: meter.unwrap_or_default(),
-        };
-        if id.is_some_and(|id| !ids.insert(id)) {
-            section.error("id", format!("\"{}\" is the id of another key of this realm: write another", key.id));
+        let (expires_at, disabled) = (section.timestamp("expires"), section.flag("disabled", false));
+        let quota = limits::quota(&section);
+        if let Some(id) = id.filter(|id| !ids.insert(*id)) {
+            section.error("id", format!("\"{id}\" is the id of another key of this realm: write another"));
         }
         let Some((written_as, secret)) = secret else { continue };
+        let meter = id.and_then(|id| meters.get(id)).map(|meter| Arc::clone(meter)).unwrap_or_default();
+        let key = ApiKey { id: id.unwrap_or_default().into(), secret, expires_at, disabled, quota, meter };
         if let Some(other) = keys.get(&secret) {
             section.error(
                 written_as,
