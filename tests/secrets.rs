@@ -136,6 +136,16 @@ fn the_log_as_json_is_one_object_a_line() {
 }
 
 #[test]
+fn a_crash_leaves_no_memory_behind() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    let pid = gate.status()["pid"].to_string();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+#[test]
 fn no_secret_is_on_a_command_line() {
     // What stands in /proc/PID/cmdline everybody on the machine can read.
     let help = tollgate(&["user", "add", "--help"], "").ok().stdout;

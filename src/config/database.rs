@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 /// `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
@@ -34,7 +36,7 @@ pub struct Postgres {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password {
     /// The secret.
-    pub secret: String,
+    pub secret: Zeroizing<String>,
     /// It is from `password_file`, not from the URL.
     pub from_file: bool,
 }
@@ -53,7 +55,7 @@ pub struct PostgresTls {
     /// Certificates (PEM) to trust beside the system's.
     pub roots: Option<Vec<u8>>,
     /// Our own certificate and its key, both in PEM.
-    pub client: Option<(Vec<u8>, String)>,
+    pub client: Option<(Vec<u8>, Zeroizing<String>)>,
 }
 
 impl std::fmt::Debug for PostgresTls {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use zeroize::Zeroizing;
 
 use super::secret_file::{self, Readers, reason};
 use crate::token::{Algorithm, Key};
@@ -60,7 +59,7 @@ pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<Stri
     paths.sort();
     let (mut keys, mut errors) = (Vec::new(), Vec::new());
     for path in paths {
-        let key = secret_file::read(&path, readers).map(Zeroizing::new);
+        let key = secret_file::read(&path, readers);
         let key =
             key.and_then(|text| Key::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display())));
         match key {

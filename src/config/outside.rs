@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::host::Host;
 use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
@@ -57,13 +59,13 @@ impl Outside {
     }
 
     /// The secret in the file that the configuration calls `path`, without white space around it.
-    pub(super) fn secret(&self, path: &str) -> Result<String, String> {
+    pub(super) fn secret(&self, path: &str) -> Result<Zeroizing<String>, String> {
         let (path, readers) = self.path(path)?;
         self.note(&path);
         let text = secret_file::read(&path, readers)?;
         match text.trim() {
             "" => Err(format!("{} is empty", path.display())),
-            secret => Ok(secret.into()),
+            secret => Ok(secret.to_owned().into()),
         }
     }
 
@@ -220,8 +222,8 @@ mod tests {
         write(&dir.path().join("secret"), " hunter2\n", 0o600);
         write(&dir.path().join("empty"), "\n", 0o600);
         let outside = Outside::new(Input::look(&dir.path().join("t.toml")), None, false, 0);
-        assert_eq!(outside.secret("secret").unwrap(), "hunter2");
-        assert_eq!(outside.secret(dir.path().join("secret").to_str().unwrap()).unwrap(), "hunter2");
+        assert_eq!(outside.secret("secret").unwrap().as_str(), "hunter2");
+        assert_eq!(outside.secret(dir.path().join("secret").to_str().unwrap()).unwrap().as_str(), "hunter2");
         assert!(outside.secret("empty").unwrap_err().ends_with("is empty"));
         assert!(outside.secret("").unwrap_err().starts_with("is empty"));
         assert!(outside.secret("gone").is_err());
@@ -237,7 +239,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("key"), "hunter2", 0o440);
         let outside = Outside::new(Input::look(Path::new("/etc/t.toml")), Some(dir.path().into()), false, 0);
-        assert_eq!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap(), "hunter2");
+        assert_eq!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap().as_str(), "hunter2");
         assert!(outside.secret("${CREDENTIALS_DIRECTORY}key").unwrap_err().contains("beginning"));
         let outside = Outside::new(Input::look(Path::new("/etc/t.toml")), None, false, 0);
         assert!(outside.secret("${CREDENTIALS_DIRECTORY}/key").unwrap_err().contains("is not set"));

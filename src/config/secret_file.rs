@@ -5,6 +5,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 /// Who may be able to read a file that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readers {
@@ -18,7 +20,7 @@ pub(super) enum Readers {
 ///
 /// # Errors
 /// A sentence that begins with the path, and holds nothing of the file's text.
-pub(super) fn read(path: &Path, readers: Readers) -> Result<String, String> {
+pub(super) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, String> {
     let (file, mode) = open(path)?;
     if readers == Readers::Owner && mode & 0o077 != 0 {
         return Err(format!(
@@ -26,12 +28,17 @@ pub(super) fn read(path: &Path, readers: Readers) -> Result<String, String> {
             path.display()
         ));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if bytes.len() as u64 > MAX_BYTES {
+    let mut text = Zeroizing::new(String::new());
+    // At once, since a text that grows leaves copies of itself behind.
+    text.reserve_exact(MAX_BYTES + 1);
+    file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
+        _ => unreadable(path, &error),
+    })?;
+    if text.len() > MAX_BYTES {
         return Err(format!("{} is larger than {MAX_BYTES} bytes, so it is hardly a secret", path.display()));
     }
-    String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", path.display()))
+    Ok(text)
 }
 
 /// What is in a file that is no secret, up to `limit` bytes.
@@ -74,7 +81,7 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-const MAX_BYTES: u64 = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -100,7 +107,7 @@ mod tests {
         }
         for mode in [0o600, 0o400] {
             chmod(&path, mode);
-            assert_eq!(read(&path, Readers::Owner).unwrap(), "hunter2-hunter2\n");
+            assert_eq!(read(&path, Readers::Owner).unwrap().as_str(), "hunter2-hunter2\n");
         }
     }
 

@@ -14,6 +14,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, Se
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use zeroize::Zeroizing;
 
 /// How connections of clients are encrypted.
 #[derive(Clone)]
@@ -48,7 +49,7 @@ impl Tls {
         certificates: Vec<Certificate>,
         clients: Option<(RootCertStore, ClientAuth)>,
         h2: bool,
-        files: &[Vec<u8>],
+        files: &[Zeroizing<Vec<u8>>],
     ) -> Result<Self, String> {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone());

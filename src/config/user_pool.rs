@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Client;
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use crate::token::Remote;
 
@@ -13,7 +14,7 @@ pub struct UserPool {
     /// `iss` of its tokens.
     pub(super) issuer: String,
     pub(super) client_id: String,
-    pub(super) client_secret: Option<String>,
+    pub(super) client_secret: Option<Zeroizing<String>>,
     /// Without a slash at its end.
     pub(super) endpoint: String,
     pub(super) timeout: Duration,
@@ -39,7 +40,7 @@ impl UserPool {
     /// The app client's secret, if it has one.
     #[must_use]
     pub fn client_secret(&self) -> Option<&str> {
-        self.client_secret.as_deref()
+        self.client_secret.as_ref().map(|secret| secret.as_str())
     }
 
     /// Where calls go.

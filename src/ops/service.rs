@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -42,6 +43,7 @@ use crate::store;
 pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     // First, while there is one thread.
     let sockets = Sockets::passed()?;
+    leave_no_core();
     let config = config::load(path, Mode::Serve)?;
     let no_thread = |error| Failure::new(exit::OS, format!("can't start threads: {error}"));
     let journal = logging::start().map_err(no_thread)?;
@@ -61,6 +63,13 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
     // Whoever does not read what is left must not hold it up either.
     journal.flush(LAST_LINES);
     ended
+}
+
+/// Signing keys, and passwords on their way through, are in memory: a file of it is none that a crash may leave behind.
+fn leave_no_core() {
+    let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Core) };
+    // Lower than it is is always allowed.
+    let _ = setrlimit(Resource::Core, limit);
 }
 
 async fn run(

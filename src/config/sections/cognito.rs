@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use super::{login, plain, trusted_issuer};
 use crate::config::outside::Outside;
@@ -146,7 +147,7 @@ fn endpoint(text: &str, insecure_http: bool) -> Result<String, String> {
 }
 
 /// `Err(())` was reported.
-fn secret(section: &Section<'_>, outside: &Outside) -> Result<Option<String>, ()> {
+fn secret(section: &Section<'_>, outside: &Outside) -> Result<Option<Zeroizing<String>>, ()> {
     let (written, in_file) = (section.has("client_secret"), section.has("client_secret_file"));
     if written && in_file {
         section.error("client_secret_file", "excludes client_secret: write only one of the two");
@@ -159,7 +160,9 @@ fn secret(section: &Section<'_>, outside: &Outside) -> Result<Option<String>, ()
             Ok(secret)
         })
     } else {
-        section.optional("client_secret", |text| check_secret(text).map(|()| text.to_owned()).map_err(str::to_owned))
+        section.optional("client_secret", |text| {
+            check_secret(text).map(|()| text.to_owned().into()).map_err(str::to_owned)
+        })
     };
     if (written || in_file) && secret.is_none() { Err(()) } else { Ok(secret) }
 }

@@ -94,7 +94,7 @@ fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
     let user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(decoded).transpose()?;
     let tls = tls(&host, parameters, outside)?;
-    let password = password.map(|secret| Password { secret, from_file: false });
+    let password = password.map(|secret| Password { secret: secret.into(), from_file: false });
     let port = url.port().unwrap_or(DEFAULT_PORT);
     Ok(Postgres { host, port, user, password, database, tls, connections: 0 })
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::server;
 use crate::config::outside::Outside;
 use crate::config::reader::{Keys, Section};
@@ -38,8 +40,8 @@ pub(in crate::config) fn read(
     let clients = section.optional("client_ca", |path| {
         let (path, pem) = public(path, outside)?;
         let roots = authorities(&pem).map_err(|message| format!("{} {message}", path.display()))?;
-        files.push(pem);
-        files.push(vec![u8::from(auth == Some(ClientAuth::Optional))]);
+        files.push(pem.into());
+        files.push(vec![u8::from(auth == Some(ClientAuth::Optional))].into());
         Ok((roots, auth.unwrap_or(ClientAuth::Required)))
     });
     if section.has("client_ca") && clients.is_none() {
@@ -55,14 +57,14 @@ pub(in crate::config) fn read(
 }
 
 /// `None` was reported.
-fn certificate(section: &Section<'_>, outside: &Outside, files: &mut Vec<Vec<u8>>) -> Option<Certificate> {
+fn certificate(section: &Section<'_>, outside: &Outside, files: &mut Vec<Zeroizing<Vec<u8>>>) -> Option<Certificate> {
     let chain = section.required("cert", "\"cert.pem\"", |path| public(path, outside));
     let key = section.required("key", "\"key.pem\"", |path| Ok((outside.file(path)?, outside.secret(path)?)));
     let ((chain_path, chain), (key_path, key)) = chain.zip(key)?;
     match Certificate::read(&chain, &key) {
         Ok(certificate) => {
-            files.push(chain);
-            files.push(key.into_bytes());
+            files.push(chain.into());
+            files.push(key.as_bytes().to_vec().into());
             Some(certificate)
         }
         Err(Unfit::Chain(message)) => {
