@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .report import FAIL, NONE, Fault, Result, shown
@@ -38,8 +39,20 @@ def check(title, *lessons, last=False):
 class Case:
     """What a check works with: the proxy's profile, the app behind it, and where its findings go."""
 
-    def __init__(self, profile, recorder, result, opinions=None, control=None):
+    def __init__(self, profile, recorder, result, opinions=None, control=None, secrets=None):
         self.profile, self.recorder, self.result, self.opinions, self.control = profile, recorder, result, opinions, control
+        # What must not be in a log, of all checks: {what it is: the secret}.
+        self.secrets = {} if secrets is None else secrets
+
+    def at(self, other):
+        """The same check at another gate in front of the same app."""
+        return Case(other.profile(), self.recorder, self.result, self.opinions, other, self.secrets)
+
+    def gate(self):
+        """Whoever can start the proxy with another configuration."""
+        if not hasattr(self.control, "another"):
+            raise NotApplicable("it takes another configuration, which the suite can write for Tollgate only")
+        return self.control
 
     # === sending ===
 
@@ -58,6 +71,35 @@ class Case:
         answer = exchange(self.profile.base, data, method, timeout)
         answer.sent = data
         return answer
+
+    @contextmanager
+    def pipeline(self):
+        """A function that sends as `send_bytes` does, over one connection for as long as that is kept open."""
+        held = []
+
+        def send(data, method="GET", timeout=5.0):
+            kept = bool(held)
+            if not held:
+                held.append(self.conn(timeout))
+            held[0].send(data)
+            answer = held[0].read(method)
+            if answer.status <= 0 or answer.status == 400 or "close" in (answer.header("connection") or "").lower():
+                held.pop().close()
+            if answer.status == 0 and kept:
+                # It was closed before: that is no answer to this one.
+                return send(data, method, timeout)
+            answer.sent = data
+            return answer
+
+        try:
+            yield send
+        finally:
+            for conn in held:
+                conn.close()
+
+    def paths_of(self, seen):
+        """What the second opinions take the path for: `(who, path)`."""
+        return [(name, reading.path) for name, reading in seen.readings.items() if reading.path]
 
     def conn(self, timeout=5.0):
         return Conn(self.profile.base, timeout)
@@ -115,9 +157,11 @@ class Case:
 
 def run(checks, profile, recorder, report, opinions=None, control=None, say=print):
     """Runs them, in order of their numbers, and those that are `last` after all others."""
+    secrets = {}
+    baseline(Case(profile, recorder, Result("", "", "", [])), say)
     for each in sorted(checks, key=lambda each: (each.last, int(each.number[1:]))):
         result = Result(each.name, each.number, each.title, each.lessons)
-        case = Case(profile, recorder, result, opinions, control)
+        case = Case(profile, recorder, result, opinions, control, secrets)
         began = time.monotonic()
         recorder.take()
         try:
@@ -140,3 +184,17 @@ def run(checks, profile, recorder, report, opinions=None, control=None, say=prin
         report.add(result)
         say(result.line())
     return report
+
+
+def baseline(it, say):
+    """Whether the profile fits the proxy: else all would be refused, and every check that wants a refusal would be content."""
+    found = {}
+    if it.profile.public:
+        found["what is public"] = it.send("GET", it.profile.public + "/x")
+    found["what is protected, with the credential"] = it.send("GET", it.profile.protected + "/x", token=it.profile.token)
+    if it.profile.cookie:
+        found["the same with the cookie"] = it.send("GET", it.profile.protected + "/x", cookie=it.profile.token)
+    seen = it.recorder.take(0.05)
+    wrong = [f"{what}: {answer} {answer.body[:200]!r}" for what, answer in found.items() if answer.status != 200]
+    if wrong or len(seen) != len(found):
+        raise SystemExit(f"the profile does not fit: of {len(found)} requests {len(seen)} came to the app; " + "; ".join(wrong))

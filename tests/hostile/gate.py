@@ -6,7 +6,9 @@ import re
 import secrets
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 from soak.machine import Process, free_port, output, until
 
@@ -79,13 +81,14 @@ realm = "{realm}"
 {routes}{more}
 """
 
-# Path, access, and the rest; the last is a host at which everything wants a token.
+# Path, access, and the rest; the last ones are hosts at which everything wants a token.
 ROUTES = [
     ("/app", "user", ""),
     ("/admin", "user", 'roles = ["admin"]'),
     ("/keyed", "key", ""),
     ("/open", "public", ""),
     ("/", "user", f'host = "{PRIVATE}"'),
+    *(("/", "user", f'host = "h{number}.{PRIVATE}"') for number in range(120)),
 ]
 
 
@@ -107,20 +110,22 @@ class Tollgate:
 
     name = "Tollgate"
 
-    def __init__(self, binary, directory, upstream, **changes):
+    def __init__(self, binary, directory, upstream, edit=None, unready=False, **changes):
         """`upstream`: host:port of the app. `changes`: texts for the places of CONFIG (`server`, `tables`, `realm_keys`,
-        `realm_tables`, `routes`, `more`) instead of what stands there, or any other value of it."""
+        `realm_tables`, `routes`, `more`) instead of what stands there, or any other value of it.
+        `edit` gets it before it starts, to spoil its files. `unready`: it need not become ready, only answer."""
         self.binary, self.directory, self.upstream = str(binary), directory, upstream
         directory.mkdir(parents=True, exist_ok=True)
         self.port, self.admin = free_port(), free_port()
         self.conf, self.log = directory / "tollgate.toml", directory / "log"
         self.secret, self.kid = secrets.token_bytes(32), secrets.token_hex(16)
-        # A string when they are not there: a check takes it away on purpose.
         self.keys = directory / "keys" / REALM
         self.write_key()
-        self.changes = changes
+        self.changes, self.up = changes, "/healthz" if unready else "/readyz"
         self.write(self.text())
         self.process = None
+        if edit:
+            edit(self)
         self.start()
 
     def __enter__(self):
@@ -164,7 +169,7 @@ class Tollgate:
             if self.process.ended() is not None:
                 raise Refused(self.process.code, self.log.read_text(errors="replace"))
             try:
-                return self.ask("/readyz")[0] == 200
+                return self.ask(self.up)[0] == 200
             except OSError:
                 return False
 
@@ -194,6 +199,20 @@ class Tollgate:
         before = self.status()["last_reload"]
         self.process.send(signal.SIGHUP)
         return until("the file was read", lambda: (now := self.status()["last_reload"]) != before and now)
+
+    def another(self, **changes):
+        """One more gate of the same program in front of the same app, with its own files. A context."""
+        directory = Path(tempfile.mkdtemp(prefix="another-", dir=self.directory))
+        return Tollgate(self.binary, directory, self.upstream, **changes)
+
+    def refuses(self, edit=None, **changes):
+        """What it says when it refuses to start with these changes; None if it starts. `edit` gets the directory first."""
+        directory = Path(tempfile.mkdtemp(prefix="refused-", dir=self.directory))
+        try:
+            with Tollgate(self.binary, directory, self.upstream, edit=edit, **changes):
+                return None
+        except Refused as refusal:
+            return refusal.log or f"exit code {refusal.code}"
 
     def command(self, *words, **options):
         return output([self.binary, *words[:2], "-c", str(self.conf), *words[2:]], **options)

@@ -138,7 +138,9 @@ class Opinions:
     def disagreements(self, heard):
         """`(whose, why)` for each of them that reads a connection otherwise than the app did."""
         # An answer to HEAD has no body to say it in; what was cut off has no end to be found; CONNECT and TRACE are not answered.
-        plain = [seen for seen in heard.seen if seen.whole and seen.method not in ("HEAD", "CONNECT", "TRACE")]
+        # Nor does nginx read a method in lower case, which is one to HTTP.
+        plain = [seen for seen in heard.seen if seen.whole and re.fullmatch("[A-Z_-]+", seen.method)]
+        plain = [seen for seen in plain if seen.method not in ("HEAD", "CONNECT", "TRACE")]
         if not plain:
             return []
         goes_on = not any("close" in ",".join(s.values("connection")).lower() or s.version == "HTTP/1.0" for s in plain)
@@ -155,6 +157,7 @@ class Opinions:
                 found.append((name, f"{len(requests)} requests and the end were sent, and it read {read}"))
                 continue
             for seen, reading in zip(requests, readings):
+                seen.readings[name] = reading
                 why = self._differs(seen, reading)
                 if why:
                     found.append((name, why))

@@ -60,8 +60,9 @@ class Report:
         return f"{self.name} {self.version}: {counts}; {held} expectations held"
 
     def text(self, verbose=False):
+        """The failed ones, with what was sent, and the sum."""
         lines = []
-        for result in self.results:
+        for result in self.failed:
             lines.append(result.line())
             faults = result.faults if verbose else result.faults[:3]
             for fault in faults:

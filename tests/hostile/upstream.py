@@ -2,7 +2,7 @@
 
 It reads strictly, and notes as `odd` what readers would read in more than one way. What a request asks for is in the last
 segment of its path: `ws` accepts a WebSocket and echoes what comes, `events` is an endless stream, `hold` answers after a
-second, `status-NNN` answers so; anything else is 200.
+second, `status-NNN` answers so, `cached` may be kept by whoever is in between; anything else is 200.
 """
 
 import re
@@ -20,6 +20,8 @@ class Seen:
         self.connection, self.head, self.body, self.raw, self.odd = connection, head, body, raw, odd
         # Whether its body came to its end.
         self.whole = whole
+        # What second opinions read of it, by their names.
+        self.readings = {}
         first, *lines = re.split(rb"\r?\n", head.rstrip(b"\r\n"))
         words = first.decode("latin-1").split(" ")
         self.method, self.target, self.version = (words + ["", "", ""])[:3]
@@ -67,6 +69,11 @@ class Recorder:
         self.lock, self.heard, self.open, self.busy = threading.Lock(), [], set(), 0
         self.number = 0
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @classmethod
+    def at(cls, address):
+        host, _, port = address.rpartition(":")
+        return cls(int(port), host)
 
     def __enter__(self):
         return self
@@ -162,6 +169,8 @@ class Recorder:
         status = int(what[7:10]) if re.fullmatch(r"status-\d{3}", what) else 200
         body = b"" if seen.method == "HEAD" or status == 204 else b"the app\n"
         length = b"" if status == 204 else b"Content-Length: 8\r\n"
+        if what == "cached":
+            length += b"Cache-Control: public, max-age=3600\r\nETag: \"1\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
         sock.sendall(b"HTTP/1.1 %d OK\r\nContent-Type: text/plain\r\n%s\r\n%s" % (status, length, body))
         wants = ",".join(seen.values("connection")).lower()
         return "close" not in wants and (seen.version == "HTTP/1.1" or "keep-alive" in wants)
