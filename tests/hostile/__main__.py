@@ -10,6 +10,7 @@ What it needs beyond Python 3.11 it installs, and says so: nginx, Apache and HAP
 """
 
 import argparse
+import contextlib
 import importlib
 import re
 import signal
@@ -21,6 +22,7 @@ from soak.machine import Process, end_all, raise_file_limit
 
 from . import check
 from .gate import IDENTITY, Tollgate
+from .naive import Naive
 from .opinions import Opinions
 from .profile import Profile
 from .report import Report
@@ -59,10 +61,13 @@ def main():
 
 def run(options, checks, directory):
     """A report for each proxy."""
-    if options.compare or options.naive:
-        from .peers import compare
+    if options.naive:
+        with Recorder() as recorder, contextlib.closing(Naive(recorder.address, directory / "log")) as naive:
+            return [one(options, checks, directory, naive.profile(), recorder, None, "")]
+    if options.compare:
+        from . import compare
 
-        return compare.run(options, checks, directory)
+        return compare.run(options, checks, directory, one)
     profile = Profile.load(options.profile) if options.profile else None
     with Recorder.at(profile.upstream if profile else "127.0.0.1:0") as recorder:
         if not profile:
