@@ -103,6 +103,7 @@ def arguments():
     parser.add_argument("--profile", type=Path, metavar="FILE", help="what the suite has to know of it")
     parser.add_argument("--compare", action="store_true", help="against the peers as well")
     parser.add_argument("--write", type=Path, metavar="FILE", help="with --compare: the table to this page")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="with --compare: the peers' files and logs to this directory")
     parser.add_argument("--only", default="", metavar="PATTERN", help="the checks with this in their names, a regular expression")
     parser.add_argument("--alone", action="store_true", help="without second opinions")
     parser.add_argument("--list", action="store_true", help="the checks")
@@ -113,7 +114,7 @@ def arguments():
     options = parser.parse_args()
     if options.base and not options.profile:
         parser.error("--base needs --profile")
-    if not (options.base or options.tollgate or options.naive or options.list or options.profile):
+    if not (options.base or options.tollgate or options.naive or options.list or options.profile or options.compare):
         parser.error("one of --tollgate, --base with --profile, --naive and --list is needed")
     return options
 

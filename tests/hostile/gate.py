@@ -176,8 +176,9 @@ class Tollgate:
         until("the gate is ready", ready)
 
     def end(self):
+        """At once: nothing of it is needed any more."""
         if self.process:
-            self.process.end()
+            self.process.stop(signal.SIGKILL)
 
     def ask(self, path):
         """Of its admin listener: status and text."""

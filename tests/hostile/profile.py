@@ -47,6 +47,8 @@ class Profile:
     expired: str = ""
     forged: str = ""
     minter: Minter | None = None
+    # A good one without the claims that need not be there.
+    bare_token: str = ""
     # The origin of a page that may call.
     origin: str = ""
     # Programs' logs, to be searched for secrets.
@@ -62,6 +64,8 @@ class Profile:
         if self.minter:
             self.token = self.token or self.minter.token()
             self.expired = self.expired or self.minter.expired()
+            optional = {claim: None for claim in self.identity.values() if claim not in ("", "sub", "jti")}
+            self.bare_token = self.bare_token or self.minter.token(**optional)
         self.forged = self.forged or (forged(self.token) if self.token.count(".") == 2 else "x" * len(self.token))
 
     def lines(self, token=None, cookie=None, host=None, key=True):

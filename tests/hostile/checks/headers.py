@@ -149,10 +149,10 @@ def r02_stripped_on_preflights(it):
 @check("a claim that the token has not, and the client says",
        ("CVE-2026-30851", "Caddy", "the client's copy stayed when the auth server sent none"))  # fmt: skip
 def r02_claims_that_are_not_there(it):
-    it.needs(it.profile.minter, "tokens can't be made for it")
+    it.needs(it.profile.bare_token, "there is no token without them")
     optional = {name: claim for name, claim in it.profile.identity.items() if claim not in ("sub", "jti")}
     it.needs(optional, "all that it says is in every token")
-    token = it.profile.minter.token(**{claim: None for claim in optional.values() if claim})
+    token = it.profile.bare_token
     for method in ("GET", "POST"):
         for name in optional:
             sent = it.bytes(method, it.profile.protected + "/x", f"{name}: {CANARY}", "Content-Length: 0", token=token)

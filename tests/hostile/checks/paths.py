@@ -363,4 +363,6 @@ def r12_judge_is_away(it):
         with context:
             for token in (None, it.profile.forged, it.profile.token):
                 answer = it.send("GET", it.profile.protected + "/x", token=token)
-                it.refused(answer, f"refused, while the auth service {what}")
+                seen = it.seen()
+                it.expect(not seen and answer.status != 200, answer, f"refused, while the auth service {what}", f"{answer}; the app saw {seen}")
+        it.passes(it.send("GET", it.profile.protected + "/x", token=it.profile.token))

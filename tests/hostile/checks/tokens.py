@@ -272,6 +272,7 @@ CRASHES = [("HAProxy 2026", "HAProxy", "an ECDSA signature's DER overflowed"),
 
 @check("two thousand mutated tokens", *CRASHES)
 def r25_mutated_tokens(it):
+    minter(it)
     rng = random.Random(SEED)
     good = it.profile.token
     alphabet = "ABab01-_.=+/ ;,\"'\\\t~%{}:é\x7f"
