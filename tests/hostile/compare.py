@@ -1,7 +1,6 @@
 """Peers, each in the best configuration that its documentation has, beside Tollgate: `tests/hostile/run --compare`."""
 
 import contextlib
-import datetime
 import os
 import re
 import secrets
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from race.peers import haproxy, jwt_rules
 from soak.machine import Process, free_port, until
 
+from . import pages
 from .gate import Tollgate
 from .profile import Profile
 from .tokens import Minter, forged
@@ -207,7 +207,7 @@ class Nginx(Peer):
 class Caddy(Peer):
     name, asks_version = "Caddy + forward_auth", ["caddy", "version"]
     files = {"Caddyfile": "Caddyfile"}
-    logs = ["log", "access.log"]
+    logs = ["log"]
 
     def __init__(self, *how):
         super().__init__(*how)
@@ -223,7 +223,7 @@ class Caddy(Peer):
     def breaks(self):
         yield "a file of its configuration that is not there", lambda text: text.replace("import protected", "import not-there", 1)
         yield "a certificate that is not there", lambda text: text.replace("http://gate.example.com", "https://gate.example.com").replace("\timport clean", "\ttls not-there.pem not-there.key\n\timport clean", 1)
-        yield "an unknown directive", lambda text: text.replace("forward_auth", "forward_auths", 1)
+        yield "an unknown directive", lambda text: text.replace("\tforward_auth", "\tforward_auths", 1)
 
 
 PEERS = [Nginx, Caddy]
@@ -246,6 +246,8 @@ def run(options, checks, directory, one):
                 judge.end()
             if options.keep:
                 shutil.copytree(peer.directory, options.keep / kind.__name__.lower(), dirs_exist_ok=True)
+    if options.write:
+        options.write.write_text(pages.page(reports, checks, options.write.read_text()))
     return reports
 
 

@@ -11,9 +11,9 @@ UPGRADE = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 
 SMUGGLED = "smuggled"
 
 
-def smuggled(it, path=None):
+def smuggled(it):
     """A request that nobody may answer but with a refusal."""
-    return it.bytes("GET", f"{path or it.profile.protected}/{SMUGGLED}")
+    return it.bytes("GET", f"{it.profile.protected}/{SMUGGLED}")
 
 
 def unsmuggled(it, sent, settle=0.05):
@@ -144,13 +144,11 @@ def r15_odd_chunks(it):
         sent = it.bytes("POST", it.profile.public + "/x", "Transfer-Encoding: chunked") + body + inner
         with it.conn(1) as conn:
             conn.send(sent)
-            conn.finish()
-            answer = conn.read("POST")
-            second = conn.read()
+            answer = conn.read("POST", timeout=0.3)
         seen = unsmuggled(it, sent, 0.01)
-        whole = [each for each in seen if each.whole]
-        # Taken or refused: but if it was taken, then it was read as the app did.
-        it.expect(not whole or answer.status == 200, sent, "refused, or forwarded in one reading", f"{answer}, {second}; the app saw {whole}")
+        bodies = [each.body for each in seen if each.whole]
+        # Taken or refused: but what was taken ends for the app where it ended for the proxy.
+        it.expect(all(body in (b"", b"hello") for body in bodies), sent, "refused, or forwarded in one reading", f"{answer}; the app saw {bodies}")
 
 
 @check("a body that nobody read is none of the next request's",
@@ -286,7 +284,7 @@ def r19_connect(it):
     host, port = it.recorder.address.rsplit(":", 1)
     for target in (f"{host}:{port}", f"{it.profile.host}:80", "localhost:22", it.profile.public + "/x", it.profile.protected + "/x", "*", f"http://{host}:{port}/x"):
         for how in ({}, {"token": it.profile.token}):
-            sent = it.bytes("CONNECT", target, **how) + smuggled(it, it.profile.public)
+            sent = it.bytes("CONNECT", target, **how) + smuggled(it)
             with it.conn(1) as conn:
                 conn.send(sent)
                 first = conn.read("CONNECT")

@@ -262,14 +262,17 @@ AUTHORITY = [
 def r11_one_host(it):
     good = it.profile.host
     rest = it.profile.lines(host=good)[1:]
-    wrong = [[], [f"Host: {good}", "Host: other.example.net"], [f"Host: {good}", f"Host: {good}"], ["Host: a b"], [f"Host: {good}/x"],
+    for hosts in ([], [f"Host: {good}", "Host: other.example.net"], ["Host: other.example.net", f"Host: {good}"], [f"Host: {good}", f"Host: {good}"],
+                  [f"Host: {good}", "host: other.example.net"], ["Host:"]):  # fmt: skip
+        it.refused(it.send_bytes(request("GET", it.profile.public + "/x", [*hosts, *rest])))
+    wrong = [["Host: a b"], [f"Host: {good}/x"],
              [f"Host: user@{good}"], [f"Host: {good}, other.example.net"], [f"Host: {good}#x"], [f"Host: {good}?x"], ["Host: [::1"], ["Host: \\"],
              [f"Host: {good}:x"], [f"Host: {good}:99999999"], [f"Host: {good}\0"], [f"Host: {good}%00"], [f" Host: {good}"], [f"Host : {good}"],
-             [f"Host: {good}\x01"], ["Host: a\tb"], [f"Host:\x0b{good}"], [f"Host: {good}", "host: other.example.net"]]  # fmt: skip
+             [f"Host: {good}\x01"], ["Host: a\tb"], [f"Host:\x0b{good}"]]  # fmt: skip
     for hosts in wrong:
-        sent = request("GET", it.profile.public + "/x", [*hosts, *rest])
-        answer = it.send_bytes(sent)
-        it.refused(answer)
+        answer = it.send_bytes(request("GET", it.profile.public + "/x", [*hosts, *rest]))
+        came = [seen.values("host") for seen in it.seen()]
+        it.expect(answer.refused and not came or came == [[good]], answer, f"refused, or {good} for the app", f"{answer}, {came}")
 
 
 @check("an absolute target and a Host that differ", *AUTHORITY)
@@ -282,7 +285,9 @@ def r11_absolute_targets(it):
         answer = it.send("GET", f"http://{authority}{it.profile.public}/x", host=host)
         for seen in it.seen():
             hosts = seen.values("host")
-            it.expect(hosts == [authority.rpartition("@")[2]], answer, "refused, or the target's host alone (RFC 9112, 3.2.2)", hosts)
+            # A port that is not its own may be left out.
+            named = authority.rpartition("@")[2]
+            it.expect(hosts in ([named], [named.partition(":")[0]]), answer, "refused, or the target's host alone (RFC 9112, 3.2.2)", hosts)
             it.expect(private not in hosts, answer, f"nothing is public at {private}", hosts)
         it.expect(answer.status != -1, answer, "an answer", answer)
 
@@ -351,7 +356,11 @@ def r12_what_is_no_request(it):
                  f"GET * HTTP/1.1", "OPTIONS * HTTP/1.1", f"GET ?{path} HTTP/1.1", f"GET .{path} HTTP/1.1", f"({path}) HTTP/1.1", f"PRI * HTTP/2.0",
                  f"get {path} HTTP/1.1", f"GET {path}%zz HTTP/1.1", f"GET {path}%2 HTTP/1.1", f"GET {path}% HTTP/1.1", f"GET {path}%f0%28 HTTP/1.1"):  # fmt: skip
         sent = line.encode("latin-1") + b"\r\n" + "\r\n".join(it.profile.lines()).encode() + b"\r\n\r\n"
-        it.refused(it.send_bytes(sent, timeout=0.5))
+        answer = it.send_bytes(sent, timeout=0.5)
+        seen = it.seen()
+        # OPTIONS * asks about the server, which may answer; PRI begins HTTP/2, which waits for more.
+        held = answer.refused or line.startswith("OPTIONS *") or answer.status == -1
+        it.expect(held and not seen, answer, "refused, and the app sees nothing of it", f"{answer}; the app saw {seen}")
 
 
 @check("an auth service that is away or answers nonsense lets nobody in",
@@ -364,5 +373,5 @@ def r12_judge_is_away(it):
             for token in (None, it.profile.forged, it.profile.token):
                 answer = it.send("GET", it.profile.protected + "/x", token=token)
                 seen = it.seen()
-                it.expect(not seen and answer.status != 200, answer, f"refused, while the auth service {what}", f"{answer}; the app saw {seen}")
+                it.expect(not seen, answer, f"refused, while the auth service {what}", f"{answer}; the app saw {seen}")
         it.passes(it.send("GET", it.profile.protected + "/x", token=it.profile.token))
