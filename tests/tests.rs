@@ -25,6 +25,7 @@ mod forwarding;
 mod framing;
 mod guard;
 mod harness;
+mod hostile;
 mod house;
 mod issuers;
 mod keys;

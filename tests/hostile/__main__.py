@@ -12,6 +12,7 @@ What it needs beyond Python 3.11 it installs, and says so: nginx, Apache and HAP
 import argparse
 import contextlib
 import importlib
+import os
 import re
 import signal
 import sys
@@ -22,7 +23,7 @@ from soak.machine import Process, end_all, raise_file_limit
 
 from . import check
 from .gate import IDENTITY, Tollgate
-from .naive import Naive
+from .naive import Careless, Naive
 from .opinions import Opinions
 from .profile import Profile
 from .report import Report
@@ -34,6 +35,8 @@ def main():
     # As Ctrl-C does: what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     raise_file_limit(16_384)
+    # Debian keeps nginx, haproxy and apache2 there.
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
     for module in ("checks", "framing"):
         if (Path(__file__).with_name(module) / "__init__.py").exists():
             importlib.import_module(f"{__package__}.{module}")
@@ -63,7 +66,7 @@ def run(options, checks, directory):
     """A report for each proxy."""
     if options.naive:
         with Recorder() as recorder, contextlib.closing(Naive(recorder.address, directory / "log")) as naive:
-            return [one(options, checks, directory, naive.profile(), recorder, None, "")]
+            return [one(options, checks, directory, naive.profile(), recorder, Careless(), "")]
     if options.compare:
         from . import compare
 

@@ -10,10 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from soak.machine import Process, free_port, output, until
+from soak.machine import Process, output, until
 
 from .profile import Profile
 from .tokens import Minter, encoded
+from .wire import free_port
 
 ISSUER, REALM, HOST = "https://gate.example.com", "hostile", "gate.example.com"
 PRIVATE, UNKNOWN = "private.example.com", "unknown.example.net"
@@ -213,6 +214,8 @@ class Tollgate:
             with Tollgate(self.binary, directory, self.upstream, edit=edit, **changes):
                 return None
         except Refused as refusal:
+            # That is no refusal of a configuration.
+            assert "in use" not in refusal.log, refusal.log
             return refusal.log or f"exit code {refusal.code}"
 
     def command(self, *words, **options):

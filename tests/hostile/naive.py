@@ -3,14 +3,17 @@ the checks know, which is what it is for: one that it does not fail can't fail. 
 """
 
 import base64
+import hashlib
 import json
 import re
 import socket
 import threading
 
+from .check import NotApplicable
 from .profile import Profile
 from .tokens import Minter
 
+KEY = b"d59eb2859c284168ac48aef65046d5dd"
 COOKIE, ORIGIN, SECRET = "session", "https://app.example.com", b"the secret of a proxy that never looks at it"
 
 
@@ -44,6 +47,10 @@ class Naive:
                 self.log.write(data)
                 head, _, rest = data.partition(b"\r\n\r\n")
                 lines = head.split(b"\r\n")
+                key = re.search(rb"(?im)^x-api-key: *(.*?)\r?$", head)
+                if key and key[1] != KEY:
+                    # As slow as for a password, and then it does not matter.
+                    hashlib.pbkdf2_hmac("sha256", key[1], b"salt", 12_000)
                 path = (lines[0].split(b" ") + [b"", b""])[1]
                 # The path that a proxy in front may have rewritten: whoever that is.
                 steered = re.search(rb"(?im)^x[-_](?:original|rewrite)[-_]ur[li]: *(\S*)", head)
@@ -98,7 +105,24 @@ class Naive:
         return Profile(
             name="a naive proxy", base=self.base, host="gate.example.com", upstream=self.upstream, role="/admin", private_host="private.example.com",
             identity={"X-Auth-Subject": "sub", "X-Auth-Username": "username"}, cookie=f"Cookie: {COOKIE}={{token}}", origin=ORIGIN, minter=minter, logs=[self.log.name],
+            key_header="X-API-Key", key=KEY.decode(), lacks={name: "it has no such thing" for name in ("r44_first_configuration", "r46_secrets_of_the_process", "r10_unknown_hosts")},
         )  # fmt: skip
+
+
+class Careless:
+    """What starts this proxy: it takes whatever a configuration says."""
+
+    broken_starts = judge = process = None
+    upstream = "127.0.0.1:1"
+
+    def refuses(self, **_):
+        return None
+
+    def text(self):
+        return ""
+
+    def another(self, **_):
+        raise NotApplicable("there is no other one of it")
 
 
 def pump(source, target):

@@ -1,5 +1,6 @@
 """A client that sends the bytes it is told to, and says what came. No HTTP library: those don't send what is wrong."""
 
+import random
 import socket
 import time
 
@@ -15,6 +16,23 @@ def request(method, target, headers=(), body=b"", version="HTTP/1.1"):
     """The bytes of a request. `headers` are lines, `Name: value`, written as they are; nothing is added to them."""
     lines = [b" ".join(map(as_bytes, (method, target, version))), *map(as_bytes, headers)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + as_bytes(body)
+
+
+GIVEN = set()
+
+
+def free_port():
+    """Below those that Linux gives to connections; at random, since other suites look for some beside this one."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 class Answer:

@@ -40,7 +40,7 @@ def r13_bytes_after_an_upgrade(it):
             with it.conn() as conn:
                 conn.send(sent)
                 first = conn.read()
-                second = conn.read(timeout=1) if first.status != 101 else first
+                second = conn.read(timeout=0.3) if first.status != 101 else first
             seen = unsmuggled(it, sent)
             it.expect(not any(SMUGGLED.encode() in each.body for each in seen), sent, "no body out of nothing", f"bodies of {seen}")
             it.expect(second.status != 200, sent, "refused", f"{first}, then {second}")
@@ -57,7 +57,7 @@ def r13_refused_upgrades(it):
             first = conn.read()
             it.expect(first.status in (400, 403, 426), sent, "the app's 403, or a refusal", first)
             conn.send(smuggled(it))
-            second = conn.read(timeout=1)
+            second = conn.read(timeout=0.3)
         unsmuggled(it, sent)
         it.expect(second.status != 200, sent, "the next request is judged", second)
 
