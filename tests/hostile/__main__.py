@@ -66,7 +66,7 @@ def run(options, checks, directory):
     """A report for each proxy."""
     if options.naive:
         with Recorder() as recorder, contextlib.closing(Naive(recorder.address, directory / "log")) as naive:
-            return [one(options, checks, directory, naive.profile(), recorder, Careless(), "")]
+            return [one(options, checks, directory, naive.profile(), recorder, Careless(recorder.address), "")]
     if options.compare:
         from . import compare
 

@@ -133,7 +133,7 @@ class Case:
 
     def fault(self, sent, expected, came):
         came = repr(came) if isinstance(came, Answer) else str(came)
-        self.result.faults.append(Fault(shown(sent), expected, shown(came)))
+        self.result.faults.append(Fault(shown(sent if isinstance(sent, bytes) else str(sent)), shown(str(expected)), shown(came)))
 
     def needs(self, what, why):
         if not what:

@@ -3,6 +3,7 @@ the checks know, which is what it is for: one that it does not fail can't fail. 
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -10,11 +11,13 @@ import socket
 import threading
 
 from .check import NotApplicable
+from .gate import LOGIN
+from .naive_site import SECRET, NaiveSite
 from .profile import Profile
 from .tokens import Minter
 
 KEY = b"d59eb2859c284168ac48aef65046d5dd"
-COOKIE, ORIGIN, SECRET = "session", "https://app.example.com", b"the secret of a proxy that never looks at it"
+COOKIE, ORIGIN = "session", "https://app.example.com"
 
 
 class Naive:
@@ -50,7 +53,7 @@ class Naive:
                 key = re.search(rb"(?im)^x-api-key: *(.*?)\r?$", head)
                 if key and key[1] != KEY:
                     # As slow as for a password, and then it does not matter.
-                    hashlib.pbkdf2_hmac("sha256", key[1], b"salt", 12_000)
+                    hashlib.pbkdf2_hmac("sha256", key[1], b"salt", 30_000)
                 path = (lines[0].split(b" ") + [b"", b""])[1]
                 # The path that a proxy in front may have rewritten: whoever that is.
                 steered = re.search(rb"(?im)^x[-_](?:original|rewrite)[-_]ur[li]: *(\S*)", head)
@@ -105,7 +108,8 @@ class Naive:
         return Profile(
             name="a naive proxy", base=self.base, host="gate.example.com", upstream=self.upstream, role="/admin", private_host="private.example.com",
             identity={"X-Auth-Subject": "sub", "X-Auth-Username": "username"}, cookie=f"Cookie: {COOKIE}={{token}}", origin=ORIGIN, minter=minter, logs=[self.log.name],
-            key_header="X-API-Key", key=KEY.decode(), lacks={name: "it has no such thing" for name in ("r44_first_configuration", "r46_secrets_of_the_process", "r10_unknown_hosts")},
+            key_header="X-API-Key", key=KEY.decode(), login=LOGIN,
+            lacks={name: "it has no such thing" for name in ("r34", "r44_first_configuration", "r46_secrets_of_the_process", "r10_unknown_hosts")},
         )  # fmt: skip
 
 
@@ -113,7 +117,9 @@ class Careless:
     """What starts this proxy: it takes whatever a configuration says."""
 
     broken_starts = judge = process = None
-    upstream = "127.0.0.1:1"
+
+    def __init__(self, upstream):
+        self.upstream = upstream
 
     def refuses(self, **_):
         return None
@@ -121,8 +127,14 @@ class Careless:
     def text(self):
         return ""
 
+    @contextlib.contextmanager
     def another(self, **_):
         raise NotApplicable("there is no other one of it")
+        yield
+
+    def site(self, **_):
+        """What its logins are; `more` is not looked at."""
+        return NaiveSite(self.upstream)
 
 
 def pump(source, target):

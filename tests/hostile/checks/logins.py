@@ -20,7 +20,8 @@ class Site:
     def __init__(self, it, **changes):
         if not it.profile.login:
             raise NotApplicable("it logs nobody in")
-        self.gate = it.gate().another(**changes)
+        gate = it.gate()
+        self.gate = getattr(gate, "site", gate.another)(**changes)
         self.it = it.at(self.gate)
         it.secrets["the password"] = PASSWORD
 
