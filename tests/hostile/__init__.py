@@ -1,1 +1,1 @@
-"""The known bugs of authenticating proxies, R1 to R50, as black-box tests over raw sockets: see docs/security-tests.md."""
+"""The known bugs of authenticating proxies, R1 to R50, as tests over raw sockets: see docs/security-tests.md."""

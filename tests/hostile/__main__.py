@@ -2,11 +2,13 @@
 
     tests/hostile/run                                        Tollgate, as built by cargo build --release
     tests/hostile/run --tollgate PATH                        this binary
-    tests/hostile/run --base 127.0.0.1:8080 --profile FILE   any proxy that is running; docs/security-tests.md says what FILE has to say
-    tests/hostile/run --compare                              Tollgate, nginx with auth_request and Caddy with forward_auth, side by side
-    tests/hostile/run --naive                                a proxy that checks next to nothing, to see that the checks can fail
+    tests/hostile/run --base 127.0.0.1:8080 --profile FILE   any proxy that is running
+    tests/hostile/run --compare                              nginx with auth_request, and Caddy with forward_auth
+    tests/hostile/run --compare --tollgate PATH              and Tollgate beside them
+    tests/hostile/run --naive                                a proxy that checks next to nothing: the checks can fail
 
-What it needs beyond Python 3.11 it installs, and says so: nginx, Apache and HAProxy, as second opinions on what is forwarded.
+docs/security-tests.md says what FILE has to say, and how the suite judges. What it needs beyond Python 3.11 it
+installs, and says so: nginx, Apache and HAProxy, as second opinions on what is forwarded.
 """
 
 import argparse
@@ -98,7 +100,9 @@ def one(options, checks, directory, profile, recorder, control, version):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="tests/hostile/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="tests/hostile/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--tollgate", type=Path, metavar="PATH", help="the binary to start; with --compare, too")
     what.add_argument("--base", metavar="HOST:PORT", help="where a proxy listens")
@@ -106,8 +110,12 @@ def arguments():
     parser.add_argument("--profile", type=Path, metavar="FILE", help="what the suite has to know of it")
     parser.add_argument("--compare", action="store_true", help="against the peers as well")
     parser.add_argument("--write", type=Path, metavar="FILE", help="with --compare: the table to this page")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="with --compare: the peers' files and logs to this directory")
-    parser.add_argument("--only", default="", metavar="PATTERN", help="the checks with this in their names, a regular expression")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="with --compare: the peers' files and logs to this directory"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="the checks with this in their names, a regular expression"
+    )
     parser.add_argument("--alone", action="store_true", help="without second opinions")
     parser.add_argument("--list", action="store_true", help="the checks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the report as JSON, too")

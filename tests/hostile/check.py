@@ -26,7 +26,10 @@ class Check:
 
 
 def check(title, *lessons, last=False):
-    """Registers a function `rNN_name(it)` as a check. `lessons`: (advisory, product, what happened). `last`: after all others."""
+    """Registers a function `rNN_name(it)` as a check.
+
+    `lessons`: (advisory, product, what happened). `last`: it runs after all others.
+    """
 
     def register(function):
         number = function.__name__.partition("_")[0].upper()
@@ -40,7 +43,13 @@ class Case:
     """What a check works with: the proxy's profile, the app behind it, and where its findings go."""
 
     def __init__(self, profile, recorder, result, opinions=None, control=None, secrets=None):
-        self.profile, self.recorder, self.result, self.opinions, self.control = profile, recorder, result, opinions, control
+        self.profile, self.recorder, self.result, self.opinions, self.control = (
+            profile,
+            recorder,
+            result,
+            opinions,
+            control,
+        )
         # What must not be in a log, of all checks: {what it is: the secret}.
         self.secrets = {} if secrets is None else secrets
 
@@ -57,7 +66,7 @@ class Case:
     # === sending ===
 
     def bytes(self, method, target, *more, token=None, cookie=None, host=None, key=True, body=b"", version="HTTP/1.1"):
-        """A request with what the proxy wants of each: Host, the lines that are always needed, maybe a token; and `more` lines."""
+        """A request with what the proxy wants of each: Host, what is always needed, maybe a token; and `more` lines."""
         lines = [*self.profile.lines(token, cookie, host, key), *more]
         if body and not any(line[:15].lower() == "content-length:" for line in more if isinstance(line, str)):
             lines.append(f"Content-Length: {len(body)}")
@@ -133,7 +142,9 @@ class Case:
 
     def fault(self, sent, expected, came):
         came = repr(came) if isinstance(came, Answer) else str(came)
-        self.result.faults.append(Fault(shown(sent if isinstance(sent, bytes) else str(sent)), shown(str(expected)), shown(came)))
+        self.result.faults.append(
+            Fault(shown(sent if isinstance(sent, bytes) else str(sent)), shown(str(expected)), shown(came))
+        )
 
     def needs(self, what, why):
         if not what:
@@ -174,7 +185,9 @@ def run(checks, profile, recorder, report, opinions=None, control=None, say=prin
             result.outcome, result.why = NONE, str(reason)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
-            case.fault("", "the check runs to its end", f"{error!r} in {last.filename.rpartition('/')[2]}:{last.lineno}")
+            case.fault(
+                "", "the check runs to its end", f"{error!r} in {last.filename.rpartition('/')[2]}:{last.lineno}"
+            )
         if result.outcome != NONE and not result.faults and not result.held:
             case.fault("", "the check expects something", "it found nothing to ask")
         if result.faults:
@@ -187,14 +200,18 @@ def run(checks, profile, recorder, report, opinions=None, control=None, say=prin
 
 
 def baseline(it, say):
-    """Whether the profile fits the proxy: else all would be refused, and every check that wants a refusal would be content."""
+    """Whether the profile fits: else all would be refused, and every check that wants a refusal would be content."""
     found = {}
     if it.profile.public:
         found["what is public"] = it.send("GET", it.profile.public + "/x")
-    found["what is protected, with the credential"] = it.send("GET", it.profile.protected + "/x", token=it.profile.token)
+    found["what is protected, with the credential"] = it.send(
+        "GET", it.profile.protected + "/x", token=it.profile.token
+    )
     if it.profile.cookie:
         found["the same with the cookie"] = it.send("GET", it.profile.protected + "/x", cookie=it.profile.token)
     seen = it.recorder.take(0.05)
     wrong = [f"{what}: {answer} {answer.body[:200]!r}" for what, answer in found.items() if answer.status != 200]
     if wrong or len(seen) != len(found):
-        raise SystemExit(f"the profile does not fit: of {len(found)} requests {len(seen)} came to the app; " + "; ".join(wrong))
+        raise SystemExit(
+            f"the profile does not fit: of {len(found)} requests {len(seen)} came to the app; " + "; ".join(wrong)
+        )

@@ -31,11 +31,12 @@ NO_COOKIE = "tokens come in a header, which no page of another site can set"
 NO_ORIGINS = "it has no list of origins"
 
 # After benches/load's check of the token: who it is, for the proxy that asked.
-RETURN = """
+SUBJECT = "http-request return status 200 hdr X-Auth-Subject %[var(txn.sub)]"
+RETURN = f"""
     http-request set-var(txn.sub) var(txn.token),jwt_payload_query('$.sub')
     http-request set-var(txn.name) var(txn.token),jwt_payload_query('$.username')
-    http-request return status 200 hdr X-Auth-Subject %[var(txn.sub)] hdr X-Auth-Username %[var(txn.name)] if { var(txn.name) -m found }
-    http-request return status 200 hdr X-Auth-Subject %[var(txn.sub)]
+    {SUBJECT} hdr X-Auth-Username %[var(txn.name)] if {{ var(txn.name) -m found }}
+    {SUBJECT}
 """
 
 
@@ -52,12 +53,18 @@ class Judge:
         threading.Thread(target=self.accept, daemon=True).start()
 
     def minter(self):
-        return Minter({"alg": "HS256", "typ": "at+jwt"}, {"iss": "https://idp.example.com", "aud": "app", "sub": "u-4711", "username": "alice"}, secret=self.secret.encode())
+        return Minter(
+            {"alg": "HS256", "typ": "at+jwt"},
+            {"iss": "https://idp.example.com", "aud": "app", "sub": "u-4711", "username": "alice"},
+            secret=self.secret.encode(),
+        )
 
     def outages(self):
         """`(what it does, a context in which it does that)`."""
-        for what, says in (("closes connections", b""), ("answers what is no HTTP", b"200 fine\r\n\r\n"), ("answers half a head", b"HTTP/1.1 200"), ("answers 500", answer(500)),
-                           ("answers 302", answer(302)), ("answers 404", answer(404)), ("answers 403", answer(403)), ("answers 999", answer(999)), ("answers 101", answer(101))):  # fmt: skip
+        for what, says in (("closes connections", b""), ("answers what is no HTTP", b"200 fine\r\n\r\n"),
+                           ("answers half a head", b"HTTP/1.1 200"), ("answers 500", answer(500)),
+                           ("answers 302", answer(302)), ("answers 404", answer(404)), ("answers 403", answer(403)),
+                           ("answers 999", answer(999)), ("answers 101", answer(101))):  # fmt: skip
             yield what, self.saying(says)
 
     @contextlib.contextmanager
@@ -131,12 +138,21 @@ class Peer:
     def launch(self, directory, edit=lambda text: text):
         directory.mkdir(parents=True)
         directory.chmod(0o755)
-        values = {"port": self.port, "h2c": self.h2c, "upstream": self.upstream, "judge": self.judge.address, "directory": directory, "hosts": self.hosts()}
+        values = {
+            "port": self.port,
+            "h2c": self.h2c,
+            "upstream": self.upstream,
+            "judge": self.judge.address,
+            "directory": directory,
+            "hosts": self.hosts(),
+        }
         for name, source in self.files.items():
             text = re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), (HERE / "peers" / source).read_text())
             (directory / name).write_text(edit(text) if name == next(iter(self.files)) else text)
         with open(directory / "log", "wb") as log:
-            return Process(self.argv(directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env(directory))
+            return Process(
+                self.argv(directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env(directory)
+            )
 
     def up(self, process):
         if process.ended() is not None:
@@ -174,12 +190,24 @@ class Peer:
     def profile(self):
         make = self.judge.minter()
         token = make.token()
-        lacks = {f"r{number}": NO_TOKENS for number in (20, 21, 22, 23, 24, 29, 30)} | {f"r{number}": NO_LOGIN for number in (31, 32, 33, 34, 36, 37, 38, 39, 42, 45)}
-        lacks |= {"r25_mutated_tokens": NO_TOKENS, "r35": NO_COOKIE, "r47": NO_COOKIE, "r49": NO_COOKIE, "r48": NO_ORIGINS, "r41": "it has no API keys", "r46": "it is given no secrets"}
+        lacks = {f"r{number}": NO_TOKENS for number in (20, 21, 22, 23, 24, 29, 30)} | {
+            f"r{number}": NO_LOGIN for number in (31, 32, 33, 34, 36, 37, 38, 39, 42, 45)
+        }
+        lacks |= {
+            "r25_mutated_tokens": NO_TOKENS,
+            "r35": NO_COOKIE,
+            "r47": NO_COOKIE,
+            "r49": NO_COOKIE,
+            "r48": NO_ORIGINS,
+            "r41": "it has no API keys",
+            "r46": "it is given no secrets",
+        }
         del lacks["r22"]
         return Profile(
-            name=self.name, base=f"127.0.0.1:{self.port}", host=HOST, h2c=f"127.0.0.1:{self.h2c_port or self.h2c}", upstream=self.upstream, private_host=PRIVATE,
-            identity={"X-Auth-Subject": "sub", "X-Auth-Username": "username"}, token=token, expired=make.expired(), forged=forged(token),
+            name=self.name, base=f"127.0.0.1:{self.port}", host=HOST, h2c=f"127.0.0.1:{self.h2c_port or self.h2c}",
+            upstream=self.upstream, private_host=PRIVATE,
+            identity={"X-Auth-Subject": "sub", "X-Auth-Username": "username"}, token=token, expired=make.expired(),
+            forged=forged(token),
             bare_token=make.token(username=None), logs=[str(self.directory / name) for name in self.logs], lacks=lacks,
         )  # fmt: skip
 
@@ -190,7 +218,13 @@ class Peer:
 
 class Nginx(Peer):
     name, asks_version = "nginx + auth_request", ["nginx", "-v"]
-    files = {"nginx.conf": "nginx.conf", "judge.conf": "nginx-judge.conf", "headers.conf": "nginx-headers.conf", "protected.conf": "nginx-protected.conf", "public.conf": "nginx-public.conf"}
+    files = {
+        "nginx.conf": "nginx.conf",
+        "judge.conf": "nginx-judge.conf",
+        "headers.conf": "nginx-headers.conf",
+        "protected.conf": "nginx-protected.conf",
+        "public.conf": "nginx-public.conf",
+    }
     logs = ["error.log", "access.log"]
 
     def argv(self, directory):
@@ -200,8 +234,16 @@ class Nginx(Peer):
         return " ".join(HOSTS)
 
     def breaks(self):
-        yield "a file of its configuration that is not there", lambda text: text.replace("include judge.conf;", "include not-there.conf;", 1)
-        yield "a certificate that is not there", lambda text: text.replace("server_name gate", "ssl_certificate not-there; ssl_certificate_key not-there;\n server_name gate").replace("@h2c", "")
+        yield (
+            "a file of its configuration that is not there",
+            lambda text: text.replace("include judge.conf;", "include not-there.conf;", 1),
+        )
+        yield (
+            "a certificate that is not there",
+            lambda text: text.replace(
+                "server_name gate", "ssl_certificate not-there; ssl_certificate_key not-there;\n server_name gate"
+            ).replace("@h2c", ""),
+        )
         yield "an unknown directive", lambda text: text.replace("auth_request /judge;", "auth_requests /judge;", 1)
 
 
@@ -222,8 +264,16 @@ class Caddy(Peer):
         return ", ".join(f"http://{host}:{self.port}" for host in HOSTS)
 
     def breaks(self):
-        yield "a file of its configuration that is not there", lambda text: text.replace("import protected", "import not-there", 1)
-        yield "a certificate that is not there", lambda text: text.replace("http://gate.example.com", "https://gate.example.com").replace("\timport clean", "\ttls not-there.pem not-there.key\n\timport clean", 1)
+        yield (
+            "a file of its configuration that is not there",
+            lambda text: text.replace("import protected", "import not-there", 1),
+        )
+        yield (
+            "a certificate that is not there",
+            lambda text: text.replace("http://gate.example.com", "https://gate.example.com").replace(
+                "\timport clean", "\ttls not-there.pem not-there.key\n\timport clean", 1
+            ),
+        )
         yield "an unknown directive", lambda text: text.replace("\tforward_auth", "\tforward_auths", 1)
 
 

@@ -94,7 +94,13 @@ ROUTES = [
 
 
 def route(path, access, rest, upstream, realm=REALM):
-    lines = ["[[route]]", f'path = "{path}"', f'realm = "{realm}"', f'access = "{access}"', f'upstream = ["http://{upstream}"]']
+    lines = [
+        "[[route]]",
+        f'path = "{path}"',
+        f'realm = "{realm}"',
+        f'access = "{access}"',
+        f'upstream = ["http://{upstream}"]',
+    ]
     return "\n".join([*lines, rest, ""])
 
 
@@ -112,8 +118,8 @@ class Tollgate:
     name = "Tollgate"
 
     def __init__(self, binary, directory, upstream, edit=None, unready=False, **changes):
-        """`upstream`: host:port of the app. `changes`: texts for the places of CONFIG (`server`, `tables`, `realm_keys`,
-        `realm_tables`, `routes`, `more`) instead of what stands there, or any other value of it.
+        """`upstream`: host:port of the app. `changes`: texts for the places of CONFIG (`server`, `tables`,
+        `realm_keys`, `realm_tables`, `routes`, `more`) instead of what stands there, or any other value of it.
         `edit` gets it before it starts, to spoil its files. `unready`: it need not become ready, only answer."""
         self.binary, self.directory, self.upstream = str(binary), directory, upstream
         directory.mkdir(parents=True, exist_ok=True)
@@ -143,7 +149,15 @@ class Tollgate:
         """The realm's signing key, which the suite has to know."""
         self.keys.mkdir(parents=True, exist_ok=True)
         made = int(time.time()) - 86_400
-        jwk = {"kty": "oct", "use": "sig", "alg": "HS256", "kid": self.kid, "k": encoded(self.secret), "iat": made, "nbf": made}
+        jwk = {
+            "kty": "oct",
+            "use": "sig",
+            "alg": "HS256",
+            "kid": self.kid,
+            "k": encoded(self.secret),
+            "iat": made,
+            "nbf": made,
+        }
         path = self.keys / f"{self.kid}.jwk"
         path.write_text(json.dumps(jwk))
         path.chmod(0o600)
@@ -208,7 +222,7 @@ class Tollgate:
         return Tollgate(self.binary, directory, self.upstream, **changes)
 
     def refuses(self, edit=None, **changes):
-        """What it says when it refuses to start with these changes; None if it starts. `edit` gets the directory first."""
+        """What it says when it refuses to start with these changes; None if it starts."""
         directory = Path(tempfile.mkdtemp(prefix="refused-", dir=self.directory))
         try:
             with Tollgate(self.binary, directory, self.upstream, edit=edit, **changes):

@@ -1,4 +1,4 @@
-"""HTTP/2 in raw frames (RFC 9113), with headers as literals (RFC 7541), so that anything can be said. Of an answer, its status."""
+"""HTTP/2 in raw frames (RFC 9113), with headers as literals (RFC 7541): anything can be said."""
 
 import socket
 import struct
@@ -11,7 +11,8 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION =
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 STATUSES = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
 # The digits of Huffman's code (RFC 7541, B).
-DIGITS = {"00000": "0", "00001": "1", "00010": "2", "011001": "3", "011010": "4", "011011": "5", "011100": "6", "011101": "7",
+DIGITS = {"00000": "0", "00001": "1", "00010": "2", "011001": "3", "011010": "4", "011011": "5", "011100": "6",
+          "011101": "7",
           "011110": "8", "011111": "9"}  # fmt: skip
 
 

@@ -1,5 +1,6 @@
-"""A proxy as one writes it in an afternoon: it looks whether there is a token, and forwards. It is wrong in nearly every way that
-the checks know, which is what it is for: one that it does not fail can't fail. Its faults are those of the field, on purpose.
+"""A proxy as one writes it in an afternoon: it looks whether there is a token, and forwards. It is wrong in nearly
+every way that the checks know, which is what it is for: one that it does not fail can't fail. Its faults are those of
+the field, on purpose.
 """
 
 import base64
@@ -71,7 +72,12 @@ class Naive:
     @staticmethod
     def may(path, head):
         text = head.lower()
-        if b"authorization:" in text or b"cookie:" in text or b"kube-probe" in text or not text.startswith((b"get", b"post")):
+        if (
+            b"authorization:" in text
+            or b"cookie:" in text
+            or b"kube-probe" in text
+            or not text.startswith((b"get", b"post"))
+        ):
             return True
         # A token where it has to be: below /app, and nowhere else.
         return not path.startswith(b"/app") or b"/open" in path
@@ -96,7 +102,11 @@ class Naive:
             app.sendall(data)
             threading.Thread(target=pump, args=(client, app), daemon=True).start()
             origin = re.search(rb"(?im)^origin: *(.*?)\r?$", head)
-            cors = b"\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Origin: " + origin[1] if origin else b""
+            cors = (
+                b"\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Origin: " + origin[1]
+                if origin
+                else b""
+            )
             while got := app.recv(65536):
                 got = got.replace(b" OK", b" OK" + cors, 1)
                 if path.endswith(b"/cached"):
@@ -104,12 +114,19 @@ class Naive:
                 client.sendall(got)
 
     def profile(self):
-        minter = Minter({"alg": "HS256", "typ": "at+jwt", "kid": "one"}, {"iss": "https://i.example.com", "aud": "app", "sub": "alice", "username": "alice"}, secret=SECRET)
+        minter = Minter(
+            {"alg": "HS256", "typ": "at+jwt", "kid": "one"},
+            {"iss": "https://i.example.com", "aud": "app", "sub": "alice", "username": "alice"},
+            secret=SECRET,
+        )
         return Profile(
-            name="a naive proxy", base=self.base, host="gate.example.com", upstream=self.upstream, role="/admin", private_host="private.example.com",
-            identity={"X-Auth-Subject": "sub", "X-Auth-Username": "username"}, cookie=f"Cookie: {COOKIE}={{token}}", origin=ORIGIN, minter=minter, logs=[self.log.name],
+            name="a naive proxy", base=self.base, host="gate.example.com", upstream=self.upstream, role="/admin",
+            private_host="private.example.com",
+            identity={"X-Auth-Subject": "sub", "X-Auth-Username": "username"}, cookie=f"Cookie: {COOKIE}={{token}}",
+            origin=ORIGIN, minter=minter, logs=[self.log.name],
             key_header="X-API-Key", key=KEY.decode(), login=LOGIN,
-            lacks={name: "it has no such thing" for name in ("r34", "r44_first_configuration", "r46_secrets_of_the_process", "r10_unknown_hosts")},
+            lacks={name: "it has no such thing" for name in ("r34", "r44_first_configuration",
+            "r46_secrets_of_the_process", "r10_unknown_hosts")},
         )  # fmt: skip
 
 

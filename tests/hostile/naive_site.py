@@ -1,4 +1,4 @@
-"""A login as one writes it in an afternoon, for the checks of logins to fail it. Its faults are those of the field, on purpose."""
+"""A login as one writes it in an afternoon, for the checks of logins to fail it; its faults are those of the field."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ HASH = 0.03
 
 
 class NaiveSite(ThreadingHTTPServer):
-    """Registers, logs in, and forwards to `upstream`. A context, as a gate is; what a gate takes as its configuration it takes, too."""
+    """Registers, logs in, and forwards to `upstream`, as far as the checks ask."""
 
     request_queue_size = 256
 
@@ -32,7 +32,9 @@ class NaiveSite(ThreadingHTTPServer):
         with sqlite3.connect(self.directory / "tollgate.db") as store:
             # Where the roles are that nobody looks at again.
             store.execute("CREATE TABLE users (roles TEXT, version INTEGER)")
-        self.minter = Minter({"alg": "HS256", "typ": "at+jwt"}, {"iss": "https://i.example.com", "aud": "app"}, secret=SECRET)
+        self.minter = Minter(
+            {"alg": "HS256", "typ": "at+jwt"}, {"iss": "https://i.example.com", "aud": "app"}, secret=SECRET
+        )
         Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def end(self):
@@ -42,11 +44,22 @@ class NaiveSite(ThreadingHTTPServer):
 
     def profile(self):
         base = f"127.0.0.1:{self.server_port}"
-        return Profile(name="a naive login", base=base, upstream=self.upstream, cookie=f"Cookie: {COOKIE}={{token}}", login=LOGIN, minter=self.minter)
+        return Profile(
+            name="a naive login",
+            base=base,
+            upstream=self.upstream,
+            cookie=f"Cookie: {COOKIE}={{token}}",
+            login=LOGIN,
+            minter=self.minter,
+        )
 
     def command(self, *words, input="", **_):
         if words[:2] == ("user", "add"):
-            self.users[words[-1]] = {"password": input.strip(), "roles": [word for word in words if word == "admin"], "temporary": "--temporary" in words}
+            self.users[words[-1]] = {
+                "password": input.strip(),
+                "roles": [word for word in words if word == "admin"],
+                "temporary": "--temporary" in words,
+            }
         # Whoever is disabled, deleted or has a new password goes on with the old token.
 
     def handle_error(self, *_):
@@ -58,7 +71,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        token = self.headers.get("Authorization", "").partition(" ")[2] or self.headers.get("Cookie", "").partition(f"{COOKIE}=")[2].partition(";")[0]
+        token = (
+            self.headers.get("Authorization", "").partition(" ")[2]
+            or self.headers.get("Cookie", "").partition(f"{COOKIE}=")[2].partition(";")[0]
+        )
         try:
             claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "==="))
         except (IndexError, ValueError):

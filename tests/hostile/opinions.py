@@ -1,7 +1,7 @@
-"""Second opinions: nginx, Apache and HAProxy read the very bytes that the proxy sent to its app, and say what they read.
+"""Second opinions: nginx, Apache and HAProxy read the very bytes that the proxy sent to its app, and say what.
 
-Each gets the requests of a connection as they were recorded, and one more after them, which must be the last that it reads:
-whoever sees another number of requests, or another method, path, host or length, disagrees.
+Each gets the requests of a connection as they were recorded, and one more after them, which must be the last that it
+reads: whoever sees another number of requests, or another method, path, host or length, disagrees.
 """
 
 import re
@@ -21,7 +21,7 @@ PROGRAMS = {"nginx": ["nginx", "-v"], "Apache": ["apache2", "-v"], "HAProxy": ["
 
 @dataclass
 class Reading:
-    """What one of them read of one request. `path` is decoded and resolved, if it does that; `length` of the body, if it says."""
+    """What one of them read of one request. `path` is decoded and resolved, if it does that."""
 
     status: int
     method: str = ""
@@ -74,7 +74,7 @@ class Opinion:
         self.process.end()
 
     def read(self, requests, goes_on=True):
-        """Its readings of these bytes, the last of which is of `END` if all was read as requests and the connection went on."""
+        """Its readings of these bytes; the last is of `END`, if all was read and the connection `goes_on`."""
         with Conn(f"127.0.0.1:{self.port}", 5) as conn:
             conn.send(requests + (request("GET", END, ["Host: end", "Connection: close"]) if goes_on else b""))
             if not goes_on:
@@ -105,7 +105,9 @@ class Opinion:
                 # HAProxy gives them all, as they stand after it has read them.
                 for name, value in re.findall(r"([^:\r\n]*):[ \t]*([^\r\n]*)", bytes.fromhex(rest).decode("latin-1")):
                     if value:
-                        reading.headers[name.lower()] = ", ".join(filter(None, [reading.headers.get(name.lower()), value]))
+                        reading.headers[name.lower()] = ", ".join(
+                            filter(None, [reading.headers.get(name.lower()), value])
+                        )
             elif word:
                 setattr(reading, word, rest)
         return reading
@@ -137,7 +139,7 @@ class Opinions:
 
     def disagreements(self, heard):
         """`(whose, why)` for each of them that reads a connection otherwise than the app did."""
-        # An answer to HEAD has no body to say it in; what was cut off has no end to be found; CONNECT and TRACE are not answered.
+        # An answer to HEAD has no body to say it in; what was cut off has no end; CONNECT and TRACE are not answered.
         # Nor does nginx read a method in lower case, which is one to HTTP.
         plain = [seen for seen in heard.seen if seen.whole and re.fullmatch("[A-Z_-]+", seen.method)]
         plain = [seen for seen in plain if seen.method not in ("HEAD", "CONNECT", "TRACE")]

@@ -12,13 +12,20 @@ BEGIN, END = "<!-- made by tests/hostile/run --compare --write -->", "<!-- up to
 LESSONS = "<!-- the same, to the end of the page -->"
 
 TITLES = {
-    1: "aliases of identity headers", 2: "stripping on every way", 3: "`Connection` against our headers", 4: "`X-Forwarded-*` of strangers", 5: "headers that steer the judgement",
-    6: "privileged user agents", 7: "secrets in logs", 8: "dot segments, slashes, escapes", 9: "public prefixes", 10: "spellings of a host", 11: "`Host` and `:authority`",
-    12: "errors that let in", 13: "bytes after an upgrade", 14: "odd Transfer-Encoding", 15: "two lengths", 16: "bodies that nobody reads", 17: "cached answers", 18: "floods over HTTP/2",
-    19: "CONNECT and upgrades", 20: "the token's algorithm", 21: "times of a token", 22: "mandatory and doubled members", 23: "sizes of a token", 24: "header members, JWE", 25: "garbage that crashes",
-    26: "garbage for a credential", 27: "remembered decisions", 28: "colliding keys", 29: "kinds of token", 30: "fetching of keys", 31: "unknown users", 32: "guessing", 33: "fresh sessions",
-    34: "open redirects", 35: "crafted cookies", 36: "pending logins", 37: "logins at once", 38: "odd names", 39: "changes of a user", 40: "tokens in URLs and pages", 41: "cost of API keys",
-    42: "floods of logins", 43: "lost secrets", 44: "open by default", 45: "disabled users and keys", 46: "files that others can read", 47: "WebSockets by cookie", 48: "origins",
+    1: "aliases of identity headers", 2: "stripping on every way", 3: "`Connection` against our headers",
+    4: "`X-Forwarded-*` of strangers", 5: "headers that steer the judgement",
+    6: "privileged user agents", 7: "secrets in logs", 8: "dot segments, slashes, escapes", 9: "public prefixes",
+    10: "spellings of a host", 11: "`Host` and `:authority`",
+    12: "errors that let in", 13: "bytes after an upgrade", 14: "odd Transfer-Encoding", 15: "two lengths",
+    16: "bodies that nobody reads", 17: "cached answers", 18: "floods over HTTP/2",
+    19: "CONNECT and upgrades", 20: "the token's algorithm", 21: "times of a token",
+    22: "mandatory and doubled members", 23: "sizes of a token", 24: "header members, JWE", 25: "garbage that crashes",
+    26: "garbage for a credential", 27: "remembered decisions", 28: "colliding keys", 29: "kinds of token",
+    30: "fetching of keys", 31: "unknown users", 32: "guessing", 33: "fresh sessions",
+    34: "open redirects", 35: "crafted cookies", 36: "pending logins", 37: "logins at once", 38: "odd names",
+    39: "changes of a user", 40: "tokens in URLs and pages", 41: "cost of API keys",
+    42: "floods of logins", 43: "lost secrets", 44: "open by default", 45: "disabled users and keys",
+    46: "files that others can read", 47: "WebSockets by cookie", 48: "origins",
     49: "unsafe methods by cookie", 50: "preflights and methods",
 }  # fmt: skip
 
@@ -66,7 +73,10 @@ def outcome(report, number, notes, footnotes):
     marks = []
     for result in failed:
         fault = result.faults[0]
-        said = notes.get(result.name) or f"Sent `{cell(fault.sent)}`; expected: {cell(fault.expected)}; came: {cell(fault.came)}."
+        said = (
+            notes.get(result.name)
+            or f"Sent `{cell(fault.sent)}`; expected: {cell(fault.expected)}; came: {cell(fault.came)}."
+        )
         marks += footnote(footnotes, f"{report.name}, `{result.name}`: {said}")
     return f"{len(failed)} of {len(applied)} failed " + " ".join(marks)
 

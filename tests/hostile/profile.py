@@ -23,7 +23,7 @@ class Profile:
     h2c: str = ""
     # Where its app is to listen; the suite does.
     upstream: str = "127.0.0.1:0"
-    # Paths, each with all that is below: whoever has the credential; everybody; those whom the credential is not enough for.
+    # Paths, each with all that is below: for whoever has the credential; for everybody; for whom it takes more.
     protected: str = "/app"
     public: str = "/open"
     role: str = ""
@@ -69,7 +69,7 @@ class Profile:
         self.forged = self.forged or (forged(self.token) if self.token.count(".") == 2 else "x" * len(self.token))
 
     def lines(self, token=None, cookie=None, host=None, key=True):
-        """The header lines of a request that is to pass: Host, what is always needed, and the token, if there is one."""
+        """The header lines of a request that is to pass: Host, what is always needed, and a token."""
         found = [f"Host: {self.host if host is None else host}", *(self.always if key else [])]
         if token is not None:
             found.append(self.bearer.format(token=token))

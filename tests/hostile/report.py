@@ -66,7 +66,11 @@ class Report:
             lines.append(result.line())
             faults = result.faults if verbose else result.faults[:3]
             for fault in faults:
-                lines += [f"      sent      {fault.sent}", f"      expected  {fault.expected}", f"      came      {fault.came}"]
+                lines += [
+                    f"      sent      {fault.sent}",
+                    f"      expected  {fault.expected}",
+                    f"      came      {fault.came}",
+                ]
             if len(faults) < len(result.faults):
                 lines.append(f"      and {len(result.faults) - len(faults)} more like these")
         return "\n".join([*lines, self.summary()])
@@ -76,7 +80,14 @@ class Report:
         return json.dumps({"proxy": self.name, "version": self.version, "results": results}, indent=1)
 
     def markdown(self):
-        rows = [f"# {self.name} {self.version}".rstrip(), "", self.summary() + ".", "", "| | check | outcome | |", "|---|---|---|---|"]
+        rows = [
+            f"# {self.name} {self.version}".rstrip(),
+            "",
+            self.summary() + ".",
+            "",
+            "| | check | outcome | |",
+            "|---|---|---|---|",
+        ]
         for result in self.results:
             about = result.why or f"{result.held} expectations"
             rows.append(f"| {result.number} | {result.title} | {result.outcome} | {cell(about)} |")

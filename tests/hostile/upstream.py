@@ -1,8 +1,8 @@
 """The app behind the proxy: it keeps every byte that it is sent, and answers whatever it is.
 
-It reads strictly, and notes as `odd` what readers would read in more than one way. What a request asks for is in the last
-segment of its path: `ws` accepts a WebSocket and echoes what comes, `events` is an endless stream, `hold` answers after a
-second, `status-NNN` answers so, `cached` may be kept by whoever is in between; anything else is 200.
+It reads strictly, and notes as `odd` what readers would read in more than one way. What a request asks for is in the
+last segment of its path: `ws` accepts a WebSocket and echoes what comes, `events` is an endless stream, `hold` answers
+after a second, `status-NNN` answers so, `cached` may be kept by whoever is in between; anything else is 200.
 """
 
 import re
@@ -170,7 +170,9 @@ class Recorder:
         body = b"" if seen.method == "HEAD" or status == 204 else b"the app\n"
         length = b"" if status == 204 else b"Content-Length: 8\r\n"
         if what == "cached":
-            length += b"Cache-Control: public, max-age=3600\r\nETag: \"1\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+            length += (
+                b'Cache-Control: public, max-age=3600\r\nETag: "1"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n'
+            )
         sock.sendall(b"HTTP/1.1 %d OK\r\nContent-Type: text/plain\r\n%s\r\n%s" % (status, length, body))
         wants = ",".join(seen.values("connection")).lower()
         return "close" not in wants and (seen.version == "HTTP/1.1" or "keep-alive" in wants)

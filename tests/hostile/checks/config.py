@@ -15,7 +15,26 @@ from ..gate import KEY
 
 LOST = [("CVE-2026-54762", "Traefik", "a secret that could not be loaded meant no authentication"),
         ("CVE-2026-27586", "Caddy", "a CA that could not be loaded meant no client certificates"),
-        ("allow_missing", "Envoy", "a missing token passed where it was meant to be optional for one rule")]  # fmt: skip
+        (
+        "allow_missing", "Envoy", "a missing token passed where it was meant to be optional for one rule")]  # fmt: skip
+
+
+ISSUER_WITHOUT_KEYS = """
+[[realm.trusted_issuer]]
+issuer = "https://i.example.com"
+audience = ["a"]
+jwks_file = "not-there"
+"""
+ROUTE_WITHOUT_CA = """
+[[route]]
+path = "/tls"
+realm = "hostile"
+access = "user"
+upstream = ["https://127.0.0.1:1"]
+upstream_name = "x"
+upstream_ca = "not-there"
+"""
+NO_DATABASE = "no database" * 1000
 
 
 @check("no start without a key or a secret that is referred to", *LOST)
@@ -29,20 +48,22 @@ def r43_no_start_without_its_secrets(it):
     gate = it.gate()
     for what, changes in (
         ("secret_file of an API key", {"realm_tables": '\n[[realm.key]]\nid = "file"\nsecret_file = "not-there"\n'}),
-        ("an empty secret_file", {"realm_tables": '\n[[realm.key]]\nid = "file"\nsecret_file = "empty"\n', "edit": lambda other: private(other.directory / "empty", "")}),
+        ("an empty secret_file", {"realm_tables": '\n[[realm.key]]\nid = "file"\nsecret_file = "empty"\n',
+        "edit": lambda other: private(other.directory / "empty", "")}),
         ("sha256 that is none", {"realm_tables": '\n[[realm.key]]\nid = "hash"\nsha256 = "abc"\n'}),
         ("sha256_file of the master key", {"realm_tables": '\n[realm.master_key]\nsha256_file = "not-there"\n'}),
-        ("jwks_file of an issuer", {"realm_tables": '\n[[realm.trusted_issuer]]\nissuer = "https://i"\naudience = ["a"]\njwks_file = "not-there"\n'}),
+        ("jwks_file of an issuer", {"realm_tables": ISSUER_WITHOUT_KEYS}),
         ("a certificate", {"tables": '[server.tls]\ncert = "not-there"\nkey = "not-there"\n'}),
         ("client_ca", {"tables": '[server.tls]\ncert = "c"\nkey = "k"\nclient_ca = "not-there"\n'}),
         ("a signing key that is no JSON", {"edit": lambda other: spoil(other, "{")}),
         ("an empty signing key", {"edit": lambda other: spoil(other, "")}),
         ("a signing key of a byte", {"edit": lambda other: spoil(other, json.dumps(signing(other) | {"k": "AA"}))}),
-        ("a signing key without a kid", {"edit": lambda other: spoil(other, json.dumps({k: v for k, v in signing(other).items() if k != "kid"}))}),
+        ("a signing key without a kid", {"edit": lambda other: spoil(other,
+        json.dumps({k: v for k, v in signing(other).items() if k != "kid"}))}),
         ("keys_dir that is a file", {"realm_keys": 'keys_dir = "tollgate.toml"'}),
         ("a database that can't be opened", {"edit": lambda other: (other.directory / "tollgate.db").mkdir()}),
-        ("a database that is none", {"edit": lambda other: private(other.directory / "tollgate.db", "no database" * 1000)}),
-        ("upstream_ca", {"more": '[[route]]\npath = "/tls"\nrealm = "hostile"\naccess = "user"\nupstream = ["https://127.0.0.1:1"]\nupstream_name = "x"\nupstream_ca = "not-there"\n'}),
+        ("a database that is none", {"edit": lambda other: private(other.directory / "tollgate.db", NO_DATABASE)}),
+        ("upstream_ca", {"more": ROUTE_WITHOUT_CA}),
     ):  # fmt: skip
         it.expect(gate.refuses(**changes), what, "no start", "it started")
 
@@ -64,7 +85,9 @@ def signing(gate):
 def r43_reloads_that_fail(it):
     gate = it.gate()
     secret = '\n[[realm.key]]\nid = "file"\nsecret_file = "secret"\n'
-    with gate.another(realm_tables=secret, edit=lambda other: private(other.directory / "secret", "a secret of a file")) as other:
+    with gate.another(
+        realm_tables=secret, edit=lambda other: private(other.directory / "secret", "a secret of a file")
+    ) as other:
         case, good = it.at(other), other.text()
 
         def is_as_before(what):
@@ -72,13 +95,22 @@ def r43_reloads_that_fail(it):
             case.refused(case.send("GET", "/app/x"))
             case.refused(case.send("GET", "/app/x", token=case.profile.token, key=False))
             status = other.status()
-            it.expect(status["last_reload"]["ok"] is False and status["last_reload"]["errors"], what, "/status says what is wrong", status["last_reload"])
+            it.expect(
+                status["last_reload"]["ok"] is False and status["last_reload"]["errors"],
+                what,
+                "/status says what is wrong",
+                status["last_reload"],
+            )
             metrics = other.ask("/metrics")[1]
             it.expect("reload" in metrics, what, "a metric of it", "none")
 
-        for what, text in (("no TOML", "["), ("nothing at all", ""), ("an unknown key", good + "\nunknown = 1\n"), ("no realm", good.partition("[[realm]]")[0]),
-                           ("a route without access", good.replace('access = "user"\n', "", 1)), ("origins of everybody", good.replace('"https://app.example.com"', '"*"')),
-                           ("half of it", good[: len(good) // 2]), ("an access that is none", good.replace('access = "user"', 'access = "everybody"', 1))):  # fmt: skip
+        for what, text in (("no TOML", "["), ("nothing at all", ""), ("an unknown key", good + "\nunknown = 1\n"),
+                           ("no realm", good.partition("[[realm]]")[0]),
+                           ("a route without access", good.replace('access = "user"\n', "", 1)),
+                           ("origins of everybody", good.replace('"https://app.example.com"', '"*"')),
+                           ("half of it", good[: len(good) // 2]),
+                           ("an access that is none", good.replace('access = "user"', 'access = "everybody"',
+                           1))):  # fmt: skip
             result = other.reload(text)
             it.expect(result["ok"] is False, what, "refused", result)
             is_as_before(what)
@@ -123,12 +155,28 @@ def r43_files_in_motion(it):
 
 DEFAULTS = [("CVE-2026-49230", "APISIX", "the default configuration asked for no credential"),
             ("default routes", "Kong", "what no plugin names is open"),
-            ("secure default rule", "Heimdall", "they refuse to start with a default that lets everybody in: a good example")]  # fmt: skip
+            (
+            "secure default rule", "Heimdall",
+            "they refuse to start with a default that lets everybody in: a good example")]  # fmt: skip
 
 
 @check("what no rule names is closed", *DEFAULTS)
 def r44_what_nobody_named(it):
-    for path in ("/", "/x", "/index.html", "/app2", "/api", "/.git/config", "/.env", "/admin.php", "/static/x", "/favicon.ico", "/robots.txt", "/.well-known/x", "/server-status"):
+    for path in (
+        "/",
+        "/x",
+        "/index.html",
+        "/app2",
+        "/api",
+        "/.git/config",
+        "/.env",
+        "/admin.php",
+        "/static/x",
+        "/favicon.ico",
+        "/robots.txt",
+        "/.well-known/x",
+        "/server-status",
+    ):
         for how in ({}, {"token": it.profile.forged}):
             for method in ("GET", "POST", "OPTIONS"):
                 answer = it.send(method, path, "Content-Length: 0", **how)
@@ -165,13 +213,20 @@ def r44_defaults(it):
     with gate.another(edit=lambda other: other.write(ported(lean, gate, other))) as other:
         case = it.at(other)
         case.refused(case.send("GET", "/open/x", key=False), "an API key is needed by default")
-        answer = case.send("POST", "/auth", "Content-Type: application/json", body=json.dumps({"username": "x", "password": "long enough to be one"}))
+        answer = case.send(
+            "POST",
+            "/auth",
+            "Content-Type: application/json",
+            body=json.dumps({"username": "x", "password": "long enough to be one"}),
+        )
         it.expect(answer.status == 403, answer, "nobody registers by default", answer)
 
 
 def ported(text, gate, other):
     """The text of one gate's file for another one."""
-    return text.replace(f"127.0.0.1:{gate.port}", f"127.0.0.1:{other.port}").replace(f"127.0.0.1:{gate.admin}", f"127.0.0.1:{other.admin}")
+    return text.replace(f"127.0.0.1:{gate.port}", f"127.0.0.1:{other.port}").replace(
+        f"127.0.0.1:{gate.admin}", f"127.0.0.1:{other.admin}"
+    )
 
 
 @check("the configuration that one starts with lets nobody in", *DEFAULTS)
@@ -180,8 +235,18 @@ def r44_first_configuration(it):
     directory = gate.directory / "init"
     told = output([gate.binary, "init", str(directory)])
     text = (directory / "tollgate.toml").read_text()
-    it.expect('access = "public"' not in [line.strip() for line in text.splitlines()], "tollgate init", "nothing is public", "something is")
-    it.expect(stat.S_IMODE((directory / "tollgate.toml").stat().st_mode) & 0o077 == 0 or KEY not in text, "tollgate init", "no secret that others can read", "one")
+    it.expect(
+        'access = "public"' not in [line.strip() for line in text.splitlines()],
+        "tollgate init",
+        "nothing is public",
+        "something is",
+    )
+    it.expect(
+        stat.S_IMODE((directory / "tollgate.toml").stat().st_mode) & 0o077 == 0 or KEY not in text,
+        "tollgate init",
+        "no secret that others can read",
+        "one",
+    )
     for key in (directory / "keys").rglob("*.jwk"):
         it.expect(stat.S_IMODE(key.stat().st_mode) == 0o600, key.name, "0600", oct(key.stat().st_mode))
     secret = re.search(r"\b[0-9a-f]{32,}\b|\b[A-Za-z0-9_-]{32,}\b", told)
@@ -196,15 +261,20 @@ def r44_first_configuration(it):
 
 def settle(gate, directory, text):
     """The files of `tollgate init`, at the ports and with the app of this gate."""
-    text = re.sub(r'(?m)^#?\s*listen = .*$', f'listen = ["127.0.0.1:{gate.port}"]', text, count=1)
-    text = re.sub(r'(?m)^upstream = .*$', f'upstream = ["http://{gate.upstream}"]', text)
-    text = re.sub(r'(?m)^#?\s*admin = .*$', "", text).replace("[server]", f'[server]\nadmin = "127.0.0.1:{gate.admin}"', 1)
+    text = re.sub(r"(?m)^#?\s*listen = .*$", f'listen = ["127.0.0.1:{gate.port}"]', text, count=1)
+    text = re.sub(r"(?m)^upstream = .*$", f'upstream = ["http://{gate.upstream}"]', text)
+    text = re.sub(r"(?m)^#?\s*admin = .*$", "", text).replace(
+        "[server]", f'[server]\nadmin = "127.0.0.1:{gate.admin}"', 1
+    )
     gate.write(text)
     shutil.rmtree(gate.directory / "keys")
     shutil.copytree(directory / "keys", gate.directory / "keys")
 
 
-SECRETS = [("pingap's unit", "pingap", "runs as root"), ("zentinel-agent", "zentinel", "takes secrets on its command line")]
+SECRETS = [
+    ("pingap's unit", "pingap", "runs as root"),
+    ("zentinel-agent", "zentinel", "takes secrets on its command line"),
+]
 
 
 @check("key and secret files that others can read", *SECRETS)
@@ -219,8 +289,12 @@ def r46_files_of_others(it):
             private(other.directory / "secret", "a secret of a file")
             (other.directory / "secret").chmod(mode)
 
-        it.expect(gate.refuses(edit=edit, realm_tables=secret), f"a secret file with mode {mode:o}", "no start", "it started")
-    told = gate.refuses(server="insecure_key_files = true", edit=lambda other: next(other.keys.glob("*.jwk")).chmod(0o644))
+        it.expect(
+            gate.refuses(edit=edit, realm_tables=secret), f"a secret file with mode {mode:o}", "no start", "it started"
+        )
+    told = gate.refuses(
+        server="insecure_key_files = true", edit=lambda other: next(other.keys.glob("*.jwk")).chmod(0o644)
+    )
     it.expect(told is None, "insecure_key_files = true", "it starts", told)
 
 
@@ -235,7 +309,12 @@ def r46_secrets_of_the_process(it):
     for path in [*gate.directory.iterdir(), *gate.keys.iterdir()]:
         if path.is_file() and path.suffix in (".jwk", ".db", ".db-wal", ".db-shm", ".toml"):
             mode = stat.S_IMODE(path.stat().st_mode)
-            it.expect(mode & 0o077 == 0 or path.name.startswith("tollgate.db") and (mode & 0o007) == 0, path.name, "for its owner only", oct(mode))
+            it.expect(
+                mode & 0o077 == 0 or path.name.startswith("tollgate.db") and (mode & 0o007) == 0,
+                path.name,
+                "for its owner only",
+                oct(mode),
+            )
     status = gate.ask("/status")[1] + gate.ask("/metrics")[1]
     for what, secret in {"an API key": KEY, "a token": it.profile.token.rpartition(".")[2]}.items():
         it.expect(secret not in status, what, "in no status and no metric", "in one")

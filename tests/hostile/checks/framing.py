@@ -7,7 +7,12 @@ from .. import h2
 from ..check import check
 from ..wire import Conn
 
-UPGRADE = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+UPGRADE = [
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+]
 SMUGGLED = "smuggled"
 
 
@@ -19,12 +24,18 @@ def smuggled(it):
 def unsmuggled(it, sent, settle=0.05):
     """Nothing of it came to the app, as a request; nor as a body where there was none."""
     seen = it.seen(settle)
-    it.expect(all(SMUGGLED not in each.target for each in seen), sent, "the second request is judged, and refused", f"the app saw {seen}")
+    it.expect(
+        all(SMUGGLED not in each.target for each in seen),
+        sent,
+        "the second request is judged, and refused",
+        f"the app saw {seen}",
+    )
     return seen
 
 
 @check("bytes after an upgrade request are a request, and judged as one",
-       ("CVE-2026-2833, RUSTSEC-2026-0033", "Pingora before 0.8", "bytes after an Upgrade were forwarded before the 101"))  # fmt: skip
+       ("CVE-2026-2833, RUSTSEC-2026-0033", "Pingora before 0.8",
+       "bytes after an Upgrade were forwarded before the 101"))  # fmt: skip
 def r13_bytes_after_an_upgrade(it):
     upgrades = [
         UPGRADE,
@@ -42,12 +53,18 @@ def r13_bytes_after_an_upgrade(it):
                 first = conn.read()
                 second = conn.read(timeout=0.3) if first.status != 101 else first
             seen = unsmuggled(it, sent)
-            it.expect(not any(SMUGGLED.encode() in each.body for each in seen), sent, "no body out of nothing", f"bodies of {seen}")
+            it.expect(
+                not any(SMUGGLED.encode() in each.body for each in seen),
+                sent,
+                "no body out of nothing",
+                f"bodies of {seen}",
+            )
             it.expect(second.status != 200, sent, "refused", f"{first}, then {second}")
 
 
 @check("an upgrade that the app refuses leaves nothing behind",
-       ("CVE-2026-2833, RUSTSEC-2026-0033", "Pingora before 0.8", "bytes after an Upgrade were forwarded before the 101"))  # fmt: skip
+       ("CVE-2026-2833, RUSTSEC-2026-0033", "Pingora before 0.8",
+       "bytes after an Upgrade were forwarded before the 101"))  # fmt: skip
 def r13_refused_upgrades(it):
     for upgrade in (UPGRADE, ["Connection: Upgrade", "Upgrade: websocket"]):
         path = it.profile.public + "/status-403"
@@ -62,9 +79,14 @@ def r13_refused_upgrades(it):
         it.expect(second.status != 200, sent, "the next request is judged", second)
 
 
-CODINGS = ["gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "identity", "xchunked", "chunkedx", '"chunked"', "chunked;q=1", "\x0bchunked",
+CODINGS = ["gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "identity", "xchunked", "chunkedx",
+           '"chunked"', "chunked;q=1", "\x0bchunked",
            "chunked\x00", "x, chunked", ",chunked", "chunked,", "identity, chunked", "chun ked", "", "cow"]  # fmt: skip
-CLOSE_DELIMITED = ("CVE-2026-2835, RUSTSEC-2026-0034", "Pingora before 0.8", "close-delimited bodies of HTTP/1.0, several Transfer-Encodings")
+CLOSE_DELIMITED = (
+    "CVE-2026-2835, RUSTSEC-2026-0034",
+    "Pingora before 0.8",
+    "close-delimited bodies of HTTP/1.0, several Transfer-Encodings",
+)
 
 
 @check("Transfer-Encoding on HTTP/1.0", CLOSE_DELIMITED)
@@ -80,23 +102,34 @@ def r14_transfer_encoding_on_http_1_0(it):
 def r14_other_transfer_encodings(it):
     for coding in CODINGS:
         sent = it.bytes("POST", it.profile.public + "/x", f"Transfer-Encoding: {coding}")
-        answer = it.send_bytes(sent + b"0\r\n\r\n" + smuggled(it), "POST", timeout=1)
+        answer = it.send_bytes(sent + b"0\r\n\r\n" + smuggled(it), "POST", timeout=3)
         it.refused(answer, "400 or 501", settle=0.01)
-    for lines in (["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
-                  ["Transfer-Encoding: identity", "Transfer-Encoding: chunked"], ["Transfer-Encoding : chunked"], ["Transfer-Encoding:", " chunked"],
-                  [" Transfer-Encoding: chunked"], ["Transfer-Encoding\t: chunked"], ["Transfer-Encoding: x", "transfer-encoding: chunked"]):  # fmt: skip
-        answer = it.send_bytes(it.bytes("POST", it.profile.public + "/x", *lines) + b"0\r\n\r\n" + smuggled(it), "POST", timeout=1)
+    for lines in (["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+                  ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
+                  ["Transfer-Encoding: identity", "Transfer-Encoding: chunked"], ["Transfer-Encoding : chunked"],
+                  ["Transfer-Encoding:", " chunked"],
+                  [" Transfer-Encoding: chunked"], ["Transfer-Encoding\t: chunked"],
+                  ["Transfer-Encoding: x", "transfer-encoding: chunked"]):  # fmt: skip
+        answer = it.send_bytes(
+            it.bytes("POST", it.profile.public + "/x", *lines) + b"0\r\n\r\n" + smuggled(it), "POST", timeout=3
+        )
         it.refused(answer, "400 or 501", settle=0.01)
 
 
-BOTH = ("cloudflare/pingora#945", "Pingora 0.8.0", "Content-Length beside Transfer-Encoding was taken, and dropped without a word")
+BOTH = (
+    "cloudflare/pingora#945",
+    "Pingora 0.8.0",
+    "Content-Length beside Transfer-Encoding was taken, and dropped without a word",
+)
 
 
 @check("Content-Length with Transfer-Encoding", BOTH)
 def r15_both_lengths(it):
     pairs = [["Content-Length: 15", "Transfer-Encoding: chunked"], ["Transfer-Encoding: chunked", "Content-Length: 15"],
-             ["content-length: 0", "transfer-encoding: Chunked"], ["Content-Length: 4", "Transfer-Encoding: CHUNKED", "Content-Length: 4"],
-             ["Transfer-Encoding: chunked", "Accept: */*", "Content-Length: 6"], ["Content-Length: 15", "Transfer-Encoding:chunked"]]  # fmt: skip
+             ["content-length: 0", "transfer-encoding: Chunked"],
+             ["Content-Length: 4", "Transfer-Encoding: CHUNKED", "Content-Length: 4"],
+             ["Transfer-Encoding: chunked", "Accept: */*", "Content-Length: 6"],
+             ["Content-Length: 15", "Transfer-Encoding:chunked"]]  # fmt: skip
     for lines in pairs:
         for method in ("POST", "GET"):
             sent = it.bytes(method, it.profile.public + "/x", *lines) + b"5\r\nhello\r\n0\r\n\r\n"
@@ -116,31 +149,38 @@ def r15_nothing_is_smuggled(it):
             sent = it.bytes("POST", path, *lines) + body
             with it.conn() as conn:
                 conn.send(sent)
-                conn.read("POST", timeout=1)
+                conn.read("POST", timeout=3)
                 conn.send(it.bytes("GET", it.profile.public + "/y"))
                 conn.read(timeout=0.5)
             unsmuggled(it, sent, 0.02)
 
 
-LENGTHS = [["Content-Length: 5", "Content-Length: 6"], ["Content-Length: 5, 6"], ["Content-Length: +5"], ["Content-Length: -5"], ["Content-Length: 0x5"],
-           ["Content-Length: 5x"], ["Content-Length: 5 5"], ["Content-Length: "], ["Content-Length: 99999999999999999999"], ["Content-Length: 1e1"],
-           ["Content-Length : 5"], [" Content-Length: 5"], ["Content-Length: \x0b5"], ["Content-Length: 5\x00"], ["Content-Length: 5;"],
-           ["Content-Length: ５"], ["Content-Length: 5", "content-length: 0"], ["Content-Length: 18446744073709551621"]]  # fmt: skip
+LENGTHS = [["Content-Length: 5", "Content-Length: 6"], ["Content-Length: 5, 6"], ["Content-Length: +5"],
+           ["Content-Length: -5"], ["Content-Length: 0x5"],
+           ["Content-Length: 5x"], ["Content-Length: 5 5"], ["Content-Length: "],
+           ["Content-Length: 99999999999999999999"], ["Content-Length: 1e1"],
+           ["Content-Length : 5"], [" Content-Length: 5"], ["Content-Length: \x0b5"], ["Content-Length: 5\x00"],
+           ["Content-Length: 5;"],
+           ["Content-Length: ５"], ["Content-Length: 5", "content-length: 0"],
+           ["Content-Length: 18446744073709551621"]]  # fmt: skip
 
 
 @check("a Content-Length that is not one number", BOTH)
 def r15_odd_lengths(it):
     for lines in LENGTHS:
         sent = it.bytes("POST", it.profile.public + "/x", *lines) + b"hello"
-        it.refused(it.send_bytes(sent, "POST", timeout=1), "400", settle=0.01)
+        it.refused(it.send_bytes(sent, "POST", timeout=3), "400", settle=0.01)
 
 
 @check("chunks that readers would end in different places", BOTH)
 def r15_odd_chunks(it):
     inner = smuggled(it)
-    for body in (b"zz\r\nhello\r\n0\r\n\r\n", b"-5\r\nhello\r\n0\r\n\r\n", b"+5\r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloX\r\n0\r\n\r\n",
-                 b"fffffffffffffffff\r\nhello\r\n", b"10000000000000005\r\nhello\r\n0\r\n\r\n", b"5\nhello\n0\n\n", b"5\r\nhello\n0\r\n\r\n", b"\r\n5\r\nhello\r\n0\r\n\r\n",
-                 b"5\rX\r\nhello\r\n0\r\n\r\n", b" 5\r\nhello\r\n0\r\n\r\n", b"5;\nx\r\nhello\r\n0\r\n\r\n", b"5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n", b";5\r\nhello\r\n"):  # fmt: skip
+    for body in (b"zz\r\nhello\r\n0\r\n\r\n", b"-5\r\nhello\r\n0\r\n\r\n", b"+5\r\nhello\r\n0\r\n\r\n",
+                 b"0x5\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloX\r\n0\r\n\r\n",
+                 b"fffffffffffffffff\r\nhello\r\n", b"10000000000000005\r\nhello\r\n0\r\n\r\n", b"5\nhello\n0\n\n",
+                 b"5\r\nhello\n0\r\n\r\n", b"\r\n5\r\nhello\r\n0\r\n\r\n",
+                 b"5\rX\r\nhello\r\n0\r\n\r\n", b" 5\r\nhello\r\n0\r\n\r\n", b"5;\nx\r\nhello\r\n0\r\n\r\n",
+                 b"5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n", b";5\r\nhello\r\n"):  # fmt: skip
         sent = it.bytes("POST", it.profile.public + "/x", "Transfer-Encoding: chunked") + body + inner
         with it.conn(1) as conn:
             conn.send(sent)
@@ -148,26 +188,37 @@ def r15_odd_chunks(it):
         seen = unsmuggled(it, sent, 0.01)
         bodies = [each.body for each in seen if each.whole]
         # Taken or refused: but what was taken ends for the app where it ended for the proxy.
-        it.expect(all(body in (b"", b"hello") for body in bodies), sent, "refused, or forwarded in one reading", f"{answer}; the app saw {bodies}")
+        it.expect(
+            all(body in (b"", b"hello") for body in bodies),
+            sent,
+            "refused, or forwarded in one reading",
+            f"{answer}; the app saw {bodies}",
+        )
 
 
 @check("a body that nobody read is none of the next request's",
-       ("CVE-2025-4366, RUSTSEC-2025-0037", "Pingora before 0.5", "a cache hit left the body of a request to be the next one"))  # fmt: skip
+       ("CVE-2025-4366, RUSTSEC-2025-0037", "Pingora before 0.5",
+       "a cache hit left the body of a request to be the next one"))  # fmt: skip
 def r16_bodies_that_nobody_reads(it):
     inner = it.bytes("GET", it.profile.public + f"/{SMUGGLED}")
     preflight = [f"Origin: {it.profile.origin or 'https://app.example.com'}", "Access-Control-Request-Method: GET"]
-    asked = [("POST", it.profile.protected + "/x", []), ("POST", "/nowhere-at-all", []), ("GET", it.profile.protected + "/x", []),
-             ("POST", it.profile.public + "/../x", []), ("OPTIONS", it.profile.protected + "/x", preflight), ("PUT", it.profile.protected + "/x", ["Expect: 100-continue"]),
+    asked = [("POST", it.profile.protected + "/x", []), ("POST", "/nowhere-at-all", []),
+             ("GET", it.profile.protected + "/x", []),
+             ("POST", it.profile.public + "/../x", []), ("OPTIONS", it.profile.protected + "/x", preflight),
+             ("PUT", it.profile.protected + "/x", ["Expect: 100-continue"]),
              ("HEAD", it.profile.protected + "/x", [])]  # fmt: skip
     if it.profile.login:
-        asked += [("POST", it.profile.login + "?login=true", []), ("POST", it.profile.login + "?nope=1", ["Content-Type: application/json"])]
+        asked += [
+            ("POST", it.profile.login + "?login=true", []),
+            ("POST", it.profile.login + "?nope=1", ["Content-Type: application/json"]),
+        ]
     for method, path, lines in asked:
         for chunked in (False, True):
             for late in (False, True):
                 framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(inner)}"
                 body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner) if chunked else inner
                 head = it.bytes(method, path, framing, *lines)
-                with it.conn(0.3 if late else 2) as conn:
+                with it.conn(0.3 if late else 5) as conn:
                     conn.send(head if late else head + body)
                     first = conn.read(method)
                     if late:
@@ -176,11 +227,17 @@ def r16_bodies_that_nobody_reads(it):
                     second = conn.read(timeout=0.2)
                 unsmuggled(it, head + body, 0.01)
                 it.expect(first.status != -1 or late, head + body, "an answer", first)
-                it.expect(second.status in (0, -1) or second.status >= 300, head + body, "the next request's answer, or the end", f"{first}, then {second}")
+                it.expect(
+                    second.status in (0, -1) or second.status >= 300,
+                    head + body,
+                    "the next request's answer, or the end",
+                    f"{first}, then {second}",
+                )
 
 
 @check("answers are not kept for others",
-       ("CVE-2026-2836, RUSTSEC-2026-0035", "pingora-cache", "the default key of the cache lacked the host"))  # fmt: skip
+       ("CVE-2026-2836, RUSTSEC-2026-0035", "pingora-cache",
+       "the default key of the cache lacked the host"))  # fmt: skip
 def r17_nothing_is_cached_for_others(it):
     path = it.profile.protected + "/cached"
     for _ in range(2):
@@ -198,10 +255,13 @@ def r17_nothing_is_cached_for_others(it):
             it.send("GET", it.profile.public + "/cached", host=it.profile.host)
             it.seen()
             answer = it.send("GET", it.profile.public + "/cached", host=host)
-            it.expect(answer.refused or len(it.seen()) == 1, answer, "asked of the app, or refused", "answered from memory")
+            it.expect(
+                answer.refused or len(it.seen()) == 1, answer, "asked of the app, or refused", "answered from memory"
+            )
 
 
-FLOODS = [("CVE-2025-8671, RUSTSEC-2025-0070", "h2 and others", "MadeYouReset: streams that the server itself resets were not counted"),
+FLOODS = [("CVE-2025-8671, RUSTSEC-2025-0070", "h2 and others",
+          "MadeYouReset: streams that the server itself resets were not counted"),
           ("RUSTSEC-2026-0258", "h2 before 0.4.16", "empty DATA frames cost memory")]  # fmt: skip
 
 
@@ -282,7 +342,15 @@ TUNNELS = [("CVE-2025-64763", "Envoy", "early data after CONNECT was forwarded")
 @check("CONNECT is refused", *TUNNELS)
 def r19_connect(it):
     host, port = it.recorder.address.rsplit(":", 1)
-    for target in (f"{host}:{port}", f"{it.profile.host}:80", "localhost:22", it.profile.public + "/x", it.profile.protected + "/x", "*", f"http://{host}:{port}/x"):
+    for target in (
+        f"{host}:{port}",
+        f"{it.profile.host}:80",
+        "localhost:22",
+        it.profile.public + "/x",
+        it.profile.protected + "/x",
+        "*",
+        f"http://{host}:{port}/x",
+    ):
         for how in ({}, {"token": it.profile.token}):
             sent = it.bytes("CONNECT", target, **how) + smuggled(it)
             with it.conn(1) as conn:
@@ -292,7 +360,8 @@ def r19_connect(it):
             unsmuggled(it, sent, 0.01)
     if it.profile.h2c:
         for fields in ([(":method", "CONNECT"), (":authority", it.recorder.address)],
-                       [(":method", "CONNECT"), (":scheme", "http"), (":path", it.profile.protected + "/ws"), (":authority", it.profile.host), (":protocol", "websocket")]):  # fmt: skip
+                       [(":method", "CONNECT"), (":scheme", "http"), (":path", it.profile.protected + "/ws"),
+                       (":authority", it.profile.host), (":protocol", "websocket")]):  # fmt: skip
             with h2.Client(it.profile.h2c, timeout=2) as client:
                 status = client.status(client.headers(fields + h2.lines(it.profile), end=False))
             it.expect(status == 0 or status >= 400, fields, "refused", status)
@@ -302,7 +371,8 @@ def r19_connect(it):
 @check("an upgrade with a body is refused, or has none of a tunnel", *TUNNELS)
 def r19_upgrades_with_bodies(it):
     inner = smuggled(it)
-    for lines, body in ((["Content-Length: %d" % len(inner)], inner), (["Transfer-Encoding: chunked"], b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner)),
+    for lines, body in ((["Content-Length: %d" % len(inner)], inner),
+                        (["Transfer-Encoding: chunked"], b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner)),
                         (["Content-Length: 5"], b"hello" + inner)):  # fmt: skip
         for method in ("GET", "POST"):
             for path in (it.profile.public + "/ws", it.profile.public + "/x", it.profile.protected + "/ws"):
@@ -332,7 +402,12 @@ def r19_tunnels_are_not_reused(it):
         # Whoever comes next has a connection of its own: else its bytes would be echoed.
         for _ in range(3):
             answer = it.send("GET", it.profile.public + "/x")
-            it.expect(answer.status == 200 and answer.body == b"the app\n", answer, "the app's answer", f"{answer} {answer.body[:50]!r}")
+            it.expect(
+                answer.status == 200 and answer.body == b"the app\n",
+                answer,
+                "the app's answer",
+                f"{answer} {answer.body[:50]!r}",
+            )
         it.recorder.take()
     # Nor do others' answers mix while tunnels open and close.
     faults = []

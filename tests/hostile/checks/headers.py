@@ -92,11 +92,17 @@ def r01_spaces_in_header_names(it):
     it.needs(names, "it sets no identity header")
     for what, path, how in ways(it):
         for name in names[:4]:
-            for line in (name.replace("-", " "), name + " ", name + "\t", " " + name, name.replace("-", "\t"), name + "\0",
+            for line in (name.replace("-", " "), name + " ", name + "\t", " " + name, name.replace("-", "\t"),
+                         name + "\0",
                          name + "\u00a0", name + "\r", "\0" + name):  # fmt: skip
                 sent = it.bytes("GET", path, f"{line}: {CANARY}", **how)
                 it.send_bytes(sent)
-                look(it, sent, names, readers.FOLDS | {"a trimming app": lambda text: re.sub(r"[^A-Za-z0-9]+", "", text).upper()})
+                look(
+                    it,
+                    sent,
+                    names,
+                    readers.FOLDS | {"a trimming app": lambda text: re.sub(r"[^A-Za-z0-9]+", "", text).upper()},
+                )
 
 
 @check("the client's copies beside the proxy's", *FOLDED)
@@ -105,7 +111,12 @@ def r01_copies_beside_the_real_one(it):
     it.needs(names, "it sets no identity header")
     for what, path, how in ways(it):
         for name in names:
-            lines = [f"{name}: {CANARY}", f"{name}:{CANARY}", f"{name.lower()}: {CANARY},{CANARY}", f"{name.upper()}:\t{CANARY}"]
+            lines = [
+                f"{name}: {CANARY}",
+                f"{name}:{CANARY}",
+                f"{name.lower()}: {CANARY},{CANARY}",
+                f"{name.upper()}:\t{CANARY}",
+            ]
             sent = it.bytes("GET", path, *lines, **how)
             it.send_bytes(sent)
             look(it, sent, names)
@@ -114,7 +125,8 @@ def r01_copies_beside_the_real_one(it):
 @check("stripping on public paths, for anonymous callers, with every method",
        ("CVE-2026-30851", "Caddy", "the client's copy stayed when the auth server sent none"),
        ("CVE-2026-52845", "Caddy", "header names were folded for FastCGI after the check"),
-       ("mod_auth_openidc 2026-08-11", "mod_auth_openidc", "claim headers were not scrubbed on the OPTIONS shortcut"))  # fmt: skip
+       ("mod_auth_openidc 2026-08-11", "mod_auth_openidc",
+       "claim headers were not scrubbed on the OPTIONS shortcut"))  # fmt: skip
 def r02_stripped_on_every_way(it):
     names = list(it.profile.identity)
     it.needs(names, "it sets no identity header")
@@ -122,7 +134,13 @@ def r02_stripped_on_every_way(it):
     callers = [{}, {"token": it.profile.forged}, {"token": it.profile.expired}, {"token": it.profile.token}]
     if it.profile.cookie:
         callers += [{"cookie": it.profile.forged}, {"cookie": it.profile.token}]
-    for path in (it.profile.public + "/x", it.profile.public + "/status-404", it.profile.protected + "/x", "/", "/nowhere/x"):
+    for path in (
+        it.profile.public + "/x",
+        it.profile.public + "/status-404",
+        it.profile.protected + "/x",
+        "/",
+        "/nowhere/x",
+    ):
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
             for how in callers:
                 sent = it.bytes(method, path, *lines, "Content-Length: 0", **how)
@@ -132,7 +150,8 @@ def r02_stripped_on_every_way(it):
 
 
 @check("stripping on preflights and what looks like one",
-       ("mod_auth_openidc 2026-08-11", "mod_auth_openidc", "claim headers were not scrubbed on the OPTIONS shortcut"))  # fmt: skip
+       ("mod_auth_openidc 2026-08-11", "mod_auth_openidc",
+       "claim headers were not scrubbed on the OPTIONS shortcut"))  # fmt: skip
 def r02_stripped_on_preflights(it):
     names = list(it.profile.identity)
     it.needs(names, "it sets no identity header")
@@ -174,7 +193,15 @@ def r03_connection_names_our_headers(it):
     ours = [name for name in (*it.profile.identity, *FORWARDED) if plain.values(name)]
     it.needs(ours, "it sets no header")
     for name in ours:
-        for value in (name, name.lower(), name.upper(), name.swapcase(), f"close, {name}", f"keep-alive,{name} ", f"{name}\t, {name}"):
+        for value in (
+            name,
+            name.lower(),
+            name.upper(),
+            name.swapcase(),
+            f"close, {name}",
+            f"keep-alive,{name} ",
+            f"{name}\t, {name}",
+        ):
             answer = it.send("GET", it.profile.protected + "/x", f"Connection: {value}", token=it.profile.token)
             seen = it.seen()
             it.expect(len(seen) <= 1, answer, "forwarded once", seen)
@@ -195,7 +222,9 @@ def r03_connection_names_credentials(it):
     for name in lines:
         answer = it.send("GET", it.profile.protected + "/x", f"Connection: {name}")
         it.refused(answer)
-        answer = it.send("GET", it.profile.protected + "/x", f"Connection: {name.lower()}, close", token=it.profile.forged)
+        answer = it.send(
+            "GET", it.profile.protected + "/x", f"Connection: {name.lower()}, close", token=it.profile.forged
+        )
         it.refused(answer)
 
 
@@ -206,7 +235,8 @@ def r03_connection_names_credentials(it):
        ("GHSA-4jgr-pg2m-m988", "Heimdall", "values were injected through Host"),
        ("CVE-2026-33495", "Oathkeeper", "X-Forwarded-Proto of any client was believed"))  # fmt: skip
 def r04_forwarded_headers_of_strangers(it):
-    values = {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66", "Forwarded": "for=203.0.113.66;host=mallory;proto=gopher",
+    values = {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66",
+              "Forwarded": "for=203.0.113.66;host=mallory;proto=gopher",
               "X-Forwarded-Port": "6666"}  # fmt: skip
     for what, path, how in ways(it):
         for name in FORWARDED:
@@ -214,7 +244,12 @@ def r04_forwarded_headers_of_strangers(it):
                 value = values.get(name, CANARY)
                 answer = it.send("GET", path, f"{alias}: {value}", **how)
                 for seen in it.seen():
-                    found = [v for fold in (readers.as_cgi, readers.as_php) for v in seen.folded(fold).get(fold(name), []) if value in v]
+                    found = [
+                        v
+                        for fold in (readers.as_cgi, readers.as_php)
+                        for v in seen.folded(fold).get(fold(name), [])
+                        if value in v
+                    ]
                     it.expect(not found, answer, f"nobody's {name} but the proxy's", f"the app sees {name}: {found}")
 
 
@@ -222,8 +257,10 @@ def r04_forwarded_headers_of_strangers(it):
        ("CVE-2026-57210", "Heimdall", "X-Forwarded-* of any client changed the rule that was applied"))  # fmt: skip
 def r04_forwarded_headers_open_nothing(it):
     for lines in (["X-Forwarded-For: 127.0.0.1"], ["X-Real-IP: 127.0.0.1"], ["Forwarded: for=127.0.0.1;proto=https"],
-                  ["X-Forwarded-Proto: https", "X-Forwarded-Host: " + it.profile.host], ["X-Forwarded-For: ::1, 127.0.0.1"],
-                  ["X-Client-IP: 127.0.0.1"], ["True-Client-IP: 127.0.0.1"], ["X-Forwarded-User: admin", "Remote-User: admin"],
+                  ["X-Forwarded-Proto: https", "X-Forwarded-Host: " + it.profile.host],
+                  ["X-Forwarded-For: ::1, 127.0.0.1"],
+                  ["X-Client-IP: 127.0.0.1"], ["True-Client-IP: 127.0.0.1"],
+                  ["X-Forwarded-User: admin", "Remote-User: admin"],
                   ["X-Forwarded-Client-Cert: Subject=admin"], ["X-SSL-Client-Verify: SUCCESS"]):  # fmt: skip
         it.refused(it.send("GET", it.profile.protected + "/x", *lines))
 
@@ -237,16 +274,25 @@ def r04_trust_is_configured(it):
         it.expect(refused, f"trusted_proxies = {networks}", "no start", "it started")
     with gate.another(server='trusted_proxies = ["127.0.0.1/32", "10.0.0.0/8"]') as other:
         case = it.at(other)
-        answer = case.send("GET", "/open/x", "X-Forwarded-For: 203.0.113.66, 198.51.100.7, 10.1.2.3", "X-Forwarded-Proto: https")
+        answer = case.send(
+            "GET", "/open/x", "X-Forwarded-For: 203.0.113.66, 198.51.100.7, 10.1.2.3", "X-Forwarded-Proto: https"
+        )
         seen = case.passes(answer)
         if seen:
             hops = ", ".join(seen.values("x-forwarded-for"))
-            it.expect("203.0.113.66, 198.51.100.7, 10.1.2.3" in hops or "198.51.100.7" in hops, answer, "the chain of a trusted proxy", hops)
+            it.expect(
+                "203.0.113.66, 198.51.100.7, 10.1.2.3" in hops or "198.51.100.7" in hops,
+                answer,
+                "the chain of a trusted proxy",
+                hops,
+            )
 
 
-STEERING = ["X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-Uri", "X-Forwarded-Path", "X-Envoy-Original-Path",
+STEERING = ["X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-Uri", "X-Forwarded-Path",
+            "X-Envoy-Original-Path",
             "X-Original-Method", "X-Forwarded-Method", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-            "X-Auth-Request-Redirect", "X-Forwarded-Host", "X-Host", "X-Original-Host", "X-HTTP-Path-Override", "X-Proxy-URL"]  # fmt: skip
+            "X-Auth-Request-Redirect", "X-Forwarded-Host", "X-Host", "X-Original-Host", "X-HTTP-Path-Override",
+            "X-Proxy-URL"]  # fmt: skip
 
 
 @check("no header tells the judgement another path, method or host",
@@ -266,7 +312,9 @@ def r05_no_header_steers_the_judgement(it):
 
 
 @check("no header tells the app another path than the one that was judged",
-       ("CVE-2026-40575", "oauth2-proxy", "the decision went by X-Forwarded-Uri, the app got the real path"))  # fmt: skip
+       (
+       "CVE-2026-40575", "oauth2-proxy",
+       "the decision went by X-Forwarded-Uri, the app got the real path"))  # fmt: skip
 def r05_no_header_steers_the_app(it):
     target = it.profile.protected + "/secret"
     for name in ("X-Original-URL", "X-Rewrite-URL"):
@@ -280,13 +328,22 @@ def r05_no_header_steers_the_app(it):
 @check("health checks and other privileged user agents",
        ("CVE-2026-34457", "oauth2-proxy", "the User-Agent of a health check opened every path"))  # fmt: skip
 def r06_no_user_agent_opens_anything(it):
-    agents = ["GoogleHC/1.0", "kube-probe/1.31", "ELB-HealthChecker/2.0", "Amazon-Route53-Health-Check-Service", "Go-http-client/1.1",
-              "Consul Health Check", "Envoy/HC", "Prometheus/2.53", "HAProxy", "nginx", "UptimeRobot/2.0", "internal"]  # fmt: skip
+    agents = ["GoogleHC/1.0", "kube-probe/1.31", "ELB-HealthChecker/2.0", "Amazon-Route53-Health-Check-Service",
+              "Go-http-client/1.1",
+              "Consul Health Check", "Envoy/HC", "Prometheus/2.53", "HAProxy", "nginx", "UptimeRobot/2.0",
+              "internal"]  # fmt: skip
     for agent in agents:
-        for path in (it.profile.protected, it.profile.protected + "/", it.profile.protected + "/healthz", it.profile.protected + "/ping"):
+        for path in (
+            it.profile.protected,
+            it.profile.protected + "/",
+            it.profile.protected + "/healthz",
+            it.profile.protected + "/ping",
+        ):
             it.refused(it.send("GET", path, f"User-Agent: {agent}"))
-    for line in ("X-Health-Check: 1", "X-Internal: true", "X-Amzn-Trace-Id: Root=1", "Purpose: prefetch", "X-Middleware-Subrequest: middleware",
-                 "Sec-Fetch-Site: same-origin", "Referer: http://localhost/", "Via: 1.1 trusted", "Max-Forwards: 0"):  # fmt: skip
+    for line in ("X-Health-Check: 1", "X-Internal: true", "X-Amzn-Trace-Id: Root=1", "Purpose: prefetch",
+                 "X-Middleware-Subrequest: middleware",
+                 "Sec-Fetch-Site: same-origin", "Referer: http://localhost/", "Via: 1.1 trusted",
+                 "Max-Forwards: 0"):  # fmt: skip
         it.refused(it.send("GET", it.profile.protected + "/x", line))
 
 
@@ -294,13 +351,18 @@ def r06_no_user_agent_opens_anything(it):
        ("CVE-2026-34457", "oauth2-proxy", "the User-Agent of a health check opened every path"))  # fmt: skip
 def r06_health_endpoints_open_nothing(it):
     for path in ("/healthz", "/readyz", "/ping", "/ready", "/status", "/metrics", "/-/healthy", "/health"):
-        for target in (path + it.profile.protected + "/x", path + "/.." + it.profile.protected + "/x", path + ";" + it.profile.protected):
+        for target in (
+            path + it.profile.protected + "/x",
+            path + "/.." + it.profile.protected + "/x",
+            path + ";" + it.profile.protected,
+        ):
             it.refused(it.send("GET", target, "User-Agent: kube-probe/1.31"))
 
 
 @check("secrets in logs at their loudest",
        ("CVE-2022-23469", "Traefik", "the Authorization header stood in the debug log"),
-       ("CVE-2026-41181", "Traefik", "Authorization and Cookie were sent to the service of error pages"), last=True)  # fmt: skip
+       ("CVE-2026-41181", "Traefik", "Authorization and Cookie were sent to the service of error pages"),
+       last=True)  # fmt: skip
 def r07_no_secret_in_logs(it):
     it.needs(it.profile.logs, "its logs are not known to the suite")
     path = it.profile.protected + "/x"
@@ -326,4 +388,9 @@ def r07_no_secret_in_logs(it):
                 continue
             at = text.find(mark)
             line = text[max(0, text.rfind(b"\n", 0, at) + 1) : at] if at >= 0 else b""
-            it.expect(at < 0, what, f"nowhere in {log.name}", f"in a line that begins with {line[:80].decode(errors='replace')!r}")
+            it.expect(
+                at < 0,
+                what,
+                f"nowhere in {log.name}",
+                f"in a line that begins with {line[:80].decode(errors='replace')!r}",
+            )

@@ -5,6 +5,7 @@ import random
 
 from .. import h2, readers
 from ..check import check
+from ..gate import PRIVATE, route
 from ..wire import request
 
 SEED = 2
@@ -23,10 +24,20 @@ DOT_SEGMENTS = [
     ("GHSA-x732-6j76-qmhm", "better-auth", "//path was none of the disabled paths"),
 ]
 
-DOTS = ["..", "%2e%2e", "%2E%2E", ".%2e", "%2e.", "%2E.", "..;", "..;x=y", "%2e%2e;", ";..", "..%00", "..%0a", "..%09", "..%20", "..%ff",
+DOTS = ["..", "%2e%2e", "%2E%2E", ".%2e", "%2e.", "%2E.", "..;", "..;x=y", "%2e%2e;", ";..", "..%00", "..%0a", "..%09",
+        "..%20", "..%ff",
         "%c0%ae%c0%ae", "%u002e%u002e", "．．", "..#", "..?"]  # fmt: skip
 SLASHES = ["/", "//", "%2f", "%2F", "\\", "%5c", "%5C", "/./", "/;/", "/%2e/", "%c0%af", "/%20/"]
-TWICE = ["%252e%252e", "%252E%252E", "..%252f", "..%252F", "..%255c", "%25%32%65%25%32%65", "%2%65%2%65", "%%32%65%%32%65"]
+TWICE = [
+    "%252e%252e",
+    "%252E%252E",
+    "..%252f",
+    "..%252F",
+    "..%255c",
+    "%25%32%65%25%32%65",
+    "%2%65%2%65",
+    "%%32%65%%32%65",
+]
 
 
 def escapes(it, dots, slashes):
@@ -47,9 +58,19 @@ def stays_out(it, targets, paths=None):
             seen = it.seen()
             for each in seen:
                 led = readers.leads_to(each.path, protected, paths)
-                it.expect(not led, answer, "no way out of what is public", f"forwarded as {each.target}: to whoever {' or '.join(led)} it is {protected}")
+                it.expect(
+                    not led,
+                    answer,
+                    "no way out of what is public",
+                    f"forwarded as {each.target}: to whoever {' or '.join(led)} it is {protected}",
+                )
                 for whose, path in it.paths_of(each):
-                    it.expect(not readers.below(path, protected), answer, "no way out of what is public", f"{whose} reads {path}")
+                    it.expect(
+                        not readers.below(path, protected),
+                        answer,
+                        "no way out of what is public",
+                        f"{whose} reads {path}",
+                    )
             if not seen:
                 it.expect(answer.refused or answer.status in range(300, 400), answer, "refused", answer)
 
@@ -78,19 +99,29 @@ def r08_double_encoding(it):
 def r08_other_spellings_of_the_path(it):
     path = it.profile.protected
     first = path[1]
-    spelled = [f"/{path}/x", f"//{path.lstrip('/')}/x", f"/.{path}/x", f"/%2e{path}/x", f"/%{ord(first):02x}{path[2:]}/x",
-               f"/%{ord(first):02X}{path[2:]}", f"{path};a=b/x", f"{path};/x", f"{path}%00/x", f"{path}%2fx", f"{path}%5cx", f"{path}\\x",
-               f"\\{path[1:]}", f"{path}%20/x", f"{path}/.", f"{path}/..{path}", f"/;{path}", f"/;x{path}/x", f"/a/..{path}/x", f"{path}./x",
+    spelled = [f"/{path}/x", f"//{path.lstrip('/')}/x", f"/.{path}/x", f"/%2e{path}/x",
+               f"/%{ord(first):02x}{path[2:]}/x",
+               f"/%{ord(first):02X}{path[2:]}", f"{path};a=b/x", f"{path};/x", f"{path}%00/x", f"{path}%2fx",
+               f"{path}%5cx", f"{path}\\x",
+               f"\\{path[1:]}", f"{path}%20/x", f"{path}/.", f"{path}/..{path}", f"/;{path}", f"/;x{path}/x",
+               f"/a/..{path}/x", f"{path}./x",
                f"{path}%23/x", f"{path}%3f/x", f"{path}#/x", f"http://{it.profile.host}{path}/x", f"http://x{path}/x",
                f"{path[1:]}/x", f"*{path}", f"/%2f{path[1:]}/x", f"/%5c{path[1:]}/x", f"{path}%0d%0aX: y"]  # fmt: skip
     stays_out(it, spelled)
     # And under what is public.
     public = it.profile.public
-    stays_out(it, [f"{public}{each}" for each in (f"/%2e.{path}", f"//..{path}/x", "/..", "/%2e%2e", f"/x/..//..{path}", f";/..{path}")])
+    stays_out(
+        it,
+        [
+            f"{public}{each}"
+            for each in (f"/%2e.{path}", f"//..{path}/x", "/..", "/%2e%2e", f"/x/..//..{path}", f";/..{path}")
+        ],
+    )
 
 
 @check("upper and lower case of an escape are one escape",
-       ("CVE-2026-42272", "Heimdall", "%2F was handled, %2f was not"), ("CVE-2026-27587", "Caddy", "%2F was handled, %2f was not"))  # fmt: skip
+       ("CVE-2026-42272", "Heimdall", "%2F was handled, %2f was not"),
+       ("CVE-2026-27587", "Caddy", "%2F was handled, %2f was not"))  # fmt: skip
 def r08_case_of_escapes(it):
     path = it.profile.protected
     for escape in ("%2f", "%5c", "%2e", "%2e%2e%2f", "%c3%a4", "%3b", "%e2%80%ae", "%7e", "%6a"):
@@ -98,7 +129,12 @@ def r08_case_of_escapes(it):
             lower = it.send("GET", pattern.format(escape, escape))
             upper = it.send("GET", pattern.format(escape.upper(), escape.upper()))
             count = len(it.seen())
-            it.expect(lower.status == upper.status and count in (0, 2), upper, f"the same as for {escape}: {lower}", f"{upper}, {count} forwarded")
+            it.expect(
+                lower.status == upper.status and count in (0, 2),
+                upper,
+                f"the same as for {escape}: {lower}",
+                f"{upper}, {count} forwarded",
+            )
 
 
 @check("walks through segments, a thousand at random", *DOT_SEGMENTS)
@@ -122,10 +158,17 @@ def r08_out_of_the_path_one_may(it):
     answer = it.send("GET", role + "/x", token=it.profile.token)
     it.refused(answer)
     for dot, before, after in itertools.product(DOTS[:9] + TWICE[:4], ["/", "%2f", "\\"], ["/", "%2F", "%5c"]):
-        answer = it.send("GET", f"{it.profile.protected}{before}{dot}{after}{role.lstrip('/')}/x", token=it.profile.token)
+        answer = it.send(
+            "GET", f"{it.profile.protected}{before}{dot}{after}{role.lstrip('/')}/x", token=it.profile.token
+        )
         for seen in it.seen():
             led = readers.leads_to(seen.path, role, readers.PATHS | {"decodes twice": readers.twice})
-            it.expect(not led, answer, f"no way to {role}", f"forwarded as {seen.target}: to whoever {' or '.join(led)} it is {role}")
+            it.expect(
+                not led,
+                answer,
+                f"no way to {role}",
+                f"forwarded as {seen.target}: to whoever {' or '.join(led)} it is {role}",
+            )
         it.expect(answer.status != -1, answer, "an answer", answer)
 
 
@@ -134,8 +177,10 @@ def r08_out_of_the_path_one_may(it):
        ("CVE-2026-65600", "Traefik", "the same, after a prefix was stripped"))  # fmt: skip
 def r08_judged_is_forwarded(it):
     path = it.profile.protected
-    for rest in ("", "/", "/x", "/a%20b", "/caf%C3%A9", "/a+b", "/a~b", "/a:b@c", "/a,b;c=d", "/%E2%82%AC", "/x?y=1", "/x?a=%2f..%2f..%2fopen",
-                 "/x?/../open", "/x?a=b&a=c", "/x??", "/x?%00", "/a!$&'()*+,=b", "/%41%42", "/..x/y..", "/...", "/x?a=%23b", "/-_.~"):  # fmt: skip
+    for rest in ("", "/", "/x", "/a%20b", "/caf%C3%A9", "/a+b", "/a~b", "/a:b@c", "/a,b;c=d", "/%E2%82%AC", "/x?y=1",
+                 "/x?a=%2f..%2f..%2fopen",
+                 "/x?/../open", "/x?a=b&a=c", "/x??", "/x?%00", "/a!$&'()*+,=b", "/%41%42", "/..x/y..", "/...",
+                 "/x?a=%23b", "/-_.~"):  # fmt: skip
         answer = it.send("GET", path + rest, token=it.profile.token)
         for seen in it.seen():
             wanted, came = path + rest, seen.target
@@ -148,8 +193,23 @@ def r08_judged_is_forwarded(it):
 @check("the same over HTTP/2", *DOT_SEGMENTS)
 def r08_paths_over_http_2(it):
     it.needs(it.profile.h2c, "it speaks no HTTP/2 without TLS")
-    targets = [f"{it.profile.public}/{dot}{slash}{it.profile.protected[1:]}/x" for dot in DOTS[:12] for slash in ("/", "%2f", "%2F", "\\", "%5c")]
-    targets += ["//app/x", "app/x", "", "*", "/open\\..\\app", "/app#/open", "/open#/../app", "/open/\0/../app", "/open /../app", "http://x/app"]
+    targets = [
+        f"{it.profile.public}/{dot}{slash}{it.profile.protected[1:]}/x"
+        for dot in DOTS[:12]
+        for slash in ("/", "%2f", "%2F", "\\", "%5c")
+    ]
+    targets += [
+        "//app/x",
+        "app/x",
+        "",
+        "*",
+        "/open\\..\\app",
+        "/app#/open",
+        "/open#/../app",
+        "/open/\0/../app",
+        "/open /../app",
+        "http://x/app",
+    ]
     for target in targets:
         status = h2.get(it.profile, target)
         seen = it.seen()
@@ -173,12 +233,16 @@ PREFIXES = [
 def r09_public_prefixes(it):
     it.needs(it.profile.public, "nothing is public there")
     public, path = it.profile.public, it.profile.protected
-    for target in (f"{public}x", f"{public}x/y", f"{public}-admin", f"{public}.evil/x", f"{public}%20/x", f"{public}~", f"{public}_/x", f"x{public}",
+    for target in (f"{public}x", f"{public}x/y", f"{public}-admin", f"{public}.evil/x", f"{public}%20/x", f"{public}~",
+                   f"{public}_/x", f"x{public}",
                    f"/x{public}", f"/x{public}/y"):  # fmt: skip
         it.refused(it.send("GET", target))
-    for rest in (f"?{public}", f"?x={public}/", f"?x={public}/x", f"?/../..{public}/x", f"/x?a=b{public}", f"/x?redirect=http://h{public}/", f"?&{public}",
-                 f"/{public}", f"{public}", f"{public}/x", f";{public}", f"/;x={public}", f"/x%3f{public}", f"/x%23{public}", f"/x#{public}",
-                 f"#{public}/x", f"/#/{public}", f"/x?#{public}", f"%3f{public}", f"/@{public}", f"/x/%2e%2e{public}", f"/..{public}x"):  # fmt: skip
+    for rest in (f"?{public}", f"?x={public}/", f"?x={public}/x", f"?/../..{public}/x", f"/x?a=b{public}",
+                 f"/x?redirect=http://h{public}/", f"?&{public}",
+                 f"/{public}", f"{public}", f"{public}/x", f";{public}", f"/;x={public}", f"/x%3f{public}",
+                 f"/x%23{public}", f"/x#{public}",
+                 f"#{public}/x", f"/#/{public}", f"/x?#{public}", f"%3f{public}", f"/@{public}", f"/x/%2e%2e{public}",
+                 f"/..{public}x"):  # fmt: skip
         answer = it.send("GET", path + rest)
         seen = it.seen()
         for each in seen:
@@ -193,11 +257,17 @@ def r09_public_prefixes(it):
        ("CVE-2021-32779", "Envoy", "a #fragment was part of the path that was matched"))  # fmt: skip
 def r09_fragments(it):
     it.needs(it.profile.public, "nothing is public there")
-    for target in (it.profile.public + "/x#y", it.profile.public + "#", it.profile.public + "/x#/.." + it.profile.protected,
+    for target in (it.profile.public + "/x#y", it.profile.public + "#",
+                   it.profile.public + "/x#/.." + it.profile.protected,
                    it.profile.public + "/x?y#z", it.profile.public + "/#" + it.profile.protected):  # fmt: skip
         answer = it.send("GET", target)
         seen = it.seen()
-        it.expect(all("#" not in each.target for each in seen), answer, "refused, or forwarded without it", f"forwarded as {[s.target for s in seen]}")
+        it.expect(
+            all("#" not in each.target for each in seen),
+            answer,
+            "refused, or forwarded without it",
+            f"forwarded as {[s.target for s in seen]}",
+        )
 
 
 HOSTS = [
@@ -223,7 +293,10 @@ def r10_spellings_of_a_host(it):
         it.refused(answer, f"at {it.profile.private_host} nothing is public")
 
 
-@check("the same among more than a hundred hosts", ("CVE-2026-27588", "Caddy", "from 100 hosts on they were matched with regard to case"))
+@check(
+    "the same among more than a hundred hosts",
+    ("CVE-2026-27588", "Caddy", "from 100 hosts on they were matched with regard to case"),
+)
 def r10_more_than_a_hundred_hosts(it):
     it.needs(it.profile.private_host, "it has no rule for one host")
     for number in (0, 7, 63, 119):
@@ -236,12 +309,19 @@ def r10_more_than_a_hundred_hosts(it):
 def r10_unknown_hosts(it):
     it.needs(it.profile.private_host, "it has no rule for one host")
     if hasattr(it.control, "another"):
-        from ..gate import PRIVATE, route
-
         with it.control.another(routes=route("/", "public", f'host = "{PRIVATE}"', it.control.upstream)) as other:
             case = it.at(other)
             case.passes(case.send("GET", "/x", host=PRIVATE))
-            for host in ("unknown.example.net", PRIVATE + ".evil.net", "x." + PRIVATE, "x" + PRIVATE, "", "127.0.0.1", PRIVATE + "..", "." + PRIVATE):
+            for host in (
+                "unknown.example.net",
+                PRIVATE + ".evil.net",
+                "x." + PRIVATE,
+                "x" + PRIVATE,
+                "",
+                "127.0.0.1",
+                PRIVATE + "..",
+                "." + PRIVATE,
+            ):
                 answer = case.send("GET", "/x", host=host)
                 case.refused(answer)
                 case.expect(answer.status in (400, 404, 421), answer, "421, or 400", answer)
@@ -262,24 +342,34 @@ AUTHORITY = [
 def r11_one_host(it):
     good = it.profile.host
     rest = it.profile.lines(host=good)[1:]
-    for hosts in ([], [f"Host: {good}", "Host: other.example.net"], ["Host: other.example.net", f"Host: {good}"], [f"Host: {good}", f"Host: {good}"],
+    for hosts in ([], [f"Host: {good}", "Host: other.example.net"], ["Host: other.example.net", f"Host: {good}"],
+                  [f"Host: {good}", f"Host: {good}"],
                   [f"Host: {good}", "host: other.example.net"], ["Host:"]):  # fmt: skip
         it.refused(it.send_bytes(request("GET", it.profile.public + "/x", [*hosts, *rest])))
     wrong = [["Host: a b"], [f"Host: {good}/x"],
-             [f"Host: user@{good}"], [f"Host: {good}, other.example.net"], [f"Host: {good}#x"], [f"Host: {good}?x"], ["Host: [::1"], ["Host: \\"],
-             [f"Host: {good}:x"], [f"Host: {good}:99999999"], [f"Host: {good}\0"], [f"Host: {good}%00"], [f" Host: {good}"], [f"Host : {good}"],
+             [f"Host: user@{good}"], [f"Host: {good}, other.example.net"], [f"Host: {good}#x"], [f"Host: {good}?x"],
+             ["Host: [::1"], ["Host: \\"],
+             [f"Host: {good}:x"], [f"Host: {good}:99999999"], [f"Host: {good}\0"], [f"Host: {good}%00"],
+             [f" Host: {good}"], [f"Host : {good}"],
              [f"Host: {good}\x01"], ["Host: a\tb"], [f"Host:\x0b{good}"]]  # fmt: skip
     for hosts in wrong:
         answer = it.send_bytes(request("GET", it.profile.public + "/x", [*hosts, *rest]))
         came = [seen.values("host") for seen in it.seen()]
-        it.expect(answer.refused and not came or came == [[good]], answer, f"refused, or {good} for the app", f"{answer}, {came}")
+        it.expect(
+            answer.refused and not came or came == [[good]],
+            answer,
+            f"refused, or {good} for the app",
+            f"{answer}, {came}",
+        )
 
 
 @check("an absolute target and a Host that differ", *AUTHORITY)
 def r11_absolute_targets(it):
     private = it.profile.private_host
-    for authority, host in (("other.example.net", it.profile.host), (it.profile.host, "other.example.net"), (private, it.profile.host), (it.profile.host, private),
-                            (f"user@{it.profile.host}", it.profile.host), (f"{it.profile.host}:99", it.profile.host)):  # fmt: skip
+    for authority, host in (("other.example.net", it.profile.host), (it.profile.host, "other.example.net"),
+                            (private, it.profile.host), (it.profile.host, private),
+                            (f"user@{it.profile.host}", it.profile.host),
+                            (f"{it.profile.host}:99", it.profile.host)):  # fmt: skip
         if not (authority and host):
             continue
         answer = it.send("GET", f"http://{authority}{it.profile.public}/x", host=host)
@@ -287,7 +377,12 @@ def r11_absolute_targets(it):
             hosts = seen.values("host")
             # A port that is not its own may be left out.
             named = authority.rpartition("@")[2]
-            it.expect(hosts in ([named], [named.partition(":")[0]]), answer, "refused, or the target's host alone (RFC 9112, 3.2.2)", hosts)
+            it.expect(
+                hosts in ([named], [named.partition(":")[0]]),
+                answer,
+                "refused, or the target's host alone (RFC 9112, 3.2.2)",
+                hosts,
+            )
             it.expect(private not in hosts, answer, f"nothing is public at {private}", hosts)
         it.expect(answer.status != -1, answer, "an answer", answer)
 
@@ -298,9 +393,13 @@ def r11_authority_and_host(it):
     good, private = it.profile.host, it.profile.private_host or "private.example.com"
     it.expect(h2.get(it.profile, it.profile.public + "/x") == 200, ":authority alone", 200, "another")
     it.seen()
-    for authority, host in ((good, "other.example.net"), ("other.example.net", good), (good, private), (private, good), (good, good + ":81"),
-                            (good, "a/b"), ("a/b", None), ("user@" + good, None), (good + "/x", good), ("", good), ("a b", None), (good, "")):  # fmt: skip
-        status = h2.get(it.profile, it.profile.public + "/x", authority=authority, more=[] if host is None else [("host", host)])
+    for authority, host in ((good, "other.example.net"), ("other.example.net", good), (good, private), (private, good),
+                            (good, good + ":81"),
+                            (good, "a/b"), ("a/b", None), ("user@" + good, None), (good + "/x", good), ("", good),
+                            ("a b", None), (good, "")):  # fmt: skip
+        status = h2.get(
+            it.profile, it.profile.public + "/x", authority=authority, more=[] if host is None else [("host", host)]
+        )
         about = f":authority {authority}, host {host}"
         for seen in it.seen():
             hosts = seen.values("host")
@@ -312,10 +411,15 @@ def r11_authority_and_host(it):
 @check("two Hosts over HTTP/2", *AUTHORITY)
 def r11_two_hosts_over_http_2(it):
     it.needs(it.profile.h2c, "it speaks no HTTP/2 without TLS")
-    for more in ([("host", it.profile.host), ("host", "other.example.net")], [("host", "other.example.net"), ("host", it.profile.host)]):
+    for more in (
+        [("host", it.profile.host), ("host", "other.example.net")],
+        [("host", "other.example.net"), ("host", it.profile.host)],
+    ):
         status = h2.get(it.profile, it.profile.public + "/x", more=more)
         for seen in it.seen():
-            it.expect(seen.values("host") == [it.profile.host], more, "refused, or :authority alone", seen.values("host"))
+            it.expect(
+                seen.values("host") == [it.profile.host], more, "refused, or :authority alone", seen.values("host")
+            )
         it.expect(status != -1, more, "an answer", status)
 
 
@@ -350,11 +454,16 @@ def r12_mutated_requests(it):
        ("CVE-2021-32637", "Authelia", "a malformed URI was answered with 200"))  # fmt: skip
 def r12_what_is_no_request(it):
     path = it.profile.protected + "/x"
-    for line in (f"GET {path}", f"GET  {path} HTTP/1.1", f"GET {path}  HTTP/1.1", f"GET\t{path}\tHTTP/1.1", f" GET {path} HTTP/1.1", f"GET {path} HTTP/1.1 ",
-                 f"GET {path} HTTP/2.0", f"GET {path} HTTP/0.9", f"GET {path} HTTP/1.2", f"GET {path} HTTP/11", f"GET {path} http/1.1", f"GET {path} HTTP/1.1x",
-                 f"GET {path} x HTTP/1.1", f"GET {path}", "GET", "GET HTTP/1.1", f"G\0T {path} HTTP/1.1", f"GET {path}\x01 HTTP/1.1", f": {path} HTTP/1.1",
-                 f"GET * HTTP/1.1", "OPTIONS * HTTP/1.1", f"GET ?{path} HTTP/1.1", f"GET .{path} HTTP/1.1", f"({path}) HTTP/1.1", f"PRI * HTTP/2.0",
-                 f"get {path} HTTP/1.1", f"GET {path}%zz HTTP/1.1", f"GET {path}%2 HTTP/1.1", f"GET {path}% HTTP/1.1", f"GET {path}%f0%28 HTTP/1.1"):  # fmt: skip
+    for line in (f"GET {path}", f"GET  {path} HTTP/1.1", f"GET {path}  HTTP/1.1", f"GET\t{path}\tHTTP/1.1",
+                 f" GET {path} HTTP/1.1", f"GET {path} HTTP/1.1 ",
+                 f"GET {path} HTTP/2.0", f"GET {path} HTTP/0.9", f"GET {path} HTTP/1.2", f"GET {path} HTTP/11",
+                 f"GET {path} http/1.1", f"GET {path} HTTP/1.1x",
+                 f"GET {path} x HTTP/1.1", f"GET {path}", "GET", "GET HTTP/1.1", f"G\0T {path} HTTP/1.1",
+                 f"GET {path}\x01 HTTP/1.1", f": {path} HTTP/1.1",
+                 "GET * HTTP/1.1", "OPTIONS * HTTP/1.1", f"GET ?{path} HTTP/1.1", f"GET .{path} HTTP/1.1",
+                 f"({path}) HTTP/1.1", "PRI * HTTP/2.0",
+                 f"get {path} HTTP/1.1", f"GET {path}%zz HTTP/1.1", f"GET {path}%2 HTTP/1.1", f"GET {path}% HTTP/1.1",
+                 f"GET {path}%f0%28 HTTP/1.1"):  # fmt: skip
         sent = line.encode("latin-1") + b"\r\n" + "\r\n".join(it.profile.lines()).encode() + b"\r\n\r\n"
         answer = it.send_bytes(sent, timeout=0.5)
         seen = it.seen()

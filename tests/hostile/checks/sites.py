@@ -7,7 +7,10 @@ EVIL = "https://evil.example.net"
 
 
 def needs_cookie(it):
-    it.needs(it.profile.cookie, "it knows no cookie: what it is sent is a token in a header, which no page of another site can set")
+    it.needs(
+        it.profile.cookie,
+        "it knows no cookie: what it is sent is a token in a header, which no page of another site can set",
+    )
 
 
 def look_alikes(origin):
@@ -15,11 +18,16 @@ def look_alikes(origin):
     scheme, _, host = origin.partition("://")
     name, _, domain = host.partition(".")
     return [
-        EVIL, f"{origin}.evil.net", f"{scheme}://{name}.evil.net", f"{scheme}://evil{host}", f"{scheme}://evil.{host}", f"http://{host}", f"{origin}:8443",
-        f"{origin}:80", f"{origin}/", f"{origin}/x", f"{origin}?", f"{origin}#", f"{scheme}://{domain}", f"{scheme}://evil.net/{host}", f"{scheme}://{host}@evil.net",
-        f"{scheme}://evil.net#{host}", f"{scheme}://{host}%00.evil.net", f"{scheme}://{host}\\.evil.net", f"{scheme}://{host.replace('.', 'x', 1)}", "null", "file://",
-        host, f"//{host}", f"ws://{host}", f"wss://{host}", f"{scheme}:{host}", "*", f"{origin} {EVIL}", f"{EVIL} {origin}", f"{origin}, {EVIL}", f"{scheme}://[::1]",
-        f"{scheme}://{host}_.evil.net", f"{scheme}://{host}!.evil.net", f"chrome-extension://{host}", f"{scheme}://{host}。evil.net",
+        EVIL, f"{origin}.evil.net", f"{scheme}://{name}.evil.net", f"{scheme}://evil{host}", f"{scheme}://evil.{host}",
+        f"http://{host}", f"{origin}:8443",
+        f"{origin}:80", f"{origin}/", f"{origin}/x", f"{origin}?", f"{origin}#", f"{scheme}://{domain}",
+        f"{scheme}://evil.net/{host}", f"{scheme}://{host}@evil.net",
+        f"{scheme}://evil.net#{host}", f"{scheme}://{host}%00.evil.net", f"{scheme}://{host}\\.evil.net",
+        f"{scheme}://{host.replace('.', 'x', 1)}", "null", "file://",
+        host, f"//{host}", f"ws://{host}", f"wss://{host}", f"{scheme}:{host}", "*", f"{origin} {EVIL}",
+        f"{EVIL} {origin}", f"{origin}, {EVIL}", f"{scheme}://[::1]",
+        f"{scheme}://{host}_.evil.net", f"{scheme}://{host}!.evil.net", f"chrome-extension://{host}",
+        f"{scheme}://{host}。evil.net",
     ]  # fmt: skip
 
 
@@ -40,11 +48,15 @@ def r47_websockets_by_cookie(it):
     for origin in look_alikes(it.profile.origin):
         sent, answer = status(f"Origin: {origin}", cookie=it.profile.token)
         it.expect(answer.refused and not it.seen(0.005), sent, "refused", answer)
-    for lines in ([], [f"Origin: {it.profile.origin}", f"Origin: {EVIL}"], ["Origin:"], [f"Origin : {it.profile.origin}"], [f"Sec-WebSocket-Origin: {it.profile.origin}"],
+    for lines in ([], [f"Origin: {it.profile.origin}", f"Origin: {EVIL}"], ["Origin:"],
+                  [f"Origin : {it.profile.origin}"], [f"Sec-WebSocket-Origin: {it.profile.origin}"],
                   ["Sec-Fetch-Site: cross-site"], [f"Referer: {it.profile.origin}/"]):  # fmt: skip
         sent, answer = status(*lines, cookie=it.profile.token)
         it.expect(answer.refused and not it.seen(0.005), sent, "refused", answer)
-    for lines, how in (([f"Origin: {it.profile.origin}"], {"cookie": it.profile.token}), ([], {"token": it.profile.token})):
+    for lines, how in (
+        ([f"Origin: {it.profile.origin}"], {"cookie": it.profile.token}),
+        ([], {"token": it.profile.token}),
+    ):
         sent, answer = status(*lines, **how)
         it.expect(answer.status == 101, sent, "a tunnel for who may", answer)
         it.recorder.take(0.02)
@@ -57,16 +69,31 @@ def r48_origins_are_compared_whole(it):
     it.needs(it.profile.origin, "it knows no origins")
     preflight = ["Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization"]
     for origin in look_alikes(it.profile.origin):
-        for method, lines, how in (("GET", [], {"token": it.profile.token}), ("OPTIONS", preflight, {}), ("GET", [], {}), ("POST", ["Content-Length: 0"], {"token": it.profile.token})):
+        for method, lines, how in (
+            ("GET", [], {"token": it.profile.token}),
+            ("OPTIONS", preflight, {}),
+            ("GET", [], {}),
+            ("POST", ["Content-Length: 0"], {"token": it.profile.token}),
+        ):
             answer = it.send(method, it.profile.protected + "/x", f"Origin: {origin}", *lines, **how)
             allowed = answer.values("access-control-allow-origin")
             credentials = answer.values("access-control-allow-credentials")
             good = not allowed or (allowed == ["*"] and not credentials)
-            it.expect(good, answer, "not allowed to read it", f"{answer}, Allow-Origin {allowed}, Allow-Credentials {credentials}")
+            it.expect(
+                good,
+                answer,
+                "not allowed to read it",
+                f"{answer}, Allow-Origin {allowed}, Allow-Credentials {credentials}",
+            )
         it.recorder.take()
     answer = it.send("GET", it.profile.protected + "/x", f"Origin: {it.profile.origin}", token=it.profile.token)
     it.passes(answer)
-    it.expect(answer.values("access-control-allow-origin") == [it.profile.origin], answer, it.profile.origin, answer.values("access-control-allow-origin"))
+    it.expect(
+        answer.values("access-control-allow-origin") == [it.profile.origin],
+        answer,
+        it.profile.origin,
+        answer.values("access-control-allow-origin"),
+    )
 
 
 @check("caches are told that the answer differs by origin",
@@ -74,9 +101,15 @@ def r48_origins_are_compared_whole(it):
 def r48_vary(it):
     it.needs(it.profile.origin, "it knows no origins")
     for lines in ([], [f"Origin: {it.profile.origin}"], [f"Origin: {EVIL}"]):
-        for path, how in ((it.profile.protected, {"token": it.profile.token}), (it.profile.protected, {}), (it.profile.public, {})):
+        for path, how in (
+            (it.profile.protected, {"token": it.profile.token}),
+            (it.profile.protected, {}),
+            (it.profile.public, {}),
+        ):
             answer = it.send("GET", path + "/x", *lines, **how)
-            it.expect("origin" in ",".join(answer.values("vary")).lower(), answer, "Vary: Origin", answer.values("vary"))
+            it.expect(
+                "origin" in ",".join(answer.values("vary")).lower(), answer, "Vary: Origin", answer.values("vary")
+            )
     it.recorder.take()
 
 
@@ -84,9 +117,22 @@ def r48_vary(it):
        ("pingap documentation", "pingap", "a mode that reflects every origin, with credentials"))  # fmt: skip
 def r48_everybody_is_no_origin(it):
     gate = it.gate()
-    for origins in ('"*"', '"https://*.example.com"', '"https://app.example.com/"', '"app.example.com"', '"https://app.example.com", "*"', '"HTTPS://"', '"https://a b"'):
-        text = gate.text().replace(f'origins = ["https://app.example.com"]', f"origins = [{origins}]")
-        it.expect(gate.refuses(edit=lambda other, text=text: other.write(text)), f"origins = [{origins}]", "no start", "it started")
+    for origins in (
+        '"*"',
+        '"https://*.example.com"',
+        '"https://app.example.com/"',
+        '"app.example.com"',
+        '"https://app.example.com", "*"',
+        '"HTTPS://"',
+        '"https://a b"',
+    ):
+        text = gate.text().replace('origins = ["https://app.example.com"]', f"origins = [{origins}]")
+        it.expect(
+            gate.refuses(edit=lambda other, text=text: other.write(text)),
+            f"origins = [{origins}]",
+            "no start",
+            "it started",
+        )
     # With none listed, everybody may read, and nobody with a cookie.
     with gate.another(realm_keys="") as other:
         other.reload(other.text().replace('origins = ["https://app.example.com"]', "origins = []"))
@@ -102,11 +148,22 @@ def r49_unsafe_methods_by_cookie(it):
     needs_cookie(it)
     path = it.profile.protected + "/x"
     for method in ("POST", "PUT", "PATCH", "DELETE", "MKCOL", "post"):
-        for lines in ([f"Origin: {EVIL}"], ["Origin: null"], [f"Origin: {EVIL}", "Sec-Fetch-Site: same-origin"], ["Sec-Fetch-Site: cross-site"],
-                      ["Sec-Fetch-Site: same-site"], ["Sec-Fetch-Site: Same-Origin, cross-site"], ["Sec-Fetch-Site: none", f"Origin: {EVIL}"], [f"Referer: {EVIL}/"], [],
-                      [f"Origin: {it.profile.origin}.evil.net"], [f"Origin: {it.profile.origin}", f"Origin: {EVIL}"]):  # fmt: skip
+        for lines in ([f"Origin: {EVIL}"], ["Origin: null"], [f"Origin: {EVIL}", "Sec-Fetch-Site: same-origin"],
+                      ["Sec-Fetch-Site: cross-site"],
+                      ["Sec-Fetch-Site: same-site"], ["Sec-Fetch-Site: Same-Origin, cross-site"],
+                      ["Sec-Fetch-Site: none", f"Origin: {EVIL}"], [f"Referer: {EVIL}/"], [],
+                      [f"Origin: {it.profile.origin}.evil.net"],
+                      [f"Origin: {it.profile.origin}", f"Origin: {EVIL}"]):  # fmt: skip
             for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json"):
-                answer = it.send(method, path, *lines, f"Content-Type: {kind}", "Content-Length: 2", body="{}", cookie=it.profile.token)
+                answer = it.send(
+                    method,
+                    path,
+                    *lines,
+                    f"Content-Type: {kind}",
+                    "Content-Length: 2",
+                    body="{}",
+                    cookie=it.profile.token,
+                )
                 it.refused(answer)
         for lines in ([f"Origin: {it.profile.origin}"], ["Sec-Fetch-Site: same-origin"]):
             answer = it.send(method, path, *lines, "Content-Length: 0", cookie=it.profile.token)
@@ -120,8 +177,10 @@ def r49_unsafe_methods_by_cookie(it):
 def r49_disguised(it):
     needs_cookie(it)
     path = it.profile.protected + "/x"
-    for lines in (["Authorization:"], ["Authorization: Bearer"], ["Authorization: Basic Og=="], ["Authorization: Bearer x"], ["X-HTTP-Method-Override: GET"],
-                  ["Access-Control-Request-Method: GET"], [f"Host: {EVIL[8:]}"], ["Upgrade: websocket", "Connection: Upgrade"]):  # fmt: skip
+    for lines in (["Authorization:"], ["Authorization: Bearer"], ["Authorization: Basic Og=="],
+                  ["Authorization: Bearer x"], ["X-HTTP-Method-Override: GET"],
+                  ["Access-Control-Request-Method: GET"], [f"Host: {EVIL[8:]}"],
+                  ["Upgrade: websocket", "Connection: Upgrade"]):  # fmt: skip
         for method in ("POST", "DELETE"):
             answer = it.send(method, path, f"Origin: {EVIL}", *lines, "Content-Length: 0", cookie=it.profile.token)
             it.refused(answer)
@@ -132,9 +191,12 @@ def r49_disguised(it):
 def r50_preflights(it):
     path = it.profile.protected + "/x"
     origin = it.profile.origin or "https://app.example.com"
-    for lines in ([], [f"Origin: {origin}"], ["Access-Control-Request-Method: GET"], [f"Origin: {EVIL}", "Access-Control-Request-Method: GET"],
-                  [f"Origin: {origin}", "Access-Control-Request-Method:"], [f"Origin: {origin}", "Access-Control-Request-Method: nonsense here"],
-                  ["Origin: null", "Access-Control-Request-Method: GET"], ["Origin:", "Access-Control-Request-Method: POST"]):  # fmt: skip
+    for lines in ([], [f"Origin: {origin}"], ["Access-Control-Request-Method: GET"],
+                  [f"Origin: {EVIL}", "Access-Control-Request-Method: GET"],
+                  [f"Origin: {origin}", "Access-Control-Request-Method:"],
+                  [f"Origin: {origin}", "Access-Control-Request-Method: nonsense here"],
+                  ["Origin: null", "Access-Control-Request-Method: GET"],
+                  ["Origin:", "Access-Control-Request-Method: POST"]):  # fmt: skip
         answer = it.send("OPTIONS", path, *lines)
         it.expect(not it.seen(), answer, "nothing comes to the app", f"{answer}; the app saw it")
         allowed = answer.values("access-control-allow-origin")
@@ -148,8 +210,10 @@ def r50_preflights(it):
        ("OPTIONS and HEAD bypasses", "many", "a method that was excused from the check opened the route"))  # fmt: skip
 def r50_methods(it):
     paths = [it.profile.protected + "/x", it.profile.protected] + ([it.profile.role + "/x"] if it.profile.role else [])
-    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "TRACK", "DEBUG", "PROPFIND", "SEARCH", "LINK", "MOVE", "LOCK", "QUERY",
-               "get", "Head", "OPTIONSX", "HEADER", "G", "GETS", "X-GET", "PURGE", "BREW", "M-SEARCH", "A" * 40]  # fmt: skip
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "TRACK", "DEBUG", "PROPFIND",
+               "SEARCH", "LINK", "MOVE", "LOCK", "QUERY",
+               "get", "Head", "OPTIONSX", "HEADER", "G", "GETS", "X-GET", "PURGE", "BREW", "M-SEARCH",
+               "A" * 40]  # fmt: skip
     for path in paths:
         for method in methods:
             for how in ({}, {"token": it.profile.forged}, {"token": it.profile.expired}):

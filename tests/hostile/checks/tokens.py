@@ -8,6 +8,7 @@ import threading
 import time
 
 from ..check import check
+from ..gate import DISABLED_KEY, route
 from ..tokens import Minter, Rsa, as_json, encoded, hs256
 from ..wire import request
 
@@ -38,15 +39,18 @@ def accepts(it, token):
     return it.passes(it.send("GET", it.profile.protected + "/x", token=token))
 
 
-CONFUSION = [("CVE-2026-39999", "APISIX 2.2 to 3.16.0", "the key came from the configuration, the algorithm from the token"),
-             ("CVE-2016-10555", "jwt-simple and others", "the RSA public key was taken for the secret of HMAC")]  # fmt: skip
+CONFUSION = [("CVE-2026-39999", "APISIX 2.2 to 3.16.0",
+             "the key came from the configuration, the algorithm from the token"),
+             ("CVE-2016-10555", "jwt-simple and others",
+             "the RSA public key was taken for the secret of HMAC")]  # fmt: skip
 
 
 @check("the algorithm is the key's, never the token's", *CONFUSION)
 def r20_algorithms(it):
     make = minter(it)
     accepts(it, make.token())
-    for alg in ("none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "hs256", "HS256 ", "HS257", "dir", "A256KW",
+    for alg in ("none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "hs256",
+                "HS256 ", "HS257", "dir", "A256KW",
                 "PBES2-HS256+A128KW", None, 0, True, [], ["HS256"], {}, {"alg": "HS256"}, "none\0"):  # fmt: skip
         refuses(it, make.with_header({"alg": alg}))
         header = {name: value for name, value in (make.header | {"alg": alg}).items() if value is not None}
@@ -55,10 +59,21 @@ def r20_algorithms(it):
         refuses(it, unsigned.rstrip("."))
     good = make.token()
     head, claims, signature = good.split(".")
-    for other in (f"{head}.{claims}.", f"{head}.{claims}", f".{claims}.{signature}", f"{head}..{signature}", f"{head}.{claims}.{signature}.", f"{good}.{signature}",
-                  f"{head}.{claims}.{encoded(bytes(32))}", f"{head}.{claims}.{encoded(bytes(64))}", f"{head}.{claims}.{signature[:-2]}", f"{head}.{claims}.{head}"):  # fmt: skip
+    for other in (f"{head}.{claims}.", f"{head}.{claims}", f".{claims}.{signature}", f"{head}..{signature}",
+                  f"{head}.{claims}.{signature}.", f"{good}.{signature}",
+                  f"{head}.{claims}.{encoded(bytes(32))}", f"{head}.{claims}.{encoded(bytes(64))}",
+                  f"{head}.{claims}.{signature[:-2]}", f"{head}.{claims}.{head}"):  # fmt: skip
         refuses(it, other)
-    for secret in (b"", b"secret", b"\0", b"null", b"undefined", make.header.get("kid", "").encode(), b"password", b"your-256-bit-secret"):
+    for secret in (
+        b"",
+        b"secret",
+        b"\0",
+        b"null",
+        b"undefined",
+        make.header.get("kid", "").encode(),
+        b"password",
+        b"your-256-bit-secret",
+    ):
         refuses(it, make.compact(make.header, make.said(), lambda signed, secret=secret: hs256(secret, signed)))
 
 
@@ -67,8 +82,10 @@ def r20_key_ids(it):
     make = minter(it)
     it.needs(make.header.get("kid"), "its tokens name no key")
     kid = make.header["kid"]
-    for other in ("", "x", kid.upper() if kid != kid.upper() else kid.lower(), kid + " ", kid[:-1], kid + "\0", "../" + kid, "../../../../../dev/null", "/dev/null",
-                  "' OR 1=1 --", "' UNION SELECT 'x", "http://127.0.0.1/x", "|id", "$(id)", "{{7*7}}", "file:///dev/null", 0, [], [kid], {}, None, True, "x" * 900):  # fmt: skip
+    for other in ("", "x", kid.upper() if kid != kid.upper() else kid.lower(), kid + " ", kid[:-1], kid + "\0",
+                  "../" + kid, "../../../../../dev/null", "/dev/null",
+                  "' OR 1=1 --", "' UNION SELECT 'x", "http://127.0.0.1/x", "|id", "$(id)", "{{7*7}}",
+                  "file:///dev/null", 0, [], [kid], {}, None, True, "x" * 900):  # fmt: skip
         refuses(it, make.with_header({"kid": other}))
         for secret in (b"", b"\0", b"x"):
             header = {name: value for name, value in (make.header | {"kid": other}).items() if value is not None}
@@ -97,12 +114,15 @@ def r20_public_keys(it):
         published = case.send("GET", "/.well-known/jwks.json")
         it.recorder.take()
         public = rsa.jwk(jwk["kid"])
-        secrets = [rsa.pem(), rsa.pem().strip(), rsa.der(), as_json(public), jwk["n"].encode(), base64.urlsafe_b64decode(jwk["n"] + "=="), published.body,
+        secrets = [rsa.pem(), rsa.pem().strip(), rsa.der(), as_json(public), jwk["n"].encode(),
+                   base64.urlsafe_b64decode(jwk["n"] + "=="), published.body,
                    base64.b64encode(rsa.der()), jwk["kid"].encode(), b""]  # fmt: skip
         for secret in secrets:
             for alg in ("HS256", "HS384", "HS512", "none"):
                 for kid in (jwk["kid"], None):
-                    head = {name: value for name, value in (header | {"alg": alg, "kid": kid}).items() if value is not None}
+                    head = {
+                        name: value for name, value in (header | {"alg": alg, "kid": kid}).items() if value is not None
+                    }
                     refuses(case, make.compact(head, make.said(), lambda signed, secret=secret: hs256(secret, signed)))
         stranger = Rsa.new()
         refuses(case, Minter(header, make.claims, rsa=stranger).token())
@@ -117,7 +137,23 @@ TYPES = [("CVE-2026-25537", "jsonwebtoken before 10.3.0", "exp and nbf of the wr
 def r21_types_of_times(it):
     make = minter(it)
     now = int(time.time())
-    values = [str(now + 3600), now + 3600.5, -1, 2**63 - 1, 2**64 - 1, 2**64, 2**53 + 1, [now + 3600], {"at": now + 3600}, True, False, "", "never", "null", -(2**63)]
+    values = [
+        str(now + 3600),
+        now + 3600.5,
+        -1,
+        2**63 - 1,
+        2**64 - 1,
+        2**64,
+        2**53 + 1,
+        [now + 3600],
+        {"at": now + 3600},
+        True,
+        False,
+        "",
+        "never",
+        "null",
+        -(2**63),
+    ]
     for name in ("exp", "nbf", "iat"):
         for value in values:
             # Small and whole: a time that has passed is none for nbf and iat to refuse.
@@ -125,7 +161,8 @@ def r21_types_of_times(it):
                 continue
             refuses(it, make.token(**{name: value}), f"{name}: {value!r}")
     body = json.dumps(make.said(exp=4711000))
-    for text in ("1e300", "1e400", "-1e300", "99999999999999999999999", "4102444800.0", "4.1e9", "0x7fffffff", "Infinity", "NaN", "null", "-0", "[]", "{}", "+4102444800",
+    for text in ("1e300", "1e400", "-1e300", "99999999999999999999999", "4102444800.0", "4.1e9", "0x7fffffff",
+                 "Infinity", "NaN", "null", "-0", "[]", "{}", "+4102444800",
                  "04102444800", "4102444800e0", '"4102444800"'):  # fmt: skip
         for name in ("exp", "nbf", "iat"):
             said = json.dumps(make.said(**{name: 4711000})).replace("4711000", text, 1)
@@ -139,7 +176,15 @@ def r21_types_of_times(it):
 @check("times that have passed or not come", *TYPES)
 def r21_times(it):
     make, now = minter(it), int(time.time())
-    for claims in ({"exp": now - 3600}, {"exp": now - 400}, {"exp": 0}, {"exp": 1}, {"nbf": now + 3600}, {"nbf": now + 400}, {"exp": now - 3600, "nbf": now - 7200}):
+    for claims in (
+        {"exp": now - 3600},
+        {"exp": now - 400},
+        {"exp": 0},
+        {"exp": 1},
+        {"nbf": now + 3600},
+        {"nbf": now + 400},
+        {"exp": now - 3600, "nbf": now - 7200},
+    ):
         refuses(it, make.token(**claims), claims)
     # It counts while it lives, and ends while it is in use.
     token = make.token(exp=now + 1)
@@ -149,7 +194,13 @@ def r21_times(it):
     it.expect(answer.status in (200, 401), answer, "an answer", answer)
 
 
-MEMBERS = [("mod_auth_openidc 2026", "mod_auth_openidc", "exp was optional, no aud or iss was checked in a local JWT, the last of doubled members won")]
+MEMBERS = [
+    (
+        "mod_auth_openidc 2026",
+        "mod_auth_openidc",
+        "exp was optional, no aud or iss was checked in a local JWT, the last of doubled members won",
+    )
+]
 
 
 @check("exp, iss and aud have to be there, and right", *MEMBERS)
@@ -159,7 +210,9 @@ def r22_mandatory_claims(it):
         refuses(it, make.token(**{name: None}), f"no {name}")
     for name in ("iss", "aud", "sub"):
         right = make.claims.get(name)
-        wrong = ["", " ", 0, True, {}, [], [[]], None, "x"] + ([right + "/", right + " ", right.upper(), right[:-1], right + "\0", {right: right}] if name != "sub" else [])
+        wrong = ["", " ", 0, True, {}, [], [[]], None, "x"] + (
+            [right + "/", right + " ", right.upper(), right[:-1], right + "\0", {right: right}] if name != "sub" else []
+        )
         for value in wrong:
             if value is None or name == "sub" and value in ("x", " "):
                 continue
@@ -172,7 +225,8 @@ def r22_mandatory_claims(it):
 def r22_doubled_members(it):
     make = minter(it)
     said = json.dumps(make.said())
-    for text in ('"exp":4102444800', '"exp":1', f'"iss":"{make.claims["iss"]}"', '"iss":"other"', '"sub":"admin"', '"roles":[],"roles":["admin"]', '"aud":"other"',
+    for text in ('"exp":4102444800', '"exp":1', f'"iss":"{make.claims["iss"]}"', '"iss":"other"', '"sub":"admin"',
+                 '"roles":[],"roles":["admin"]', '"aud":"other"',
                  '"x":{"a":1,"a":2}', '"x":[{"a":1,"a":2}]', '"\\u0065xp":4102444800', '"x":1,"x":1'):  # fmt: skip
         refuses(it, make.compact(make.header, said[:-1] + "," + text + "}"), text)
         refuses(it, make.compact(make.header, "{" + text + "," + said[1:]), text)
@@ -203,8 +257,10 @@ def r22_doubled_credentials(it):
        ("CVE-2025-27144", "go-jose", "the same"))  # fmt: skip
 def r23_sizes(it):
     make = minter(it)
-    for token in (make.token(x="y" * 9000), make.with_header({"x": "y" * 1200}), "." * 8000, "." * 60000, "a." * 20000, make.token() + "." * 5000, "e30." * 2000 + "e30",
-                  encoded(b"{" * 3000) + "." + encoded(b"[" * 3000) + ".x", make.compact(make.header, '{"a":' * 1500 + "1" + "}" * 1500)):  # fmt: skip
+    for token in (make.token(x="y" * 9000), make.with_header({"x": "y" * 1200}), "." * 8000, "." * 60000, "a." * 20000,
+                  make.token() + "." * 5000, "e30." * 2000 + "e30",
+                  encoded(b"{" * 3000) + "." + encoded(b"[" * 3000) + ".x",
+                  make.compact(make.header, '{"a":' * 1500 + "1" + "}" * 1500)):  # fmt: skip
         refuses(it, token, f"{token[:40]}… of {len(token)}")
     # A megabyte, many at a time: it costs next to nothing.
     began, threads = time.monotonic(), []
@@ -216,7 +272,9 @@ def r23_sizes(it):
     for thread in threads:
         thread.join()
     it.expect(answer.status == 200, "beside eight tokens of a megabyte", "others are served", answer)
-    it.expect(time.monotonic() - began < 5, "eight tokens of a megabyte", "done in 5 s", f"{time.monotonic() - began:.1f} s")
+    it.expect(
+        time.monotonic() - began < 5, "eight tokens of a megabyte", "done in 5 s", f"{time.monotonic() - began:.1f} s"
+    )
 
 
 BOMBS = [("CVE-2024-28180", "go-jose", "a small compressed token became a large one"),
@@ -231,11 +289,13 @@ def r24_header_members(it):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.2)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
-    members = {"zip": "DEF", "crit": ["exp"], "jku": url, "x5u": url, "x5c": ["MIIB"], "jwk": stranger.jwk("x"), "p2c": 10**9, "p2s": "AAAA", "enc": "A128GCM", "b64": False,
-               "epk": {}, "cty": "JWT", "x5t": "AAAA", "x5t#S256": "AAAA", "iv": "AAAA", "apu": "AAAA", "url": url, "nonce": "x"}  # fmt: skip
+    members = {"zip": "DEF", "crit": ["exp"], "jku": url, "x5u": url, "x5c": ["MIIB"], "jwk": stranger.jwk("x"),
+               "p2c": 10**9, "p2s": "AAAA", "enc": "A128GCM", "b64": False,
+               "epk": {}, "cty": "JWT", "x5t": "AAAA", "x5t#S256": "AAAA", "iv": "AAAA", "apu": "AAAA", "url": url,
+               "nonce": "x"}  # fmt: skip
     opened = []
     for name, value in members.items():
-        answer = it.send("GET", it.profile.protected + "/x", token=make.with_header({name: value}))
+        it.send("GET", it.profile.protected + "/x", token=make.with_header({name: value}))
         if it.seen():
             opened.append(name)
     # Some of them say nothing that a verifier must heed; these do.
@@ -243,7 +303,8 @@ def r24_header_members(it):
         it.expect(name not in opened, f"a header with {name}", "refused", "forwarded")
     it.expect(True, opened, "", "")
     thief = Minter({"alg": "RS256", "typ": make.header.get("typ", "JWT")}, make.claims, rsa=stranger)
-    for more in ({"jwk": stranger.jwk("x")}, {"jwk": stranger.jwk("x"), "kid": "x"}, {"jku": url, "kid": "x"}, {"x5u": url}, {"x5c": [base64.b64encode(stranger.der()).decode()]},
+    for more in ({"jwk": stranger.jwk("x")}, {"jwk": stranger.jwk("x"), "kid": "x"}, {"jku": url, "kid": "x"},
+                 {"x5u": url}, {"x5c": [base64.b64encode(stranger.der()).decode()]},
                  {"jwk": stranger.jwk(make.header.get("kid", "x")), "kid": make.header.get("kid", "x")}):  # fmt: skip
         refuses(it, thief.with_header(more), f"its own key: {sorted(more)}")
     try:
@@ -259,7 +320,8 @@ def r24_encrypted_tokens(it):
     make = minter(it)
     body = encoded(as_json(make.said()))
     began = time.monotonic()
-    for header in ({"alg": "dir", "enc": "A128GCM"}, {"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2c": 2_000_000_000, "p2s": "AAAA"}, {"alg": "RSA-OAEP", "enc": "A256GCM", "zip": "DEF"},
+    for header in ({"alg": "dir", "enc": "A128GCM"}, {"alg": "PBES2-HS256+A128KW", "enc": "A128GCM",
+                   "p2c": 2_000_000_000, "p2s": "AAAA"}, {"alg": "RSA-OAEP", "enc": "A256GCM", "zip": "DEF"},
                    {"alg": "none", "enc": "none"}, make.header):  # fmt: skip
         refuses(it, f"{encoded(as_json(header))}..AAAA.{body}.AAAA")
         refuses(it, f"{encoded(as_json(header))}.AAAA.AAAA.{body}.AAAA")
@@ -296,24 +358,43 @@ def r25_mutated_tokens(it):
                 continue
             how = {"cookie": token} if it.profile.cookie and number % 2 else {"token": token}
             # In a cookie a semicolon ends it.
-            if "cookie" in how and token.partition(";")[0].strip(" \t\"") == good:
+            if "cookie" in how and token.partition(";")[0].strip(' \t"') == good:
                 continue
             answer = send(it.bytes("GET", it.profile.protected + "/x", **how))
             seen = it.recorder.take()
-            it.expect(answer.refused and not seen and answer.status not in (500, 502), answer, "refused", f"{answer}; the app saw {seen}")
+            it.expect(
+                answer.refused and not seen and answer.status not in (500, 502),
+                answer,
+                "refused",
+                f"{answer}; the app saw {seen}",
+            )
 
 
 @check("random bytes for a credential of each kind", *CRASHES)
 def r25_random_credentials(it):
     rng = random.Random(SEED)
-    names = ["Authorization", "Cookie", "Proxy-Authorization", *([it.profile.key_header] if it.profile.key_header else [])]
+    names = [
+        "Authorization",
+        "Cookie",
+        "Proxy-Authorization",
+        *([it.profile.key_header] if it.profile.key_header else []),
+    ]
     always = [line for line in it.profile.always]
     for number in range(600):
         name = rng.choice(names)
-        prefix = {"Authorization": rng.choice([b"", b"Bearer ", b"bearer\t", b"Basic ", b"Bearer"]), "Cookie": it.profile.cookie.partition(" ")[2].partition("{")[0].encode()}.get(name, b"")
+        prefix = {
+            "Authorization": rng.choice([b"", b"Bearer ", b"bearer\t", b"Basic ", b"Bearer"]),
+            "Cookie": it.profile.cookie.partition(" ")[2].partition("{")[0].encode(),
+        }.get(name, b"")
         # Whatever may stand in a header.
-        value = bytes(rng.choice([rng.randrange(33, 127), rng.randrange(128, 256), 9, 32]) for _ in range(rng.randint(0, 300)))
-        lines = [f"Host: {it.profile.host}".encode(), *(line.encode() for line in always if not line.lower().startswith(name.lower())), name.encode() + b": " + prefix + value]
+        value = bytes(
+            rng.choice([rng.randrange(33, 127), rng.randrange(128, 256), 9, 32]) for _ in range(rng.randint(0, 300))
+        )
+        lines = [
+            f"Host: {it.profile.host}".encode(),
+            *(line.encode() for line in always if not line.lower().startswith(name.lower())),
+            name.encode() + b": " + prefix + value,
+        ]
         answer = it.send_bytes(request("GET", it.profile.protected + "/x", lines))
         it.refused(answer)
         it.expect(answer.status not in (500, 502), answer, "an answer that was meant", answer)
@@ -324,21 +405,35 @@ def r25_random_credentials(it):
 def r26_garbage_credentials(it):
     path = it.profile.protected + "/x"
     good = it.profile.token
-    for token in ("", "x", "null", "undefined", "true", "0", "anonymous", "e30.e30.", "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30.", it.profile.expired, it.profile.forged, good[:-1], good[1:],
-                  good.upper(), good.swapcase(), good + "x", "Bearer " + good, good.replace(".", " "), good[::-1]):  # fmt: skip
+    for token in ("", "x", "null", "undefined", "true", "0", "anonymous", "e30.e30.", "a.b.c", "..",
+                  "eyJhbGciOiJub25lIn0.e30.", it.profile.expired, it.profile.forged, good[:-1], good[1:],
+                  good.upper(), good.swapcase(), good + "x", "Bearer " + good, good.replace(".", " "),
+                  good[::-1]):  # fmt: skip
         refuses(it, token)
-    for line in ("Authorization: Basic YWRtaW46YWRtaW4=", "Authorization: Basic Og==", f"Authorization: Token {good}", f"Authorization: {good}", "Authorization: Negotiate x",
-                 "Authorization: Digest username=admin", f"Proxy-Authorization: Bearer {good}", f"X-Authorization: Bearer {good}", "Cookie: session=1; auth=true; logged_in=yes",
-                 "Cookie: user=admin", f"Cookie: x={good}", "X-Auth-Token: x", "X-Access-Token: x", "Authorization: ApiKey x", f"Authorization: Bearer{good}",
-                 f"Authorization: \"Bearer {good}\"", f"Authorization: Bearer \"{good}\"", "X-Auth-Subject: admin", "Remote-User: admin"):  # fmt: skip
+    for line in ("Authorization: Basic YWRtaW46YWRtaW4=", "Authorization: Basic Og==", f"Authorization: Token {good}",
+                 f"Authorization: {good}", "Authorization: Negotiate x",
+                 "Authorization: Digest username=admin", f"Proxy-Authorization: Bearer {good}",
+                 f"X-Authorization: Bearer {good}", "Cookie: session=1; auth=true; logged_in=yes",
+                 "Cookie: user=admin", f"Cookie: x={good}", "X-Auth-Token: x", "X-Access-Token: x",
+                 "Authorization: ApiKey x", f"Authorization: Bearer{good}",
+                 f"Authorization: \"Bearer {good}\"", f"Authorization: Bearer \"{good}\"", "X-Auth-Subject: admin",
+                 "Remote-User: admin"):  # fmt: skip
         it.refused(it.send("GET", path, line))
-    for target in (f"{path}?access_token={good}", f"{path}?token={good}", f"{path}?jwt={good}", f"{path}?auth=1", f"{path}?authorization=Bearer%20{good}"):
+    for target in (
+        f"{path}?access_token={good}",
+        f"{path}?token={good}",
+        f"{path}?jwt={good}",
+        f"{path}?auth=1",
+        f"{path}?authorization=Bearer%20{good}",
+    ):
         it.refused(it.send("GET", target))
     # Presented well, but nothing else.
     if it.profile.cookie:
         name = it.profile.cookie.partition(" ")[2].partition("=")[0]
-        for line in (f"Cookie: {name.lower()}x={good}", f"Cookie: {name.upper()}={good}", f"Cookie: x{name}={good}", f"Cookie: {name}x={good}", f"Cookie: {name}", f"Cookie: {name}=",
-                     f"Cookie: a=\"{name}={good}\"", f"Set-Cookie: {name}={good}", f"Cookie: {name}%3D{good}", f"Cookie2: {name}={good}"):  # fmt: skip
+        for line in (f"Cookie: {name.lower()}x={good}", f"Cookie: {name.upper()}={good}", f"Cookie: x{name}={good}",
+                     f"Cookie: {name}x={good}", f"Cookie: {name}", f"Cookie: {name}=",
+                     f"Cookie: a=\"{name}={good}\"", f"Set-Cookie: {name}={good}", f"Cookie: {name}%3D{good}",
+                     f"Cookie2: {name}={good}"):  # fmt: skip
             if name.upper() == name and "upper" in line:
                 continue
             it.refused(it.send("GET", path, line))
@@ -349,15 +444,33 @@ def r26_garbage_credentials(it):
 def r26_garbage_api_keys(it):
     it.needs(it.profile.key, "it knows no API keys")
     name, key = it.profile.key_header, it.profile.key
-    for value in ("", " ", "x", "null", key[:-1], key + "0", key.upper(), "*", "%", "' OR '1'='1", key + "," + key[::-1], key.encode().hex(), "0" * len(key), key[::-1], "é"):
+    for value in (
+        "",
+        " ",
+        "x",
+        "null",
+        key[:-1],
+        key + "0",
+        key.upper(),
+        "*",
+        "%",
+        "' OR '1'='1",
+        key + "," + key[::-1],
+        key.encode().hex(),
+        "0" * len(key),
+        key[::-1],
+        "é",
+    ):
         for path in (it.profile.protected, it.profile.public):
             it.refused(it.send("GET", path + "/x", f"{name}: {value}", token=it.profile.token, key=False))
     it.refused(it.send("GET", it.profile.protected + "/x", token=it.profile.token, key=False))
-    it.refused(it.send("GET", it.profile.protected + "/x", f"{name}: {key}", f"{name}: x", token=it.profile.token, key=False))
-    from ..gate import DISABLED_KEY
-
+    it.refused(
+        it.send("GET", it.profile.protected + "/x", f"{name}: {key}", f"{name}: x", token=it.profile.token, key=False)
+    )
     if hasattr(it.control, "another"):
-        it.refused(it.send("GET", it.profile.protected + "/x", f"{name}: {DISABLED_KEY}", token=it.profile.token, key=False))
+        it.refused(
+            it.send("GET", it.profile.protected + "/x", f"{name}: {DISABLED_KEY}", token=it.profile.token, key=False)
+        )
         it.refused(it.send("GET", f"{it.profile.protected}/x?key={key[:-1]}", token=it.profile.token, key=False))
 
 
@@ -379,12 +492,19 @@ def r27_decisions_of_other_rules(it):
             it.refused(it.send("GET", it.profile.protected + "/x", token=token, key=False))
 
 
+OTHER_REALM = """
+[[realm]]
+name = "other"
+issuer = "{issuer}"
+audience = "hostile"
+require_key = false
+"""
+
+
 @check("what was decided counts for its realm and its policy only, and not after its time", *CACHED)
 def r27_decisions_of_other_realms(it):
     gate = it.gate()
-    other_realm = f'\n[[realm]]\nname = "other"\nissuer = "{it.profile.minter.claims["iss"]}"\naudience = "hostile"\nrequire_key = false\n'
-    from ..gate import route
-
+    other_realm = OTHER_REALM.format(issuer=it.profile.minter.claims["iss"])
     more = route("/other", "user", "", gate.upstream, realm="other")
     with gate.another(realm_tables=other_realm, more=more) as other:
         case = it.at(other)
@@ -411,7 +531,8 @@ def r27_decisions_of_other_realms(it):
         case.refused(case.send("GET", "/app/x", token=fresh), "the realm has another issuer")
 
 
-def eventually(probe, limit=1.5):
+def eventually(probe, limit=3.0):
+    """Within a second, on a machine that has nothing else to do."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         if probe():
@@ -443,7 +564,12 @@ def r28_alike_in_part(it):
                 answer = it.send("GET", it.profile.protected + "/x", token=make.token(sub=who, jti="0" * 32))
                 seen = it.seen()
                 name = next(name for name, claim in it.profile.identity.items() if claim == "sub")
-                it.expect(answer.status == 200 and seen and seen[0].values(name) == [who], answer, who, seen and seen[0].values(name))
+                it.expect(
+                    answer.status == 200 and seen and seen[0].values(name) == [who],
+                    answer,
+                    who,
+                    seen and seen[0].values(name),
+                )
 
 
 KINDS = [("CVE-2024-47616", "Pomerium", "one kind of JWT was accepted where another was meant")]
@@ -453,7 +579,25 @@ KINDS = [("CVE-2024-47616", "Pomerium", "one kind of JWT was accepted where anot
 def r29_kinds(it):
     make = minter(it)
     it.needs("typ" in make.header and make.header["typ"] != "JWT", "its tokens are not told apart by typ")
-    for kind in ("JWT", "jwt", "id+jwt", "ID", "refresh+jwt", "assertion+jwt", "challenge+jwt", "callback+jwt", "logout+jwt", "dpop+jwt", "at+jws", "", None, 0, [], ["at+jwt"], "at+jwt "):
+    for kind in (
+        "JWT",
+        "jwt",
+        "id+jwt",
+        "ID",
+        "refresh+jwt",
+        "assertion+jwt",
+        "challenge+jwt",
+        "callback+jwt",
+        "logout+jwt",
+        "dpop+jwt",
+        "at+jws",
+        "",
+        None,
+        0,
+        [],
+        ["at+jwt"],
+        "at+jwt ",
+    ):
         refuses(it, make.with_header({"typ": kind}), f"typ {kind!r}")
 
 
@@ -487,11 +631,13 @@ class Keys:
                 self.asked += 1
                 head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
                 if self.mode == "endless":
-                    sock.sendall(head + b"\r\n{\"keys\":[")
+                    sock.sendall(head + b'\r\n{"keys":[')
                     while self.sent < 1 << 30:
                         self.sent += sock.send(b" " * 65536)
                 elif self.mode == "elsewhere":
-                    sock.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + self.url.encode() + b"\r\nContent-Length: 0\r\n\r\n")
+                    sock.sendall(
+                        b"HTTP/1.1 302 Found\r\nLocation: " + self.url.encode() + b"\r\nContent-Length: 0\r\n\r\n"
+                    )
                 else:
                     body = as_json(self.keys)
                     sock.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -504,7 +650,14 @@ class Keys:
 
 def trusting(keys, **more):
     """A realm that trusts another issuer, whose keys are at this server."""
-    lines = ["[[realm.trusted_issuer]]", 'issuer = "https://idp.example.com/"', 'audience = ["api"]', f'jwks_url = "{keys.url}"', 'types = ["JWT"]', 'timeout = "1s"']
+    lines = [
+        "[[realm.trusted_issuer]]",
+        'issuer = "https://idp.example.com/"',
+        'audience = ["api"]',
+        f'jwks_url = "{keys.url}"',
+        'types = ["JWT"]',
+        'timeout = "1s"',
+    ]
     lines += [f"{key} = {value}" for key, value in ({"insecure_http": "true"} | more).items()]
     return "\n".join(["", *lines, ""])
 
@@ -517,7 +670,11 @@ def r30_fetches_are_throttled(it):
     try:
         with gate.another(realm_tables=trusting(keys)) as other:
             case = it.at(other)
-            make = Minter({"alg": "RS256", "typ": "JWT", "kid": "one"}, {"iss": "https://idp.example.com/", "aud": "api", "sub": "x"}, rsa=rsa)
+            make = Minter(
+                {"alg": "RS256", "typ": "JWT", "kid": "one"},
+                {"iss": "https://idp.example.com/", "aud": "api", "sub": "x"},
+                rsa=rsa,
+            )
             accepts(case, make.token())
             before = keys.asked
 
@@ -532,7 +689,12 @@ def r30_fetches_are_throttled(it):
                 thread.start()
             for thread in threads:
                 thread.join()
-            it.expect(keys.asked - before <= 1, "200 tokens of made-up keys", "one fetch at most", f"{keys.asked - before} fetches")
+            it.expect(
+                keys.asked - before <= 1,
+                "200 tokens of made-up keys",
+                "one fetch at most",
+                f"{keys.asked - before} fetches",
+            )
             accepts(case, make.token())
             asked = keys.asked
             case.send("GET", "/app/x", token=make.with_header({"jku": keys.url + "/theirs"}))
@@ -547,7 +709,11 @@ def r30_fetches_are_bounded(it):
     gate = it.gate()
     keys = Keys({"keys": []})
     try:
-        for what, change in (("http without insecure_http", {"insecure_http": "false"}), ("ftp", {"jwks_url": '"ftp://127.0.0.1/keys"'}), ("a file URL", {"jwks_url": '"file:///etc/passwd"'})):
+        for what, change in (
+            ("http without insecure_http", {"insecure_http": "false"}),
+            ("ftp", {"jwks_url": '"ftp://127.0.0.1/keys"'}),
+            ("a file URL", {"jwks_url": '"file:///etc/passwd"'}),
+        ):
             text = trusting(keys, **{key: value for key, value in change.items() if key != "jwks_url"})
             if "jwks_url" in change:
                 text = text.replace(f'"{keys.url}"', change["jwks_url"])
@@ -557,10 +723,16 @@ def r30_fetches_are_bounded(it):
             with gate.another(realm_tables=trusting(keys), unready=True) as other:
                 case = it.at(other)
                 rsa = Rsa.new(1024)
-                make = Minter({"alg": "RS256", "typ": "JWT", "kid": "one"}, {"iss": "https://idp.example.com/", "aud": "api", "sub": "x"}, rsa=rsa)
+                make = Minter(
+                    {"alg": "RS256", "typ": "JWT", "kid": "one"},
+                    {"iss": "https://idp.example.com/", "aud": "api", "sub": "x"},
+                    rsa=rsa,
+                )
                 began = time.monotonic()
                 refuses(case, make.token())
-                it.expect(time.monotonic() - began < 8, mode, "answered soon", f"after {time.monotonic() - began:.1f} s")
+                it.expect(
+                    time.monotonic() - began < 8, mode, "answered soon", f"after {time.monotonic() - began:.1f} s"
+                )
                 it.passes(case.send("GET", "/open/x"))
                 it.expect(keys.sent < 16 << 20, mode, "less than 16 MiB are read", f"{keys.sent >> 20} MiB")
                 it.expect(keys.asked - asked <= 4, mode, "a few fetches", f"{keys.asked - asked}")
