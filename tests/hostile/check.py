@@ -162,7 +162,7 @@ class Case:
         """It was forwarded, once; that request, or None."""
         seen = self.seen()
         good = answer.status == 200 and len(seen) == 1
-        self.expect(good, answer, expected, f"{answer}; the app saw {seen}")
+        self.expect(good, answer, expected, f"{answer} {answer.body[:60]!r}; the app saw {seen}")
         return seen[0] if good else None
 
 
@@ -210,8 +210,8 @@ def baseline(it, say):
     if it.profile.cookie:
         found["the same with the cookie"] = it.send("GET", it.profile.protected + "/x", cookie=it.profile.token)
     seen = it.recorder.take(0.05)
-    wrong = [f"{what}: {answer} {answer.body[:200]!r}" for what, answer in found.items() if answer.status != 200]
-    if wrong or len(seen) != len(found):
+    wrong = [f"{what}: {answer} {answer.body[:200]!r}" for what, answer in found.items()]
+    if any(answer.status != 200 for answer in found.values()) or len(seen) != len(found):
         raise SystemExit(
             f"the profile does not fit: of {len(found)} requests {len(seen)} came to the app; " + "; ".join(wrong)
         )

@@ -20,7 +20,7 @@ from .gate import Tollgate
 from .profile import Profile
 from .tokens import Minter, forged
 from .upstream import Recorder
-from .wire import free_port
+from .wire import free_port, hang_up
 
 HERE = Path(__file__).parent
 HOST, PRIVATE = "gate.example.com", "private.example.com"
@@ -50,7 +50,8 @@ class Judge:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.says, self.open = None, set()
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def minter(self):
         return Minter(
@@ -107,8 +108,7 @@ class Judge:
         self.open.discard(sock)
 
     def end(self):
-        self.listener.close()
-        self.cut()
+        hang_up(self.listener, self.accepting, list(self.open))
         self.server.end()
 
 

@@ -16,6 +16,7 @@ from .gate import LOGIN
 from .naive_site import SECRET, NaiveSite
 from .profile import Profile
 from .tokens import Minter
+from .wire import hang_up
 
 KEY = b"d59eb2859c284168ac48aef65046d5dd"
 COOKIE, ORIGIN = "session", "https://app.example.com"
@@ -28,10 +29,11 @@ class Naive:
         self.upstream, self.log, self.cache = upstream, open(log, "ab", buffering=0), {}
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.base = f"127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def close(self):
-        self.listener.close()
+        hang_up(self.listener, self.accepting)
         self.log.close()
 
     def accept(self):

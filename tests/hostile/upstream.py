@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 
+from .wire import hang_up
+
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -68,7 +70,8 @@ class Recorder:
         self.address = f"{host}:{self.socket.getsockname()[1]}"
         self.lock, self.heard, self.open, self.busy = threading.Lock(), [], set(), 0
         self.number = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     @classmethod
     def at(cls, address):
@@ -82,10 +85,9 @@ class Recorder:
         self.close()
 
     def close(self):
-        self.socket.close()
         with self.lock:
-            for sock in self.open:
-                sock.close()
+            still_open = list(self.open)
+        hang_up(self.socket, self.accepting, still_open)
 
     def take(self, settle=0.0):
         """The requests since the last call, in order. `settle`: seconds to wait for what may still be on its way."""

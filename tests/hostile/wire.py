@@ -18,6 +18,20 @@ def request(method, target, headers=(), body=b"", version="HTTP/1.1"):
     return b"\r\n".join(lines) + b"\r\n\r\n" + as_bytes(body)
 
 
+def hang_up(listener, thread, open_=()):
+    """Ends a server: its `thread`, which accepts, and the connections that are `open_`, whose threads close them.
+
+    To close a socket that a thread waits on wakes nobody, and its number may be another's before that thread looks again.
+    """
+    for sock in (listener, *open_):
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+    thread.join()
+    listener.close()
+
+
 GIVEN = set()
 
 

@@ -13,10 +13,10 @@ from soak.machine import output
 from ..check import check
 from ..gate import KEY
 
-LOST = [("CVE-2026-54762", "Traefik", "a secret that could not be loaded meant no authentication"),
-        ("CVE-2026-27586", "Caddy", "a CA that could not be loaded meant no client certificates"),
+LOST = [("CVE-2026-54762", "Traefik", "a secret that could not be loaded left the door open"),
+        ("CVE-2026-27586", "Caddy", "a CA that could not be loaded left the door open"),
         (
-        "allow_missing", "Envoy", "a missing token passed where it was meant to be optional for one rule")]  # fmt: skip
+        "allow_missing", "Envoy", "a family of options that let a missing token pass")]  # fmt: skip
 
 
 ISSUER_WITHOUT_KEYS = """
@@ -154,7 +154,7 @@ def r43_files_in_motion(it):
 
 
 DEFAULTS = [("CVE-2026-49230", "APISIX", "the default configuration asked for no credential"),
-            ("default routes", "Kong", "what no plugin names is open"),
+            ("default-open routes", "Kong", "a route is open unless something closes it"),
             (
             "secure default rule", "Heimdall",
             "they refuse to start with a default that lets everybody in: a good example")]  # fmt: skip
@@ -272,8 +272,8 @@ def settle(gate, directory, text):
 
 
 SECRETS = [
-    ("pingap's unit", "pingap", "runs as root"),
-    ("zentinel-agent", "zentinel", "takes secrets on its command line"),
+    ("no CVE", "pingap", "its unit runs as root"),
+    ("no CVE", "zentinel-agent", "takes secrets on its command line"),
 ]
 
 
