@@ -95,6 +95,9 @@ def lessons(checks):
             found.setdefault(int(re.sub(r"\D", "", each.number)), []).append(lesson)
     lines = ["| | learnt from |", "|---|---|"]
     for number in TITLES:
-        said = dict.fromkeys(f"{advisory} ({product}): {what}" for advisory, product, what in found.get(number, []))
-        lines.append(f"| R{number} | {'; '.join(said)} |")
+        by_sentence = {}
+        for advisory, product, what in found.get(number, []):
+            by_sentence.setdefault(what, []).append(f"{advisory} ({product})")
+        said = [f"{', '.join(dict.fromkeys(whose))}: {what}" for what, whose in by_sentence.items()]
+        lines.append(f"| R{number} | {cell('; '.join(said))} |")
     return "\n".join(lines) + "\n"
