@@ -21,7 +21,7 @@ def request(method, target, headers=(), body=b"", version="HTTP/1.1"):
 def hang_up(listener, thread, open_=()):
     """Ends a server: its `thread`, which accepts, and the connections that are `open_`, whose threads close them.
 
-    To close a socket that a thread waits on wakes nobody, and its number may be another's before the thread looks again.
+    To close a socket that a thread waits on wakes nobody, and its number may be another's before it looks again.
     """
     for sock in (listener, *open_):
         try:
