@@ -3,8 +3,7 @@
     tests/hostile/run                                        Tollgate, as built by cargo build --release
     tests/hostile/run --tollgate PATH                        this binary
     tests/hostile/run --base 127.0.0.1:8080 --profile FILE   any proxy that is running
-    tests/hostile/run --compare                              nginx with auth_request, and Caddy with forward_auth
-    tests/hostile/run --compare --tollgate PATH              and Tollgate beside them
+    tests/hostile/run --compare                              Tollgate, nginx with auth_request, Caddy with forward_auth
     tests/hostile/run --naive                                a proxy that checks next to nothing: the checks can fail
 
 docs/security-tests.md says what FILE has to say, and how the suite judges. What it needs beyond Python 3.11 it

@@ -64,6 +64,7 @@ class Report:
         lines = []
         for result in self.failed:
             lines.append(result.line())
+            lines += [f"      learnt    {advisory} ({product}): {what}" for advisory, product, what in result.lessons]
             faults = result.faults if verbose else result.faults[:3]
             for fault in faults:
                 lines += [
