@@ -1,0 +1,250 @@
+"""Plays mutations to a proxy, and judges what came of each: at the client, and at the app.
+
+Many are played at once. Each has a number of its own in its paths, by which what the app saw is told apart; the app's
+answers are told apart by their statuses, which the paths ask for.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ..check import Case
+from ..upstream import Heard
+from ..wire import Answer, Conn
+from . import strict
+from .mutation import SMUGGLED, Mutation, Step
+from .strict import Message
+
+PLAYERS = 24
+#: The gate's own time-outs are shorter (see `brief` in __init__); whoever says nothing for so long hangs.
+PATIENCE = 6.0
+GRANTED, SMUGGLED_IN, CANARY = 200, 298, 299
+NUMBER = re.compile(rb"/m(\d{5})([xy]?)(?![0-9])")
+
+
+@dataclass
+class Played:
+    """One mutation, with or without a credential, and what came of it."""
+
+    mutation: Mutation
+    number: int
+    credential: bool
+    sent: bytes
+    answers: list[Answer] = field(default_factory=list)
+    #: Of the request that follows on the same connection.
+    canary: Answer | None = None
+    #: Nothing came for too long, and the connection stayed open.
+    hung: bool = False
+    forwarded: list[Message] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+    def fault(self, expected: str, came: object) -> None:
+        self.faults.append((expected, str(came)))
+
+
+class Script:
+    """Fills the templates in."""
+
+    def __init__(self, case: Case):
+        profile = case.profile
+        self.host = profile.host.encode()
+        self.protected = profile.protected.encode()
+        self.always = b"".join(line.encode() + b"\r\n" for line in profile.always)
+        self.credential = self.always + profile.bearer.format(token=profile.token).encode() + b"\r\n"
+
+    def fill(self, template: bytes, number: int, credential: bool = True) -> bytes:
+        path = b"%s/m%05d" % (self.protected, number)
+        host = self.host
+        smuggled = SMUGGLED.replace(b"<SECRET>", self.secret(number)).replace(b"<HOST>", host)
+        text = template.replace(SMUGGLED, smuggled)
+        text = text.replace(b"<HEX>", b"%x" % len(smuggled)).replace(b"<HEX+5>", b"%x" % (len(smuggled) + 5))
+        text = text.replace(b"<PATH>", path).replace(b"<SECRET>", self.secret(number)).replace(b"<HOST>", host)
+        text = text.replace(b"<CRED>", self.credential if credential else self.always)
+        if b"<REST>" in text:
+            rest = text.partition(b"\r\n\r\n")[2].replace(b"<PAUSE>", b"")
+            text = text.replace(b"<REST>", b"%d" % len(rest))
+        return text
+
+    def secret(self, number: int) -> bytes:
+        return b"%s/m%05dx/status-%d" % (self.protected, number, SMUGGLED_IN)
+
+    def canary(self, number: int) -> bytes:
+        target = b"%s/m%05dy/status-%d" % (self.protected, number, CANARY)
+        return b"GET " + target + b" HTTP/1.1\r\nHost: " + self.host + b"\r\n" + self.credential + b"\r\n"
+
+
+def play(case: Case, mutations: list[Mutation], first: int = 1) -> list[Played]:
+    """All of them, with a credential and without; what is wrong stands in their faults."""
+    case.seen()
+    script = Script(case)
+    runs = []
+    for mutation in mutations:
+        for credential in (True, False) if b"<CRED>" in mutation.raw else (False,):
+            sent = script.fill(mutation.raw, first + len(runs), credential)
+            runs.append(Played(mutation, first + len(runs), credential, sent))
+    with ThreadPoolExecutor(PLAYERS) as players:
+        list(players.map(lambda played: _play(case, script, played), runs))
+    _note_forwarded(case.recorder.take_connections(0.5), {played.number: played for played in runs}, case)
+    for played in runs:
+        _judge(played, script)
+    return runs
+
+
+def _play(case: Case, script: Script, played: Played) -> None:
+    mutation = played.mutation
+    steps = mutation.readings[0] if mutation.readings else (None,)
+    with case.conn(PATIENCE) as conn:
+        for number, part in enumerate(played.sent.split(b"<PAUSE>")):
+            if number:
+                conn.fill(time.monotonic() + 0.4)
+            conn.send(part)
+        for step in steps:
+            method = step.method.decode("latin-1") if step else "GET"
+            answer = conn.read(method)
+            if answer.status <= 0:
+                played.hung = answer.status < 0
+                return
+            played.answers.append(answer)
+        if not mutation.open_end and not conn.over and conn.send(script.canary(played.number)):
+            played.canary = conn.read()
+
+
+def _note_forwarded(connections: list[Heard], runs: dict[int, Played], case: Case) -> None:
+    """Whose request is whose, and whether each can be read in one way."""
+    for heard in connections:
+        messages, fault = strict.requests(heard.raw)
+        owner = None
+        for message in messages:
+            found = NUMBER.search(message.target) or NUMBER.search(message.raw)
+            owner = runs.get(int(found[1])) if found else None
+            if owner is None:
+                case.fault(message.raw, "the app sees what somebody sent", "nobody sent it")
+            elif not (found[2] == b"y" and NUMBER.search(message.target)):
+                owner.forwarded.append(message)
+        if fault:
+            rest = heard.raw[sum(len(message.raw) for message in messages):]
+            found = NUMBER.search(rest)
+            owner = runs.get(int(found[1])) if found else owner
+            told = f"{fault}, in {rest[:400]!r}"
+            if owner:
+                owner.fault("what the app gets can be read in one way", told)
+            else:
+                case.fault(heard.raw[-400:], "what the app gets can be read in one way", told)
+        if case.opinions and messages:
+            for whose, why in case.opinions.disagreements(heard):
+                case.fault(heard.raw, f"{whose} reads what is forwarded as it was judged", why)
+
+
+def _judge(played: Played, script: Script) -> None:
+    mutation, answers = played.mutation, played.answers
+    statuses = [answer.status for answer in answers]
+    granted = [status for status in statuses if status < 400]
+    whole = [message for message in played.forwarded if message.complete]
+    readings = mutation.readings or ((),)
+    _judge_forwarded(played, whole, script)
+
+    # The answers: each fits its request, by number and order.
+    if played.hung:
+        played.fault("an answer or an end within the time", f"{statuses}, and then nothing")
+    own = [status for status in statuses if status >= 500 and status not in (501, 505)]
+    if own:
+        played.fault("no failure of the gate's own", statuses)
+    if SMUGGLED_IN in statuses:
+        played.fault("no answer to what was smuggled in", statuses)
+    if CANARY in statuses:
+        played.fault("no answer to what was not asked yet", statuses)
+    if not any(_fits(played, reading, statuses) for reading in readings):
+        played.fault(_expected(played), statuses or "closed")
+    if len(granted) > len(whole):
+        played.fault("an answer of the app for what the app got", f"{statuses} for {_told(whole)}")
+    if mutation.valid and not played.hung and len(statuses) < len(readings[0]):
+        played.fault(_expected(played), f"{statuses}, then closed")
+
+    # What comes next on the connection is what was asked next.
+    if played.canary is not None:
+        status = played.canary.status
+        if mutation.closes and status > 0 and (not granted or len(statuses) == len(readings[0])):
+            played.fault("the connection is over, since nobody knows where the next request begins", f"{statuses}, then {status}")
+        elif status not in (0, CANARY) and not (mutation.closes and status in (400, 408)):
+            played.fault("the next request gets its own answer, or none", f"{statuses}, then {status or 'nothing'}")
+
+
+def _fits(played: Played, reading: tuple[Step, ...], statuses: list[int]) -> bool:
+    """Whether these are the answers to the first of the requests which this reading finds."""
+    may_refuse = played.mutation.may_refuse
+    steps: tuple[Step | None, ...] = reading or (None,)
+    if len(statuses) > len(steps):
+        return False
+    for step, status in zip(steps, statuses):
+        passes = step is not None and step.credential and played.credential
+        if status >= 400 and not (may_refuse or not passes):
+            return False
+        if status < 400 and not (passes and (status == GRANTED or step.method == b"OPTIONS")):
+            return False
+    return True
+
+
+def _judge_forwarded(played: Played, whole: list[Message], script: Script) -> None:
+    """Only what was granted by itself reached the app, and it was what was asked."""
+    mutation, number = played.mutation, played.number
+    smuggled = [message for message in played.forwarded if (found := NUMBER.search(message.target)) and found[2] == b"x"]
+    if smuggled:
+        played.fault("what is smuggled in reaches nobody", f"the app got {_told(smuggled)}")
+    if not played.credential and played.forwarded and not smuggled:
+        played.fault("nothing reaches the app without a credential", f"the app got {_told(played.forwarded)}")
+        return
+    if len(whole) < len(played.forwarded) and not (mutation.partial or mutation.open_end):
+        played.fault("no half of a request reaches the app", f"the app got {_told(played.forwarded)}")
+    fitting = []
+    for reading in mutation.readings or ((),):
+        steps = [step for step in reading if step.credential]
+        fitting.append(
+            len(whole) <= len(steps)
+            and all(_is(message, step, number, script) for message, step in zip(whole, steps))
+            and (mutation.may_refuse or not played.credential or len(whole) == len(steps))
+        )
+    if not any(fitting):
+        played.fault(_expected(played), f"the app got {_told(whole)}")
+    refused = played.answers and played.answers[0].status >= 400
+    if refused and whole and not smuggled and not mutation.partial and _first_passes(played):
+        played.fault("what was refused was not forwarded", f"{played.answers[0]}, and the app got {_told(whole)}")
+
+
+def _first_passes(played: Played) -> bool:
+    # Of a pipeline the first may have been on its way when the rest was found to be too much.
+    return all(len(reading) == 1 and reading[0].credential for reading in played.mutation.readings)
+
+
+def _is(message: Message, step: Step, number: int, script: Script) -> bool:
+    targets = [script.fill(target, number) for target in step.targets]
+    # A trailing "?" and the case of an escape say nothing to anybody.
+    return message.method == step.method and message.target in targets and message.body == script.fill(step.body, number)
+
+
+def _expected(played: Played) -> str:
+    told = []
+    for reading in played.mutation.readings:
+        steps = []
+        for step in reading:
+            body = f" with {len(step.body)} bytes" if step.body else ""
+            passes = step.credential and played.credential
+            steps.append(f"{step.method[:20].decode()} {step.targets[0][:40].decode('latin-1')}{body} {'forwarded' if passes else 'refused'}")
+        told.append(", ".join(steps))
+    if played.mutation.may_refuse or not told:
+        told.append("refused with 4xx, 501 or 505, or closed")
+    return " | ".join(told) + f" (RFC {_section(played.mutation.section)})"
+
+
+def _section(section: str) -> str:
+    return section.removeprefix("RFC ") if section.startswith("RFC ") else f"9112, {section}"
+
+
+def _told(messages: list[Message]) -> str:
+    told = []
+    for message in messages:
+        whole = "" if message.complete else ", not to its end"
+        told.append(f"{message.method[:20].decode('latin-1')} {message.target[:80].decode('latin-1')} ({len(message.body)} bytes{whole})")
+    return "; ".join(told) or "nothing"
