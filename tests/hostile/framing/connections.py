@@ -19,14 +19,7 @@ REFUSED_FIRST = b"GET /nowhere<PATH> HTTP/1.1\r\nHost: <HOST>\r\n\r\n"
 NOWHERE = Step(targets=(b"/nowhere<PATH>",), credential=False)
 
 
-def connections() -> Iterator[Mutation]:
-    yield from _pipelines()
-    yield from _upgrades()
-    yield from _http2()
-    yield from _expectations()
-
-
-def _pipelines() -> Iterator[Mutation]:
+def pipelines() -> Iterator[Mutation]:
     yield passes("one request", "9.3", get())
     yield passes("one request after another", "9.3", get() + b"<PAUSE>" + get(), Step(), Step())
     yield passes("a POST, then a GET", "9.3", post(b"Content-Length: 5\r\n", b"hello") + b"<PAUSE>" + get(), SENT, Step())
@@ -74,7 +67,7 @@ def _pipelines() -> Iterator[Mutation]:
     yield either("pipeline: a response", "9.3.2", get() + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", closes=True)
 
 
-def _upgrades() -> Iterator[Mutation]:
+def upgrades() -> Iterator[Mutation]:
     early = (
         ("and a request", SMUGGLED, (Step(), NEXT)),
         ("and a frame", FRAME, (Step(),)),
@@ -127,14 +120,14 @@ def _upgrades() -> Iterator[Mutation]:
                  Step(b"POST", body=SMUGGLED))
 
 
-def _http2() -> Iterator[Mutation]:
-    yield refused("the preface of HTTP/2, and frames", "RFC 9113, 3.4", PREFACE + FRAMES, closes=True)
+def prefaces() -> Iterator[Mutation]:
     yield refused("the preface of HTTP/2, and a request", "RFC 9113, 3.4", PREFACE + get(), closes=True)
     yield refused("the preface of HTTP/2 with Host, and a request", "RFC 9113, 3.4",
                   b"PRI * HTTP/2.0\r\nHost: <HOST>\r\n<CRED>\r\nSM\r\n\r\n" + SMUGGLED, closes=True)
     yield refused("the preface of HTTP/2 as HTTP/1.1, and a request", "RFC 9113, 3.4",
                   b"PRI * HTTP/1.1\r\nHost: <HOST>\r\n<CRED>\r\nSM\r\n\r\n" + SMUGGLED)
-    yield either("the preface of HTTP/2 after a request", "RFC 9113, 3.4", get() + b"<PAUSE>" + PREFACE + FRAMES, closes=True)
+    yield either("the preface of HTTP/2 after a request", "RFC 9113, 3.4", get() + b"<PAUSE>" + PREFACE + FRAMES, Step(),
+                 Step(b"PRI", credential=False), closes=True)
     yield either("the preface of HTTP/2 at the end of a request", "RFC 9113, 3.4", get(rest=PREFACE + FRAMES), closes=True)
     yield refused("half of the preface of HTTP/2", "RFC 9113, 3.4", PREFACE[:14], closes=True)
     yield refused("half of the preface of HTTP/2, and a request", "RFC 9113, 3.4", PREFACE[:18] + get(), closes=True)
@@ -146,7 +139,7 @@ def _http2() -> Iterator[Mutation]:
                   b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x0a\x00\x00\x01\x0a\x00\x00\x02\x00\x01\x00\x02" + get(), closes=True)
 
 
-def _expectations() -> Iterator[Mutation]:
+def expectations() -> Iterator[Mutation]:
     expect = b"Expect: 100-continue\r\n"
     yield passes("Expect, and the body after the 100", "RFC 9110, 10.1.1", post(expect + b"Content-Length: 5\r\n", b"<PAUSE>hello"), SENT)
     yield passes("Expect, and the body at once", "RFC 9110, 10.1.1", post(expect + b"Content-Length: 5\r\n", b"hello"), SENT)

@@ -7,15 +7,6 @@ from collections.abc import Iterator
 from .mutation import NEXT, SENT, SMUGGLED, Mutation, Step, either, get, in_both_forms, passes, post, refused, spelled
 
 
-def heads() -> Iterator[Mutation]:
-    yield from _request_lines()
-    yield from _methods()
-    yield from _targets()
-    yield from _hosts()
-    yield from _fields()
-    yield from _sizes()
-
-
 #: A request line: "may" be read as the plain one, or "must" be refused. (2.2, 3; RFC 9110, 2.5 on versions)
 REQUEST_LINES = [
     (b"GET  <PATH> HTTP/1.1", "may"),
@@ -74,7 +65,7 @@ REQUEST_LINES = [
 ]
 
 
-def _request_lines() -> Iterator[Mutation]:
+def request_lines() -> Iterator[Mutation]:
     for line, kind in REQUEST_LINES:
         name = f"line {spelled(line)}"
         if kind == "may":
@@ -123,11 +114,11 @@ METHODS = [
     (b"G ET", False), (b"GET\x00", False), (b"GE\x00T", False), (b"GET\x7f", False), (b"G\xc3\x89T", False), (b"GE(T", False),
     (b"GET,", False), (b"GET:", False), (b"GET;", False), (b"\"GET\"", False), (b"{GET}", False), (b"[GET]", False), (b"GET/", False),
     (b"GET@", False), (b"G\rET", False), (b"<GET>", False), (b"GET=", False), (b"GET?", False), (b"GE\\T", False),
-    (b"CONNECT", False), (b"PRI", False),
+    (b"CONNECT", False), (b"PRI", True),
 ]
 
 
-def _methods() -> Iterator[Mutation]:
+def methods() -> Iterator[Mutation]:
     for method, may in METHODS:
         name = f"method {spelled(method)}" if len(method) < 40 else f"method of {len(method)}"
         line = method + b" <PATH> HTTP/1.1"
@@ -171,7 +162,7 @@ ODD_TARGETS = [
 ]
 
 
-def _targets() -> Iterator[Mutation]:
+def targets() -> Iterator[Mutation]:
     for target in BAD_TARGETS:
         yield refused(f"target {spelled(target)}", "3.2", get(line=b"GET " + target + b" HTTP/1.1"))
     for target in ODD_TARGETS:
@@ -217,7 +208,7 @@ ODD_HOSTS = [
 ]
 
 
-def _hosts() -> Iterator[Mutation]:
+def hosts() -> Iterator[Mutation]:
     for host in BAD_HOSTS:
         name = f"host {spelled(host[:-2])}"
         yield refused(name, "3.2", get(host=host))
@@ -300,7 +291,7 @@ NOT_IN_NAMES = b"\"(),/;<=>?@[\\]{}\x01\x07\x08\x0b\x0c\x1b\x1f\x7f\x80\xa0\xff\
 CONTROLS_IN_VALUES = b"\x01\x07\x08\x0b\x0c\x0e\x1b\x1f\x7f"
 
 
-def _fields() -> Iterator[Mutation]:
+def fields() -> Iterator[Mutation]:
     for section, name, headers, kind in FIELDS:
         if kind != "first":
             yield from in_both_forms(name, section, headers, kind)
@@ -328,7 +319,7 @@ def _fields() -> Iterator[Mutation]:
                  get(b"Connection: Content-Length\r\nContent-Length: <REST>\r\n", SMUGGLED), Step(body=SMUGGLED))
 
 
-def _sizes() -> Iterator[Mutation]:
+def sizes() -> Iterator[Mutation]:
     for count in (100, 200, 255, 256, 257, 1000, 20_000):
         yield either(f"{count} fields", "RFC 9110, 5.4", get(b"".join(b"X-%d: y\r\n" % number for number in range(count))))
     yield either("1,000 fields of one name", "RFC 9110, 5.4", get(b"X-Test: y\r\n" * 1000))

@@ -12,7 +12,7 @@ The bytes are templates, so that every run has names of its own:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SMUGGLED = b"GET <SECRET> HTTP/1.1\r\nHost: <HOST>\r\n\r\n"
 
@@ -43,6 +43,8 @@ class Mutation:
     closes: bool = False
     #: The fault is in the body, so that the head may have gone on by then.
     partial: bool = False
+    #: It comes in pieces that end at every CR and every LF.
+    pieces: bool = False
     #: It is not over, and nobody can tell what follows from the rest of it.
     open_end: bool = False
 
@@ -84,6 +86,16 @@ NEXT = Step(targets=(b"<SECRET>",), credential=False)
 def spelled(fill: bytes) -> str:
     """Bytes as a part of a name."""
     return fill.decode("latin-1").encode("unicode_escape").decode()
+
+
+def delivered(mutation: Mutation) -> Iterator[Mutation]:
+    """As it is; with the request after it only when the first was answered; and in pieces, as a parser meets it seldom."""
+    yield mutation
+    if mutation.raw.endswith(SMUGGLED) and mutation.raw != SMUGGLED and b"<REST>" not in mutation.raw:
+        late = mutation.raw.removesuffix(SMUGGLED) + b"<PAUSE>" + SMUGGLED
+        yield replace(mutation, name=f"{mutation.name}, and then a request", raw=late)
+    if len(mutation.raw) < 2000:
+        yield replace(mutation, name=f"{mutation.name}, in pieces", pieces=True)
 
 
 def in_both_forms(name: str, section: str, headers: bytes, kind: str, *, closes: bool = False,

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..check import Case
-from ..upstream import Heard
+from ..upstream import Heard, Seen
 from ..wire import Answer, Conn
 from . import strict
 from .mutation import SMUGGLED, Mutation, Step
@@ -22,6 +22,8 @@ PLAYERS = 24
 #: The gate's own time-outs are shorter (see `brief` in __init__); whoever says nothing for so long hangs.
 PATIENCE = 6.0
 GRANTED, SMUGGLED_IN, CANARY = 200, 298, 299
+PIECE = re.compile(rb"[^\r\n]*[\r\n]|[^\r\n]+")
+REFUSES = re.compile(r"it answers [45]\d\d|it read \['[45]\d\d  '\]")
 NUMBER = re.compile(rb"/m(\d{5})([xy]?)(?![0-9])")
 
 
@@ -100,7 +102,10 @@ def _play(case: Case, script: Script, played: Played) -> None:
         for number, part in enumerate(played.sent.split(b"<PAUSE>")):
             if number:
                 conn.fill(time.monotonic() + 0.4)
-            conn.send(part)
+            for piece in PIECE.findall(part) if mutation.pieces else [part]:
+                conn.send(piece)
+                if mutation.pieces:
+                    time.sleep(0.001)
         for step in steps:
             method = step.method.decode("latin-1") if step else "GET"
             answer = conn.read(method)
@@ -115,27 +120,49 @@ def _play(case: Case, script: Script, played: Played) -> None:
 def _note_forwarded(connections: list[Heard], runs: dict[int, Played], case: Case) -> None:
     """Whose request is whose, and whether each can be read in one way."""
     for heard in connections:
-        messages, fault = strict.requests(heard.raw)
-        owner = None
-        for message in messages:
-            found = NUMBER.search(message.target) or NUMBER.search(message.raw)
-            owner = runs.get(int(found[1])) if found else None
-            if owner is None:
-                case.fault(message.raw, "the app sees what somebody sent", "nobody sent it")
-            elif not (found[2] == b"y" and NUMBER.search(message.target)):
+        messages = []
+        # What the app took for one request has to be that for everybody.
+        for raw in [*(seen.raw for seen in heard.seen), heard.leftover]:
+            found, fault = strict.requests(raw)
+            messages += found
+            number = next((match for message in found if (match := NUMBER.search(message.target))), NUMBER.search(raw))
+            owner = runs.get(int(number[1])) if number else None
+            if not fault and len(found) > 1:
+                fault = f"{len(found)} requests instead of one"
+            if owner is None and raw:
+                case.fault(raw, "the app sees what somebody sent", f"nobody sent it; {fault}")
+                continue
+            if fault:
+                # Whatever it is, it came.
+                message = found[0] if found else Message(b"?", b"?", b"", [], raw=raw)
                 owner.forwarded.append(message)
-        if fault:
-            rest = heard.raw[sum(len(message.raw) for message in messages):]
-            found = NUMBER.search(rest)
-            owner = runs.get(int(found[1])) if found else owner
-            told = f"{fault}, in {rest[:400]!r}"
-            if owner:
-                owner.fault("what the app gets can be read in one way", told)
-            else:
-                case.fault(heard.raw[-400:], "what the app gets can be read in one way", told)
-        if case.opinions and messages:
-            for whose, why in case.opinions.disagreements(heard):
-                case.fault(heard.raw, f"{whose} reads what is forwarded as it was judged", why)
+                owner.fault("what the app gets can be read in one way", f"{fault}, in {raw[:400]!r}")
+                continue
+            owner_of_canary = number and number[2] == b"y"
+            if raw and not owner_of_canary:
+                owner.forwarded += found
+    if case.opinions:
+        with ThreadPoolExecutor(4) as readers:
+            list(readers.map(lambda seen: _ask_others(case, seen, runs), (seen for heard in connections for seen in heard.seen)))
+
+
+def _ask_others(case: Case, seen: Seen, runs: dict[int, Played]) -> None:
+    """Whether nginx, Apache and HAProxy read this request as the app did. To refuse it is no other reading."""
+    number = NUMBER.search(seen.raw)
+    owner = runs.get(int(number[1])) if number else None
+    alone = Heard(seen.connection)
+    alone.raw, alone.seen = seen.raw, [seen]
+    for whose, why in case.opinions.disagreements(alone):
+        if owner and not (REFUSES.search(why) or _is_its_way(seen, why)):
+            owner.fault(f"{whose} reads what is forwarded as the app does", f"{why}, in {seen.raw[:400]!r}")
+
+
+def _is_its_way(seen: Seen, why: str) -> bool:
+    """What is no other reading either: Apache's page asks for the body of a POST only, and whoever answers without a word
+    about an expectation may close."""
+    if seen.method != "POST" and re.fullmatch(r"length: 0, not \d+", why):
+        return True
+    return bool(seen.values("expect")) and len(re.findall(r"'\d\d\d ", why)) == 1 and f"'200 {seen.method} {seen.target}'" in why
 
 
 def _judge(played: Played, script: Script) -> None:
@@ -160,16 +187,18 @@ def _judge(played: Played, script: Script) -> None:
         played.fault(_expected(played), statuses or "closed")
     if len(granted) > len(whole):
         played.fault("an answer of the app for what the app got", f"{statuses} for {_told(whole)}")
-    if mutation.valid and not played.hung and len(statuses) < len(readings[0]):
+    if mutation.valid and played.credential and not played.hung and len(statuses) < len(readings[0]):
         played.fault(_expected(played), f"{statuses}, then closed")
 
     # What comes next on the connection is what was asked next.
     if played.canary is not None:
         status = played.canary.status
-        if mutation.closes and status > 0 and (not granted or len(statuses) == len(readings[0])):
+        # Or what is no request, after one that was, gets an answer of its own.
+        over = mutation.readings and status in (400, 405, 408, 501, 505)
+        if mutation.closes and status and not over:
             played.fault("the connection is over, since nobody knows where the next request begins", f"{statuses}, then {status}")
-        elif status not in (0, CANARY) and not (mutation.closes and status in (400, 408)):
-            played.fault("the next request gets its own answer, or none", f"{statuses}, then {status or 'nothing'}")
+        elif not mutation.closes and status not in (0, CANARY):
+            played.fault("the next request gets its own answer, or none", f"{statuses}, then {status}")
 
 
 def _fits(played: Played, reading: tuple[Step, ...], statuses: list[int]) -> bool:
@@ -196,15 +225,15 @@ def _judge_forwarded(played: Played, whole: list[Message], script: Script) -> No
     if not played.credential and played.forwarded and not smuggled:
         played.fault("nothing reaches the app without a credential", f"the app got {_told(played.forwarded)}")
         return
-    if len(whole) < len(played.forwarded) and not (mutation.partial or mutation.open_end):
+    # What comes too early ends the request that is being answered.
+    early = mutation.closes or any(len(reading) > 1 for reading in mutation.readings)
+    if len(whole) < len(played.forwarded) and not (mutation.partial or mutation.open_end or early):
         played.fault("no half of a request reaches the app", f"the app got {_told(played.forwarded)}")
     fitting = []
     for reading in mutation.readings or ((),):
         steps = [step for step in reading if step.credential]
         fitting.append(
-            len(whole) <= len(steps)
-            and all(_is(message, step, number, script) for message, step in zip(whole, steps))
-            and (mutation.may_refuse or not played.credential or len(whole) == len(steps))
+            _are(whole, steps, number, script) and (mutation.may_refuse or not played.credential or len(whole) == len(steps))
         )
     if not any(fitting):
         played.fault(_expected(played), f"the app got {_told(whole)}")
@@ -214,13 +243,24 @@ def _judge_forwarded(played: Played, whole: list[Message], script: Script) -> No
 
 
 def _first_passes(played: Played) -> bool:
-    # Of a pipeline the first may have been on its way when the rest was found to be too much.
-    return all(len(reading) == 1 and reading[0].credential for reading in played.mutation.readings)
+    # It may have been on its way when what came too early was found.
+    early = played.mutation.closes or any(len(reading) > 1 for reading in played.mutation.readings)
+    return not early and all(reading[0].credential for reading in played.mutation.readings)
+
+
+def _are(messages: list[Message], steps: list[Step], number: int, script: Script) -> bool:
+    """Whether they are the first of the steps; over several connections to the app nobody knows which came first."""
+    steps = steps[:len(messages)]
+    for message in messages:
+        found = next((step for step in steps if _is(message, step, number, script)), None)
+        if found is None:
+            return False
+        steps.remove(found)
+    return True
 
 
 def _is(message: Message, step: Step, number: int, script: Script) -> bool:
     targets = [script.fill(target, number) for target in step.targets]
-    # A trailing "?" and the case of an escape say nothing to anybody.
     return message.method == step.method and message.target in targets and message.body == script.fill(step.body, number)
 
 
