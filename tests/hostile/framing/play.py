@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -78,17 +79,22 @@ class Script:
         return b"GET " + target + b" HTTP/1.1\r\nHost: " + self.host + b"\r\n" + self.credential + b"\r\n"
 
 
-def play(case: Case, mutations: list[Mutation], first: int = 1) -> list[Played]:
+def play(case: Case, mutations: Sequence[Mutation]) -> list[Played]:
     """All of them, with a credential and without; what is wrong stands in their faults."""
+    return judged(case, mutations, _play)
+
+
+def judged(case: Case, mutations: Sequence[Mutation], play_one: Callable[[Case, Script, Played], None]) -> list[Played]:
+    """Plays each by `play_one`, which notes the answers."""
     case.seen()
     script = Script(case)
     runs = []
     for mutation in mutations:
         for credential in (True, False) if b"<CRED>" in mutation.raw else (False,):
-            sent = script.fill(mutation.raw, first + len(runs), credential)
-            runs.append(Played(mutation, first + len(runs), credential, sent))
+            sent = script.fill(mutation.raw, len(runs) + 1, credential)
+            runs.append(Played(mutation, len(runs) + 1, credential, sent))
     with ThreadPoolExecutor(PLAYERS) as players:
-        list(players.map(lambda played: _play(case, script, played), runs))
+        list(players.map(lambda played: play_one(case, script, played), runs))
     _note_forwarded(case.recorder.take_connections(0.5), {played.number: played for played in runs}, case)
     for played in runs:
         _judge(played, script)
