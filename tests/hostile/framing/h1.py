@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from pathlib import Path
 
 from ..check import Case, check
+from ..gate import Tollgate
 from . import connections, heads, lengths
 from .mutation import Mutation, delivered
 from .play import Played, play
@@ -18,18 +20,24 @@ head_timeout = "1s"
 body_timeout = "1s"
 keepalive = "2s"
 """
-_numbers = count(1)
+
+
+class Encrypted(Tollgate):
+    """One that speaks TLS, and so no HTTP/2 without."""
+
+    def text(self, **changes: str) -> str:
+        return super().text(**changes).replace("h2c = true\n", "")
 
 
 @contextmanager
-def brief(case: Case, **changes: str) -> Iterator[Case]:
+def brief(case: Case, kind: type[Tollgate] = Tollgate, **changes: str) -> Iterator[Case]:
     """The case of a gate that waits for nobody for long, if it is ours to start; else that which there is."""
     if case.control is None:
         yield case
         return
     gate = case.control
-    directory = gate.directory / f"framing-{next(_numbers)}"
-    with type(gate)(gate.binary, directory, gate.upstream, tables=BRIEF, **changes) as another:
+    directory = Path(tempfile.mkdtemp(prefix="framing-", dir=gate.directory))
+    with kind(gate.binary, directory, gate.upstream, tables=BRIEF, **changes) as another:
         yield Case(another.profile(), case.recorder, case.result, case.opinions, another)
 
 

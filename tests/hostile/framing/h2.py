@@ -15,7 +15,7 @@ from ..check import Case, check
 from ..wire import Answer
 from . import streams
 from .frames import Fields, Link, block, head
-from .h1 import brief, told
+from .h1 import Encrypted, brief, told
 from .play import CANARY, PATIENCE, Played, Script, judged
 from .streams import Exchange
 
@@ -41,7 +41,7 @@ def played(it: Case, exchanges: Sequence[Exchange]) -> None:
 def played_over_tls(it: Case, exchanges: Sequence[Exchange]) -> None:
     it.needs(it.control, "nobody here can give it a certificate")
     cert, key = certificate(it.control.directory, it.profile.host)
-    with brief(it, server=f'[server.tls]\ncert = "{cert}"\nkey = "{key}"\n') as case:
+    with brief(it, Encrypted, server=f'[server.tls]\ncert = "{cert}"\nkey = "{key}"\n') as case:
         context = ssl.create_default_context(cafile=str(cert))
         context.set_alpn_protocols(["h2"])
         for run in _play(case, exchanges, case.profile.base, (context, case.profile.host)):
@@ -56,10 +56,10 @@ def _play(case: Case, exchanges: Sequence[Exchange], address: str, tls: tuple[ss
         with Link(address, tls, PATIENCE, exchange.opening) as link:
             link.send(exchange.write(lambda text: script.fill(text.replace(b"<SCHEME>", scheme), run.number, run.credential)))
             run.sent = link.sent
-            answer = link.wait(1)
+            answer = link.wait(1, 0.5 if exchange.open_end else PATIENCE)
             if answer.status:
                 run.answers.append(Answer(answer.status))
-            run.hung = not (answer.over or answer.status or link.closed or link.goaway is not None)
+            run.hung = not (exchange.open_end or answer.over or answer.status or link.closed or link.goaway is not None)
             if run.hung or link.closed or link.goaway is not None or exchange.open_end:
                 return
             canary = b"%s/m%05dy/status-%d" % (script.protected, run.number, CANARY)

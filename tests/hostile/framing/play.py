@@ -126,13 +126,13 @@ def _play(case: Case, script: Script, played: Played) -> None:
 def _note_forwarded(connections: list[Heard], runs: dict[int, Played], case: Case) -> None:
     """Whose request is whose, and whether each can be read in one way."""
     for heard in connections:
-        messages = []
+        last = None
         # What the app took for one request has to be that for everybody.
         for raw in [*(seen.raw for seen in heard.seen), heard.leftover]:
             found, fault = strict.requests(raw)
-            messages += found
             number = next((match for message in found if (match := NUMBER.search(message.target))), NUMBER.search(raw))
-            owner = runs.get(int(number[1])) if number else None
+            # What nobody sent came with what somebody did.
+            owner = last = runs.get(int(number[1])) if number else last
             if not fault and len(found) > 1:
                 fault = f"{len(found)} requests instead of one"
             if owner is None and raw:

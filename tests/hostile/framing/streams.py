@@ -121,6 +121,10 @@ def pseudo() -> Iterator[Exchange]:
 
 def paths() -> Iterator[Exchange]:
     for path in BAD_TARGETS:
+        if b"#" in path and path.startswith(b"<PATH>"):
+            # The library that reads HTTP/2 for many cuts it off before anybody judges: then that is what has to go on.
+            yield _one(f":path {spelled(path)}", "8.3.1", fields(path=path), "may", Step(targets=(path.split(b"#")[0],)))
+            continue
         yield _one(f":path {spelled(path)}", "8.3.1", fields(path=path), "must")
     for path in ODD_TARGETS:
         if len(path) < 20_000:
@@ -182,6 +186,8 @@ LENGTHS = [b"4", b"6", b"0", b"+5", b"-5", b"0x5", b"5,5", b"5, 6", b"5 5", b"",
 
 def lengths() -> Iterator[Exchange]:
     for length in LENGTHS:
+        if length == b"0":
+            continue
         yield _one(f"content-length {spelled(length)!r} for 5", "8.1.1", [*fields(b"POST"), (b"content-length", length)], "must", body=b"hello")
     for length in (b"5", b"1", b"9223372036854775807", b"x", b"-0"):
         yield _one(f"content-length {length.decode()} without a body", "8.1.1", [*fields(b"POST"), (b"content-length", length)], "must")
@@ -189,7 +195,9 @@ def lengths() -> Iterator[Exchange]:
     yield _one("content-length 0 without a body", "8.1.1", [*fields(b"POST"), (b"content-length", b"0")], "never", Step(b"POST"))
     yield _one("content-length twice", "8.1.1", [*fields(b"POST"), (b"content-length", b"5"), (b"content-length", b"5")], "may", body=b"hello")
     yield _one("content-length twice, and different", "8.1.1", [*fields(b"POST"), (b"content-length", b"5"), (b"content-length", b"4")], "must", body=b"hello")
-    yield _one("content-length and a body that is a request", "8.1.1", [*fields(b"POST"), (b"content-length", b"0")], "must", body=SMUGGLED)
+    # Of these, what was said may have gone on before the rest came; and the rest to nobody.
+    for body in (b"hello", SMUGGLED):
+        yield _one(f"content-length 0 for {len(body)}", "8.1.1", [*fields(b"POST"), (b"content-length", b"0")], "may", Step(b"POST"), body=body)
     yield _one("a body that is a request", "8.1", fields(b"POST"), "never", body=SMUGGLED)
     yield _one("a body that is a chunk", "8.1", fields(b"POST"), "never", body=b"0\r\n\r\n" + SMUGGLED)
     yield _one("GET with a body", "8.1", fields(), "may", Step(body=SMUGGLED), body=SMUGGLED)
@@ -221,8 +229,9 @@ def bodies() -> Iterator[Exchange]:
     yield _written("DATA after a GET's end", "5.1", "may", lambda made: head(1, made()) + data(SMUGGLED))
     yield _written("HEADERS after the end", "5.1", "may", lambda made: head(1, made()) + head(1, made()))
     yield _written("a body that is reset", "6.4", "may", lambda made: head(1, made(), False) + data(b"hel", False) + frame(f.RST_STREAM, 0, 1, b"\0\0\0\x08"), hello, b"POST", open_end=True)
+    # Malformed by the letter are those with pseudo-headers, too; whoever drops all trailers need not look at them.
     for trailer, kind in (
-        ([(b"x-trailer", b"1")], "may"), ([(b":path", b"/")], "must"), ([(b":method", b"GET")], "must"), ([(b":status", b"200")], "must"), ([(b"X-Trailer", b"1")], "must"),
+        ([(b"x-trailer", b"1")], "may"), ([(b":path", b"/")], "may"), ([(b":method", b"GET")], "may"), ([(b":status", b"200")], "may"), ([(b"X-Trailer", b"1")], "must"),
         ([(b"x-auth-subject", b"admin")], "may"), ([(b"authorization", b"Bearer x")], "may"), ([(b"content-length", b"50")], "may"), ([(b"transfer-encoding", b"chunked")], "must"),
         ([(b"connection", b"close")], "must"), ([(b"host", b"other.example")], "may"), ([(b"cookie", b"a=b")], "may"), ([(b"te", b"gzip")], "must"), ([(b"x-trailer", b"a\r\nb: c")], "must"),
         ([(b"x\r\ny", b"1")], "must"), ([(b"", b"1")], "must"), ([(b"x-forwarded-for", b"10.0.0.1")], "may"), ([(b"x-%d" % n, b"y") for n in range(300)], "may"), ([(b"x", b"y" * 100_000)], "may"),
