@@ -8,11 +8,19 @@
 
 docs/security-tests.md says what FILE has to say, and how the suite judges. What it needs beyond Python 3.11 it
 installs, and says so: nginx, Apache and HAProxy, as second opinions on what is forwarded.
+    parser.add_argument("--part", choices=PARTS, help="only R1 to R50, or only mutations of requests and floods")
+    parser.add_argument(
+        "--floods", type=float, metavar="SECONDS", help="flood Tollgate for so long with each kind, and tell of its memory"
+    )
+    parser.add_argument(
+        "--timing", type=int, metavar="TRIES", help="the times of so many wrong passwords, of users and of nobody"
+    )
 """
 
 import argparse
 import contextlib
 import importlib
+import json
 import os
 import re
 import signal
@@ -30,6 +38,9 @@ from .profile import Profile
 from .report import Report
 from .upstream import Recorder
 
+# R1 to R50; and mutations of requests, and floods.
+PARTS = ["checks", "framing"]
+
 
 def main():
     options = arguments()
@@ -38,9 +49,9 @@ def main():
     raise_file_limit(16_384)
     # Debian keeps nginx, haproxy and apache2 there.
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    for module in ("checks", "framing"):
-        if (Path(__file__).with_name(module) / "__init__.py").exists():
-            importlib.import_module(f"{__package__}.{module}")
+    # Beside the peers, only what has a row in the table.
+    for module in [options.part] if options.part else ["checks"] if options.compare else PARTS:
+        importlib.import_module(f"{__package__}.{module}")
     checks = [each for each in check.ALL if re.search(options.only, each.name)]
     if options.list:
         for each in sorted(checks, key=lambda each: (int(each.number[1:]), each.name)):
@@ -48,6 +59,8 @@ def main():
         return 0
     with tempfile.TemporaryDirectory(prefix="tollgate-hostile-") as directory:
         directory = Path(directory)
+        if options.floods or options.timing:
+            return measure(options, directory)
         # nginx's and Apache's workers are somebody else.
         directory.chmod(0o755)
         try:
@@ -82,6 +95,25 @@ def run(options, checks, directory):
         return [one(options, checks, directory, profile, recorder, None, "")]
 
 
+def measure(options, directory):
+    """What takes long, and is told and not judged: floods, and the times of wrong passwords."""
+    from .framing import floods, timing
+
+    try:
+        if options.floods:
+            text, values = floods.main(options.tollgate, directory, options.floods, options.only)
+        else:
+            text, values = timing.main(options.tollgate, directory, options.timing)
+    finally:
+        end_all(*reversed(Process.all))
+    if options.json:
+        options.json.write_text(json.dumps(values, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(text)
+    print(text)
+    return 0
+
+
 def one(options, checks, directory, profile, recorder, control, version):
     say = (lambda line: print(line, flush=True)) if not options.quiet else (lambda line: None)
     say(f"{profile.name} {version} at {profile.base}")
@@ -114,6 +146,13 @@ def arguments():
     )
     parser.add_argument(
         "--only", default="", metavar="PATTERN", help="the checks with this in their names, a regular expression"
+    )
+    parser.add_argument("--part", choices=PARTS, help="only R1 to R50, or only mutations of requests and floods")
+    parser.add_argument(
+        "--floods", type=float, metavar="SECONDS", help="flood Tollgate for so long with each kind, and tell of its memory"
+    )
+    parser.add_argument(
+        "--timing", type=int, metavar="TRIES", help="the times of so many wrong passwords, of users and of nobody"
     )
     parser.add_argument("--alone", action="store_true", help="without second opinions")
     parser.add_argument("--list", action="store_true", help="the checks")
