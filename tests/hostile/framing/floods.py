@@ -1,8 +1,8 @@
 """Floods: more of something than anybody needs, from one client. The gate's memory has to stay bounded, and whoever is
 honest has to be served meanwhile.
 
-Each is a function that goes on until a time, and says how many of what it sent. In the suite they are short, in threads of
-its process; `tests/hostile/run --floods` runs each for longer, in processes of its own.
+Each is a function that goes on until a time, and says how many of what it sent. In the suite they are short, in
+threads of its process; `tests/hostile/run --floods` runs each for longer, in processes of its own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import base64
 import contextlib
 import json
 import multiprocessing
-
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -57,15 +55,26 @@ class Target:
     @classmethod
     def of(cls, profile: Profile) -> Target:
         granted, bare = tuple(profile.lines(token=profile.token)), tuple(profile.lines())
-        return cls(profile.base, profile.host, granted, bare, profile.protected, profile.token, profile.bearer, profile.cookie)
+        return cls(
+            profile.base, profile.host, granted, bare, profile.protected, profile.token, profile.bearer, profile.cookie
+        )
 
     def request(self, *more: str, method: str = "GET", credential: bool = True, path: str = "/x") -> bytes:
         lines = [f"{method} {self.protected}{path} HTTP/1.1", *(self.granted if credential else self.bare), *more]
         return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
-    def fields(self, *more: tuple[bytes, bytes], method: bytes = b"GET", credential: bool = True, path: str = "/x") -> f.Fields:
-        lines = [line.partition(":") for line in (self.granted if credential else self.bare) if not line.startswith("Host:")]
-        pseudo = [(b":method", method), (b":scheme", b"http"), (b":path", (self.protected + path).encode()), (b":authority", self.host.encode())]
+    def fields(
+        self, *more: tuple[bytes, bytes], method: bytes = b"GET", credential: bool = True, path: str = "/x"
+    ) -> f.Fields:
+        lines = [
+            line.partition(":") for line in (self.granted if credential else self.bare) if not line.startswith("Host:")
+        ]
+        pseudo = [
+            (b":method", method),
+            (b":scheme", b"http"),
+            (b":path", (self.protected + path).encode()),
+            (b":authority", self.host.encode()),
+        ]
         return [*pseudo, *((name.lower().encode(), value.strip().encode()) for name, _, value in lines), *more]
 
     def forged(self) -> str:
@@ -226,13 +235,15 @@ def rapid_reset(target: Target, end: float) -> str:
 def made_you_reset(target: Target, end: float) -> str:
     """CVE-2025-8671: the server is made to reset what it has begun to serve."""
     fields = block(target.fields(path="/hold"))
-    return f"{_streams(target, end, lambda stream: head(stream, fields) + frame(f.WINDOW_UPDATE, 0, stream, bytes(4)))} streams"
+    sent = _streams(target, end, lambda stream: head(stream, fields) + frame(f.WINDOW_UPDATE, 0, stream, bytes(4)))
+    return f"{sent} streams"
 
 
 def made_you_reset_by_lengths(target: Target, end: float) -> str:
     """The same with a body that is longer than it says."""
     fields = block(target.fields((b"content-length", b"1"), method=b"POST", path="/hold"))
-    return f"{_streams(target, end, lambda stream: head(stream, fields, False) + frame(f.DATA, 1, stream, b'hello'))} streams"
+    sent = _streams(target, end, lambda stream: head(stream, fields, False) + frame(f.DATA, 1, stream, b"hello"))
+    return f"{sent} streams"
 
 
 def malformed_requests(target: Target, end: float) -> str:
@@ -289,7 +300,9 @@ def padding_alone(target: Target, end: float) -> str:
 def _control(target: Target, end: float, data: bytes) -> str:
     """Frames that have to be answered, from somebody who does not read."""
     count = 1000
-    return f"{_linked(target, end, lambda link: _until_it_has_enough(link, end, data * count, count, reads=False))} frames"
+    return (
+        f"{_linked(target, end, lambda link: _until_it_has_enough(link, end, data * count, count, reads=False))} frames"
+    )
 
 
 def pings(target: Target, end: float) -> str:
@@ -303,7 +316,9 @@ def settings(target: Target, end: float) -> str:
 
 
 def changing_windows(target: Target, end: float) -> str:
-    return _control(target, end, frame(f.SETTINGS, 0, 0, b"\0\x04\0\0\0\0") + frame(f.SETTINGS, 0, 0, b"\0\x04\x7f\xff\xff\xff"))
+    return _control(
+        target, end, frame(f.SETTINGS, 0, 0, b"\0\x04\0\0\0\0") + frame(f.SETTINGS, 0, 0, b"\0\x04\x7f\xff\xff\xff")
+    )
 
 
 def priorities(target: Target, end: float) -> str:
@@ -362,9 +377,10 @@ def closed_windows(target: Target, end: float) -> str:
 FLOODS: dict[str, Callable[[Target, float], str]] = {
     flood.__name__: flood
     for flood in (
-        forged_tokens, heads_of_60_kib, heads_without_end, cookies_of_60_kib, connections, slow_heads, slow_bodies, answers_that_nobody_reads,
-        rapid_reset, made_you_reset, made_you_reset_by_lengths, malformed_requests, continuations, empty_continuations, empty_data, padding_alone,
-        pings, settings, changing_windows, priorities, unknown_frames, hpack_bomb, empty_fields, closed_windows,
+        forged_tokens, heads_of_60_kib, heads_without_end, cookies_of_60_kib, connections, slow_heads, slow_bodies,
+        answers_that_nobody_reads, rapid_reset, made_you_reset, made_you_reset_by_lengths, malformed_requests,
+        continuations, empty_continuations, empty_data, padding_alone, pings, settings, changing_windows, priorities,
+        unknown_frames, hpack_bomb, empty_fields, closed_windows,
     )
 }  # fmt: skip
 OF_HTTP_2 = list(FLOODS)[8:]
@@ -496,7 +512,11 @@ class Quiet(Tollgate):
 
     def text(self, **changes: str) -> str:
         text = super().text(**changes)
-        return text.replace('level = "trace"', 'level = "warn"').replace('access = "all"', "").replace('audit = "stderr"', "")
+        return (
+            text.replace('level = "trace"', 'level = "warn"')
+            .replace('access = "all"', "")
+            .replace('audit = "stderr"', "")
+        )
 
 
 @contextlib.contextmanager
@@ -514,9 +534,18 @@ def flooded(binary: str, directory: Path) -> Iterator[Tollgate]:
 
 def judge(it: Case, found: Measured, most: int = MOST_GROWTH) -> None:
     said = f"{found.flood}: {found.sent}"
-    it.expect(found.honest and not found.unanswered, said, "whoever is honest is answered meanwhile",
-              f"{len(found.honest)} answered, {len(found.unanswered)} not: {found.unanswered[:5]}")
-    it.expect(found.peak - found.before <= most, said, f"the gate grows by {mebibytes(most)} at most", mebibytes(found.peak - found.before))
+    it.expect(
+        found.honest and not found.unanswered,
+        said,
+        "whoever is honest is answered meanwhile",
+        f"{len(found.honest)} answered, {len(found.unanswered)} not: {found.unanswered[:5]}",
+    )
+    it.expect(
+        found.peak - found.before <= most,
+        said,
+        f"the gate grows by {mebibytes(most)} at most",
+        mebibytes(found.peak - found.before),
+    )
 
 
 @check(
@@ -537,7 +566,7 @@ def r18_floods_of_http_2(it: Case) -> None:
 
 
 def main(binary: str, directory: Path, seconds: float, only: str = "") -> tuple[str, list[dict[str, object]]]:
-    """All of them, one after another, each against a gate that was started for it. The report, as Markdown and as values."""
+    """All of them, one after another, each against a gate that was started for it. The report: Markdown, and values."""
     raise_file_limit(16_384)
     rows, values = [], []
     for name in FLOODS:
@@ -546,10 +575,25 @@ def main(binary: str, directory: Path, seconds: float, only: str = "") -> tuple[
         with flooded(binary, directory / name) as gate:
             found = measure(gate, name, seconds, processes=2)
             ready = gate.ask("/readyz")[0]
-        values.append({**asdict(found), "honest": len(found.honest), "p50": found.quantile(0.5), "p99": found.quantile(0.99), "ready": ready})
+        values.append(
+            {
+                **asdict(found),
+                "honest": len(found.honest),
+                "p50": found.quantile(0.5),
+                "p99": found.quantile(0.99),
+                "ready": ready,
+            }
+        )
         memory = " → ".join(mebibytes(size) for size in (found.before, found.peak, found.after))
         honest = f"{len(found.honest)} of {len(found.honest) + len(found.unanswered)}"
-        rows.append(f"| {name.replace('_', ' ')} | {found.sent} | {memory} | {honest} | {found.quantile(0.5) * 1e3:.1f} ms | {found.quantile(0.99) * 1e3:.1f} ms |")
+        rows.append(
+            f"| {name.replace('_', ' ')} | {found.sent} | {memory} | {honest} | "
+            f"{found.quantile(0.5) * 1e3:.1f} ms | {found.quantile(0.99) * 1e3:.1f} ms |"
+        )
         print(rows[-1], flush=True)
-    table = ["| flood, from two processes | sent | memory before → at most → after | honest requests answered | p50 | p99 |", "|---|---|---|--:|--:|--:|", *rows]
+    table = [
+        "| flood, from two processes | sent | memory before → at most → after | honest requests answered | p50 | p99 |",
+        "|---|---|---|--:|--:|--:|",
+        *rows,
+    ]
     return "\n".join(table) + "\n", values

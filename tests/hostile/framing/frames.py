@@ -76,8 +76,14 @@ class Stream:
 class Link:
     """One connection. Nothing raises because the other side has closed it: that is an answer, too."""
 
-    def __init__(self, address: str, tls: tuple[ssl.SSLContext, str] | None = None, timeout: float = 5.0,
-                 opening: bytes | None = None, window: int = 1 << 20):
+    def __init__(
+        self,
+        address: str,
+        tls: tuple[ssl.SSLContext, str] | None = None,
+        timeout: float = 5.0,
+        opening: bytes | None = None,
+        window: int = 1 << 20,
+    ):
         host, _, port = address.rpartition(":")
         self.sock: socket.socket = socket.create_connection((host, int(port)), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -200,7 +206,9 @@ def head(stream: int, fields: bytes, end: bool = True, flags: int = END_HEADERS)
     for number, piece in enumerate(pieces):
         kind = CONTINUATION if number else HEADERS
         last = flags if number == len(pieces) - 1 else flags & ~END_HEADERS
-        found += frame(kind, (END_STREAM if end and not number else 0) | (last & (END_HEADERS if number else 0xFF)), stream, piece)
+        found += frame(
+            kind, (END_STREAM if end and not number else 0) | (last & (END_HEADERS if number else 0xFF)), stream, piece
+        )
     return found
 
 

@@ -48,13 +48,17 @@ def played_over_tls(it: Case, exchanges: Sequence[Exchange]) -> None:
             told(case, run)
 
 
-def _play(case: Case, exchanges: Sequence[Exchange], address: str, tls: tuple[ssl.SSLContext, str] | None = None) -> list[Played]:
+def _play(
+    case: Case, exchanges: Sequence[Exchange], address: str, tls: tuple[ssl.SSLContext, str] | None = None
+) -> list[Played]:
     scheme = b"https" if tls else b"http"
 
     def play_one(case: Case, script: Script, run: Played) -> None:
         exchange = run.mutation
         with Link(address, tls, PATIENCE, exchange.opening) as link:
-            link.send(exchange.write(lambda text: script.fill(text.replace(b"<SCHEME>", scheme), run.number, run.credential)))
+            link.send(
+                exchange.write(lambda text: script.fill(text.replace(b"<SCHEME>", scheme), run.number, run.credential))
+            )
             run.sent = link.sent
             answer = link.wait(1, 0.5 if exchange.open_end else PATIENCE)
             if answer.status:

@@ -22,7 +22,7 @@ UNCLEAR_ENCODINGS = [
     b"Transfer-Encoding: gzip, chunked",
     b"Transfer-Encoding: chunked, gzip",
     b"Transfer-Encoding: gzip",
-    b"Transfer-Encoding: \"chunked\"",
+    b'Transfer-Encoding: "chunked"',
     b"Transfer-Encoding: 'chunked'",
     b"Transfer-Encoding: chun ked",
     b"Transfer-Encoding: chunked 5",
@@ -102,7 +102,7 @@ UNCLEAR_LENGTHS = [
     b"Content-Length: {}e0",
     b"Content-Length: {};",
     b"Content-Length: {};x=1",
-    b"Content-Length: \"{}\"",
+    b'Content-Length: "{}"',
     b"Content-Length: 1_0",
     b"Content-Length: \xd9\xa5",
     b"Content-Length: \xef\xbc\x95",
@@ -166,20 +166,42 @@ def encodings() -> Iterator[Mutation]:
             ("after a Content-Length in lower case", b"content-length:<REST>\r\n" + line + b"\r\n"),
         ):
             yield refused(f"{name} {position}", "6.1", post(headers, rest), closes=True)
-        yield refused(f"{name} after Content-Length with GET", "6.1",
-                      get(b"Content-Length: <REST>\r\n" + line + b"\r\n", rest), closes=True)
-        yield refused(f"{name} in HTTP/1.0", "6.1", post(line + b"\r\n", rest, line=b"POST <PATH> HTTP/1.0"), closes=True)
-        yield refused(f"{name} in HTTP/1.0 with Content-Length", "6.1", post(
-            b"Content-Length: 4\r\n" + line + b"\r\n", rest, line=b"POST <PATH> HTTP/1.0"), closes=True)
+        yield refused(
+            f"{name} after Content-Length with GET",
+            "6.1",
+            get(b"Content-Length: <REST>\r\n" + line + b"\r\n", rest),
+            closes=True,
+        )
+        yield refused(
+            f"{name} in HTTP/1.0", "6.1", post(line + b"\r\n", rest, line=b"POST <PATH> HTTP/1.0"), closes=True
+        )
+        yield refused(
+            f"{name} in HTTP/1.0 with Content-Length",
+            "6.1",
+            post(b"Content-Length: 4\r\n" + line + b"\r\n", rest, line=b"POST <PATH> HTTP/1.0"),
+            closes=True,
+        )
     # A bare LF may end a line (2.2): then this is clear.
-    yield either("Transfer-Encoding after a bare LF", "2.2", post(b"X: y\nTransfer-Encoding: chunked\r\n", rest), SENT, NEXT)
+    yield either(
+        "Transfer-Encoding after a bare LF", "2.2", post(b"X: y\nTransfer-Encoding: chunked\r\n", rest), SENT, NEXT
+    )
     yield either("Transfer-Encoding before a bare LF", "2.2", post(b"Transfer-Encoding: chunked\n", rest), SENT, NEXT)
     # Other names: no body then, and the chunks are no requests.
-    for line in (b"Transfer_Encoding: chunked", b"Transfer.Encoding: chunked", b"X-Transfer-Encoding: chunked",
-                 b"TransferEncoding: chunked"):
-        yield either(f"{spelled(line)}", "5.1", post(b"Content-Length: <REST>\r\n" + line + b"\r\n", rest),
-                     Step(b"POST", body=CHUNKS + SMUGGLED))
-        yield either(f"{spelled(line)} without Content-Length", "6.3", post(line + b"\r\n", rest), EMPTY_POST, closes=True)
+    for line in (
+        b"Transfer_Encoding: chunked",
+        b"Transfer.Encoding: chunked",
+        b"X-Transfer-Encoding: chunked",
+        b"TransferEncoding: chunked",
+    ):
+        yield either(
+            f"{spelled(line)}",
+            "5.1",
+            post(b"Content-Length: <REST>\r\n" + line + b"\r\n", rest),
+            Step(b"POST", body=CHUNKS + SMUGGLED),
+        )
+        yield either(
+            f"{spelled(line)} without Content-Length", "6.3", post(line + b"\r\n", rest), EMPTY_POST, closes=True
+        )
 
 
 def content_lengths() -> Iterator[Mutation]:
@@ -207,34 +229,81 @@ def content_lengths() -> Iterator[Mutation]:
     for headers in (b"Content-Length: 5\r\n", b"content-length:5\r\n", b"CONTENT-LENGTH: \t5 \t\r\n"):
         yield passes(spelled(headers[:-2]), "6.2", post(headers, b"hello"), SENT)
         yield either(f"{spelled(headers[:-2])}, and a request", "9.3.2", post(headers, b"hello" + SMUGGLED), SENT, NEXT)
-        yield either(f"{spelled(headers[:-2])} with GET", "6.2", get(headers, b"hello" + SMUGGLED), Step(body=b"hello"), NEXT)
+        yield either(
+            f"{spelled(headers[:-2])} with GET", "6.2", get(headers, b"hello" + SMUGGLED), Step(body=b"hello"), NEXT
+        )
     for line in (b"Content_Length: 5", b"Content.Length: 5", b"X-Content-Length: 5", b"ContentLength: 5"):
         yield either(f"{line.decode()} is no length", "6.3", post(line + b"\r\n", SMUGGLED), EMPTY_POST, NEXT)
-        yield either(f"{line.decode()} beside the length", "6.3", post(b"Content-Length: <REST>\r\n" + line + b"\r\n", SMUGGLED),
-                     Step(b"POST", body=SMUGGLED))
-    yield refused("a Content-Length that never comes", "6.3", post(b"Content-Length: 9223372036854775807\r\n", b"hello"),
-                  partial=True, open_end=True)
-    yield refused("4 GiB and 5 bytes", "6.3", post(b"Content-Length: 4294967301\r\n", b"hello" + SMUGGLED),
-                  partial=True, open_end=True)
+        yield either(
+            f"{line.decode()} beside the length",
+            "6.3",
+            post(b"Content-Length: <REST>\r\n" + line + b"\r\n", SMUGGLED),
+            Step(b"POST", body=SMUGGLED),
+        )
+    yield refused(
+        "a Content-Length that never comes",
+        "6.3",
+        post(b"Content-Length: 9223372036854775807\r\n", b"hello"),
+        partial=True,
+        open_end=True,
+    )
+    yield refused(
+        "4 GiB and 5 bytes",
+        "6.3",
+        post(b"Content-Length: 4294967301\r\n", b"hello" + SMUGGLED),
+        partial=True,
+        open_end=True,
+    )
 
 
 def bodies() -> Iterator[Mutation]:
-    yield passes("a request as a body", "6.2", post(b"Content-Length: <REST>\r\n", SMUGGLED), Step(b"POST", body=SMUGGLED))
-    yield passes("a request as a chunk", "7.1", post(b"Transfer-Encoding: chunked\r\n", b"<HEX>\r\n" + SMUGGLED + b"\r\n0\r\n\r\n"),
-                 Step(b"POST", body=SMUGGLED))
-    yield either("a request as the body of GET", "6.2", get(b"Content-Length: <REST>\r\n", SMUGGLED), Step(body=SMUGGLED))
+    yield passes(
+        "a request as a body", "6.2", post(b"Content-Length: <REST>\r\n", SMUGGLED), Step(b"POST", body=SMUGGLED)
+    )
+    yield passes(
+        "a request as a chunk",
+        "7.1",
+        post(b"Transfer-Encoding: chunked\r\n", b"<HEX>\r\n" + SMUGGLED + b"\r\n0\r\n\r\n"),
+        Step(b"POST", body=SMUGGLED),
+    )
+    yield either(
+        "a request as the body of GET", "6.2", get(b"Content-Length: <REST>\r\n", SMUGGLED), Step(body=SMUGGLED)
+    )
     yield either("no length, and a request", "6.3", post(b"", SMUGGLED), EMPTY_POST, NEXT)
     yield either("Content-Length: 0, and a request", "6.3", post(b"Content-Length: 0\r\n", SMUGGLED), EMPTY_POST, NEXT)
     yield either("CRLF after a body", "2.2", post(b"Content-Length: 5\r\n", b"hello\r\n" + SMUGGLED), SENT, NEXT)
-    yield either("no length, and a body that is no request", "6.3", post(b"", b"hello\r\n\r\n"), EMPTY_POST, closes=True)
+    yield either(
+        "no length, and a body that is no request", "6.3", post(b"", b"hello\r\n\r\n"), EMPTY_POST, closes=True
+    )
     for rest in (b"hel", b""):
-        yield refused(f"a body that ends after {len(rest)} of 5", "8", post(b"Content-Length: 5\r\n", rest),
-                      partial=True, open_end=True)
-    yield refused("chunks that end within one", "8", post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhel"), partial=True, open_end=True)
-    yield refused("chunks without a last one", "8", post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n"), partial=True,
-                  open_end=True)
-    yield refused("chunks without the last CRLF", "8", post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n"), partial=True,
-                  open_end=True)
+        yield refused(
+            f"a body that ends after {len(rest)} of 5",
+            "8",
+            post(b"Content-Length: 5\r\n", rest),
+            partial=True,
+            open_end=True,
+        )
+    yield refused(
+        "chunks that end within one",
+        "8",
+        post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhel"),
+        partial=True,
+        open_end=True,
+    )
+    yield refused(
+        "chunks without a last one",
+        "8",
+        post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n"),
+        partial=True,
+        open_end=True,
+    )
+    yield refused(
+        "chunks without the last CRLF",
+        "8",
+        post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n"),
+        partial=True,
+        open_end=True,
+    )
 
 
 #: Chunks that some readers end elsewhere than others.
@@ -249,7 +318,7 @@ BROKEN_CHUNKS = {
     "an underscore in the size": b"0_5\r\nhello\r\n0\r\n\r\n",
     "a comma in the size": b"5,5\r\nhello\r\n0\r\n\r\n",
     "a point in the size": b"5.0\r\nhello\r\n0\r\n\r\n",
-    "quotes around the size": b"\"5\"\r\nhello\r\n0\r\n\r\n",
+    "quotes around the size": b'"5"\r\nhello\r\n0\r\n\r\n',
     "NUL after the size": b"5\x00\r\nhello\r\n0\r\n\r\n",
     "8 bits in the size": b"5\xb2\r\nhello\r\n0\r\n\r\n",
     "no size": b"\r\nhello\r\n0\r\n\r\n",
@@ -276,8 +345,8 @@ BROKEN_CHUNKS = {
     "a last chunk of -0": b"5\r\nhello\r\n-0\r\n\r\n",
     "a last chunk of 0x0": b"5\r\nhello\r\n0x0\r\n\r\n",
     "an extension with a bare CR": b"5;a\rb\r\nhello\r\n0\r\n\r\n",
-    "an extension with CR in quotes": b"5;a=\"\rb\"\r\nhello\r\n0\r\n\r\n",
-    "an extension with CRLF in quotes": b"5;a=\"\r\nhello\"\r\n0\r\n\r\n",
+    "an extension with CR in quotes": b'5;a="\rb"\r\nhello\r\n0\r\n\r\n',
+    "an extension with CRLF in quotes": b'5;a="\r\nhello"\r\n0\r\n\r\n',
     "an extension with NUL": b"5;a=\x00\r\nhello\r\n0\r\n\r\n",
 }
 
@@ -288,19 +357,20 @@ ODD_CHUNKS = {
     "a last chunk of 000": b"5\r\nhello\r\n000\r\n\r\n",
     "an extension": b"5;a\r\nhello\r\n0\r\n\r\n",
     "an extension with a value": b"5;a=b\r\nhello\r\n0;c\r\n\r\n",
-    "an extension in quotes": b"5;a=\"b;c\"\r\nhello\r\n0\r\n\r\n",
-    "an extension with an escape": b"5;a=\"b\\\"c\"\r\nhello\r\n0\r\n\r\n",
+    "an extension in quotes": b'5;a="b;c"\r\nhello\r\n0\r\n\r\n',
+    "an extension with an escape": b'5;a="b\\"c"\r\nhello\r\n0\r\n\r\n',
     "white space around an extension": b"5 ; a = b\r\nhello\r\n0\r\n\r\n",
     "a space after the size": b"5 \r\nhello\r\n0\r\n\r\n",
     "a tab after the size": b"5\t\r\nhello\r\n0\r\n\r\n",
     "an empty extension": b"5;\r\nhello\r\n0\r\n\r\n",
     "two semicolons": b"5;;\r\nhello\r\n0\r\n\r\n",
     "an extension without a name": b"5;=b\r\nhello\r\n0\r\n\r\n",
-    "an extension with open quotes": b"5;a=\"b\r\nhello\r\n0\r\n\r\n",
+    "an extension with open quotes": b'5;a="b\r\nhello\r\n0\r\n\r\n',
     "an extension with 8 bits": b"5;a=\xff\r\nhello\r\n0\r\n\r\n",
     "an extension of 1 KiB": b"5;a=" + b"b" * 1024 + b"\r\nhello\r\n0\r\n\r\n",
     "an extension of 100 KiB": b"5;a=" + b"b" * 102_400 + b"\r\nhello\r\n0\r\n\r\n",
-    "5 chunks with extensions of 10 KiB": (b"1;a=" + b"b" * 10_240 + b"\r\n%c\r\n") * 5 % tuple(b"hello") + b"0\r\n\r\n",
+    "5 chunks with extensions of 10 KiB": (b"1;a=" + b"b" * 10_240 + b"\r\n%c\r\n") * 5 % tuple(b"hello")
+    + b"0\r\n\r\n",
     "an extension with a bare LF": b"5;a\nhello\r\n0\r\n\r\n",
     "LF after the size": b"5\nhello\r\n0\r\n\r\n",
     "LF after the data": b"5\r\nhello\n0\r\n\r\n",
@@ -317,17 +387,34 @@ def chunks() -> Iterator[Mutation]:
         yield refused(f"chunks: {name}", "7.1", post(head, chunks + SMUGGLED), closes=True, partial=True)
     for name, chunks in ODD_CHUNKS.items():
         yield either(f"chunks: {name}", "7.1", post(head, chunks + SMUGGLED), SENT, NEXT, partial=True)
-    # TERM.EXT and its kin: a reader that ends the line of the size at a bare LF finds a request in what another takes for an
-    # extension and the chunk after it.
+    # A reader that ends the line of the size at a bare LF finds a request in what another takes for an extension, and
+    # the chunk after it.
     hidden = b"<HEX+5>\r\n0\r\n\r\n" + SMUGGLED
-    yield refused("chunks: an extension that hides a request", "7.1.1", post(head, b"2;\nxx\r\n" + hidden + b"\r\n0\r\n\r\n"),
-                  partial=True, closes=True)
-    yield refused("chunks: 2 bytes over that hide a request", "7.1", post(head, b"5\r\nhelloXX" + hidden + b"\r\n0\r\n\r\n"),
-                  partial=True, closes=True)
-    yield passes("chunks: upper-case hex", "7.1", post(head, b"A\r\nhelloworld\r\n0\r\n\r\n"), Step(b"POST", body=b"helloworld"))
+    yield refused(
+        "chunks: an extension that hides a request",
+        "7.1.1",
+        post(head, b"2;\nxx\r\n" + hidden + b"\r\n0\r\n\r\n"),
+        partial=True,
+        closes=True,
+    )
+    yield refused(
+        "chunks: 2 bytes over that hide a request",
+        "7.1",
+        post(head, b"5\r\nhelloXX" + hidden + b"\r\n0\r\n\r\n"),
+        partial=True,
+        closes=True,
+    )
+    yield passes(
+        "chunks: upper-case hex", "7.1", post(head, b"A\r\nhelloworld\r\n0\r\n\r\n"), Step(b"POST", body=b"helloworld")
+    )
     yield passes("chunks: only the last", "7.1", post(head, b"0\r\n\r\n"), EMPTY_POST)
-    yield either("chunks: 10,000 of a byte", "7.1", post(head, b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n"), Step(b"POST", body=b"x" * 10_000),
-                 partial=True)
+    yield either(
+        "chunks: 10,000 of a byte",
+        "7.1",
+        post(head, b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n"),
+        Step(b"POST", body=b"x" * 10_000),
+        partial=True,
+    )
 
 
 #: Trailers may be dropped; none may get among the headers, or frame anything (6.5.1 of RFC 9110).
@@ -373,12 +460,29 @@ def trailers() -> Iterator[Mutation]:
                 continue
             head = b"Transfer-Encoding: chunked\r\n" + announced
             name = f"trailer {spelled(trailer[:60])}" + (f"... of {len(trailer)}" if len(trailer) > 60 else "")
-            yield either(name + (", announced" if announced else ""), "7.1.2",
-                         post(head, b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n" + SMUGGLED), SENT, NEXT, partial=True)
+            yield either(
+                name + (", announced" if announced else ""),
+                "7.1.2",
+                post(head, b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n" + SMUGGLED),
+                SENT,
+                NEXT,
+                partial=True,
+            )
     for trailer in BROKEN_TRAILERS:
         # Some drop what they do not read; they must end where everybody does.
-        yield either(f"trailer {spelled(trailer)}", "7.1.2",
-                     post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n" + SMUGGLED), SENT, NEXT,
-                     partial=True)
-    yield either("trailer after a bare LF", "7.1.2",
-                 post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\nX: y\n\r\n" + SMUGGLED), SENT, NEXT, partial=True)
+        yield either(
+            f"trailer {spelled(trailer)}",
+            "7.1.2",
+            post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n" + SMUGGLED),
+            SENT,
+            NEXT,
+            partial=True,
+        )
+    yield either(
+        "trailer after a bare LF",
+        "7.1.2",
+        post(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\nX: y\n\r\n" + SMUGGLED),
+        SENT,
+        NEXT,
+        partial=True,
+    )

@@ -53,8 +53,9 @@ class Mutation:
         return not self.may_refuse
 
 
-def refused(name: str, section: str, raw: bytes, *, closes: bool = False, partial: bool = False,
-            open_end: bool = False) -> Mutation:
+def refused(
+    name: str, section: str, raw: bytes, *, closes: bool = False, partial: bool = False, open_end: bool = False
+) -> Mutation:
     """Has to be refused."""
     return Mutation(name, section, raw, closes=closes, partial=partial, open_end=open_end)
 
@@ -69,12 +70,15 @@ def passes(name: str, section: str, raw: bytes, *steps: Step) -> Mutation:
     return Mutation(name, section, raw, (steps or (Step(),),), may_refuse=False)
 
 
-def get(headers: bytes = b"", rest: bytes = b"", line: bytes = b"GET <PATH> HTTP/1.1",
-        host: bytes = b"Host: <HOST>\r\n") -> bytes:
+def get(
+    headers: bytes = b"", rest: bytes = b"", line: bytes = b"GET <PATH> HTTP/1.1", host: bytes = b"Host: <HOST>\r\n"
+) -> bytes:
     return line + b"\r\n" + host + b"<CRED>" + headers + b"\r\n" + rest
 
 
-def post(headers: bytes, rest: bytes, line: bytes = b"POST <PATH> HTTP/1.1", host: bytes = b"Host: <HOST>\r\n") -> bytes:
+def post(
+    headers: bytes, rest: bytes, line: bytes = b"POST <PATH> HTTP/1.1", host: bytes = b"Host: <HOST>\r\n"
+) -> bytes:
     return line + b"\r\n" + host + b"<CRED>" + headers + b"\r\n" + rest
 
 
@@ -89,7 +93,7 @@ def spelled(fill: bytes) -> str:
 
 
 def delivered(mutation: Mutation) -> Iterator[Mutation]:
-    """As it is; with the request after it only when the first was answered; and in pieces, as a parser meets it seldom."""
+    """As it is; with the request after it when the first was answered; and in pieces, as a parser meets it seldom."""
     yield mutation
     if mutation.raw.endswith(SMUGGLED) and mutation.raw != SMUGGLED and b"<REST>" not in mutation.raw:
         late = mutation.raw.removesuffix(SMUGGLED) + b"<PAUSE>" + SMUGGLED
@@ -98,8 +102,9 @@ def delivered(mutation: Mutation) -> Iterator[Mutation]:
         yield replace(mutation, name=f"{mutation.name}, in pieces", pieces=True)
 
 
-def in_both_forms(name: str, section: str, headers: bytes, kind: str, *, closes: bool = False,
-                  host: bytes = b"Host: <HOST>\r\n") -> Iterator[Mutation]:
+def in_both_forms(
+    name: str, section: str, headers: bytes, kind: str, *, closes: bool = False, host: bytes = b"Host: <HOST>\r\n"
+) -> Iterator[Mutation]:
     """A header block with GET, and with POST and a body. `kind`: must (be refused), may, or never."""
     forms = (
         ("GET", get(headers, host=host), Step()),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..check import Case
 from ..upstream import Heard, Seen
-from ..wire import Answer, Conn
+from ..wire import Answer
 from . import strict
 from .mutation import SMUGGLED, Mutation, Step
 from .strict import Message
@@ -149,7 +149,11 @@ def _note_forwarded(connections: list[Heard], runs: dict[int, Played], case: Cas
                 owner.forwarded += found
     if case.opinions:
         with ThreadPoolExecutor(4) as readers:
-            list(readers.map(lambda seen: _ask_others(case, seen, runs), (seen for heard in connections for seen in heard.seen)))
+            list(
+                readers.map(
+                    lambda seen: _ask_others(case, seen, runs), (seen for heard in connections for seen in heard.seen)
+                )
+            )
 
 
 def _ask_others(case: Case, seen: Seen, runs: dict[int, Played]) -> None:
@@ -164,11 +168,15 @@ def _ask_others(case: Case, seen: Seen, runs: dict[int, Played]) -> None:
 
 
 def _is_its_way(seen: Seen, why: str) -> bool:
-    """What is no other reading either: Apache's page asks for the body of a POST only, and whoever answers without a word
-    about an expectation may close."""
+    """What is no other reading either: Apache's page asks for the body of a POST only, and whoever answers without a
+    word about an expectation may close."""
     if seen.method != "POST" and re.fullmatch(r"length: 0, not \d+", why):
         return True
-    return bool(seen.values("expect")) and len(re.findall(r"'\d\d\d ", why)) == 1 and f"'200 {seen.method} {seen.target}'" in why
+    return (
+        bool(seen.values("expect"))
+        and len(re.findall(r"'\d\d\d ", why)) == 1
+        and f"'200 {seen.method} {seen.target}'" in why
+    )
 
 
 def _judge(played: Played, script: Script) -> None:
@@ -202,7 +210,9 @@ def _judge(played: Played, script: Script) -> None:
         # Or what is no request, after one that was, gets an answer of its own.
         over = mutation.readings and status in (400, 405, 408, 501, 505)
         if mutation.closes and status and not over:
-            played.fault("the connection is over, since nobody knows where the next request begins", f"{statuses}, then {status}")
+            played.fault(
+                "the connection is over, since nobody knows where the next request begins", f"{statuses}, then {status}"
+            )
         elif not mutation.closes and status not in (0, CANARY):
             played.fault("the next request gets its own answer, or none", f"{statuses}, then {status}")
 
@@ -213,7 +223,7 @@ def _fits(played: Played, reading: tuple[Step, ...], statuses: list[int]) -> boo
     steps: tuple[Step | None, ...] = reading or (None,)
     if len(statuses) > len(steps):
         return False
-    for step, status in zip(steps, statuses):
+    for step, status in zip(steps, statuses, strict=False):
         passes = step is not None and step.credential and played.credential
         if status >= 400 and not (may_refuse or not passes):
             return False
@@ -225,7 +235,9 @@ def _fits(played: Played, reading: tuple[Step, ...], statuses: list[int]) -> boo
 def _judge_forwarded(played: Played, whole: list[Message], script: Script) -> None:
     """Only what was granted by itself reached the app, and it was what was asked."""
     mutation, number = played.mutation, played.number
-    smuggled = [message for message in played.forwarded if (found := NUMBER.search(message.target)) and found[2] == b"x"]
+    smuggled = [
+        message for message in played.forwarded if (found := NUMBER.search(message.target)) and found[2] == b"x"
+    ]
     if smuggled:
         played.fault("what is smuggled in reaches nobody", f"the app got {_told(smuggled)}")
     if not played.credential and played.forwarded and not smuggled:
@@ -239,7 +251,8 @@ def _judge_forwarded(played: Played, whole: list[Message], script: Script) -> No
     for reading in mutation.readings or ((),):
         steps = [step for step in reading if step.credential]
         fitting.append(
-            _are(whole, steps, number, script) and (mutation.may_refuse or not played.credential or len(whole) == len(steps))
+            _are(whole, steps, number, script)
+            and (mutation.may_refuse or not played.credential or len(whole) == len(steps))
         )
     if not any(fitting):
         played.fault(_expected(played), f"the app got {_told(whole)}")
@@ -256,7 +269,7 @@ def _first_passes(played: Played) -> bool:
 
 def _are(messages: list[Message], steps: list[Step], number: int, script: Script) -> bool:
     """Whether they are the first of the steps; over several connections to the app nobody knows which came first."""
-    steps = steps[:len(messages)]
+    steps = steps[: len(messages)]
     for message in messages:
         found = next((step for step in steps if _is(message, step, number, script)), None)
         if found is None:
@@ -267,7 +280,9 @@ def _are(messages: list[Message], steps: list[Step], number: int, script: Script
 
 def _is(message: Message, step: Step, number: int, script: Script) -> bool:
     targets = [script.fill(target, number) for target in step.targets]
-    return message.method == step.method and message.target in targets and message.body == script.fill(step.body, number)
+    return (
+        message.method == step.method and message.target in targets and message.body == script.fill(step.body, number)
+    )
 
 
 def _expected(played: Played) -> str:
@@ -277,7 +292,8 @@ def _expected(played: Played) -> str:
         for step in reading:
             body = f" with {len(step.body)} bytes" if step.body else ""
             passes = step.credential and played.credential
-            steps.append(f"{step.method[:20].decode()} {step.targets[0][:40].decode('latin-1')}{body} {'forwarded' if passes else 'refused'}")
+            target = step.targets[0][:40].decode("latin-1")
+            steps.append(f"{step.method[:20].decode()} {target}{body} {'forwarded' if passes else 'refused'}")
         told.append(", ".join(steps))
     if played.mutation.may_refuse or not told:
         told.append("refused with 4xx, 501 or 505, or closed")
@@ -292,5 +308,6 @@ def _told(messages: list[Message]) -> str:
     told = []
     for message in messages:
         whole = "" if message.complete else ", not to its end"
-        told.append(f"{message.method[:20].decode('latin-1')} {message.target[:80].decode('latin-1')} ({len(message.body)} bytes{whole})")
+        method, target = message.method[:20].decode("latin-1"), message.target[:80].decode("latin-1")
+        told.append(f"{method} {target} ({len(message.body)} bytes{whole})")
     return "; ".join(told) or "nothing"

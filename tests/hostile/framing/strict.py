@@ -75,7 +75,7 @@ def request(stream: bytes, at: int) -> tuple[Message, int]:
         if framing == "chunked":
             at = _chunked(stream, at, message)
         elif isinstance(framing, int):
-            message.body = stream[at:at + framing]
+            message.body = stream[at : at + framing]
             at += framing
             if len(message.body) < framing:
                 raise Incomplete
@@ -89,7 +89,7 @@ def request(stream: bytes, at: int) -> tuple[Message, int]:
 def _line(stream: bytes, at: int) -> tuple[bytes, int]:
     """Up to CRLF, and nothing else that somebody takes for the end of a line."""
     end = stream.find(b"\n", at)
-    line = stream[at:] if end < 0 else stream[at:end + 1]
+    line = stream[at:] if end < 0 else stream[at : end + 1]
     bad = NOT_IN_A_LINE.search(line.removesuffix(b"\r\n").removesuffix(b"\r" if end < 0 else b"\r\n"))
     if bad:
         raise Fault(f"{bad.group()!r} in the line {_short(line)}")
@@ -147,11 +147,11 @@ def _chunked(stream: bytes, at: int, message: Message) -> int:
                 if name.lower() in NEVER_A_TRAILER or name.lower().startswith(b"x-auth-"):
                     raise Fault(f"trailer {name!r}")
             return at
-        message.body += stream[at:at + size]
+        message.body += stream[at : at + size]
         if len(stream) < at + size + 2:
             raise Incomplete
-        if stream[at + size:at + size + 2] != b"\r\n":
-            raise Fault(f"{stream[at + size:at + size + 2]!r} after a chunk")
+        if stream[at + size : at + size + 2] != b"\r\n":
+            raise Fault(f"{stream[at + size : at + size + 2]!r} after a chunk")
         at += size + 2
 
 
@@ -169,6 +169,18 @@ CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 # obs-text (0x80 to 0xff) is left to readers; it divides no lines.
 NOT_IN_A_LINE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 NEVER_A_TRAILER = {
-    b"content-length", b"transfer-encoding", b"host", b"authorization", b"cookie", b"trailer", b"te", b"connection",
-    b"x-api-key", b"expect", b"content-type", b"content-encoding", b"x-forwarded-for", b"x-forwarded-host",
+    b"content-length",
+    b"transfer-encoding",
+    b"host",
+    b"authorization",
+    b"cookie",
+    b"trailer",
+    b"te",
+    b"connection",
+    b"x-api-key",
+    b"expect",
+    b"content-type",
+    b"content-encoding",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
 }

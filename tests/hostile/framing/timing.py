@@ -1,8 +1,8 @@
-"""Whether the time of an answer tells if somebody exists (R31): many wrong passwords, for users that there are and names that
-nobody has, in a random order, from one client.
+"""Whether the time of an answer tells if somebody exists (R31): many wrong passwords, for users that there are and for
+names that nobody has, in a random order, from one client.
 
-Two tests, since each looks at something else: Welch's for the means, Mann and Whitney's for the ranks. The second also gives the
-chance of telling a user from nobody by one answer: 0.5 is that of tossing a coin.
+Two tests, since each looks at something else: Welch's for the means, Mann and Whitney's for the ranks. The second also
+gives the chance of telling a user from nobody by one answer each: 0.5 is that of tossing a coin.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .floods import Generous, Quiet
 
 #: Failures that an account has free, less one: a wait is no comparison.
 TRIES = 4
-#: bcrypt of nothing in particular, with the least work that there is; and the gate's own work, which is 19 MiB in 2 passes.
+#: bcrypt of nothing in particular, with the least work that there is. SECURITY.md says that such users can be told.
 BCRYPT = "$2b$04$abcdefghijklmnopqrstuuW4qFZ0lbjNIy9E5pAmUqOKLpBqKSUxi"
 #: A chance beyond this is one that somebody could use.
 NOTICEABLE = 0.02
@@ -61,8 +61,11 @@ class Compared:
 
     def row(self) -> str:
         known, unknown = (statistics.median(times) * 1e3 for times in (self.known, self.unknown))
-        return (f"| {self.kind} | {len(self.known)} and {len(self.unknown)} | {known:.3f} ms | {unknown:.3f} ms | {self.welch():.3f} | "
-                f"{self.mann_whitney():.3f} | {self.chance():.4f} | {'**tells**' if self.tells else 'tells nothing'} |")
+        tells = "**tells**" if self.tells else "tells nothing"
+        return (
+            f"| {self.kind} | {len(self.known)} and {len(self.unknown)} | {known:.3f} ms | {unknown:.3f} ms | "
+            f"{self.welch():.3f} | {self.mann_whitney():.3f} | {self.chance():.4f} | {tells} |"
+        )
 
 
 HEAD = ("| users | tries | median, known | median, nobody | p (Welch) | p (Mann-Whitney) | chance | |\n"
@@ -78,10 +81,18 @@ def main(binary: str, directory: Path, tries: int) -> tuple[str, list[dict[str, 
     finally:
         app.close()
     values = [
-        {"users": each.kind, "tries": len(each.known), "welch": each.welch(), "mann_whitney": each.mann_whitney(), "chance": each.chance(),
-         "median_known": statistics.median(each.known), "median_unknown": statistics.median(each.unknown), "tells": each.tells}
+        {
+            "users": each.kind,
+            "tries": len(each.known),
+            "welch": each.welch(),
+            "mann_whitney": each.mann_whitney(),
+            "chance": each.chance(),
+            "median_known": statistics.median(each.known),
+            "median_unknown": statistics.median(each.unknown),
+            "tells": each.tells,
+        }
         for each in found
-    ]  # fmt: skip
+    ]
     return "\n".join([HEAD, *(each.row() for each in found)]) + "\n", values
 
 
@@ -91,7 +102,7 @@ def _compare(gate: Tollgate, tries: int) -> list[Compared]:
         "with a password": {"password_hash": _own_hash(gate)},
         "that are disabled": {"password_hash": _own_hash(gate), "disabled": True},
         "with a temporary password": {"password_hash": _own_hash(gate), "temporary": True},
-        "with an imported hash (bcrypt, cost 4)": {"password_hash": BCRYPT},
+        "with an imported hash (bcrypt, cost 4), which is known to tell": {"password_hash": BCRYPT},
     }
     names = {kind: [f"{secrets.token_hex(8)}" for _ in range(count)] for kind in kinds}
     lines = [json.dumps({"username": name, **kinds[kind]}) for kind in kinds for name in names[kind]]
@@ -111,7 +122,7 @@ def _compare(gate: Tollgate, tries: int) -> list[Compared]:
 
 
 def _login(conn: Conn, name: str) -> float:
-    """How long a wrong password takes to be refused. Each comes from another address, or the address would have to wait."""
+    """How long a wrong password takes to be refused. Each comes from another address, or that would have to wait."""
     body = json.dumps({"username": name, "password": "none that anybody has"}).encode()
     address = ".".join(str(random.randrange(1, 224)) for _ in range(4))
     said = (f"POST {LOGIN}?key={KEY}&login=true HTTP/1.1\r\nHost: gate.example.com\r\nX-Forwarded-For: {address}\r\n"
