@@ -510,6 +510,32 @@ def bodies() -> Iterator[Exchange]:
         hello,
         b"POST",
     )
+    # Written as a chunk, an empty piece is the last one; another last one after it begins a request that nobody made.
+    for method in (b"POST", b"GET"):
+        yield _written(
+            f"{method.decode()} with an empty DATA alone",
+            "6.1",
+            "never",
+            lambda made: head(1, made(), False) + data(b""),
+            Step(method),
+            method,
+        )
+    yield _written(
+        "DATA of padding alone at the end",
+        "6.1",
+        "never",
+        lambda made: head(1, made(), False) + data(b"hello", False) + data(b"\x03\0\0\0", flags=f.PADDED),
+        hello,
+        b"POST",
+    )
+    yield _written(
+        "an empty DATA before trailers",
+        "8.1",
+        "may",
+        lambda made: head(1, made(), False) + data(b"hello", False) + data(b"", False) + head(1, block([(b"x", b"y")])),
+        hello,
+        b"POST",
+    )
     yield _written(
         "DATA after the end",
         "5.1",
