@@ -1,3 +1,3 @@
 """Where requests begin and end: mutations of HTTP/1 and of HTTP/2, as checks of the suite."""
 
-from . import floods, h1, h2
+from . import early, floods, h1, h2
