@@ -556,7 +556,7 @@ def judge(it: Case, found: Measured, most: int = MOST_GROWTH) -> None:
     ("RUSTSEC-2026-0258", "h2", "kept empty DATA frames without a bound"),
 )
 def r18_floods_of_http_2(it: Case) -> None:
-    it.needs(it.control, "nobody here knows its process")
+    it.needs(isinstance(it.control, Tollgate), "nobody here knows its process")
     with flooded(it.control.binary, it.control.directory / "flooded") as gate:
         for name in OF_HTTP_2:
             judge(it, measure(gate, name, 0.4))

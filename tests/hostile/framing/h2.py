@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ..check import Case, check
+from ..gate import Tollgate
 from ..wire import Answer
 from . import streams
 from .frames import Fields, Link, block, head
@@ -39,7 +40,7 @@ def played(it: Case, exchanges: Sequence[Exchange]) -> None:
 
 
 def played_over_tls(it: Case, exchanges: Sequence[Exchange]) -> None:
-    it.needs(it.control, "nobody here can give it a certificate")
+    it.needs(isinstance(it.control, Tollgate), "nobody here can give it a certificate")
     cert, key = certificate(it.control.directory, it.profile.host)
     with brief(it, Encrypted, server=f'[server.tls]\ncert = "{cert}"\nkey = "{key}"\n') as case:
         context = ssl.create_default_context(cafile=str(cert))
