@@ -374,13 +374,27 @@ def closed_windows(target: Target, end: float) -> str:
     return f"{asked} answers of 8 MiB"
 
 
+def bodies_that_never_come(target: Target, end: float) -> str:
+    """Requests that hold a connection to the app each, and wait."""
+    asked = 0
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            with contextlib.suppress(OSError):
+                link = stack.enter_context(Link(target.address, timeout=1))
+                fields = block(target.fields((b"content-length", b"1000000"), method=b"POST", path="/hold"))
+                if link.send(b"".join(head(2 * stream + 1, fields, False) for stream in range(90))):
+                    asked += 90
+        time.sleep(max(0.0, end - time.monotonic()))
+    return f"{asked} requests"
+
+
 FLOODS: dict[str, Callable[[Target, float], str]] = {
     flood.__name__: flood
     for flood in (
         forged_tokens, heads_of_60_kib, heads_without_end, cookies_of_60_kib, connections, slow_heads, slow_bodies,
         answers_that_nobody_reads, rapid_reset, made_you_reset, made_you_reset_by_lengths, malformed_requests,
         continuations, empty_continuations, empty_data, padding_alone, pings, settings, changing_windows, priorities,
-        unknown_frames, hpack_bomb, empty_fields, closed_windows,
+        unknown_frames, hpack_bomb, empty_fields, closed_windows, bodies_that_never_come,
     )
 }  # fmt: skip
 OF_HTTP_2 = list(FLOODS)[8:]

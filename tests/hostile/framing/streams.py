@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hpack import Encoder
+
 from . import frames as f
 from .frames import Fields, block, frame, head
 from .heads import BAD_TARGETS, ODD_TARGETS
@@ -73,6 +75,15 @@ def _one(
         write=write,
         headers=headers,
     )
+
+
+def _coded(name: str, said: Fields) -> Exchange:
+    """One that has to be refused, with its fields in Huffman's code and in the table."""
+
+    def write(fill: Fill) -> bytes:
+        return head(1, Encoder().encode([(key, value) for key, value in _filled(said, fill)], huffman=True))
+
+    return Exchange(name, "RFC 9113, 8.2.1", b"<CRED>", write=write)
 
 
 def _filled(said: Fields, fill: Fill) -> Fields:
@@ -306,6 +317,8 @@ def headers() -> Iterator[Exchange]:
             )
     for name in (b"authorization", b"cookie", b"x-api-key", b"host", b"content-length", b"x-forwarded-for"):
         yield _one(f"CRLF in {name.decode()}", "8.2.1", [*fields(), (name, b"a\r\nb: c")], "must")
+    for name, value in [*((name, b"y") for name in BAD_NAMES), *((b"x-test", value) for value in BAD_VALUES)]:
+        yield _coded(f"in Huffman's code, {spelled(name)}: {spelled(value)}", [*fields(), (name, value)])
     # Malformed by the letter (8.2.1); whoever reads HTTP/1 takes white space away.
     for value in (b" a", b"a ", b"\ta", b"a\t", b" ", b"", b"\xff", b"\xc3\xa9", b"a\tb"):
         yield _one(f"value {spelled(value)!r}", "8.2.1", [*fields(), (b"x-test", value)], "may")
