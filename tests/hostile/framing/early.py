@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..check import Case, check
 from ..gate import Tollgate
-from ..wire import Conn
+from ..wire import Conn, hang_up
 from . import frames as f
 from .floods import Target
 from .frames import Link, block, frame, head
@@ -24,10 +24,11 @@ class Hasty:
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def close(self) -> None:
-        self.socket.close()
+        hang_up(self.socket, self.thread)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

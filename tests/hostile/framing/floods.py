@@ -24,7 +24,7 @@ from soak.machine import mebibytes, raise_file_limit, resident
 from ..check import Case, check
 from ..gate import Tollgate
 from ..profile import Profile
-from ..wire import Conn, exchange
+from ..wire import Conn, exchange, hang_up
 from . import frames as f
 from .frames import Link, block, frame, head
 
@@ -409,10 +409,11 @@ class Generous:
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def close(self) -> None:
-        self.socket.close()
+        hang_up(self.socket, self.thread)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
