@@ -50,6 +50,8 @@ class Naive:
                 data = b""
                 while b"\n\r\n" not in data and b"\n\n" not in data and (got := client.recv(65536)):
                     data += got
+                if not data:
+                    return
                 self.log.write(data)
                 head, _, rest = data.partition(b"\r\n\r\n")
                 lines = head.split(b"\r\n")
@@ -60,7 +62,7 @@ class Naive:
                 path = (lines[0].split(b" ") + [b"", b""])[1]
                 # The path that a proxy in front may have rewritten: whoever that is.
                 steered = re.search(rb"(?im)^x[-_](?:original|rewrite)[-_]ur[li]: *(\S*)", head)
-                if not self.may(steered[1] if steered else path, head):
+                if not (self.may(path, head) or self.may(steered[1] if steered else path, head)):
                     body = b"no token in " + head
                     client.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
                     self.serve(client)

@@ -41,6 +41,16 @@ def ways(it):
     yield "a good token", it.profile.protected + "/x", {"token": it.profile.token}
 
 
+def folded(requests, name):
+    """What apps read in a header, of either way to fold its name."""
+    return [
+        value
+        for seen in requests
+        for fold in (readers.as_cgi, readers.as_php)
+        for value in seen.folded(fold).get(fold(name), [])
+    ]
+
+
 def look(it, sent, names, folds=None):
     """Holds what the app saw, if it saw anything, against what it must not see."""
     found = [
@@ -238,14 +248,8 @@ def r04_forwarded_headers_of_strangers(it):
             for alias in (name, name.lower(), name.replace("-", "_"), name.replace("-", ".")):
                 value = values.get(name, CANARY)
                 answer = it.send("GET", path, f"{alias}: {value}", **how)
-                for seen in it.seen():
-                    found = [
-                        v
-                        for fold in (readers.as_cgi, readers.as_php)
-                        for v in seen.folded(fold).get(fold(name), [])
-                        if value in v
-                    ]
-                    it.expect(not found, answer, f"nobody's {name} but the proxy's", f"the app sees {name}: {found}")
+                found = [said for said in folded(it.seen(), name) if value in said]
+                it.expect(not found, answer, f"nobody's {name} but the proxy's", f"the app sees {name}: {found}")
 
 
 @check("an address or a scheme that the client claims changes no judgement",
@@ -315,9 +319,8 @@ def r05_no_header_steers_the_app(it):
     for name in ("X-Original-URL", "X-Rewrite-URL"):
         for alias in (name, name.lower(), name.replace("-", "_")):
             answer = it.send("GET", it.profile.public + "/x", f"{alias}: {target}")
-            for seen in it.seen():
-                found = [v for fold in (readers.as_cgi, readers.as_php) for v in seen.folded(fold).get(fold(name), [])]
-                it.expect(target not in found, answer, f"no {name} for an app that goes by it", f"the app sees {found}")
+            found = folded(it.seen(), name)
+            it.expect(target not in found, answer, f"no {name} for an app that goes by it", f"the app sees {found}")
 
 
 @check("health checks and other privileged user agents",
