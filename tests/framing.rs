@@ -343,6 +343,19 @@ fn r14_chunks_that_two_readers_could_read_differently_are_400() {
 }
 
 #[test]
+fn a_request_is_answered_though_others_follow_before_its_answer() {
+    let (app, gate) = gate();
+    let mut conn = gate.conn();
+    conn.write(head(&gate, "GET /open/slow HTTP/1.1", ""));
+    until_true(PATIENCE, "the app has it", || !app.seen().is_empty());
+    conn.write(head(&gate, "GET /open/x HTTP/1.1", "").repeat(100));
+    app.release();
+    conn.read().expect(200);
+    assert!(conn.try_read(false).is_err(), "closed");
+    assert!(app.seen().iter().all(|seen| seen.target() == "/open/slow"));
+}
+
+#[test]
 fn r15_lengths_that_not_everybody_can_read_are_400() {
     let (app, gate) = gate();
     for length in

@@ -51,6 +51,17 @@ fn an_edit_in_place_a_rename_over_it_and_a_signal_all_reload() {
 }
 
 #[test]
+fn a_signal_right_after_the_start_reloads() {
+    let app = App::start();
+    for _ in 0..10 {
+        let mut gate = Conf::new(&app).start();
+        gate.hang_up();
+        until_true(PATIENCE, "the reload", || gate.status()["last_reload"]["ok"] == true);
+        assert!(gate.running());
+    }
+}
+
+#[test]
 fn a_linked_file_that_is_switched_reloads() {
     // As Kubernetes mounts a ConfigMap: the file is a link through a folder that is replaced.
     let app = App::start();

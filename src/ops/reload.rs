@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
@@ -34,8 +34,7 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// Reloads whenever there is a reason to, for ever.
-    pub(super) async fn run(self) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    pub(super) async fn run(self, mut hangup: Signal) {
         loop {
             // What was wrong may be right by itself, as a name that the resolver did not know: no file tells of that.
             let wait = if self.status.reload_failed() { RETRY } else { Duration::MAX };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -82,6 +82,8 @@ async fn run(
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut replace = listen_for(SignalKind::user_defined2())?;
+    // Whoever asks for a reload too soon must not end the gate, as this signal does by itself.
+    let hangup = listen_for(SignalKind::hangup())?;
     let program =
         Program::this().map_err(|error| Failure::new(exit::OS, format!("can't find this program: {error}")))?;
 
@@ -146,7 +148,7 @@ async fn run(
     };
     let listening =
         listening().map_err(|error| Failure::new(exit::OS, format!("can't accept connections: {error}")))?;
-    let reloading = tokio::spawn(reloader.run());
+    let reloading = tokio::spawn(reloader.run(hangup));
     tokio::spawn(upkeep.run());
     tokio::spawn(Upkeep::forget(state.clone()));
     tokio::spawn(Keys { state: state.clone(), reloaded, failing: HashSet::new() }.run());
@@ -180,9 +182,9 @@ async fn run(
                     Handover::Stopped => break,
                 }
             }
-            // Ends only if no handler for SIGHUP could be installed, and a gate that can't reload is not what was asked for.
+            // Ends only by a panic, and a gate that can't reload is not what was asked for.
             ended = &mut reloading => {
-                let error = ended.map_or_else(|panic| panic.to_string(), |result| format!("{result:?}"));
+                let error = ended.err().map(|panic| panic.to_string()).unwrap_or_default();
                 return Err(Failure::new(exit::OS, format!("reloading ended: {error}")));
             }
         }
@@ -238,6 +240,6 @@ async fn stop(
     admin.stop().await;
 }
 
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(exit::OS, format!("can't handle signals: {error}")))
 }

@@ -100,14 +100,23 @@ impl Gateway {
         (app.read_timeout, app.write_timeout) = (peer.options.read_timeout, peer.options.write_timeout);
         let request = context.forward(session, session.req_header(), forwarded::request)?;
         app.write_request_header(Box::new(request)).await.map_err(|error| error.into_up())?;
+        let mut says_more = false;
         loop {
             let mut tasks = Vec::with_capacity(MOST_AT_ONCE);
             tasks.push(tokio::select! {
                 biased;
                 task = app.read_response_task() => task_of(task),
-                // Nothing may come but the end: who left waits for no answer.
-                left = session.read_body_or_idle(true) => {
-                    return Err(left.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down());
+                // Who left waits for no answer.
+                left = session.read_body_or_idle(true), if !says_more => {
+                    let error = left.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed));
+                    if error.etype != MORE_CAME {
+                        return Err(error.into_down());
+                    }
+                    // Other requests, which are read by nobody now: whoever sent them sees the end of the connection after
+                    // this answer, and sends them again (RFC 9112, 9.3.2).
+                    says_more = true;
+                    session.set_keepalive(None);
+                    continue;
                 }
             });
             // What has come with it leaves with it.
@@ -151,5 +160,7 @@ fn frame(head: &mut ResponseHeader, is_end: bool, request: &RequestHeader) -> pi
     Ok(())
 }
 
+/// What pingora calls it when there is more than a request (`HttpSession::read_body_or_idle`).
+const MORE_CAME: ErrorType = ErrorType::ConnectError;
 /// Pieces of an answer, as pingora's channels hold.
 const MOST_AT_ONCE: usize = 4;

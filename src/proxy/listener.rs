@@ -203,21 +203,22 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         let mut stream: Stream = Box::new(Guarded::new(stream, visit.clone(), self.house.clone()));
         let mut speaks_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
-        // HTTP/1, of which a whole request may be shorter. We wait first, for what no method begins with: what has come is
-        // put back, and whoever speaks finds it at once.
+        // HTTP/1, of which a whole request may be shorter. We wait first, and for more only if what came is how the preface
+        // begins, and no method: it is put back, and whoever speaks finds it at once.
         if !self.tls && self.door.server_options().is_some_and(|options| options.h2c) {
-            let mut opening = [0; 3];
-            let first = timeout(FIRST_BYTES_TIMEOUT, stream.try_peek(&mut opening[..1])).await;
-            if !matches!(first, Ok(Ok(_))) {
-                return;
-            }
-            if opening[0] == PREFACE[0] {
-                let more = timeout(self.house.limits().head_timeout(), stream.try_peek(&mut opening)).await;
-                if !matches!(more, Ok(Ok(_))) {
+            let mut opening = [0; PREFACE.len()];
+            let mut patience = FIRST_BYTES_TIMEOUT;
+            for come in [1, 3, PREFACE.len()] {
+                let peeked = timeout(patience, stream.try_peek(&mut opening[..come])).await;
+                if !matches!(peeked, Ok(Ok(_))) {
                     return;
                 }
+                speaks_http2 = PREFACE.starts_with(&opening[..come]);
+                if !speaks_http2 {
+                    break;
+                }
+                patience = self.house.limits().head_timeout();
             }
-            speaks_http2 = PREFACE.starts_with(&opening);
         }
         let (door, stopped) = (self.door.clone(), self.stopped.clone());
         visit

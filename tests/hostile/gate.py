@@ -189,7 +189,6 @@ class Tollgate:
                 return False
 
         until("the gate is ready", ready)
-        self.started = time.monotonic()
 
     def end(self):
         """At once: nothing of it is needed any more."""
@@ -218,8 +217,6 @@ class Tollgate:
 
     def reload(self, text=None):
         """Has it read its file again, and returns what came of that: /status's `last_reload`."""
-        # In the first moments after its start there may be no handler of SIGHUP yet, which ends it then.
-        time.sleep(max(0.0, self.started + 0.5 - time.monotonic()))
         before = self.status()["last_reload"]
         if text is not None:
             self.write(text)
