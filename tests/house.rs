@@ -158,6 +158,19 @@ fn the_lock_file_keeps_the_version_floors() {
     }
 }
 
+#[test]
+fn every_known_fault_has_a_row_and_a_check() {
+    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    for number in 1..=50 {
+        let link = format!("[R{number}](");
+        let row = security.lines().find(|line| line.starts_with("| [R") && line.contains(&link));
+        let row = row.unwrap_or_else(|| panic!("R{number} has no row in SECURITY.md"));
+        let file = row.split_once(&link).unwrap().1.split(')').next().unwrap();
+        let checks = fs::read_to_string(root().join(file)).unwrap();
+        assert!(checks.contains(&format!("def r{number:02}_")), "{file} has no check of R{number}");
+    }
+}
+
 /// Every string that stands where a reason code stands.
 fn reason_codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
