@@ -92,5 +92,6 @@ fn tokens_of_a_real_provider_pass_while_its_keys_change_and_after_it_is_gone() {
         status["error"].is_string().then_some(status)
     });
     assert_eq!((&status["issuer"], &status["keys"]), (&json!(iss), &json!(["key-1", "key-0"])));
-    assert!(gate.stderr().lines().any(|line| line.contains(&iss) && line.contains("WARN")), "{}", gate.stderr());
+    let warned = || gate.stderr().lines().any(|line| line.contains(&iss) && line.contains("WARN"));
+    until_true(PATIENCE, "the log says so, too", warned);
 }

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{AUTH, App, Conn, DISABLED_KEY, EXPIRED_KEY, KEY, MASTER, PASSWORD, PATIENCE, Request, Response};
-use super::{auth, get, post, until};
+use super::{auth, get, post, until, until_true};
 
 /// A config to be: the standard realm `examples` with a login at [`AUTH`] and these routes, and what a test changes.
 ///
@@ -297,6 +297,12 @@ impl Gate {
     /// What the gate wrote to stderr, over all its starts.
     pub fn stderr(&self) -> String {
         fs::read(self.log()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Waits until it has written this to stderr: lines are written by a thread of their own.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        until_true(PATIENCE, &format!("the log says {text:?}"), || self.stderr().contains(text));
     }
 
     pub fn pid(&self) -> Pid {
