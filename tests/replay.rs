@@ -4,10 +4,30 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "fuzz/checks/authorization.rs"]
+mod authorization;
+#[path = "fuzz/checks/bodies.rs"]
+mod bodies;
+#[path = "fuzz/checks/client.rs"]
+mod client;
+#[path = "fuzz/checks/config.rs"]
+mod config;
 #[path = "fuzz/checks/cookie.rs"]
 mod cookie;
+#[path = "fuzz/checks/fixture.rs"]
+mod fixture;
+#[path = "fuzz/checks/head.rs"]
+mod head;
 #[path = "fuzz/checks/jwks.rs"]
 mod jwks;
+#[path = "fuzz/checks/memory.rs"]
+mod memory;
+#[path = "fuzz/checks/query.rs"]
+mod query;
+#[path = "fuzz/checks/refresh.rs"]
+mod refresh;
+#[path = "fuzz/checks/request.rs"]
+mod request;
 #[path = "fuzz/checks/token.rs"]
 mod token;
 
@@ -43,4 +63,39 @@ fn r25_key_sets() {
 #[test]
 fn r25_credentials() {
     replay("cookie", cookie::check);
+}
+
+#[test]
+fn r05_heads() {
+    replay("head", head::check);
+}
+
+#[test]
+fn r08_targets() {
+    replay("query", query::check);
+}
+
+#[test]
+fn r26_parts_of_tokens() {
+    replay("authorization", authorization::check);
+}
+
+#[test]
+fn r36_logins() {
+    replay("bodies", bodies::check);
+}
+
+#[test]
+fn r43_configurations() {
+    replay("config", config::check);
+}
+
+#[test]
+fn r29_refresh_tokens_challenges_callbacks_and_names() {
+    replay("refresh", refresh::check);
+}
+
+#[test]
+fn r04_what_proxies_say() {
+    replay("client", client::check);
 }

@@ -1,0 +1,355 @@
+//! A store that forgets, and a desk whose hashing threads are all taken: what needs no password goes all the way, what needs
+//! one ends where it would be hashed, since a fuzzer has no time to wait for that.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use tollgate::login::Desk;
+use tollgate::login::password::{Password, Pool};
+use tollgate::login::throttle::Throttle;
+use tollgate::store::{
+    CutOff, Ended, Ends, Name, Once, PasswordHash, Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor,
+    Session, Store, StoreError, User,
+};
+use tollgate::token::{AccountId, Revocations, TokenId};
+
+use super::fixture::{ALICE, BOB, CAROL, NOW, SETUP};
+
+/// That of RFC 6238, appendix B.
+pub const TOTP: &[u8; 20] = b"12345678901234567890";
+/// No password has it, and to find that out costs nothing.
+const NO_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+
+#[derive(Clone, Default)]
+pub struct Content {
+    pub users: Vec<User>,
+    sessions: HashMap<TokenId, Kept>,
+    once: Vec<TokenId>,
+    sequence: i64,
+}
+
+#[derive(Clone)]
+struct Kept {
+    session: Session,
+    /// SHA-256 of the refresh token that counts.
+    current: [u8; 32],
+}
+
+/// In memory, and for one request.
+pub struct Memory(Mutex<Content>);
+
+impl Memory {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is in it now.
+    pub fn users(&self) -> Vec<User> {
+        self.content().users.clone()
+    }
+}
+
+impl Content {
+    fn revoke(&mut self, token: TokenId, expires_at: i64) -> Revocation {
+        self.sequence += 1;
+        self.sessions.remove(&token);
+        Revocation { sequence: self.sequence, token, expires_at }
+    }
+
+    fn end(&mut self, user: &str, but: Option<TokenId>) -> Vec<Revocation> {
+        let ended = self.sessions.values().filter(|kept| kept.session.user_id == user);
+        let ended: Vec<_> = ended.map(|kept| kept.session.token).filter(|token| Some(*token) != but).collect();
+        ended.into_iter().map(|token| self.revoke(token, NOW + 1)).collect()
+    }
+}
+
+fn is_named(user: &User, name: &Name) -> bool {
+    let is =
+        |own: &Option<String>, parse: fn(&str) -> Option<Name>| own.as_deref().and_then(parse).as_ref() == Some(name);
+    is(&user.username, Name::username) || is(&user.email, Name::email)
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
+        self.content().users.extend_from_slice(users);
+        Ok(())
+    }
+
+    async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
+        Ok(self.content().users.iter().find(|user| user.realm == realm && user.id == id).cloned())
+    }
+
+    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError> {
+        Ok(self.content().users.iter().find(|user| user.realm == realm && is_named(user, name)).cloned())
+    }
+
+    async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
+        let content = self.content();
+        let users =
+            content.users.iter().filter(|user| user.realm == realm && after.is_none_or(|after| *user.id > *after));
+        Ok(users.take(limit as usize).cloned().collect())
+    }
+
+    async fn update_user(
+        &self,
+        user: &User,
+        ended: Ended,
+        _: Option<TokenId>,
+    ) -> Result<(User, Vec<Revocation>), StoreError> {
+        let mut content = self.content();
+        let stored = content.users.iter_mut().find(|stored| stored.realm == user.realm && stored.id == user.id);
+        let stored = stored.filter(|stored| stored.version == user.version).ok_or(StoreError::Stale)?;
+        *stored = User { version: user.version + 1, ..user.clone() };
+        let stored = stored.clone();
+        let revoked = match ended {
+            Ended::Nothing => Vec::new(),
+            Ended::All => content.end(&user.id, None),
+            Ended::AllBut(token) => content.end(&user.id, Some(token)),
+        };
+        Ok((stored, revoked))
+    }
+
+    async fn delete_user(
+        &self,
+        realm: &str,
+        id: &str,
+        _: Option<TokenId>,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
+        let mut content = self.content();
+        let Some(at) = content.users.iter().position(|user| user.realm == realm && user.id == id) else {
+            return Ok(None);
+        };
+        let user = content.users.remove(at);
+        let revoked = content.end(id, None);
+        Ok(Some((user, revoked)))
+    }
+
+    async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
+        let mut content = self.content();
+        let is = |user: &&User| user.id == session.user_id && user.version == version && !user.disabled;
+        content.users.iter().find(is).ok_or(StoreError::Stale)?;
+        let current = session.refresh.as_ref().map(|refresh| refresh.first).unwrap_or_default();
+        content.sessions.insert(session.token, Kept { session: session.clone(), current });
+        Ok(())
+    }
+
+    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
+        if self.content().once.contains(&once.id) {
+            return Ok(false);
+        }
+        self.create_session(session, version).await?;
+        self.content().once.push(once.id);
+        Ok(true)
+    }
+
+    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
+        let content = self.content();
+        let Some(Session { realm, user_id, refresh: Some(refresh), .. }) =
+            content.sessions.get(&session).map(|kept| &kept.session)
+        else {
+            return Ok(None);
+        };
+        let of = RefreshOf {
+            realm: realm.clone(),
+            user_id: user_id.clone(),
+            key: refresh.key,
+            authenticated_at: refresh.authenticated_at,
+            mfa: refresh.mfa,
+            expires_at: refresh.expires_at,
+        };
+        Ok(Some(of).filter(|of| now < of.expires_at))
+    }
+
+    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
+        let mut content = self.content();
+        let Some(kept) = content.sessions.get_mut(&presented.session) else { return Ok(Rotated::Unknown) };
+        if kept.current == presented.hash {
+            kept.current = presented.next;
+            return Ok(Rotated::Next);
+        }
+        Ok(Rotated::Reused(content.revoke(presented.session, NOW + 1)))
+    }
+
+    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
+        let (Ends::At(at) | Ends::AtMost(at)) = ends;
+        Ok(self.content().revoke(token, at))
+    }
+
+    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError> {
+        Ok(CutOff { sequence: 1, account, until, expires_at })
+    }
+
+    async fn revocations_after(&self, _: i64, _: i64, _: u32) -> Result<Vec<Revoked>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn purge(&self, _: i64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+/// What every request finds there.
+pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
+    let user = |realm: &str, id: &str, name: &str| {
+        let mut data = Map::new();
+        data.insert("username".into(), name.into());
+        data.insert("licence".into(), true.into());
+        data.insert("profile".into(), "p".into());
+        User {
+            realm: realm.into(),
+            id: id.into(),
+            username: Some(name.into()),
+            email: None,
+            password: PasswordHash(NO_HASH.into()),
+            data,
+            roles: vec!["reader".into()],
+            disabled: false,
+            temporary: false,
+            vouched: true,
+            second_factor: None,
+            created_at: 1,
+            updated_at: 1,
+            version: 1,
+        }
+    };
+    let email = |mut user: User, email: &str| {
+        user.data.shift_remove("username");
+        user.data.insert("email".into(), Value::from(email));
+        User { username: None, email: Some(email.into()), ..user }
+    };
+    let factor = SecondFactor { secret: TOTP.to_vec(), used: -1, recovery: Vec::new() };
+    let users = vec![
+        user("main", ALICE, "alice"),
+        user("main", BOB, "bob"),
+        email(user("open", ALICE, "alice"), "alice@example.com"),
+        User { second_factor: Some(factor), ..user("open", BOB, "bob") },
+        User { temporary: true, ..user("open", CAROL, "carol") },
+    ];
+    Content { users, ..Content::default() }
+});
+
+/// Where nobody's password is hashed.
+static TAKEN: LazyLock<Mutex<Option<Pool>>> = LazyLock::new(|| {
+    let pool = Pool::new(1, 0).expect("a thread");
+    // Whoever is woken from its result never comes back: so its only thread is taken from then on, and nobody may wait.
+    let (stuck, waits) = channel();
+    let waker = Waker::from(Arc::new(Stuck(Mutex::new(stuck))));
+    let nothing = PasswordHash(NO_HASH.into());
+    let password = Password::new("p".into());
+    loop {
+        let mut answer = pin!(pool.verify(&password, Some(&nothing)));
+        match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            // It looks for work only a moment after it was made, or was done before anybody could ask to be woken.
+            Poll::Ready(_) => std::thread::yield_now(),
+            Poll::Pending => break is_stuck(&waits),
+        }
+    }
+    Mutex::new(Some(pool))
+});
+
+struct Stuck(Mutex<Sender<()>>);
+
+impl Wake for Stuck {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+fn is_stuck(waits: &Receiver<()>) {
+    waits.recv().expect("the thread");
+}
+
+/// The desk, with a store of its own.
+pub fn with_desk<T>(content: &Content, ask: impl FnOnce(&Desk, &Memory) -> T) -> T {
+    let memory = Arc::new(Memory(Mutex::new(content.clone())));
+    let mut pool = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let revocations = Arc::new(Revocations::new());
+    revocations.extend([(TokenId(9), NOW + 1000)]);
+    let desk = Desk {
+        store: memory.clone(),
+        passwords: pool.take().expect("the pool"),
+        throttle: Throttle::new(),
+        revocations,
+        started_ms: 0,
+    };
+    let told = ask(&desk, &memory);
+    *pool = Some(desk.passwords);
+    told
+}
+
+/// Nothing here waits for anything.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(told) => told,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// A content with a session that can be refreshed, and its refresh token: made once, by a login that proves a code.
+pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
+    use tollgate::config::{Dialect, Endpoint};
+    use tollgate::login::{Request, Trail, tenant};
+
+    let open = SETUP.policy.realm("open").expect("the realm");
+    let logins = SETUP.policy.routing().logins();
+    let Some(Dialect::Tenant(config)) =
+        logins.iter().map(|login| login.dialect()).find(|dialect| matches!(dialect, Dialect::Tenant(_)))
+    else {
+        panic!("a tenant login")
+    };
+    let session = SETUP.words.iter().find(|(byte, _)| *byte == 0x0f).expect("a session").1.clone();
+    let body = serde_json::json!({
+        "ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": session,
+        "ChallengeResponses": {"USERNAME": "bob", "SOFTWARE_TOKEN_MFA_CODE": code()},
+    });
+    with_desk(&CONTENT, |desk, memory| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("content-type", http::HeaderValue::from_static("application/json"));
+        let request = Request {
+            realm: open,
+            realms: std::slice::from_ref(open),
+            method: &http::Method::POST,
+            query: &[],
+            headers: &headers,
+            body: body.to_string().into(),
+            client: [192, 0, 2, 7].into(),
+            master: false,
+            token: Err(tollgate::gate::Deny::TokenMissing),
+            tokens: Vec::new(),
+            now_ms: NOW * 1000,
+            trail: &Trail::default(),
+        };
+        let answer = at_once(tenant::answer(request, config, Endpoint::Challenge, desk));
+        let answer = answer.map_err(|refusal| refusal.deny).expect("a login");
+        let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        let token = answer["cognitoToken"]["AuthenticationResult"]["RefreshToken"].as_str().expect("a refresh token");
+        let content = memory.content().clone();
+        (content, token.to_owned())
+    })
+});
+
+/// The one-time code of the moment (RFC 6238), by somebody else's reading of it.
+pub fn code() -> String {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOTP);
+    let tag = aws_lc_rs::hmac::sign(&key, &u64::try_from(NOW / 30).expect("a step").to_be_bytes());
+    let tag = tag.as_ref();
+    let at = usize::from(tag[19] & 15);
+    let bits = u32::from_be_bytes([tag[at] & 0x7f, tag[at + 1], tag[at + 2], tag[at + 3]]);
+    format!("{:06}", bits % 1_000_000)
+}

@@ -1,0 +1,14 @@
+#![no_main]
+
+#[path = "../checks/bodies.rs"]
+mod check;
+#[path = "../checks/fixture.rs"]
+mod fixture;
+#[path = "../checks/memory.rs"]
+mod memory;
+#[path = "../checks/request.rs"]
+mod request;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    check::check(data);
+});
