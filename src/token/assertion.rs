@@ -42,3 +42,48 @@ impl Rules {
 /// `typ`: it is no access token, and the gate refuses it as one (`threats.md` R29).
 const ASSERTION: &str = "assertion+jwt";
 const LIFE_SECONDS: i64 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Algorithm, Claims, Key, KeySet, Reject, peek};
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn it_says_who_is_calling_for_a_minute_and_no_longer_than_the_token() {
+        let rules = Rules {
+            issuer: "https://gate.example".into(),
+            audience: "examples".into(),
+            leeway: 5,
+            keys: KeySet::new(Algorithm::ES256, vec![Key::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap(),
+            id_keys: None,
+            trusted: Vec::new(),
+        };
+        let claims = |expires_at| Claims {
+            token_id: TokenId(1),
+            subject: "u".into(),
+            username: Some("alice".into()),
+            email: None,
+            roles: vec!["reader".into()],
+            session: Some(TokenId(2)),
+            mfa: false,
+            issued_at: NOW,
+            expires_at,
+        };
+        for (expires_at, ends) in [(NOW + 1000, NOW + 60), (NOW + 20, NOW + 25)] {
+            let accepted = rules.verify(&rules.mint(&claims(expires_at)).unwrap(), NOW).unwrap();
+            let assertion = rules.assert(&accepted, "examples", "app", NOW).unwrap();
+            assert_eq!(rules.verify(&assertion, NOW).unwrap_err(), Reject::Type, "it opens nothing");
+            let (header, mut payload) = peek(&assertion).unwrap();
+            assert_eq!(header["typ"], "assertion+jwt");
+            assert!(payload.shift_remove("jti").is_some());
+            let expected = json!({
+                "iss": "https://gate.example", "aud": "app", "sub": "u", "iat": NOW, "nbf": NOW, "exp": ends,
+                "realm": "examples", "token_id": "00000000000000000000000000000002", "username": "alice",
+                "roles": ["reader"],
+            });
+            assert_eq!(Value::Object(payload), expected);
+        }
+    }
+}

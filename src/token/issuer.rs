@@ -488,4 +488,41 @@ mod tests {
             assert_eq!(changed(&json!({}), &change, |_| ()), Err(Reject::Claims), "{sub:?}");
         }
     }
+
+    #[test]
+    fn the_last_second_of_the_leeway_counts() {
+        assert!(changed(&json!({}), &json!({"iat": NOW + 5}), |_| ()).is_ok());
+        assert_eq!(changed(&json!({}), &json!({"jti": ""}), |_| ()), Err(Reject::Claims), "an id of nothing");
+        assert_eq!(changed(&json!({}), &json!({"sid": ""}), |_| ()), Err(Reject::Claims));
+    }
+
+    #[test]
+    fn an_id_token_names_its_subject_to_the_client_that_it_was_made_for() {
+        let idp = Idp::new();
+        let good = json!({"iss": NAME, "aud": "abc", "sub": "u", "exp": NOW + 60, "token_use": "id"});
+        let subject = |audience: Audience, name: &str, value: Value| {
+            let issuer = Issuer { audience, types: vec![Type::Absent], ..idp.trusted() };
+            let mut payload = good.clone();
+            payload[name] = value;
+            let token = idp.sign(&json!({"alg": "EdDSA", "kid": "k"}), &payload);
+            issuer.id_subject(&Parts::of(&token).unwrap(), NOW)
+        };
+        let ours = || Audience::Client(vec!["xyz".into(), "abc".into()]);
+        assert_eq!(subject(ours(), "n", json!(1)), Ok("u".into()));
+        assert_eq!(subject(ours(), "exp", json!(NOW - 4)), Ok("u".into()), "leeway");
+        for (name, value, reject) in [
+            ("token_use", json!("access"), Reject::Type),
+            ("token_use", json!(null), Reject::Type),
+            ("aud", json!("other"), Reject::Audience),
+            ("aud", json!(["abc"]), Reject::Audience),
+            ("exp", json!(NOW - 5), Reject::Expired),
+            ("sub", json!(""), Reject::Claims),
+        ] {
+            assert_eq!(subject(ours(), name, value.clone()), Err(reject), "{name} = {value}");
+        }
+        assert_eq!(subject(Audience::AnyOf(vec!["abc".into()]), "n", json!(1)), Err(Reject::Audience));
+        let stranger = Idp::new().sign(&json!({"alg": "EdDSA", "kid": "k"}), &good);
+        let issuer = Issuer { audience: ours(), types: vec![Type::Absent], ..idp.trusted() };
+        assert_eq!(issuer.id_subject(&Parts::of(&stranger).unwrap(), NOW), Err(Reject::Signature));
+    }
 }

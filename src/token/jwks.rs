@@ -335,4 +335,54 @@ mod tests {
         assert_eq!(parse("{\"keys\":[]}"), JwksError::Empty);
         assert_eq!(parse(&" ".repeat(MAX_JWKS_BYTES + 1)), JwksError::TooLarge);
     }
+
+    #[test]
+    fn each_algorithm_has_keys_of_its_own_kind() {
+        let parse = |jwk: &Value, allowed: &[Algorithm]| {
+            PublicKeys::parse(json!({"keys": [jwk]}).to_string().as_bytes(), allowed).map(|keys| keys.keys.len())
+        };
+        let pair = EcdsaKeyPair::generate(&signature::ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+        let point = pair.public_key().as_ref();
+        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..49]), URL_SAFE_NO_PAD.encode(&point[49..]));
+        let larger = json!({"kty": "EC", "crv": "P-384", "x": x, "y": y});
+        assert_eq!(parse(&larger, &[Algorithm::ES384]), Ok(1));
+        for (jwk, algorithm) in [
+            (larger.clone(), Algorithm::ES256),
+            (with(larger, "kty", "RSA"), Algorithm::ES384),
+            (ec(), Algorithm::ES384),
+            (rsa(), Algorithm::ES384),
+            (rsa(), Algorithm::HS256),
+            (with(ed(), "kty", "EC"), Algorithm::EdDSA),
+            (with(ec(), "kty", "OKP"), Algorithm::ES256),
+            (with(rsa(), "alg", "Ed25519"), Algorithm::RS256),
+            (with(ec(), "alg", "Ed25519"), Algorithm::ES256),
+        ] {
+            assert_eq!(parse(&jwk, &[algorithm]), Err(JwksError::Empty), "{algorithm:?}: {jwk}");
+        }
+    }
+
+    #[test]
+    fn the_largest_set_and_the_largest_and_smallest_rsa_keys() {
+        let set = json!({"keys": [ed()]}).to_string();
+        let padded = format!("{set}{}", " ".repeat(MAX_JWKS_BYTES - set.len()));
+        assert!(PublicKeys::parse(padded.as_bytes(), &ALLOWED).is_ok());
+        for size in [256, 1024] {
+            assert!(parse(&[with(rsa(), "n", URL_SAFE_NO_PAD.encode(vec![0xc1; size]))]).is_ok(), "{size}");
+        }
+        for size in [255, 1025] {
+            assert!(parse(&[with(rsa(), "n", URL_SAFE_NO_PAD.encode(vec![0xc1; size]))]).is_err(), "{size}");
+        }
+        for (exponent, good) in [
+            (&[3][..], true),
+            (&[5], true),
+            (&[1, 0, 1], true),
+            (&[1, 0, 0, 1], true),
+            (&[4], false),
+            (&[1, 0, 2], false),
+            (&[0, 0, 0, 0, 3], false),
+        ] {
+            let read = parse(&[with(rsa(), "e", URL_SAFE_NO_PAD.encode(exponent))]);
+            assert_eq!(read.is_ok(), good, "{exponent:?}");
+        }
+    }
 }

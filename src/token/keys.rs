@@ -522,4 +522,13 @@ mod tests {
         assert_eq!((more.token_ttl, more.signs_until), (60, 9));
         assert!(more.public_jwk() == key.public_jwk());
     }
+
+    #[test]
+    fn a_mark_that_is_not_needed_is_not_written() {
+        let key = Key::generate(Algorithm::ES256, 1, 2).unwrap();
+        let (lives, signs) = (key.marked(60, None).unwrap(), key.marked(0, Some(9)).unwrap());
+        let names = |text: &str, name: &str| json::object(text.as_bytes()).unwrap().contains_key(name);
+        assert!(names(&lives, TOKEN_TTL) && !names(&lives, SIGNS_UNTIL));
+        assert!(names(&signs, SIGNS_UNTIL) && !names(&signs, TOKEN_TTL));
+    }
 }

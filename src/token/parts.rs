@@ -78,3 +78,48 @@ fn decode(part: &str) -> Result<Map<String, Value>, Reject> {
 pub(super) const MAX_TOKEN_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 1 << 10;
 const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(token: &str) -> Result<(), Reject> {
+        Parts::of(token).map(drop)
+    }
+
+    #[test]
+    fn r23_a_token_and_its_header_are_as_long_as_they_may_be_and_no_longer() {
+        let object = |length: usize| {
+            let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
+            URL_SAFE_NO_PAD.encode(text)
+        };
+        let of = |header: &str, length: usize| {
+            let start = format!("{header}.{}.", object(300));
+            format!("{start}{}", "A".repeat(length - start.len()))
+        };
+        let short = object(30);
+        assert_eq!(size(&of(&short, MAX_TOKEN_BYTES)), Ok(()));
+        for longer in [MAX_TOKEN_BYTES + 1, 2 * MAX_TOKEN_BYTES] {
+            assert_eq!(size(&of(&short, longer)), Err(Reject::Malformed), "{longer}");
+        }
+        let (longest, longer) = (object(768), object(769));
+        assert_eq!((longest.len(), longer.len()), (MAX_HEADER_BYTES, MAX_HEADER_BYTES + 2));
+        assert_eq!(size(&of(&longest, 3000)), Ok(()));
+        assert_eq!(size(&of(&longer, 3000)), Err(Reject::Malformed));
+        assert_eq!(size(&format!("{short}.{short}.{short}.A")), Err(Reject::Malformed), "four parts");
+    }
+
+    #[test]
+    fn r21_a_time_is_a_whole_second_of_a_year_with_four_digits() {
+        for (value, read) in [
+            (Value::from(0), Some(0)),
+            (Value::from(LAST_SECOND_OF_9999), Some(LAST_SECOND_OF_9999)),
+            (Value::from(LAST_SECOND_OF_9999 + 1), None),
+            (Value::from(-1), None),
+            (Value::from(1.5), None),
+            (Value::from("1"), None),
+        ] {
+            assert_eq!(seconds(&value), read, "{value}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::jwks::PublicKeys;
 use super::parts::Parts;
-use super::{Algorithm, Audience, Issuer, Key, KeySet, Mapping, Reject, Rules, Source, TrustedKeys, Type};
+use super::{AccountId, Algorithm, Audience, Issuer, Key, KeySet, Mapping, Reject, Rules, Source, TrustedKeys, Type};
 
 /// RFC 7515, A.1; RFC 7519, 3.1. Its key: [`hmac`].
 const HS256: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -151,4 +151,10 @@ fn rfc8037_a2_the_private_half_is_not_taken() {
     jwk["d"] = json!("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
     let set = json!({"keys": [jwk]}).to_string();
     assert!(PublicKeys::parse(set.as_bytes(), &ALL).is_err());
+}
+
+#[test]
+fn an_account_is_the_same_number_everywhere() {
+    // Written to the store: another one would let back in whom an older gate shut out.
+    assert_eq!(AccountId::of("https://issuer.example", "alice"), AccountId(0xfb3b_b83c_c21e_791f_7054_91b3_fde5_ec4f));
 }
