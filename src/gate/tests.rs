@@ -3,7 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{self, Endpoint, Mode, Policy};
@@ -766,4 +770,201 @@ fn heads_and_bodies_have_a_largest_size() {
         Err(Deny::TokenMissing),
         "whoever may not pass learns no limit"
     );
+}
+
+#[test]
+fn a_cookie_speaks_at_a_login_as_it_does_elsewhere_and_without_an_origin_too() {
+    let bench = Bench::new();
+    let token = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
+        Verdict::Login(admitted) => admitted.token.map(drop),
+        other => panic!("{line}: {other:?}"),
+    };
+    let foreign = ("origin", "https://evil.example");
+    let open = format!("o={}", bench.token("open", &[]));
+    let open = ("cookie", open.as_str());
+    assert_eq!(token("GET /open/auth", &[open]), Ok(()));
+    assert_eq!(token("GET /open/auth", &[open, foreign]), Err(Deny::TokenMissing), "read without credentials");
+    assert_eq!(token("PUT /open/auth", &[open, foreign]), Err(Deny::OriginDenied));
+    assert_eq!(token("PUT /open/auth", &[open, ("sec-fetch-site", "cross-site")]), Err(Deny::OriginDenied));
+    assert_eq!(token("PUT /open/auth", &[open]), Ok(()));
+    // The master key lifts the origin rules, and not for the cookie.
+    let main = format!("t={}", bench.token("main", &[]));
+    let line = format!("GET /auth?{K}&masterKey=master-secret");
+    assert_eq!(token(&line, &[("cookie", &main), foreign]), Err(Deny::TokenMissing));
+    assert_eq!(token(&line, &[("cookie", &main)]), Ok(()));
+    let bearer = bench.bearer("main", &[]);
+    assert_eq!(token(&line, &[("authorization", &bearer), foreign]), Ok(()));
+    bench.revoked.extend([(TokenId(7), NOW + 60)]);
+    assert_eq!(token(&line, &[("authorization", &bearer)]), Err(Deny::Token(Reject::Revoked)));
+}
+
+#[test]
+fn logout_ends_what_looks_like_a_token_up_to_a_number() {
+    let bench = Bench::new();
+    let tokens = |headers: &[(&str, &str)]| match bench.ask("POST /open/auth?logout=true", headers) {
+        Verdict::Login(admitted) => admitted.tokens.len(),
+        other => panic!("{other:?}"),
+    };
+    let rules = bench.policy.realm("open").unwrap().tokens();
+    let claims = rules.verify(&bench.token("open", &[]), NOW).unwrap().claims;
+    let minted: Vec<_> = (0..6)
+        .map(|id| format!("Bearer {}", rules.mint(&Claims { token_id: TokenId(id), ..claims.clone() }).unwrap()))
+        .collect();
+    assert_eq!(tokens(&minted.iter().map(|text| shown(text)).collect::<Vec<_>>()), 4);
+    assert_eq!(tokens(&[shown(&minted[0]), shown(&minted[0]), shown(&minted[1])]), 2, "each once");
+    let cookie = format!("a=b; o={}; t=x", minted[2].trim_start_matches("Bearer "));
+    assert_eq!(tokens(&[("cookie", &cookie)]), 1);
+    assert_eq!(tokens(&[("cookie", &cookie.replace("o=", "O="))]), 0, "another name");
+    assert_eq!(tokens(&[("cookie", &cookie), ("sec-fetch-site", "cross-site")]), 0);
+    // What is no token crowds nobody out, and of what looks like one only so many are looked at.
+    let mut planted = vec![shown("Bearer x"); 40];
+    planted.push(shown(&minted[3]));
+    assert_eq!(tokens(&planted), 1);
+    let mut forged = vec![shown("Bearer a.b.c"); 31];
+    forged.push(shown(&minted[3]));
+    assert_eq!(tokens(&forged), 1);
+    forged.insert(0, shown("Bearer a.b.c"));
+    assert_eq!(tokens(&forged), 0);
+}
+
+fn shown(token: &str) -> (&str, &str) {
+    ("authorization", token)
+}
+
+const EXCHANGE: &str = r#"
+[server]
+listen = ["127.0.0.1:0"]
+[store]
+url = "sqlite://x.db"
+[[realm]]
+name = "x"
+issuer = "i"
+cookie = "x"
+require_origin = true
+origins = ["https://app.example"]
+[[realm.key]]
+id = "web"
+secret = "0123456789abcdef"
+[[realm.trusted_issuer]]
+issuer = "https://idp.example/"
+audience = ["api"]
+algorithms = ["EdDSA"]
+jwks_url = "https://idp.example/jwks"
+[[realm.trusted_issuer]]
+issuer = "https://other.example/"
+audience = ["api"]
+algorithms = ["EdDSA"]
+jwks_url = "https://other.example/jwks"
+[[login]]
+dialect = "exchange"
+path = "/api/login"
+realm = "x"
+issuer = "https://idp.example/"
+allowed_clients = ["backend"]
+callback_url = "https://gate.example/callback"
+[[route]]
+path = "/user"
+realm = "x"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+path = "/key"
+realm = "x"
+access = "key"
+upstream = ["http://127.0.0.1:1"]
+"#;
+
+/// A token of this issuer, and the bench with its keys.
+fn foreign(bench: &Bench, issuer: &str, installed: bool) -> String {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    if installed {
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+        let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]}).to_string();
+        let rules = bench.policy.realm("x").unwrap().tokens();
+        rules.trusted_issuer(issuer).unwrap().keys.install(set.as_bytes(), NOW).unwrap();
+    }
+    let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let header = encode(json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "k"}));
+    let payload = json!({"iss": issuer, "aud": "api", "sub": "s", "jti": "j", "exp": NOW + 60, "iat": NOW});
+    let signed = format!("{header}.{}", encode(payload));
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+    format!("Bearer {signed}.{signature}")
+}
+
+#[test]
+fn an_exchange_takes_the_tokens_of_its_one_issuer() {
+    let bench = Bench::of(EXCHANGE);
+    let (good, other) =
+        (foreign(&bench, "https://idp.example/", true), foreign(&bench, "https://other.example/", true));
+    let (origin, line) = (("origin", "https://app.example"), format!("POST /api/login?{K}"));
+    let tokens = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
+        Verdict::Login(admitted) => Ok((admitted.endpoint, admitted.tokens.len())),
+        Verdict::Refusal(refusal) => Err(refusal.deny),
+        other => panic!("{line}: {other:?}"),
+    };
+    let own = bench.bearer("x", &[]);
+    assert_eq!(tokens(&line, &[origin, shown(&good)]), Ok((Endpoint::Login, 1)));
+    // Nobody navigates there, and nothing is fetched beforehand.
+    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-fetch-mode", "cors")]), Ok((Endpoint::Login, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-purpose", "prefetch")]), Ok((Endpoint::Login, 1)));
+    for (headers, deny) in [
+        (&[origin][..], Deny::TokenMissing),
+        (&[origin, shown("Basic x")], Deny::TokenMissing),
+        (&[origin, shown(&good), shown(&good)], Deny::TokenMissing),
+        (&[origin, shown(&other)], Deny::Token(Reject::Issuer)),
+        (&[origin, shown(&own)], Deny::Token(Reject::Issuer)),
+        (&[shown(&good)], Deny::OriginMissing),
+    ] {
+        assert_eq!(tokens(&line, headers), Err(deny), "{headers:?}");
+    }
+    assert_eq!(tokens(&line.replace("POST", "GET"), &[origin, shown(&good)]), Err(Deny::Method));
+    assert_eq!(tokens("POST /api/login", &[origin, shown(&good)]), Err(Deny::KeyMissing));
+    assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((Endpoint::Redeem, 0)));
+    let claims = bench.policy.realm("x").unwrap().tokens().verify(&good[7..], NOW).unwrap().claims;
+    bench.revoked.extend([(claims.token_id, NOW + 60)]);
+    assert_eq!(tokens(&line, &[origin, shown(&good)]), Err(Deny::Token(Reject::Revoked)));
+}
+
+#[test]
+fn a_callback_is_gone_to_by_a_browser_that_brings_nothing() {
+    let bench = Bench::of(EXCHANGE);
+    let line = "GET /callback?token=x";
+    assert_eq!(bench.outcome(line, &[]), Ok("login".into()), "no key, no origin");
+    assert_eq!(bench.outcome(line, &[("sec-fetch-mode", "navigate")]), Ok("login".into()));
+    for (line, headers, deny) in [
+        (line, &[("sec-fetch-mode", "no-cors")][..], Deny::OriginDenied),
+        (line, &[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], Deny::OriginDenied),
+        (line, &[("origin", "https://evil.example")], Deny::OriginDenied),
+        ("HEAD /callback?token=x", &[], Deny::Method),
+        ("POST /callback?token=x", &[], Deny::Method),
+    ] {
+        let Verdict::Refusal(refusal) = bench.ask(line, headers) else { panic!("{line} {headers:?}") };
+        assert_eq!((refusal.deny, refusal.form), (deny, Form::Callback), "{line} {headers:?}");
+    }
+}
+
+#[test]
+fn a_token_whose_key_may_be_fetched_waits_for_it_once() {
+    let bench = Bench::of(EXCHANGE);
+    let token = foreign(&bench, "https://idp.example/", false);
+    let (origin, bearer) = (("origin", "https://app.example"), ("authorization", token.as_str()));
+    let line = format!("GET /user?{K}");
+    let waits = |line: &str, may_wait| {
+        bench.judge_with(line, &[origin, bearer], |gate, head| {
+            match (Gate { may_wait, ..gate }).decide(head, NOW, &mut Permits::default()) {
+                Verdict::Wait(_) => Ok(true),
+                Verdict::Refusal(refusal) => Err(refusal.deny),
+                _ => Ok(false),
+            }
+        })
+    };
+    assert_eq!(waits(&line, false), Err(Deny::Token(Reject::NoKeys)));
+    assert_eq!(waits(&line, true), Ok(true));
+    assert_eq!(waits(&format!("POST /api/login?{K}"), true), Ok(true));
+    // Where no token is needed it is waited for all the same, since it may say who calls.
+    assert_eq!(waits(&format!("GET /key?{K}"), true), Ok(true));
+    assert_eq!(waits(&format!("GET /key?{K}"), false), Ok(false));
+    let keys = &bench.policy.realm("x").unwrap().tokens().trusted[0].keys;
+    keys.fetch_succeeded();
+    assert_eq!(waits(&line, true), Err(Deny::Token(Reject::NoKeys)), "asked a moment ago");
 }

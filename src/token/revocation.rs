@@ -240,6 +240,7 @@ mod tests {
         revoked.extend(tokens.iter().copied());
         revoked.extend(tokens.iter().copied());
         assert_eq!(revoked.len(), 1000);
+        assert!(!revoked.is_empty());
         assert!(tokens.iter().all(|(token, _)| has(token.0)));
         assert!(!has(1));
         revoked.sweep(500);
