@@ -334,4 +334,17 @@ mod tests {
     fn an_entry_is_as_small_as_it_is_said_to_be() {
         assert_eq!((size_of::<(Bits, Single)>(), size_of::<(Bits, CutOff)>()), (20, 24));
     }
+
+    #[test]
+    fn what_is_random_is_its_own_hash() {
+        const HALF: u64 = 0x0123_4567_89ab_cdef;
+        let hash = |bits: u128| AsItIs.hash_one(Bits::of(bits));
+        assert_eq!((hash(HALF.into()), hash(u128::from(HALF) << 64)), (HALF, HALF), "both halves count");
+        assert_eq!(hash(u128::from(HALF) << 64 | u128::from(HALF)), 0);
+        let mut other = Same(0);
+        other.write(&[0x61, 0x62]);
+        assert_eq!(other.finish(), 0x6162);
+        other.write(&[0xff; 7]);
+        assert_eq!(other.finish(), 0x62ff_ffff_ffff_ff9e);
+    }
 }

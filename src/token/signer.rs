@@ -175,3 +175,38 @@ const EC_POINT: &str = "\"x\" or \"y\" is missing, or not 32 bytes in base64url"
 const PRIVATE: &str = "\"d\" is missing, or not 32 bytes in base64url";
 const ED_PUBLIC: &str = "\"x\" is missing, or not 32 bytes in base64url";
 const RSA: &str = "one of \"n\", \"e\", \"d\", \"p\", \"q\", \"dp\", \"dq\" and \"qi\" is missing or not base64url";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a new key of which one member has other bytes.
+    fn wrong(algorithm: Algorithm, name: &str, change: impl Fn(&mut Vec<u8>)) -> String {
+        let mut material = Signer::generate(algorithm).unwrap();
+        for (_, value) in material.iter_mut().filter(|(member, _)| *member == name) {
+            let mut bytes = URL_SAFE_NO_PAD.decode(&**value).unwrap();
+            change(&mut bytes);
+            *value = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes));
+        }
+        let member = |name: &str| material.iter().find(|(member, _)| *member == name).map(|(_, value)| value.as_str());
+        Signer::read(algorithm, &member).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn numbers_of_the_wrong_size_are_told_as_such() {
+        for name in ["x", "y"] {
+            assert!(wrong(Algorithm::ES256, name, |bytes| bytes.truncate(31)).contains(EC_POINT), "{name}");
+            assert!(wrong(Algorithm::ES256, name, |bytes| bytes.push(1)).contains(EC_POINT), "{name}");
+        }
+        assert!(wrong(Algorithm::ES256, "d", |bytes| bytes.push(1)).contains(PRIVATE));
+        let modulus = |change: &dyn Fn(&mut Vec<u8>)| wrong(Algorithm::RS256, "n", change);
+        let first = |byte| move |n: &mut Vec<u8>| n[0] = byte;
+        let before = |byte| move |n: &mut Vec<u8>| n.insert(0, byte);
+        for error in [modulus(&first(0)), modulus(&first(0x7f)), modulus(&before(0)), modulus(&|n| n.truncate(255))] {
+            assert!(error.contains("fewer than 2048 bits"), "{error}");
+        }
+        for error in [modulus(&first(0x80)), modulus(&before(0x7f)), modulus(&|n| n.push(1))] {
+            assert!(error.contains("not those of one key"), "long enough: {error}");
+        }
+    }
+}

@@ -341,4 +341,71 @@ mod tests {
         assert!(!keys.ask(1000));
         assert!(keys.at(i64::MAX - 1).is_some());
     }
+
+    #[test]
+    fn the_same_place_is_where_and_how_and_not_how_often() {
+        let of = |change: fn(&mut Remote)| {
+            let Source::Remote(mut remote) = remote().source else { panic!() };
+            change(&mut remote);
+            Source::Remote(remote)
+        };
+        let here = of(|_| ());
+        assert!(here.is_same_place(&of(|remote| remote.refresh = Duration::ZERO)));
+        for other in [
+            of(|remote| remote.location = Location::Discovery("https://idp.example/jwks".into())),
+            of(|remote| remote.insecure_http = true),
+            of(|remote| remote.roots = Some(Vec::new())),
+            Source::File("jwks.json".into()),
+        ] {
+            assert!(!here.is_same_place(&other) && !other.is_same_place(&here), "{other:?}");
+        }
+        let file = Source::File("jwks.json".into());
+        assert!(!file.is_same_place(&file), "what is in it may be another thing by now");
+        let (keys, eddsa) = (remote(), [Algorithm::EdDSA]);
+        assert!(keys.are(&here, &eddsa));
+        assert!(!keys.are(&here, &[]) && !keys.are(&of(|remote| remote.refresh = Duration::ZERO), &eddsa));
+    }
+
+    #[test]
+    fn fetches_are_counted_and_an_error_is_forgotten_with_the_next_success() {
+        let keys = remote();
+        keys.fetch_failed("gone".into());
+        keys.fetch_succeeded();
+        keys.fetch_succeeded();
+        assert_eq!(keys.fetches(), (2, 1));
+        assert_eq!(keys.install(SET, 7), Ok(true));
+        assert_eq!(keys.install(SET, 8), Ok(false), "the same again");
+        assert_eq!(keys.last_fetch(), Fetched { at: Some(8), error: None });
+    }
+
+    #[test]
+    fn whoever_finds_a_thousand_waiting_does_not_join_them() {
+        let keys = Arc::new(remote());
+        keys.fetch_begins();
+        let mut ended: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(keys.fetch_ended())).collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(ended.iter_mut().all(|ended| ended.as_mut().poll(&mut context).is_pending()));
+        assert!(Box::pin(keys.fetch_ended()).as_mut().poll(&mut context).is_ready());
+        keys.fetch_succeeded();
+        assert!(ended.iter_mut().all(|ended| ended.as_mut().poll(&mut context).is_ready()));
+    }
+
+    #[test]
+    fn keys_are_fetched_from_hosts_that_prove_who_they_are() {
+        for (url, secure, insecure) in [
+            ("https://idp.example/jwks", true, true),
+            ("https://idp.example:8443", true, true),
+            ("http://idp.example/jwks", false, true),
+            ("ftp://idp.example/jwks", false, false),
+            ("https://user@idp.example/jwks", false, false),
+            ("https://idp.example/jwks#x", false, false),
+            ("https:///jwks", false, false),
+            ("https://:443/jwks", false, false),
+            ("/jwks", false, false),
+            ("idp.example", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((check_url(url, false).is_ok(), check_url(url, true).is_ok()), (secure, insecure), "{url}");
+        }
+    }
 }
