@@ -337,12 +337,16 @@ pub(super) fn proves_mfa(payload: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     use super::super::parts::MAX_TOKEN_BYTES;
-    use super::super::{Key, KeySet};
+    use super::super::{Audience, Key, KeySet, Location, Mapping, Remote, Source, Type};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -540,5 +544,132 @@ mod tests {
         }
         let twice = payload().to_string().replace("\"exp\"", "\"exp\":1,\"exp\"");
         assert_eq!(check(&twice), Err(Reject::Malformed));
+    }
+
+    /// Rules that trust an issuer whose keys are fetched, and what signs its tokens.
+    fn trusting() -> (Rules, Ed25519KeyPair) {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let remote = Remote {
+            location: Location::Jwks("https://idp.example/jwks".into()),
+            insecure_http: false,
+            roots: None,
+            refresh: Duration::from_secs(600),
+            max_stale: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        };
+        let algorithms = vec![Algorithm::EdDSA];
+        let issuer = Issuer {
+            name: "https://idp.example".into(),
+            audience: Audience::AnyOf(vec!["api".into()]),
+            algorithms: algorithms.clone(),
+            types: vec![Type::AccessToken],
+            leeway: 5,
+            required: Vec::new(),
+            exact: Vec::new(),
+            mapping: Mapping::default(),
+            keys: Arc::new(TrustedKeys::new(Source::Remote(remote), algorithms)),
+        };
+        (Rules { trusted: vec![issuer], ..rules() }, pair)
+    }
+
+    fn install(rules: &Rules, pair: &Ed25519KeyPair, kid: &str, now: i64) {
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+        let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x}]}).to_string();
+        rules.trusted[0].keys.install(set.as_bytes(), now).unwrap();
+    }
+
+    fn foreign(pair: &Ed25519KeyPair, header: &Value) -> String {
+        let payload = json!({"iss": "https://idp.example", "aud": "api", "sub": "u", "exp": NOW + 60, "iat": NOW});
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let signed = format!("{}.{}", encode(header), encode(&payload));
+        let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    }
+
+    #[test]
+    fn a_newer_key_is_asked_for_only_where_one_may_help() {
+        let (rules, pair) = trusting();
+        let named = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "a"});
+        let nameless = json!({"alg": "EdDSA", "typ": "at+jwt"});
+        let (token, bare) = (foreign(&pair, &named), foreign(&pair, &nameless));
+        let asks = |token: &str, reject| rules.outdated(token, reject).is_some();
+        for reject in [Reject::Key, Reject::NoKeys] {
+            assert!(asks(&token, reject) && asks(&bare, reject), "{reject:?}");
+        }
+        assert!(!asks(&token, Reject::Signature), "it has a key of that name");
+        assert!(asks(&bare, Reject::Signature), "it may have another");
+        for reject in [Reject::Expired, Reject::Claims, Reject::Audience, Reject::Type, Reject::Malformed] {
+            assert!(!asks(&token, reject) && !asks(&bare, reject), "{reject:?}");
+        }
+        let own = rules.mint(&claims()).unwrap();
+        assert!(!asks(&own, Reject::Key) && !asks("a.b.c", Reject::Key));
+        assert!(self::rules().outdated(&token, Reject::Key).is_none(), "nobody is trusted");
+        assert!(rules.foreign_issuer(&token).is_some_and(|issuer| &*issuer.name == "https://idp.example"));
+        assert!(rules.foreign_issuer(&own).is_none() && rules.foreign_issuer("a.b.c").is_none());
+        assert!(rules.trusted_issuer("https://idp.example/").is_none());
+    }
+
+    #[test]
+    fn what_was_accepted_counts_as_long_as_its_key_is_there() {
+        let (rules, pair) = trusting();
+        let token = foreign(&pair, &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "a"}));
+        assert_eq!(rules.verify(&token, NOW).unwrap_err(), Reject::NoKeys);
+        install(&rules, &pair, "a", NOW);
+        let accepted = rules.verify(&token, NOW).unwrap();
+        assert!(accepted.still_counts(NOW) && accepted.still_counts(NOW + 64) && !accepted.still_counts(NOW + 65));
+        assert!(rules.still_trust(&accepted, NOW));
+        assert!(rules.still_trust(&accepted, NOW + 4000), "keys that can't be had at the moment are not gone");
+        install(&rules, &pair, "b", NOW + 1);
+        assert!(!accepted.still_counts(NOW + 1), "other keys: it is to be verified again");
+        assert!(!rules.still_trust(&accepted, NOW + 1));
+        assert!(!self::rules().still_trust(&accepted, NOW), "nobody is trusted");
+
+        let own = rules.verify(&rules.mint(&claims()).unwrap(), NOW).unwrap();
+        assert!(rules.still_trust(&own, NOW) && !self::rules().still_trust(&own, NOW), "keys of its own");
+        assert!(rules.is_symmetric());
+        let keys = KeySet::new(Algorithm::ES256, vec![Key::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap();
+        assert!(!Rules { keys, ..rules }.is_symmetric());
+    }
+
+    #[test]
+    fn whoever_logs_out_may_be_late_and_not_early() {
+        let (rules, pair) = trusting();
+        install(&rules, &pair, "a", NOW);
+        let token = rules.mint(&claims()).unwrap();
+        for at in [NOW - 5, NOW, NOW + 64, NOW + 65, NOW + 1_000_000] {
+            assert!(rules.verify_expired(&token, at).is_ok(), "at {at}");
+        }
+        assert_eq!(rules.verify_expired(&token, NOW - 6).unwrap_err(), Reject::NotYetValid);
+        let late = foreign(&pair, &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "a"}));
+        let accepted = rules.verify_expired(&late, NOW + 100).unwrap();
+        assert_eq!(accepted.issuer.map(|by| by.issuer.to_string()).as_deref(), Some("https://idp.example"));
+        assert_eq!(self::rules().verify_expired(&late, NOW).unwrap_err(), Reject::Issuer);
+        assert_eq!(self::rules().verify_expired(&token, NOW).unwrap_err(), Reject::Key);
+        assert_eq!(rules.id_token_subject("https://other.example", &late, NOW), Err(Reject::Issuer));
+        assert_eq!(rules.id_token_subject("https://idp.example", &late, NOW), Err(Reject::Type), "an access token");
+        assert_eq!(rules.id_token_subject("https://gate.example", &token, NOW), Err(Reject::Issuer));
+    }
+
+    #[test]
+    fn every_reason_has_a_code_and_a_sentence_of_its_own() {
+        let all = [
+            Reject::Malformed,
+            Reject::Type,
+            Reject::Key,
+            Reject::Algorithm,
+            Reject::NoKeys,
+            Reject::Signature,
+            Reject::Claims,
+            Reject::Bound,
+            Reject::Issuer,
+            Reject::Audience,
+            Reject::Expired,
+            Reject::NotYetValid,
+            Reject::Revoked,
+        ];
+        let codes: BTreeSet<_> = all.iter().map(|reject| reject.code()).collect();
+        let details: BTreeSet<_> = all.iter().map(|reject| reject.detail()).collect();
+        assert_eq!((codes.len(), details.len()), (all.len(), all.len()));
+        assert!(codes.iter().all(|code| !code.is_empty()) && details.iter().all(|detail| detail.ends_with('.')));
     }
 }
