@@ -968,3 +968,207 @@ fn a_token_whose_key_may_be_fetched_waits_for_it_once() {
     keys.fetch_succeeded();
     assert_eq!(waits(&line, true), Err(Deny::Token(Reject::NoKeys)), "asked a moment ago");
 }
+
+fn refused(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Refusal {
+    match bench.ask(line, headers) {
+        Verdict::Refusal(refusal) => refusal,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_refusal_knows_where_it_was_and_how_it_is_written() {
+    let bench = Bench::new();
+    for (line, headers, form, place) in [
+        ("GET /user", &[][..], Form::Problem, Place::Route(0)),
+        ("GET /nowhere", &[], Form::Problem, Place::Nowhere),
+        ("POST /auth", &[], Form::Problem, Place::Login(0)),
+        ("GET /auth/x", &[], Form::Problem, Place::Login(0)),
+        ("GET /Login", &[], Form::Cognito, Place::Login(2)),
+        ("POST /Login?a=%", &[], Form::Cognito, Place::Login(2)),
+        ("POST /Login/x?a=%", &[], Form::Cognito, Place::Login(2)),
+        // Too broken to be judged, and told in the form of the login all the same.
+        ("POST /login/refresh", &[("host", "a b")], Form::Cognito, Place::Nowhere),
+        ("POST /Login#x", &[], Form::Cognito, Place::Nowhere),
+        ("GET /user", &[("host", "a b")], Form::Problem, Place::Nowhere),
+    ] {
+        let refusal = refused(&bench, line, headers);
+        assert_eq!((refusal.form, refusal.place), (form, place), "{line} {headers:?}");
+    }
+}
+
+#[test]
+fn r14_r15_lengths_that_readers_disagree_about() {
+    let bench = Bench::new();
+    for (headers, fits) in [
+        (&[("transfer-encoding", "chunked")][..], true),
+        (&[("transfer-encoding", "CHUNKED")], true),
+        (&[("transfer-encoding", "gzip")], false),
+        (&[("transfer-encoding", "gzip, chunked")], false),
+        (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false),
+        (&[("content-length", "5")], true),
+        (&[("content-length", "5, 5")], false),
+        (&[("content-length", "+5")], false),
+        (&[("content-length", "5"), ("content-length", "5")], false),
+    ] {
+        let expected = if fits { Ok("/public".into()) } else { Err(Deny::Framing) };
+        assert_eq!(bench.outcome("POST /public", headers), expected, "{headers:?}");
+    }
+}
+
+#[test]
+fn who_may_pass_without_a_token_is_somebody_with_one() {
+    let bench = Bench::new();
+    let (bearer, cookie) = (bench.bearer("open", &[]), format!("o={}", bench.token("open", &[])));
+    for (line, headers, known) in [
+        ("POST /public", &[("authorization", bearer.as_str())][..], true),
+        ("GET /public", &[("cookie", cookie.as_str())], true),
+        ("POST /public", &[("cookie", cookie.as_str())], false),
+        ("POST /public", &[("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")], true),
+        ("GET /public", &[("cookie", cookie.as_str()), ("upgrade", "websocket")], false),
+        ("GET /public", &[("authorization", "Bearer x")], false),
+        ("GET /public", &[("cookie", "o=a; o=b")], false),
+    ] {
+        match bench.ask(line, headers) {
+            Verdict::Grant(grant) => assert_eq!(grant.speaker().is_some(), known, "{line} {headers:?}"),
+            Verdict::Refusal(refusal) => {
+                assert_eq!(refusal.deny, Deny::CredentialConflict, "{line} {headers:?}");
+                assert!(headers[0].1.contains("o=a; o=b"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What is written down for whoever asks why: step by step.
+fn findings(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Vec<String> {
+    let trace = Trace::default();
+    bench.judge_with(line, headers, |gate, head| {
+        let _ = Gate { trace: Some(&trace), ..gate }.decide(head, NOW, &mut Permits::default());
+    });
+    trace.findings().into_iter().map(|finding| format!("{}: {}", finding.step, finding.found)).collect()
+}
+
+#[test]
+fn what_was_found_is_told_in_order_and_without_a_secret() {
+    let bench = Bench::with_limits("rate = 5.0\nconcurrent = 3");
+    let bearer = bench.bearer("main", &["admin"]);
+    let token = ("authorization", bearer.as_str());
+    let found = findings(&bench, &format!("GET /admin?{K}"), &[token]);
+    let rate = bench.policy.limits().per_address().rate.unwrap();
+    assert_eq!(
+        found,
+        [
+            "path: /admin, in its canonical form".to_owned(),
+            "rule: route[1], path /admin, access user, realm main".into(),
+            "client: 192.0.2.7, over TLS".into(),
+            format!("limits: {rate}, 3 at once"),
+            "key: \"web\", good; its limit: none".into(),
+            "origin: none: no browser says where it comes from".into(),
+            "credential: Authorization: Bearer".into(),
+            "token: good until 2027-01-15T08:01:00Z, signed by the realm: subject \"u\", roles \"admin\"".into(),
+            "roles: one of admin is needed".into(),
+        ]
+    );
+    let bench = Bench::new();
+    let of = |line: &str, headers: &[(&str, &str)], step: &str| {
+        let found = findings(&bench, line, headers);
+        found.iter().find_map(|found| found.strip_prefix(&format!("{step}: "))).map(str::to_owned)
+    };
+    let open = bench.bearer("open", &[]);
+    let open = ("authorization", open.as_str());
+    for (line, headers, step, expected) in [
+        ("GET /open", &[open][..], "roles", None),
+        ("GET /files/a%2Fb", &[], "path", Some("/files/a%2Fb, in its canonical form")),
+        ("GET /nowhere", &[], "rule", Some("no login and no route takes this method and path")),
+        (
+            "GET /hosted",
+            &[("host", "only.example")],
+            "rule",
+            Some("route[10], host only.example, path /hosted, access public, realm open"),
+        ),
+        ("GET /key", &[], "rule", Some("route[3], path /key, access key, realm main")),
+        ("POST /auth", &[], "rule", Some("login[0], dialect project, path /auth, realm main: the login itself")),
+        (
+            "POST /open/auth",
+            &[],
+            "rule",
+            Some("login[1], dialect project, path /open/auth, realm open: the login itself"),
+        ),
+        (
+            "POST /login/challenge",
+            &[],
+            "rule",
+            Some("login[2], dialect tenant, path /Login, realm open: answers to challenges"),
+        ),
+        ("POST /login/refresh", &[], "rule", Some("login[2], dialect tenant, path /Login, realm open: refreshing")),
+        ("POST /logout", &[], "rule", Some("login[2], dialect tenant, path /Login, realm open: logging out")),
+        ("POST /login/x", &[], "rule", Some("below the login at /Login, which has no such endpoint")),
+        ("GET /user", &[], "key", None),
+        ("GET /public", &[], "key", Some("none that counts, and none is needed")),
+        (
+            "GET /strict",
+            &[],
+            "origin",
+            Some(
+                "The request needs an Origin header that is allowed. A client that is not a browser sends its token as Authorization: Bearer instead of the cookie.",
+            ),
+        ),
+        (
+            "GET /public",
+            &[("origin", "https://evil.example")],
+            "origin",
+            Some("https://evil.example: one of any, which call without credentials"),
+        ),
+        (
+            "GET /public",
+            &[("sec-fetch-site", "same-origin")],
+            "origin",
+            Some("none: the request's own, as Sec-Fetch-Site says"),
+        ),
+        ("GET /public", &[("sec-fetch-site", "none")], "origin", Some("none: another one, as Sec-Fetch-Site says")),
+        (
+            "GET /public",
+            &[("origin", "https://gate.example")],
+            "origin",
+            Some("https://gate.example: allowed, with credentials"),
+        ),
+        ("GET /public", &[("cookie", "o=x")], "credential", Some("the realm's cookie")),
+        ("GET /public", &[], "credential", Some("none")),
+        (
+            "GET /public",
+            &[("cookie", "o=x; o=y")],
+            "credential",
+            Some("The request carries two credentials of one kind."),
+        ),
+        ("GET /public", &[], "token", Some("none, and none is needed")),
+        (
+            "GET /public",
+            &[("authorization", "Bearer x")],
+            "token",
+            Some("token_malformed, and none is needed: it goes on without an identity"),
+        ),
+        ("POST /public", &[("cookie", "o=x")], "token", Some("a cookie does not count from there")),
+    ] {
+        assert_eq!(of(line, headers, step).as_deref(), expected, "{line} {headers:?}: {step}");
+    }
+    let exchange = Bench::of(EXCHANGE);
+    for (line, expected) in [
+        ("POST /api/login", "login[0], dialect exchange, path /api/login, realm x: the login itself"),
+        ("POST /api/login/redeem", "login[0], dialect exchange, path /api/login, realm x: redeeming callback tokens"),
+        ("GET /callback", "login[0], dialect exchange, path /api/login, realm x: the callback"),
+    ] {
+        assert!(findings(&exchange, line, &[]).contains(&format!("rule: {expected}")), "{line}");
+    }
+    let other = foreign(&exchange, "https://idp.example/", true);
+    let told =
+        findings(&exchange, &format!("GET /user?{K}"), &[("origin", "https://app.example"), ("authorization", &other)]);
+    assert!(told.iter().any(|found| found.contains("signed by \"https://idp.example/\": subject \"s\"")), "{told:?}");
+    assert!(bench.gate().trace.is_none());
+    let trace = Trace::default();
+    bench.gate().note("a", || "b".into());
+    Gate { trace: Some(&trace), ..bench.gate() }.note("a", || "b".into());
+    assert_eq!(trace.findings().len(), 1);
+    trace.clear();
+    assert!(trace.findings().is_empty());
+}
