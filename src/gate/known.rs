@@ -235,6 +235,8 @@ const EXPECTED_BYTES: u64 = 2560;
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{DefaultHasher, Hasher as _};
+
     use super::*;
     use crate::token::{Algorithm, Key, KeySet, Reject, TokenId};
 
@@ -315,5 +317,48 @@ mod tests {
         assert_ne!(sign(&app, 990), first, "one from the future is nobody's");
         let text = first.to_str().unwrap();
         assert_eq!(rules.verify(text, 1000).unwrap_err(), Reject::Type, "R29");
+    }
+
+    #[test]
+    fn r27_r28_nothing_of_it_is_left_out_of_the_comparison() {
+        let key = super::Key { generation: 1, realm: 2, token: "t".into() };
+        let asks = |generation, realm, token| Asked { generation, realm, token }.equivalent(&key);
+        assert!(asks(1, 2, "t"));
+        assert!(!asks(2, 2, "t") && !asks(1, 1, "t") && !asks(1, 2, "u") && !asks(0, 0, "t") && !asks(0, 2, "u"));
+        let hash = |asked: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            asked(&mut hasher);
+            hasher.finish()
+        };
+        let asked = Asked { generation: 1, realm: 2, token: "t" };
+        assert_eq!(hash(&|hasher| key.hash(hasher)), hash(&|hasher| asked.hash(hasher)), "else nothing is ever found");
+    }
+
+    #[test]
+    fn what_it_takes_up_is_counted_and_so_is_what_it_knows() {
+        let (rules, known) = (rules(), KnownTokens::new(1 << 20));
+        assert!(known.is_empty() && known.bytes() == 0);
+        let token = token(&rules, "u");
+        known.insert(1, 0, &token, speaker(&rules, &token));
+        assert_eq!((known.len(), known.is_empty()), (1, false));
+        // Of the texts there is "u" and "reader", four times each, and one role.
+        assert_eq!(known.bytes(), 1536 + token.len() as u64 + 4 * 7 + 64);
+        assert_eq!((known.evictions(), known.hits(), known.misses()), (0, 0, 0));
+        let none = KnownTokens::new(0);
+        assert_eq!((none.len(), none.bytes()), (0, 0));
+        none.clear();
+    }
+
+    #[test]
+    fn an_assertion_for_another_app_is_kept() {
+        let rules = rules();
+        let speaker = speaker(&rules, &token(&rules, "u"));
+        let (app, other): (Arc<str>, Arc<str>) = ("app".into(), "other".into());
+        let sign = |audience, now| speaker.assertion(&rules, "examples", audience, now).unwrap();
+        let (first, second) = (sign(&app, 1000), sign(&other, 1000));
+        let third = sign(&app, 1030);
+        assert_eq!((sign(&other, 1005), sign(&app, 1031)), (second, third.clone()));
+        assert_ne!(third, first);
+        assert_eq!(speaker.assertions.load().len(), 2, "one for each app");
     }
 }

@@ -204,4 +204,15 @@ mod tests {
         }
         assert!(usage.addresses() <= 1000, "{}", usage.addresses());
     }
+
+    #[test]
+    fn a_thousand_addresses_are_remembered() {
+        let usage = Usage::new();
+        for at in 0..1000 {
+            take(&usage, &one_in_a_while(), v4(at)).unwrap();
+        }
+        assert_eq!(usage.addresses(), 1000);
+        assert!((0..1000).all(|at| take(&usage, &one_in_a_while(), v4(at)).is_err()));
+        assert_eq!(Usage::default().addresses(), 0);
+    }
 }

@@ -839,6 +839,7 @@ url = "sqlite://x.db"
 [[realm]]
 name = "x"
 issuer = "i"
+algorithm = "ES256"
 cookie = "x"
 require_origin = true
 origins = ["https://app.example"]
@@ -871,6 +872,7 @@ upstream = ["http://127.0.0.1:1"]
 path = "/key"
 realm = "x"
 access = "key"
+assertion = "app"
 upstream = ["http://127.0.0.1:1"]
 "#;
 
@@ -930,11 +932,13 @@ fn a_callback_is_gone_to_by_a_browser_that_brings_nothing() {
     let bench = Bench::of(EXCHANGE);
     let line = "GET /callback?token=x";
     assert_eq!(bench.outcome(line, &[]), Ok("login".into()), "no key, no origin");
+    assert_eq!(bench.outcome(&format!("{line}&{K}"), &[]), Ok("login".into()));
     assert_eq!(bench.outcome(line, &[("sec-fetch-mode", "navigate")]), Ok("login".into()));
     for (line, headers, deny) in [
         (line, &[("sec-fetch-mode", "no-cors")][..], Deny::OriginDenied),
         (line, &[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], Deny::OriginDenied),
         (line, &[("origin", "https://evil.example")], Deny::OriginDenied),
+        ("GET /callback?token=x&key=bad", &[], Deny::KeyUnknown),
         ("HEAD /callback?token=x", &[], Deny::Method),
         ("POST /callback?token=x", &[], Deny::Method),
     ] {
@@ -1171,4 +1175,78 @@ fn what_was_found_is_told_in_order_and_without_a_secret() {
     assert_eq!(trace.findings().len(), 1);
     trace.clear();
     assert!(trace.findings().is_empty());
+}
+
+#[test]
+fn an_app_that_wants_the_realms_word_gets_it_for_whoever_has_a_token() {
+    let bench = Bench::of(EXCHANGE);
+    let (origin, bearer) = (("origin", "https://app.example"), bench.bearer("x", &[]));
+    let assertion = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
+        Verdict::Grant(grant) => grant.assertion().cloned(),
+        other => panic!("{line}: {other:?}"),
+    };
+    let key = format!("GET /key?{K}");
+    let word = assertion(&key, &[origin, shown(&bearer)]).unwrap();
+    assert!(word.is_sensitive());
+    let (header, payload) = crate::token::peek(word.to_str().unwrap()).unwrap();
+    assert_eq!(
+        (&header["typ"], &payload["aud"], &payload["sub"]),
+        (&json!("assertion+jwt"), &json!("app"), &json!("u"))
+    );
+    assert_eq!(assertion(&key, &[origin]), None, "nobody to speak of");
+    assert_eq!(assertion(&format!("GET /user?{K}"), &[origin, shown(&bearer)]), None, "it asks for none");
+}
+
+#[test]
+fn r11_a_host_may_be_named_twice_if_it_is_the_same() {
+    let bench = Bench::new();
+    let ask = |host: Option<&'static str>, authority| {
+        let mut headers = HeaderMap::new();
+        if let Some(host) = host {
+            headers.insert("host", HeaderValue::from_static(host));
+        }
+        bench.judge_with("GET /hosted", &[], |gate, head| {
+            let head = Head { authority, headers: &headers, ..*head };
+            match gate.decide(&head, NOW, &mut Permits::default()) {
+                Verdict::Grant(grant) => Ok(grant.authority().clone()),
+                Verdict::Refusal(refusal) => Err(refusal.deny),
+                other => panic!("{other:?}"),
+            }
+        })
+    };
+    assert_eq!(ask(Some("only.example"), Some("only.example")).unwrap(), "only.example");
+    assert_eq!(ask(None, Some("only.example")).unwrap(), "only.example");
+    assert_eq!(ask(Some("only.example"), None).unwrap(), "only.example");
+    for (host, authority) in
+        [(Some("only.example"), Some("only.example:443")), (Some("a.example"), Some("only.example")), (None, None)]
+    {
+        assert_eq!(ask(host, authority), Err(Deny::Host), "{host:?} {authority:?}");
+    }
+}
+
+#[test]
+fn a_speaker_is_trusted_as_long_as_a_policy_knows_its_key() {
+    let (bench, other) = (Bench::new(), Bench::new());
+    let bearer = bench.bearer("open", &["a"]);
+    let Verdict::Grant(grant) = bench.ask("GET /open", &[shown(&bearer)]) else { panic!() };
+    let speaker = grant.speaker().unwrap();
+    assert!(speaker.is_still_trusted(&bench.policy, "open", NOW));
+    assert!(!speaker.is_still_trusted(&bench.policy, "main", NOW), "keys of another realm");
+    assert!(
+        !speaker.is_still_trusted(&bench.policy, "nobody", NOW)
+            && !speaker.is_still_trusted(&other.policy, "open", NOW)
+    );
+    assert_eq!((speaker.issuer(), speaker.marks().token), (None, TokenId(7)));
+    assert_eq!((grant.body_size(), grant.route().path()), (None, "/open"));
+    assert_eq!(
+        (grant.client().address.to_string(), grant.authority()),
+        ("192.0.2.7".into(), &HeaderValue::from_static("gate.example"))
+    );
+    let exchange = Bench::of(EXCHANGE);
+    let foreign = foreign(&exchange, "https://idp.example/", true);
+    let headers = [("origin", "https://app.example"), shown(&foreign)];
+    let Verdict::Grant(grant) = exchange.ask(&format!("GET /user?{K}"), &headers) else { panic!() };
+    assert_eq!(grant.speaker().unwrap().issuer(), Some("https://idp.example/"));
+    let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-auth-subject", "x-auth-realm", "x-auth-token-id", "x-auth-issuer"]);
 }

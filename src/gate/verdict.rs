@@ -250,3 +250,33 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_knows_no_other_status_is_told_one_that_it_knows() {
+        let status = |deny, form| Refusal { form, ..Refusal::of(deny) }.status().as_u16();
+        for (deny, status_of, exchange) in [
+            (Deny::Store, 503, 500),
+            (Deny::Busy, 503, 500),
+            (Deny::PoolTimeout, 504, 500),
+            (Deny::Internal, 500, 500),
+            (Deny::BodyTooLarge, 413, 400),
+            (Deny::BodyTimeout, 408, 400),
+            (Deny::HeadTooLarge, 431, 400),
+            (Deny::EmailMissing, 400, 400),
+            (Deny::TokenMissing, 401, 401),
+            (Deny::NoLicence, 403, 403),
+            (Deny::RateLimited(1), 429, 429),
+        ] {
+            for form in [Form::Problem, Form::Cognito] {
+                assert_eq!(status(deny, form), status_of, "{deny:?} {form:?}");
+            }
+            for form in [Form::Exchange, Form::Callback] {
+                assert_eq!(status(deny, form), exchange, "{deny:?} {form:?}");
+            }
+        }
+    }
+}

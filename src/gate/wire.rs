@@ -112,4 +112,24 @@ mod tests {
             b"GET /content-length HTTP/1.1\r\nX-Content-Length: 1\r\nA: Content-Length: 1\r\n\r\n"
         ));
     }
+
+    #[test]
+    fn a_body_is_announced_by_a_length_that_is_not_0_or_by_chunks() {
+        let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
+            pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+        };
+        for (pairs, announced) in [
+            (&[][..], false),
+            (&[("content-length", "0")], false),
+            (&[("content-length", "1")], true),
+            (&[("content-length", "00")], true),
+            (&[("transfer-encoding", "chunked")], true),
+            (&[("transfer-encoding", "chunked"), ("content-length", "0")], true),
+        ] {
+            assert_eq!(has_body(&headers(pairs)), announced, "{pairs:?}");
+        }
+        assert!(asks_for_websocket(&headers(&[("upgrade", "WebSocket")])));
+        assert!(!asks_for_websocket(&headers(&[("upgrade", "h2c")])));
+        assert!(!asks_for_websocket(&headers(&[("connection", "upgrade")])));
+    }
 }
