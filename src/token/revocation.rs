@@ -341,6 +341,7 @@ mod tests {
         let hash = |bits: u128| AsItIs.hash_one(Bits::of(bits));
         assert_eq!((hash(HALF.into()), hash(u128::from(HALF) << 64)), (HALF, HALF), "both halves count");
         assert_eq!(hash(u128::from(HALF) << 64 | u128::from(HALF)), 0);
+        assert_eq!((shard(0x1ff), shard(0x700), shard(7)), (255, 0, 7), "and its own shard");
         let mut other = Same(0);
         other.write(&[0x61, 0x62]);
         assert_eq!(other.finish(), 0x6162);
