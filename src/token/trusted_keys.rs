@@ -382,6 +382,7 @@ mod tests {
     fn whoever_finds_a_thousand_waiting_does_not_join_them() {
         let keys = Arc::new(remote());
         keys.fetch_begins();
+        assert!(keys.ask(0), "there is one to wait for");
         let mut ended: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(keys.fetch_ended())).collect();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(ended.iter_mut().all(|ended| ended.as_mut().poll(&mut context).is_pending()));
@@ -391,7 +392,20 @@ mod tests {
     }
 
     #[test]
+    fn a_fetcher_waits_until_it_is_asked() {
+        let keys = remote();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut wanted = Box::pin(keys.wanted());
+        assert!(wanted.as_mut().poll(&mut context).is_pending());
+        assert!(keys.ask(100));
+        assert!(wanted.as_mut().poll(&mut context).is_ready());
+        assert!(Box::pin(keys.wanted()).as_mut().poll(&mut context).is_pending(), "once for all who ask");
+    }
+
+    #[test]
     fn keys_are_fetched_from_hosts_that_prove_who_they_are() {
+        assert!(check_url("http://idp.example", false).unwrap_err().contains("insecure_http = true"), "what to do");
+        assert_eq!(check_url("ftp://idp.example", true), Err("is no https URL"));
         for (url, secure, insecure) in [
             ("https://idp.example/jwks", true, true),
             ("https://idp.example:8443", true, true),
