@@ -53,10 +53,17 @@ impl Usage {
         self.addresses.len()
     }
 
-    fn of(&self, address: IpAddr) -> Arc<Meter> {
-        let network = Network::of(address);
+    fn admit(&self, address: IpAddr, quota: &Quota, at: u64) -> Result<Permit, Exceeded> {
+        let mut first = None;
+        // ☠ Counted before it is kept: where there is no room, whoever is not in flight yet is forgotten at once.
+        let new = || {
+            let meter = Arc::<Meter>::default();
+            first = Some(meter.admit(quota, at));
+            Ok::<_, ()>(meter)
+        };
         // Never an error, since making one is none; the meter is then one that nobody remembers.
-        self.addresses.get_or_insert_with(&network, || Ok::<_, ()>(Arc::default())).unwrap_or_default()
+        let meter = self.addresses.get_or_insert_with(&Network::of(address), new).unwrap_or_default();
+        first.unwrap_or_else(|| meter.admit(quota, at))
     }
 }
 
@@ -71,7 +78,7 @@ impl Permits {
     /// [`Meter::admit`].
     pub(super) fn take_address(&mut self, usage: &Usage, quota: &Quota, address: IpAddr, at: u64) -> Result<(), Deny> {
         if self.address.is_none() && !quota.is_unlimited() {
-            self.address = Some(usage.of(address).admit(quota, at)?);
+            self.address = Some(usage.admit(address, quota, at)?);
         }
         Ok(())
     }
@@ -214,5 +221,27 @@ mod tests {
         assert_eq!(usage.addresses(), 1000);
         assert!((0..1000).all(|at| take(&usage, &one_in_a_while(), v4(at)).is_err()));
         assert_eq!(Usage::default().addresses(), 0);
+    }
+
+    #[test]
+    fn whoever_comes_when_there_is_no_room_is_not_forgotten_in_flight_either() {
+        let usage = Usage::with_capacity(1000);
+        // Those that were there first are the last to be forgotten.
+        for at in (10_000..12_000).chain(10_000..12_000) {
+            drop(take(&usage, &two_at_once(), v4(at)));
+        }
+        let _first: Vec<_> = (0..100).map(|at| take(&usage, &two_at_once(), v4(at)).unwrap()).collect();
+        for at in 20_000..60_000 {
+            drop(take(&usage, &two_at_once(), v4(at)));
+        }
+        for at in 0..100 {
+            let _second = take(&usage, &two_at_once(), v4(at)).unwrap();
+            assert!(matches!(take(&usage, &two_at_once(), v4(at)), Err(Deny::ConcurrencyLimited)), "{at}");
+        }
+        // Nor are those who are more than there is room for.
+        let usage = Usage::with_capacity(1000);
+        let all = (0..3000).chain(0..3000).map(|at| take(&usage, &two_at_once(), v4(at)));
+        let _all: Vec<_> = all.collect::<Result<_, _>>().unwrap();
+        assert!((0..3000).all(|at| take(&usage, &two_at_once(), v4(at)).is_err()));
     }
 }

@@ -177,7 +177,7 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
 
     // R5: the path that was judged, byte for byte; of the query all but what is the gate's.
     let (to_path, to_query) =
-        grant.target().split_once('?').map_or((grant.target(), None), |(path, query)| (path, Some(query)));
+        grant.target().split_once('?').map_or_else(|| (grant.target(), None), |(path, query)| (path, Some(query)));
     assert_eq!(to_path, path);
     assert_eq!(to_query.map(str::to_owned), query.and_then(without_ours), "{target}");
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
