@@ -672,4 +672,19 @@ mod tests {
         assert_eq!((codes.len(), details.len()), (all.len(), all.len()));
         assert!(codes.iter().all(|code| !code.is_empty()) && details.iter().all(|detail| detail.ends_with('.')));
     }
+
+    #[test]
+    fn more_than_one_factor_is_what_amr_says_so() {
+        for (amr, proven) in [
+            (json!(["pwd", "otp", "mfa"]), true),
+            (json!(["mfa"]), true),
+            (json!(["pwd"]), false),
+            (json!([]), false),
+            (json!("mfa"), false),
+            (json!(null), false),
+        ] {
+            let payload = json!({"amr": amr});
+            assert_eq!(proves_mfa(payload.as_object().unwrap()), proven, "{payload}");
+        }
+    }
 }
