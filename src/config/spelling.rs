@@ -9,9 +9,16 @@ pub(super) fn closest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> O
 
 /// A value for an error: escaped, not too long, and without the user and password of a URL. Not for secrets.
 pub(super) fn quote(text: &str) -> String {
-    if let (Some((scheme, _)), Some((_, host))) = (text.split_once("://"), text.rsplit_once('@')) {
-        return quote(&format!("{scheme}://…{host}"));
-    }
+    let shown;
+    let text = match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => {
+            // One with an @ before that is no scheme, and may hold a password as well.
+            let scheme = if scheme.contains('@') { String::new() } else { format!("{scheme}://") };
+            shown = format!("{scheme}…{host}");
+            &shown
+        }
+        _ => text,
+    };
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
@@ -66,6 +73,10 @@ mod tests {
         assert_eq!(quote("a\nb"), "\"a\\nb\"");
         assert!(quote(&"é".repeat(500)).chars().count() < 90);
         assert_eq!(quote("https://u:hunter2@h/x@y"), "\"https://…y\"");
+        assert_eq!(quote("u:hunter2@h://x"), "\"…h://x\"", "an @ that stands too early");
+        assert_eq!(quote("a@b://c@d://e"), "\"…d://e\"");
+        assert_eq!(quote("a://b@c://d"), "\"a://…c://d\"");
+        assert_eq!(quote("a@b"), "\"a@b\"", "no URL");
         assert_eq!(bare("a b"), "\"a b\"");
     }
 }
