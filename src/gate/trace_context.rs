@@ -121,6 +121,9 @@ mod tests {
         ] {
             assert_eq!(TraceParent::parse(&changed).is_some(), valid, "{changed}");
         }
+        for (flags, sampled) in [("-00", false), ("-02", false), ("-03", true)] {
+            assert_eq!(TraceParent::parse(&GOOD.replace("-01", flags)).unwrap().is_sampled(), sampled, "{flags}");
+        }
         let mut headers = HeaderMap::new();
         assert_eq!(TraceParent::of(&headers), None);
         headers.append(&TRACEPARENT, HeaderValue::from_static(GOOD));
