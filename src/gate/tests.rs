@@ -919,6 +919,7 @@ fn an_exchange_takes_the_tokens_of_its_one_issuer() {
     ] {
         assert_eq!(tokens(&line, headers), Err(deny), "{headers:?}");
     }
+    assert_eq!(refused(&bench, &line, &[origin]).form, Form::Exchange);
     assert_eq!(tokens(&line.replace("POST", "GET"), &[origin, shown(&good)]), Err(Deny::Method));
     assert_eq!(tokens("POST /api/login", &[origin, shown(&good)]), Err(Deny::KeyMissing));
     assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((Endpoint::Redeem, 0)));
