@@ -138,6 +138,10 @@ impl Outside {
     }
 
     fn path(&self, text: &str) -> Result<(PathBuf, Readers), String> {
+        // Errors name paths, one line each; and quotes that were left open swallow what follows, secrets too.
+        if text.chars().any(char::is_control) {
+            return Err("has a line break or another control character in it: write a path on one line".into());
+        }
         let path = match text.strip_prefix(CREDENTIALS) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => {
                 let Some(credentials) = &self.credentials else {
@@ -227,6 +231,9 @@ mod tests {
         assert!(outside.secret("empty").unwrap_err().ends_with("is empty"));
         assert!(outside.secret("").unwrap_err().starts_with("is empty"));
         assert!(outside.secret("gone").is_err());
+        for broken in ["a\nsecret = 'hunter2'", "a\0b", "a\u{85}"] {
+            assert!(outside.secret(broken).unwrap_err().starts_with("has a line break"), "{broken:?}");
+        }
         assert!(outside.secret("${HOME}/x").unwrap_err().contains("only ${CREDENTIALS_DIRECTORY}"));
         assert!(outside.secret("x/${CREDENTIALS_DIRECTORY}").unwrap_err().contains("at the beginning"));
         let inputs: Vec<_> = ["t.toml", "secret", "empty", "gone"].iter().map(|name| dir.path().join(name)).collect();
