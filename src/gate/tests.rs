@@ -647,6 +647,7 @@ fn keys_open_key_routes_and_name_nobody() {
     let Verdict::Grant(grant) = bench.ask("GET /key", &[("x-api-key", "0123456789abcdef")]) else { panic!() };
     let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-realm"]);
+    assert!(grant.key() == Some(config::Sha256::of("0123456789abcdef")), "for as long as it is good");
     assert_eq!(bench.outcome("GET /key", &[]), Err(Deny::KeyMissing));
     // A realm that knows no keys has nothing to compare with, and keeps the member from the app all the same.
     assert_eq!(bench.outcome("GET /public?key=x&a", &[]), Ok("/public?a".into()));
