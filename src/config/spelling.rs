@@ -19,8 +19,10 @@ pub(super) fn quote(text: &str) -> String {
         }
         _ => text,
     };
-    match text.char_indices().nth(MAX_QUOTED_CHARS) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
+    // Quotes that were left open swallow the lines that follow, secrets too.
+    let is_end = |(at, (_, letter)): &(usize, (usize, char))| *at == MAX_QUOTED_CHARS || matches!(letter, '\n' | '\r');
+    match text.char_indices().enumerate().find(is_end) {
+        Some((_, (end, _))) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }
 }
@@ -70,7 +72,9 @@ mod tests {
 
     #[test]
     fn quotes_are_one_short_line() {
-        assert_eq!(quote("a\nb"), "\"a\\nb\"");
+        assert_eq!(quote("a\tb"), "\"a\\tb\"");
+        assert_eq!(quote("a\nsecret = 'hunter2'"), "\"a\"…");
+        assert_eq!(quote("\r\nb"), "\"\"…");
         assert!(quote(&"é".repeat(500)).chars().count() < 90);
         assert_eq!(quote("https://u:hunter2@h/x@y"), "\"https://…y\"");
         assert_eq!(quote("u:hunter2@h://x"), "\"…h://x\"", "an @ that stands too early");
