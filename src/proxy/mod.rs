@@ -32,7 +32,7 @@ use data_encoding::HEXLOWER;
 use rustls::ServerConfig;
 
 use crate::config::{Limits, Policy, Route, Server, Upstream};
-use crate::gate::{KnownTokens, Usage};
+use crate::gate::{Deny, KnownTokens, Place, Usage};
 use crate::lines::Journal;
 use crate::login::Desk;
 pub use connections::Connections;
@@ -79,6 +79,8 @@ pub trait House: Send + Sync + 'static {
     fn trusts(&self, address: IpAddr) -> bool;
     /// How long a client may take nothing of what is for it.
     fn write_timeout(&self) -> Duration;
+    /// A request was refused before it was one. Nobody else counts it.
+    fn refused(&self, _deny: Deny) {}
 }
 
 impl State {
@@ -105,6 +107,13 @@ impl House for State {
 
     fn write_timeout(&self) -> Duration {
         self.snapshot.load().write_timeout
+    }
+
+    fn refused(&self, deny: Deny) {
+        let row = deny.row();
+        let snapshot = self.snapshot.load();
+        // It took the gate no time, however long it was waited for.
+        snapshot.meters.at(Place::Nowhere).count(meters::End::Denied, row.reason, Some(row.status), Duration::ZERO);
     }
 }
 

@@ -247,6 +247,7 @@ impl<S: IO> Guarded<S> {
 
     /// Refuses what is no request yet.
     fn refuse(&mut self, deny: Deny, context: &mut Context<'_>) -> io::Error {
+        self.house.refused(deny);
         // It fits into the buffer, since nothing else is in there between two requests.
         let written = Pin::new(&mut self.stream).poll_write(context, &bare(deny));
         if written.is_ready() {
