@@ -6,35 +6,19 @@ import contextlib
 import re
 import socket
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 from ..check import Case, check
 from ..gate import Tollgate
-from ..wire import Conn, hang_up
+from ..wire import Conn
 from . import frames as f
-from .floods import Target
+from .floods import App, Target
 from .frames import Link, block, frame, head
 
 
-class Hasty:
+class Hasty(App):
     """It answers each head at once, with its path, and only then reads the body."""
-
-    def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        self.thread = threading.Thread(target=self._accept, daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        hang_up(self.socket, self.thread)
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self.socket.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
         buffer = b""

@@ -403,8 +403,8 @@ OF_HTTP_2 = list(FLOODS)[8:]
 # === what is measured ===
 
 
-class Generous:
-    """An app that answers with 8 MiB at /large, after a second at /hold, and else with a word."""
+class App:
+    """It serves each connection in a thread of its own, until it is closed."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -420,6 +420,13 @@ class Generous:
             while True:
                 sock, _ = self.socket.accept()
                 threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class Generous(App):
+    """An app that answers with 8 MiB at /large, after a second at /hold, and else with a word."""
 
     def _serve(self, sock: socket.socket) -> None:
         buffer = b""
