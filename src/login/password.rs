@@ -152,8 +152,11 @@ impl Pool {
             load.waiting.fetch_sub(1, Ordering::Relaxed);
             // Whoever asked may have gone away while the job was queued.
             if !answer.is_closed() {
-                let _busy = Working::begin(&load);
-                let _ = answer.send(work());
+                let working = Working::begin(&load);
+                let result = work();
+                // Before the answer: these threads run at a low priority, and whoever was answered has been counted.
+                drop(working);
+                let _ = answer.send(result);
             }
         };
         self.load.waiting.fetch_add(1, Ordering::Relaxed);
