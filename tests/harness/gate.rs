@@ -335,7 +335,7 @@ impl Gate {
         self.child = Some(child);
         let (addr, admin, up) = (self.addr, self.admin, self.up);
         let child = self.child.as_mut().unwrap();
-        let ended = until(Duration::from_secs(60), "the gate is ready", || {
+        let ended = until(Duration::from_secs(180), "the gate is ready", || {
             if let Some(status) = child.try_wait().unwrap() {
                 return Some(Some(status));
             }

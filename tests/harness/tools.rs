@@ -48,7 +48,7 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Ran {
     // A command that needs no input may be gone already.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let mut child = Ended(child);
-    let status = until(Duration::from_secs(90), &format!("{name} ends"), || child.0.try_wait().unwrap());
+    let status = until(Duration::from_secs(600), &format!("{name} ends"), || child.0.try_wait().unwrap());
     let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     Ran { code: status.code(), stdout: text(&out), stderr: text(&err) }
 }

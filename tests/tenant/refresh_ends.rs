@@ -198,7 +198,7 @@ fn auth_time_is_that_of_the_login() {
 #[test]
 fn a_session_ends_in_its_time_however_often_it_is_refreshed() {
     let app = App::start();
-    let gate = conf(&app, "refresh_ttl = \"2s\"").start();
+    let gate = conf(&app, "refresh_ttl = \"4s\"").start();
     gate.register("alice");
     let mut token = gate.tokens("alice").refresh;
     let mut uses = 0;
