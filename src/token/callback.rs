@@ -1,10 +1,11 @@
 //! What an app's backend passes on to a browser, in a URL: it is turned into a session once, within a minute, and opens
 //! nothing itself (`threats.md` R29, R40).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::parts::Parts;
 use super::{AccountId, KeyError, Marks, Reject, Rules, TokenId};
+use crate::json::Value;
 
 /// Somebody whom a trusted issuer's client named may have a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,8 @@ impl Rules {
     /// # Errors
     /// The first check that failed.
     pub fn verify_callback(&self, token: &str, now: i64) -> Result<Callback, Reject> {
-        let parts = Parts::of(token)?;
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room)?;
         self.own_key(&parts, CALLBACK)?;
         if parts.text("aud") != Some(&self.callback_audience()) {
             return Err(Reject::Audience);

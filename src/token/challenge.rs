@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::parts::Parts;
 use super::{KeyError, Reject, Rules, TokenId};
+use crate::json::Value;
 
 /// Somebody proved to know a user's password, and has to answer something more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +45,14 @@ impl Rules {
     /// # Errors
     /// The first check that failed.
     pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Challenge, Reject> {
-        let parts = Parts::of(token)?;
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room)?;
         self.own_key(&parts, CHALLENGE)?;
         if parts.text("aud") != Some(self.challenge_audience().as_str()) {
             return Err(Reject::Audience);
         }
-        let version = parts.payload.get("version").and_then(serde_json::Value::as_i64).ok_or(Reject::Claims)?;
-        let mfa = parts.payload.get("mfa").and_then(serde_json::Value::as_bool).ok_or(Reject::Claims)?;
+        let version = parts.payload.get("version").and_then(Value::as_i64).ok_or(Reject::Claims)?;
+        let mfa = parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?;
         let name = parts.text("challenge").ok_or(Reject::Claims)?.to_owned();
         if now >= parts.time("exp")? {
             return Err(Reject::Expired);

@@ -251,7 +251,7 @@ impl Form {
 
 fn time(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, KeyError> {
     let Some(value) = members.get(name) else { return Ok(None) };
-    seconds(value)
+    seconds(value.as_i64())
         .map(Some)
         .ok_or(KeyError::Malformed("\"iat\", \"nbf\", \"ttl\" or \"until\" is not a whole number of seconds"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::issuer::Issuer;
 use super::jwks::PublicKeys;
@@ -10,6 +10,7 @@ use super::mint::{ACCESS_TOKEN, MFA};
 use super::parts::Parts;
 use super::trusted_keys::TrustedKeys;
 use super::{Algorithm, Claims, Key, Marks, Rules, TokenId};
+use crate::json::{Members, Value};
 
 /// Why a token does not speak for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,8 @@ impl Rules {
     /// # Errors
     /// The first check that failed.
     pub fn verify(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
-        let parts = Parts::of(token)?;
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room)?;
         match parts.issuer() {
             Some(issuer) if issuer == self.issuer => self.judge(&parts, now),
             // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
@@ -67,7 +69,8 @@ impl Rules {
     /// # Errors
     /// The first check that failed; [`Reject::Issuer`] for a token of anybody else.
     pub fn verify_own(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
-        self.judge(&Parts::of(token)?, now)
+        let mut room = Vec::new();
+        self.judge(&Parts::of(token, &mut room)?, now)
     }
 
     /// Whether these rules, which may be later than those by which it was accepted, still know the key that signed it. An
@@ -92,7 +95,9 @@ impl Rules {
     /// that the realm would have signed itself.
     #[must_use]
     pub fn foreign_issuer(&self, token: &str) -> Option<&Issuer> {
-        self.trusted_issuer(Parts::of(token).ok()?.issuer()?)
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room).ok()?;
+        self.trusted_issuer(parts.issuer()?)
     }
 
     /// The trusted issuer who may have a newer key than those that were fetched, if that may be why `token` was refused.
@@ -102,7 +107,8 @@ impl Rules {
         if self.trusted.is_empty() || !matches!(reject, Reject::Key | Reject::NoKeys | Reject::Signature) {
             return None;
         }
-        let parts = Parts::of(token).ok()?;
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room).ok()?;
         // An issuer that does not name its keys has others without a sign of it.
         if reject == Reject::Signature && parts.header.contains_key("kid") {
             return None;
@@ -121,7 +127,8 @@ impl Rules {
     /// # Errors
     /// The first check that failed.
     pub fn verify_expired(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
-        let parts = Parts::of(token)?;
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room)?;
         let issuer = parts.issuer().ok_or(Reject::Issuer)?;
         let accepted = if issuer == self.issuer {
             self.read_own(&parts)?
@@ -138,7 +145,8 @@ impl Rules {
     /// # Errors
     /// The first check that failed.
     pub fn id_token_subject(&self, issuer: &str, token: &str, now: i64) -> Result<String, Reject> {
-        let parts = Parts::of(token)?;
+        let mut room = Vec::new();
+        let parts = Parts::of(token, &mut room)?;
         if parts.issuer() != Some(issuer) {
             return Err(Reject::Issuer);
         }
@@ -172,7 +180,7 @@ impl Rules {
             return Err(Reject::Issuer);
         }
         // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
-        if parts.header.keys().any(|name| !matches!(name.as_str(), "alg" | "typ" | "kid")) {
+        if parts.header.names().any(|name| !matches!(name, "alg" | "typ" | "kid")) {
             return Err(Reject::Malformed);
         }
         // R29
@@ -197,9 +205,10 @@ impl Rules {
 
 /// Header and payload of a token, with nothing in them believed; `None` if it is none.
 #[must_use]
-pub fn peek(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
-    let parts = Parts::of(token).ok()?;
-    Some((parts.header, parts.payload))
+pub fn peek(token: &str) -> Option<(Map<String, serde_json::Value>, Map<String, serde_json::Value>)> {
+    let mut room = Vec::new();
+    let parts = Parts::of(token, &mut room).ok()?;
+    Some((parts.header.into_map(), parts.payload.into_map()))
 }
 
 /// A token that was verified.
@@ -302,7 +311,7 @@ impl Reject {
 
 fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
     let payload = &parts.payload;
-    let id = |value: &Value| value.as_str().and_then(|text| text.parse::<TokenId>().ok()).ok_or(Reject::Claims);
+    let id = |value: &Value<'_>| value.as_str().and_then(|text| text.parse::<TokenId>().ok()).ok_or(Reject::Claims);
     let optional = |name: &str| match payload.get(name) {
         None => Ok(None),
         Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or(Reject::Claims),
@@ -331,8 +340,11 @@ fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
 }
 
 /// Whether `amr` says that more than one factor was proven (RFC 8176, 2).
-pub(super) fn proves_mfa(payload: &Map<String, Value>) -> bool {
-    payload.get("amr").and_then(Value::as_array).is_some_and(|methods| methods.iter().any(|method| method == MFA))
+pub(super) fn proves_mfa(payload: &Members<'_>) -> bool {
+    payload
+        .get("amr")
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().any(|method| method.as_str() == Some(MFA)))
 }
 
 #[cfg(test)]
@@ -343,11 +355,12 @@ mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::parts::MAX_TOKEN_BYTES;
     use super::super::{Audience, Key, KeySet, Location, Mapping, Remote, Source, Type};
     use super::*;
+    use crate::json;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -684,7 +697,8 @@ mod tests {
             (json!(null), false),
         ] {
             let payload = json!({"amr": amr});
-            assert_eq!(proves_mfa(payload.as_object().unwrap()), proven, "{payload}");
+            let text = payload.to_string();
+            assert_eq!(proves_mfa(&json::members(text.as_bytes()).unwrap()), proven, "{text}");
         }
     }
 }
