@@ -82,12 +82,13 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What follows the scheme `Bearer`, written in any case (RFC 9110, 11.1).
+/// What follows the scheme `Bearer`, written in any case (RFC 9110, 11.1). Between the two are spaces and nothing else (11.4):
+/// a tab is part of what follows, and of no token.
 #[must_use]
 pub fn bearer(value: &str) -> Option<&str> {
     let value = value.trim_ascii();
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii_start())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
 #[cfg(test)]
@@ -110,6 +111,8 @@ mod tests {
         for (pairs, found) in [
             (&[("authorization", "Bearer x")][..], Credential::Bearer("x")),
             (&[("authorization", "bEARER  x ")], Credential::Bearer("x")),
+            (&[("authorization", "Bearer \tx")], Credential::Bearer("\tx")),
+            (&[("authorization", "Bearer\tx"), ("cookie", "t=c")], Credential::None),
             (&[("authorization", "Bearer"), ("cookie", "t=c")], Credential::Bearer("")),
             (&[("authorization", "Basic x"), ("cookie", "t=c")], Credential::None),
             (&[("authorization", "Bearerx"), ("cookie", "t=c")], Credential::None),
