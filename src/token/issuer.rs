@@ -132,7 +132,7 @@ impl Issuer {
         if !keys.find(kid, algorithm)?.verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(Reject::Signature);
         }
-        Ok((keys, KeyName { kid: kid.map(Box::from), algorithm }))
+        Ok((keys, KeyName { kid: kid.map(Arc::from), algorithm }))
     }
 
     fn claims(&self, parts: &Parts<'_>) -> Result<Claims, Reject> {

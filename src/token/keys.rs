@@ -1,6 +1,7 @@
 //! The keys that sign and verify a realm's tokens, and the form in which they are kept: one JWK (RFC 7517) a file.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +15,8 @@ use crate::json;
 
 /// One key of ours, both halves. It carries its one algorithm, so that a token cannot choose another (`threats.md` R20).
 pub struct Key {
-    kid: String,
+    /// Shared with each token of its that is remembered.
+    pub(super) kid: Arc<str>,
     made_at: i64,
     signs_from: i64,
     token_ttl: i64,
@@ -86,7 +88,7 @@ impl Key {
         }
         let plain = |kid: &&str| !kid.is_empty() && kid.len() <= MAX_KID_BYTES && !kid.chars().any(char::is_control);
         let kid = text("kid").filter(plain);
-        let kid = kid.ok_or(KeyError::Malformed("\"kid\" is missing, empty, too long or no plain text"))?.to_owned();
+        let kid = kid.ok_or(KeyError::Malformed("\"kid\" is missing, empty, too long or no plain text"))?.into();
         let made_at = time(&jwk.0, "iat")?;
         let made_at = made_at.ok_or(KeyError::Malformed("\"iat\" (Unix seconds of its making) is missing"))?;
         let signs_from = time(&jwk.0, "nbf")?.unwrap_or(made_at);
@@ -295,7 +297,7 @@ impl KeySet {
     }
 
     pub(super) fn by_id(&self, kid: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.kid == kid)
+        self.keys.iter().find(|key| *key.kid == *kid)
     }
 }
 

@@ -170,7 +170,7 @@ impl Rules {
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
             issuer: None,
-            key: KeyName { kid: Some(key.kid().into()), algorithm: key.algorithm() },
+            key: KeyName { kid: Some(key.kid.clone()), algorithm: key.algorithm() },
         })
     }
 
@@ -231,7 +231,7 @@ pub struct Accepted {
 /// A key, as a token names it.
 #[derive(Clone, Debug)]
 pub(super) struct KeyName {
-    pub(super) kid: Option<Box<str>>,
+    pub(super) kid: Option<Arc<str>>,
     pub(super) algorithm: Algorithm,
 }
 
