@@ -89,6 +89,11 @@ class Field:
             self.gates[name] = Gate(binary or self.lab.binary, self.directory, name, self.app, self.key(algorithm), **options)
         return self.gates[name]
 
+    def other_builds(self, algorithm="HS256", name="gate", **options):
+        """Gates of the other builds that are to be measured: what to call each, and itself."""
+        for label, binary in self.lab.also:
+            yield f" ({label})", self.gate(algorithm, f"{name}-{label}-{algorithm.lower()}", binary, **options)
+
     @cached_property
     def responder(self):
         return peers.responder(self.directory, self.key())
@@ -112,11 +117,12 @@ class Field:
         refuses = self.refuses(algorithm, thoroughly=True)
         return Contender(name, [gate or self.gate(algorithm)], headers, DOES, refuses=refuses, tells=True, **more)
 
-    def tollgate_never_seen(self, algorithm):
-        gate, hits = self.gate(algorithm), []
+    def tollgate_never_seen(self, algorithm, label="", gate=None):
+        gate, hits = gate or self.gate(algorithm), []
 
         def before():
-            gate.forget()
+            # Others than in the load before: what is remembered of those makes room, as in a gate that has been up for long.
+            self.never_seen(algorithm)
             hits.append(gate.metric("tollgate_token_cache_hits_total"))
 
         def after(run):
@@ -126,11 +132,11 @@ class Field:
                 raise Failed(f"{seen:.0f} of {run.done} tokens had been seen before")
 
         more = {"tokens": self.never_seen(algorithm), "before": before, "after": after}
-        return Contender(f"Tollgate {algorithm}, each token new", [gate], request(), DOES, **more)
+        return Contender(f"Tollgate{label} {algorithm}, each token new", [gate], request(), DOES, **more)
 
-    def tollgate_refusing(self, what, token, algorithm="HS256"):
-        name = f"Tollgate{' ' + algorithm if token else ''}, {what}: 401"
-        return Contender(name, [self.gate(algorithm)], request(token), DOES, status=401)
+    def tollgate_refusing(self, what, token, algorithm="HS256", label="", gate=None):
+        name = f"Tollgate{label}{' ' + algorithm if token else ''}, {what}: 401"
+        return Contender(name, [gate or self.gate(algorithm)], request(token), DOES, status=401)
 
     def forged(self, algorithm):
         return forged(self.token(algorithm))
@@ -141,11 +147,11 @@ class Field:
         name = f"HAProxy jwt_verify {algorithm}{kind}"
         return Contender(name, [server], headers, HAPROXY_DOES, refuses=refuses, tells=True, **more)
 
-    def haproxy_same(self):
-        server = peers.haproxy_same(self.directory, self.app, self.key())
-        headers, refuses = request(self.token()), self.refuses(thoroughly=True)
+    def haproxy_same(self, algorithm="HS256"):
+        server = peers.haproxy_same(self.directory, self.app, self.key(algorithm))
+        headers, refuses = request(self.token(algorithm)), self.refuses(algorithm, thoroughly=True)
         does = "the gate's rules as far as its own can say them; no revocation"
-        return Contender("HAProxy HS256, the gate's rules", [server], headers, does, refuses=refuses, tells=True)
+        return Contender(f"HAProxy {algorithm}, the gate's rules", [server], headers, does, refuses=refuses, tells=True)
 
     def asks_responder(self, name, server):
         does = "asks a second HAProxy with `jwt_verify` HS256, whose CPU is counted; tells the app `sub`"

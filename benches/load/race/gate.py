@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import json
-import signal
 import sqlite3
 import time
 
@@ -100,12 +99,6 @@ class Gate(Server):
         """The sum of its samples."""
         lines = self.ask_admin("/metrics")[1].splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + " ", name + "{")))
-
-    def forget(self):
-        """A new generation of the policy knows no token that was verified under the one before."""
-        generation = self.status()["generation"]
-        self.process.send(signal.SIGHUP)
-        until("the policy was read again", lambda: self.status()["generation"] > generation)
 
 
 def route(path, realm, access, app):

@@ -22,6 +22,7 @@ BRIEF = {
     "Tollgate RS256",
     "Tollgate ES256",
     "HAProxy jwt_verify HS256",
+    "HAProxy HS256, the gate's rules",
     "HAProxy jwt_verify RS256",
     "nginx auth_request HS256",
     "Caddy forward_auth HS256",

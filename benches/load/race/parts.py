@@ -24,16 +24,15 @@ def checks(lab):
         field.tollgate("RS256"),
         field.tollgate("ES256"),
     ]
-    for label, binary in lab.also:
-        for algorithm in ("HS256", "RS256"):
-            gate = field.gate(algorithm, f"gate-{label}-{algorithm.lower()}", binary)
-            ours.append(field.tollgate(algorithm, f" ({label})", gate=gate))
+    for algorithm in ("HS256", "RS256"):
+        ours += [field.tollgate(algorithm, label, gate=gate) for label, gate in field.other_builds(algorithm)]
     theirs = [
         *(field.bare_checks(algorithm) for algorithm in ALGORITHMS),
         field.plain("HAProxy", peers.haproxy_plain(field.directory, field.app)),
         reference,
         field.haproxy_same(),
         field.haproxy_checks("RS256"),
+        field.haproxy_same("RS256"),
         field.haproxy_checks("ES256"),
         field.plain("nginx", peers.nginx_plain(field.directory, field.app)),
         field.nginx_auth_request(),
@@ -54,17 +53,22 @@ def tokens(lab):
     field = Field(lab, lab.directory / "tokens")
     bare = field.plain("bare pingora", field.bare())
     reference = field.haproxy_checks()
-    contenders = [
-        bare,
-        *(field.tollgate_never_seen(algorithm) for algorithm in ALGORITHMS),
-        *(field.tollgate_refusing("a forged token", field.forged(algorithm), algorithm) for algorithm in ALGORITHMS),
+    contenders = [bare]
+    for algorithm in ALGORITHMS:
+        for label, gate in [("", field.gate(algorithm)), *field.other_builds(algorithm)]:
+            forged = field.forged(algorithm)
+            contenders += [
+                field.tollgate_never_seen(algorithm, label, gate),
+                field.tollgate_refusing("a forged token", forged, algorithm, label, gate),
+            ]
+    contenders += [
         field.tollgate_refusing("an expired token", field.key().expired()),
         field.tollgate_refusing("no token", None),
         reference,
     ]
     said = (
         "*Each token new*: every request brings a token of its own, whose signature has to be verified and which is then "
-        "remembered; before each load the gate is made to forget all of them, and its own metrics have to agree. "
+        "remembered; the gate's own metrics have to agree that it had seen none of them. "
         "Who is refused costs no request to the app, so that the ratios say by how much refusing is cheaper than forwarding."
     )
     return run(lab, Section("tokens", said, contenders, bare, reference), 3)
@@ -77,20 +81,22 @@ def protocols(lab):
     certificate = ["--tls", tls.directory / "gate.pem", tls.directory / "gate.key"]
     bind = f" ssl crt {tls.directory}/both.pem alpn h2,http/1.1"
     bare, bare_tls = field.bare("--h2c"), field.bare(*certificate, name="bare-tls")
-    gate = field.gate(name="gate-h2c", server="threads = 1\nh2c = true")
-    gate_tls = field.gate(name="gate-tls", tls=tls)
+    h2c = {"name": "gate-h2c", "server": "threads = 1\nh2c = true"}
+    with_tls = {"name": "gate-tls", "tls": tls}
+    gates = [("", field.gate(**h2c)), *field.other_builds(**h2c)]
+    gates_tls = [("", field.gate(**with_tls)), *field.other_builds(**with_tls)]
     haproxy = peers.haproxy_jwt(field.directory, field.app, field.key())
     haproxy_tls = peers.haproxy_jwt(field.directory, field.app, field.key(), "haproxy-tls", bind)
     sections = []
     for kind, more, servers in [
-        ("HTTP/2 without TLS", {"protocol": "h2"}, (bare, gate, haproxy)),
-        ("HTTP/1.1 over TLS", {"authority": tls}, (bare_tls, gate_tls, haproxy_tls)),
-        ("HTTP/2 over TLS", {"protocol": "h2", "authority": tls}, (bare_tls, gate_tls, haproxy_tls)),
+        ("HTTP/2 without TLS", {"protocol": "h2"}, (bare, gates, haproxy)),
+        ("HTTP/1.1 over TLS", {"authority": tls}, (bare_tls, gates_tls, haproxy_tls)),
+        ("HTTP/2 over TLS", {"protocol": "h2", "authority": tls}, (bare_tls, gates_tls, haproxy_tls)),
     ]:
         plain = field.plain(f"bare pingora, {kind}", servers[0], **more)
-        ours = field.tollgate(kind=f", {kind}", gate=servers[1], **more)
+        ours = [field.tollgate(label=label, kind=f", {kind}", gate=gate, **more) for label, gate in servers[1]]
         theirs = field.haproxy_checks(kind=f", {kind}", server=servers[2], **more)
-        sections.append(Section("protocols", "", [plain, ours, theirs], plain, theirs))
+        sections.append(Section("protocols", "", [plain, *ours, theirs], plain, theirs))
     everybody = [contender for section in sections for contender in section.contenders]
     enter(lab, everybody, 3)
     sections[0].said = (
@@ -127,14 +133,15 @@ def awake(lab):
     bare = field.plain("bare pingora", field.bare())
     reference = field.haproxy_checks()
     ours = [field.tollgate("HS256"), field.tollgate("RS256")]
-    for label, binary in lab.also:
-        ours.append(field.tollgate("HS256", f" ({label})", gate=field.gate("HS256", f"gate-{label}", binary)))
+    for algorithm in ("HS256", "RS256"):
+        ours += [field.tollgate(algorithm, label, gate=gate) for label, gate in field.other_builds(algorithm)]
     theirs = [
         *(field.bare_checks(algorithm) for algorithm in ("HS256", "RS256")),
         field.plain("HAProxy", peers.haproxy_plain(field.directory, field.app)),
         reference,
         field.haproxy_same(),
         field.haproxy_checks("RS256"),
+        field.haproxy_same("RS256"),
         field.nginx_auth_request(),
     ]
     said = (

@@ -212,7 +212,7 @@ def haproxy_same(directory, app, key):
     rules = "    declare capture request len 128\n    http-request capture req.hdr(origin) id 0\n" + HAPROXY_SAME.format(
         jwt=jwt_rules(key), subject=HAPROXY_SUBJECT, api_key=KEY, origin=ORIGIN, issuer=ISSUER, audience=AUDIENCE
     )
-    return haproxy(directory, "haproxy-same", rules, app)
+    return haproxy(directory, f"haproxy-same-{key.algorithm.lower()}", rules, app)
 
 
 def responder(directory, key):
