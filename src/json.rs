@@ -25,7 +25,7 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, serde_json::Value>, serde_json
 /// Those of [`object`].
 pub fn members(bytes: &[u8]) -> Result<Members<'_>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut deserializer)?;
+    let value = Strict { room: FEW }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     match value {
         Value::Object(members) => Ok(members),
@@ -158,7 +158,11 @@ impl From<Value<'_>> for serde_json::Value {
     }
 }
 
-struct Strict;
+struct Strict {
+    /// For how many members there is room from the start. Objects within make theirs as they need it: a body may be full of
+    /// small ones, and would take a hundred times its size.
+    room: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value<'de>;
@@ -205,20 +209,17 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(Self)? {
+        while let Some(item) = access.next_element_seed(Self { room: 0 })? {
             items.push(item);
         }
         Ok(Value::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some(name) = access.next_key_seed(Self)? {
+        let mut members = Vec::with_capacity(self.room);
+        while let Some(name) = access.next_key_seed(Self { room: 0 })? {
             let Value::String(name) = name else { return Err(de::Error::custom("a name is not a text")) };
-            if members.is_empty() {
-                members.reserve(FEW);
-            }
-            members.push((name, access.next_value_seed(Self)?));
+            members.push((name, access.next_value_seed(Self { room: 0 })?));
         }
         let members = Members(members);
         // The name stays out of the message: it is the client's text, and may be a secret.
@@ -269,6 +270,14 @@ mod tests {
         assert!(matches!(found.get("plain"), Some(Value::String(Cow::Borrowed("a")))));
         assert_eq!(found.get("escaped").unwrap().as_str(), Some("b\n"));
         assert!(!found.contains_key("esc\\u0061ped") && found.get("Plain").is_none());
+    }
+
+    #[test]
+    fn a_body_full_of_small_objects_takes_no_more_than_they_need() {
+        let found = members(br#"{"list":[{"a":1},{}]}"#).unwrap();
+        let of = |value: &Value<'_>| if let Value::Object(members) = value { members.0.capacity() } else { usize::MAX };
+        let inner: Vec<_> = found.get("list").unwrap().as_array().unwrap().iter().map(of).collect();
+        assert!(inner[0] < FEW && inner[1] == 0, "{inner:?}");
     }
 
     #[test]
