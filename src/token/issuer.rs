@@ -115,7 +115,7 @@ impl Issuer {
         // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;
         // `zip` and `enc` are an encrypted token's. `jku`, `jwk`, `x5u`, `x5c` and the like say where keys are: nobody
         // asked, so they mean nothing (R24).
-        if ["crit", "b64", "zip", "enc"].iter().any(|name| parts.header.contains_key(*name)) {
+        if ["crit", "b64", "zip", "enc"].iter().any(|name| parts.header.contains_key(name)) {
             return Err(Reject::Malformed);
         }
         if !self.types.contains(&kind(parts)?) {
@@ -236,7 +236,7 @@ fn is_an_access_token(parts: &Parts<'_>) -> Result<(), Reject> {
     let other_kind = parts.text("typ").is_some_and(|kind| others.iter().any(|other| kind.eq_ignore_ascii_case(other)));
     // OpenID Connect Core 1.0, 3.1.3.6 and 3.3.2.11; RFC 8417, 2.2, which logout tokens are built on.
     let others = ["at_hash", "c_hash", "s_hash", "events"];
-    if other_use || other_kind || others.iter().any(|name| payload.contains_key(*name)) {
+    if other_use || other_kind || others.iter().any(|name| payload.contains_key(name)) {
         return Err(Reject::Type);
     }
     // RFC 7800: whoever has only the token has not all that it takes.
