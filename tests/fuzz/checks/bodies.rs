@@ -101,27 +101,9 @@ impl Asked {
             serde_json::from_str::<serde_json::Value>(&self.body).map(|body| body.to_string()).unwrap_or_default();
         self.body.contains(text)
             || unescaped.contains(text.as_str())
-            || percent_decoded(&self.target).contains(text)
+            || String::from_utf8_lossy(&request::decoded(&self.target)).contains(text)
             || self.headers.contains(bytes.trim_matches(['[', ']']))
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let (bytes, mut decoded, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match hex.filter(|_| bytes[at] == b'%') {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// Nothing is changed for whom nothing is done.

@@ -212,7 +212,7 @@ fn without_ours(query: &str) -> Option<String> {
 }
 
 /// Every escape decoded, as the laxest reader does.
-fn decoded(text: &str) -> Vec<u8> {
+pub fn decoded(text: &str) -> Vec<u8> {
     decoded_bytes(text.as_bytes())
 }
 
