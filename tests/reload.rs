@@ -231,6 +231,26 @@ fn r46_key_and_secret_files_that_others_can_read_are_refused_unless_told() {
 }
 
 #[test]
+fn a_warning_is_told_by_check_and_logged_at_the_start_and_at_a_reload() {
+    let app = App::start();
+    let key = |id: &str| format!("[[realm.key]]\nid = \"{id}\"\nsecret = \"{id}-key-{id}\"\n");
+    let conf = Conf::new(&app).add_realm_tables(&key("new"));
+    let gate = conf.start();
+    let warning = |id: usize| format!("warning: realm.examples.key[{id}].secret: is shorter than 16 characters");
+    gate.says(&warning(3));
+    let check = |args: &[&str]| tollgate(&[&["check", "-c", &gate.config_arg()], args].concat(), "");
+    let ran = check(&[]).ok();
+    assert!(ran.stderr.contains(&warning(3)) && ran.stdout.contains("1 warning"), "{} {}", ran.stderr, ran.stdout);
+    assert!(check(&["--strict"]).failed(78).stderr.contains(&warning(3)));
+    let found: serde_json::Value = serde_json::from_str(&check(&["--json"]).ok().stdout).unwrap();
+    assert_eq!(found[0]["key"], "realm.examples.key[3].secret", "{found}");
+    let before = gate.generation();
+    gate.edit_by_rename(&gate.conf().add_realm_tables(&key("newer")));
+    until_reloaded(&gate, before);
+    gate.says(&warning(4));
+}
+
+#[test]
 fn a_changed_cold_key_is_reported_and_the_rest_is_in_force() {
     let app = App::start();
     let gate = Conf::new(&app).start();

@@ -28,7 +28,7 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -s h -l help -d 'Print h
 complete -c tollgate -n "__fish_tollgate_needs_command" -s V -l version -d 'Print version'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "serve" -d 'Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind'
-complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "check" -d 'Validate a configuration: print every error with its place, and exit with 0 or 78'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "check" -d 'Validate a configuration: print every error and warning with its place, and exit with 0 or 78'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "explain" -d 'Say which rule decides about a request, and why. Nothing is sent, and nothing is counted'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "init" -d 'Write a starter configuration with a signing key and an API key; nothing is overwritten'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys, and the keys that sign tokens'
@@ -39,6 +39,8 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s h -l help -d
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -l listen -d 'Where to listen; if that is taken, a free port is' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l strict -d 'Treat warnings as errors'
+complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l json -d 'Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l header -d 'A header of the request; may be given several times. What it carries is not shown' -r

@@ -47,6 +47,8 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
+'--strict[Treat warnings as errors]' \
+'--json[Print errors and warnings as a JSON array\: severity, file, line, column, key, message and remedy of each]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -321,7 +323,7 @@ _tollgate_commands() {
     local commands; commands=(
 'serve:Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration' \
 'demo:Try it\: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind' \
-'check:Validate a configuration\: print every error with its place, and exit with 0 or 78' \
+'check:Validate a configuration\: print every error and warning with its place, and exit with 0 or 78' \
 'explain:Say which rule decides about a request, and why. Nothing is sent, and nothing is counted' \
 'init:Write a starter configuration with a signing key and an API key; nothing is overwritten' \
 'key:API keys, and the keys that sign tokens' \

@@ -2,31 +2,80 @@
 
 use std::io::Write;
 
-use super::ConfigFile;
-use crate::config::{Mode, load};
-use crate::exit::Failure;
+use serde_json::json;
 
-/// Validate a configuration: print every error with its place, and exit with 0 or 78
+use super::ConfigFile;
+use crate::config::{Config, Diagnostic, Mode, Severity, load};
+use crate::exit::{self, Failure};
+
+/// Validate a configuration: print every error and warning with its place, and exit with 0 or 78
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+    /// Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
-    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let policy = load(&self.config.path, Mode::Check)?.policy;
-        let routing = policy.routing();
-        writeln!(
-            out,
-            "{}: ok ({}, {}, {})",
-            self.config.path.display(),
-            counted(policy.realms().len(), "realm"),
-            counted(routing.logins().len(), "login"),
-            counted(routing.routes().len(), "route"),
-        )?;
+    pub(super) fn run(&self, out: &mut dyn Write, stderr: &mut dyn Write) -> Result<(), Failure> {
+        let (config, mut found) = match load(&self.config.path, Mode::Check) {
+            Ok(mut config) => {
+                let warnings = std::mem::take(&mut config.warnings);
+                (Some(config), warnings)
+            }
+            Err(errors) => (None, errors.iter().chain(errors.warnings()).cloned().collect()),
+        };
+        // Between the errors, where the lines say so.
+        found.sort_by_key(|diagnostic| (diagnostic.line(), diagnostic.column()));
+        if self.json {
+            let objects: Vec<_> = found.iter().map(|diagnostic| object(diagnostic).to_string()).collect();
+            writeln!(out, "[{}]", objects.join(",\n "))?;
+        } else {
+            for diagnostic in &found {
+                writeln!(stderr, "{diagnostic}")?;
+            }
+        }
+        let Some(config) = config else { return Err(Failure { code: exit::CONFIG, lines: Vec::new() }) };
+        let warnings = found.iter().filter(|diagnostic| diagnostic.severity() == Severity::Warning).count();
+        if self.strict && warnings > 0 {
+            let message = format!("{} refused by --strict", counted(warnings, "warning"));
+            return Err(Failure::new(exit::CONFIG, message));
+        }
+        if !self.json {
+            self.summary(&config, warnings, out)?;
+        }
         Ok(())
     }
+
+    fn summary(&self, config: &Config, warnings: usize, out: &mut dyn Write) -> std::io::Result<()> {
+        let routing = config.policy.routing();
+        let mut parts = vec![
+            counted(config.policy.realms().len(), "realm"),
+            counted(routing.logins().len(), "login"),
+            counted(routing.routes().len(), "route"),
+        ];
+        if warnings > 0 {
+            parts.push(counted(warnings, "warning"));
+        }
+        writeln!(out, "{}: ok ({})", self.config.path.display(), parts.join(", "))
+    }
+}
+
+fn object(diagnostic: &Diagnostic) -> serde_json::Value {
+    json!({
+        "severity": diagnostic.severity().name(),
+        "file": diagnostic.file(),
+        "line": diagnostic.line(),
+        "column": diagnostic.column(),
+        "key": diagnostic.key(),
+        "message": diagnostic.problem(),
+        "remedy": diagnostic.remedy(),
+    })
 }
 
 fn counted(number: usize, noun: &str) -> String {
@@ -35,28 +84,64 @@ fn counted(number: usize, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::ExitCode;
-
     use super::*;
+
+    struct Ran {
+        code: u8,
+        out: String,
+        stderr: String,
+    }
+
+    fn check(path: &std::path::Path, text: &str, strict: bool, json: bool) -> Ran {
+        std::fs::write(path, text).unwrap();
+        let (mut out, mut stderr) = (Vec::new(), Vec::new());
+        let result = Args { config: ConfigFile { path: path.into() }, strict, json }.run(&mut out, &mut stderr);
+        let code = result.map_or_else(
+            |failure| {
+                failure.report(&mut stderr);
+                failure.code
+            },
+            |()| 0,
+        );
+        Ran { code, out: String::from_utf8(out).unwrap(), stderr: String::from_utf8(stderr).unwrap() }
+    }
 
     #[test]
     fn says_what_is_there_or_everything_that_is_wrong() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.toml");
-        let check = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            let mut out = Vec::new();
-            let result = Args { config: ConfigFile { path: path.clone() } }.run(&mut out);
-            result.map(|()| String::from_utf8(out).unwrap())
-        };
         let good = include_str!("../../conf/guard-an-app.toml").replace("/var/lib/tollgate", "data");
-        assert_eq!(check(&good).unwrap(), format!("{}: ok (1 realm, 1 login, 1 route)\n", path.display()));
-        let failure = check(&good.replace("url =", "ur =").replace("access =", "acess =")).unwrap_err();
-        let mut stderr = Vec::new();
-        assert_eq!(failure.report(&mut stderr), ExitCode::from(78));
-        let lines = String::from_utf8(stderr).unwrap();
-        assert_eq!(lines.lines().count(), 4, "{lines}");
-        assert!(lines.lines().all(|line| line.starts_with(&format!("{}:", path.display()))), "{lines}");
+        let ran = check(&path, &good, true, false);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        assert_eq!(ran.out, format!("{}: ok (1 realm, 1 login, 1 route)\n", path.display()));
+        assert_eq!(check(&path, &good, true, true).out, "[]\n");
+        let bad = good.replace("url =", "ur =").replace("access =", "acess =");
+        let ran = check(&path, &bad, false, false);
+        assert_eq!((ran.code, ran.out.as_str()), (78, ""));
+        assert_eq!(ran.stderr.lines().count(), 4, "{}", ran.stderr);
+        assert!(ran.stderr.lines().all(|line| line.starts_with(&format!("{}:", path.display()))), "{}", ran.stderr);
         assert_eq!(counted(0, "route"), "0 routes");
+        let ran = check(&path, &bad, false, true);
+        assert_eq!((ran.code, ran.stderr.as_str()), (78, ""));
+        let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(found.as_array().unwrap().len(), 4);
+        let line = 1 + bad.lines().position(|line| line.starts_with("ur =")).unwrap();
+        let unknown = found.as_array().unwrap().iter().find(|one| one["key"] == "store.ur").unwrap();
+        let file = path.to_str().unwrap();
+        assert_eq!(
+            *unknown,
+            json!({"severity": "error", "file": file, "line": line, "column": 1, "key": "store.ur",
+                   "message": "unknown key", "remedy": "did you mean url?"})
+        );
+        let dubious = format!("{good}\n[[realm.key]]\nid = \"short\"\nsecret = \"hunter2-123\"\n");
+        let ran = check(&path, &dubious, false, false);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(": warning: realm."), "{}", ran.stderr);
+        assert!(ran.out.contains("1 route, 1 warning)"), "{}", ran.out);
+        let ran = check(&path, &dubious, true, false);
+        assert_eq!((ran.code, ran.out.as_str(), ran.stderr.lines().count()), (78, "", 2), "{}", ran.stderr);
+        assert!(ran.stderr.ends_with("tollgate: 1 warning refused by --strict\n"), "{}", ran.stderr);
+        let found: serde_json::Value = serde_json::from_str(&check(&path, &dubious, false, true).out).unwrap();
+        assert_eq!((&found[0]["severity"], found.as_array().unwrap().len()), (&"warning".into(), 1));
     }
 }

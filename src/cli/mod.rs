@@ -52,7 +52,7 @@ impl Command {
         match self {
             Self::Serve(args) => args.run(),
             Self::Demo(args) => args.run(out),
-            Self::Check(args) => args.run(out),
+            Self::Check(args) => args.run(out, &mut std::io::stderr().lock()),
             Self::Explain(args) => args.run(out),
             Self::Init(args) => args.run(out),
             Self::Key(command) => command.run(out),

@@ -5,20 +5,60 @@ use std::path::{Path, PathBuf};
 
 use super::input::Input;
 
-/// One thing that is wrong. Holds no secret: values of secret keys never get in here.
+/// How much a [`Diagnostic`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file can't be used.
+    Error,
+    /// The file can be used, but hardly does what the operator wants.
+    Warning,
+}
+
+impl Severity {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One error or warning. Holds no secret: values of secret keys never get in here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct Diagnostic {
+    pub(super) severity: Severity,
     pub(super) file: PathBuf,
     pub(super) line: Option<usize>,
+    pub(super) column: Option<usize>,
     pub(super) key: String,
     pub(super) message: String,
 }
 
-impl ConfigError {
+impl Diagnostic {
+    /// Whether it keeps the file from being used.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The line that it is about, from 1; `None` if it is the file as a whole.
     #[must_use]
     pub const fn line(&self) -> Option<usize> {
         self.line
+    }
+
+    /// The column in that line, in characters from 1.
+    #[must_use]
+    pub const fn column(&self) -> Option<usize> {
+        self.column
     }
 
     /// The key that it is about, such as `realm.examples.token_ttl`; empty if it is no one key.
@@ -27,19 +67,47 @@ impl ConfigError {
         &self.key
     }
 
-    /// What is wrong, and what to write instead.
+    /// What is wrong, and what to write instead: [`Self::problem`] and [`Self::remedy`] in one sentence.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        self.remedy_at().map_or(&*self.message, |at| &self.message[..at])
+    }
+
+    /// What to do about it, where the sentence says so.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        self.remedy_at().map(|at| &self.message[at + SEPARATOR.len()..])
+    }
+
+    /// Where the sentence stops to tell the problem: before the first part that begins with an imperative.
+    fn remedy_at(&self) -> Option<usize> {
+        let is_remedy = |at: &usize| {
+            let rest = &self.message[at + SEPARATOR.len()..];
+            let word = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
+            IMPERATIVES.contains(&word)
+        };
+        self.message.match_indices(SEPARATOR).map(|(at, _)| at).find(is_remedy)
+    }
 }
 
-impl fmt::Display for ConfigError {
-    /// `FILE:LINE: KEY: sentence`, one line.
+impl fmt::Display for Diagnostic {
+    /// `FILE:LINE:COLUMN: KEY: sentence`, one line; of a warning `FILE:LINE:COLUMN: warning: KEY: sentence`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file.display())?;
         if let Some(line) = self.line {
             write!(formatter, ":{line}")?;
+            if let Some(column) = self.column {
+                write!(formatter, ":{column}")?;
+            }
+        }
+        if self.severity == Severity::Warning {
+            write!(formatter, ": {}", self.severity.name())?;
         }
         if !self.key.is_empty() {
             write!(formatter, ": {}", self.key)?;
@@ -48,24 +116,32 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for Diagnostic {}
 
 /// Everything that is wrong with a file, in the order of its lines. At least one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
-    pub(super) errors: Vec<ConfigError>,
+    pub(super) errors: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
     pub(super) inputs: Vec<Input>,
 }
 
 impl Errors {
     pub(super) fn unreadable(file: &Path, input: Input, message: String) -> Self {
-        let error = ConfigError { file: file.into(), line: None, key: String::new(), message };
-        Self { errors: vec![error], inputs: vec![input] }
+        let (file, key) = (file.into(), String::new());
+        let error = Diagnostic { severity: Severity::Error, file, line: None, column: None, key, message };
+        Self { errors: vec![error], warnings: Vec::new(), inputs: vec![input] }
     }
 
     /// One after the other.
-    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.errors.iter()
+    }
+
+    /// The warnings beside them.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// The files and directories that were read, or could not be: whoever repairs the error changes one of them.
@@ -76,16 +152,16 @@ impl Errors {
 }
 
 impl std::ops::Deref for Errors {
-    type Target = [ConfigError];
+    type Target = [Diagnostic];
 
-    fn deref(&self) -> &[ConfigError] {
+    fn deref(&self) -> &[Diagnostic] {
         &self.errors
     }
 }
 
 impl<'a> IntoIterator for &'a Errors {
-    type Item = &'a ConfigError;
-    type IntoIter = std::slice::Iter<'a, ConfigError>;
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -105,21 +181,54 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
+const SEPARATOR: &str = ": ";
+/// The words that a remedy begins with.
+const IMPERATIVES: [&str; 23] = [
+    "add", "build", "change", "choose", "create", "did", "give", "install", "let", "list", "make", "move", "name",
+    "put", "remove", "restore", "run", "send", "set", "start", "try", "use", "write",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn one_line_each_with_its_place() {
-        let error = |line, key: &str| ConfigError {
+        let error = |line: Option<usize>, key: &str| Diagnostic {
+            severity: Severity::Error,
             file: "a.toml".into(),
             line,
+            column: line.map(|_| 7),
             key: key.into(),
             message: "is missing".into(),
         };
+        let warnings = vec![Diagnostic { severity: Severity::Warning, ..error(Some(3), "server.admin") }];
         let errors = vec![error(Some(3), "server.listen"), error(Some(4), ""), error(None, "")];
-        let errors = Errors { errors, inputs: Vec::new() };
-        assert_eq!(errors.to_string(), "a.toml:3: server.listen: is missing\na.toml:4: is missing\na.toml: is missing");
+        let errors = Errors { errors, warnings, inputs: Vec::new() };
+        assert_eq!(
+            errors.to_string(),
+            "a.toml:3:7: server.listen: is missing\na.toml:4:7: is missing\na.toml: is missing"
+        );
+        assert_eq!(errors.warnings()[0].to_string(), "a.toml:3:7: warning: server.admin: is missing");
         assert_eq!(errors.len(), 3);
+    }
+
+    #[test]
+    fn a_sentence_is_a_problem_and_a_remedy() {
+        for (message, problem, remedy) in [
+            ("is missing: write a = 1", "is missing", Some("write a = 1")),
+            ("unknown key: did you mean b?", "unknown key", Some("did you mean b?")),
+            (
+                "can't read /a: b: it does not exist: write another",
+                "can't read /a: b: it does not exist",
+                Some("write another"),
+            ),
+            ("can't read /a: it does not exist", "can't read /a: it does not exist", None),
+            ("is empty", "is empty", None),
+        ] {
+            let (file, key, message) = ("a.toml".into(), String::new(), message.to_owned());
+            let error = Diagnostic { severity: Severity::Error, file, line: None, column: None, key, message };
+            assert_eq!((error.problem(), error.remedy()), (problem, remedy));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::database::Database;
-use super::error::Errors;
+use super::error::{Diagnostic, Errors};
 use super::input::Input;
 use super::key_sets::KeySets;
 use super::limits::Limits;
@@ -30,6 +30,8 @@ pub struct Config {
     pub store: Database,
     /// All the rest: hot.
     pub policy: Policy,
+    /// What is allowed, but hardly what the operator wants, in the order of the lines.
+    pub warnings: Vec<Diagnostic>,
     /// Every file and directory that this was read from, the configuration file first, each as it was then.
     pub inputs: Vec<Input>,
 }
@@ -139,7 +141,8 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             cookie_names.dedup();
             let key_sets = KeySets::of(&realms);
             let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
-            Ok(Config { server, store, policy, inputs })
+            let Errors { warnings, inputs, .. } = report.finish(inputs);
+            Ok(Config { server, store, policy, warnings, inputs })
         }
         _ => Err(report.finish(inputs)),
     }
@@ -261,7 +264,7 @@ mod tests {
     fn an_empty_file_is_told_what_it_needs() {
         let errors = check("").unwrap_err().to_string();
         for key in ["server: is missing", "store: is missing", "realm: is missing", "nothing is served"] {
-            assert!(errors.contains(&format!("t.toml:1: {key}")), "{errors}");
+            assert!(errors.contains(&format!("t.toml:1:1: {key}")), "{errors}");
         }
     }
 

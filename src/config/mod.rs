@@ -20,6 +20,7 @@ mod origin;
 mod outside;
 mod policy;
 mod reader;
+mod report;
 mod rotation;
 mod route;
 #[cfg(test)]
@@ -35,7 +36,7 @@ mod user_pool;
 
 pub use database::{Database, Password, Postgres, PostgresTls, SslMode};
 pub use duration::parse as parse_duration;
-pub use error::{ConfigError, Errors};
+pub use error::{Diagnostic, Errors, Severity};
 pub use exchange::{Attribute, Exchange, Revision};
 pub use host::{Authority, Host};
 pub use input::Input;

@@ -3,10 +3,8 @@
 //! `serde` would stop at the first error. Here a getter that finds one reports it, with line and key, and returns
 //! nothing; the reading goes on. What was read is used only if nothing was reported ([`Report::finish`]).
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,75 +12,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
-use super::error::{ConfigError, Errors};
-use super::input::Input;
+pub(super) use super::report::{Place, Report};
 use super::size;
 use super::spelling::{bare, closest, quote};
-
-/// Where errors are collected.
-pub(super) struct Report<'a> {
-    file: &'a Path,
-    text: &'a str,
-    /// Lines that are no TOML: what the parser made of them is not worth a second error.
-    broken: BTreeSet<usize>,
-    errors: RefCell<Vec<ConfigError>>,
-}
-
-impl<'a> Report<'a> {
-    /// Begins with the errors of the TOML parser.
-    pub(super) fn new(file: &'a Path, text: &'a str, syntax: &[toml::de::Error]) -> Self {
-        let mut report = Self { file, text, broken: BTreeSet::new(), errors: RefCell::default() };
-        for error in syntax {
-            let at = error.span().map_or(0, |span| span.start);
-            // The parser's `Display` would print the line, which may hold a secret; its message never quotes the file.
-            report.error(at, String::new(), format!("is not TOML: {}", error.message()));
-        }
-        report.broken = report.errors.borrow().iter().filter_map(|error| error.line).collect();
-        report
-    }
-
-    /// Something is wrong at byte `at`.
-    pub(super) fn error(&self, at: usize, key: String, message: impl Into<String>) {
-        let line = self.line(at);
-        if !self.broken.contains(&line) {
-            let error = ConfigError { file: self.file.into(), line: Some(line), key, message: message.into() };
-            self.errors.borrow_mut().push(error);
-        }
-    }
-
-    /// Something is not there. After a syntax error it may well be, where the parser could not see it.
-    pub(super) fn missing(&self, at: usize, key: String, message: impl Into<String>) {
-        if self.broken.is_empty() {
-            self.error(at, key, message);
-        }
-    }
-
-    /// The line of byte `at`, from 1.
-    pub(super) fn line(&self, at: usize) -> usize {
-        1 + self.text.bytes().take(at).filter(|&byte| byte == b'\n').count()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.errors.borrow().is_empty()
-    }
-
-    /// Everything that was reported, in the order of the lines.
-    pub(super) fn finish(self, inputs: Vec<Input>) -> Errors {
-        let mut errors = self.errors.into_inner();
-        errors.sort_by_key(|error| error.line);
-        errors.dedup();
-        Errors { errors, inputs }
-    }
-}
-
-/// Where something is written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Place {
-    /// Bytes from the beginning of the file.
-    pub(super) at: usize,
-    /// The dotted key.
-    pub(super) key: String,
-}
 
 /// The keys of a kind of section.
 pub(super) struct Keys {
@@ -192,6 +124,13 @@ impl<'a> Section<'a> {
     pub(super) fn error(&self, key: &'static str, message: impl Into<String>) {
         let place = self.place(key);
         self.report.error(place.at, place.key, message);
+    }
+
+    /// Reports a warning about `key`, at its line; at the section's header if it is not written. The sentence names the
+    /// remedy, as that of an error does. A warning does not keep the file from being used.
+    pub(super) fn warn(&self, key: &'static str, message: impl Into<String>) {
+        let place = self.place(key);
+        self.report.warn(place.at, place.key, message);
     }
 
     /// What the section as a whole lacks. `key` may be empty.
@@ -436,7 +375,7 @@ impl Keys {
         }
         match closest(name, self.known.iter().copied()) {
             Some(known) => format!("unknown key: did you mean {known}?"),
-            None => format!("unknown key: the keys here are {}", self.known.join(", ")),
+            None => format!("unknown key: use one of {}", self.known.join(", ")),
         }
     }
 }
@@ -455,6 +394,8 @@ const fn kind(value: &DeValue<'_>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const ROOT: Keys = Keys { header: "the file", known: &["server", "realm"], later: &[], parent: None };
@@ -494,17 +435,17 @@ mod tests {
         assert_eq!(
             server_errors(text),
             [
-                "t.toml:2: server.listen[1]: \"x\" is no port",
-                "t.toml:2: server.listen[2]: is a whole number, and must be a string in double quotes",
-                "t.toml:3: server.listen[3]: is listed twice: remove one of the two",
-                "t.toml:4: server.threads: is a string, and must be a whole number, without quotes",
-                "t.toml:5: server.h2c: is a whole number, and must be true or false, without quotes",
-                "t.toml:6: server.grace: \"0s\" is out of range: write a duration from \"1s\" to \"1m\"",
-                "t.toml:7: server.log: \"audit\" is not supported by this version: write \"info\" or \"debug\"",
-                "t.toml:8: server.at: a date with a time and an offset from UTC is needed: write it as 2027-01-01T00:00:00Z, without quotes",
-                "t.toml:9: server.secret: is too short",
-                "t.toml:10: server.threds: unknown key: did you mean threads?",
-                "t.toml:11: server.tls: is not supported by this version: remove it",
+                "t.toml:2:17: server.listen[1]: \"x\" is no port",
+                "t.toml:2:22: server.listen[2]: is a whole number, and must be a string in double quotes",
+                "t.toml:3:3: server.listen[3]: is listed twice: remove one of the two",
+                "t.toml:4:11: server.threads: is a string, and must be a whole number, without quotes",
+                "t.toml:5:7: server.h2c: is a whole number, and must be true or false, without quotes",
+                "t.toml:6:9: server.grace: \"0s\" is out of range: write a duration from \"1s\" to \"1m\"",
+                "t.toml:7:7: server.log: \"audit\" is not supported by this version: write \"info\" or \"debug\"",
+                "t.toml:8:6: server.at: a date with a time and an offset from UTC is needed: write it as 2027-01-01T00:00:00Z, without quotes",
+                "t.toml:9:10: server.secret: is too short",
+                "t.toml:10:1: server.threds: unknown key: did you mean threads?",
+                "t.toml:11:1: server.tls: is not supported by this version: remove it",
             ]
         );
     }
@@ -529,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_missing_key_says_what_to_write() {
-        assert_eq!(server_errors("\n[server]\n"), ["t.toml:2: server.secret: is missing: write secret = \"…\""]);
+        assert_eq!(server_errors("\n[server]\n"), ["t.toml:2:1: server.secret: is missing: write secret = \"…\""]);
         assert!(server_errors("[server]\nsecret = \"x\"\ngrace = 5\n")[1].ends_with("write \"30s\""));
         assert!(server_errors("[server]\nsecret = \"x\"\nthreads = -1\n")[1].contains("-1 is out of range"));
         assert!(server_errors("[server]\nsecret = \"x\"\nthreads = 65\n")[1].contains("from 0 to 64"));
@@ -539,9 +480,9 @@ mod tests {
     fn syntax_errors_hide_what_follows_from_them_and_the_line_itself() {
         let text = "[server]\nsecret = s3cr3t-hunter2\nh2c = 1\nthreds = 1\n";
         let errors = server_errors(text);
-        assert!(errors[0].starts_with("t.toml:2: is not TOML: "), "{errors:?}");
-        assert!(errors.iter().any(|error| error.starts_with("t.toml:3: server.h2c")), "{errors:?}");
-        assert!(errors.iter().any(|error| error.starts_with("t.toml:4: server.threds")), "{errors:?}");
+        assert!(errors[0].starts_with("t.toml:2:10: is not TOML: "), "{errors:?}");
+        assert!(errors.iter().any(|error| error.starts_with("t.toml:3:7: server.h2c")), "{errors:?}");
+        assert!(errors.iter().any(|error| error.starts_with("t.toml:4:1: server.threds")), "{errors:?}");
         assert!(!errors.iter().any(|error| error.contains("missing") || error.contains("hunter2")), "{errors:?}");
         for text in [
             "[server]\nhunter2hunter2\n",
@@ -570,15 +511,15 @@ mod tests {
                 realm.tables("key", &KEY);
             }
         };
-        assert_eq!(errors("[[server]]\n", read), ["t.toml:1: server: there is one of it only: write [server]"]);
+        assert_eq!(errors("[[server]]\n", read), ["t.toml:1:1: server: there is one of it only: write [server]"]);
         assert!(errors("server = 1\n", read)[0].contains("must be a section: write [server]"));
         assert!(errors("[realm]\n", read)[0].contains("write [[realm]], with two brackets"));
-        assert!(errors("realm = [1]\n", read)[0].starts_with("t.toml:1: realm[0]: is a whole number"));
+        assert!(errors("realm = [1]\n", read)[0].starts_with("t.toml:1:10: realm[0]: is a whole number"));
         let misplaced = "[[realm]]\n[[realm.key]]\nid = \"a\"\nname = \"b\"\n";
         assert_eq!(
             errors(misplaced, read),
             [
-                "t.toml:4: realm[0].key[0].name: is a key of [[realm]], and stands below [[realm.key]]: move it above that line"
+                "t.toml:4:1: realm[0].key[0].name: is a key of [[realm]], and stands below [[realm.key]]: move it above that line"
             ]
         );
     }

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::now_ms;
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{Diagnostic, Log, LogFormat, LogLevel};
 use crate::lines::{Journal, Line};
 
 /// Starts logging. A second call gives the same journal.
@@ -57,6 +57,13 @@ pub(super) fn follow(log: &Log, journal: &Journal) -> Result<(), String> {
         tracing::callsite::rebuild_interest_cache();
     }
     Ok(())
+}
+
+/// Logs the warnings of a configuration that comes into force.
+pub(super) fn warnings(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 fn level() -> Level {

@@ -69,6 +69,7 @@ impl Reloader {
         });
         match loaded {
             Ok(Ok(config)) => {
+                logging::warnings(&config.warnings);
                 let cold = self.started.cold_changes(&config);
                 if !cold.is_empty() {
                     warn!(keys = cold.join(", "), "these changes need a restart");

@@ -48,6 +48,7 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
     let no_thread = |error| Failure::new(exit::OS, format!("can't start threads: {error}"));
     let journal = logging::start().map_err(no_thread)?;
     logging::follow(config.policy.log(), &journal).map_err(|error| Failure::new(exit::CONFIG, error))?;
+    logging::warnings(&config.warnings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.server.threads())
         .thread_name("tollgate")

@@ -1,5 +1,6 @@
 //! `[[realm.key]]` and `[realm.master_key]`.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -76,14 +77,25 @@ fn id(text: &str) -> Result<&str, String> {
 /// The hash of the key's secret, and the key of the file that it came from.
 fn secret(section: &Section<'_>, outside: &Outside) -> Option<(&'static str, Sha256)> {
     let written_as = exactly_one(section, ["secret", "sha256", "secret_file"])?;
+    let is_weak = Cell::new(false);
+    let plain_secret = |text: &str| {
+        is_weak.set(text.len() < STRONG_SECRET_BYTES);
+        plain_secret(text)
+    };
     let secret = match written_as {
         "secret" => section.optional("secret", plain_secret),
         "sha256" => section.optional("sha256", hash),
         _ => section.optional("secret_file", |path| {
             plain_secret(&outside.secret(path)?).map_err(|problem| format!("{}: its text {problem}", quote(path)))
         }),
-    };
-    Some((written_as, secret?))
+    }?;
+    if is_weak.get() {
+        section.warn(
+            written_as,
+            format!("is shorter than {STRONG_SECRET_BYTES} characters, so an attacker can guess it: make one with tollgate key new"),
+        );
+    }
+    Some((written_as, secret))
 }
 
 fn exactly_one<const N: usize>(section: &Section<'_>, keys: [&'static str; N]) -> Option<&'static str> {
@@ -123,13 +135,15 @@ fn hash(text: &str) -> Result<Sha256, String> {
 }
 
 const MIN_SECRET_BYTES: usize = 8;
+/// 128 bits, if each is drawn from 256 values; `tollgate key new` draws 256 bits.
+const STRONG_SECRET_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, warnings, with};
     use crate::config::{Mode, parse};
 
     const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
@@ -156,6 +170,17 @@ mod tests {
         assert_eq!(ids, ["app", "web"]);
         assert!(realm.requires_key() && realm.has_api_keys());
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_short_secret_is_a_warning() {
+        let text =
+            |keys: &str| format!("{SERVER}{}{LOGIN}", with(REALM, &format!("[[realm.key]]\nid = \"web\"\n{keys}\n")));
+        let found = warnings(&text("secret = \"hunter2-1234567\""));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let start = "11: realm.a.key[0].secret: is shorter than 16 characters, so ";
+        assert!(found[0].starts_with(start) && found[0].ends_with(": make one with tollgate key new"), "{found:?}");
+        assert!(warnings(&text("secret = \"hunter2-12345678\"")).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Config, Errors, Mode, parse};
+use crate::config::{Config, Diagnostic, Errors, Mode, parse};
 
 pub(in crate::config) const SERVER: &str =
     "[server]\nlisten = [\"127.0.0.1:8080\"]\n[store]\nurl = \"sqlite:///var/lib/t.db\"\n";
@@ -19,8 +19,17 @@ pub(in crate::config) fn check(text: &str) -> Result<Config, Errors> {
 
 /// The errors of `text` below a server and a realm, as `LINE: KEY: sentence`.
 pub(in crate::config) fn errors(text: &str) -> Vec<String> {
-    let errors = check(&format!("{SERVER}{REALM}{text}")).err().map(|errors| errors.to_string()).unwrap_or_default();
-    errors.lines().map(|line| line.replace("/nonexistent/t.toml:", "")).collect()
+    let errors = check(&format!("{SERVER}{REALM}{text}")).err();
+    let line = |error: &Diagnostic| format!("{}: {}: {}", error.line().unwrap_or(0), error.key(), error.message());
+    errors.iter().flat_map(|errors| errors.iter().map(line)).collect()
+}
+
+/// The warnings of a good file, as `LINE: KEY: sentence`.
+pub(in crate::config) fn warnings(text: &str) -> Vec<String> {
+    let config = check(text).unwrap();
+    let line =
+        |warning: &Diagnostic| format!("{}: {}: {}", warning.line().unwrap_or(0), warning.key(), warning.message());
+    config.warnings.iter().map(line).collect()
 }
 
 /// The first section of `section`, with `keys` instead of those of the same name; `keys` may go on with sections.

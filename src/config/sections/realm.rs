@@ -362,7 +362,7 @@ mod tests {
     fn a_bad_name_is_told_once_and_not_again_where_it_is_used() {
         for bad in ["", "A", "-a", "a b", "é", &"a".repeat(64)] {
             let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{bad}\""));
-            assert_error(&text, "t.toml:6: realm[0].name: ");
+            assert_error(&text, "t.toml:6:8: realm[0].name: ");
             assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, &format!("name = \"{bad}\""))), "realm[0].name: ");
         }
         assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, "name = 1")), "realm[0].name: is a whole number");
