@@ -441,6 +441,20 @@ fn request_ids_are_ours_one_each() {
 
 // === 4.5 ===
 
+/// The header `Proxy` becomes `HTTP_PROXY` in the environment of a CGI program, which many libraries take for the proxy of
+/// the program's own requests (CVE-2016-5385).
+#[test]
+fn r55_no_app_gets_the_header_proxy() {
+    let (app, gate) = gate();
+    for name in ["Proxy", "proxy", "PROXY", "pRoXy"] {
+        for request in [get("/open/x"), post("/open/x").body("x"), get("/open/x").header("Connection", "Proxy")] {
+            gate.send(&request.key().header(name, "http://evil.example:8080")).expect(200);
+            assert!(!app.only().text().contains("evil.example"), "{name}: {}", app.only().text());
+            app.forget();
+        }
+    }
+}
+
 #[test]
 fn one_server_that_refuses_is_502() {
     let upstream = format!("[\"http://127.0.0.1:{}\"]", free_port());

@@ -58,6 +58,11 @@ fn r43_to_r50_configurations_and_other_sites() {
 }
 
 #[test]
+fn r55_headers_of_cgi() {
+    passes("checks", "r55_");
+}
+
+#[test]
 fn mutations_of_http_1() {
     passes("framing", "mutations_of_(transfer|content|chunks|request|targets|hosts|fields$|pipelines|upgrades)|early");
 }

@@ -58,13 +58,17 @@ impl Identity {
     }
 }
 
-/// Whether a client's header of this name must not reach an app: it is one of ours, or one that makes an app see another
-/// path, under any name that an app could fold to it. CGI, WSGI and PHP turn `-` and `_`, some every other character
+/// Whether a client's header of this name must not reach an app: it is one of ours, one that makes an app see another path,
+/// or one that CGI turns into the proxy of the app's own requests (`Proxy`), under any name that an app could fold to it. CGI, WSGI and PHP turn `-` and `_`, some every other character
 /// too, into one and the same (`threats.md` R1), so every character but letters and digits counts as `-` here.
 ///
 /// `limits_methods`: the route takes some methods only, so that a header that stands for another is one of these too.
 #[must_use]
 pub fn is_reserved(name: &str, limits_methods: bool) -> bool {
+    // CGI's HTTP_PROXY (CVE-2016-5385). The name has no separator, so letter case is its only alias.
+    if name.eq_ignore_ascii_case("proxy") {
+        return true;
+    }
     let bytes = name.as_bytes();
     if !matches!(bytes.first(), Some(b'x' | b'X' | b'f' | b'F')) || bytes.len() < SHORTEST {
         return false;
@@ -178,8 +182,18 @@ mod tests {
     }
 
     #[test]
+    fn r55_proxy_is_reserved() {
+        for name in ["proxy", "Proxy", "PROXY"] {
+            assert!(is_reserved(name, false), "{name}");
+        }
+    }
+
+    #[test]
     fn an_apps_own_headers_are_not() {
         for name in [
+            "prox",
+            "proxy-x",
+            "x-proxy",
             "x-auth-token",
             "x-auth-subjects",
             "xauthsubject",

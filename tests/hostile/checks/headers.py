@@ -357,6 +357,17 @@ def r06_health_endpoints_open_nothing(it):
             it.refused(it.send("GET", target, "User-Agent: kube-probe/1.31"))
 
 
+@check("the header that CGI takes for the proxy of an app's own requests",
+       ("CVE-2016-5385, CVE-2016-5386, CVE-2016-5387", "PHP, Go, Apache", "Proxy became HTTP_PROXY (httpoxy)"))  # fmt: skip
+def r55_httpoxy(it):
+    for what, path, how in ways(it):
+        for name in ("Proxy", "proxy", "PROXY"):
+            sent = it.bytes("GET", path, f"{name}: {CANARY}", **how)
+            it.send_bytes(sent)
+            found = [value for value in folded(it.seen(), "Proxy") if CANARY in value]
+            it.expect(not found, sent, "no header Proxy at the app", found)
+
+
 @check("secrets in logs at their loudest",
        ("CVE-2022-23469, CVE-2026-41181", "Traefik",
         "Authorization in the debug log; Authorization and Cookie sent to the service of error pages"),
