@@ -22,6 +22,7 @@ mod websocket;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,10 +203,11 @@ impl Snapshot {
     }
 }
 
-/// Names requests: a random number for the process, and a counter.
+/// Names requests: a counter under a keyed hash, so that an id tells neither how many requests there were nor the next id.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    /// SipHash with a random key of 128 bits.
+    key: RandomState,
     next: AtomicU64,
 }
 
@@ -213,15 +215,15 @@ impl RequestIds {
     /// For this process.
     #[must_use]
     pub fn new() -> Self {
-        let random = uuid::Uuid::new_v4().as_u64_pair();
-        Self { process: random.0, next: AtomicU64::new(random.1 >> 32) }
+        Self { key: RandomState::new(), next: AtomicU64::new(0) }
     }
 
     fn next(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut text = [0; 32];
-        HEXLOWER.encode_mut(&self.process.to_be_bytes(), &mut text[..16]);
-        HEXLOWER.encode_mut(&number.to_be_bytes(), &mut text[16..]);
+        for (half, text) in text.chunks_exact_mut(16).enumerate() {
+            HEXLOWER.encode_mut(&self.key.hash_one((number, half)).to_be_bytes(), text);
+        }
         RequestId(text)
     }
 }
@@ -251,3 +253,24 @@ impl Default for RequestIds {
 
 /// Where no route says so: the default of theirs.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn request_ids_tell_neither_their_number_nor_the_next_one() {
+        let (ids, others) = (RequestIds::new(), RequestIds::new());
+        let made: Vec<_> = (0..1000).map(|_| ids.next().as_str().to_owned()).collect();
+        let mut parts = HashSet::new();
+        for id in &made {
+            assert!(id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{id}");
+            // No half of an id stays, or counts up.
+            assert!(parts.insert(id[..16].to_owned()) && parts.insert(id[16..].to_owned()), "{id}");
+        }
+        assert!(!made.is_sorted() && !made.iter().rev().is_sorted());
+        assert_ne!(others.next().as_str(), made[0], "of another process");
+    }
+}
