@@ -1,6 +1,7 @@
 //! The gate as a service: what systemd hears, sockets that others opened, and stops that lose nothing.
 
 mod handover;
+mod memory;
 mod sockets;
 mod stopping;
 mod storage;

@@ -35,6 +35,7 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Access tokens: inspect, mint, revoke'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "user" -d 'The users of a realm: add, list, change, import'
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -l allow-core-dumps -d 'Allow core dumps and debuggers: both show signing keys and passwords'
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -l listen -d 'Where to listen; if that is taken, a free port is' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 'Print help'

@@ -32,6 +32,7 @@ _tollgate() {
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
+'--allow-core-dumps[Allow core dumps and debuggers\: both show signing keys and passwords]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0

@@ -16,7 +16,7 @@ use pingora::protocols::http::ServerSession;
 use serde_json::{Map, Value, json};
 
 use crate::exit::{self, Failure};
-use crate::ops;
+use crate::ops::{self, Dumps};
 use crate::proxy::{Bound, PlainHouse};
 use crate::token::{Algorithm, Claims, Key, KeySet, Rules, TokenId};
 
@@ -49,7 +49,7 @@ fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     super::user::add_user(&file, REALM, (USERNAME, EMAIL), &attributes, PASSWORD)?;
     let mut attempts = 0..ATTEMPTS;
     loop {
-        let ended = ops::serve(&file, |addresses| {
+        let ended = ops::serve(&file, Dumps::Never, |addresses| {
             let Some(gate) = addresses.first() else { return };
             // Whoever closed our stdout does not want to read it; the gate runs all the same.
             let _ = out.write_all(lines(*gate, (&key, &foreign), &jar, &file).as_bytes()).and_then(|()| out.flush());

@@ -2,17 +2,21 @@
 
 use super::ConfigFile;
 use crate::exit::Failure;
-use crate::ops;
+use crate::ops::{self, Dumps};
 
 /// Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
+    /// Allow core dumps and debuggers: both show signing keys and passwords
+    #[arg(long)]
+    allow_core_dumps: bool,
 }
 
 impl Args {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        ops::serve(&self.config.path, |_| {})
+        let dumps = if self.allow_core_dumps { Dumps::Allowed } else { Dumps::Never };
+        ops::serve(&self.config.path, dumps, |_| {})
     }
 }

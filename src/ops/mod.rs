@@ -16,4 +16,4 @@ mod upkeep;
 mod watch;
 
 pub use jwks::{fetch_foreign_keys, fetch_keys};
-pub use service::serve;
+pub use service::{Dumps, serve};

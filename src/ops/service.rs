@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -35,15 +35,26 @@ use crate::login::throttle::Throttle;
 use crate::proxy::{Exporter, Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, audit};
 use crate::store;
 
+/// Whether the memory of the process may get into a file, or be read by other processes of the same user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dumps {
+    /// No core dump, and no debugger.
+    Never,
+    /// As the system is set up.
+    Allowed,
+}
+
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
 ///
 /// # Errors
 /// Anything that would leave a live process which serves nobody: a bad configuration, an address in use, a store that
 /// can't be opened.
-pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     // First, while there is one thread.
     let sockets = Sockets::passed()?;
-    leave_no_core();
+    if dumps == Dumps::Never {
+        leave_no_core();
+    }
     let config = config::load(path, Mode::Serve)?;
     let no_thread = |error| Failure::new(exit::OS, format!("can't start threads: {error}"));
     let journal = logging::start().map_err(no_thread)?;
@@ -66,11 +77,14 @@ pub fn serve(path: &Path, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failu
     ended
 }
 
-/// Signing keys, and passwords on their way through, are in memory: a file of it is none that a crash may leave behind.
+/// Signing keys and passwords are in memory. The limit keeps the kernel from writing a file of it. It does not hold for a
+/// program that gets core dumps through a pipe (core(5), `RLIMIT_CORE`), and does not keep other processes of the same user
+/// from `/proc/PID/mem` and ptrace(2); `PR_SET_DUMPABLE` does both (prctl(2)). `/proc/self` stays readable for this process.
 fn leave_no_core() {
     let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Core) };
-    // Lower than it is is always allowed.
+    // Neither can fail: a limit can always be lowered, and the value is one that prctl knows.
     let _ = setrlimit(Resource::Core, limit);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 async fn run(
