@@ -607,12 +607,45 @@ fn r08_targets_in_their_one_form_reach_the_app_byte_for_byte() {
 }
 
 #[test]
-fn r08_queries_that_are_no_percent_encoded_utf_8_are_400() {
+fn r59_values_of_a_query_are_the_apps() {
     let (app, gate) = gate();
-    for query in ["%", "%2", "a=%zz", "a=%ff", "key=%ff", "%c0%af=1"] {
-        let answer = gate.send(&get(format!("/open/x?{query}")).key());
-        assert_eq!((answer.status, answer.reason().as_str()), (400, "query_invalid"), "{query}");
+    for query in [
+        "q=M%FCnchen",
+        "q=%u00e9",
+        "q=100%",
+        "info_hash=%124Vx%9A%BC%DE%F1%23%45%67%89%AB%CD%EF%124Vx%9A",
+        "q=\u{fc}",
+        "%",
+        "%2&a=%zz",
+        "%c0%af=1&%FC=2",
+        "a;b=1;key=2?c=3",
+        "&&a==&",
+        "ke%79%=1&Key=2&key%6=3",
+        "q=[1,2]|^`",
+    ] {
+        let target = format!("/open/x?{query}");
+        gate.send(&get(&target).key()).expect(200);
+        assert_eq!(app.only().target(), target);
+        app.forget();
+        // However it is spelled, what is the gate's own is found between them.
+        gate.send(&get(format!("/open/x?{query}&%6b%65%79={KEY}&z=%FC"))).expect(200);
+        assert_eq!(app.only().target(), format!("/open/x?{query}&z=%FC"));
+        app.forget();
     }
+}
+
+#[test]
+fn r59_a_member_that_the_gate_reads_must_decode() {
+    let (app, gate) = gate();
+    let body = serde_json::json!({"username": "alice", "password": PASSWORD});
+    for key in ["key=%ff", "key=%", "k%65y=%zz"] {
+        gate.send(&get(format!("/open/x?{key}"))).refused(400, "query_invalid");
+        gate.send(&post(format!("{AUTH}?{key}")).json(&body)).refused(400, "query_invalid");
+    }
+    for member in ["login=%ff", "uniqueId=%", "dataOnly=%FC", "masterKey=%zz"] {
+        gate.send(&get(auth(member))).refused(400, "query_invalid");
+    }
+    gate.send(&post(auth("q=%FC&%FC=1&100%")).json(&body)).expect(200);
     app.saw_nothing();
 }
 

@@ -219,7 +219,7 @@ fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
     let servers: Vec<_> = grant.route().upstream().servers().iter().map(server).collect();
     let mut lines = vec![
         ("decision", format!("forwarded to {}", servers.join(" or "))),
-        ("request", format!("{} {}", asked.method, without_values(grant.target()))),
+        ("request", format!("{} {}", asked.method, without_values(&String::from_utf8_lossy(grant.target())))),
     ];
     let Some(headers) = preview(&asked.headers, grant, policy) else { return lines };
     let values = |map: &HeaderMap, name: &HeaderName| map.get_all(name).iter().cloned().collect::<Vec<_>>();

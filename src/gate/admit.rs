@@ -10,7 +10,7 @@ use super::caller::{Caller, Cors};
 use super::client::Client;
 use super::credential::{self, Credential};
 use super::decide::{Gate, Head, Stop, api_key, is_safe};
-use super::query::{self, Member};
+use super::query;
 use super::verdict::{Admitted, Verdict};
 use crate::config::{Dialect, Endpoint, Exchange, Login, Origin, Realm, Tenant};
 use crate::token::{Accepted, Claims, Reject};
@@ -20,8 +20,8 @@ pub(super) struct ToLogin<'a> {
     pub(super) head: &'a Head<'a>,
     pub(super) login: Arc<Login>,
     pub(super) endpoint: Endpoint,
-    /// The query's members.
-    pub(super) query: Vec<Member<'a>>,
+    /// As it came.
+    pub(super) query: Option<&'a [u8]>,
     pub(super) client: Client,
     /// Unix seconds.
     pub(super) now: i64,
@@ -47,8 +47,8 @@ impl Gate<'_> {
         let (head, realm, now) = (to.head, to.login.realm(), to.now);
         // The master key lifts the origin rules where it stands in for a token (contract 3.1), if it is right.
         let stands_in = matches!(*head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
-        let master_key = if stands_in { query::one_value(&to.query, "masterKey")? } else { None };
-        let master = master_key.is_some_and(|key| realm.is_master_key(key));
+        let master_key = if stands_in { query::one_value(to.query, "masterKey")? } else { None };
+        let master = master_key.as_ref().is_some_and(|key| realm.is_master_key(key));
         let cors = caller.as_ref().ok().and_then(|caller| caller.cors.clone());
         if !master {
             let _allowed = caller.as_ref().map_err(|deny| *deny)?;
@@ -72,7 +72,7 @@ impl Gate<'_> {
         // Only a POST can be a logout; the others would verify their token twice.
         let tokens =
             if head.method == Method::POST { all_tokens(realm, head.headers, caller, now) } else { Vec::new() };
-        Ok(to.admitted(cors, |admitted| Admitted { master, token, tokens, ..admitted }))
+        to.admitted(cors, |admitted| Admitted { master, token, tokens, ..admitted })
     }
 
     /// A request to an exchange login, with the token that is to be exchanged. A browser is sent to the callback, and brings
@@ -105,7 +105,7 @@ impl Gate<'_> {
         if to.endpoint == Endpoint::Login {
             tokens.push(self.foreign(to.login.realm(), exchange.issuer(), to.head.headers, to.now)?);
         }
-        Ok(to.admitted(cors, |admitted| Admitted { tokens, ..admitted }))
+        Ok(to.admitted(cors, |admitted| Admitted { tokens, ..admitted })?)
     }
 
     /// What the token of another issuer says, to be exchanged. The realm's own is none, nor is one of somebody else whom the
@@ -134,10 +134,13 @@ impl Gate<'_> {
 
 impl ToLogin<'_> {
     /// Without a token; `with` adds what the dialect takes.
-    fn admitted(self, cors: Option<Cors>, with: impl FnOnce(Admitted) -> Admitted) -> Verdict {
+    ///
+    /// # Errors
+    /// [`Deny::Query`] for a member that a login knows and that can't be decoded.
+    fn admitted(self, cors: Option<Cors>, with: impl FnOnce(Admitted) -> Admitted) -> Result<Verdict, Deny> {
         let Self { login, endpoint, query, client, .. } = self;
-        let query = query.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        Verdict::Login(Box::new(with(Admitted {
+        let query = query::of_login(query)?;
+        Ok(Verdict::Login(Box::new(with(Admitted {
             login,
             endpoint,
             realms: Vec::new(),
@@ -147,7 +150,7 @@ impl ToLogin<'_> {
             tokens: Vec::new(),
             client,
             cors,
-        })))
+        }))))
     }
 }
 
@@ -158,7 +161,7 @@ fn admit_tenant(to: ToLogin<'_>, tenant: &Tenant, caller: Caller, own: impl Fn()
         return Err(Deny::Method);
     }
     let lets_in = |realm: &&Arc<Realm>| {
-        api_key(realm, head.headers, &to.query, realm.requires_key(), now).is_ok()
+        api_key(realm, head.headers, to.query, realm.requires_key(), now).is_ok()
             && Caller::judge(realm, head.headers, &own).is_ok()
     };
     let realms: Vec<_> = tenant.realms().into_iter().filter(lets_in).cloned().collect();
@@ -167,7 +170,7 @@ fn admit_tenant(to: ToLogin<'_>, tenant: &Tenant, caller: Caller, own: impl Fn()
         let bearers = bearers(head.headers).take(MAX_TOKENS);
         tokens.extend(bearers.filter_map(|token| realms.iter().find_map(|realm| ending(realm, token, now))));
     }
-    Ok(to.admitted(caller.cors, |admitted| Admitted { realms, tokens, ..admitted }))
+    to.admitted(caller.cors, |admitted| Admitted { realms, tokens, ..admitted })
 }
 
 /// What a token says with which somebody logs out. It may have expired: its session has not.

@@ -1,10 +1,12 @@
 //! What a request shows of itself: API key, bearer token, cookie. Read, not yet believed.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
 use super::Deny;
-use super::query::{self, Member};
+use super::query;
 use crate::token::Reject;
 
 /// The header that carries an API key.
@@ -56,18 +58,19 @@ impl<'a> Credential<'a> {
 /// The API key in the query or in `X-API-Key`; empty counts as absent.
 ///
 /// # Errors
-/// [`Deny::KeyConflict`] for two that differ, [`Deny::Header`] for one that is not visible ASCII.
-pub(super) fn api_key<'a>(headers: &'a HeaderMap, members: &'a [Member<'_>]) -> Result<Option<&'a str>, Deny> {
-    let mut found = query::one_value(members, "key")?.filter(|key| !key.is_empty());
+/// [`Deny::KeyConflict`] for two that differ, [`Deny::Query`] for one in the query that can't be decoded, and
+/// [`Deny::Header`] for one in a header that is not visible ASCII.
+pub(super) fn api_key<'a>(headers: &'a HeaderMap, query: Option<&'a [u8]>) -> Result<Option<Cow<'a, str>>, Deny> {
+    let mut found = query::one_value(query, "key")?.filter(|key| !key.is_empty());
     for value in headers.get_all(&X_API_KEY) {
         let value = value.to_str().map_err(|_| Deny::Header)?;
         if value.is_empty() {
             continue;
         }
-        if found.is_some_and(|other| other != value) {
+        if found.as_ref().is_some_and(|other| other != value) {
             return Err(Deny::KeyConflict);
         }
-        found = Some(value);
+        found = Some(value.into());
     }
     Ok(found)
 }
@@ -146,15 +149,15 @@ mod tests {
 
     #[test]
     fn an_api_key_comes_once() {
-        let key = |query: &str, pairs| {
-            let members = query::members(query).unwrap();
-            api_key(&headers(pairs), &members).map(|key| key.map(str::to_owned))
-        };
+        let key =
+            |query: &str, pairs| api_key(&headers(pairs), Some(query.as_bytes())).map(|key| key.map(Cow::into_owned));
         assert_eq!(key("", &[]), Ok(None));
         assert_eq!(key("key=a", &[]), Ok(Some("a".into())));
         assert_eq!(key("", &[("x-api-key", "a")]), Ok(Some("a".into())));
         assert_eq!(key("key=a", &[("x-api-key", "a")]), Ok(Some("a".into())));
         assert_eq!(key("key=", &[("x-api-key", "")]), Ok(None));
+        assert_eq!(key("key=%FC", &[]), Err(Deny::Query));
+        assert_eq!(key("q=%FC&k%65y=a&100%", &[]), Ok(Some("a".into())));
         assert_eq!(key("key=a", &[("x-api-key", "b")]), Err(Deny::KeyConflict));
         assert_eq!(key("", &[("x-api-key", "a"), ("x-api-key", "b")]), Err(Deny::KeyConflict));
     }

@@ -16,7 +16,7 @@ use super::credential::{self, Credential};
 use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
 use super::limits::{Permits, Usage};
-use super::query::{self, Member};
+use super::query;
 use super::target::Target;
 use super::trace::{self, Trace};
 use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
@@ -132,8 +132,6 @@ impl Gate<'_> {
             Ok(Found::Route(route)) => refusal.place = Place::Route(route.index()),
             _ => {}
         }
-        // Before it matters whether anything is there, and after it is known who asks.
-        let members = target.query.map_or_else(|| Ok(Vec::new()), query::members)?;
         let found = found?;
         self.note("rule", || trace::rule(self.policy, &found));
         let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
@@ -166,7 +164,7 @@ impl Gate<'_> {
         // A browser that was sent there brings what it was given, and nothing more.
         let callback = matches!(found, Found::Login(_, Endpoint::Callback));
         let key_needed = (served.requires_key() && !callback) || access == Access::Key;
-        let key = api_key(served, head.headers, &members, key_needed, now)?;
+        let key = api_key(served, head.headers, target.query, key_needed, now)?;
         self.note("key", || trace::key(key, key_needed));
         if let Some(key) = key {
             permits.take_key(key, at)?;
@@ -175,7 +173,7 @@ impl Gate<'_> {
         self.note("origin", || trace::origin(&caller));
         match found {
             Found::Login(login, endpoint) => {
-                let to = ToLogin { head, login, endpoint, query: members, client, now };
+                let to = ToLogin { head, login, endpoint, query: target.query, client, now };
                 self.admit(to, caller, own)
             }
             Found::Route(route) => self.grant(head, route, &target, caller?, client, key, host_header, now, refusal),
@@ -274,9 +272,9 @@ impl Gate<'_> {
             (None, Access::Key) => Identity::of_key(realm.name()).map_or(Who::Anyone, Who::Keyed),
             (None, _) => Who::Anyone,
         };
-        let target = match target.query.and_then(query::forwarded) {
-            Some(query) => [target.wire_path, &query].join("?"),
-            None => target.wire_path.to_owned(),
+        let target = match target.query.and_then(|query| query::without(query, &query::OURS)) {
+            Some(query) => [target.wire_path, &query].join(&b"?"[..]),
+            None => target.wire_path.to_vec(),
         };
         let cors = caller.cors;
         Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, who, key, assertion, cors })))
@@ -388,18 +386,18 @@ fn preflight(head: &Head<'_>, found: &Found, caller: Caller, place: Place) -> Re
 pub(super) fn api_key<'r>(
     realm: &'r Realm,
     headers: &HeaderMap,
-    members: &[Member<'_>],
+    query: Option<&[u8]>,
     needed: bool,
     now: i64,
 ) -> Result<Option<&'r ApiKey>, Deny> {
-    let Some(secret) = credential::api_key(headers, members)? else {
+    let Some(secret) = credential::api_key(headers, query)? else {
         return if needed { Err(Deny::KeyMissing) } else { Ok(None) };
     };
     // In a realm that knows no API keys, `key` says nothing.
     if !needed && !realm.has_api_keys() {
         return Ok(None);
     }
-    let key = realm.api_key(secret).ok_or(Deny::KeyUnknown)?;
+    let key = realm.api_key(&secret).ok_or(Deny::KeyUnknown)?;
     if key.disabled() {
         return Err(Deny::KeyDisabled);
     }

@@ -13,7 +13,7 @@ pub enum Deny {
     Host,
     /// The target is not in the one form that every reader reads alike.
     Target,
-    /// The query is not valid percent-encoded UTF-8.
+    /// A member of the query that the gate reads can't be decoded, or the query has a byte that may not stand in one.
     Query,
     /// The request line and the headers are too long.
     HeadTooLarge,
@@ -173,7 +173,7 @@ impl Deny {
             Self::Framing => (400, "framing_invalid", "The request's length is ambiguous: it takes either Content-Length or Transfer-Encoding: chunked, once."),
             Self::Host => (400, "host_invalid", "The request names no host, an invalid one, or two that differ."),
             Self::Target => (400, "target_invalid", "The path must be in its canonical form: no dot segments, empty segments, back-slashes, encoded slashes or control characters."),
-            Self::Query => (400, "query_invalid", "The query must be percent-encoded UTF-8."),
+            Self::Query => (400, "query_invalid", "A member of the query that this gateway reads is not percent-encoded UTF-8, or the query has a control character or a fragment."),
             Self::HeadTooLarge => (431, "head_too_large", "The request line and the headers are too long altogether."),
             Self::Header => (400, "header_invalid", "A header of the request is malformed."),
             Self::Upgrade => (400, "upgrade_invalid", "A WebSocket upgrade must not have a body."),

@@ -1,106 +1,158 @@
-//! The query: its members decoded, and what of it is forwarded.
+//! The query: split at `&` into members, whose names are compared and whose values are the app's.
+//!
+//! A value that the gate does not read may be anything: Latin-1, a lone `%`, JSON. Decoding happens for the members that the
+//! gate reads, and only for them (application/x-www-form-urlencoded, WHATWG URL standard, section 5).
 
 use std::borrow::Cow;
 
 use super::Deny;
 use super::target::escape;
 
-/// Name and value, decoded.
-pub(super) type Member<'a> = (Cow<'a, str>, Cow<'a, str>);
-
-/// The members of a query (application/x-www-form-urlencoded), decoded, in order.
-///
-/// # Errors
-/// [`Deny::Query`] if an escape is not two hex digits, or the decoded bytes are not UTF-8.
-pub(super) fn members(query: &str) -> Result<Vec<Member<'_>>, Deny> {
-    let split = query.split('&').filter(|member| !member.is_empty());
-    split
-        .map(|member| {
-            let (name, value) = member.split_once('=').unwrap_or((member, ""));
-            Ok((decode(name)?, decode(value)?))
-        })
-        .collect()
+/// The name and the value of each member, as they came, in order.
+pub(super) fn members(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let split = query.split(|byte| *byte == b'&').filter(|member| !member.is_empty());
+    split.map(|member| {
+        let equals = member.iter().position(|byte| *byte == b'=').unwrap_or(member.len());
+        (&member[..equals], member.get(equals + 1..).unwrap_or_default())
+    })
 }
 
-/// The one value of `name`, however often it is repeated.
+/// Whether this spelling of a name decodes to `wanted`. One that does not decode is not the name of anything that the gate
+/// reads.
+pub(super) fn is_named(name: &[u8], wanted: &str) -> bool {
+    let mut wanted = wanted.bytes();
+    let mut at = 0;
+    while at < name.len() {
+        let Some((byte, length)) = decode_one(name, at) else { return false };
+        if wanted.next() != Some(byte) {
+            return false;
+        }
+        at += length;
+    }
+    wanted.next().is_none()
+}
+
+/// The one value of `name`, decoded, however often it is repeated.
 ///
 /// # Errors
 /// [`Deny::KeyConflict`] if it is given twice with different values: which one counts is what readers disagree about.
-pub(super) fn one_value<'a>(members: &'a [Member<'_>], name: &str) -> Result<Option<&'a str>, Deny> {
-    let mut values = members.iter().filter(|(member, _)| member == name).map(|(_, value)| &**value);
-    let Some(first) = values.next() else { return Ok(None) };
-    if values.any(|other| other != first) {
-        return Err(Deny::KeyConflict);
+/// [`Deny::Query`] for one that can't be decoded.
+pub(super) fn one_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Option<Cow<'a, str>>, Deny> {
+    let mut found: Option<Cow<'a, str>> = None;
+    for (_, value) in members(query.unwrap_or_default()).filter(|(member, _)| is_named(member, name)) {
+        let value = decode(value)?;
+        if found.as_ref().is_some_and(|other| *other != value) {
+            return Err(Deny::KeyConflict);
+        }
+        found = Some(value);
     }
-    Ok(Some(first))
+    Ok(found)
 }
 
-/// The query without the members that are the gate's, byte for byte as it came otherwise; `None` if nothing is left.
-pub(super) fn forwarded(query: &str) -> Option<Cow<'_, str>> {
-    let ours = |member: &str| {
-        let name = member.split('=').next().unwrap_or_default();
-        decode(name).is_ok_and(|name| OURS.contains(&&*name))
+/// The members that a login may read, decoded, in order. One whose name does not decode is left out, since no login knows it,
+/// and so is one of a name that no login knows, if its value does not decode.
+///
+/// # Errors
+/// [`Deny::Query`] for the value of a member that a login knows, if it can't be decoded.
+pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, Deny> {
+    let mut decoded = Vec::new();
+    for (name, value) in members(query.unwrap_or_default()) {
+        let Ok(name) = decode(name) else { continue };
+        match decode(value) {
+            Ok(value) => decoded.push((name.into_owned(), value.into_owned())),
+            Err(deny) if KNOWN_TO_LOGINS.contains(&&*name) => return Err(deny),
+            Err(_) => {}
+        }
+    }
+    Ok(decoded)
+}
+
+/// The query without the members of these names, byte for byte as it came otherwise; `None` if nothing is left.
+pub(super) fn without<'a>(query: &'a [u8], names: &[&str]) -> Option<Cow<'a, [u8]>> {
+    let is_theirs = |member: &[u8]| {
+        let name = member.split(|byte| *byte == b'=').next().unwrap_or_default();
+        names.iter().any(|wanted| is_named(name, wanted))
     };
-    if !query.split('&').any(ours) {
+    let split = || query.split(|byte| *byte == b'&');
+    if !split().any(is_theirs) {
         return Some(query.into());
     }
-    let kept: Vec<_> = query.split('&').filter(|member| !ours(member)).collect();
-    if kept.is_empty() { None } else { Some(kept.join("&").into()) }
+    let kept: Vec<_> = split().filter(|member| !is_theirs(member)).collect();
+    if kept.is_empty() { None } else { Some(kept.join(&b"&"[..]).into()) }
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, Deny> {
-    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Ok(text.into());
+fn decode(text: &[u8]) -> Result<Cow<'_, str>, Deny> {
+    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Deny::Query);
     }
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut decoded = Vec::with_capacity(text.len());
     let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'%' => {
-                decoded.push(escape(bytes, at).ok_or(Deny::Query)?);
-                at += 2;
-            }
-            b'+' => decoded.push(b' '),
-            byte => decoded.push(byte),
-        }
-        at += 1;
+    while at < text.len() {
+        let (byte, length) = decode_one(text, at).ok_or(Deny::Query)?;
+        decoded.push(byte);
+        at += length;
     }
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Deny::Query)
 }
 
-/// Members that are secrets of the gate's clients: they reach no app and no app's log (contract 4.4).
-const OURS: [&str; 2] = ["key", "masterKey"];
+/// The byte that is written at `at`, and how many bytes it takes.
+fn decode_one(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    match text[at] {
+        b'%' => Some((escape(text, at)?, 3)),
+        b'+' => Some((b' ', 1)),
+        byte => Some((byte, 1)),
+    }
+}
+
+/// Members that are secrets of the gate's clients: they reach no app and no app's log.
+pub(super) const OURS: [&str; 2] = ["key", "masterKey"];
+/// What the dialects read (README, Logins and Exchange login).
+const KNOWN_TO_LOGINS: [&str; 10] =
+    ["key", "masterKey", "login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn members_are_decoded_in_order() {
-        let of = |query| members(query).unwrap();
+    fn members_are_as_they_came_in_order() {
+        let of = |query: &'static str| members(query.as_bytes()).collect::<Vec<_>>();
         assert_eq!(of(""), []);
-        assert_eq!(
-            of("a=1&b&&c=x%20y+z%2B"),
-            [("a".into(), "1".into()), ("b".into(), "".into()), ("c".into(), "x y z+".into())]
-        );
-        for bad in ["a=%", "a=%4", "%zz=1", "a=%ff", "a=%c0%af"] {
-            assert_eq!(members(bad), Err(Deny::Query), "{bad}");
+        let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1"), (b"b", b""), (b"c", b"x%20y+z=%"), (b"", b"d")];
+        assert_eq!(of("a=1&b&&c=x%20y+z=%&=d"), expected);
+    }
+
+    #[test]
+    fn what_a_login_knows_must_decode_and_the_rest_need_not() {
+        let of = |query: &[u8]| of_login(Some(query));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(of_login(None), Ok(vec![]));
+        assert_eq!(of(b"lo%67in=true&b+c=x%20y"), Ok(vec![pair("login", "true"), pair("b c", "x y")]));
+        assert_eq!(of(b"q=%FC&%FC=1&\xff=1&r=\xff&login=true"), Ok(vec![pair("login", "true")]));
+        for name in KNOWN_TO_LOGINS {
+            for value in ["%", "%4", "%zz", "%ff", "%c0%af"] {
+                assert_eq!(of(format!("{name}={value}").as_bytes()), Err(Deny::Query), "{name}={value}");
+            }
         }
+        assert_eq!(of(b"unique%49d=\xff"), Err(Deny::Query));
     }
 
     #[test]
     fn a_repeated_member_must_not_differ() {
-        let of = |query| one_value(&members(query).unwrap(), "key").map(|value| value.map(str::to_owned));
-        assert_eq!(of("a=1"), Ok(None));
+        let of = |query: &'static str| one_value(Some(query.as_bytes()), "key").map(|value| value.map(Cow::into_owned));
+        assert_eq!(one_value(None, "key"), Ok(None));
+        assert_eq!(of("a=1&b=%"), Ok(None));
         assert_eq!(of("key="), Ok(Some(String::new())));
-        assert_eq!(of("key=x&key=x"), Ok(Some("x".into())));
+        assert_eq!(of("key=x&key=x&%FC=1"), Ok(Some("x".into())));
+        assert_eq!(of("key=x+y&key=x%20y"), Ok(Some("x y".into())));
         assert_eq!(of("key=x&k%65y=y"), Err(Deny::KeyConflict));
         assert_eq!(of("key=x&key="), Err(Deny::KeyConflict));
+        assert_eq!(of("key=%FC"), Err(Deny::Query));
+        assert_eq!(of("key=x&key=%"), Err(Deny::Query));
     }
 
     #[test]
-    fn our_members_are_cut_out_under_every_spelling() {
+    fn members_are_cut_out_under_every_spelling_and_the_rest_stays_byte_for_byte() {
         for (query, kept) in [
             ("", Some("")),
             ("a=1", Some("a=1")),
@@ -109,8 +161,12 @@ mod tests {
             ("k%65y=x&masterKey=y&%6DasterKey&Key=z", Some("Key=z")),
             ("key&a", Some("a")),
             ("keys=1&a&&b", Some("keys=1&a&&b")),
+            ("q=%FC&key=%FC&100%&r=%u00e9&{\"a\":1}", Some("q=%FC&100%&r=%u00e9&{\"a\":1}")),
+            ("key%=1&key%6=1&%zzkey=1&ke%79%=1", Some("key%=1&key%6=1&%zzkey=1&ke%79%=1")),
+            ("a;key=1&?key=2", Some("a;key=1&?key=2")),
         ] {
-            assert_eq!(forwarded(query).as_deref(), kept, "{query}");
+            assert_eq!(without(query.as_bytes(), &OURS).as_deref(), kept.map(str::as_bytes), "{query}");
         }
+        assert_eq!(without(b"a=\xff&key=1&\xfe", &OURS).as_deref(), Some(&b"a=\xff&\xfe"[..]));
     }
 }

@@ -12,7 +12,7 @@ use super::Deny;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
     /// The path as it came, and as it is forwarded.
-    pub(super) wire_path: &'a str,
+    pub(super) wire_path: &'a [u8],
     /// The path for matching: decoded, with a NUL for an encoded slash.
     pub(super) path: Cow<'a, str>,
     /// The paths that some apps read instead: those that take `;…` off its segments, or an encoded slash for a slash.
@@ -20,7 +20,7 @@ pub(super) struct Target<'a> {
     /// A slash is encoded in it: only for routes that opt in.
     pub(super) has_encoded_slash: bool,
     /// What follows the `?`, as it came.
-    pub(super) query: Option<&'a str>,
+    pub(super) query: Option<&'a [u8]>,
 }
 
 impl<'a> Target<'a> {
@@ -30,20 +30,22 @@ impl<'a> Target<'a> {
     /// [`Deny::Target`] for a path that is not canonical or not in origin form, [`Deny::Query`] for a query with bytes
     /// that may not stand in one.
     pub(super) fn parse(raw: &'a [u8]) -> Result<Self, Deny> {
-        let text = std::str::from_utf8(raw).map_err(|_| Deny::Target)?;
-        let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+        let end = raw.iter().position(|byte| *byte == b'?');
+        let (wire_path, query) = end.map_or((raw, None), |end| (&raw[..end], Some(&raw[end + 1..])));
+        let path = std::str::from_utf8(wire_path).map_err(|_| Deny::Target)?;
         // Browsers never send a fragment; a proxy that cuts it off and an app that does not would part here.
         if !path.starts_with('/') || !path.bytes().all(|byte| is_printable(byte) && byte != b'\\' && byte != b'#') {
             return Err(Deny::Target);
         }
-        if query.is_some_and(|query| !query.bytes().all(|byte| is_printable(byte) && byte != b'#')) {
+        // Any other byte of a query is the app's business: Latin-1 and JSON, too.
+        if query.is_some_and(|query| !query.iter().all(|byte| is_visible(*byte) && *byte != b'#')) {
             return Err(Deny::Query);
         }
         let (decoded, has_encoded_slash) = decode(path)?;
         segments(&decoded)?;
         let other_readings = other_readings(&decoded, has_encoded_slash);
         other_readings.iter().try_for_each(|reading| segments(reading))?;
-        Ok(Self { wire_path: path, path: decoded, other_readings, has_encoded_slash, query })
+        Ok(Self { wire_path, path: decoded, other_readings, has_encoded_slash, query })
     }
 }
 
@@ -132,6 +134,11 @@ pub(super) fn escape(bytes: &[u8], at: usize) -> Option<u8> {
 /// Visible ASCII. RFC 3986 knows fewer characters, but nobody reads `|` or `{` in two ways.
 const fn is_printable(byte: u8) -> bool {
     byte > 0x20 && byte < 0x7f
+}
+
+/// No space, and no control character in any encoding that ends lines as ASCII does.
+const fn is_visible(byte: u8) -> bool {
+    byte > 0x20 && byte != 0x7f
 }
 
 /// Stands for `%2F` in a decoded path. No route's path holds a control character.
@@ -224,12 +231,15 @@ mod tests {
             ("/a:b@c,d|{e}[f]", "/a:b@c,d|{e}[f]"),
         ] {
             let target = Target::parse(wire.as_bytes()).unwrap();
-            assert_eq!((target.wire_path, &*target.path), (wire, path));
+            assert_eq!((target.wire_path, &*target.path), (wire.as_bytes(), path));
             assert_eq!((target.has_encoded_slash, target.other_readings), (false, vec![]));
         }
         let target = Target::parse(b"/a?b=c?d&e").unwrap();
-        assert_eq!((target.wire_path, target.query), ("/a", Some("b=c?d&e")));
-        assert_eq!(Target::parse(b"/a?").unwrap().query, Some(""));
+        assert_eq!((target.wire_path, target.query), (&b"/a"[..], Some(&b"b=c?d&e"[..])));
+        assert_eq!(Target::parse(b"/a?").unwrap().query, Some(&b""[..]));
+        for query in [&b"q=%FC&%u00e9&100%"[..], "q=ü".as_bytes(), b"q=\xfc", b"q={\"a\":[1]}<>^`|"] {
+            assert_eq!(Target::parse(&[b"/a?", query].concat()).unwrap().query, Some(query));
+        }
     }
 
     #[test]

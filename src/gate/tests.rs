@@ -229,7 +229,7 @@ impl Bench {
     /// `Ok` with the forwarded target, or why not.
     fn outcome(&self, line: &str, headers: &[(&str, &str)]) -> Result<String, Deny> {
         match self.ask(line, headers) {
-            Verdict::Grant(grant) => Ok(grant.target().to_owned()),
+            Verdict::Grant(grant) => Ok(String::from_utf8_lossy(grant.target()).into_owned()),
             Verdict::Login(_) => Ok("login".into()),
             Verdict::Preflight(_) => Ok("preflight".into()),
             Verdict::KeySet(_) => Ok("key set".into()),
@@ -678,7 +678,8 @@ fn what_counts_against_an_address_and_what_does_not() {
         ("OPTIONS /user".into(), &[origin, asks], 0),
         ("GET /.well-known/jwks.json".into(), &[], 0),
         ("GET /user//x".into(), &[], 0),
-        ("GET /user?a=%".into(), &[], 0),
+        ("GET /user?a=%".into(), &[], 7),
+        ("GET /user?a=\u{7f}".into(), &[], 0),
     ] {
         let bench = Bench::with_limits("rate = 0.001\nburst = 2");
         assert_eq!(bench.refused_of_ten(&line, headers), refused, "{line} {headers:?}");
@@ -991,7 +992,7 @@ fn a_refusal_knows_where_it_was_and_how_it_is_written() {
         ("POST /auth", &[], Form::Problem, Place::Login(0)),
         ("GET /auth/x", &[], Form::Problem, Place::Login(0)),
         ("GET /Login", &[], Form::Cognito, Place::Login(2)),
-        ("POST /Login?a=%", &[], Form::Cognito, Place::Login(2)),
+        ("POST /Login?key=%", &[], Form::Cognito, Place::Login(2)),
         ("POST /Login/x?a=%", &[], Form::Cognito, Place::Login(2)),
         // Too broken to be judged, and told in the form of the login all the same.
         ("POST /login/refresh", &[("host", "a b")], Form::Cognito, Place::Nowhere),

@@ -48,7 +48,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Grant {
     pub(super) route: Arc<Route>,
-    pub(super) target: String,
+    pub(super) target: Vec<u8>,
     pub(super) authority: HeaderValue,
     pub(super) client: Client,
     pub(super) who: Who,
@@ -77,7 +77,7 @@ impl Grant {
 
     /// Path and query for the app: the path that was judged, the query without the gate's members.
     #[must_use]
-    pub fn target(&self) -> &str {
+    pub fn target(&self) -> &[u8] {
         &self.target
     }
 
@@ -147,7 +147,7 @@ pub struct Admitted {
     /// Of a tenant login, the realms whose rules for API keys and origins the request keeps: to the others it may not log
     /// in, whatever it says.
     pub realms: Vec<Arc<Realm>>,
-    /// The query's members.
+    /// The query's members that could be decoded.
     pub query: Vec<(String, String)>,
     /// The realm's master key came, where one counts.
     pub master: bool,

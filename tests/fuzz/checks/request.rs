@@ -129,7 +129,7 @@ pub fn told(verdict: &Verdict) -> String {
         Verdict::Grant(grant) => format!(
             "{} {} {:?} {:?} {:?} {} {:?}",
             grant.route().index(),
-            grant.target(),
+            grant.target().escape_ascii(),
             grant.authority(),
             grant.client(),
             grant.identity(),
@@ -172,14 +172,14 @@ fn says_no_secret(read: &Read, findings: &Trace) {
 /// What must be true of every request that an app gets.
 fn rightly(read: &Read, from: From, grant: &Grant) {
     let headers = &read.header.headers;
-    let target = std::str::from_utf8(wire::target(&read.raw).expect("a target")).expect("text");
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let target = wire::target(&read.raw).expect("a target");
+    let (path, query) = split(target);
 
     // R5: the path that was judged, byte for byte; of the query all but what is the gate's.
-    let (to_path, to_query) =
-        grant.target().split_once('?').map_or_else(|| (grant.target(), None), |(path, query)| (path, Some(query)));
+    let (to_path, to_query) = split(grant.target());
     assert_eq!(to_path, path);
-    assert_eq!(to_query.map(str::to_owned), query.and_then(without_ours), "{target}");
+    assert_eq!(to_query.map(<[u8]>::to_vec), query.and_then(without_ours), "{}", target.escape_ascii());
+    let path = std::str::from_utf8(path).expect("text");
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
     let authority = read.header.uri.authority().map(|authority| authority.as_str().as_bytes());
     assert_eq!(Some(grant.authority().as_bytes()), host.or(authority));
@@ -200,15 +200,24 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     forwarded(read, from, grant);
 }
 
+/// Path and query.
+fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let end = target.iter().position(|byte| *byte == b'?');
+    end.map_or((target, None), |end| (&target[..end], Some(&target[end + 1..])))
+}
+
 /// Members of a query but `key` and `masterKey`, under whatever spelling.
-fn without_ours(query: &str) -> Option<String> {
-    let ours = |member: &&str| {
-        let name = decoded(&member.split('=').next().unwrap_or_default().replace('+', " "));
+fn without_ours(query: &[u8]) -> Option<Vec<u8>> {
+    let ours = |member: &&[u8]| {
+        let name = member.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let spaced: Vec<u8> = name.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        let name = decoded_bytes(&spaced);
         name == b"key" || name == b"masterKey"
     };
-    let kept: Vec<_> = query.split('&').filter(|member| !ours(member)).collect();
-    let all = kept.len() == query.split('&').count();
-    if kept.is_empty() && !all { None } else { Some(kept.join("&")) }
+    let split = || query.split(|byte| *byte == b'&');
+    let kept: Vec<_> = split().filter(|member| !ours(member)).collect();
+    let all = kept.len() == split().count();
+    if kept.is_empty() && !all { None } else { Some(kept.join(&b"&"[..])) }
 }
 
 /// Every escape decoded, as the laxest reader does.
@@ -456,7 +465,7 @@ fn is_ours(folded: &str) -> bool {
 /// Written down and read again it is the same request, and judged again it goes the same way.
 fn as_sent(read: &Read, grant: &Grant, sent: &HeaderMap) {
     let method = &read.header.method;
-    let mut bytes = format!("{method} {} HTTP/1.1\r\n", grant.target()).into_bytes();
+    let mut bytes = [method.as_str().as_bytes(), b" ", grant.target(), b" HTTP/1.1\r\n"].concat();
     for (name, value) in sent {
         bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
@@ -468,7 +477,7 @@ fn as_sent(read: &Read, grant: &Grant, sent: &HeaderMap) {
     let again = self::read(&bytes).expect("what an app can read");
     assert_eq!(again.raw.len(), bytes.len(), "an app reads two requests");
     assert_eq!(again.header.method, *method);
-    assert_eq!(wire::target(&again.raw), Some(grant.target().as_bytes()));
+    assert_eq!(wire::target(&again.raw), Some(grant.target()));
     if !(sent.contains_key("content-length") && sent.contains_key(TRANSFER_ENCODING)) {
         let trimmed = |headers: &HeaderMap| -> Vec<(String, Vec<u8>)> {
             let pairs = headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().trim_ascii().to_vec()));
@@ -482,8 +491,8 @@ fn as_sent(read: &Read, grant: &Grant, sent: &HeaderMap) {
     // What pingora would send: the same bytes.
     let mut header = RequestHeader::from(Request::new(()).into_parts().0);
     header.set_method(method.clone());
-    header.set_raw_path(grant.target().as_bytes()).expect("a target");
-    assert_eq!(header.raw_path(), grant.target().as_bytes());
+    header.set_raw_path(grant.target()).expect("a target");
+    assert_eq!(header.raw_path(), grant.target());
     let mut credentials = again.header.headers.clone();
     for name in [AUTHORIZATION, COOKIE, ORIGIN] {
         credentials.remove(&name);
