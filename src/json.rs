@@ -106,6 +106,12 @@ impl Value<'_> {
         if let Self::Number(number) = self { number.as_i64() } else { None }
     }
 
+    /// The number that this is, to the nearest that a double has.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        if let Self::Number(number) = self { number.as_f64() } else { None }
+    }
+
     /// The truth value that this is.
     #[must_use]
     pub const fn as_bool(&self) -> Option<bool> {

@@ -23,7 +23,8 @@ fn rules(signer: &Signer, leeway: i64) -> Rules {
         id_keys: None,
         trusted: vec![Issuer {
             name: ISS.into(),
-            audience: Audience::AnyOf(vec!["api".into()]),
+            audience: Audience { any_of: vec!["api".into()], clients: Vec::new() },
+            token_size: 32 << 10,
             algorithms,
             types: vec![Type::Jwt],
             leeway,

@@ -311,8 +311,8 @@ fn tokens_over_8_kib_are_401() {
     let (app, gate) = gate();
     let token = gate.user("alice");
     let long = format!("{token}{}", "A".repeat(8193));
-    gate.visit(&long).refused(401, "token_malformed");
-    gate.send(&get("/app/x").key().cookie(&long)).refused(401, "token_malformed");
+    gate.visit(&long).refused(401, "token_too_long");
+    gate.send(&get("/app/x").key().cookie(&long)).refused(401, "token_too_long");
     app.saw_nothing();
 }
 

@@ -60,6 +60,9 @@ impl Inspect {
                         claims.roles.join(","),
                         claims.known_by(accepted.issuer.is_none()),
                     )?;
+                    for claim in realm.tokens().roles_not_found(&token) {
+                        writeln!(out, "{}: roles_claims: the token has no claim {claim:?}", realm.name())?;
+                    }
                 }
                 refused => {
                     let reject = refused.err().unwrap_or(Reject::Revoked);

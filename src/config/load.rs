@@ -100,7 +100,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     let tls = tls.and_then(|section| tls::read(&section, &outside, in_force));
     let logins = root.tables("login", &login::KEYS);
     let pools = cognito::read_all(&logins, &outside);
-    let realms = realm::read_all(&root, login::have_id_tokens(&logins), &pools, &outside, current);
+    let realms = realm::read_all(&root, &logins, &pools, &outside, current);
     if !root.has("realm") {
         root.missing("realm", "is missing: write at least one [[realm]]");
     }

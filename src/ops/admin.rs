@@ -16,6 +16,7 @@ use super::status::Status;
 use crate::clock::{now, rfc3339};
 use crate::config::{Host, Route};
 use crate::proxy::State;
+use crate::token::PublicKeys;
 
 /// Answers on the admin address.
 pub(super) struct Admin {
@@ -82,6 +83,7 @@ impl Admin {
                     "issuer": &*issuer.name,
                     "keys": keys.as_ref().map_or_else(Vec::new, |keys| keys.kids()),
                     "usable": keys.is_some(),
+                    "unusable_keys": keys.as_ref().map_or_else(Vec::new, |keys| unusable(keys)),
                     "fetched_at": fetched.at.map(rfc3339),
                     "error": fetched.error,
                 })
@@ -119,6 +121,10 @@ impl Admin {
             "store": if self.status.store_fails() { "failing" } else { "ok" },
         })
     }
+}
+
+fn unusable(keys: &PublicKeys) -> Vec<Value> {
+    keys.unusable().iter().map(|key| json!({"kid": key.kid, "reason": key.reason})).collect()
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {

@@ -92,8 +92,13 @@ impl Job {
         match refresh(&self.keys, &self.remote, &self.issuer).await {
             Ok(is_news) => {
                 if is_news {
-                    let kids = self.keys.at(now()).map(|keys| keys.kids().join(", "));
+                    let keys = self.keys.at(now());
+                    let kids = keys.as_ref().map(|keys| keys.kids().join(", "));
                     info!(realm = self.realm, issuer = %self.issuer, kids, "keys of a trusted issuer fetched");
+                    for key in keys.iter().flat_map(|keys| keys.unusable()) {
+                        let kid = key.kid.as_deref().unwrap_or_default();
+                        warn!(realm = self.realm, issuer = %self.issuer, kid, "unusable key of a trusted issuer: {}", key.reason);
+                    }
                 }
                 self.remote.refresh
             }

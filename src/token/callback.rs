@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::parts::Parts;
+use super::parts::{Fraction, Parts};
 use super::{AccountId, KeyError, Marks, Reject, Rules, TokenId};
 use crate::json::Value;
 
@@ -70,8 +70,8 @@ impl Rules {
             subject: parts.subject()?.to_owned(),
             actor: actor.ok_or(Reject::Claims)?.to_owned(),
             mfa: parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?,
-            issued_at: parts.time("iat")?,
-            expires_at: parts.time("exp")?,
+            issued_at: parts.time("iat", Fraction::Refused)?,
+            expires_at: parts.time("exp", Fraction::Refused)?,
         };
         if now >= callback.expires_at { Err(Reject::Expired) } else { Ok(callback) }
     }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::parts::Parts;
+use super::parts::{Fraction, Parts};
 use super::{KeyError, Reject, Rules, TokenId};
 use crate::json::Value;
 
@@ -54,7 +54,7 @@ impl Rules {
         let version = parts.payload.get("version").and_then(Value::as_i64).ok_or(Reject::Claims)?;
         let mfa = parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?;
         let name = parts.text("challenge").ok_or(Reject::Claims)?.to_owned();
-        if now >= parts.time("exp")? {
+        if now >= parts.time("exp", Fraction::Refused)? {
             return Err(Reject::Expired);
         }
         Ok(Challenge { subject: parts.subject()?.to_owned(), version, name, mfa })

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::jwks::PublicKeys;
-use super::parts::Parts;
+use super::parts::{Fraction, Parts};
 use super::trusted_keys::TrustedKeys;
 use super::verify::{Accepted, KeyName, SignedBy, proves_mfa};
 use super::{Algorithm, Claims, Reject, TokenId, fingerprint};
-use crate::json::Value;
+use crate::json::{Members, Value};
 
 /// What a realm demands of the tokens of one issuer.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Issuer {
     pub name: Arc<str>,
     /// Whom its tokens must be meant for.
     pub audience: Audience,
+    /// Maximum length of its tokens, in bytes.
+    pub token_size: usize,
     /// What it may sign with.
     pub algorithms: Vec<Algorithm>,
     /// What `typ` in the header may be.
@@ -35,13 +37,14 @@ pub struct Issuer {
     pub keys: Arc<TrustedKeys>,
 }
 
-/// Whom a token must be meant for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// `aud`, a string or an array, names one of these.
-    AnyOf(Vec<String>),
-    /// There is no `aud`, and `client_id` is one of these: an access token of Amazon Cognito.
-    Client(Vec<String>),
+/// Whom a token must be meant for. At least one of the two lists has an entry; where both have, both rules hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// `aud`, a string or an array, must name one of these. Empty: `aud` may be anything, also empty or absent.
+    pub any_of: Vec<String>,
+    /// `client_id` (RFC 9068, 2.2), `azp` (OpenID Connect Core 1.0, 2) or `cid` (Okta) must name one of these, and each of
+    /// the three that the token has. Empty: no rule.
+    pub clients: Vec<String>,
 }
 
 /// The kind of a token, as `typ` in its header says (RFC 8725, 3.11).
@@ -60,10 +63,35 @@ pub enum Type {
 pub struct Mapping {
     /// A string.
     pub username: Option<String>,
+    /// Stands before each username, so that it is not that of a user of the realm.
+    pub username_prefix: String,
     /// A string. Does not count where `email_verified` is there, and is not `true`.
     pub email: Option<String>,
-    /// Strings of words between spaces, or arrays of strings.
+    /// Names of claims, or paths of names with dots between them ([`Mapping::find`]). The claims are strings of words between
+    /// spaces, arrays of strings, or objects whose member names are the roles.
     pub roles: Vec<String>,
+}
+
+impl Mapping {
+    /// The claim of this name; or, if there is none, the one at this path: `realm_access.roles` is the member `roles` of the
+    /// claim `realm_access`. Names may have dots in them: of several members that a path could begin with, the one with
+    /// the longest name counts.
+    fn find<'v, 't>(payload: &'v Members<'t>, path: &str) -> Option<&'v Value<'t>> {
+        if let Some(value) = payload.get(path) {
+            return Some(value);
+        }
+        let mut members = payload;
+        let mut rest = path;
+        loop {
+            let splits = rest.rmatch_indices('.').map(|(at, _)| rest.split_at(at));
+            let (value, after) = splits.filter_map(|(name, rest)| Some((members.get(name)?, &rest[1..]))).next()?;
+            let Value::Object(inner) = value else { return None };
+            if let Some(value) = inner.get(after) {
+                return Some(value);
+            }
+            (members, rest) = (inner, after);
+        }
+    }
 }
 
 impl Issuer {
@@ -78,7 +106,7 @@ impl Issuer {
         is_an_access_token(parts)?;
         let claims = self.claims(parts)?;
         self.meant_for_us(parts)?;
-        let not_before = parts.optional_time("nbf")?.unwrap_or(0);
+        let not_before = parts.optional_time("nbf", Fraction::Up)?.unwrap_or(0);
         // PyJWT refuses these as well: who is that far ahead of us would also be that far ahead of a revocation.
         if claims.issued_at.saturating_sub(self.leeway) > now {
             return Err(Reject::NotYetValid);
@@ -100,11 +128,11 @@ impl Issuer {
         if parts.text("token_use") != Some("id") {
             return Err(Reject::Type);
         }
-        let Audience::Client(ours) = &self.audience else { return Err(Reject::Audience) };
+        let ours = &self.audience.clients;
         if !parts.text("aud").is_some_and(|audience| ours.iter().any(|own| own == audience)) {
             return Err(Reject::Audience);
         }
-        if now >= parts.time("exp")?.saturating_add(self.leeway) {
+        if now >= parts.time("exp", Fraction::Down)?.saturating_add(self.leeway) {
             return Err(Reject::Expired);
         }
         parts.subject().map(str::to_owned)
@@ -162,7 +190,7 @@ impl Issuer {
                 None => TokenId(fingerprint(&["jws", &self.name, parts.signed])),
             },
             subject: parts.subject().ok().filter(|subject| is_sayable(subject)).ok_or(Reject::Claims)?.to_owned(),
-            username: text(&self.mapping.username),
+            username: text(&self.mapping.username).map(|name| format!("{}{name}", self.mapping.username_prefix)),
             email: text(&self.mapping.email).filter(|_| email_counts),
             roles: self.roles(parts),
             // Cognito's name for it is `origin_jti`.
@@ -172,8 +200,8 @@ impl Issuer {
             },
             mfa: proves_mfa(payload),
             // Without one, every revocation of the user's tokens takes this one, too.
-            issued_at: parts.optional_time("iat")?.unwrap_or(0),
-            expires_at: parts.time("exp")?,
+            issued_at: parts.optional_time("iat", Fraction::Down)?.unwrap_or(0),
+            expires_at: parts.time("exp", Fraction::Down)?,
         })
     }
 
@@ -186,27 +214,53 @@ impl Issuer {
             }
         };
         for claim in &self.mapping.roles {
-            match parts.payload.get(claim) {
+            match Mapping::find(&parts.payload, claim) {
                 Some(Value::String(words)) => words.split(' ').for_each(&mut add),
                 Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).for_each(&mut add),
+                // `{ "admin": false }` gives no role.
+                Some(Value::Object(members)) => {
+                    let given = |name: &&str| !matches!(members.get(name), Some(Value::Null | Value::Bool(false)));
+                    members.names().filter(given).for_each(&mut add);
+                }
                 _ => {}
             }
         }
         roles
     }
 
+    /// The entries of `roles_claims` that find nothing in a token with this payload: for the operator, who may have
+    /// misspelt one.
+    pub(super) fn roles_not_found(&self, payload: &Members<'_>) -> Vec<String> {
+        self.mapping.roles.iter().filter(|claim| Mapping::find(payload, claim).is_none()).cloned().collect()
+    }
+
     fn meant_for_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
-        let is_ours = |ours: &[String], audience: &str| ours.iter().any(|own| own == audience);
-        let fits = match (&self.audience, parts.payload.get("aud")) {
-            (Audience::AnyOf(ours), Some(Value::String(audience))) => is_ours(ours, audience),
-            (Audience::AnyOf(ours), Some(Value::Array(all))) => {
-                all.iter().all(|one| one.as_str().is_some())
-                    && all.iter().filter_map(Value::as_str).any(|one| is_ours(ours, one))
-            }
-            (Audience::Client(ours), None) => parts.text("client_id").is_some_and(|client| is_ours(ours, client)),
+        let Audience { any_of, clients } = &self.audience;
+        let is_one = |ours: &[String], name: &str| ours.iter().any(|own| own == name);
+        let names_one = |ours: &[String]| match parts.payload.get("aud") {
+            Some(Value::String(audience)) => is_one(ours, audience),
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(|one| is_one(ours, one)),
             _ => false,
         };
-        if fits { Ok(()) } else { Err(Reject::Audience) }
+        let is_well_formed = match parts.payload.get("aud") {
+            None | Some(Value::String(_)) => true,
+            Some(Value::Array(all)) => all.iter().all(|one| one.as_str().is_some()),
+            Some(_) => false,
+        };
+        if !is_well_formed || (any_of.is_empty() && clients.is_empty()) || (!any_of.is_empty() && !names_one(any_of)) {
+            return Err(Reject::Audience);
+        }
+        if clients.is_empty() {
+            return Ok(());
+        }
+        // OpenID Connect Core 1.0, 2: an ID token is for its client, and repeats the nonce of the request.
+        if parts.payload.contains_key("nonce") && names_one(clients) {
+            return Err(Reject::Type);
+        }
+        let mut named = ["client_id", "azp", "cid"].iter().filter_map(|name| parts.payload.get(name)).peekable();
+        let is_for_one =
+            named.peek().is_some() && named.all(|client| client.as_str().is_some_and(|client| is_one(clients, client)));
+        if is_for_one { Ok(()) } else { Err(Reject::Audience) }
     }
 }
 
@@ -283,7 +337,8 @@ mod tests {
             keys.install(self.jwks().as_bytes(), NOW).unwrap();
             Issuer {
                 name: NAME.into(),
-                audience: Audience::AnyOf(vec!["https://api.example".into()]),
+                audience: Audience { any_of: vec!["https://api.example".into()], clients: Vec::new() },
+                token_size: 32 << 10,
                 algorithms,
                 types: vec![Type::Jwt, Type::AccessToken],
                 leeway: 5,
@@ -291,6 +346,7 @@ mod tests {
                 exact: Vec::new(),
                 mapping: Mapping {
                     username: Some("name".into()),
+                    username_prefix: String::new(),
                     email: Some("email".into()),
                     roles: vec!["scope".into(), "groups".into()],
                 },
@@ -316,7 +372,8 @@ mod tests {
             id_keys: None,
             trusted: vec![issuer],
         };
-        assert_eq!(rules.verify_own(token, NOW).unwrap_err(), Reject::Issuer, "never one of ours");
+        let own = rules.verify_own(token, NOW).unwrap_err();
+        assert!(matches!(own, Reject::Issuer | Reject::TooLong), "never one of ours: {own:?}");
         rules.verify(token, NOW).map(|accepted| accepted.claims)
     }
 
@@ -401,7 +458,6 @@ mod tests {
             (json!({"sub": 7}), Reject::Claims),
             (json!({"exp": null}), Reject::Claims),
             (json!({"exp": "1900000000"}), Reject::Claims),
-            (json!({"exp": 1_900_000_000.5}), Reject::Claims),
             (json!({"exp": NOW - 5}), Reject::Expired),
             (json!({"nbf": NOW + 6}), Reject::NotYetValid),
             (json!({"nbf": "1"}), Reject::Claims),
@@ -450,16 +506,119 @@ mod tests {
             change[name] = wrong;
             assert_eq!(changed(&json!({}), &change, demanding), Err(Reject::Claims), "{change}");
         }
-        let cognito = |issuer: &mut Issuer| {
-            issuer.audience = Audience::Client(vec!["abc".into()]);
-            issuer.types = vec![Type::Absent];
+    }
+
+    #[test]
+    fn a_token_is_for_an_audience_or_a_client_or_both() {
+        let of = |any_of: &[&str], clients: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            Audience { any_of: list(any_of), clients: list(clients) }
         };
-        let no_type = json!({"typ": null});
-        let check = |change: Value| changed(&no_type, &change, cognito).map(drop);
-        assert_eq!(check(json!({"aud": null, "client_id": "abc", "token_use": "access"})), Ok(()));
-        assert_eq!(check(json!({"aud": "abc", "client_id": "abc"})), Err(Reject::Audience), "an ID token has aud");
-        assert_eq!(check(json!({"aud": null, "client_id": "other"})), Err(Reject::Audience));
-        assert_eq!(check(json!({"aud": null})), Err(Reject::Audience));
+        let check = |audience: &Audience, change: Value| {
+            changed(&json!({}), &change, |issuer| issuer.audience = audience.clone()).map(drop)
+        };
+        let client = of(&[], &["abc", "def"]);
+        for good in [
+            // Amazon Cognito
+            json!({"aud": null, "client_id": "abc", "token_use": "access"}),
+            // Ory Hydra
+            json!({"aud": [], "client_id": "abc"}),
+            // Keycloak without and with its default audience
+            json!({"aud": null, "azp": "def", "typ": "Bearer"}),
+            json!({"aud": "account", "azp": "abc", "typ": "Bearer"}),
+            json!({"aud": ["account", "other"], "azp": "abc", "client_id": "abc"}),
+            // Okta
+            json!({"aud": "api://default", "cid": "abc"}),
+            json!({"aud": "", "cid": "abc"}),
+        ] {
+            assert_eq!(check(&client, good.clone()), Ok(()), "{good}");
+        }
+        for bad in [
+            json!({"aud": null}),
+            json!({"aud": "abc"}),
+            json!({"aud": ["abc"]}),
+            json!({"aud": null, "client_id": "other"}),
+            json!({"aud": null, "client_id": "other", "azp": "abc"}),
+            json!({"aud": null, "client_id": "abc", "cid": "other"}),
+            json!({"aud": null, "client_id": ["abc"]}),
+            json!({"aud": null, "client_id": "ABC"}),
+            json!({"aud": 1, "client_id": "abc"}),
+            json!({"aud": [1], "client_id": "abc"}),
+            json!({"aud": {"abc": 1}, "client_id": "abc"}),
+        ] {
+            assert_eq!(check(&client, bad.clone()), Err(Reject::Audience), "{bad}");
+        }
+        // An ID token of Microsoft's or Google's shape.
+        assert_eq!(check(&client, json!({"aud": "abc", "azp": "abc", "nonce": "n"})), Err(Reject::Type));
+        let both = of(&["api"], &["abc"]);
+        assert_eq!(check(&both, json!({"aud": ["api", "x"], "azp": "abc"})), Ok(()));
+        assert_eq!(check(&both, json!({"aud": "api", "azp": "other"})), Err(Reject::Audience));
+        assert_eq!(check(&both, json!({"aud": "api"})), Err(Reject::Audience));
+        assert_eq!(check(&both, json!({"aud": "other", "azp": "abc"})), Err(Reject::Audience));
+        assert_eq!(check(&both, json!({"aud": null, "azp": "abc"})), Err(Reject::Audience));
+        assert_eq!(check(&of(&[], &[]), json!({"aud": "api", "azp": "abc"})), Err(Reject::Audience));
+    }
+
+    #[test]
+    fn times_of_others_may_have_fractions() {
+        let check = |change: Value| changed(&json!({}), &change, |issuer| issuer.leeway = 0).map(drop);
+        let now = NOW as f64;
+        assert_eq!(check(json!({"exp": now + 1.5, "iat": now - 0.5, "nbf": now - 0.5})), Ok(()));
+        assert_eq!(check(json!({"exp": now + 0.5})), Err(Reject::Expired), "not later than it says");
+        assert_eq!(check(json!({"nbf": now + 0.5})), Err(Reject::NotYetValid), "not earlier than it says");
+        assert_eq!(check(json!({"exp": 1e300})), Err(Reject::Claims));
+    }
+
+    #[test]
+    fn roles_are_found_by_name_first_and_by_path_then() {
+        let roles = |claims: &[&str], change: Value| {
+            let claims: Vec<_> = claims.iter().map(|claim| (*claim).to_owned()).collect();
+            changed(&json!({}), &change, |issuer| issuer.mapping.roles = claims).unwrap().roles
+        };
+        let keycloak =
+            json!({"realm_access": {"roles": ["admin"]}, "resource_access": {"my.client": {"roles": ["editor"]}}});
+        assert_eq!(
+            roles(&["realm_access.roles", "resource_access.my.client.roles"], keycloak.clone()),
+            ["admin", "editor"]
+        );
+        assert_eq!(roles(&["resource_access"], keycloak.clone()), ["my.client"], "an object: its names");
+        for wrong in [
+            "realm_access.role",
+            "realm_access.roles.admin",
+            "realm_access.",
+            ".realm_access.roles",
+            "realm_access..roles",
+            ".",
+            "",
+        ] {
+            assert!(roles(&[wrong], keycloak.clone()).is_empty(), "{wrong}");
+        }
+        let zitadel = json!({"urn:zitadel:iam:org:project:roles": {"admin": {"1": "x"}, "user": {"1": "x"}}});
+        assert_eq!(roles(&["urn:zitadel:iam:org:project:roles"], zitadel), ["admin", "user"]);
+        assert_eq!(roles(&["r"], json!({"r": {"a": false, "b": null, "c": true, "d": 0}})), ["c", "d"]);
+        let auth0 = json!({"https://example.com/roles": ["a"], "https://example": {"com/roles": ["b"]}});
+        assert_eq!(roles(&["https://example.com/roles"], auth0), ["a"], "the claim of this very name");
+        let long = json!({"a": {"b.c": ["short"]}, "a.b": {"c": ["long"]}});
+        assert_eq!(roles(&["a.b.c"], long), ["long"]);
+        assert_eq!(roles(&["a.b"], json!({"a.b": 5, "a": {"b": "x"}})), [""; 0], "it is there, and gives nothing");
+    }
+
+    #[test]
+    fn a_prefix_keeps_the_names_of_an_issuer_apart() {
+        let prefixed = |issuer: &mut Issuer| issuer.mapping.username_prefix = "corp:".into();
+        let claims = changed(&json!({}), &json!({"name": "alice", "email": "a@example.com"}), prefixed).unwrap();
+        assert_eq!((claims.username.as_deref(), claims.email.as_deref()), (Some("corp:alice"), Some("a@example.com")));
+        assert_eq!(changed(&json!({}), &json!({}), prefixed).unwrap().username, None, "no name, no prefix");
+    }
+
+    #[test]
+    fn r23_a_token_is_as_long_as_its_issuer_may_write_it() {
+        let groups = |count: usize| json!({"groups": vec!["0123456789abcdef0123456789abcdef0123"; count]});
+        let sized = |size: usize| move |issuer: &mut Issuer| issuer.token_size = size;
+        assert!(changed(&json!({}), &groups(200), |_| ()).is_ok(), "as many groups as Microsoft Entra ID writes");
+        assert_eq!(changed(&json!({}), &groups(200), sized(8 << 10)).unwrap_err(), Reject::TooLong);
+        assert_eq!(changed(&json!({}), &groups(700), |_| ()).unwrap_err(), Reject::TooLong);
+        assert!(changed(&json!({}), &groups(700), sized(64 << 10)).is_ok());
     }
 
     #[test]
@@ -509,7 +668,7 @@ mod tests {
             let token = idp.sign(&json!({"alg": "EdDSA", "kid": "k"}), &payload);
             issuer.id_subject(&Parts::of(&token, &mut Vec::new()).unwrap(), NOW)
         };
-        let ours = || Audience::Client(vec!["xyz".into(), "abc".into()]);
+        let ours = || Audience { any_of: Vec::new(), clients: vec!["xyz".into(), "abc".into()] };
         assert_eq!(subject(ours(), "n", json!(1)), Ok("u".into()));
         assert_eq!(subject(ours(), "exp", json!(NOW - 4)), Ok("u".into()), "leeway");
         for (name, value, reject) in [
@@ -522,7 +681,10 @@ mod tests {
         ] {
             assert_eq!(subject(ours(), name, value.clone()), Err(reject), "{name} = {value}");
         }
-        assert_eq!(subject(Audience::AnyOf(vec!["abc".into()]), "n", json!(1)), Err(Reject::Audience));
+        assert_eq!(
+            subject(Audience { any_of: vec!["abc".into()], clients: Vec::new() }, "n", json!(1)),
+            Err(Reject::Audience)
+        );
         let stranger = Idp::new().sign(&json!({"alg": "EdDSA", "kid": "k"}), &good);
         let issuer = Issuer { audience: ours(), types: vec![Type::Absent], ..idp.trusted() };
         assert_eq!(issuer.id_subject(&Parts::of(&stranger, &mut Vec::new()).unwrap(), NOW), Err(Reject::Signature));

@@ -1,14 +1,16 @@
 //! The public keys of another issuer, from its JWK Set (RFC 7517, 5).
 //!
-//! What comes over the network is believed only as far as it is whole: one fault and the whole set is refused, so that
-//! the keys that were there stay. A key that is not for us (another use, another algorithm, a type that we don't know) is
-//! no fault, and passed over.
+//! Each key is judged by itself: one that can't be used is left out, counted and named, and the others verify. A key for
+//! another use, another algorithm or of an unknown type is left out without a word. A set without a usable key is refused
+//! as a whole, so that the previous keys stay in force.
 
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
@@ -20,6 +22,7 @@ use crate::json;
 #[derive(Debug)]
 pub struct PublicKeys {
     keys: Vec<PublicKey>,
+    unusable: Vec<UnusableKey>,
     /// What they were read from: tells one set from another, and can be read again for other algorithms.
     text: Box<[u8]>,
 }
@@ -29,6 +32,15 @@ pub struct PublicKeys {
 struct PublicKey {
     kid: Option<Arc<str>>,
     verifying: VerifyingKey,
+}
+
+/// A key of the set that was left out, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableKey {
+    /// Its id, if it has one.
+    pub kid: Option<String>,
+    /// What is wrong with it.
+    pub reason: &'static str,
 }
 
 /// Why a JWK Set can't be used.
@@ -43,18 +55,10 @@ pub enum JwksError {
     /// No JWK Set.
     #[error("is no JWK Set (RFC 7517): it has no list \"keys\" of objects")]
     NotASet,
-    /// Which of the two keys a token means could not be told.
-    #[error("names the kid {0:?} twice")]
-    Twice(String),
-    /// One that is meant for us is broken.
-    #[error("has a key that can't be used (kid {kid:?}): {reason}")]
-    Broken {
-        /// Its id, if it has one.
-        kid: Option<String>,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// None that is meant for us.
+    /// Every key for the configured algorithms is unusable; the first of them.
+    #[error("has no usable key: {} (kid {:?})", .0.reason, .0.kid)]
+    Unusable(UnusableKey),
+    /// No key for the configured algorithms.
     #[error("has no key that could verify any of the configured algorithms")]
     Empty,
 }
@@ -71,25 +75,55 @@ impl PublicKeys {
         // The parser's error says where it stopped, and quotes nothing.
         let set = json::object(text).map_err(|error| JwksError::NotJson(error.to_string()))?;
         let jwks = set.get("keys").and_then(Value::as_array).ok_or(JwksError::NotASet)?;
-        let mut keys: Vec<PublicKey> = Vec::new();
+        let (mut keys, mut unusable) = (Vec::<PublicKey>::new(), Vec::new());
+        // Of the keys that were kept, and of those that were taken out again: what two of one id are compared by.
+        let mut seen: Vec<(&str, Algorithm, [Option<&Value>; 5])> = Vec::new();
         for jwk in jwks {
-            let jwk = jwk.as_object().ok_or(JwksError::NotASet)?;
-            let Some(suitable) = suitable(jwk, algorithms) else { continue };
-            let kid = match jwk.get("kid") {
-                None => None,
-                Some(Value::String(kid)) if !kid.is_empty() => Some(Arc::from(kid.as_str())),
-                Some(_) => return Err(JwksError::Broken { kid: None, reason: "its \"kid\" is no string, or empty" }),
+            let kid = jwk.get("kid").and_then(Value::as_str);
+            let mut leave_out = |reason| unusable.push(UnusableKey { kid: kid.map(str::to_owned), reason });
+            let Some(jwk) = jwk.as_object() else {
+                leave_out("it is not an object");
+                continue;
             };
-            if kid.is_some() && keys.iter().any(|key| key.kid == kid) {
-                return Err(JwksError::Twice(kid.as_deref().unwrap_or_default().into()));
+            let Some(suitable) = suitable(jwk, algorithms) else { continue };
+            if jwk.contains_key("kid") && kid.is_none_or(str::is_empty) {
+                leave_out("its \"kid\" is not a string, or is empty");
+                continue;
             }
             for algorithm in suitable {
-                let key = decode(jwk, algorithm)
-                    .map_err(|reason| JwksError::Broken { kid: kid.as_deref().map(str::to_owned), reason })?;
-                keys.push(PublicKey { kid: kid.clone(), verifying: VerifyingKey::new(algorithm, key) });
+                let numbers = ["kty", "n", "e", "x", "y"].map(|name| jwk.get(name));
+                let key = match decode(jwk, algorithm) {
+                    Ok(key) => key,
+                    Err(reason) => {
+                        leave_out(reason);
+                        break;
+                    }
+                };
+                if let Some(kid) = kid {
+                    let mut same = seen.iter().filter(|(other, of, _)| *other == kid && *of == algorithm);
+                    let earlier = same.next().map(|(_, _, earlier)| *earlier);
+                    seen.push((kid, algorithm, numbers));
+                    match earlier {
+                        None => {}
+                        // The same key, listed again.
+                        Some(earlier) if earlier == numbers => continue,
+                        // Which of the two a token means can't be told: neither verifies.
+                        Some(_) => {
+                            keys.retain(|key| {
+                                key.kid.as_deref() != Some(kid) || key.verifying.algorithm() != algorithm
+                            });
+                            leave_out("another key has the same \"kid\" and algorithm");
+                            break;
+                        }
+                    }
+                }
+                keys.push(PublicKey { kid: kid.map(Arc::from), verifying: VerifyingKey::new(algorithm, key) });
             }
         }
-        if keys.is_empty() { Err(JwksError::Empty) } else { Ok(Self { keys, text: text.into() }) }
+        if keys.is_empty() {
+            return Err(unusable.into_iter().next().map_or(JwksError::Empty, JwksError::Unusable));
+        }
+        Ok(Self { keys, unusable, text: text.into() })
     }
 
     /// The key that a token of this `kid` and `alg` was signed with. A token without `kid` can only mean the one key
@@ -115,11 +149,21 @@ impl PublicKeys {
         &self.text
     }
 
+    /// The keys that were left out, in the order of the set.
+    #[must_use]
+    pub fn unusable(&self) -> &[UnusableKey] {
+        &self.unusable
+    }
+
     /// The ids of the keys, each once.
     #[must_use]
     pub fn kids(&self) -> Vec<&str> {
-        let mut kids: Vec<_> = self.keys.iter().filter_map(|key| key.kid.as_deref()).collect();
-        kids.dedup();
+        let mut kids: Vec<&str> = Vec::new();
+        for kid in self.keys.iter().filter_map(|key| key.kid.as_deref()) {
+            if !kids.contains(&kid) {
+                kids.push(kid);
+            }
+        }
         kids
     }
 }
@@ -157,13 +201,20 @@ fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey,
     if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| jwk.contains_key(*name)) {
         return Err("it holds the private key, too");
     }
-    let member = |name: &str| {
+    // A number, without the leading zeros that some issuers write (Java's BigInteger.toByteArray): RFC 7518, 6.3.1.1
+    // forbids them, and the number is the same.
+    let number = |name: &str| -> Result<Vec<u8>, &'static str> {
         let text = jwk.get(name).and_then(Value::as_str);
-        text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-            .ok_or("a member of the key is missing, or not base64url")
+        let bytes = text.and_then(|text| BASE64URL.decode(text).ok());
+        let mut bytes = bytes.ok_or("a member of the key is missing, or is not base64url")?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        bytes.drain(..zeros);
+        Ok(bytes)
     };
-    let point = |size: usize, name: &str| {
-        member(name).and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err("its point has another size") })
+    let coordinate = |size: usize, name: &str| -> Result<Vec<u8>, &'static str> {
+        let number = number(name)?;
+        let zeros = size.checked_sub(number.len()).ok_or("a coordinate of its point is too large")?;
+        Ok([vec![0; zeros], number].concat())
     };
     let not_on_curve = |_| "its point is not on the curve";
     match algorithm {
@@ -174,23 +225,25 @@ fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey,
                 _ => (48, &signature::ECDSA_P384_SHA384_FIXED),
             };
             // X9.62, uncompressed.
-            let bytes = [vec![4], point(size, "x")?, point(size, "y")?].concat();
+            let bytes = [vec![4], coordinate(size, "x")?, coordinate(size, "y")?].concat();
             ParsedPublicKey::new(curve, &bytes).map_err(not_on_curve)?;
             Ok(DecodingKey::from_ec_der(&bytes))
         }
         Algorithm::EdDSA => {
-            let bytes = point(32, "x")?;
+            // Not a number, but a string of 32 bytes (RFC 8032, 5.1.5), whose last ones may be zeros.
+            let text = jwk.get("x").and_then(Value::as_str);
+            let bytes = text.and_then(|text| BASE64URL.decode(text).ok()).filter(|bytes| bytes.len() == 32);
+            let bytes = bytes.ok_or("its \"x\" is not 32 bytes in base64url")?;
             ParsedPublicKey::new(&signature::ED25519, &bytes).map_err(not_on_curve)?;
             Ok(DecodingKey::from_ed_der(&bytes))
         }
         _ => {
-            let (modulus, exponent) = (member("n")?, member("e")?);
-            // RFC 7518, 3.3 asks for 2048 bits. Leading zeros are not part of the number.
-            let significant = modulus.iter().skip_while(|byte| **byte == 0).count();
-            if !(256..=1024).contains(&significant) {
+            let (modulus, exponent) = (number("n")?, number("e")?);
+            // RFC 7518, 3.3 asks for 2048 bits.
+            if !(256..=1024).contains(&modulus.len()) {
                 return Err("its modulus is not of 2048 to 8192 bits");
             }
-            // 1 would make any message its own signature; even ones and huge ones are nobody's.
+            // 1 would make any message its own signature; even and huge exponents are in no real key.
             let exponent_value = exponent.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
             if exponent.len() > 4 || exponent_value < 3 || exponent_value.is_multiple_of(2) {
                 return Err("its exponent is not an odd number from 3 on, of 32 bits at most");
@@ -200,12 +253,18 @@ fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey,
     }
 }
 
+/// With or without padding: RFC 7515, 2 has none, and some issuers write it.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// The largest set that is read: a hundred keys of any kind.
 pub const MAX_JWKS_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     use super::*;
@@ -290,13 +349,15 @@ mod tests {
     }
 
     #[test]
-    fn one_fault_and_the_whole_set_is_refused() {
+    fn a_key_that_cannot_be_used_is_left_out_and_named() {
         let broken = [
             with(ec(), "x", "AA"),
             with(ec(), "y", ec()["y"].clone()),
             with(ec(), "x", "!"),
             with(ec(), "d", "AA"),
-            with(ed(), "x", format!("{}=", ed()["x"].as_str().unwrap())),
+            with(ec(), "x", URL_SAFE_NO_PAD.encode([0xc1; 33])),
+            with(ed(), "x", URL_SAFE_NO_PAD.encode([0xc1; 31])),
+            with(ed(), "x", URL_SAFE_NO_PAD.encode([0; 33])),
             with(ed(), "x", json!(1)),
             with(rsa(), "n", URL_SAFE_NO_PAD.encode([0xc1; 128])),
             with(rsa(), "n", URL_SAFE_NO_PAD.encode([vec![0; 128], vec![0xc1; 128]].concat())),
@@ -308,18 +369,61 @@ mod tests {
             with(rsa(), "p", "AQAB"),
             with(rsa(), "kid", ""),
             with(rsa(), "kid", json!(5)),
+            json!(1),
+            json!([]),
         ];
+        let good = with(ed(), "kid", "good");
         for jwk in broken {
-            assert!(
-                matches!(parse(&[ed(), jwk.clone()]), Err(JwksError::Broken { .. } | JwksError::Twice(_))),
-                "{jwk}"
-            );
+            let keys = parse(&[jwk.clone(), good.clone()]).unwrap();
+            assert_eq!(keys.kids(), ["good"], "{jwk}");
+            assert_eq!(keys.unusable().len(), 1, "{jwk}");
+            assert_eq!(keys.unusable()[0].kid.as_deref(), jwk["kid"].as_str(), "{jwk}");
+            assert!(matches!(parse(std::slice::from_ref(&jwk)), Err(JwksError::Unusable(_))), "{jwk}");
         }
-        assert_eq!(parse(&[ed(), with(rsa(), "kid", "ed")]).unwrap_err(), JwksError::Twice("ed".into()));
-        assert!(
-            parse(&[ed(), with(with(rsa(), "kid", "ed"), "use", "enc")]).is_ok(),
-            "the other one is for another use"
-        );
+    }
+
+    #[test]
+    fn two_keys_of_one_id_verify_nothing_unless_they_are_one() {
+        let key = with(ed(), "kid", "a");
+        assert_eq!(parse(&[key.clone(), key.clone()]).unwrap().find(Some("a"), Algorithm::EdDSA).map(drop), Ok(()));
+        let (good, other) = (with(ed(), "kid", "good"), with(ed(), "kid", "a"));
+        for set in [
+            vec![key.clone(), other.clone(), good.clone()],
+            vec![key.clone(), other.clone(), key.clone(), good.clone()],
+            vec![good, key.clone(), other.clone(), other.clone()],
+        ] {
+            let keys = parse(&set).unwrap();
+            assert_eq!(keys.kids(), ["good"]);
+            assert!(keys.unusable().iter().all(|key| key.kid.as_deref() == Some("a")) && !keys.unusable().is_empty());
+        }
+        let keys = parse(&[key.clone(), with(rsa(), "kid", "a"), with(ec(), "kid", "b")]).unwrap();
+        assert_eq!(keys.kids(), ["a", "b"]);
+        assert!(keys.find(Some("a"), Algorithm::EdDSA).is_ok() && keys.find(Some("a"), Algorithm::RS256).is_ok());
+        assert!(parse(&[key, with(other, "use", "enc")]).unwrap().unusable().is_empty(), "for another use");
+    }
+
+    #[test]
+    fn numbers_with_leading_zeros_or_padding_are_the_same_numbers() {
+        let zeros = |key: Value, names: &[&str]| {
+            names.iter().fold(key, |key, name| {
+                let bytes = URL_SAFE_NO_PAD.decode(key[*name].as_str().unwrap()).unwrap();
+                let longer = URL_SAFE_NO_PAD.encode([vec![0], bytes].concat());
+                with(key, name, longer)
+            })
+        };
+        let pair = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = pair.public_key().as_ref();
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let plain =
+            json!({"kty": "EC", "crv": "P-256", "kid": "ec", "x": encode(&point[1..33]), "y": encode(&point[33..])});
+        let signed = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), b"text").unwrap();
+        for key in
+            [zeros(plain.clone(), &["x", "y"]), with(plain.clone(), "x", format!("{}=", plain["x"].as_str().unwrap()))]
+        {
+            let keys = parse(&[key]).unwrap();
+            assert!(keys.find(Some("ec"), Algorithm::ES256).unwrap().verifies(b"text", &encode(signed.as_ref())));
+        }
+        assert!(parse(&[zeros(rsa(), &["n", "e"])]).unwrap().unusable().is_empty());
     }
 
     #[test]
@@ -329,7 +433,7 @@ mod tests {
         assert!(matches!(parse(""), JwksError::NotJson(_)));
         assert!(matches!(parse("[]"), JwksError::NotJson(_)));
         assert!(matches!(parse("{\"keys\":[],\"keys\":[]}"), JwksError::NotJson(_)));
-        for text in ["{}", "{\"keys\":{}}", "{\"keys\":null}", "{\"keys\":[1]}", "{\"keys\":[[]]}"] {
+        for text in ["{}", "{\"keys\":{}}", "{\"keys\":null}"] {
             assert_eq!(parse(text), JwksError::NotASet, "{text}");
         }
         assert_eq!(parse("{\"keys\":[]}"), JwksError::Empty);
@@ -379,7 +483,7 @@ mod tests {
             (&[1, 0, 0, 1], true),
             (&[4], false),
             (&[1, 0, 2], false),
-            (&[0, 0, 0, 0, 3], false),
+            (&[0, 0, 0, 0, 3], true),
         ] {
             let read = parse(&[with(rsa(), "e", URL_SAFE_NO_PAD.encode(exponent))]);
             assert_eq!(read.is_ok(), good, "{exponent:?}");

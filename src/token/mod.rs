@@ -27,11 +27,11 @@ pub use algorithm::Algorithm;
 pub use callback::Callback;
 pub use challenge::Challenge;
 pub use issuer::{Audience, Issuer, Mapping, Type};
-pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys};
+pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys, UnusableKey};
 pub use keys::{Key, KeyError, KeySet, ends, signing};
 pub use revocation::Revocations;
 pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
-pub use verify::{Accepted, Reject, SignedBy, peek};
+pub use verify::{Accepted, MAX_TRUSTED_TOKEN_BYTES, Reject, SignedBy, peek};
 
 /// What a realm puts into the tokens that it signs, and demands of those that it is shown.
 #[derive(Debug)]

@@ -17,11 +17,16 @@ pub(super) struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    /// Splits `token`, and reads its JSON, which is put into `room`.
+    /// Splits `token`, which the realm itself may have signed, and reads its JSON, which is put into `room`.
     pub(super) fn of(token: &'t str, room: &'t mut Vec<u8>) -> Result<Self, Reject> {
+        Self::up_to(MAX_TOKEN_BYTES, token, room)
+    }
+
+    /// Splits a `token` of at most `size` bytes, which another issuer may have signed.
+    pub(super) fn up_to(size: usize, token: &'t str, room: &'t mut Vec<u8>) -> Result<Self, Reject> {
         // R23: sizes before anything is split, decoded or allocated.
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Reject::Malformed);
+        if token.len() > size {
+            return Err(Reject::TooLong);
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(Reject::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Reject::Malformed)?;
@@ -58,18 +63,42 @@ impl<'t> Parts<'t> {
     }
 
     /// A claim that is a time and must be there, in Unix seconds.
-    pub(super) fn time(&self, name: &str) -> Result<i64, Reject> {
-        self.optional_time(name)?.ok_or(Reject::Claims)
+    pub(super) fn time(&self, name: &str, fraction: Fraction) -> Result<i64, Reject> {
+        self.optional_time(name, fraction)?.ok_or(Reject::Claims)
     }
 
     /// A claim that is a time if it is there, in Unix seconds. R21: what is no time is not the same as none.
-    pub(super) fn optional_time(&self, name: &str) -> Result<Option<i64>, Reject> {
-        let Some(value) = self.payload.get(name) else { return Ok(None) };
-        seconds(value.as_i64()).map(Some).ok_or(Reject::Claims)
+    pub(super) fn optional_time(&self, name: &str, fraction: Fraction) -> Result<Option<i64>, Reject> {
+        self.payload.get(name).map(|value| numeric_date(value, fraction).ok_or(Reject::Claims)).transpose()
     }
 }
 
-/// A whole number of seconds in a year that has four digits; nothing else is a time.
+/// What becomes of a fraction of a second (RFC 7519, 2: a NumericDate may have one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fraction {
+    /// It makes the claim no time: our own tokens have none.
+    Refused,
+    /// The second in which it lies. For an end, which must not come later.
+    Down,
+    /// The next second. For a beginning, which must not come earlier.
+    Up,
+}
+
+/// A JSON number as a time.
+fn numeric_date(value: &Value<'_>, fraction: Fraction) -> Option<i64> {
+    if let Some(whole) = value.as_i64() {
+        return seconds(Some(whole));
+    }
+    let number = value.as_f64().filter(|number| (0.0..LAST_SECOND_OF_9999 as f64).contains(number))?;
+    // Exact: below 2^53.
+    match fraction {
+        Fraction::Refused => None,
+        Fraction::Down => Some(number.floor() as i64),
+        Fraction::Up => Some(number.ceil() as i64),
+    }
+}
+
+/// A whole number of seconds in a year that has four digits; no other number is a time.
 pub(super) fn seconds(number: Option<i64>) -> Option<i64> {
     number.filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds))
 }
@@ -84,6 +113,7 @@ fn object(text: &[u8]) -> Result<Members<'_>, Reject> {
     json::members(text).map_err(|_| Reject::Malformed)
 }
 
+/// Of the tokens that the realm itself signs.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 1 << 10;
 const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
@@ -109,7 +139,7 @@ mod tests {
         let short = object(30);
         assert_eq!(size(&of(&short, MAX_TOKEN_BYTES)), Ok(()));
         for longer in [MAX_TOKEN_BYTES + 1, 2 * MAX_TOKEN_BYTES] {
-            assert_eq!(size(&of(&short, longer)), Err(Reject::Malformed), "{longer}");
+            assert_eq!(size(&of(&short, longer)), Err(Reject::TooLong), "{longer}");
         }
         let (longest, longer) = (object(768), object(769));
         assert_eq!((longest.len(), longer.len()), (MAX_HEADER_BYTES, MAX_HEADER_BYTES + 2));
@@ -119,18 +149,30 @@ mod tests {
     }
 
     #[test]
-    fn r21_a_time_is_a_whole_second_of_a_year_with_four_digits() {
-        for (value, read) in [
-            ("0", Some(0)),
-            ("253402300799", Some(LAST_SECOND_OF_9999)),
-            ("253402300800", None),
-            ("-1", None),
-            ("1.5", None),
-            ("\"1\"", None),
+    fn r21_a_time_is_a_second_of_a_year_with_four_digits() {
+        const LAST: i64 = LAST_SECOND_OF_9999;
+        for (value, refused, down, up) in [
+            ("0", Some(0), Some(0), Some(0)),
+            ("253402300799", Some(LAST), Some(LAST), Some(LAST)),
+            ("253402300800", None, None, None),
+            ("253402300799.5", None, None, None),
+            ("-1", None, None, None),
+            ("-0.5", None, None, None),
+            ("1.5", None, Some(1), Some(2)),
+            ("1.0", None, Some(1), Some(1)),
+            ("1e3", None, Some(1000), Some(1000)),
+            ("1e300", None, None, None),
+            ("18446744073709551615", None, None, None),
+            ("\"1\"", None, None, None),
+            ("[1]", None, None, None),
+            ("null", None, None, None),
+            ("true", None, None, None),
         ] {
             let text = format!("{{\"exp\":{value}}}");
             let payload = json::members(text.as_bytes()).unwrap();
-            assert_eq!(seconds(payload.get("exp").unwrap().as_i64()), read, "{value}");
+            let read = [Fraction::Refused, Fraction::Down, Fraction::Up]
+                .map(|fraction| numeric_date(payload.get("exp").unwrap(), fraction));
+            assert_eq!(read, [refused, down, up], "{value}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Map;
 use super::issuer::Issuer;
 use super::jwks::PublicKeys;
 use super::mint::{ACCESS_TOKEN, MFA};
-use super::parts::Parts;
+use super::parts::{Fraction, MAX_TOKEN_BYTES, Parts};
 use super::trusted_keys::TrustedKeys;
 use super::{Algorithm, Claims, Key, Marks, Rules, TokenId};
 use crate::json::{Members, Value};
@@ -15,7 +15,9 @@ use crate::json::{Members, Value};
 /// Why a token does not speak for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
-    /// Too long, not three parts of base64url, not JSON objects, or with members that we never write.
+    /// Longer than a token of its issuer may be.
+    TooLong,
+    /// Not three parts of base64url, not JSON objects, or with members that we never write.
     Malformed,
     /// Another kind of token (`typ`).
     Type,
@@ -53,7 +55,7 @@ impl Rules {
     /// The first check that failed.
     pub fn verify(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room)?;
+        let parts = self.parts(token, &mut room)?;
         match parts.issuer() {
             Some(issuer) if issuer == self.issuer => self.judge(&parts, now),
             // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
@@ -96,7 +98,7 @@ impl Rules {
     #[must_use]
     pub fn foreign_issuer(&self, token: &str) -> Option<&Issuer> {
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room).ok()?;
+        let parts = self.parts(token, &mut room).ok()?;
         self.trusted_issuer(parts.issuer()?)
     }
 
@@ -108,7 +110,7 @@ impl Rules {
             return None;
         }
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room).ok()?;
+        let parts = self.parts(token, &mut room).ok()?;
         // An issuer that does not name its keys has others without a sign of it.
         if reject == Reject::Signature && parts.header.contains_key("kid") {
             return None;
@@ -128,7 +130,7 @@ impl Rules {
     /// The first check that failed.
     pub fn verify_expired(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room)?;
+        let parts = self.parts(token, &mut room)?;
         let issuer = parts.issuer().ok_or(Reject::Issuer)?;
         let accepted = if issuer == self.issuer {
             self.read_own(&parts)?
@@ -146,11 +148,30 @@ impl Rules {
     /// The first check that failed.
     pub fn id_token_subject(&self, issuer: &str, token: &str, now: i64) -> Result<String, Reject> {
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room)?;
+        let parts = self.parts(token, &mut room)?;
         if parts.issuer() != Some(issuer) {
             return Err(Reject::Issuer);
         }
         self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.id_subject(&parts, now)
+    }
+
+    /// The parts of a token that is no longer than its issuer's may be.
+    fn parts<'t>(&self, token: &'t str, room: &'t mut Vec<u8>) -> Result<Parts<'t>, Reject> {
+        let longest = self.trusted.iter().map(|issuer| issuer.token_size).fold(MAX_TOKEN_BYTES, usize::max);
+        let parts = Parts::up_to(longest, token, room)?;
+        let issuer = parts.issuer().and_then(|issuer| self.trusted_issuer(issuer));
+        let size = issuer.map_or(MAX_TOKEN_BYTES, |issuer| issuer.token_size);
+        if token.len() > size { Err(Reject::TooLong) } else { Ok(parts) }
+    }
+
+    /// The entries of `roles_claims` that find nothing in `token`, if a trusted issuer signed it. For people: nothing in
+    /// the token is believed.
+    #[must_use]
+    pub fn roles_not_found(&self, token: &str) -> Vec<String> {
+        let mut room = Vec::new();
+        let Ok(parts) = self.parts(token, &mut room) else { return Vec::new() };
+        let issuer = parts.issuer().and_then(|issuer| self.trusted_issuer(issuer));
+        issuer.map(|issuer| issuer.roles_not_found(&parts.payload)).unwrap_or_default()
     }
 
     /// Of a token whose `iss` is ours.
@@ -162,7 +183,7 @@ impl Rules {
     fn read_own(&self, parts: &Parts<'_>) -> Result<Accepted, Reject> {
         let key = self.own_key(parts, ACCESS_TOKEN)?;
         let claims = read(parts)?;
-        let not_before = parts.time("nbf")?;
+        let not_before = parts.time("nbf", Fraction::Refused)?;
         self.is_about_us(parts)?;
         Ok(Accepted {
             marks: claims.marks(&self.issuer),
@@ -207,7 +228,7 @@ impl Rules {
 #[must_use]
 pub fn peek(token: &str) -> Option<(Map<String, serde_json::Value>, Map<String, serde_json::Value>)> {
     let mut room = Vec::new();
-    let parts = Parts::of(token, &mut room).ok()?;
+    let parts = Parts::up_to(MAX_TRUSTED_TOKEN_BYTES, token, &mut room).ok()?;
     Some((parts.header.into_map(), parts.payload.into_map()))
 }
 
@@ -272,6 +293,7 @@ impl Reject {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
+            Self::TooLong => "token_too_long",
             Self::Malformed => "token_malformed",
             Self::Type => "token_type",
             Self::Key => "token_key_unknown",
@@ -292,6 +314,7 @@ impl Reject {
     #[must_use]
     pub const fn detail(self) -> &'static str {
         match self {
+            Self::TooLong => "The access token is longer than this gateway accepts from its issuer.",
             Self::Malformed => "The access token is not a JWT that this gateway accepts.",
             Self::Type => "The token is not an access token.",
             Self::Key => "The access token was signed with a key that this gateway does not know.",
@@ -334,8 +357,8 @@ fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
         },
         session: payload.get("sid").map(id).transpose()?,
         mfa: proves_mfa(payload),
-        issued_at: parts.time("iat")?,
-        expires_at: parts.time("exp")?,
+        issued_at: parts.time("iat", Fraction::Refused)?,
+        expires_at: parts.time("exp", Fraction::Refused)?,
     })
 }
 
@@ -347,6 +370,9 @@ pub(super) fn proves_mfa(payload: &Members<'_>) -> bool {
         .is_some_and(|all| all.iter().any(|method| method.as_str() == Some(MFA)))
 }
 
+/// The longest token of a trusted issuer that a configuration can allow.
+pub const MAX_TRUSTED_TOKEN_BYTES: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -357,7 +383,6 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
 
-    use super::super::parts::MAX_TOKEN_BYTES;
     use super::super::{Audience, Key, KeySet, Location, Mapping, Remote, Source, Type};
     use super::*;
     use crate::json;
@@ -573,7 +598,8 @@ mod tests {
         let algorithms = vec![Algorithm::EdDSA];
         let issuer = Issuer {
             name: "https://idp.example".into(),
-            audience: Audience::AnyOf(vec!["api".into()]),
+            audience: Audience { any_of: vec!["api".into()], clients: Vec::new() },
+            token_size: MAX_TOKEN_BYTES,
             algorithms: algorithms.clone(),
             types: vec![Type::AccessToken],
             leeway: 5,

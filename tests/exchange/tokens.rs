@@ -79,7 +79,7 @@ fn tokens_that_do_not_count() {
         ("expired", json!({"exp": now - 60})),
         ("no exp", json!({"exp": null})),
         ("exp as text", json!({"exp": (now + 60).to_string()})),
-        ("exp as a fraction", json!({"exp": 4_102_444_800.5})),
+        ("exp beyond the year 9999", json!({"exp": 1e300})),
         ("not yet", json!({"nbf": now + 600})),
         ("issued in the future", json!({"iat": now + 600})),
         ("no sub", json!({"sub": null})),
@@ -94,7 +94,7 @@ fn tokens_that_do_not_count() {
         bad.push((what, machine_with(&changes)));
     }
     let mut longest = claims.clone();
-    longest["padding"] = "x".repeat(9000).into();
+    longest["padding"] = "x".repeat(33 << 10).into();
     bad.push(("too long", KEY_A.token(&longest)));
     // What the gate signs itself is nothing to be exchanged, for whomever it is.
     bad.push(("the realm's own", exchange.gate.user("alice")));

@@ -97,12 +97,41 @@ fn roles_come_from_the_claims_that_are_named_and_no_others() {
         ("cognito:groups", json!(["staff"]), Some("staff")),
         ("groups", json!("one"), Some("one")),
         ("https://example.com/roles", json!(["editor"]), Some("editor")),
+        ("urn:zitadel:iam:org:project:roles", json!({"admin": {"1": "x"}, "user": {"1": "x"}}), Some("admin,user")),
     ] {
         let trusted = Trusted::with(&format!("roles_claims = [\"{claim}\"]"));
         let mut claims = claims_with(&json!({"roles": ["wrong"], "role": "wrong", "scp": "wrong"}));
         claims[claim] = value.clone();
         assert_eq!(seen(&trusted, &KEY_A.token(&claims), "x-auth-roles").as_deref(), roles, "{claim}: {value}");
     }
+}
+
+#[test]
+fn roles_in_an_object_are_found_by_their_path() {
+    let trusted = Trusted::with("roles_claims = [\"realm_access.roles\", \"resource_access.my.web.roles\"]");
+    let keycloak = json!({"realm_access": {"roles": ["admin"]}, "resource_access": {"my.web": {"roles": ["editor"]}}});
+    let token = KEY_A.token(&claims_with(&keycloak));
+    assert_eq!(seen(&trusted, &token, "x-auth-roles").as_deref(), Some("admin,editor"));
+    trusted.gate.send(&get("/admin/x").key().bearer(&token)).expect(200);
+    let token = KEY_A.token(&claims_with(&json!({"realm_access": {"role": ["admin"]}})));
+    trusted.gate.send(&get("/admin/x").key().bearer(&token)).refused(403, "role_missing");
+}
+
+#[test]
+fn a_token_with_many_groups_is_taken_up_to_the_size_of_its_issuer() {
+    let groups = |count: usize| KEY_A.token(&claims_with(&json!({"groups": vec!["0".repeat(36); count]})));
+    let trusted = Trusted::with("");
+    trusted.passes(&groups(200));
+    trusted.refuses(&groups(700), "token_too_long");
+    Trusted::with("token_size = \"64KiB\"").passes(&groups(700));
+    Trusted::with("token_size = \"8KiB\"").refuses(&groups(200), "token_too_long");
+}
+
+#[test]
+fn a_prefix_keeps_the_names_of_an_issuer_apart_from_local_ones() {
+    let trusted = Trusted::with("username_prefix = \"corp:\"");
+    let token = KEY_A.token(&claims_with(&json!({"username": "alice"})));
+    assert_eq!(seen(&trusted, &token, "x-auth-username").as_deref(), Some("corp:alice"));
 }
 
 #[test]
@@ -133,7 +162,9 @@ fn a_role_opens_a_route_only_through_a_claim_that_is_mapped() {
         admin(&trusted.gate, &claims_with(&change)).refused(403, "role_missing");
     }
     // Of the wrong type: no role, or no token; never the role.
-    for wrong in [json!({"admin": true}), json!([["admin"]]), json!([{"name": "admin"}]), json!(1)] {
+    for wrong in
+        [json!({"admin": false}), json!({"admin": null}), json!([["admin"]]), json!([{"name": "admin"}]), json!(1)]
+    {
         let answer = admin(&trusted.gate, &claims_with(&json!({"permissions": wrong})));
         assert!([401, 403].contains(&answer.status), "{wrong}: {}", answer.status);
     }
@@ -193,14 +224,17 @@ fn a_cognito_access_token_names_its_client_instead_of_an_audience() {
     assert_eq!(request.header("x-auth-username").as_deref(), Some("alice"));
     assert_eq!(request.header("x-auth-roles").as_deref(), Some("staff"));
     trusted.passes(&token(&json!({"client_id": "8def"})));
+    // Of other providers, which write one of three names, and any audience or none.
+    trusted.passes(&token(&json!({"aud": []})));
+    trusted.passes(&token(&json!({"aud": "account", "client_id": null, "azp": "7abc"})));
+    trusted.passes(&token(&json!({"aud": ["a", "b"], "client_id": null, "cid": "8def"})));
     for (change, reason) in [
         (json!({"client_id": "other"}), "token_audience"),
         (json!({"client_id": null}), "token_audience"),
         (json!({"client_id": ["7abc"]}), "token_audience"),
         (json!({"client_id": ""}), "token_audience"),
-        // An audience that nobody here can speak for.
-        (json!({"aud": "7abc"}), "token_audience"),
-        (json!({"aud": []}), "token_audience"),
+        (json!({"azp": "other"}), "token_audience"),
+        (json!({"aud": 1}), "token_audience"),
         // The pool's ID token: its audience is the client.
         (json!({"token_use": "id", "client_id": null, "aud": "7abc"}), "token_type"),
         (json!({"token_use": "id"}), "token_type"),

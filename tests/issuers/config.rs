@@ -21,6 +21,8 @@ fn sections_that_trust_too_much_or_nobody_are_refused() {
     check(&own(ISS, &format!("jwks_file = \"{}\"", keys.display()))).ok();
     check(&own(ISS, "discovery = true")).ok();
     check(&by_url("client_ids = [\"a\"]")).ok();
+    check(&by_url("audience = [\"a\"]\nclient_ids = [\"b\"]")).ok();
+    check(&by_url("token_size = \"64KiB\"")).ok();
     for (tables, word) in [
         (own(ISS, "jwks_url = \"http://issuer.example.com/jwks.json\""), "insecure_http"),
         (own("http://issuer.example.com/", "discovery = true"), "insecure_http"),
@@ -34,7 +36,8 @@ fn sections_that_trust_too_much_or_nobody_are_refused() {
         (by_url("audience = []"), "audience"),
         (by_url("audience = [\"\"]"), "audience"),
         (by_url("client_ids = []"), "client_ids"),
-        (by_url("audience = [\"a\"]\nclient_ids = [\"b\"]"), "client_ids"),
+        (by_url("token_size = \"65KiB\""), "token_size"),
+        (by_url("token_size = 0"), "token_size"),
         (by_url("algorithms = []"), "algorithms"),
         (by_url("algorithms = [\"HS256\"]"), "HS256"),
         (by_url("algorithms = [\"RS256\", \"none\"]"), "none"),

@@ -160,7 +160,7 @@ fn nonsense(issuer: &Issuer) -> Vec<(&'static str, Serve, &'static [&'static str
         ("text", Serve::json(&json!("keys")), &["object", "json"]),
         ("numbers-for-keys", Serve::json(&json!({"keys": [1, 2]})), &["key", "object"]),
         ("cut", Serve::body("application/json", &good[..good.len() / 2]), &["json"]),
-        ("twice", Serve::keys(&[KEY_A.jwk(), KEY_A.jwk()]), &["kid", "twice", "same"]),
+        ("twice", Serve::keys(&[KEY_A.jwk(), KEY_B.jwk_with(&json!({"kid": "key-a"}))]), &["kid", "twice", "same"]),
         (
             "too-large",
             Serve::body("application/json", padded(1 << 20)),

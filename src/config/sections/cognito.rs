@@ -216,7 +216,7 @@ mod tests {
         let [Issuer { name, audience, algorithms, types, exact, mapping, keys, .. }] = &trusted("a")[..] else {
             panic!()
         };
-        assert_eq!((&**name, audience), (ISSUER, &Audience::Client(vec!["app".into()])));
+        assert_eq!((&**name, audience), (ISSUER, &Audience { any_of: Vec::new(), clients: vec!["app".into()] }));
         assert_eq!((&algorithms[..], &types[..]), (&[Algorithm::RS256][..], &[Type::Absent, Type::Jwt][..]));
         assert_eq!(exact, &[("token_use".into(), "access".into())]);
         assert_eq!((mapping.username.as_deref(), &mapping.email), (Some("username"), &None));
@@ -232,7 +232,7 @@ mod tests {
         let other = other.replace(REALM, "");
         let config = check(&format!("{}{other}", text("", ""))).unwrap();
         let [issuer] = &config.policy.realm("a").unwrap().tokens().trusted[..] else { panic!() };
-        assert_eq!(issuer.audience, Audience::Client(vec!["app".into(), "web".into()]));
+        assert_eq!(issuer.audience, Audience { any_of: Vec::new(), clients: vec!["app".into(), "web".into()] });
         let elsewhere = other.replace("[login.cognito]", "[login.cognito]\nendpoint = \"https://pool.example\"");
         assert_error(&format!("{}{elsewhere}", text("", "")), "login[1].cognito: reaches the user pool of login[0]");
     }

@@ -48,6 +48,14 @@ pub(in crate::config) fn have_id_tokens(sections: &[Section<'_>]) -> bool {
     sections.iter().any(|section| section.optional("dialect", Ok) == Some("tenant") && !is_over_pool(section))
 }
 
+/// Whether users of the store log in to the realm `name` through one of these. A tenant login is for every realm.
+pub(in crate::config) fn have_local_users(sections: &[Section<'_>], name: &str) -> bool {
+    sections.iter().any(|section| {
+        let is_tenant = section.optional("dialect", Ok) == Some("tenant");
+        !is_over_pool(section) && (is_tenant || section.optional("realm", Ok) == Some(name))
+    })
+}
+
 /// Whether its users are those of a user pool.
 pub(in crate::config) fn is_over_pool(section: &Section<'_>) -> bool {
     section.optional("dialect", Ok) == Some("tenant") && section.optional("backend", Ok) == Some("cognito")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cognito::Pools;
-use super::{Declared, Realms, api_key, plain, trusted_issuer};
+use super::{Declared, Realms, api_key, login, plain, trusted_issuer};
 use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
@@ -45,11 +45,11 @@ pub(in crate::config) const KEYS: Keys = Keys {
 
 /// Every realm of the file.
 ///
-/// `id_tokens`: some login hands out ID tokens, which are signed with keys of their own. `pools`: the user pools of the
+/// `logins`: one that hands out ID tokens needs keys of their own for them. `pools`: the user pools of the
 /// logins, which their realms trust.
 pub(in crate::config) fn read_all(
     root: &Section<'_>,
-    id_tokens: bool,
+    logins: &[Section<'_>],
     pools: &Pools,
     outside: &Outside,
     current: Option<&Policy>,
@@ -66,7 +66,7 @@ pub(in crate::config) fn read_all(
             section.error("name", "is the name of a realm above too: write another");
         }
         // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, number, (name, id_tokens, pools), outside, current, &mut taken);
+        let realm = read(&section, number, (name, logins, pools), outside, current, &mut taken);
         match name {
             Some(name) if !twice => {
                 let has_keys = section.has("key");
@@ -95,7 +95,7 @@ struct Signer {
 fn read(
     section: &Section<'_>,
     number: u32,
-    (name, id_tokens, pools): (Option<&str>, bool, &Pools),
+    (name, logins, pools): (Option<&str>, &[Section<'_>], &Pools),
     outside: &Outside,
     current: Option<&Policy>,
     taken: &mut Taken,
@@ -113,11 +113,14 @@ fn read(
         keys_dir.and_then(|dir| Some((outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?, dir)));
     // What systemd put there is all that there is. And who knows a shared secret can sign anything with it.
     let id_keys_dir = keys_dir.as_ref().map(|(_, dir)| dir);
+    let id_tokens = login::have_id_tokens(logins);
     let id_keys_dir = id_keys_dir.filter(|dir| id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
     let id_keys_dir = id_keys_dir.map(|dir| KeysDir { path: dir.path.join(ID_KEYS), ..dir.clone() });
     let id_keys = id_keys_dir.as_ref().map(|dir| outside.keys(dir, section.place("keys_dir")).map_err(report).ok());
     let pools = name.into_iter().flat_map(|name| pools.of_realm(name));
-    let trusted = trusted_issuer::read(section, issuer.as_deref(), leeway, pools, outside, current);
+    let local_users = name.is_some_and(|name| login::have_local_users(logins, name));
+    let own = trusted_issuer::Own { issuer: issuer.as_deref(), leeway, local_users };
+    let trusted = trusted_issuer::read(section, own, pools, outside, current);
     let cookie = cookie(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, name.unwrap_or_default(), outside, current);

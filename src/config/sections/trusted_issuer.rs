@@ -10,7 +10,10 @@ use crate::config::policy::{MAX_LEEWAY, Policy};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
 use crate::config::user_pool::UserPool;
-use crate::token::{Algorithm, Audience, Issuer, Location, Mapping, Remote, Source, TrustedKeys, Type, check_url};
+use crate::token::{
+    Algorithm, Audience, Issuer, Location, MAX_TRUSTED_TOKEN_BYTES, Mapping, Remote, Source, TrustedKeys, Type,
+    check_url,
+};
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -19,6 +22,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "issuer",
         "audience",
         "client_ids",
+        "token_size",
         "algorithms",
         "types",
         "jwks_url",
@@ -34,19 +38,30 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "claims",
         "roles_claims",
         "username_claim",
+        "username_prefix",
         "email_claim",
     ],
     later: &[],
     parent: Some(&realm::KEYS),
 };
 
-/// The trusted issuers of a realm whose own tokens name `own` and may be off by `leeway`, and the user pools of its logins,
+/// What its issuers need to know of a realm.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    /// The issuer of its own tokens.
+    pub(super) issuer: Option<&'a str>,
+    /// Allowed clock skew of its own tokens.
+    pub(super) leeway: Duration,
+    /// Users of the store log in to it.
+    pub(super) local_users: bool,
+}
+
+/// The trusted issuers of a realm, and the user pools of its logins,
 /// each with the place of its login. Keys that `current` has from the same place are kept: a reload must not depend on an
 /// issuer that answers.
 pub(super) fn read<'p>(
     realm: &Section<'_>,
-    own: Option<&str>,
-    leeway: Duration,
+    own: Own<'_>,
     pools: impl Iterator<Item = (&'p str, &'p UserPool)>,
     outside: &Outside,
     current: Option<&Policy>,
@@ -56,7 +71,7 @@ pub(super) fn read<'p>(
     for section in realm.tables("trusted_issuer", &KEYS) {
         let name = section.required("issuer", "\"https://tenant.eu.auth0.com/\"", plain);
         if let Some(name) = &name {
-            if own == Some(name) {
+            if own.issuer == Some(name) {
                 section.error("issuer", "is the issuer of the realm itself: whose keys should verify its tokens?");
             }
             if issuers.iter().any(|other| *other.name == **name) {
@@ -71,15 +86,23 @@ pub(super) fn read<'p>(
         }
         let algorithms = algorithms(&section);
         let audience = audience(&section);
+        let token_size = section.size("token_size", MAX_TRUSTED_TOKEN_BYTES as u64, DEFAULT_TOKEN_SIZE);
+        let token_size = usize::try_from(token_size).unwrap_or(MAX_TRUSTED_TOKEN_BYTES);
         let types = types(&section);
-        let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, leeway);
+        let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, own.leeway);
         let required = section.list("required_claims", plain);
         let exact = section.values("claims", "claims that must be exactly this, such as { token_use = \"access\" }");
         let mapping = Mapping {
             username: claim(&section, "username_claim", "username"),
+            username_prefix: section.optional("username_prefix", plain).unwrap_or_default(),
             email: claim(&section, "email_claim", "email"),
             roles: section.list("roles_claims", plain),
         };
+        if own.local_users && mapping.username.is_some() && !section.has("username_prefix") {
+            let message = "is missing, and users of the realm log in too: an application can't tell a username of this issuer from \
+                           the same one of a local user: write a prefix such as \"corp:\", or username_claim = \"\"";
+            section.warn("username_prefix", message);
+        }
         let Some((name, source)) = name.clone().zip(source(&section, name.as_deref(), outside)) else { continue };
         let keys = keys(&name, &source, &algorithms, current);
         if let Source::File(path) = &source {
@@ -91,21 +114,21 @@ pub(super) fn read<'p>(
             }
         }
         let (name, leeway) = (name.into(), i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX));
-        issuers.push(Issuer { name, audience, algorithms, types, leeway, required, exact, mapping, keys });
+        issuers.push(Issuer { name, audience, token_size, algorithms, types, leeway, required, exact, mapping, keys });
     }
     for (place, pool) in pools {
-        if own == Some(pool.issuer()) {
+        if own.issuer == Some(pool.issuer()) {
             realm.error("issuer", format!("is that of the user pool of {place}: write a name of your own"));
         }
         // Other app clients of the same pool.
         let same = issuers.iter_mut().find(|other| *other.name == *pool.issuer());
-        if let Some(Issuer { audience: Audience::Client(clients), .. }) = same {
+        if let Some(Issuer { audience: Audience { clients, .. }, .. }) = same {
             if !clients.iter().any(|client| client == pool.client_id()) {
                 clients.push(pool.client_id().into());
             }
             continue;
         }
-        issuers.push(of_pool(pool, leeway, current));
+        issuers.push(of_pool(pool, own.leeway, current));
     }
     issuers
 }
@@ -116,7 +139,8 @@ fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issue
     let keys = keys(pool.issuer(), &source, &algorithms, current);
     Issuer {
         name: pool.issuer().into(),
-        audience: Audience::Client(vec![pool.client_id().into()]),
+        audience: Audience { any_of: Vec::new(), clients: vec![pool.client_id().into()] },
+        token_size: DEFAULT_TOKEN_SIZE as usize,
         algorithms,
         // Cognito writes none; moto's does.
         types: vec![Type::Absent, Type::Jwt],
@@ -124,7 +148,12 @@ fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issue
         required: Vec::new(),
         exact: vec![("token_use".into(), "access".into())],
         // An access token has no email but one that a trigger put there, and nobody says that it was verified.
-        mapping: Mapping { username: Some("username".into()), email: None, roles: vec!["cognito:groups".into()] },
+        mapping: Mapping {
+            username: Some("username".into()),
+            username_prefix: String::new(),
+            email: None,
+            roles: vec!["cognito:groups".into()],
+        },
         keys,
     }
 }
@@ -164,22 +193,18 @@ fn algorithms(section: &Section<'_>) -> Vec<Algorithm> {
 }
 
 fn audience(section: &Section<'_>) -> Audience {
-    if section.has("audience") == section.has("client_ids") {
+    if !section.has("audience") && !section.has("client_ids") {
         section.missing(
             "audience",
-            "write either audience, of which a token's aud must name one, or client_ids for tokens without aud, as Amazon Cognito's",
+            "write audience, of which the aud of a token must name one, or client_ids, of which its client_id, azp or cid must be one, or both",
         );
     }
     for key in ["audience", "client_ids"] {
         if section.is_empty_list(key) {
-            section.error(key, "is empty: tokens that are meant for anybody are meant for nobody");
+            section.error(key, "must not be empty: write at least one value");
         }
     }
-    if section.has("client_ids") {
-        Audience::Client(section.list("client_ids", plain))
-    } else {
-        Audience::AnyOf(section.list("audience", plain))
-    }
+    Audience { any_of: section.list("audience", plain), clients: section.list("client_ids", plain) }
 }
 
 fn types(section: &Section<'_>) -> Vec<Type> {
@@ -257,6 +282,8 @@ pub(super) fn certificates(path: &str, outside: &Outside) -> Result<Vec<u8>, Str
 }
 
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// Bytes. Microsoft Entra ID puts up to 200 group ids into a token, Keycloak the roles of all clients: 10 to 30 KB.
+const DEFAULT_TOKEN_SIZE: u64 = 32 << 10;
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 const MAX_REFRESH: Duration = Duration::from_secs(86_400);
 pub(super) const DEFAULT_REFRESH: Duration = Duration::from_secs(600);
@@ -291,7 +318,7 @@ mod tests {
         let config = check(&text("")).unwrap();
         let issuer = issuer(&config);
         assert_eq!((&*issuer.name, issuer.leeway), ("https://idp.example/", 5));
-        assert_eq!(issuer.audience, Audience::AnyOf(vec!["api".into()]));
+        assert_eq!(issuer.audience, Audience { any_of: vec!["api".into()], clients: Vec::new() });
         assert_eq!(issuer.algorithms, [Algorithm::RS256]);
         assert_eq!(issuer.types, [Type::Jwt, Type::AccessToken]);
         assert!(issuer.required.is_empty() && issuer.exact.is_empty() && issuer.mapping.roles.is_empty());
@@ -328,8 +355,10 @@ mod tests {
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
             ("issuer = \"https://a.example\"", "trusted_issuer[0].issuer: is the issuer of the realm itself"),
-            ("audience = []", "audience: is empty"),
-            ("client_ids = [\"x\"]", "write either audience"),
+            ("audience = []", "audience: must not be empty"),
+            ("client_ids = []", "client_ids: must not be empty"),
+            ("token_size = \"65KiB\"", "token_size: "),
+            ("username_prefix = \"\"", "username_prefix: is empty"),
             ("algorithms = []", "algorithms: is empty"),
             ("algorithms = [\"HS256\"]", "for the realm's own tokens only"),
             ("algorithms = [\"none\"]", "\"none\" is none of the algorithms: write some of ES256"),
@@ -351,7 +380,7 @@ mod tests {
         ] {
             assert_error(&text(keys), expected);
         }
-        assert_error(&text("audience = []").replace("audience = []\n", ""), "write either audience");
+        assert_error(&text("audience = []").replace("audience = []\n", ""), "write audience, of which");
         let twice = format!("{SERVER}{REALM}{ISSUER}{ISSUER}{LOGIN}");
         assert_error(&twice, "is that of another [[realm.trusted_issuer]]");
         let plain = text("")
@@ -379,6 +408,18 @@ mod tests {
         fs::write(&file, format!("{good}nonsense = 1\n")).unwrap();
         load(&file, Mode::Reload(&config.policy)).unwrap_err();
         assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"], "the policy in force is as it was");
+    }
+
+    #[test]
+    fn usernames_that_may_be_those_of_local_users_are_a_warning() {
+        let warnings = |keys: &str, more: &str| {
+            let config = check(&format!("{}{more}", text(keys))).unwrap();
+            let of_prefix = config.warnings.iter().filter(|warning| warning.to_string().contains("username_prefix"));
+            of_prefix.count()
+        };
+        assert_eq!(warnings("", ""), 1);
+        assert_eq!(warnings("username_prefix = \"corp:\"", ""), 0);
+        assert_eq!(warnings("username_claim = \"\"", ""), 0);
     }
 
     #[test]

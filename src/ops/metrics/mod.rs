@@ -137,6 +137,14 @@ fn tokens(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
     for (realm, issuer) in &all {
         family.sample(&[("realm", realm), ("issuer", &issuer.name)], u8::from(issuer.keys.at(at).is_some()));
     }
+    let mut family = page.gauge(
+        "tollgate_jwks_unusable_keys",
+        "Number of keys in the key set of a trusted issuer that can't be used; /status names them.",
+    );
+    for (realm, issuer) in &all {
+        let unusable = issuer.keys.at(at).map_or(0, |keys| keys.unusable().len());
+        family.sample(&[("realm", realm), ("issuer", &issuer.name)], unusable);
+    }
     let mut family =
         page.gauge("tollgate_jwks_age_seconds", "Since when the keys of a trusted issuer were fetched last.");
     for (realm, issuer) in &all {

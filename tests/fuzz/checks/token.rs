@@ -41,7 +41,8 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     keys.install(set.to_string().as_bytes(), NOW).expect("a key set");
     let issuer = Issuer {
         name: ISS.into(),
-        audience: Audience::AnyOf(vec![AUD.into()]),
+        audience: Audience { any_of: vec![AUD.into()], clients: Vec::new() },
+        token_size: 32 << 10,
         algorithms,
         types: vec![Type::Jwt, Type::AccessToken, Type::Absent],
         leeway: LEEWAY,
@@ -49,6 +50,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         exact: vec![("tenant".into(), json!(7))],
         mapping: Mapping {
             username: Some("username".into()),
+            username_prefix: String::new(),
             email: Some("email".into()),
             roles: vec!["scope".into(), "permissions".into()],
         },
