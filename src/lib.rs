@@ -11,7 +11,7 @@
 //!
 //! # Who may know whom
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, lines, clock, json`, never the other way. Pingora
+//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, lines, owner, clock, json`, never the other way. Pingora
 //! is named only in `proxy`, `ops` and the commands that run a server; SQL only in `store`. A test keeps to this.
 
 pub mod cli;
@@ -24,6 +24,7 @@ pub mod lines;
 pub mod login;
 pub mod ops;
 pub mod outbound;
+pub mod owner;
 pub mod proxy;
 pub mod quota;
 pub mod store;

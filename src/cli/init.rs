@@ -8,6 +8,7 @@ use super::key;
 use crate::clock::now;
 use crate::config::save_key;
 use crate::exit::{self, Failure};
+use crate::owner;
 use crate::token::{Algorithm, Key};
 
 /// Write a starter configuration with a signing key and an API key; nothing is overwritten
@@ -36,7 +37,7 @@ impl Args {
             io::ErrorKind::AlreadyExists => refusal(path),
             _ => Failure::new(exit::CANNOT_CREATE, format_args!("can't write {}: {error}", path.display())),
         };
-        fs::create_dir_all(&self.directory).map_err(|error| failed(&self.directory, &error))?;
+        make(&self.directory).map_err(|error| failed(&self.directory, &error))?;
         write_new(&file, &starter(&secret)).map_err(|error| failed(&file, &error))?;
         if let Err(error) = save_key(&keys_dir, &signing_key, 0) {
             // Ours, as `write_new` has just made it: without the key, the next try would be refused because of it.
@@ -52,10 +53,23 @@ fn refusal(path: &Path) -> Failure {
     Failure::new(exit::CANNOT_CREATE, format_args!("{} exists already, and nothing is overwritten", path.display()))
 }
 
+/// Makes the directory, and those that it is to be in.
+fn make(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make(parent)?;
+    }
+    fs::create_dir(directory)?;
+    owner::hand_over_directory(directory)
+}
+
 /// Writes a file that is not there yet. One that is written in part is removed again.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let written = owner::hand_over(&file, path);
+    let written = written.and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.sync_all());
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
@@ -151,7 +165,7 @@ mod tests {
         let realm = config.policy.realm("main").unwrap();
         let secret = out.lines().find(|line| line.len() == 36 && line.starts_with("    ")).unwrap().trim();
         assert_eq!(realm.api_key(secret).unwrap().id(), "web");
-        assert!(realm.requires_key() && !realm.registration_open());
+        assert!(realm.requires_key() && !realm.users().registration_open());
         assert!(!fs::read_to_string(&file).unwrap().contains(secret));
         let keys: Vec<_> =
             fs::read_dir(dir.join("keys/main")).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::secret_file::{self, Readers, reason};
+use crate::owner;
 use crate::token::{Algorithm, Key};
 
 /// Where a realm's signing keys are, and how they take turns.
@@ -136,11 +137,8 @@ fn whole(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
     // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
-    let (owner, own) = (fs::metadata(dir)?, file.as_file().metadata()?);
-    if own.uid() == 0 && owner.uid() != 0 {
-        // An operator who is root made it, and the gate, whose directory it is, has to read it.
-        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
-    }
+    // An operator who is root made it, and the gate, whose directory it is, has to read it.
+    owner::hand_over(file.as_file(), file.path())?;
     file.as_file().sync_all()?;
     Ok(file)
 }
@@ -158,7 +156,10 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
         // Somebody else was quicker.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all(),
+        Ok(()) => {
+            owner::hand_over_directory(dir)?;
+            File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::owner;
+
 /// What became of the lines of one stream.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -210,6 +212,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
     }
+    match File::options().append(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => {
+            let made = made?;
+            owner::hand_over(&made, path)?;
+            return Ok(made);
+        }
+    }
+    // There, or a link to where there is nothing yet.
     File::options().append(true).create(true).mode(0o600).open(path)
 }
 
