@@ -627,3 +627,75 @@ fn user_import_takes_hashes_of_other_systems_all_or_nothing() {
     gate.try_log_in("bob", "wrong").refused(401, "credentials_invalid");
     assert!(!tollgate(&["user", "list", "-c", &config, "--realm", "examples"], "").ok().stdout.contains("$2"));
 }
+
+// === the database ===
+
+#[test]
+fn commands_that_look_or_change_make_no_database() {
+    let files = Files::new();
+    files.write(&files.conf().text(1, 2));
+    let config = files.arg();
+    for (arguments, stdin) in [
+        (&["list"][..], ""),
+        (&["list", "--json"], ""),
+        (&["set", "alice", "--no-roles"], ""),
+        (&["passwd", "alice"], "a new password of hers\n"),
+        (&["enable", "alice"], ""),
+        (&["disable", "alice"], ""),
+        (&["vouch", "alice"], ""),
+        (&["delete", "alice"], ""),
+    ] {
+        let ran = files.user(arguments, stdin).failed(69);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("there is no database yet"), "{arguments:?}: {ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    }
+    tollgate(&["check", "-c", &config], "").ok();
+    tollgate(&["explain", "-c", &config, "GET", "http://gate.example.com/app/x"], "");
+    tollgate(&["key", "list", "-c", &config], "").ok();
+    assert_eq!(names(files.dir.path()), ["tollgate.toml"]);
+    // Nobody has made its tables.
+    std::fs::write(files.dir.path().join("tollgate.db"), "").unwrap();
+    let ran = files.user(&["list"], "").failed(69);
+    assert!(ran.stderr.contains("tollgate serve makes them"), "{ran:?}");
+    files.user(&["add", "alice"], &format!("{PASSWORD}\n")).ok();
+    assert_eq!(files.user(&["list", "--json"], "").ok().stdout.lines().count(), 1);
+}
+
+#[test]
+fn what_root_makes_is_the_services() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    fn owners(dir: &Path, found: &mut Vec<(PathBuf, u32, u32)>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            found.push((entry.path(), metadata.uid(), metadata.gid()));
+            if metadata.is_dir() {
+                owners(&entry.path(), found);
+            }
+        }
+    }
+    let app = App::start();
+    let var = tempfile::tempdir().unwrap();
+    chown(var.path(), Some(4711), Some(4712)).unwrap();
+    let at = |name: &str| format!("\"{}/{name}\"", var.path().display());
+    let conf = Conf::new(&app).realm("keys_dir", &at("keys/examples")).log("audit", &at("audit.log"));
+    let gate = conf.store(&format!("sqlite://{}/tollgate.db", var.path().display())).start();
+    let config = gate.config_arg();
+    tollgate(&["user", "add", "-c", &config, "--realm", "examples", "alice"], &format!("{PASSWORD}\n")).ok();
+    gate.log_in("alice");
+    let mut found = Vec::new();
+    owners(var.path(), &mut found);
+    let made: Vec<_> =
+        found.iter().map(|(path, ..)| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    for name in ["tollgate.db", "tollgate.db-wal", "tollgate.db-shm", "keys", "examples", "audit.log"] {
+        assert!(made.contains(&name.to_owned()), "{made:?}");
+    }
+    assert!(made.iter().any(|name| name.ends_with(".jwk")), "{made:?}");
+    for (path, uid, gid) in found {
+        assert_eq!((uid, gid), (4711, 4712), "{}", path.display());
+    }
+}

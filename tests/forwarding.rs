@@ -71,15 +71,21 @@ fn identity_headers_say_who_the_token_speaks_for() {
 }
 
 #[test]
-fn identity_headers_of_an_email_user() {
+fn r60_an_address_reaches_the_app_when_the_operator_says_that_it_is_the_users() {
     let (app, gate) = gate();
     let body = serde_json::json!({"email": "alice@example.com", "password": PASSWORD});
     gate.send(&post(auth("")).json(&body)).expect(200);
-    let login = gate.send(&post(auth("login=true&noATCookie=true")).json(&body)).expect(200);
-    gate.send(&get("/app/x").key().header("Authorization", login.header("authorization").unwrap())).expect(200);
-    let seen = app.only();
-    assert_eq!(seen.header("x-auth-email").as_deref(), Some("alice@example.com"));
-    assert_eq!(seen.header("x-auth-username"), None);
+    let visit = || {
+        app.forget();
+        let login = gate.send(&post(auth("login=true&noATCookie=true")).json(&body)).expect(200);
+        gate.send(&get("/app/x").key().header("Authorization", login.header("authorization").unwrap())).expect(200);
+        let seen = app.only();
+        assert_eq!(seen.header("x-auth-username"), None);
+        seen.header("x-auth-email")
+    };
+    assert_eq!(visit(), None, "anybody can register with it");
+    tollgate(&["user", "vouch", "-c", &gate.config_arg(), "--realm", "examples", "alice@example.com"], "").ok();
+    assert_eq!(visit().as_deref(), Some("alice@example.com"));
 }
 
 #[test]

@@ -463,7 +463,8 @@ fn update_without_a_new_password_ends_nothing() {
 
 #[test]
 fn update_can_rename_but_not_to_another_users_name() {
-    let (_app, gate) = gate();
+    let app = App::start();
+    let gate = Conf::new(&app).realm("rename", "\"self\"").start();
     let record = gate.register("alice");
     gate.register("bob");
     let token = gate.log_in("alice");
@@ -478,6 +479,72 @@ fn update_can_rename_but_not_to_another_users_name() {
     gate.send(&delete(auth(&format!("uniqueId={}", record["uniqueId"].as_str().unwrap()))).bearer(&token)).expect(200);
     gate.register("alice");
     gate.register("carol");
+}
+
+#[test]
+fn r60_update_changes_no_name_where_the_operator_gives_them() {
+    let (app, gate) = gate();
+    let record = gate.register("alice");
+    gate.register("bob");
+    let token = gate.log_in("alice");
+    for strategy in ["", "&strategy=force", "&strategy=replace", "&strategy=merge"] {
+        for name in ["admin", "BOB", "Alice", "\u{430}dmin"] {
+            update(&gate, &token, &record, strategy, &credentials(name)).refused(403, "rename_forbidden");
+        }
+        let email = json!({"email": "ceo@corp.example", "password": PASSWORD});
+        update(&gate, &token, &record, strategy, &email).refused(403, "rename_forbidden");
+        update(&gate, &token, &record, strategy, &credentials("alice")).expect(200);
+    }
+    gate.visit(&gate.log_in("alice")).expect(200);
+    assert_eq!(app.only().header("x-auth-username").as_deref(), Some("alice"));
+}
+
+#[test]
+fn r60_r61_renames_are_registrations_by_another_name() {
+    let app = App::start();
+    let gate = Conf::new(&app).realm("rename", "\"self\"").realm("registrations_per_hour", "6").start();
+    let record = gate.register("alice");
+    gate.register("bob");
+    let token = gate.log_in("alice");
+    gate.try_register("\u{430}lice").refused(400, "user_exists");
+    update(&gate, &token, &record, "&strategy=merge", &json!({"username": "B0B"})).refused(400, "user_exists");
+    update(&gate, &token, &record, "&strategy=merge", &json!({"username": "Alice L."})).expect(200);
+    update(&gate, &token, &record, "&strategy=merge", &json!({"username": "alice"})).expect(200);
+    for answer in [
+        update(&gate, &token, &record, "&strategy=merge", &json!({"username": "bob"})),
+        update(&gate, &token, &record, "&strategy=merge", &json!({"username": "nobody"})),
+        gate.try_register("bob"),
+        gate.try_register("nobody"),
+    ] {
+        let wait = answer.refused(429, "rate_limited").header("retry-after").map(|wait| wait.parse::<u32>().unwrap());
+        assert!(wait.is_some_and(|wait| (500..=600).contains(&wait)), "{wait:?}");
+    }
+    update(&gate, &token, &record, "&strategy=merge", &json!({"username": "alice", "age": 8})).expect(200);
+    assert_eq!(gate.try_log_in("bob", PASSWORD).status, 200, "logins are another matter");
+}
+
+#[test]
+fn r66_a_password_that_is_chosen_is_none_that_others_guess() {
+    let app = App::start();
+    let gate = Conf::new(&app).realm("password_min", "10").start();
+    let record = gate.register("wilhelmina");
+    let token = gate.log_in("wilhelmina");
+    let long = "x y".repeat(100);
+    for (password, reason) in [
+        ("", "password_missing"),
+        ("nine char", "password_too_short"),
+        (&long, "password_too_long"),
+        ("QWERTYUIOP", "password_common"),
+        ("Wilhelmina", "password_is_name"),
+        ("wilhelmina1", "password_is_name"),
+        ("examples-2027", "password_is_name"),
+    ] {
+        let body = json!({"username": "wilhelmina", "password": password});
+        gate.send(&post(auth("")).json(&body)).refused(400, reason);
+        update(&gate, &token, &record, "", &body).refused(400, reason);
+        update(&gate, &token, &record, "&strategy=merge", &body).refused(400, reason);
+    }
+    gate.log_in("wilhelmina");
 }
 
 #[test]
@@ -545,6 +612,28 @@ fn delete_with_data_only_answers_the_data() {
 }
 
 // === flags ===
+
+#[test]
+fn flags_of_post_are_405_elsewhere() {
+    let (_app, gate) = gate();
+    let token = gate.user("alice");
+    let id = gate.who(&token).expect(200).json()["uniqueId"].as_str().unwrap().to_owned();
+    for flag in ["login=true", "logout=true"] {
+        let target = auth(&format!("uniqueId={id}&{flag}"));
+        for request in [
+            get(auth(flag)),
+            get(target.clone()).bearer(&token),
+            get(target.clone()).cookie(&token),
+            put(target.clone()).bearer(&token).json(&credentials("alice")),
+            delete(target).bearer(&token),
+        ] {
+            let answer = gate.send(&request).refused(405, "method_not_allowed");
+            assert_eq!(answer.header("allow"), Some("POST, OPTIONS"));
+            assert_no_token(&answer);
+        }
+    }
+    gate.visit(&token).expect(200);
+}
 
 #[test]
 fn flags_count_only_once_and_with_the_value_true() {

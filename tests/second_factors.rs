@@ -10,7 +10,9 @@ use crate::harness::*;
 
 fn gate() -> (App, Gate) {
     let app = App::start();
-    let gate = Conf::new(&app).log("level", "\"trace\"").start();
+    // Which asks for codes.
+    let login = "[[login]]\ndialect = \"tenant\"\npath = \"/Login\"\nrealm = \"examples\"\n";
+    let gate = Conf::new(&app).log("level", "\"trace\"").more(login).start();
     (app, gate)
 }
 
@@ -193,6 +195,23 @@ fn what_is_shown_once_stands_nowhere_else() {
 }
 
 #[test]
+fn nothing_is_asked_where_no_login_can_ask() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    gate.register("alice");
+    for (arguments, stdin) in [
+        (&["mfa enable", "alice"][..], ""),
+        (&["passwd", "--temporary", "alice"], "given by the operator\n"),
+        (&["add", "--temporary", "bob"], "given by the operator\n"),
+    ] {
+        let ran = user(&gate, arguments, stdin).failed(78);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("dialect = \"tenant\""), "{ran:?}");
+    }
+    gate.log_in("alice");
+    assert_eq!(user(&gate, &["list", "--json"], "").ok().stdout.lines().count(), 1);
+}
+
+#[test]
 fn a_machine_logs_in_with_the_secret_that_was_shown() {
     let (_app, mut gate) = gate();
     let ran = user(&gate, &["add", "--machine", "--role", "admin", "billing"], "a typed password\n").ok();
@@ -221,7 +240,7 @@ fn a_temporary_password_is_told_in_the_list_until_another_one_is_set() {
     };
     user(&gate, &["add", "--temporary", "alice"], "given by the operator\n").ok();
     assert_eq!(state(), (true, "temporary".into()));
-    user(&gate, &["passwd", "alice"], "chosen\n").ok();
+    user(&gate, &["passwd", "alice"], "chosen by alice\n").ok();
     assert_eq!(state(), (false, "enabled".into()));
     user(&gate, &["passwd", "--temporary", "alice"], "given again\n").ok();
     assert_eq!(state(), (true, "temporary".into()));

@@ -82,6 +82,9 @@ _tollgate() {
             tollgate__subcmd__user,passwd)
                 cmd="tollgate__subcmd__user__subcmd__passwd"
                 ;;
+            tollgate__subcmd__user,set)
+                cmd="tollgate__subcmd__user__subcmd__set"
+                ;;
             tollgate__subcmd__user,vouch)
                 cmd="tollgate__subcmd__user__subcmd__vouch"
                 ;;
@@ -430,7 +433,7 @@ _tollgate() {
             return 0
             ;;
         tollgate__subcmd__user)
-            opts="-h --help add list passwd enable disable vouch delete mfa import"
+            opts="-h --help add list set passwd enable disable vouch delete mfa import"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -693,6 +696,48 @@ _tollgate() {
                     return 0
                     ;;
                 --realm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__user__subcmd__set)
+            opts="-c -h --config --realm --username --email --no-email --role --no-roles --attribute --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --email)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --role)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --attribute)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

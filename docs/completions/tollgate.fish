@@ -82,16 +82,17 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l subject -d '"sub" of the token, letter for letter' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l before -d 'With --issuer: only what was issued until then, by the issuer\'s clock [default: now]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "add" -d 'Add a user. The password is read from the terminal, or is the first line of standard input'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "list" -d 'List the users. Never shows passwords or their hashes'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "passwd" -d 'Set a user\'s password, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "enable" -d 'Let a disabled user log in again'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "disable" -d 'Refuse a user\'s logins, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "vouch" -d 'Stand by a user\'s email address and data, for exchange logins: of users who registered themselves'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "delete" -d 'Delete a user, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes, beside the password'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list passwd enable disable vouch delete mfa import" -f -a "import" -d 'Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "add" -d 'Add a user. The password is read from the terminal, or is the first line of standard input'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "list" -d 'List the users. Never shows passwords or their hashes'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "set" -d 'Change a user\'s names, roles or data. Names and roles end its sessions, whose tokens say the old ones'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "passwd" -d 'Set a user\'s password, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "enable" -d 'Let a disabled user log in again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "disable" -d 'Refuse a user\'s logins, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "vouch" -d 'Stand by a user\'s email address and data, for exchange logins and X-Auth-Email: of users who registered themselves'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "delete" -d 'Delete a user, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes, beside the password'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch delete mfa import" -f -a "import" -d 'Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l email -d 'An email address to log in with, too' -r
@@ -104,6 +105,15 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line, with all of the user\'s data'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l username -d 'Another name to log in with' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l email -d 'Another email address, which counts as verified' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l role -d 'A role for the user\'s tokens. May be given several times: these take the place of all that the user has' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l attribute -d 'A member of the user\'s data, as a string; NAME= removes it. May be given several times: other members stay' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l no-email -d 'Remove the email address'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l no-roles -d 'Remove every role'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l temporary -d 'The password is only for choosing another one, at the next login'

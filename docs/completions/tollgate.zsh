@@ -211,6 +211,22 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(set)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'--realm=[The realm]:NAME:_default' \
+'--username=[Another name to log in with]:USERNAME:_default' \
+'--email=[Another email address, which counts as verified]:EMAIL:_default' \
+'*--role=[A role for the user'\''s tokens. May be given several times\: these take the place of all that the user has]:ROLE:_default' \
+'*--attribute=[A member of the user'\''s data, as a string; NAME= removes it. May be given several times\: other members stay]:NAME=VALUE:_default' \
+'(--email)--no-email[Remove the email address]' \
+'(--role)--no-roles[Remove every role]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':user -- The user'\''s name, email address or id:_default' \
+&& ret=0
+;;
 (passwd)
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
@@ -411,10 +427,11 @@ _tollgate__subcmd__user_commands() {
     local commands; commands=(
 'add:Add a user. The password is read from the terminal, or is the first line of standard input' \
 'list:List the users. Never shows passwords or their hashes' \
+'set:Change a user'\''s names, roles or data. Names and roles end its sessions, whose tokens say the old ones' \
 'passwd:Set a user'\''s password, and end all its sessions' \
 'enable:Let a disabled user log in again' \
 'disable:Refuse a user'\''s logins, and end all its sessions' \
-'vouch:Stand by a user'\''s email address and data, for exchange logins\: of users who registered themselves' \
+'vouch:Stand by a user'\''s email address and data, for exchange logins and X-Auth-Email\: of users who registered themselves' \
 'delete:Delete a user, and end all its sessions' \
 'mfa:A user'\''s second factor\: one-time codes, beside the password' \
 'import:Add users with the password hashes of another system (argon2, scrypt, bcrypt)\: all of them, or none' \
@@ -473,6 +490,11 @@ _tollgate__subcmd__user__subcmd__mfa__subcmd__enable_commands() {
 _tollgate__subcmd__user__subcmd__passwd_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate user passwd commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__user__subcmd__set_commands] )) ||
+_tollgate__subcmd__user__subcmd__set_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate user set commands' commands "$@"
 }
 (( $+functions[_tollgate__subcmd__user__subcmd__vouch_commands] )) ||
 _tollgate__subcmd__user__subcmd__vouch_commands() {

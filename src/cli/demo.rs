@@ -296,7 +296,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 const REALM: &str = "demo";
 const USERNAME: &str = "alice";
 const EMAIL: &str = "alice@example.com";
-const PASSWORD: &str = "open sesame";
+const PASSWORD: &str = "open sesame, please";
 const OTHER_ISSUER: &str = "https://tenant.auth0.example/";
 const OTHER_CLIENT: &str = "backend";
 const DAY_SECONDS: i64 = 86_400;

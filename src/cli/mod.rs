@@ -79,11 +79,30 @@ fn realm_of<'a>(config: &'a Config, file: &Path, name: &str) -> Result<&'a Arc<R
     })
 }
 
+/// What a command does with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// It only looks: nothing is made, brought up to date or written.
+    Read,
+    /// It changes what is there.
+    Change,
+    /// It adds to the store, which is made if it is not there.
+    Make,
+}
+
 /// Does `work` with the store of this configuration, which a running gate may have open too.
-fn with_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<T, Failure>) -> Result<T, Failure> {
+fn with_store<T>(
+    config: &Config,
+    to: Use,
+    work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store = store::open(&config.store).await?;
+        let store = match to {
+            Use::Read => store::open_read_only(&config.store).await?,
+            Use::Change => store::open_existing(&config.store).await?,
+            Use::Make => store::open(&config.store).await?,
+        };
         let done = work(store.clone()).await;
         // Leaves the file whole, should this be its only user.
         store.close().await;

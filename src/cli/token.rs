@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::key::parse_timestamp;
 use super::token_inspect::{Inspect, judge};
 use super::user::{Place, change, find};
-use super::{ConfigFile, realm_of, with_store};
+use super::{ConfigFile, Use, realm_of, with_store};
 use crate::clock::{self, rfc3339};
 use crate::config::{Config, MAX_LEEWAY, MAX_TTL, Mode, Realm, load, parse_duration};
 use crate::exit::{self, Failure};
@@ -96,7 +96,7 @@ impl Mint {
             return Err(Failure::new(exit::USAGE, line));
         }
         let ttl = self.ttl.unwrap_or(DEFAULT_TTL).min(longest);
-        let minted = with_store(&config, async |store| self.mint(&*store, realm, ttl, file).await)?;
+        let minted = with_store(&config, Use::Change, async |store| self.mint(&*store, realm, ttl, file).await)?;
         writeln!(out, "{}", minted.token)?;
         writeln!(
             err,
@@ -150,7 +150,7 @@ impl Revoke {
     fn run(&self, input: &mut dyn BufRead, interactive: bool, out: &mut dyn Write) -> Result<(), Failure> {
         let config = load(&self.config.path, Mode::Check)?;
         let what = self.what(&config, input, interactive, clock::now())?;
-        let said = with_store(&config, async |store| what.revoke(&*store, clock::now()).await)?;
+        let said = with_store(&config, Use::Make, async |store| what.revoke(&*store, clock::now()).await)?;
         writeln!(out, "{said}; running gates refuse {} within a second", what.pronoun())?;
         Ok(())
     }

@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::token::read_token;
-use super::{ConfigFile, realm_of, with_store};
+use super::{ConfigFile, Use, realm_of, with_store};
 use crate::clock::{self, rfc3339};
-use crate::config::{Config, Mode, Realm, load};
+use crate::config::{Config, Database, Mode, Realm, load};
 use crate::exit::{self, Failure};
 use crate::ops::fetch_foreign_keys;
 use crate::store::{Store, learn};
@@ -40,8 +40,10 @@ impl Inspect {
         }
         let now = clock::now();
         let judged = judge(&realms, &token, now)?;
-        let revoked = if judged.iter().any(|(_, judgement)| judgement.is_ok()) {
-            with_store(&config, async |store| revocations(&*store, now).await)?
+        // Where there is no database yet, nothing was revoked.
+        let is_new = matches!(&config.store, Database::Sqlite(path) if path.try_exists().is_ok_and(|exists| !exists));
+        let revoked = if !is_new && judged.iter().any(|(_, judgement)| judgement.is_ok()) {
+            with_store(&config, Use::Read, async |store| revocations(&*store, now).await)?
         } else {
             Revocations::new()
         };

@@ -7,6 +7,7 @@ mod add;
 mod import;
 mod list;
 mod mfa;
+mod set;
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::PathBuf;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 
-use super::{realm_of, with_store};
-use crate::config::{Attribute, Mode, load};
+use super::{Use, realm_of, with_store};
+use crate::config::{Attribute, Config, Dialect, Mode, Realm, load};
 use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
 use crate::store::{Ended, Name, PasswordHash, Store, StoreError, User};
@@ -25,6 +26,7 @@ pub(super) use add::add_user;
 use import::Import;
 use list::List;
 use mfa::Mfa;
+use set::Set;
 
 /// The users of a realm: add, list, change, import
 #[derive(Debug, Subcommand)]
@@ -33,13 +35,15 @@ pub(super) enum Command {
     Add(Add),
     /// List the users. Never shows passwords or their hashes
     List(List),
+    /// Change a user's names, roles or data. Names and roles end its sessions, whose tokens say the old ones
+    Set(Set),
     /// Set a user's password, and end all its sessions
     Passwd(Passwd),
     /// Let a disabled user log in again
     Enable(One),
     /// Refuse a user's logins, and end all its sessions
     Disable(One),
-    /// Stand by a user's email address and data, for exchange logins: of users who registered themselves
+    /// Stand by a user's email address and data, for exchange logins and X-Auth-Email: of users who registered themselves
     Vouch(One),
     /// Delete a user, and end all its sessions
     Delete(One),
@@ -87,6 +91,7 @@ impl Command {
         match self {
             Self::Add(add) => &add.place,
             Self::List(list) => &list.place,
+            Self::Set(set) => &set.one.place,
             Self::Passwd(passwd) => &passwd.one.place,
             Self::Mfa(mfa) => &mfa.one().place,
             Self::Enable(one) | Self::Vouch(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
@@ -102,11 +107,57 @@ impl Command {
     fn run_with(&self, console: &mut Console<'_>) -> Result<(), Failure> {
         let place = self.place();
         let config = load(&place.config, Mode::Check)?;
-        realm_of(&config, &place.config, &place.realm)?;
+        let realm = realm_of(&config, &place.config, &place.realm)?;
+        let terms = Terms { realm, asks: asks(&config, realm) };
+        let to = match self {
+            Self::List(_) => Use::Read,
+            Self::Add(_) | Self::Import(_) => Use::Make,
+            _ => Use::Change,
+        };
         let now_ms = jiff::Timestamp::now().as_millisecond();
-        with_store(&config, async |store| execute(self, &store, console, now_ms).await)
+        with_store(&config, to, async |store| execute(self, &store, terms, console, now_ms).await)
     }
 }
+
+/// What the configuration says of the realm whose users they are.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    realm: &'a Realm,
+    /// Some login can ask for more than a password.
+    asks: bool,
+}
+
+impl Terms<'_> {
+    /// Fails if a user of whom this is asked could not log in any more. `what` would be asked.
+    fn can_ask(&self, what: &str) -> Result<(), Failure> {
+        if self.asks { Ok(()) } else { Err(Failure::new(exit::CONFIG, self.no_question(what))) }
+    }
+
+    fn no_question(&self, what: &str) -> String {
+        let realm = self.realm.name();
+        format!(
+            "no login of realm {realm:?} can ask for {what}, so the user could not log in: \
+             add a [[login]] with dialect = \"tenant\", path = \"/Login\" and realm = \"{realm}\""
+        )
+    }
+
+    fn check(&self, password: &Password, username: Option<&str>, email: Option<&str>) -> Result<(), Failure> {
+        password.check(self.realm, username, email).map_err(|weak| Failure::new(exit::DATA, weak))
+    }
+}
+
+/// Whether a login of the realm can ask its users for a code or another password.
+fn asks(config: &Config, realm: &Realm) -> bool {
+    config.policy.routing().logins().iter().any(|login| match login.dialect() {
+        // Of a user pool it is the pool's users who are asked.
+        Dialect::Tenant(tenant) if tenant.user_pool().is_none() => {
+            tenant.realms().iter().any(|other| other.number() == realm.number())
+        }
+        _ => false,
+    })
+}
+
+const NEW_PASSWORD: &str = "a new password";
 
 /// Where passwords come from, and lists and secrets go to.
 struct Console<'a> {
@@ -157,17 +208,24 @@ impl Console<'_> {
 async fn execute(
     command: &Command,
     store: &Arc<dyn Store>,
+    terms: Terms<'_>,
     console: &mut Console<'_>,
     now_ms: i64,
 ) -> Result<(), Failure> {
     let (store, realm) = (&**store, &*command.place().realm);
     match command {
-        Command::Add(add) => add.run(store, console, now_ms).await,
+        Command::Add(add) => add.run(store, terms, console, now_ms).await,
         Command::List(list) => list.run(store, console).await,
+        Command::Set(set) => set.run(store, console, now_ms).await,
         Command::Passwd(Passwd { one, temporary }) => {
             // The user first: nobody types a password twice for a name that does not exist.
-            find(store, realm, &one.user).await?;
-            let (password, temporary) = (hash(&console.password()?)?, *temporary);
+            let user = find(store, realm, &one.user).await?;
+            if *temporary {
+                terms.can_ask(NEW_PASSWORD)?;
+            }
+            let password = console.password()?;
+            terms.check(&password, user.username.as_deref(), user.email.as_deref())?;
+            let (password, temporary) = (hash(&password)?, *temporary);
             let set = |user| Ok(User { password: password.clone(), temporary, updated_at: now_ms, ..user });
             let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
             let kind = if temporary { "temporary password" } else { "password" };
@@ -179,7 +237,9 @@ async fn execute(
             console.say(&format!("{} enabled", one.user))
         }
         Command::Vouch(one) => {
-            let set = |user| Ok(User { vouched: true, updated_at: now_ms, ..user });
+            let set = |user: User| {
+                Ok(User { vouched: true, email_verified: user.email.is_some(), updated_at: now_ms, ..user })
+            };
             let (user, _) = change(store, realm, &one.user, Ended::Nothing, set).await?;
             // The user may have changed all of it since whoever says this looked.
             let [licence, profile] = Attribute::ALL.map(|attribute| user.data.get(attribute.name()));
@@ -191,14 +251,14 @@ async fn execute(
             let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
             console.say(&format!("{} disabled, {ended} sessions ended", one.user))
         }
-        Command::Mfa(mfa) => mfa.run(store, console, now_ms).await,
+        Command::Mfa(mfa) => mfa.run(store, terms, console, now_ms).await,
         Command::Delete(one) => {
             let user = find(store, realm, &one.user).await?;
             let deleted = store.delete_user(realm, &user.id, None).await?;
             let (_, ended) = deleted.ok_or_else(|| unknown(&one.user))?;
             console.say(&format!("{} deleted, {} sessions ended", one.user, ended.len()))
         }
-        Command::Import(import) => import.run(store, console, now_ms).await,
+        Command::Import(import) => import.run(store, terms, console, now_ms).await,
     }
 }
 
@@ -215,6 +275,7 @@ pub(super) fn blank_user(realm: &str, now_ms: i64) -> User {
         disabled: false,
         temporary: false,
         vouched: true,
+        email_verified: false,
         second_factor: None,
         created_at: now_ms,
         updated_at: now_ms,
@@ -280,7 +341,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::Database;
+    use crate::config::{Database, SameSite};
     use crate::store::{self, Revoked, Session};
     use crate::token::TokenId;
 
@@ -292,6 +353,8 @@ mod tests {
 
     pub(super) struct Shop {
         pub(super) store: Arc<dyn Store>,
+        /// Some login can ask for more than a password.
+        pub(super) asks: bool,
         _directory: tempfile::TempDir,
     }
 
@@ -299,7 +362,7 @@ mod tests {
         pub(super) async fn open() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let store = store::open(&Database::Sqlite(directory.path().join("store.db"))).await.unwrap();
-            Self { store, _directory: directory }
+            Self { store, asks: true, _directory: directory }
         }
 
         /// Runs `tollgate user` with these arguments and this standard input; its standard output. The first of the
@@ -312,7 +375,9 @@ mod tests {
             let mut output = Vec::new();
             let mut console =
                 Console { input: &mut input.as_bytes(), interactive: false, output: &mut output, colours: false };
-            execute(&command, &self.store, &mut console, 1_609_066_725_000).await?;
+            let realm = Realm::for_tests(false, SameSite::None, false);
+            let terms = Terms { realm: &realm, asks: self.asks };
+            execute(&command, &self.store, terms, &mut console, 1_609_066_725_000).await?;
             Ok(String::from_utf8(output).unwrap())
         }
 
@@ -368,18 +433,18 @@ mod tests {
         assert_eq!((user.email.as_deref(), user.roles.as_slice()), (Some("A@example.com"), &["admin".to_owned()][..]));
         assert!(opens(&user, "pass word ").await);
         for (arguments, input, code) in [
-            (&["add", "ALICE"][..], "p\n", exit::DATA),
-            (&["add", "--email", "a@EXAMPLE.com", "bob"], "p\n", exit::DATA),
+            (&["add", "ALICE"][..], "a long secret\n", exit::DATA),
+            (&["add", "--email", "a@EXAMPLE.com", "bob"], "a long secret\n", exit::DATA),
             (&["add", "bob"], "\n", exit::DATA),
             (&["add", "bob"], "", exit::DATA),
-            (&["add", "bob\u{200b}"], "p\n", exit::DATA),
-            (&["add", "--email", "a@b@c", "bob"], "p\n", exit::DATA),
-            (&["add", "--attribute", "team", "bob"], "p\n", exit::USAGE),
-            (&["add", "--attribute", "=x", "bob"], "p\n", exit::USAGE),
-            (&["add", "--attribute", "password=x", "bob"], "p\n", exit::USAGE),
-            (&["add", "--attribute", "a=1", "--attribute", "a=2", "bob"], "p\n", exit::USAGE),
-            (&["add", "--role", "a,b", "bob"], "p\n", exit::USAGE),
-            (&["add"], "p\n", exit::USAGE),
+            (&["add", "bob\u{200b}"], "a long secret\n", exit::DATA),
+            (&["add", "--email", "a@b@c", "bob"], "a long secret\n", exit::DATA),
+            (&["add", "--attribute", "team", "bob"], "a long secret\n", exit::USAGE),
+            (&["add", "--attribute", "=x", "bob"], "a long secret\n", exit::USAGE),
+            (&["add", "--attribute", "password=x", "bob"], "a long secret\n", exit::USAGE),
+            (&["add", "--attribute", "a=1", "--attribute", "a=2", "bob"], "a long secret\n", exit::USAGE),
+            (&["add", "--role", "a,b", "bob"], "a long secret\n", exit::USAGE),
+            (&["add"], "a long secret\n", exit::USAGE),
         ] {
             assert_eq!(shop.run(arguments, input).await.unwrap_err().code, code, "{arguments:?}");
         }
@@ -403,7 +468,7 @@ mod tests {
         assert_ne!(secrets[0], secrets[1]);
         // A name that is taken: no secret for nobody.
         assert_eq!(shop.run(&["add", "--machine", "Billing"], "").await.unwrap_err().code, exit::DATA);
-        let both = shop.run(&["add", "--machine", "--temporary", "both"], "p\n").await;
+        let both = shop.run(&["add", "--machine", "--temporary", "both"], "a long secret\n").await;
         assert_eq!(both.unwrap_err().code, exit::USAGE);
         assert_eq!(shop.store.users("examples", None, 10).await.unwrap().len(), 2);
     }
@@ -425,20 +490,74 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn r66_weak_passwords_are_given_by_nobody() {
+        let shop = Shop::open().await;
+        let add = ["add", "--email", "w.orange@example.com", "wilhelmina"];
+        for weak in ["seven77", "Password1", "Wilhelmina!", "w.orange", "examples"] {
+            let failure = shop.run(&add, &format!("{weak}\n")).await.unwrap_err();
+            assert!(
+                failure.code == exit::DATA && failure.lines[0].starts_with("tollgate: the password is "),
+                "{failure:?}"
+            );
+        }
+        shop.run(&add, "a long secret\n").await.unwrap();
+        for weak in ["seven77", "Password1", "Wilhelmina!"] {
+            assert_eq!(shop.run(&["passwd", "wilhelmina"], &format!("{weak}\n")).await.unwrap_err().code, exit::DATA);
+        }
+        assert!(opens(&shop.user("wilhelmina").await, "a long secret").await);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_what_no_login_can_ask() {
+        let mut shop = Shop::open().await;
+        shop.run(&["add", "alice"], "a long secret\n").await.unwrap();
+        let before = shop.user("alice").await;
+        shop.asks = false;
+        for (arguments, input) in [
+            (&["add", "--temporary", "bob"][..], "a long secret\n"),
+            (&["passwd", "--temporary", "alice"], "another secret\n"),
+            (&["mfa enable", "alice"], ""),
+        ] {
+            let failure = shop.run(arguments, input).await.unwrap_err();
+            assert!(failure.code == exit::CONFIG && failure.lines[0].contains("dialect = \"tenant\""), "{failure:?}");
+        }
+        let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        let line = json!({"username": "bob", "password_hash": hash, "temporary": true});
+        let failure = shop.run(&["import"], &format!("{line}\n")).await.unwrap_err();
+        assert!(failure.lines[0].contains("line 1: ") && failure.lines[0].contains("a new password"), "{failure:?}");
+        assert_eq!(shop.user("alice").await, before);
+        assert_eq!(shop.store.users("examples", None, 10).await.unwrap().len(), 1);
+        let failure = shop.run(&["mfa enable", "nobody"], "").await.unwrap_err();
+        assert_eq!(failure, Failure::new(exit::DATA, "there is no user nobody"));
+    }
+
+    #[tokio::test]
+    async fn r60_what_the_operator_says_of_an_address_counts() {
+        let shop = Shop::open().await;
+        shop.run(&["add", "--email", "a@example.com", "alice"], "a long secret\n").await.unwrap();
+        shop.run(&["add", "bob"], "a long secret\n").await.unwrap();
+        assert!(shop.user("alice").await.email_verified && !shop.user("bob").await.email_verified);
+        let own = User { email: Some("c@example.com".into()), ..blank_user("examples", 0) };
+        shop.store.create_user(&User { vouched: false, email_verified: false, ..own }).await.unwrap();
+        shop.run(&["vouch", "c@example.com"], "").await.unwrap();
+        assert!(shop.user("c@example.com").await.email_verified);
+    }
+
+    #[tokio::test]
     async fn a_password_is_temporary_until_it_is_set_again() {
         let shop = Shop::open().await;
-        shop.run(&["add", "--temporary", "alice"], "first\n").await.unwrap();
-        assert!(shop.user("alice").await.temporary && opens(&shop.user("alice").await, "first").await);
+        shop.run(&["add", "--temporary", "alice"], "first secret\n").await.unwrap();
+        assert!(shop.user("alice").await.temporary && opens(&shop.user("alice").await, "first secret").await);
         shop.run(&["disable", "alice"], "").await.unwrap();
         shop.run(&["enable", "alice"], "").await.unwrap();
         assert!(shop.user("alice").await.temporary, "that is another matter");
-        shop.run(&["passwd", "alice"], "second\n").await.unwrap();
+        shop.run(&["passwd", "alice"], "second secret\n").await.unwrap();
         assert!(!shop.user("alice").await.temporary);
         let ended = shop.log_in("alice").await;
-        let said = shop.run(&["passwd", "--temporary", "alice"], "third\n").await.unwrap();
+        let said = shop.run(&["passwd", "--temporary", "alice"], "third secret\n").await.unwrap();
         assert_eq!(said, "temporary password of alice set, 1 sessions ended\n");
         assert_eq!(shop.revoked().await, [ended]);
-        assert!(shop.user("alice").await.temporary && opens(&shop.user("alice").await, "third").await);
+        assert!(shop.user("alice").await.temporary && opens(&shop.user("alice").await, "third secret").await);
         assert!(shop.run(&["list"], "").await.unwrap().contains(" temporary "));
         shop.run(&["disable", "alice"], "").await.unwrap();
         let list = shop.run(&["list"], "").await.unwrap();
@@ -448,8 +567,8 @@ mod tests {
     #[tokio::test]
     async fn disable_passwd_and_delete_end_every_session() {
         let shop = Shop::open().await;
-        shop.run(&["add", "alice"], "secret\n").await.unwrap();
-        shop.run(&["add", "bob"], "secret\n").await.unwrap();
+        shop.run(&["add", "alice"], "a long secret\n").await.unwrap();
+        shop.run(&["add", "bob"], "a long secret\n").await.unwrap();
         let bystander = shop.log_in("bob").await;
         let mut ended = vec![shop.log_in("alice").await, shop.log_in("alice").await];
         assert_eq!(shop.run(&["disable", "ALICE"], "").await.unwrap(), "ALICE disabled, 2 sessions ended\n");
@@ -457,14 +576,17 @@ mod tests {
         shop.run(&["enable", "alice"], "").await.unwrap();
         assert!(!shop.user("alice").await.disabled);
         ended.push(shop.log_in("alice").await);
-        assert_eq!(shop.run(&["passwd", "alice"], "new\n").await.unwrap(), "password of alice set, 1 sessions ended\n");
-        assert!(opens(&shop.user("alice").await, "new").await);
+        assert_eq!(
+            shop.run(&["passwd", "alice"], "a new secret\n").await.unwrap(),
+            "password of alice set, 1 sessions ended\n"
+        );
+        assert!(opens(&shop.user("alice").await, "a new secret").await);
         ended.push(shop.log_in("alice").await);
         assert_eq!(shop.run(&["delete", "alice"], "").await.unwrap(), "alice deleted, 1 sessions ended\n");
         let revoked = shop.revoked().await;
         assert!(ended.iter().all(|token| revoked.contains(token)) && !revoked.contains(&bystander));
         for command in ["disable", "enable", "passwd", "delete"] {
-            let failure = shop.run(&[command, "alice"], "p\n").await.unwrap_err();
+            let failure = shop.run(&[command, "alice"], "a long secret\n").await.unwrap_err();
             assert_eq!(failure, Failure::new(exit::DATA, "there is no user alice"));
         }
         let id = shop.user("bob").await.id;
@@ -474,18 +596,20 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_means_two_users_means_neither() {
         let shop = Shop::open().await;
-        shop.run(&["add", "--email", "x@example.com", "alice"], "p\n").await.unwrap();
-        shop.run(&["add", "x@example.com"], "p\n").await.unwrap();
+        shop.run(&["add", "--email", "x@example.com", "alice"], "a long secret\n").await.unwrap();
+        shop.run(&["add", "x@example.com"], "a long secret\n").await.unwrap();
         let failure = shop.run(&["delete", "X@example.com"], "").await.unwrap_err();
         assert!(failure.code == exit::DATA && failure.lines[0].contains("give the id"), "{failure:?}");
-        shop.run(&["add", "--email", "y@example.com", "y@example.com"], "p\n").await.unwrap();
+        shop.run(&["add", "--email", "y@example.com", "y@example.com"], "a long secret\n").await.unwrap();
         shop.run(&["delete", "y@example.com"], "").await.unwrap();
     }
 
     #[tokio::test]
     async fn list_shows_everyone_and_no_hash() {
         let shop = Shop::open().await;
-        shop.run(&["add", "--role", "a", "--role", "b", "--email", "a@b.example", "Alice"], "secret\n").await.unwrap();
+        shop.run(&["add", "--role", "a", "--role", "b", "--email", "a@b.example", "Alice"], "a long secret\n")
+            .await
+            .unwrap();
         shop.run(&["disable", "alice"], "").await.unwrap();
         let id = shop.user("alice").await.id;
         let table = shop.run(&["list"], "").await.unwrap();
@@ -497,7 +621,7 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&lines).unwrap(),
             json!({"id": id, "username": "Alice", "email": "a@b.example", "data": {"username": "Alice", "email": "a@b.example"},
-                   "roles": ["a", "b"], "disabled": true, "temporary": false, "mfa": false, "vouched": true,
+                   "roles": ["a", "b"], "disabled": true, "temporary": false, "mfa": false, "vouched": true, "emailVerified": true,
                    "createdAt": created, "updatedAt": created})
         );
         assert!(!lines.contains("argon2") && !table.contains("argon2"));
@@ -529,7 +653,7 @@ mod tests {
     #[tokio::test]
     async fn import_reports_every_bad_line_and_writes_none() {
         let shop = Shop::open().await;
-        shop.run(&["add", "Taken"], "p\n").await.unwrap();
+        shop.run(&["add", "Taken"], "a long secret\n").await.unwrap();
         let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
         let user = |name: &str| json!({"username": name, "password_hash": hash});
         let with = |member: &str, value: Value| {

@@ -231,7 +231,7 @@ mod tests {
         assert_eq!((realm.tokens().leeway, realm.token_ttl()), (5, Duration::from_secs(30 * 86_400)));
         let cookie = realm.cookie();
         assert_eq!((cookie.name(), cookie.same_site()), ("__Secure-a-access-token", SameSite::None));
-        assert!(!cookie.partitioned() && !realm.requires_origin() && !realm.registration_open());
+        assert!(!cookie.partitioned() && !realm.requires_origin() && !realm.users().registration_open());
         assert!(realm.origins().is_open() && !realm.origins().any_with_credentials());
         assert!(!realm.is_master_key(""));
         assert_eq!(config.policy.cookie_names(), ["__Secure-a-access-token"]);

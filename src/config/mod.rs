@@ -33,6 +33,7 @@ mod spelling;
 mod tls;
 mod upstream;
 mod user_pool;
+mod user_rules;
 
 pub use database::{Database, Password, Postgres, PostgresTls, SslMode};
 pub use duration::parse as parse_duration;
@@ -53,3 +54,4 @@ pub use server::Server;
 pub use tls::Tls;
 pub use upstream::{Authorities, Balance, HealthCheck, Upstream, UpstreamServer};
 pub use user_pool::UserPool;
+pub use user_rules::UserRules;

@@ -14,6 +14,7 @@ use super::log::Log;
 use super::origin::Origins;
 use super::route::Routing;
 use super::tls::Tls;
+use super::user_rules::UserRules;
 use crate::quota::{Meter, Quota};
 use crate::token;
 
@@ -130,7 +131,7 @@ pub struct Realm {
     pub(super) master_key: Option<Sha256>,
     pub(super) origins: Origins,
     pub(super) require_origin: bool,
-    pub(super) registration_open: bool,
+    pub(super) users: UserRules,
 }
 
 impl Realm {
@@ -226,10 +227,10 @@ impl Realm {
         self.require_origin
     }
 
-    /// Whether anyone may register.
+    /// What its users may do about themselves.
     #[must_use]
-    pub const fn registration_open(&self) -> bool {
-        self.registration_open
+    pub const fn users(&self) -> &UserRules {
+        &self.users
     }
 
     /// A realm `examples` with a key of its own, that asks nothing of a request.
@@ -259,8 +260,15 @@ impl Realm {
             master_key: None,
             origins: Origins::default(),
             require_origin: false,
-            registration_open,
+            users: UserRules::for_tests(registration_open),
         }
+    }
+
+    /// The same, whose users name themselves.
+    #[cfg(test)]
+    pub(crate) fn with_self_rename(mut self) -> Self {
+        self.users.self_rename = true;
+        self
     }
 }
 

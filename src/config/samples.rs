@@ -119,11 +119,11 @@ fn the_samples_say_what_they_are_for() {
     let rested = sample("rested.toml");
     let realm = rested.policy.realm("examples").unwrap();
     assert_eq!((realm.cookie().name(), realm.cookie().same_site()), ("__Secure-rested-access-token", SameSite::None));
-    assert!(realm.registration_open() && realm.requires_key());
+    assert!(realm.users().registration_open() && realm.requires_key());
     assert_eq!(realm.api_key("d59eb2859c284168ac48aef65046d5dd").unwrap().id(), "web");
     assert_eq!(rested.policy.routing().logins()[0].path(), "/api/1/ce/examples/auth");
     let guard = sample("guard-an-app.toml");
-    assert!(!guard.policy.realms()[0].requires_key() && !guard.policy.realms()[0].registration_open());
+    assert!(!guard.policy.realms()[0].requires_key() && !guard.policy.realms()[0].users().registration_open());
     let keys = sample("api-keys-only.toml");
     assert!(keys.policy.routing().logins().is_empty() && keys.policy.realms()[0].has_api_keys());
 }

@@ -59,6 +59,8 @@ pub enum Deny {
     Method,
     /// 405, where the public keys are
     KeySetMethod,
+    /// 405: `login=true` or `logout=true`, which only POST has.
+    FlagMethod,
     /// A query flag with a value other than `true`, or given twice, or two that exclude each other.
     Flag,
     /// Not `application/json`.
@@ -77,6 +79,18 @@ pub enum Deny {
     LoginName,
     /// `password` is missing, empty or not a string.
     Password,
+    /// A new password with too few characters.
+    PasswordTooShort,
+    /// A new password with too many characters.
+    PasswordTooLong,
+    /// A new password that many have.
+    PasswordCommon,
+    /// A new password that is a name of its user or of the realm.
+    PasswordIsName,
+    /// Another name, which only the operator gives.
+    RenameForbidden,
+    /// Another name, of somebody who keeps too many from others already.
+    NamesHeld,
     /// A username or email that can't be registered.
     NameInvalid,
     /// A username or email that is another user's.
@@ -105,7 +119,7 @@ pub enum Deny {
     Code,
     /// A code that was used before.
     CodeUsed,
-    /// A new password that may not be one.
+    /// A new password that is the old one.
     NewPassword,
     /// A new password that the user pool does not take.
     NewPasswordRefused,
@@ -198,6 +212,7 @@ impl Deny {
             Self::MfaRequired => (403, "mfa_required", "This path needs a login with a second factor."),
             Self::Method => (405, "method_not_allowed", "This endpoint has no operation of this method."),
             Self::KeySetMethod => (405, "method_not_allowed", "The key set can only be read, with GET or HEAD."),
+            Self::FlagMethod => (405, "method_not_allowed", "login=true and logout=true are operations of POST only."),
             Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
             Self::ContentType => (400, "content_type", "The Content-Type must be application/json."),
             Self::Body => (400, "body_invalid", "The body must be one JSON object that names no member twice."),
@@ -207,6 +222,12 @@ impl Deny {
             Self::BodyTimeout => (408, "body_timeout", "The body did not arrive in time."),
             Self::LoginName => (400, "login_name", "The body needs either username or email, as a non-empty string, and not both."),
             Self::Password => (400, "password_missing", "The body needs password, as a non-empty string."),
+            Self::PasswordTooShort => (400, "password_too_short", "The password is too short: it must have at least 8 characters, or as many more as this realm demands."),
+            Self::PasswordTooLong => (400, "password_too_long", "The password is too long: it must have at most 256 characters."),
+            Self::PasswordCommon => (400, "password_common", "The password is one of the most common ones: choose another."),
+            Self::PasswordIsName => (400, "password_is_name", "The password is a name of the user or of the realm: choose another."),
+            Self::RenameForbidden => (403, "rename_forbidden", "The username and email of a user of this realm are changed by its operator only: send them as they are, or not at all with strategy=merge."),
+            Self::NamesHeld => (403, "names_held", "This user has given up several names that are still reserved: they are free when the sessions that began under them have ended."),
             Self::NameInvalid => (400, "name_invalid", "This is not a username or email that can be registered."),
             Self::UserExists => (400, "user_exists", "A user of this name exists already."),
             Self::RecordUnknown => (400, "record_unknown", "The query needs uniqueId, the id of a record that exists."),
@@ -221,7 +242,7 @@ impl Deny {
             Self::Session => (401, "session_invalid", "Invalid session for the user: log in again."),
             Self::Code => (400, "code_mismatch", "Invalid code received for user."),
             Self::CodeUsed => (400, "code_used", "Your software token has already been used once: wait for the next code."),
-            Self::NewPassword => (400, "password_policy", "A new password has 8 to 256 characters, and is another one than before."),
+            Self::NewPassword => (400, "password_policy", "The new password must be another one than before."),
             Self::NewPasswordRefused => (400, "password_policy", "The new password does not keep the rules for passwords."),
             Self::RefreshToken => (401, "refresh_token_invalid", "Invalid Refresh Token."),
             Self::RefreshReused => (401, "refresh_token_reused", "The refresh token was used before: its session has ended, log in again."),

@@ -1,5 +1,6 @@
 //! The requests that the gate answers itself: a request with its body in, a response out.
 
+pub mod allowance;
 mod body;
 mod cookie;
 mod credentials;
@@ -8,6 +9,7 @@ pub mod password;
 pub mod project;
 pub(crate) mod record;
 pub mod session;
+pub mod strength;
 pub mod tenant;
 pub mod throttle;
 pub mod totp;
@@ -23,7 +25,9 @@ use crate::config::Realm;
 use crate::gate::Deny;
 use crate::store::{Revocation, Store, StoreError};
 use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
+use allowance::Allowances;
 use password::{Busy, Pool};
+use strength::Weak;
 use throttle::{Throttle, Wait};
 pub use trail::{Noted, Operation, Subject as TrailSubject, Trail};
 
@@ -103,6 +107,8 @@ pub struct Desk {
     pub passwords: Pool,
     /// Who must wait.
     pub throttle: Throttle,
+    /// Who has registered or taken another name often enough.
+    pub allowances: Allowances,
     /// What the guard asks on every request.
     pub revocations: Arc<Revocations>,
     /// When this process began, Unix milliseconds.
@@ -132,6 +138,12 @@ impl From<Busy> for Refusal {
 impl From<Wait> for Refusal {
     fn from(Wait(seconds): Wait) -> Self {
         Deny::Throttled(seconds).into()
+    }
+}
+
+impl From<Weak> for Refusal {
+    fn from(weak: Weak) -> Self {
+        Deny::from(weak).into()
     }
 }
 

@@ -37,6 +37,10 @@ impl Password {
     pub fn new(text: String) -> Self {
         Self(Arc::new(Zeroizing::new(text)))
     }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Password {

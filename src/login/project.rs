@@ -12,7 +12,7 @@ use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
 use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
-use crate::config::Attribute;
+use crate::config::{Attribute, Realm};
 use crate::gate::Deny;
 use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
 use crate::token::{Accepted, Claims, TokenId};
@@ -31,6 +31,9 @@ pub async fn answer(request: Request<'_>, desk: &Desk) -> Result<Answer, Refusal
         Method::DELETE => Operation::Deletion,
         _ => Operation::Read,
     });
+    if *request.method != Method::POST && (flags.login || flags.logout) {
+        return Err(Deny::FlagMethod.into());
+    }
     match *request.method {
         Method::GET | Method::HEAD => who_am_i(&request, desk, flags).await,
         Method::POST if flags.login => login(&request, desk, flags).await,
@@ -69,16 +72,19 @@ impl Flags {
 }
 
 async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
-    if !request.realm.registration_open() {
+    if !request.realm.users().registration_open() {
         return Err(Deny::RegistrationClosed.into());
     }
     let (body, password) = Body::with_credentials(body::object(request)?)?;
     body.name_text().into_iter().for_each(|name| request.trail.username(name));
     let name = body.login_name().ok_or(Deny::NameInvalid)?;
+    // Before it is asked whose name it is: what is refused by itself is no question about anybody.
+    password.check(request.realm, body.username(), body.email())?;
     // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
     // failure of the address.
     let address = [Subject::Address(request.client)];
     desk.throttle.admit(&address, request.now_ms)?;
+    desk.allowances.take(request.client, request.realm.users().registrations_per_hour(), request.now_ms)?;
     let taken = || match desk.throttle.fail(&address, request.now_ms) {
         Ok(()) => Refusal::from(Deny::UserExists),
         Err(wait) => wait.into(),
@@ -97,12 +103,14 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         disabled: false,
         temporary: false,
         vouched: false,
+        // Anybody can say that an address is theirs.
+        email_verified: false,
         second_factor: None,
         created_at: request.now_ms,
         updated_at: request.now_ms,
         version: 1,
     })?;
-    match desk.store.create_user(&user).await {
+    match desk.store.register(&user).await {
         Ok(()) => {}
         Err(StoreError::Exists) => return Err(taken()),
         Err(error) => return Err(error.into()),
@@ -215,6 +223,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     let id = unique_id(request)?;
     let body = Body::new(body::object(request)?, strategy)?;
     let by = permitted(request, desk, id).await?;
+    let mut renames = Renames::Uncounted;
     for _ in 0..ATTEMPTS {
         let user = target(request, desk, id).await?;
         request.trail.user(&user.id, by);
@@ -222,9 +231,17 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
         // What somebody says of itself, nobody stands by. Whoever has the master key may say what it likes, but to stand by
         // all of it is another thing.
         changed.vouched &= request.master || is_vouched_for_alike(&user, &changed);
+        if (&changed.username, &changed.email) != (&user.username, &user.email) {
+            if !request.master {
+                renames = may_rename(request, &user, renames, desk).await?;
+            }
+            // What the master key says is the operator's word; another spelling by its user is not.
+            changed.email_verified = changed.email.is_some()
+                && if changed.email == user.email { user.email_verified } else { request.master };
+        }
         let mut ended = Ended::Nothing;
         if let Some(password) = &body.password {
-            (changed.password, ended) = new_password(password, &user.password, by, desk).await?;
+            (changed.password, ended) = new_password(password, &user, &changed, by, request.realm, desk).await?;
             // One that is still the same is still the one that somebody else chose.
             changed.temporary &= ended == Ended::Nothing;
         }
@@ -250,6 +267,30 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
     Err(Deny::Busy.into())
 }
 
+/// Whether a rename was counted: it is once, however often the record changes meanwhile.
+enum Renames {
+    Uncounted,
+    Counted,
+}
+
+/// Whether a user may take other names: where the realm lets it, as seldom as somebody may register, and as long as it does not
+/// keep too many from others (SECURITY.md R60, R61).
+async fn may_rename(request: &Request<'_>, user: &User, renames: Renames, desk: &Desk) -> Result<Renames, Refusal> {
+    let rules = request.realm.users();
+    if !rules.allow_rename() {
+        return Err(Deny::RenameForbidden.into());
+    }
+    if matches!(renames, Renames::Uncounted) {
+        desk.throttle.admit(&[Subject::Address(request.client)], request.now_ms)?;
+        desk.allowances.take(request.client, rules.registrations_per_hour(), request.now_ms)?;
+        desk.allowances.take_rename(&user.realm, &user.id, request.now_ms)?;
+    }
+    if desk.store.names_held(&user.realm, &user.id).await? >= MAX_NAMES_HELD {
+        return Err(Deny::NamesHeld.into());
+    }
+    Ok(Renames::Counted)
+}
+
 /// Whether an exchange login would go by the same.
 fn is_vouched_for_alike(user: &User, changed: &User) -> bool {
     let same = |name: &str| user.data.get(name) == changed.data.get(name);
@@ -260,11 +301,16 @@ fn is_vouched_for_alike(user: &User, changed: &User) -> bool {
 /// still the same ends none.
 async fn new_password(
     password: &Password,
-    stored: &PasswordHash,
+    User { password: stored, .. }: &User,
+    changed: &User,
     by: Option<TokenId>,
+    realm: &Realm,
     desk: &Desk,
 ) -> Result<(PasswordHash, Ended), Refusal> {
     let same = desk.passwords.verify(password, Some(stored)).await?;
+    if !same {
+        password.check(realm, changed.username.as_deref(), changed.email.as_deref())?;
+    }
     let hash = if same && !needs_rehash(stored) { stored.clone() } else { desk.passwords.hash(password).await? };
     let ended = match by {
         _ if same => Ended::Nothing,
@@ -329,6 +375,8 @@ fn cleared(request: &Request<'_>, mut answer: Answer) -> Answer {
 
 const UNIQUE_ID: &str = "uniqueId";
 const PAGE: u32 = 500;
+/// Beside those that it has.
+const MAX_NAMES_HELD: u64 = 3;
 
 #[cfg(test)]
 mod tests;

@@ -60,12 +60,20 @@ impl Body {
 
     /// The name that was sent, whatever it is worth.
     pub(super) fn name_text(&self) -> Option<&str> {
-        text(&self.members, "username").or_else(|| text(&self.members, "email"))
+        self.username().or_else(|| self.email())
+    }
+
+    pub(super) fn username(&self) -> Option<&str> {
+        text(&self.members, "username")
+    }
+
+    pub(super) fn email(&self) -> Option<&str> {
+        text(&self.members, "email")
     }
 
     /// The name by which to find a user; `None` for one that nobody can have.
     pub(super) fn login_name(&self) -> Option<Name> {
-        match (text(&self.members, "username"), text(&self.members, "email")) {
+        match (self.username(), self.email()) {
             (Some(username), _) => Name::username(username),
             (None, email) => email.and_then(Name::email),
         }
@@ -186,6 +194,7 @@ mod tests {
             disabled: false,
             temporary: false,
             vouched: false,
+            email_verified: false,
             second_factor: None,
             created_at: 1_609_066_725_000,
             updated_at: 1_609_066_725_007,

@@ -15,7 +15,7 @@ pub fn claims(user: &User, ttl: Duration, now: i64) -> Claims {
         token_id: TokenId::random(),
         subject: user.id.clone(),
         username: user.username.clone(),
-        email: user.email.clone(),
+        email: user.verified_email().map(str::to_owned),
         roles: user.roles.clone(),
         session: None,
         mfa: false,
@@ -24,11 +24,11 @@ pub fn claims(user: &User, ttl: Duration, now: i64) -> Claims {
     }
 }
 
-/// What a token says of its user besides, for others who trust the realm's tokens: an address that nobody stands by must
-/// not be taken for its owner's word.
+/// What a token says of its user besides, for others who trust the realm's tokens: an address stands in a token only if it is
+/// verified, and those who ask for that are told so.
 #[must_use]
 pub fn more(user: &User) -> Map<String, Value> {
-    let verified = user.email.is_some().then(|| ("email_verified".to_owned(), user.vouched.into()));
+    let verified = user.verified_email().map(|_| ("email_verified".to_owned(), true.into()));
     verified.into_iter().collect()
 }
 

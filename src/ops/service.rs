@@ -30,6 +30,7 @@ use crate::exit::{self, Failure};
 use crate::gate::{KnownTokens, Usage};
 use crate::lines::Journal;
 use crate::login::Desk;
+use crate::login::allowance::Allowances;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
 use crate::proxy::{Exporter, Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, audit};
@@ -118,6 +119,7 @@ async fn run(
             store,
             passwords,
             throttle: Throttle::new(),
+            allowances: Allowances::new(),
             revocations: Arc::default(),
             started_ms: jiff::Timestamp::now().as_millisecond(),
         },

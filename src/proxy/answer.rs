@@ -73,6 +73,7 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
                 },
             )?;
         }
+        Deny::FlagMethod => header.insert_header(ALLOW, POST_ONLY)?,
         Deny::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
         _ => {}
     }

@@ -17,6 +17,8 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     let store = open().await;
     users_are_stored_whole(&*store).await;
     names_are_unique_in_every_spelling(&*store).await;
+    r60_who_chooses_a_name_gets_none_that_looks_like_another(&*store).await;
+    r61_names_that_were_given_up_are_counted_while_a_session_lives(&*store).await;
     nameless_users_are_refused(&*store).await;
     many_users_are_added_together_or_not_at_all(&*store).await;
     updates_need_the_version_that_was_read(&*store).await;
@@ -62,6 +64,7 @@ pub(crate) fn user(realm: &str, username: &str) -> User {
         disabled: false,
         temporary: false,
         vouched: false,
+        email_verified: false,
         second_factor: None,
         created_at: 1_609_066_725_000,
         updated_at: 1_609_066_725_000,
@@ -122,7 +125,7 @@ async fn users_are_stored_whole(store: &dyn Store) {
     let mut written = user("whole", "Zoë 李雷 🦀'\";--");
     written.email = Some("Zoe@Example.com".into());
     written.roles = vec!["admin".into(), "a\"b".into()];
-    (written.disabled, written.temporary, written.vouched) = (true, true, true);
+    (written.disabled, written.temporary, written.vouched, written.email_verified) = (true, true, true, true);
     written.second_factor = Some(SecondFactor { secret: vec![0, 255, 3], used: -1, recovery: vec![[7; 32], [8; 32]] });
     written.updated_at += 1;
     written.data.insert("z".into(), json!({"b": [1, null, 1.5, "\u{0}\u{10ffff}"], "a": {}}));
@@ -165,6 +168,55 @@ async fn names_are_unique_in_every_spelling(store: &dyn Store) {
     assert_eq!(store.users("unique", None, 10).await.unwrap().len(), 2, "a refused one leaves nothing");
 }
 
+async fn r60_who_chooses_a_name_gets_none_that_looks_like_another(store: &dyn Store) {
+    let mut alice = user("looks", "Alice");
+    alice.email = Some("ceo@corp.example".into());
+    store.create_user(&alice).await.unwrap();
+    for look_alike in ["\u{430}lice", "aIice", "a1ice", "ceo@corp.exarnple"] {
+        let refused = store.register(&user("looks", look_alike)).await;
+        assert!(matches!(refused, Err(StoreError::Exists)), "{look_alike}");
+    }
+    let only_email = |written: &str| User { username: None, email: Some(written.into()), ..user("looks", "x") };
+    store.register(&only_email("ce0@corp.example")).await.unwrap();
+    let bob = user("looks", "bob");
+    store.register(&bob).await.unwrap();
+    let session = logged_in(store, &bob).await;
+    let renamed = User { username: Some("A1ice".into()), ..bob.clone() };
+    let refused = store.update_user(&renamed, Ended::Nothing, Some(session.token)).await;
+    assert!(matches!(refused, Err(StoreError::Exists)));
+    // Of one's own names another spelling is no one else's.
+    let own = User { username: Some("BOB".into()), ..bob };
+    let (own, _) = store.update_user(&own, Ended::Nothing, Some(session.token)).await.unwrap();
+    let (own, _) =
+        store.update_user(&User { username: Some("robert".into()), ..own }, Ended::Nothing, None).await.unwrap();
+    // Whoever runs the realm may have both, and a look goes with its name, and with its user.
+    store.create_user(&user("looks", "a1ice")).await.unwrap();
+    store.register(&user("looks", "B0b")).await.unwrap();
+    assert!(matches!(store.register(&user("looks", "r0bert")).await, Err(StoreError::Exists)));
+    store.delete_user("looks", &own.id, None).await.unwrap().unwrap();
+    store.register(&user("looks", "r0bert")).await.unwrap();
+    store.register(&user("looks-too", "a1ice")).await.unwrap();
+}
+
+async fn r61_names_that_were_given_up_are_counted_while_a_session_lives(store: &dyn Store) {
+    let mut alice = user("held", "alice");
+    store.create_user(&alice).await.unwrap();
+    let mut sessions = Vec::new();
+    for (count, name) in (0..).zip(["alice 1", "alice 2", "alice 3"]) {
+        sessions.push(logged_in(store, &alice).await);
+        sessions.push(logged_in(store, &alice).await);
+        assert_eq!(store.names_held("held", &alice.id).await.unwrap(), count);
+        let renamed = User { username: Some(name.into()), ..alice };
+        alice = store.update_user(&renamed, Ended::Nothing, None).await.unwrap().0;
+    }
+    assert_eq!(store.names_held("held", &alice.id).await.unwrap(), 3);
+    for session in &sessions[..2] {
+        store.revoke(session.token, Ends::At(EXPIRY)).await.unwrap();
+    }
+    assert_eq!(store.names_held("held", &alice.id).await.unwrap(), 2);
+    assert_eq!(store.names_held("held-too", &alice.id).await.unwrap(), 0);
+}
+
 async fn nameless_users_are_refused(store: &dyn Store) {
     let good = user("nameless", "a");
     for bad in [
@@ -202,7 +254,7 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     change.roles = vec!["reader".into()];
     change.updated_at += 5;
     change.created_at = 0;
-    (change.temporary, change.vouched) = (true, true);
+    (change.temporary, change.vouched, change.email_verified) = (true, true, true);
     change.second_factor = Some(SecondFactor { secret: vec![1; 20], used: 5, recovery: Vec::new() });
     let (now, revoked) = store.update_user(&change, Ended::Nothing, None).await.unwrap();
     assert_eq!(revoked, []);
@@ -212,7 +264,7 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     // Its old name is free, its new one is not, and its own is no obstacle to itself.
     store.create_user(&user("update", "Alice")).await.unwrap();
     assert!(matches!(store.create_user(&user("update", "ALICE LIDDELL")).await, Err(StoreError::Exists)));
-    let without = User { temporary: false, vouched: false, second_factor: None, ..now };
+    let without = User { temporary: false, vouched: false, email_verified: false, second_factor: None, ..now };
     let (now, _) = store.update_user(&without, Ended::Nothing, None).await.unwrap();
     assert_eq!(now, User { version: now.version, ..without });
 

@@ -41,6 +41,8 @@ pub struct User {
     /// Whoever runs the realm stands by the email address and the data: the user has not written them, nor changed what an
     /// exchange login goes by.
     pub vouched: bool,
+    /// The email address is the user's: whoever runs the realm gave it or stands by it. Apps and tokens are told of no other.
+    pub email_verified: bool,
     /// What a login asks for beside the password.
     pub second_factor: Option<SecondFactor>,
     /// Unix milliseconds.
@@ -54,6 +56,15 @@ pub struct User {
 /// A stored password. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
+
+impl User {
+    /// The email address, if it is the user's as far as whoever runs the realm knows: whatever says to others whom they deal
+    /// with says this one or none (SECURITY.md R60).
+    #[must_use]
+    pub fn verified_email(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.email_verified)
+    }
+}
 
 impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -261,9 +272,21 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error) if error.is_unique_violation() => Self::Exists,
+            sqlx::Error::Database(error) if is_of_another_schema(&*error) => Self::Failed(
+                "the database has no tables of this version yet: tollgate serve makes them, or brings them up to date"
+                    .into(),
+            ),
             error => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether a table or a column is not there: of a database that nobody has opened to write yet.
+fn is_of_another_schema(error: &dyn sqlx::error::DatabaseError) -> bool {
+    // PostgreSQL: undefined_table and undefined_column.
+    error.code().is_some_and(|code| code == "42P01" || code == "42703")
+        || error.message().starts_with("no such table")
+        || error.message().starts_with("no such column")
 }
 
 /// Opens the store, and makes its file or its tables if they are not there.
@@ -272,10 +295,29 @@ impl From<sqlx::Error> for StoreError {
 /// [`StoreError::Failed`] with a sentence for the operator: a directory that does not exist, a file that can't be opened, a
 /// server that can't be reached or lets us not in, what is another program's, or what a newer version wrote.
 pub async fn open(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
+    open_or(database, Missing::Made).await
+}
+
+/// Opens the store to change what is there: a file that is not there is not made.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_existing(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
+    open_or(database, Missing::Refused).await
+}
+
+async fn open_or(database: &Database, missing: Missing) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match database {
-        Database::Sqlite(path) => Arc::new(sqlite::Sqlite::open(path).await?),
+        Database::Sqlite(path) => Arc::new(sqlite::Sqlite::open(path, missing).await?),
         Database::Postgres(server) => Arc::new(postgres::Postgres::open(server).await?),
     })
+}
+
+/// What becomes of a file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Made,
+    Refused,
 }
 
 /// Opens the store to look at what is there: nothing is made, brought up to date or written.
@@ -327,6 +369,13 @@ pub trait Store: Send + Sync {
         self.create_users(std::slice::from_ref(user)).await
     }
 
+    /// Adds a user who chose its names. As [`Store::create_user`], and a username that looks like a name of another user's
+    /// (Unicode TR39) is taken, too.
+    ///
+    /// # Errors
+    /// As [`Store::create_user`].
+    async fn register(&self, user: &User) -> Result<(), StoreError>;
+
     /// Adds all of these users, or none.
     ///
     /// # Errors
@@ -353,7 +402,8 @@ pub trait Store: Send + Sync {
 
     /// Replaces the user of `user.id`, whose stored version must be `user.version`, and ends sessions, in one
     /// transaction. Returns the user as stored, with its new version, and what was revoked. `by` is the token that asked
-    /// for it, if one did: what was revoked while its request was on the way must not change a password.
+    /// for it, if one did: what was revoked while its request was on the way must not change a password, and a username that
+    /// its user chose looks like no name of another user's, as at [`Store::register`].
     ///
     /// # Errors
     /// [`StoreError::Exists`] as for [`Store::create_user`]; [`StoreError::Stale`] if the version differs or the user is
@@ -376,6 +426,12 @@ pub trait Store: Send + Sync {
         id: &str,
         by: Option<TokenId>,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
+
+    /// How many names a user holds back from others: those that it gave up, and that tokens of its sessions may carry.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError>;
 
     /// Opens a session for the user, if it is still the `version` whose password was checked, and not disabled.
     ///

@@ -5,6 +5,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_security::skeleton;
 
 /// A canonical username or email.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +62,20 @@ impl Name {
             Self::Username(text) | Self::Email(text) => &text.0,
         }
     }
+}
+
+/// What a name looks like, in its canonical form and as it was written: two names that share one of these can be taken for
+/// each other. The skeleton of Unicode TR39, 4, which covers names of one script that look like names of another (whole-script
+/// confusables) too. As it was written, since `aIice` with a capital I is told from `alice` by its canonical form only.
+/// Letter case does not tell names apart, so the skeleton is taken of the lower-cased skeleton.
+#[must_use]
+pub(super) fn looks(written: &str, name: &Name) -> [String; 2] {
+    [look(name.as_str()), look(written)]
+}
+
+fn look(text: &str) -> String {
+    let lower: String = skeleton(text).flat_map(char::to_lowercase).collect();
+    skeleton(&lower).collect()
 }
 
 /// NFKC, each character lower-cased, NFKC again, since some lower-case letters compose anew. The final sigma counts as
@@ -242,6 +257,37 @@ mod tests {
         assert_eq!(email(&format!("a@{label}d")), None);
         assert!(email(&format!("a@{}", [&*label; 4].join(".")[..252].trim_end_matches('.'))).is_some());
         assert_eq!(email(&format!("{local}@{}", [&*label; 3].join("."))), None, "256 bytes");
+    }
+
+    #[test]
+    fn r60_names_that_look_alike_share_a_look() {
+        let alike = |one: &str, other: &str| {
+            let of = |written: &str| looks(written, &Name::username(written).unwrap());
+            let (one, other) = (of(one), of(other));
+            one.iter().any(|look| other.contains(look))
+        };
+        for (one, other) in [
+            ("admin", "аdmin"),       // Cyrillic а
+            ("admin", "\u{251}dmin"), // Latin alpha
+            ("alice", "aIice"),       // a capital I
+            ("alice", "a1ice"),
+            ("alice", "ａlice"),
+            ("ALICE", "alice"),
+            ("Bob", "ВОВ"), // Cyrillic capitals
+            ("ape", "аре"), // Cyrillic alone: a whole-script confusable
+            ("scope", "ѕсоре"),
+            ("mary", "МARY"),
+            ("mary", "rnary"),
+            ("user0", "userO"),
+            ("o'neil", "o\u{2019}neil"),
+        ] {
+            assert!(alike(one, other) && alike(other, one), "{one:?} and {other:?}");
+        }
+        for (one, other) in
+            [("alice", "alicia"), ("anna", "hanna"), ("müller", "muller"), ("李雷", "李蕾"), ("bob", "вов")]
+        {
+            assert!(!alike(one, other), "{one:?} and {other:?}");
+        }
     }
 
     #[test]

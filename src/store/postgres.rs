@@ -150,6 +150,15 @@ impl Store for Postgres {
         transact!(self, BEGIN, limit, |transaction| users::create(transaction, users))
     }
 
+    async fn register(&self, user: &User) -> Result<(), StoreError> {
+        // Alone: of two names that look alike, the later one must find the earlier one.
+        transact!(self, BEGIN_ALONE, |transaction| users::register(transaction, user))
+    }
+
+    async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError> {
+        read!(self, |connection| users::names_held(connection, realm, id))
+    }
+
     async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
         if id.contains('\0') {
             // Which PostgreSQL has in no text.
@@ -304,7 +313,7 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(BEGIN_MIGRATION).await?;
     let tables = "SELECT to_regclass('tollgate_version') IS NOT NULL, \
                   coalesce(to_regclass('users'), to_regclass('sessions'), to_regclass('revocations'), \
-                  to_regclass('refresh_tokens'), to_regclass('used_once')) IS NOT NULL";
+                  to_regclass('refresh_tokens'), to_regclass('used_once'), to_regclass('looks')) IS NOT NULL";
     let row = sqlx::query(tables).fetch_one(&mut *transaction).await?;
     let (ours, used): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     let version: i32 = if ours {
@@ -320,10 +329,18 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         // Each ends by setting the version, within the transaction.
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
+    if done < LOOKS {
+        users::add_missing_looks(&mut transaction).await?;
+    }
     Ok(transaction.commit().await?)
 }
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001_users_sessions_revocations.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/postgres/0001_users_sessions_revocations.sql"),
+    include_str!("migrations/postgres/0002_looks_verified.sql"),
+];
+/// The migration that made `looks`.
+const LOOKS: usize = 2;
 
 /// How a transaction begins, in one message. Each statement sees what was committed before it, so the first one after a
 /// lock sees all that the lock was waited for: not so with a stricter isolation, which the database may have as its default.

@@ -22,9 +22,10 @@ use sqlx::{
 };
 
 use super::{
-    CutOff, Ended, Ends, Name, Once, Presented, RefreshOf, Revocation, Revoked, Rotated, Session, Store, StoreError,
-    User,
+    CutOff, Ended, Ends, Missing, Name, Once, Presented, RefreshOf, Revocation, Revoked, Rotated, Session, Store,
+    StoreError, User,
 };
+use crate::owner;
 use crate::token::{AccountId, TokenId};
 use statements::{refresh, revocation, sessions, users};
 
@@ -36,8 +37,12 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, and makes it with mode 0600 if it is not there; SQLite gives `-wal` and `-shm` the same mode.
-    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the file. If it is not there, it is made, with mode 0600, or that is the error; SQLite gives `-wal` and `-shm`
+    /// its mode, and its owner if root opens it.
+    pub(super) async fn open(path: &Path, missing: Missing) -> Result<Self, StoreError> {
+        if missing == Missing::Refused {
+            is_there(path)?;
+        }
         create_file(path).map_err(|error| failed_at(path, error))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -75,6 +80,7 @@ impl Sqlite {
 
     /// Opens the file as it is, and writes nothing.
     pub(super) async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        is_there(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
@@ -96,6 +102,16 @@ impl Store for Sqlite {
         let mut transaction = self.begin().await?;
         users::create(&mut transaction, users).await?;
         Ok(transaction.commit().await?)
+    }
+
+    async fn register(&self, user: &User) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        users::register(&mut transaction, user).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError> {
+        users::names_held(&mut *self.readers.acquire().await?, realm, id).await
     }
 
     async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
@@ -203,19 +219,35 @@ impl Store for Sqlite {
     }
 }
 
-/// Makes the file with its final mode, so that there is no moment at which others can read it.
-fn create_file(path: &Path) -> io::Result<()> {
+fn is_there(path: &Path) -> Result<(), StoreError> {
+    directory_of(path).map_err(|error| failed_at(path, error))?;
+    match path.try_exists() {
+        Ok(false) => Err(failed_at(path, "there is no database yet: tollgate serve and tollgate user add make it")),
+        // Opening it tells what else there is to tell.
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
+
+fn directory_of(path: &Path) -> io::Result<PathBuf> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    if !directory.is_dir() {
-        let message = format!("the directory {} does not exist", directory.display());
-        return Err(io::Error::new(io::ErrorKind::NotFound, message));
+    if directory.is_dir() {
+        return Ok(directory);
     }
+    let message = format!("the directory {} does not exist", directory.display());
+    Err(io::Error::new(io::ErrorKind::NotFound, message))
+}
+
+/// Makes the file with its final mode, so that there is no moment at which others can read it.
+fn create_file(path: &Path) -> io::Result<()> {
+    let directory = directory_of(path)?;
     match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path) {
         // The name must survive a power failure as the content will.
-        Ok(file) => file.sync_all().and_then(|()| File::open(directory)?.sync_all()),
+        Ok(file) => owner::hand_over(&file, path)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| File::open(directory)?.sync_all()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let metadata = fs::metadata(path)?;
             if !metadata.is_file() {
@@ -265,6 +297,9 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         // Each ends by setting `user_version`, within the transaction.
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
+    if done < LOOKS {
+        users::add_missing_looks(&mut transaction).await?;
+    }
     Ok(transaction.commit().await?)
 }
 
@@ -278,12 +313,15 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("{}: {reason}", path.display()))
 }
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/sqlite/0001_users_sessions_revocations.sql"),
     include_str!("migrations/sqlite/0002_cut_offs.sql"),
     include_str!("migrations/sqlite/0003_refresh_tokens_second_factors.sql"),
     include_str!("migrations/sqlite/0004_used_once_vouched.sql"),
+    include_str!("migrations/sqlite/0005_looks_verified.sql"),
 ];
+/// The migration that made `looks`.
+const LOOKS: usize = 5;
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const SQLITE_BUSY: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -325,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_was_full_is_written_again() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let store = Sqlite::open(&directory.path().join("tollgate.db"), Missing::Made).await.unwrap();
         // Holds for this one connection, as a full disk holds for this one moment.
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
         let mut failed = 0;
@@ -341,7 +379,7 @@ mod tests {
     #[tokio::test]
     async fn every_connection_is_durable_and_readers_only_read() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let store = Sqlite::open(&directory.path().join("tollgate.db"), Missing::Made).await.unwrap();
         for (pool, query_only) in [(&store.writer, 0), (&store.readers, 1)] {
             for (pragma, expected) in
                 [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1), ("PRAGMA query_only", query_only)]

@@ -173,7 +173,7 @@ fn users_of_another_realm_are_none_of_this() {
 
 #[test]
 fn what_users_say_of_themselves_is_taken_for_nothing() {
-    let exchange = Exchange::start();
+    let exchange = Exchange::of("", |conf| conf.realm("rename", "\"self\""));
     let record = |name: &str| json!({"email": email(name), "password": PASSWORD, "licence": "x", "profile": "x"});
     let register = |name: &str| exchange.gate.send(&post(auth("")).json(&record(name))).expect(200).json();
     let mallory = register("mallory");

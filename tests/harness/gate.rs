@@ -52,6 +52,8 @@ impl Conf {
             ("issuer", "\"https://gate.example.com\""),
             ("origins", "[\"https://app.example.com\"]"),
             ("registration", "\"open\""),
+            // Every test is one client.
+            ("registrations_per_hour", "100000"),
         ];
         Self {
             server: BTreeMap::new(),

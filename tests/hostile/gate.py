@@ -59,6 +59,7 @@ name = "{realm}"
 issuer = "{issuer}"
 origins = ["{origin}"]
 registration = "open"
+registrations_per_hour = 100000
 {realm_keys}
 
 [[realm.key]]

@@ -139,12 +139,14 @@ fn a_user_name_is_a_username_or_an_email_address_in_every_spelling() {
     assert_eq!(id.as_str().map(str::len), Some(32));
 }
 
-/// Whoever registers with somebody else's address for a username takes nothing from that one.
+/// Nobody registers with somebody else's address for a username. Whom the operator gives such a name takes nothing from that
+/// one.
 #[test]
 fn a_name_that_is_two_users_is_the_one_whose_password_came() {
     let (_app, gate) = gate();
     gate.user_command(&["add", "carol", "--email", "carol@example.com"], "carol's own password\n").ok();
-    gate.register("carol@example.com");
+    gate.try_register("carol@example.com").refused(400, "user_exists");
+    gate.add_user("carol@example.com", &[]);
     let by = |password: &str| gate.send(&log_in_at(TENANT, "Carol@Example.com", password));
     assert_eq!(claims(&Tokens::of(by("carol's own password")).access)["username"], "carol");
     assert_eq!(claims(&Tokens::of(by(PASSWORD)).access)["username"], "carol@example.com");
@@ -157,9 +159,18 @@ fn who_has_no_username_is_named_by_the_id() {
     let body = json!({"email": "alice@example.com", "password": PASSWORD});
     let record = gate.send(&post(auth("")).json(&body)).expect(200).json();
     let tokens = gate.tokens("alice@example.com");
+    for token in [&tokens.access, &tokens.id] {
+        let claims = claims(token);
+        assert!(claims.get("email").is_none() && claims.get("email_verified").is_none(), "R60: {claims}");
+    }
+    gate.user_command(&["vouch", "alice@example.com"], "").ok();
+    let tokens = gate.refreshed(&tokens.refresh);
     assert_eq!(claims(&tokens.access)["username"], record["uniqueId"]);
     assert_eq!(claims(&tokens.id)["cognito:username"], record["uniqueId"]);
-    assert_eq!(claims(&tokens.id)["email"], "alice@example.com");
+    for token in [&tokens.access, &tokens.id] {
+        let claims = claims(token);
+        assert_eq!((&claims["email"], &claims["email_verified"]), (&json!("alice@example.com"), &json!(true)));
+    }
 }
 
 /// OLOID's API tokens: "use the client id and the secret as username and password".

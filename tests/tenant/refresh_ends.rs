@@ -25,7 +25,8 @@ fn r39_roles_are_those_of_now_after_a_refresh() {
 
 #[test]
 fn names_are_those_of_now_after_a_refresh() {
-    let (_app, gate) = gate();
+    let app = App::start();
+    let gate = conf(&app, "").realm("rename", "\"self\"").start();
     let record = gate.register("alice");
     let tokens = gate.tokens("alice");
     let query = format!("uniqueId={}", record["uniqueId"].as_str().unwrap());

@@ -105,6 +105,7 @@ class Site:
             'name = "soak"',
             'issuer = "https://gate.example.com"',
             'registration = "open"',
+            'registrations_per_hour = 100000',
             f"origins = {json.dumps(self.origins)}",
         ]
         for name, secret in {"load": KEY, **self.keys}.items():

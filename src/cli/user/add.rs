@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Command, Console, Place, blank_user, hash};
+use super::{Command, Console, NEW_PASSWORD, Place, Terms, blank_user, hash};
 use crate::exit::{self, Failure};
 use crate::login::password::Password;
 use crate::store::{Name, Store, User};
@@ -39,12 +39,25 @@ pub(in crate::cli) struct Add {
 }
 
 impl Add {
-    pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
+    pub(super) async fn run(
+        &self,
+        store: &dyn Store,
+        terms: Terms<'_>,
+        console: &mut Console<'_>,
+        now_ms: i64,
+    ) -> Result<(), Failure> {
         let user = self.user(now_ms)?;
+        if self.temporary {
+            terms.can_ask(NEW_PASSWORD)?;
+        }
         let secret = if self.machine { Some(new_secret()?) } else { None };
         let password = match &secret {
             Some(secret) => Password::new(secret.to_string()),
-            None => console.password()?,
+            None => {
+                let password = console.password()?;
+                terms.check(&password, Some(&self.username), self.email.as_deref())?;
+                password
+            }
         };
         let user = User { password: hash(&password)?, ..user };
         store.create_user(&user).await?;
@@ -72,6 +85,7 @@ impl Add {
         user.data = data_with_names(Some(&self.username), self.email.as_deref(), attributes);
         user.username = Some(self.username.clone());
         user.email.clone_from(&self.email);
+        user.email_verified = user.email.is_some();
         user.roles.clone_from(&self.roles);
         user.temporary = self.temporary;
         Ok(user)
@@ -121,7 +135,7 @@ pub(super) fn data_with_names(
     data
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
+pub(super) fn attribute(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
     match name {
         "" => Err("the name is empty".into()),

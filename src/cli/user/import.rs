@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::add::{BAD_EMAIL, BAD_USERNAME, data_with_names, role};
-use super::{Console, Place, blank_user};
+use super::{Console, NEW_PASSWORD, Place, Terms, blank_user};
 use crate::exit::{self, Failure};
 use crate::json;
 use crate::login::password;
@@ -27,14 +27,19 @@ pub(in crate::cli) struct Import {
 }
 
 impl Import {
-    pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
-        let realm = &*self.place.realm;
+    pub(super) async fn run(
+        &self,
+        store: &dyn Store,
+        terms: Terms<'_>,
+        console: &mut Console<'_>,
+        now_ms: i64,
+    ) -> Result<(), Failure> {
         let users = match self.file.as_deref().filter(|file| file.as_os_str() != "-") {
-            None => read_lines(console.input, realm, now_ms, store).await?,
+            None => read_lines(console.input, terms, now_ms, store).await?,
             Some(file) => {
                 let failed = |error: io::Error| Failure::new(exit::DATA, format!("{}: {error}", file.display()));
                 let mut reader = io::BufReader::new(std::fs::File::open(file).map_err(failed)?);
-                read_lines(&mut reader, realm, now_ms, store).await?
+                read_lines(&mut reader, terms, now_ms, store).await?
             }
         };
         store.create_users(&users).await.map_err(|error| match error {
@@ -51,7 +56,7 @@ impl Import {
 /// Every line that is wrong, with its number; the input or the store failed.
 async fn read_lines(
     input: &mut dyn BufRead,
-    realm: &str,
+    terms: Terms<'_>,
     now_ms: i64,
     store: &dyn Store,
 ) -> Result<Vec<User>, Failure> {
@@ -61,13 +66,13 @@ async fn read_lines(
     while input.read_until(b'\n', &mut line)? > 0 {
         number += 1;
         if !line.trim_ascii().is_empty() {
-            match read_user(&line, realm, now_ms) {
+            match read_user(&line, terms, now_ms) {
                 Err(problem) => problems.push(format!("line {number}: {problem}")),
                 Ok(user) => {
                     for name in names(&user) {
                         if let Some(first) = seen.get(&name) {
                             problems.push(format!("line {number}: {} stands in line {first} already", name.as_str()));
-                        } else if store.user_by_name(realm, &name).await?.is_some() {
+                        } else if store.user_by_name(terms.realm.name(), &name).await?.is_some() {
                             problems.push(format!("line {number}: a user {} exists already", name.as_str()));
                         }
                         seen.entry(name).or_insert(number);
@@ -88,7 +93,7 @@ fn names(user: &User) -> impl Iterator<Item = Name> {
 }
 
 /// A message quotes no value: among them is a password hash.
-fn read_user(line: &[u8], realm: &str, now_ms: i64) -> Result<User, String> {
+fn read_user(line: &[u8], terms: Terms<'_>, now_ms: i64) -> Result<User, String> {
     let mut members = json::object(line).map_err(|_| "it is not one JSON object that names no member twice")?;
     let username = string(&mut members, "username")?;
     let email = string(&mut members, "email")?;
@@ -102,7 +107,7 @@ fn read_user(line: &[u8], realm: &str, now_ms: i64) -> Result<User, String> {
         return Err(BAD_EMAIL.into());
     }
     let hash = string(&mut members, "password_hash")?.ok_or("password_hash is missing")?;
-    let mut user = blank_user(realm, now_ms);
+    let mut user = blank_user(terms.realm.name(), now_ms);
     user.password = password::import(&hash).map_err(|error| format!("password_hash is {error}"))?;
     user.roles = match members.shift_remove("roles") {
         None => Vec::new(),
@@ -114,6 +119,9 @@ fn read_user(line: &[u8], realm: &str, now_ms: i64) -> Result<User, String> {
     };
     user.disabled = flag(&mut members, "disabled")?;
     user.temporary = flag(&mut members, "temporary")?;
+    if user.temporary && !terms.asks {
+        return Err(terms.no_question(NEW_PASSWORD));
+    }
     let data = match members.shift_remove("data") {
         None => Map::new(),
         Some(Value::Object(data)) => data,
@@ -123,7 +131,7 @@ fn read_user(line: &[u8], realm: &str, now_ms: i64) -> Result<User, String> {
         return Err(format!("there is no member {name:?}"));
     }
     user.data = checked_data(data, username.as_deref(), email.as_deref())?;
-    Ok(User { username, email, ..user })
+    Ok(User { username, email_verified: email.is_some(), email, ..user })
 }
 
 fn checked_data(

@@ -39,7 +39,7 @@ impl List {
                 let line = if self.json {
                     let line = json!({
                         "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
-                        "disabled": user.disabled, "temporary": user.temporary, "mfa": mfa, "vouched": user.vouched, "createdAt": created, "updatedAt": updated,
+                        "disabled": user.disabled, "temporary": user.temporary, "mfa": mfa, "vouched": user.vouched, "emailVerified": user.email_verified, "createdAt": created, "updatedAt": updated,
                     });
                     line.to_string()
                 } else {

@@ -5,7 +5,7 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use zeroize::Zeroizing;
 
-use super::{Console, One, change};
+use super::{Console, One, Terms, change, find};
 use crate::exit::{self, Failure};
 use crate::login::totp::{self, Enrolled};
 use crate::store::{Ended, Store, User};
@@ -26,10 +26,18 @@ impl Mfa {
         }
     }
 
-    pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
+    pub(super) async fn run(
+        &self,
+        store: &dyn Store,
+        terms: Terms<'_>,
+        console: &mut Console<'_>,
+        now_ms: i64,
+    ) -> Result<(), Failure> {
         let One { place, user: name } = self.one();
         match self {
             Self::Enable(_) => {
+                find(store, &place.realm, name).await?;
+                terms.can_ask("a code")?;
                 let Enrolled { factor, recovery } =
                     totp::enroll().map_err(|error| Failure::new(exit::SOFTWARE, error.to_string()))?;
                 let set = |user: User| match user.second_factor {
@@ -105,8 +113,8 @@ mod tests {
     #[tokio::test]
     async fn enable_ends_every_session_and_shows_what_opens_the_next() {
         let shop = Shop::open().await;
-        shop.run(&["add", "--email", "a@example.com", "Alice"], "p\n").await.unwrap();
-        shop.run(&["add", "bob"], "p\n").await.unwrap();
+        shop.run(&["add", "--email", "a@example.com", "Alice"], "a long secret\n").await.unwrap();
+        shop.run(&["add", "bob"], "a long secret\n").await.unwrap();
         let (ended, _bystander) = (shop.log_in("alice").await, shop.log_in("bob").await);
         let said = shop.run(&["mfa enable", "ALICE"], "").await.unwrap();
         assert!(said.starts_with("ALICE has a second factor now, 1 sessions ended\n"), "{said}");
@@ -126,21 +134,21 @@ mod tests {
     #[tokio::test]
     async fn a_second_factor_is_not_overwritten() {
         let shop = Shop::open().await;
-        shop.run(&["add", "alice"], "p\n").await.unwrap();
+        shop.run(&["add", "alice"], "a long secret\n").await.unwrap();
         shop.run(&["mfa enable", "alice"], "").await.unwrap();
         let before = shop.user("alice").await;
         let failure = shop.run(&["mfa enable", "alice"], "").await.unwrap_err();
         assert!(failure.code == exit::DATA && failure.lines[0].contains("mfa disable"), "{failure:?}");
         assert_eq!(shop.user("alice").await, before);
         // A new password is no way around it.
-        shop.run(&["passwd", "alice"], "new\n").await.unwrap();
+        shop.run(&["passwd", "alice"], "a new secret\n").await.unwrap();
         assert_eq!(shop.user("alice").await.second_factor, before.second_factor);
     }
 
     #[tokio::test]
     async fn disable_removes_it_and_ends_nothing() {
         let shop = Shop::open().await;
-        shop.run(&["add", "alice"], "p\n").await.unwrap();
+        shop.run(&["add", "alice"], "a long secret\n").await.unwrap();
         for command in ["mfa disable", "mfa enable"] {
             let failure = shop.run(&[command, "nobody"], "").await.unwrap_err();
             assert_eq!(failure, Failure::new(exit::DATA, "there is no user nobody"));
@@ -160,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn list_tells_who_has_one() {
         let shop = Shop::open().await;
-        shop.run(&["add", "alice"], "p\n").await.unwrap();
+        shop.run(&["add", "alice"], "a long secret\n").await.unwrap();
         shop.run(&["mfa enable", "alice"], "").await.unwrap();
         let table = shop.run(&["list"], "").await.unwrap();
         let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();

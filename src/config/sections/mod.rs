@@ -16,6 +16,7 @@ pub(super) mod store;
 pub(super) mod tls;
 pub(super) mod trusted_issuer;
 mod upstream;
+mod user_rules;
 
 use std::sync::Arc;
 

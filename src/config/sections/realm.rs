@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cognito::Pools;
-use super::{Declared, Realms, api_key, login, plain, trusted_issuer};
+use super::{Declared, Realms, api_key, login, plain, trusted_issuer, user_rules};
 use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
@@ -35,6 +35,9 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "any_origin_credentials",
         "require_origin",
         "registration",
+        "registrations_per_hour",
+        "rename",
+        "password_min",
         "key",
         "master_key",
         "trusted_issuer",
@@ -136,7 +139,7 @@ fn read(
     }
     let origins = origins(section);
     let require_origin = section.flag("require_origin", false);
-    let registration = section.choice("registration", &[("open", true), ("closed", false)], &[]);
+    let users = user_rules::read(section);
     let name = name?;
     let (keys, keys_dir) = keys_dir?;
     let leeway = leeway.as_secs().try_into().ok()?;
@@ -160,7 +163,7 @@ fn read(
         master_key,
         origins,
         require_origin,
-        registration_open: registration.unwrap_or(false),
+        users,
     })
 }
 
@@ -338,7 +341,6 @@ mod tests {
             (r#"origins = ["app.example.com"]"#, "is no origin"),
             (r#"origins = ["https://u:hunter2@a.example"]"#, "is no origin"),
             ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "excludes origins"),
-            (r#"registration = "yes""#, r#""open" or "closed""#),
             (r#"keys_dir = "/dev/null""#, "/dev/null is not a directory"),
             (r#"keys_dir = "${HOME}/keys""#, "only ${CREDENTIALS_DIRECTORY}"),
         ] {

@@ -1,3 +1,5 @@
+mod names;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -5,6 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
+use super::super::allowance::Allowances;
 use super::super::password::Pool;
 use super::super::throttle::Throttle;
 use super::*;
@@ -45,6 +48,7 @@ impl Gate {
             store,
             passwords: Pool::new(2, 256).unwrap(),
             throttle: Throttle::new(),
+            allowances: Allowances::new(),
             revocations: Arc::new(Revocations::new()),
             started_ms: 0,
         };
@@ -167,7 +171,7 @@ fn deny(result: Result<Answer, Refusal>) -> Deny {
 #[tokio::test]
 async fn registration_makes_a_record_and_no_session() {
     let gate = Gate::open().await;
-    let sent = json!({"city": "Köln", "password": "secret", "username": "Alice", "n": {"b": 1, "a": [null]}});
+    let sent = json!({"city": "Köln", "password": PASSWORD, "username": "Alice", "n": {"b": 1, "a": [null]}});
     let answer = gate.call(post("key=x", &sent)).await.unwrap();
     assert!(
         !answer.headers().contains_key(header::SET_COOKIE) && !answer.headers().contains_key(header::AUTHORIZATION)
@@ -184,7 +188,7 @@ async fn registration_makes_a_record_and_no_session() {
     let stored = gate.stored("alice").await;
     assert!(stored.password.0.starts_with("$argon2id$") && stored.roles.is_empty());
 
-    let roles = json!({"email": "Bob@example.com", "password": "p", "roles": ["admin"], "disabled": true});
+    let roles = json!({"email": "Bob@example.com", "password": PASSWORD, "roles": ["admin"], "disabled": true});
     let data = body(&gate.call(post("dataOnly=true", &roles)).await.unwrap());
     assert_eq!(data, json!({"email": "Bob@example.com", "roles": ["admin"], "disabled": true}));
     let email = Name::email("bob@example.com").unwrap();
@@ -195,39 +199,41 @@ async fn registration_makes_a_record_and_no_session() {
 #[tokio::test]
 async fn registration_refuses_taken_and_unusable_names() {
     let gate = Gate::open().await;
-    gate.register("Alice", "secret").await;
+    gate.register("Alice", PASSWORD).await;
     for (body, expected) in [
-        (json!({"username": "ALICE", "password": "p"}), Deny::UserExists),
-        (json!({"username": "ａlice", "password": "p"}), Deny::UserExists),
-        (json!({"username": "a\u{200b}lice", "password": "p"}), Deny::NameInvalid),
-        (json!({"email": "a@b@c", "password": "p"}), Deny::NameInvalid),
-        (json!({"username": "b", "email": "a@b", "password": "p"}), Deny::LoginName),
+        (json!({"username": "ALICE", "password": PASSWORD}), Deny::UserExists),
+        (json!({"username": "ａlice", "password": PASSWORD}), Deny::UserExists),
+        (json!({"username": "a\u{200b}lice", "password": PASSWORD}), Deny::NameInvalid),
+        (json!({"email": "a@b@c", "password": PASSWORD}), Deny::NameInvalid),
+        (json!({"username": "b", "email": "a@b", "password": PASSWORD}), Deny::LoginName),
         (json!({"username": "b"}), Deny::Password),
     ] {
         assert_eq!(deny(gate.call(post("", &body)).await), expected, "{body}");
     }
     assert_eq!(gate.desk.store.users("examples", None, 10).await.unwrap().len(), 1);
     let closed = Gate::with_realm(Realm::for_tests(false, SameSite::None, false)).await;
-    assert_eq!(deny(closed.call(post("", &credentials("alice", "p"))).await), Deny::RegistrationClosed);
+    assert_eq!(deny(closed.call(post("", &credentials("alice", PASSWORD))).await), Deny::RegistrationClosed);
 }
 
 #[tokio::test]
 async fn names_can_not_be_asked_for_at_will() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
-    let from = |client| Call { client, ..post("", &credentials("alice", "p")) };
+    gate.register("alice", PASSWORD).await;
+    let from = |client| Call { client, ..post("", &credentials("alice", PASSWORD)) };
     for _ in 0..50 {
         assert_eq!(deny(gate.call(from("198.51.100.7")).await), Deny::UserExists);
     }
     assert_eq!(deny(gate.call(from("198.51.100.7")).await), Deny::Throttled(1));
+    let later = Call { now_ms: NOW_MS + 2000, ..from("198.51.100.7") };
+    assert_eq!(deny(gate.call(later).await), Deny::RateLimited(70));
     assert_eq!(deny(gate.call(from("198.51.100.8")).await), Deny::UserExists);
 }
 
 #[tokio::test]
 async fn bodies_are_json_objects_that_say_so() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
-    let good = credentials("alice", "secret").to_string();
+    gate.register("alice", PASSWORD).await;
+    let good = credentials("alice", PASSWORD).to_string();
     let with = |content_type, body: &str| Call { content_type, body: body.into(), ..call(Method::POST, "login=true") };
     for content_type in
         ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json ;x"]
@@ -263,18 +269,18 @@ async fn flags_count_once_and_as_true() {
         "noATCookie=no",
         "login=true&logout=true",
     ] {
-        assert_eq!(deny(gate.call(post(query, &credentials("a", "b"))).await), Deny::Flag, "{query}");
+        assert_eq!(deny(gate.call(post(query, &credentials("a", PASSWORD))).await), Deny::Flag, "{query}");
     }
     assert_eq!(deny(gate.call(call(Method::GET, "dataOnly=1")).await), Deny::Flag);
     assert_eq!(deny(gate.call(call(Method::PATCH, "")).await), Deny::Method);
-    gate.call(post("unknown=1&unknown=2&Login=true", &credentials("a", "b"))).await.unwrap();
+    gate.call(post("unknown=1&unknown=2&Login=true", &credentials("a", PASSWORD))).await.unwrap();
 }
 
 #[tokio::test]
 async fn login_hands_out_a_cookie_or_a_header() {
     let gate = Gate::open().await;
-    let registered = gate.register("Alice", "secret").await;
-    let answer = gate.call(post("login=true", &credentials("ALICE", "secret"))).await.unwrap();
+    let registered = gate.register("Alice", PASSWORD).await;
+    let answer = gate.call(post("login=true", &credentials("ALICE", PASSWORD))).await.unwrap();
     assert_eq!(body(&answer), registered);
     let cookie = set_cookie(&answer);
     let (pair, attributes) = cookie.split_once("; ").unwrap();
@@ -286,7 +292,7 @@ async fn login_hands_out_a_cookie_or_a_header() {
     assert_eq!((claims.issued_at, claims.expires_at), (NOW_MS / 1000, NOW_MS / 1000 + 2_592_000));
 
     let query = "login=true&noATCookie=true&dataOnly=true";
-    let answer = gate.call(post(query, &credentials("alice", "secret"))).await.unwrap();
+    let answer = gate.call(post(query, &credentials("alice", PASSWORD))).await.unwrap();
     assert_eq!(body(&answer), json!({"username": "Alice"}));
     assert_ne!(gate.verify(&bearer(&answer), NOW_MS).unwrap().token_id, claims.token_id, "R33: fresh every time");
     for token in [token, &bearer(&answer)] {
@@ -300,13 +306,17 @@ async fn login_hands_out_a_cookie_or_a_header() {
 #[tokio::test]
 async fn r31_r33_failed_logins_are_all_alike() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
-    gate.register("gone", "secret").await;
+    gate.register("alice", PASSWORD).await;
+    gate.register("gone", PASSWORD).await;
     let disabled = User { disabled: true, ..gate.stored("gone").await };
     gate.desk.store.update_user(&disabled, Ended::All, None).await.unwrap();
-    for (username, password) in
-        [("alice", "wrong"), ("alice", "secret "), ("nobody", "secret"), ("gone", "secret"), ("a\u{0}", "x")]
-    {
+    for (username, password) in [
+        ("alice", "wrong"),
+        ("alice", &*format!("{PASSWORD} ")),
+        ("nobody", PASSWORD),
+        ("gone", PASSWORD),
+        ("a\u{0}", "x"),
+    ] {
         let refusal = gate.call(post("login=true", &credentials(username, password))).await.unwrap_err();
         assert_eq!(refusal, Refusal { deny: Deny::Credentials, set_cookie: None }, "{username:?}");
         let stale = Call { cookie: Some("stale".into()), ..post("login=true", &credentials(username, password)) };
@@ -316,14 +326,14 @@ async fn r31_r33_failed_logins_are_all_alike() {
         assert!(cleared.to_str().unwrap().starts_with("__Secure-tollgate-access-token=; "));
         assert!(cleared.to_str().unwrap().contains("Max-Age=0"));
     }
-    let email = json!({"email": "alice", "password": "secret"});
+    let email = json!({"email": "alice", "password": PASSWORD});
     assert_eq!(deny(gate.call(post("login=true", &email)).await), Deny::Credentials, "a username is no email");
 }
 
 #[tokio::test]
 async fn r32_guesses_are_throttled_whatever_the_spelling_and_the_user() {
     let gate = Gate::open().await;
-    gate.register("Alice", "secret").await;
+    gate.register("Alice", PASSWORD).await;
     for names in [["alice", "ALICE", "ａlice", "aLice", "alicE"], ["nobody", "NOBODY", "ｎobody", "noBody", "nobodY"]]
     {
         let guess = |name| Call { client: "2001:db8::1", ..post("login=true", &credentials(name, "wrong")) };
@@ -331,7 +341,7 @@ async fn r32_guesses_are_throttled_whatever_the_spelling_and_the_user() {
             assert_eq!(deny(gate.call(guess(name)).await), Deny::Credentials);
         }
         assert_eq!(deny(gate.call(guess(names[0])).await), Deny::Throttled(1));
-        let right = Call { client: "203.0.113.9", ..post("login=true", &credentials(names[1], "secret")) };
+        let right = Call { client: "203.0.113.9", ..post("login=true", &credentials(names[1], PASSWORD)) };
         assert_eq!(deny(gate.call(right.clone()).await), Deny::Throttled(1), "the right password too, from anywhere");
         let later = gate.call(Call { now_ms: NOW_MS + 1000, ..right }).await;
         assert_eq!(later.is_ok(), names[0] == "alice");
@@ -340,14 +350,14 @@ async fn r32_guesses_are_throttled_whatever_the_spelling_and_the_user() {
         let guess = Call { client: "2001:db8::ffff", ..post("login=true", &credentials(&format!("user{n}"), "wrong")) };
         assert_eq!(deny(gate.call(guess).await), Deny::Credentials);
     }
-    let spray = Call { client: "2001:db8:0:0:1::", ..post("login=true", &credentials("alice", "secret")) };
+    let spray = Call { client: "2001:db8:0:0:1::", ..post("login=true", &credentials("alice", PASSWORD)) };
     assert_eq!(deny(gate.call(spray).await), Deny::Throttled(1), "one network, fifty failures");
 }
 
 #[tokio::test]
 async fn r32_parallel_guesses_do_not_slip_past_the_limit() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
+    gate.register("alice", PASSWORD).await;
     let guesses = (0..40).map(|n| gate.call(post("login=true", &credentials("alice", &format!("guess {n}")))));
     let told = futures_join(guesses).await.into_iter().filter(|result| deny(result.clone()) == Deny::Credentials);
     assert_eq!(told.count(), 5);
@@ -357,8 +367,8 @@ async fn r32_parallel_guesses_do_not_slip_past_the_limit() {
 async fn r37_everyone_gets_their_own_identity() {
     let gate = Gate::open().await;
     let names: Vec<_> = (0..20).map(|n| format!("user{n}")).collect();
-    futures_join(names.iter().map(|name| gate.register(name, name))).await;
-    let tokens = futures_join(names.iter().cycle().take(60).map(|name| gate.log_in(name, name))).await;
+    futures_join(names.iter().map(|name| gate.register(name, PASSWORD))).await;
+    let tokens = futures_join(names.iter().cycle().take(60).map(|name| gate.log_in(name, PASSWORD))).await;
     let mut ids = HashSet::new();
     for (name, token) in names.iter().cycle().zip(&tokens) {
         let claims = gate.verify(token, NOW_MS).unwrap();
@@ -371,11 +381,11 @@ async fn r37_everyone_gets_their_own_identity() {
 #[tokio::test]
 async fn logout_revokes_everything_it_carries_and_always_succeeds() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
+    gate.register("alice", PASSWORD).await;
     let (one, two, other) = (
-        gate.log_in("alice", "secret").await,
-        gate.log_in("alice", "secret").await,
-        gate.log_in("alice", "secret").await,
+        gate.log_in("alice", PASSWORD).await,
+        gate.log_in("alice", PASSWORD).await,
+        gate.log_in("alice", PASSWORD).await,
     );
     let logout = Call { bearer: Some(one.clone()), cookie: Some(two.clone()), ..call(Method::POST, "logout=true") };
     for call in [
@@ -405,8 +415,8 @@ async fn logout_revokes_everything_it_carries_and_always_succeeds() {
 #[tokio::test]
 async fn who_am_i_needs_a_token_and_its_user() {
     let gate = Gate::open().await;
-    let registered = gate.register("alice", "secret").await;
-    let token = gate.log_in("alice", "secret").await;
+    let registered = gate.register("alice", PASSWORD).await;
+    let token = gate.log_in("alice", PASSWORD).await;
     assert_eq!(body(&gate.call(get(&token)).await.unwrap()), registered);
     let data = gate.call(Call { query: "dataOnly=true", ..get(&token) }).await.unwrap();
     assert_eq!(body(&data), json!({"username": "alice"}));
@@ -419,7 +429,7 @@ async fn who_am_i_needs_a_token_and_its_user() {
     let (disabled, _) = gate.desk.store.update_user(&disabled, Ended::Nothing, None).await.unwrap();
     assert_eq!(deny(gate.call(get(&token)).await), Deny::UserGone, "R45");
     let unique = format!("uniqueId={}", user.id);
-    let body = credentials("alice", "other");
+    let body = credentials("alice", "another secret");
     assert_eq!(deny(gate.call(put(&unique, &token, &body)).await), Deny::UserGone);
     assert_eq!(deny(gate.call(Call { method: Method::DELETE, query: &unique, ..get(&token) }).await), Deny::UserGone);
     gate.desk.store.delete_user("examples", &disabled.id, None).await.unwrap();
@@ -429,11 +439,11 @@ async fn who_am_i_needs_a_token_and_its_user() {
 #[tokio::test]
 async fn an_update_is_its_owners_and_in_its_shape() {
     let gate = Gate::open().await;
-    let (alice, bob) = (gate.register("alice", "secret").await, gate.register("bob", "secret").await);
-    let token = gate.log_in("alice", "secret").await;
+    let (alice, bob) = (gate.register("alice", PASSWORD).await, gate.register("bob", PASSWORD).await);
+    let token = gate.log_in("alice", PASSWORD).await;
     let (own, others) = (format!("uniqueId={}", id(&alice)), format!("uniqueId={}", id(&bob)));
     let (twice, bad) = (format!("{own}&{own}"), format!("{own}&strategy=append"));
-    let sent = credentials("alice", "secret");
+    let sent = credentials("alice", PASSWORD);
     for (query, expected) in [
         ("", Deny::RecordUnknown),
         ("uniqueId=", Deny::RecordUnknown),
@@ -446,9 +456,9 @@ async fn an_update_is_its_owners_and_in_its_shape() {
     }
     for (wrong, expected) in [
         (json!({"username": "alice"}), Deny::Password),
-        (json!({"password": "secret"}), Deny::LoginName),
-        (credentials("BOB", "secret"), Deny::UserExists),
-        (credentials("a\u{7}", "secret"), Deny::NameInvalid),
+        (json!({"password": PASSWORD}), Deny::LoginName),
+        (credentials("BOB", PASSWORD), Deny::RenameForbidden),
+        (credentials("a\u{7}", PASSWORD), Deny::NameInvalid),
     ] {
         assert_eq!(deny(gate.call(put(&own, &token, &wrong)).await), expected, "{wrong}");
     }
@@ -462,11 +472,11 @@ async fn an_update_is_its_owners_and_in_its_shape() {
 
 #[tokio::test]
 async fn updates_change_the_record_by_strategy() {
-    let gate = Gate::open().await;
+    let gate = Gate::with_realm(Realm::for_tests(true, SameSite::None, false).with_self_rename()).await;
     let record = body(
-        &gate.call(post("", &json!({"username": "alice", "password": "secret", "n": 1, "o": {"a": 1}}))).await.unwrap(),
+        &gate.call(post("", &json!({"username": "alice", "password": PASSWORD, "n": 1, "o": {"a": 1}}))).await.unwrap(),
     );
-    let token = gate.log_in("alice", "secret").await;
+    let token = gate.log_in("alice", PASSWORD).await;
     let own = format!("uniqueId={}", id(&record));
     let put_at = |query: String, seconds: i64, sent: Value| {
         let (gate, token) = (&gate, &token);
@@ -481,34 +491,38 @@ async fn updates_change_the_record_by_strategy() {
         (&merged["createdAt"], &merged["updatedAt"]),
         (&record["createdAt"], &json!("2027-01-15T08:00:01.123Z"))
     );
-    let wrong = json!({"username": "alice", "password": "secret", "o": "text"});
+    let wrong = json!({"username": "alice", "password": PASSWORD, "o": "text"});
     let mismatch = put_at(format!("{own}&strategy=replace"), 2, wrong.clone()).await;
     assert_eq!(mismatch.unwrap_err().deny, Deny::TypeMismatch);
     let forced = put_at(format!("{own}&strategy=force&dataOnly=true"), 3, wrong).await.unwrap();
     assert_eq!(forced, json!({"username": "alice", "o": "text"}));
     // The name can change, the session stays, and the next login is by the new name.
-    let renamed = put_at(own, 4, json!({"email": "Alice@example.com", "password": "secret"})).await.unwrap();
+    let renamed = put_at(own, 4, json!({"email": "Alice@example.com", "password": PASSWORD})).await.unwrap();
     assert_eq!(renamed["data"], json!({"email": "Alice@example.com"}));
     assert_eq!(body(&gate.call(get(&token)).await.unwrap()), renamed);
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", "secret"))).await), Deny::Credentials);
-    let email = json!({"email": "alice@EXAMPLE.com", "password": "secret"});
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    let email = json!({"email": "alice@EXAMPLE.com", "password": PASSWORD});
     gate.call(post("login=true", &email)).await.unwrap();
-    assert_eq!(deny(gate.call(post("", &credentials("alice", "p"))).await), Deny::UserExists, "a living token says so");
+    assert_eq!(
+        deny(gate.call(post("", &credentials("alice", PASSWORD))).await),
+        Deny::UserExists,
+        "a living token says so"
+    );
 }
 
 #[tokio::test]
 async fn a_new_password_ends_every_other_session() {
     let gate = Gate::open().await;
-    let record = gate.register("alice", "secret").await;
-    let (own, other) = (gate.log_in("alice", "secret").await, gate.log_in("alice", "secret").await);
+    let record = gate.register("alice", PASSWORD).await;
+    let (own, other) = (gate.log_in("alice", PASSWORD).await, gate.log_in("alice", PASSWORD).await);
     let query = format!("uniqueId={}", id(&record));
-    gate.call(put(&query, &own, &credentials("alice", "secret"))).await.unwrap();
+    gate.call(put(&query, &own, &credentials("alice", PASSWORD))).await.unwrap();
     gate.call(get(&other)).await.unwrap();
-    gate.call(put(&query, &own, &credentials("alice", "new secret"))).await.unwrap();
+    gate.call(put(&query, &own, &credentials("alice", "a new secret"))).await.unwrap();
     assert_eq!(deny(gate.call(get(&other)).await), Deny::Token(Reject::Revoked));
     gate.call(get(&own)).await.unwrap();
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", "secret"))).await), Deny::Credentials);
-    gate.log_in("alice", "new secret").await;
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    gate.log_in("alice", "a new secret").await;
     assert_eq!(
         gate.desk.store.revocations_after(0, 0, 100).await.unwrap().len(),
         1,
@@ -519,25 +533,25 @@ async fn a_new_password_ends_every_other_session() {
 #[tokio::test]
 async fn a_request_that_its_revocation_overtook_changes_nothing() {
     let gate = Gate::open().await;
-    let record = gate.register("alice", "secret").await;
-    let (own, stolen) = (gate.log_in("alice", "secret").await, gate.log_in("alice", "secret").await);
+    let record = gate.register("alice", PASSWORD).await;
+    let (own, stolen) = (gate.log_in("alice", PASSWORD).await, gate.log_in("alice", PASSWORD).await);
     // The guard has let it through already: another instance sharing the store ends the session meanwhile.
     let claims = gate.verify(&own, NOW_MS).unwrap();
     let user = gate.stored("alice").await;
     gate.desk.store.update_user(&user, Ended::AllBut(claims.token_id), Some(claims.token_id)).await.unwrap();
     let query = format!("uniqueId={}", id(&record));
-    let change = put(&query, &stolen, &credentials("alice", "stolen"));
+    let change = put(&query, &stolen, &credentials("alice", "a stolen one"));
     assert_eq!(deny(gate.call(change).await), Deny::Token(Reject::Revoked));
     let delete = Call { method: Method::DELETE, query: &query, ..get(&stolen) };
     assert_eq!(deny(gate.call(delete).await), Deny::Token(Reject::Revoked));
-    gate.log_in("alice", "secret").await;
+    gate.log_in("alice", PASSWORD).await;
 }
 
 #[tokio::test]
 async fn deletion_ends_every_session_and_clears_the_cookie() {
     let gate = Gate::open().await;
-    let (alice, bob) = (gate.register("alice", "secret").await, gate.register("bob", "secret").await);
-    let (one, two) = (gate.log_in("alice", "secret").await, gate.log_in("alice", "secret").await);
+    let (alice, bob) = (gate.register("alice", PASSWORD).await, gate.register("bob", PASSWORD).await);
+    let (one, two) = (gate.log_in("alice", PASSWORD).await, gate.log_in("alice", PASSWORD).await);
     let delete = |query| Call { method: Method::DELETE, query, ..get(&one) };
     let (own, others) = (format!("uniqueId={}", id(&alice)), format!("uniqueId={}", id(&bob)));
     assert_eq!(deny(gate.call(delete("")).await), Deny::RecordUnknown);
@@ -549,15 +563,15 @@ async fn deletion_ends_every_session_and_clears_the_cookie() {
     for token in [&one, &two] {
         assert_eq!(deny(gate.call(get(token)).await), Deny::Token(Reject::Revoked));
     }
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", "secret"))).await), Deny::Credentials);
-    assert_ne!(id(&gate.register("alice", "secret").await), id(&alice), "free again, under another id");
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    assert_ne!(id(&gate.register("alice", PASSWORD).await), id(&alice), "free again, under another id");
 }
 
 #[tokio::test]
 async fn the_master_key_stands_in_for_every_owner() {
     let gate = Gate::open().await;
-    let (alice, bob) = (gate.register("alice", "secret").await, gate.register("bob", "secret").await);
-    let token = gate.log_in("alice", "secret").await;
+    let (alice, bob) = (gate.register("alice", PASSWORD).await, gate.register("bob", PASSWORD).await);
+    let token = gate.log_in("alice", PASSWORD).await;
     let own = format!("uniqueId={}", id(&alice));
     let master = |method, query| Call { method, master: true, ..call(Method::GET, query) };
     assert_eq!(body(&gate.call(master(Method::GET, &own)).await.unwrap()), alice);
@@ -570,11 +584,11 @@ async fn the_master_key_stands_in_for_every_owner() {
     {
         assert_eq!(deny(gate.call(master(method, query)).await), Deny::RecordUnknown, "{query}");
     }
-    let change = Call { master: true, bearer: None, ..put(&own, "", &credentials("alice", "reset")) };
+    let change = Call { master: true, bearer: None, ..put(&own, "", &credentials("alice", "set by the operator")) };
     assert_eq!(deny(gate.call(Call { query: "uniqueId=0", ..change.clone() }).await), Deny::RecordUnknown);
     gate.call(change).await.unwrap();
     assert_eq!(deny(gate.call(get(&token)).await), Deny::Token(Reject::Revoked), "every session ends");
-    gate.log_in("alice", "reset").await;
+    gate.log_in("alice", "set by the operator").await;
     let answer = gate.call(master(Method::DELETE, &own)).await.unwrap();
     assert_eq!(body(&answer)["data"], alice["data"]);
     assert!(!answer.headers().contains_key(header::SET_COOKIE), "whoever holds the master key deleted somebody else");
@@ -588,11 +602,11 @@ async fn the_master_key_stands_in_for_every_owner() {
 #[tokio::test]
 async fn imported_hashes_are_replaced_at_login_even_at_many_at_once() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
+    gate.register("alice", PASSWORD).await;
     let bcrypt = PasswordHash("$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".into());
     let imported = User { password: bcrypt.clone(), ..gate.stored("alice").await };
     gate.desk.store.update_user(&imported, Ended::All, None).await.unwrap();
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", "secret"))).await), Deny::Credentials);
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
     assert_eq!(gate.stored("alice").await.password, bcrypt, "not with the wrong password");
     let tokens = futures_join((0..30).map(|_| gate.log_in("alice", "U*U"))).await;
     assert!(tokens.iter().all(|token| gate.verify(token, NOW_MS).is_ok()));
@@ -605,11 +619,11 @@ async fn imported_hashes_are_replaced_at_login_even_at_many_at_once() {
 #[tokio::test]
 async fn a_store_that_fails_is_told_as_such() {
     let gate = Gate::open().await;
-    gate.register("alice", "secret").await;
-    let token = gate.log_in("alice", "secret").await;
+    gate.register("alice", PASSWORD).await;
+    let token = gate.log_in("alice", PASSWORD).await;
     gate.desk.store.close().await;
     assert_eq!(deny(gate.call(get(&token)).await), Deny::Store);
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", "secret"))).await), Deny::Store);
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Store);
     let logout = Call { bearer: Some(token), ..call(Method::POST, "logout=true") };
     assert_eq!(deny(gate.call(logout).await), Deny::Store, "not logged out, and not said so");
 }
@@ -633,5 +647,6 @@ async fn futures_join<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F:
     futures.into_iter().filter_map(|(_, output)| output).collect()
 }
 
+const PASSWORD: &str = "a secret of theirs";
 /// 2027-01-15T08:00:00.123Z
 const NOW_MS: i64 = 1_800_000_000_123;

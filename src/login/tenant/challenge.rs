@@ -115,10 +115,8 @@ impl Attempt<'_> {
     }
 
     async fn change_password(&self, user: &User, password: String) -> Result<User, Refusal> {
-        if !LENGTHS.contains(&password.chars().count()) {
-            return Err(Deny::NewPassword.into());
-        }
         let password = Password::new(password);
+        password.check(self.realm, user.username.as_deref(), user.email.as_deref())?;
         if self.desk.passwords.verify(&password, Some(&user.password)).await? {
             return Err(Deny::NewPassword.into());
         }
@@ -160,8 +158,8 @@ fn parameters(challenge: &str, user: &User) -> Map<String, Value> {
     parameters.insert("USER_ID_FOR_SRP".into(), name.into());
     if challenge == NEW_PASSWORD {
         let mut attributes = Map::new();
-        if let Some(email) = &user.email {
-            attributes.insert("email".into(), email.as_str().into());
+        if let Some(email) = user.verified_email() {
+            attributes.insert("email".into(), email.into());
         }
         parameters.insert("userAttributes".into(), Value::Object(attributes).to_string().into());
         parameters.insert("requiredAttributes".into(), "[]".into());
@@ -171,8 +169,6 @@ fn parameters(challenge: &str, user: &User) -> Map<String, Value> {
 
 const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 const CODE: &str = "SOFTWARE_TOKEN_MFA";
-/// In characters. The least is NIST SP 800-63B's, the most is Cognito's.
-const LENGTHS: std::ops::RangeInclusive<usize> = 8..=256;
 const MEMBERS: &str =
     "The body needs ChallengeName and Session, as non-empty strings, and ChallengeResponses, as an object.";
 pub(super) const CODE_MEMBERS: &str = "ChallengeResponses needs SOFTWARE_TOKEN_MFA_CODE, as a string.";

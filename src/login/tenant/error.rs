@@ -12,7 +12,12 @@ pub fn error(deny: Deny) -> Value {
     let kind = match deny {
         Deny::Code => "CodeMismatchException",
         Deny::CodeUsed => "ExpiredCodeException",
-        Deny::NewPassword | Deny::NewPasswordRefused => "InvalidPasswordException",
+        Deny::NewPassword
+        | Deny::NewPasswordRefused
+        | Deny::PasswordTooShort
+        | Deny::PasswordTooLong
+        | Deny::PasswordCommon
+        | Deny::PasswordIsName => "InvalidPasswordException",
         Deny::RefreshReused => "RefreshTokenReuseException",
         Deny::EndpointUnknown => "UnknownOperationException",
         _ => match row.status {

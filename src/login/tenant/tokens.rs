@@ -82,7 +82,7 @@ impl Issue<'_> {
             token_id: TokenId::random(),
             subject: self.user.id.clone(),
             username: self.user.username.clone(),
-            email: self.user.email.clone(),
+            email: self.user.verified_email().map(str::to_owned),
             roles: self.user.roles.clone(),
             session: Some(self.session),
             mfa: self.mfa,
@@ -111,8 +111,8 @@ impl Issue<'_> {
         payload.insert("sub".into(), self.user.id.as_str().into());
         payload.insert("aud".into(), self.tenant.client_id(self.realm).into());
         payload.insert("cognito:username".into(), self.name().into());
-        if let Some(email) = &self.user.email {
-            payload.insert("email".into(), email.as_str().into());
+        if let Some(email) = self.user.verified_email() {
+            payload.insert("email".into(), email.into());
         }
         payload.insert("jti".into(), TokenId::random().to_string().into());
         payload.insert("iat".into(), self.now.into());

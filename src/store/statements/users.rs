@@ -5,13 +5,14 @@ use sqlx::query::Query;
 
 use super::revocation::{end_sessions, refuse_revoked};
 use super::{Connection, Driver, Row, refresh};
+use crate::store::name::looks;
 use crate::store::{Ended, Name, PasswordHash, Revocation, SecondFactor, StoreError, User};
 use crate::token::TokenId;
 
 macro_rules! columns {
     () => {
         "realm, id, username, email, password, data, roles, disabled, temporary, totp_secret, totp_used, recovery, \
-         vouched, created_at, updated_at, version"
+         vouched, email_verified, created_at, updated_at, version"
     };
 }
 
@@ -21,13 +22,20 @@ pub(in crate::store) async fn create(connection: &mut Connection, users: &[User]
         let keys = Keys::of(user)?;
         let insert = sqlx::query(
             "INSERT INTO users (realm, id, username, username_key, email, email_key, password, data, roles, disabled, \
-             temporary, totp_secret, totp_used, recovery, vouched, updated_at, version, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+             temporary, totp_secret, totp_used, recovery, vouched, email_verified, updated_at, version, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         );
         bind(insert, user, &keys)?.bind(user.created_at).execute(&mut *connection).await?;
         refuse_names_in_use(connection, user, &keys).await?;
+        add_looks(connection, (&user.realm, &user.id), user.username.as_deref(), user.email.as_deref()).await?;
     }
     Ok(())
+}
+
+/// Adds a user whose username looks like no name of another user's. For who locks out everybody else that writes names.
+pub(in crate::store) async fn register(connection: &mut Connection, user: &User) -> Result<(), StoreError> {
+    refuse_look_alike(connection, user).await?;
+    create(connection, std::slice::from_ref(user)).await
 }
 
 /// The user of this id.
@@ -80,7 +88,8 @@ pub(in crate::store) async fn update(
     let update = sqlx::query(concat!(
         "UPDATE users SET username = $3, username_key = $4, email = $5, email_key = $6, password = $7, data = $8, \
          roles = $9, disabled = $10, temporary = $11, totp_secret = $12, totp_used = $13, recovery = $14, vouched = $15, \
-         updated_at = $16, version = version + 1 WHERE realm = $1 AND id = $2 AND version = $17 RETURNING ",
+         email_verified = $16, updated_at = $17, version = version + 1 \
+         WHERE realm = $1 AND id = $2 AND version = $18 RETURNING ",
         columns!()
     ));
     let updated = bind(update, user, &keys)?.fetch_optional(&mut *connection).await?;
@@ -93,8 +102,77 @@ pub(in crate::store) async fn update(
     };
     if let Some(before) = before {
         refresh::keep_names(connection, &before, &stored).await?;
+        if (&before.username, &before.email) != (&user.username, &user.email) {
+            // Whoever runs the realm may have two names that look alike, and asks in nobody's name.
+            if by.is_some() && before.username != user.username {
+                refuse_look_alike(connection, user).await?;
+            }
+            let delete = sqlx::query("DELETE FROM looks WHERE realm = $1 AND user_id = $2");
+            delete.bind(&user.realm).bind(&user.id).execute(&mut *connection).await?;
+            add_looks(connection, (&user.realm, &user.id), user.username.as_deref(), user.email.as_deref()).await?;
+        }
     }
     Ok((stored, revoked))
+}
+
+/// How many pairs of names a user holds back: those of its sessions that it has no more.
+pub(in crate::store) async fn names_held(
+    connection: &mut Connection,
+    realm: &str,
+    id: &str,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "SELECT count(*) FROM (SELECT DISTINCT sessions.username_key, sessions.email_key FROM sessions \
+         JOIN users ON users.realm = sessions.realm AND users.id = sessions.user_id \
+         WHERE sessions.realm = $1 AND sessions.user_id = $2 \
+         AND (sessions.username_key IS DISTINCT FROM users.username_key \
+         OR sessions.email_key IS DISTINCT FROM users.email_key)) AS held",
+    );
+    let held: i64 = query.bind(realm).bind(id).fetch_one(connection).await?.try_get(0)?;
+    Ok(held.unsigned_abs())
+}
+
+/// Adds what the names of users look like who have been there since before that was known.
+pub(in crate::store) async fn add_missing_looks(connection: &mut Connection) -> Result<(), StoreError> {
+    let mut after = (String::new(), String::new());
+    loop {
+        let query = sqlx::query(
+            "SELECT realm, id, username, email FROM users WHERE (realm, id) > ($1, $2) ORDER BY realm, id LIMIT 1000",
+        );
+        let rows = query.bind(&after.0).bind(&after.1).fetch_all(&mut *connection).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = (last.try_get("realm")?, last.try_get("id")?);
+        for row in rows {
+            let (realm, id): (String, String) = (row.try_get("realm")?, row.try_get("id")?);
+            add_looks(connection, (&realm, &id), row.try_get("username")?, row.try_get("email")?).await?;
+        }
+    }
+}
+
+async fn add_looks(
+    connection: &mut Connection,
+    (realm, id): (&str, &str),
+    username: Option<&str>,
+    email: Option<&str>,
+) -> Result<(), StoreError> {
+    let of_username = username.and_then(|written| Some(looks(written, &Name::username(written)?)));
+    let of_email = email.and_then(|written| Some(looks(written, &Name::email(written)?)));
+    for look in of_username.into_iter().chain(of_email).flatten() {
+        let insert = sqlx::query("INSERT INTO looks (realm, user_id, look) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+        insert.bind(realm).bind(id).bind(look).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// A username may look like no name of another user's. Email addresses may: nobody can choose another for that, and those
+/// that nobody verified are told to nobody.
+async fn refuse_look_alike(connection: &mut Connection, user: &User) -> Result<(), StoreError> {
+    let Some(written) = user.username.as_deref() else { return Ok(()) };
+    let [canonical, written] = looks(written, &Name::username(written).ok_or(StoreError::Nameless)?);
+    let query =
+        sqlx::query("SELECT EXISTS (SELECT 1 FROM looks WHERE realm = $1 AND look IN ($2, $3) AND user_id <> $4)");
+    let query = query.bind(&user.realm).bind(canonical).bind(written).bind(&user.id);
+    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
 }
 
 /// Deletes a user, and ends its sessions.
@@ -115,7 +193,7 @@ pub(in crate::store) async fn delete(
 
 type Statement = Query<'static, Driver, <Driver as sqlx::Database>::Arguments>;
 
-/// `$1` to `$17`, of an insert and of an update.
+/// `$1` to `$18`, of an insert and of an update.
 fn bind(statement: Statement, user: &User, keys: &Keys) -> Result<Statement, StoreError> {
     let second = user.second_factor.as_ref();
     Ok(statement
@@ -134,6 +212,7 @@ fn bind(statement: Statement, user: &User, keys: &Keys) -> Result<Statement, Sto
         .bind(second.map(|factor| factor.used))
         .bind(second.map(|factor| factor.recovery.concat()))
         .bind(user.vouched)
+        .bind(user.email_verified)
         .bind(user.updated_at)
         .bind(user.version))
 }
@@ -196,6 +275,7 @@ fn read(row: &Row) -> Result<User, StoreError> {
             }),
         },
         vouched: row.try_get("vouched")?,
+        email_verified: row.try_get("email_verified")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         version: row.try_get("version")?,

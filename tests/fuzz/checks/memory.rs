@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tollgate::login::Desk;
+use tollgate::login::allowance::Allowances;
 use tollgate::login::password::{Password, Pool};
 use tollgate::login::throttle::Throttle;
 use tollgate::store::{
@@ -80,6 +81,14 @@ impl Store for Memory {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
         self.content().users.extend_from_slice(users);
         Ok(())
+    }
+
+    async fn register(&self, user: &User) -> Result<(), StoreError> {
+        self.create_user(user).await
+    }
+
+    async fn names_held(&self, _: &str, _: &str) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
@@ -219,6 +228,7 @@ pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
             disabled: false,
             temporary: false,
             vouched: true,
+            email_verified: true,
             second_factor: None,
             created_at: 1,
             updated_at: 1,
@@ -285,6 +295,7 @@ pub fn with_desk<T>(content: &Content, ask: impl FnOnce(&Desk, &Memory) -> T) ->
         store: memory.clone(),
         passwords: pool.take().expect("the pool"),
         throttle: Throttle::new(),
+        allowances: Allowances::new(),
         revocations,
         started_ms: 0,
     };

@@ -1,0 +1,269 @@
+//! Whose names and addresses users have, and which passwords they choose.
+
+use super::*;
+use crate::store::PasswordHash;
+
+async fn renaming() -> Gate {
+    Gate::with_realm(Realm::for_tests(true, SameSite::None, false).with_self_rename()).await
+}
+
+impl Gate {
+    /// A user whom the operator made, with whatever of these names, and its token.
+    async fn made(&self, username: Option<&str>, email: Option<&str>) -> (User, String) {
+        let data = json!({"username": username, "email": email, "n": 1});
+        let mut data = data.as_object().unwrap().clone();
+        data.retain(|_, value| !value.is_null());
+        let blank = User { username: username.map(str::to_owned), email: email.map(str::to_owned), ..user(data) };
+        let password = self.desk.passwords.hash(&Password::new(PASSWORD.into())).await.unwrap();
+        let user = User { password, email_verified: email.is_some(), ..blank };
+        self.desk.store.create_user(&user).await.unwrap();
+        let name = if username.is_some() { json!({"username": username}) } else { json!({"email": email}) };
+        (user, self.log_in_as(&name).await)
+    }
+
+    async fn log_in_as(&self, name: &Value) -> String {
+        let mut sent = name.clone();
+        sent["password"] = PASSWORD.into();
+        bearer(&self.call(post("login=true&noATCookie=true", &sent)).await.unwrap())
+    }
+
+    async fn change(&self, user: &User, token: &str, strategy: &str, sent: &Value) -> Result<Answer, Refusal> {
+        self.call(put(&format!("uniqueId={}&strategy={strategy}", user.id), token, sent)).await
+    }
+}
+
+fn user(data: Map<String, Value>) -> User {
+    User {
+        realm: "examples".into(),
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        username: None,
+        email: None,
+        password: PasswordHash(String::new()),
+        data,
+        roles: Vec::new(),
+        disabled: false,
+        temporary: false,
+        vouched: false,
+        email_verified: false,
+        second_factor: None,
+        created_at: NOW_MS,
+        updated_at: NOW_MS,
+        version: 1,
+    }
+}
+
+#[tokio::test]
+async fn r60_names_are_the_operators_to_change() {
+    let gate = Gate::open().await;
+    let (alice, alices) = gate.made(Some("alice"), None).await;
+    let (carol, carols) = gate.made(None, Some("carol@example.com")).await;
+    let (dave, daves) = gate.made(Some("dave"), Some("dave@example.com")).await;
+    for (user, token, sent) in [
+        (&alice, &alices, json!({"username": "admin"})),
+        (&alice, &alices, json!({"username": "ALICE"})),
+        (&alice, &alices, json!({"email": "ceo@corp.example"})),
+        (&carol, &carols, json!({"username": "admin"})),
+        (&carol, &carols, json!({"email": "ceo@corp.example"})),
+        (&carol, &carols, json!({"email": "Carol@example.com"})),
+        (&dave, &daves, json!({"email": "dave@example.com"})),
+        (&dave, &daves, json!({"username": "dave"})),
+    ] {
+        for strategy in ["force", "replace", "merge"] {
+            let mut sent = sent.clone();
+            if strategy == "merge" {
+                // A merge that leaves the other one as it is takes nothing away.
+                if user.id == dave.id {
+                    let other = if sent.get("email").is_some() { "username" } else { "email" };
+                    sent[other] = Value::Null;
+                }
+            } else {
+                sent["password"] = PASSWORD.into();
+            }
+            let refused = deny(gate.change(user, token, strategy, &sent).await);
+            assert_eq!(refused, Deny::RenameForbidden, "{strategy} {sent}");
+        }
+    }
+    for sent in [json!({"username": null}), json!({"email": null})] {
+        assert_eq!(deny(gate.change(&dave, &daves, "merge", &sent).await), Deny::RenameForbidden, "{sent}");
+    }
+    // What leaves the names as they are changes the rest.
+    for (user, token, strategy, sent) in [
+        (&alice, &alices, "force", json!({"username": "alice", "password": PASSWORD, "n": 2})),
+        (&alice, &alices, "replace", json!({"username": "alice", "password": PASSWORD, "n": 2})),
+        (&alice, &alices, "merge", json!({"username": "alice", "n": 2})),
+        (&alice, &alices, "merge", json!({"email": null, "n": 2})),
+        (&carol, &carols, "force", json!({"email": "carol@example.com", "password": PASSWORD, "n": 2})),
+        (&dave, &daves, "merge", json!({"n": 2})),
+        (&dave, &daves, "merge", json!({"email": "dave@example.com", "n": 2})),
+    ] {
+        let answer = gate.change(user, token, strategy, &sent).await.unwrap();
+        assert_eq!(body(&answer)["data"]["n"], 2, "{strategy} {sent}");
+    }
+    // Nor is it told who has a name, or whether anybody could.
+    let taken = json!({"username": "dave"});
+    assert_eq!(deny(gate.change(&alice, &alices, "merge", &taken).await), Deny::RenameForbidden);
+    // Whoever has the master key speaks for the operator.
+    let query = format!("uniqueId={}&strategy=merge", alice.id);
+    let master = Call { master: true, bearer: None, ..put(&query, "", &json!({"username": "Alice L."})) };
+    assert_eq!(body(&gate.call(master).await.unwrap())["data"]["username"], "Alice L.");
+}
+
+#[tokio::test]
+async fn r60_an_address_counts_when_the_operator_gave_it() {
+    let gate = renaming().await;
+    let told = |token: &str| gate.verify(token, NOW_MS).unwrap().email;
+    let sent = json!({"email": "ceo@corp.example", "password": PASSWORD});
+    gate.call(post("", &sent)).await.unwrap();
+    let own = json!({"email": "ceo@corp.example"});
+    assert_eq!(told(&gate.log_in_as(&own).await), None, "anybody can say so");
+
+    let (dave, token) = gate.made(Some("dave"), Some("dave@example.com")).await;
+    assert_eq!(told(&token).as_deref(), Some("dave@example.com"));
+    let by_name = json!({"username": "dave"});
+    gate.change(&dave, &token, "merge", &json!({"n": 2})).await.unwrap();
+    assert_eq!(told(&gate.log_in_as(&by_name).await).as_deref(), Some("dave@example.com"), "it is still the same");
+    for address in ["DAVE@example.com", "dave@example.com", "boss@example.com"] {
+        gate.change(&dave, &token, "merge", &json!({"email": address})).await.unwrap();
+        assert_eq!(told(&gate.log_in_as(&by_name).await), None, "{address}");
+    }
+    let query = format!("uniqueId={}&strategy=merge", dave.id);
+    let master = |sent: &Value| Call { master: true, bearer: None, ..put(&query, "", sent) };
+    gate.call(master(&json!({"email": "boss@example.com", "n": 3}))).await.unwrap();
+    assert_eq!(told(&gate.log_in_as(&by_name).await), None, "which says nothing of it");
+    gate.call(master(&json!({"email": "d@example.com"}))).await.unwrap();
+    assert_eq!(told(&gate.log_in_as(&by_name).await).as_deref(), Some("d@example.com"));
+    gate.call(master(&json!({"email": null}))).await.unwrap();
+    assert!(!gate.stored("dave").await.email_verified, "without one, none is");
+}
+
+#[tokio::test]
+async fn r60_a_name_that_looks_like_anothers_is_taken() {
+    let gate = renaming().await;
+    gate.made(Some("Alice"), Some("ceo@corp.example")).await;
+    for name in ["\u{430}lice", "aIice", "a1ice", "ceo@corp.example", "\u{441}eo@corp.example"] {
+        assert_eq!(deny(gate.call(post("", &credentials(name, PASSWORD))).await), Deny::UserExists, "{name}");
+    }
+    let (bob, token) = gate.made(Some("bob"), None).await;
+    let sent = json!({"username": "\u{410}lice"});
+    assert_eq!(deny(gate.change(&bob, &token, "merge", &sent).await), Deny::UserExists);
+    gate.change(&bob, &token, "merge", &json!({"username": "B0b"})).await.unwrap();
+}
+
+#[tokio::test]
+async fn r61_registrations_and_renames_of_an_address_are_counted_together() {
+    let gate = renaming().await;
+    let (alice, token) = gate.made(Some("alice"), None).await;
+    let from = |client, call: Call<'static>| Call { client, ..call };
+    for number in 0..48 {
+        let sent = json!({"username": format!("user {number}"), "password": "short"});
+        assert_eq!(
+            deny(gate.call(from("198.51.100.7", post("", &sent))).await),
+            Deny::PasswordTooShort,
+            "counts nothing"
+        );
+        let taken = post("", &credentials("alice", PASSWORD));
+        assert_eq!(deny(gate.call(from("198.51.100.7", taken)).await), Deny::UserExists);
+    }
+    let query = format!("uniqueId={}&strategy=merge", alice.id);
+    let rename = |name: &str| Call { client: "198.51.100.7", ..put(&query, &token, &json!({"username": name})) };
+    gate.call(rename("Alice L.")).await.unwrap();
+    gate.call(rename("alice")).await.unwrap();
+    assert_eq!(deny(gate.call(rename("Alice M.")).await), Deny::RateLimited(72));
+    let sent = credentials("user", PASSWORD);
+    assert_eq!(deny(gate.call(from("198.51.100.7", post("", &sent))).await), Deny::RateLimited(72));
+    gate.call(from("198.51.100.8", post("", &sent))).await.unwrap();
+    let unchanged = Call { client: "198.51.100.7", ..put(&query, &token, &json!({"username": "alice"})) };
+    gate.call(unchanged).await.unwrap();
+}
+
+#[tokio::test]
+async fn r61_a_user_takes_few_names_and_keeps_fewer() {
+    let gate = renaming().await;
+    let (alice, token) = gate.made(Some("alice"), None).await;
+    let rename = |name: String| {
+        let (gate, alice, token) = (&gate, &alice, &token);
+        async move { gate.change(alice, token, "merge", &json!({"username": name})).await }
+    };
+    for number in 0..5 {
+        rename(format!("alice {number}")).await.unwrap();
+    }
+    assert_eq!(deny(rename("alice 5".into()).await), Deny::RateLimited(17_280));
+    // Names that no session began under are free again, and every session that did keeps one.
+    gate.call(post("", &credentials("alice 0", PASSWORD))).await.unwrap();
+
+    let (bob, token) = gate.made(Some("bob"), None).await;
+    let mut held = Vec::new();
+    for number in 0..3 {
+        let name = format!("bob {number}");
+        gate.change(&bob, &token, "merge", &json!({"username": name})).await.unwrap();
+        held.push(gate.log_in_as(&json!({"username": name})).await);
+    }
+    let refused = gate.change(&bob, &token, "merge", &json!({"username": "bob 3"})).await;
+    assert_eq!(deny(refused), Deny::NamesHeld);
+    gate.call(Call { bearer: Some(held[0].clone()), ..call(Method::POST, "logout=true") }).await.unwrap();
+    gate.change(&bob, &token, "merge", &json!({"username": "bob 3"})).await.unwrap();
+}
+
+#[tokio::test]
+async fn r66_weak_passwords_are_chosen_by_nobody() {
+    let gate = renaming().await;
+    let long = "x y".repeat(86);
+    let weak = [
+        ("hunter2", Deny::PasswordTooShort),
+        (&long, Deny::PasswordTooLong),
+        ("Password1", Deny::PasswordCommon),
+        ("Theodora!", Deny::PasswordIsName),
+        ("examples", Deny::PasswordIsName),
+    ];
+    for (password, expected) in weak {
+        let sent = credentials("theodora", password);
+        assert_eq!(deny(gate.call(post("", &sent)).await), expected, "{password}");
+    }
+    let by_email = json!({"email": "theodora@example.com", "password": "theodora"});
+    assert_eq!(deny(gate.call(post("", &by_email)).await), Deny::PasswordIsName);
+    let record = gate.register("theodora", PASSWORD).await;
+    let token = gate.log_in("theodora", PASSWORD).await;
+    let query = format!("uniqueId={}", id(&record));
+    for (password, expected) in weak {
+        let sent = credentials("theodora", password);
+        assert_eq!(deny(gate.call(put(&query, &token, &sent)).await), expected, "{password}");
+        let master = Call { master: true, bearer: None, ..put(&query, "", &sent) };
+        assert_eq!(deny(gate.call(master).await), expected, "{password}, whoever asks for it");
+    }
+    let renamed = json!({"username": "a secret of", "password": "a secret of!"});
+    assert_eq!(deny(gate.call(put(&query, &token, &renamed)).await), Deny::PasswordIsName, "of the new name");
+    gate.log_in("theodora", PASSWORD).await;
+}
+
+#[tokio::test]
+async fn passwords_from_before_the_rules_still_open() {
+    let gate = Gate::open().await;
+    let record = gate.register("alice", PASSWORD).await;
+    let password = gate.desk.passwords.hash(&Password::new("p".into())).await.unwrap();
+    let old = User { password, ..gate.stored("alice").await };
+    gate.desk.store.update_user(&old, Ended::All, None).await.unwrap();
+    let token = gate.log_in("alice", "p").await;
+    // The dialect sends it along with every change.
+    let query = format!("uniqueId={}", id(&record));
+    let sent = json!({"username": "alice", "password": "p", "n": 1});
+    assert_eq!(body(&gate.call(put(&query, &token, &sent)).await.unwrap())["data"]["n"], 1);
+    assert_eq!(deny(gate.call(put(&query, &token, &credentials("alice", "q"))).await), Deny::PasswordTooShort);
+}
+
+#[tokio::test]
+async fn flags_of_post_are_no_flags_of_other_methods() {
+    let gate = Gate::open().await;
+    let record = gate.register("alice", PASSWORD).await;
+    let token = gate.log_in("alice", PASSWORD).await;
+    let own = format!("uniqueId={}", id(&record));
+    for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
+        for flag in ["login=true", "logout=true"] {
+            let query = format!("{flag}&{own}&dataOnly=true");
+            let call = Call { method: method.clone(), ..put(&query, &token, &credentials("alice", PASSWORD)) };
+            assert_eq!(deny(gate.call(call).await), Deny::FlagMethod, "{method} {flag}");
+        }
+        let call = Call { method: method.clone(), ..put("logout=false", &token, &credentials("alice", PASSWORD)) };
+        assert_eq!(deny(gate.call(call).await), Deny::Flag, "{method}");
+    }
+    gate.call(get(&token)).await.unwrap();
+}
