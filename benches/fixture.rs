@@ -255,7 +255,7 @@ impl Place {
         let gate = Gate {
             policy: &self.policy,
             revoked: &self.revoked,
-            trusted_proxies: &[],
+            proxies: &config::NO_PROXIES,
             known: &self.known,
             usage: &self.usage,
             uptime: Duration::from_secs(100),

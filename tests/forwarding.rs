@@ -405,12 +405,72 @@ fn r04_a_trusted_proxy_is_believed() {
     assert!(chain.starts_with("203.0.113.7"), "{chain}");
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
     app.forget();
+    assert_eq!(
+        seen.header("x-forwarded-host"),
+        Some(gate.addr.to_string()),
+        "the host that the gate was asked for (R54)"
+    );
     // Another peer than that one is not.
     let mut stranger = Conn::open_from("127.0.0.2".parse().unwrap(), gate.addr);
     stranger.ask(&request).expect(200);
     let seen = app.only();
     assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.2"));
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
+}
+
+#[test]
+fn r54_the_host_that_a_client_wrote_reaches_no_app() {
+    let app = App::start();
+    let conf = || Conf::new(&app).server("trusted_proxies", "[\"127.0.0.1/32\"]");
+    // As a proxy sends it that sets the headers of the recipe in the README and no others.
+    let request = |evil: &str| {
+        get("/open/x")
+            .key()
+            .host("app.example.com")
+            .header("X-Forwarded-For", "203.0.113.7")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", evil)
+            .header("X-Forwarded-Port", "666")
+            .header("X-Forwarded-Server", evil)
+            .header("X-Forwarded-Prefix", "/evil")
+            .header("Forwarded", &format!("for=192.0.2.66;host={evil};proto=http"))
+    };
+    let gate = conf().start();
+    gate.send(&request("evil.example")).expect(200);
+    let seen = app.only();
+    assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("app.example.com"));
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("203.0.113.7, 127.0.0.1"));
+    assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
+    assert!(!seen.text().contains("evil") && !seen.text().contains("666"), "{}", seen.text());
+    app.forget();
+    // Where it counts, the last one does, and it has to be one.
+    let gate = conf().server("trust_forwarded_host", "true").start();
+    gate.send(&request("evil.example").header("X-Forwarded-Host", "www.example.com")).expect(200);
+    assert_eq!(app.only().all("x-forwarded-host"), ["www.example.com"]);
+    app.forget();
+    gate.send(&request("evil.example, not a host")).expect(200);
+    assert_eq!(app.only().all("x-forwarded-host"), ["app.example.com"]);
+    app.forget();
+    // The other family is another proxy's.
+    let gate = conf().server("forwarded", "\"rfc7239\"").server("trust_forwarded_host", "true").start();
+    gate.send(&request("www.example.com")).expect(200);
+    let seen = app.only();
+    assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("www.example.com"));
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("192.0.2.66, 127.0.0.1"));
+    assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
+    assert_eq!(seen.header("forwarded"), None);
+}
+
+#[test]
+fn r54_a_proxy_that_is_not_listed_is_told_to_the_operator_once() {
+    let (app, gate) = gate();
+    for number in 0..5 {
+        gate.send(&get("/open/x").key().header("X-Forwarded-For", &format!("203.0.113.{number}"))).expect(200);
+        app.forget();
+    }
+    until_true(PATIENCE, "the warning", || gate.stderr().contains("server.trusted_proxies: add it"));
+    assert_eq!(gate.stderr().matches("server.trusted_proxies: add it").count(), 1, "{}", gate.stderr());
+    assert!(gate.stderr().contains("127.0.0.1"));
 }
 
 #[test]
@@ -422,7 +482,7 @@ fn r04_trusting_everybody_must_be_said_twice() {
         write_file(&file, &conf.text(1, 2), 0o600);
         tollgate(&["check", "-c", file.to_str().unwrap()], "")
     };
-    for everybody in ["0.0.0.0/0", "::/0"] {
+    for everybody in ["0.0.0.0/0", "::/0", "0.0.0.0/1\", \"128.0.0.0/1", "2000::/3"] {
         let conf = Conf::new(&app).server("trusted_proxies", &format!("[\"{everybody}\"]"));
         assert!(check(conf.clone()).failed(78).stderr.contains("trusted_proxies"));
         check(conf.server("insecure_trust_everyone", "true")).ok();

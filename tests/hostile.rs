@@ -63,6 +63,11 @@ fn r55_headers_of_cgi() {
 }
 
 #[test]
+fn r54_r59_r68_forwarded_hosts_readings_and_names_of_the_admin_listener() {
+    passes("checks", "r54_|r59_|r68_");
+}
+
+#[test]
 fn mutations_of_http_1() {
     passes("framing", "mutations_of_(transfer|content|chunks|request|targets|hosts|fields$|pipelines|upgrades)|early");
 }

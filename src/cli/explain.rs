@@ -137,7 +137,7 @@ impl Asked {
         let gate = |may_wait| Gate {
             policy: &config.policy,
             revoked,
-            trusted_proxies: config.server.trusted_proxies(),
+            proxies: config.server.proxies(),
             known: &known,
             usage: &usage,
             uptime: uptime(Instant::now()),

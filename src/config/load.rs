@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(server.listen(), ["127.0.0.1:8080".parse().unwrap()]);
         assert_eq!(server.admin(), Some("127.0.0.1:9080".parse().unwrap()));
         assert!(server.threads() >= 1 && server.hash_threads() >= 1 && server.hash_threads() <= server.threads());
-        assert!(server.trusted_proxies().is_empty() && !server.h2c());
+        assert!(server.proxies().networks().is_empty() && !server.h2c() && server.admin_hosts().is_empty());
         assert_eq!((server.shutdown_grace(), server.hash_queue()), (Duration::from_secs(30), 64));
         let realm = config.policy.realm("a").unwrap();
         assert_eq!((realm.tokens().issuer.as_str(), realm.tokens().audience.as_str()), ("https://a.example", "a"));

@@ -50,7 +50,7 @@ pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite, Sha256};
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
 pub use route::{Access, EncodedSlash, Found, Route, Routing};
-pub use server::Server;
+pub use server::{ForwardedFamily, NO_PROXIES, Proxies, Server};
 pub use tls::Tls;
 pub use upstream::{Authorities, Balance, HealthCheck, Upstream, UpstreamServer};
 pub use user_pool::UserPool;

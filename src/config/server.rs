@@ -1,9 +1,65 @@
 //! The cold part: what only a restart changes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+use super::host::Host;
+
+/// The proxies in front of the gate, and which of their headers count (SECURITY.md R4, R54).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    trusted: Vec<IpNet>,
+    family: ForwardedFamily,
+    host: bool,
+}
+
+/// In which headers proxies say who their client is. Only one family counts: a proxy that writes the one passes the other on
+/// as its client sent it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedFamily {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Rfc7239,
+}
+
+impl Proxies {
+    /// The proxies of these networks. `host`: they tell the host, too.
+    #[must_use]
+    pub const fn new(trusted: Vec<IpNet>, family: ForwardedFamily, host: bool) -> Self {
+        Self { trusted, family, host }
+    }
+
+    /// Their networks.
+    #[must_use]
+    pub fn networks(&self) -> &[IpNet] {
+        &self.trusted
+    }
+
+    /// Whether this address is one of theirs. It is in its canonical form: IPv4, if it is mapped to IPv6.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+
+    /// Which headers count.
+    #[must_use]
+    pub const fn family(&self) -> ForwardedFamily {
+        self.family
+    }
+
+    /// Whether the host that they tell is passed on.
+    #[must_use]
+    pub const fn tell_host(&self) -> bool {
+        self.host
+    }
+}
+
+/// There is no proxy in front.
+pub static NO_PROXIES: Proxies = Proxies::new(Vec::new(), ForwardedFamily::XForwarded, false);
 
 /// `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +67,8 @@ pub struct Server {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) threads: usize,
-    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) admin_hosts: Vec<Host>,
+    pub(super) proxies: Proxies,
     pub(super) h2c: bool,
     pub(super) tls: bool,
     pub(super) redirect: Vec<SocketAddr>,
@@ -29,7 +86,8 @@ impl Server {
             listen,
             admin,
             threads,
-            trusted_proxies,
+            admin_hosts,
+            proxies,
             h2c,
             tls,
             redirect,
@@ -42,7 +100,10 @@ impl Server {
             ("server.listen", *listen != other.listen),
             ("server.admin", *admin != other.admin),
             ("server.threads", *threads != other.threads),
-            ("server.trusted_proxies", *trusted_proxies != other.trusted_proxies),
+            ("server.admin_hosts", *admin_hosts != other.admin_hosts),
+            ("server.trusted_proxies", proxies.trusted != other.proxies.trusted),
+            ("server.forwarded", proxies.family != other.proxies.family),
+            ("server.trust_forwarded_host", proxies.host != other.proxies.host),
             ("server.h2c", *h2c != other.h2c),
             ("server.tls", *tls != other.tls),
             ("server.tls.redirect", *redirect != other.redirect),
@@ -78,10 +139,16 @@ impl Server {
         self.token_cache
     }
 
-    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
+    /// The names for which the admin listener answers, besides its own address and `localhost`.
     #[must_use]
-    pub fn trusted_proxies(&self) -> &[IpNet] {
-        &self.trusted_proxies
+    pub fn admin_hosts(&self) -> &[Host] {
+        &self.admin_hosts
+    }
+
+    /// The proxies in front, and what they may say of clients.
+    #[must_use]
+    pub const fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// HTTP/2 without TLS, by prior knowledge.

@@ -1,13 +1,14 @@
 //! Who is at the other end, and what is told to the app about it: the whole X-Forwarded-* set, built anew.
 //!
-//! What a client says of itself counts only if the peer of the socket is a configured proxy (`threats.md` R4). Nothing
+//! What a client says of itself counts only if the peer of the socket is a configured proxy (`SECURITY.md` R4). Nothing
 //! here changes the path, the method or the host that are judged (R5).
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
-use ipnet::IpNet;
+
+use crate::config::{Authority, ForwardedFamily, Proxies};
 
 /// The client, as far as it is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +19,39 @@ pub struct Client {
     pub secure: bool,
     /// `X-Forwarded-For` for the app: every believed hop, the peer last.
     pub forwarded_for: String,
-    /// `X-Forwarded-Host` that a trusted proxy sent.
+    /// The host that the client asked a trusted proxy for, where such a proxy is believed about it.
     pub forwarded_host: Option<HeaderValue>,
 }
 
 impl Client {
     /// Judges what `headers` say, sent by `peer` over TLS or not.
     #[must_use]
-    pub fn of(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    pub fn of(peer: IpAddr, tls: bool, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let peer = peer.to_canonical();
-        if trusted.is_empty() || !is_trusted(peer, trusted) {
+        if !proxies.trusts(peer) {
             return Self { address: peer, secure: tls, forwarded_for: text(peer), forwarded_host: None };
         }
-        let hops = hops(headers);
+        let said = Said { headers, family: proxies.family() };
+        let hops = said.hops();
         // From the right: every trusted proxy vouches for the hop before it, and no one for what stands left of that.
-        let believed = hops.iter().rev().take_while(|hop| is_trusted(**hop, trusted)).count();
+        let believed = hops.iter().rev().take_while(|hop| proxies.trusts(**hop)).count();
         let first = hops.len().saturating_sub(believed + 1);
         let address = hops.get(first).copied().unwrap_or(peer);
         let believed = hops[first..].iter().chain([&peer]).map(IpAddr::to_string).collect::<Vec<_>>();
         Self {
             address,
-            secure: proto(headers).map_or(tls, |proto| proto.eq_ignore_ascii_case("https")),
+            secure: said.proto().map_or(tls, |proto| proto.eq_ignore_ascii_case("https")),
             forwarded_for: believed.join(", "),
-            forwarded_host: headers.get(&X_FORWARDED_HOST).cloned(),
+            forwarded_host: if proxies.tell_host() { said.host() } else { None },
         }
+    }
+
+    /// Whether these headers say something of a client: who sends them is a proxy, or somebody who takes itself for one.
+    #[must_use]
+    pub fn is_told(headers: &HeaderMap) -> bool {
+        [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED]
+            .iter()
+            .any(|name| headers.contains_key(*name))
     }
 }
 
@@ -64,38 +74,55 @@ fn text(address: IpAddr) -> String {
     text
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|net| net.contains(&address))
+/// What a trusted proxy says, in the one family of headers that counts. The one nearest to us wrote the last value.
+struct Said<'a> {
+    headers: &'a HeaderMap,
+    family: ForwardedFamily,
 }
 
-/// The addresses of X-Forwarded-For or, without it, of Forwarded (RFC 7239), client first. One that can't be read ends
-/// what is believed: all that stands left of it is dropped.
-fn hops(headers: &HeaderMap) -> Vec<IpAddr> {
-    let mut hops = Vec::new();
-    let mut read = |text: Option<&str>| match text.and_then(address) {
-        Some(address) => hops.push(address),
-        None => hops.clear(),
-    };
-    if headers.contains_key(&X_FORWARDED_FOR) {
-        elements(headers, &X_FORWARDED_FOR).for_each(|element| read(element.map(str::trim)));
-    } else {
-        elements(headers, &FORWARDED).for_each(|element| read(element.and_then(|element| parameter(element, "for"))));
+impl<'a> Said<'a> {
+    /// The addresses that a request came by, client first. One that can't be read ends what is believed: all that stands left
+    /// of it is dropped.
+    fn hops(&self) -> Vec<IpAddr> {
+        let mut hops = Vec::new();
+        let mut read = |text: Option<&str>| match text.and_then(address) {
+            Some(address) => hops.push(address),
+            None => hops.clear(),
+        };
+        match self.family {
+            ForwardedFamily::XForwarded => elements(self.headers, &X_FORWARDED_FOR).for_each(&mut read),
+            ForwardedFamily::Rfc7239 => elements(self.headers, &FORWARDED)
+                .for_each(|element| read(element.and_then(|element| parameter(element, "for")))),
+        }
+        hops
     }
-    hops
-}
 
-/// The scheme as the proxy nearest to us saw it.
-fn proto(headers: &HeaderMap) -> Option<&str> {
-    if headers.contains_key(&X_FORWARDED_PROTO) {
-        return elements(headers, &X_FORWARDED_PROTO).last()?.map(str::trim);
+    /// The scheme.
+    fn proto(&self) -> Option<&'a str> {
+        self.last(&X_FORWARDED_PROTO, "proto")
     }
-    elements(headers, &FORWARDED).last()?.and_then(|element| parameter(element, "proto"))
+
+    /// The host, if it is one.
+    fn host(&self) -> Option<HeaderValue> {
+        let host = self.last(&X_FORWARDED_HOST, "host")?;
+        Authority::parse(host)?;
+        HeaderValue::from_str(host).ok()
+    }
+
+    fn last(&self, name: &HeaderName, key: &str) -> Option<&'a str> {
+        match self.family {
+            ForwardedFamily::XForwarded => elements(self.headers, name).last()?,
+            ForwardedFamily::Rfc7239 => {
+                elements(self.headers, &FORWARDED).last()?.and_then(|element| parameter(element, key))
+            }
+        }
+    }
 }
 
 /// The comma-separated elements of all headers of this name; `None` for a header that is not text.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'a str>> {
     headers.get_all(name).iter().flat_map(|value| match value.to_str() {
-        Ok(text) => text.split(',').map(Some).collect::<Vec<_>>(),
+        Ok(text) => text.split(',').map(|element| Some(element.trim())).collect::<Vec<_>>(),
         Err(_) => vec![None],
     })
 }
@@ -125,30 +152,104 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 mod tests {
     use super::*;
 
-    fn judge(peer: &str, pairs: &[(&'static str, &'static str)]) -> Client {
+    const TRUSTED: [&str; 2] = ["10.0.0.0/8", "::1/128"];
+
+    fn ask(peer: &str, family: ForwardedFamily, host: bool, pairs: &[(&'static str, &'static str)]) -> Client {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        Client::of(peer.parse().unwrap(), false, &headers, &trusted)
+        let trusted = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
+        Client::of(peer.parse().unwrap(), false, &headers, &Proxies::new(trusted, family, host))
     }
+
+    fn judge(peer: &str, pairs: &[(&'static str, &'static str)]) -> Client {
+        ask(peer, ForwardedFamily::XForwarded, false, pairs)
+    }
+
+    const SPOOFED: [(&str, &str); 4] = [
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "for=5.6.7.8;proto=http;host=other.example"),
+    ];
 
     #[test]
     fn r04_only_configured_proxies_are_believed() {
-        let spoofed = [
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "evil"),
-            ("forwarded", "for=1.2.3.4;proto=https"),
-        ];
-        let client = judge("192.0.2.1", &spoofed);
-        assert_eq!((client.address.to_string(), client.secure), ("192.0.2.1".into(), false));
-        assert_eq!((client.forwarded_for.as_str(), client.forwarded_host), ("192.0.2.1", None));
-        let client = judge("10.0.0.1", &spoofed);
+        for family in [ForwardedFamily::XForwarded, ForwardedFamily::Rfc7239] {
+            let client = ask("192.0.2.1", family, true, &SPOOFED);
+            assert_eq!((client.address.to_string(), client.secure), ("192.0.2.1".into(), false));
+            assert_eq!((client.forwarded_for.as_str(), client.forwarded_host), ("192.0.2.1", None));
+        }
+    }
+
+    #[test]
+    fn r54_one_family_of_headers_counts() {
+        let client = ask("10.0.0.1", ForwardedFamily::XForwarded, true, &SPOOFED);
         assert_eq!((client.address.to_string(), client.secure), ("1.2.3.4".into(), true));
         assert_eq!(client.forwarded_for, "1.2.3.4, 10.0.0.1");
-        assert_eq!(client.forwarded_host.unwrap(), "evil");
+        assert_eq!(client.forwarded_host.unwrap(), "evil.example");
+        let client = ask("10.0.0.1", ForwardedFamily::Rfc7239, true, &SPOOFED);
+        assert_eq!((client.address.to_string(), client.secure), ("5.6.7.8".into(), false));
+        assert_eq!(client.forwarded_host.unwrap(), "other.example");
+        // The other one alone says nothing.
+        let client = ask("10.0.0.1", ForwardedFamily::XForwarded, true, &SPOOFED[3..]);
+        assert_eq!(
+            (client.address.to_string(), client.secure, client.forwarded_host),
+            ("10.0.0.1".into(), false, None)
+        );
+        let client = ask("10.0.0.1", ForwardedFamily::Rfc7239, true, &SPOOFED[..3]);
+        assert_eq!(
+            (client.address.to_string(), client.secure, client.forwarded_host),
+            ("10.0.0.1".into(), false, None)
+        );
+    }
+
+    #[test]
+    fn r54_a_host_is_believed_on_purpose_only_and_the_last_one_counts() {
+        assert_eq!(judge("10.0.0.1", &SPOOFED).forwarded_host, None);
+        assert_eq!(ask("10.0.0.1", ForwardedFamily::Rfc7239, false, &SPOOFED).forwarded_host, None);
+        for (values, host) in [
+            (&["a.example"][..], Some("a.example")),
+            (&["evil.example", "a.example:8443"], Some("a.example:8443")),
+            (&["evil.example, a.example"], Some("a.example")),
+            (&["evil.example ,  [2001:db8::1]:80"], Some("[2001:db8::1]:80")),
+            (&["a.example", "not a host"], None),
+            (&["a.example,"], None),
+            (&["a.example", ""], None),
+            (&["user@a.example"], None),
+            (&["a.example/x"], None),
+        ] {
+            let pairs: Vec<_> = values.iter().map(|value| ("x-forwarded-host", *value)).collect();
+            let client = ask("10.0.0.1", ForwardedFamily::XForwarded, true, &pairs);
+            assert_eq!(
+                client.forwarded_host.as_ref().map(HeaderValue::as_bytes),
+                host.map(str::as_bytes),
+                "{values:?}"
+            );
+        }
+        for (value, host) in [
+            ("host=evil.example, for=1.2.3.4;host=\"a.example:80\"", Some("a.example:80")),
+            ("host=evil.example, for=1.2.3.4", None),
+        ] {
+            let client = ask("10.0.0.1", ForwardedFamily::Rfc7239, true, &[("forwarded", value)]);
+            assert_eq!(client.forwarded_host.as_ref().map(HeaderValue::as_bytes), host.map(str::as_bytes), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_last_scheme_counts() {
+        for (values, secure) in [
+            (&["https"][..], true),
+            (&["https", "http"], false),
+            (&["http", "HTTPS"], true),
+            (&["http, https"], true),
+            (&["https,"], false),
+            (&["gopher"], false),
+        ] {
+            let pairs: Vec<_> = values.iter().map(|value| ("x-forwarded-proto", *value)).collect();
+            assert_eq!(judge("10.0.0.1", &pairs).secure, secure, "{values:?}");
+        }
     }
 
     #[test]
@@ -167,8 +268,26 @@ mod tests {
             let client = judge("10.0.0.1", &[("x-forwarded-for", value)]);
             assert_eq!((client.address.to_string().as_str(), client.forwarded_for.as_str()), (address, forwarded));
         }
-        let client = judge("::1", &[("forwarded", "for=\"[2001:db8::7]:1\";proto=https, for=1.2.3.4;proto=http")]);
+        let value = "for=\"[2001:db8::7]:1\";proto=https, for=1.2.3.4;proto=http";
+        let client = ask("::1", ForwardedFamily::Rfc7239, false, &[("forwarded", value)]);
         assert_eq!((client.address.to_string(), client.secure), ("1.2.3.4".into(), false));
+        // What is not closed, or is no address, vouches for nothing before it.
+        for value in
+            ["for=6.6.6.6, for=\"1.2.3.4", "for=6.6.6.6, for=unknown, for=1.2.3.4", "for=\"6.6.6.6, for=1.2.3.4"]
+        {
+            let client = ask("::1", ForwardedFamily::Rfc7239, false, &[("forwarded", value)]);
+            assert_eq!(client.forwarded_for, "1.2.3.4, ::1", "{value}");
+        }
         assert_eq!(judge("::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")]).address.to_string(), "1.2.3.4");
+    }
+
+    #[test]
+    fn who_says_something_of_a_client_is_known_by_it() {
+        for (name, value) in SPOOFED {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
+            assert!(Client::is_told(&headers), "{name}");
+        }
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("accept"), HeaderValue::from_static("*/*"))]);
+        assert!(!Client::is_told(&headers));
     }
 }

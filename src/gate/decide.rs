@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, header};
-use ipnet::IpNet;
 
 use super::Deny;
 use super::admit::ToLogin;
@@ -21,7 +20,7 @@ use super::target::Target;
 use super::trace::{self, Trace};
 use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
 use crate::config::{
-    Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Realm, Route, Sha256,
+    Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Proxies, Realm, Route, Sha256,
 };
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
@@ -32,8 +31,8 @@ pub struct Gate<'a> {
     pub policy: &'a Policy,
     /// The tokens that count no more.
     pub revoked: &'a Revocations,
-    /// Whose word about the client counts.
-    pub trusted_proxies: &'a [IpNet],
+    /// Whose word about the client counts, and which of their words.
+    pub proxies: &'a Proxies,
     /// The tokens that were verified under this policy.
     pub known: &'a KnownTokens,
     /// What the clients have used of what they may.
@@ -134,7 +133,7 @@ impl Gate<'_> {
         }
         let found = found?;
         self.note("rule", || trace::rule(self.policy, &found));
-        let client = Client::of(head.peer, head.tls, head.headers, self.trusted_proxies);
+        let client = Client::of(head.peer, head.tls, head.headers, self.proxies);
         self.note("client", || trace::client(&client));
         self.note("limits", || trace::quota(limits.per_address()));
         // Nanoseconds of 584 years.

@@ -216,7 +216,7 @@ impl Bench {
         Gate {
             policy: &self.policy,
             revoked: &self.revoked,
-            trusted_proxies: &[],
+            proxies: &config::NO_PROXIES,
             known: &self.known,
             usage: &self.usage,
             uptime: Duration::from_secs(100),
@@ -707,10 +707,11 @@ fn who_sends_too_much_is_told_in_the_form_that_is_expected() {
 #[test]
 fn a_trusted_proxys_clients_are_apart() {
     let bench = Bench::with_limits("rate = 0.001\nburst = 0");
-    let trusted = ["192.0.2.0/24".parse().unwrap()];
+    let trusted =
+        config::Proxies::new(vec!["192.0.2.0/24".parse().unwrap()], config::ForwardedFamily::XForwarded, false);
     let ask = |forwarded: &str| {
         bench.judge_with("GET /public", &[("x-forwarded-for", forwarded)], |gate, head| {
-            let gate = Gate { trusted_proxies: &trusted, ..gate };
+            let gate = Gate { proxies: &trusted, ..gate };
             matches!(gate.decide(head, NOW, &mut Permits::default()), Verdict::Grant(_))
         })
     };

@@ -33,7 +33,7 @@ use crate::login::Desk;
 use crate::login::allowance::Allowances;
 use crate::login::password::Pool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{Exporter, Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, audit};
+use crate::proxy::{Exporter, Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, Untrusted, audit};
 use crate::store;
 
 /// Whether the memory of the process may get into a file, or be read by other processes of the same user.
@@ -131,6 +131,7 @@ async fn run(
         request_ids: RequestIds::new(),
         journal,
         exporter,
+        untrusted: Untrusted::default(),
     });
     let status = Arc::new(Status::default());
     let fetcher = Arc::new(Fetcher::default());

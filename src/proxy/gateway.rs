@@ -93,13 +93,15 @@ impl Gateway {
             peer: peer.ip(),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
+        let (proxies, at) = (self.state.server.proxies(), uptime(context.record.began));
+        self.state.untrusted.notice(peer.ip(), &header.headers, proxies, at);
         let gate = Gate {
             policy: &snapshot.policy,
             revoked: &self.state.desk.revocations,
-            trusted_proxies: self.state.server.trusted_proxies(),
+            proxies,
             known: &self.state.known,
             usage: &self.state.usage,
-            uptime: uptime(context.record.began),
+            uptime: at,
             generation: snapshot.generation,
             may_wait,
             trace: None,

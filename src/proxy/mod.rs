@@ -17,6 +17,7 @@ mod redirect;
 mod stream;
 mod trace;
 mod tunnel;
+mod untrusted;
 mod upstream;
 mod websocket;
 
@@ -44,6 +45,7 @@ use meters::Meters;
 use redirect::Redirect;
 pub use trace::Exporter;
 pub use tunnel::Tunnels;
+pub use untrusted::Untrusted;
 pub use upstream::{Pool, Server as UpstreamServer, ServerState, reason};
 
 /// Everything that requests share.
@@ -68,6 +70,8 @@ pub struct State {
     pub journal: Arc<Journal>,
     /// Where spans go.
     pub exporter: Arc<Exporter>,
+    /// Whether operators were told of headers that are not believed.
+    pub untrusted: Untrusted,
 }
 
 /// Where connections come in, and what holds for them.
@@ -102,8 +106,7 @@ impl House for State {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.server.trusted_proxies().iter().any(|net| net.contains(&address))
+        self.server.proxies().trusts(address.to_canonical())
     }
 
     fn write_timeout(&self) -> Duration {

@@ -182,7 +182,7 @@ impl Record {
 /// Who sent a request, as far as that is believed.
 pub(super) fn client(state: &State, session: &Session) -> Option<IpAddr> {
     let peer = session.client_addr()?.as_inet()?.ip();
-    Some(Client::of(peer, false, &session.req_header().headers, state.server.trusted_proxies()).address)
+    Some(Client::of(peer, false, &session.req_header().headers, state.server.proxies()).address)
 }
 
 const fn version(version: http::Version) -> &'static str {

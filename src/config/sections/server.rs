@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
+use crate::config::host::{Authority, Host};
 use crate::config::reader::{Keys, Section};
-use crate::config::server::Server;
+use crate::config::server::{ForwardedFamily, Proxies, Server};
 use crate::config::spelling::quote;
 
 /// Its keys.
@@ -16,8 +17,11 @@ pub(in crate::config) const KEYS: Keys = Keys {
     known: &[
         "listen",
         "admin",
+        "admin_hosts",
         "threads",
         "trusted_proxies",
+        "forwarded",
+        "trust_forwarded_host",
         "h2c",
         "shutdown_grace",
         "hash_threads",
@@ -45,6 +49,12 @@ pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) 
     {
         section.error("admin", format!("{admin} is in server.listen too: write another port, or \"\" for none"));
     }
+    if let Some(admin) = admin.filter(|admin| !admin.ip().to_canonical().is_loopback()) {
+        section.warn(
+            "admin",
+            format!("{admin} may be reached from other machines, and asks for no login: write \"127.0.0.1:{}\", or let a firewall keep others away", admin.port()),
+        );
+    }
     let h2c = section.flag("h2c", false);
     if h2c && tls.is_some() {
         section.error("h2c", "is HTTP/2 without TLS, and this listens with TLS: remove it, HTTP/2 is on there anyway");
@@ -53,7 +63,8 @@ pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) 
         listen,
         admin,
         threads: or_else(section.number("threads", 0..=MAX_THREADS, 0), cores),
-        trusted_proxies: trusted_proxies(section),
+        admin_hosts: section.list("admin_hosts", host),
+        proxies: proxies(section),
         h2c,
         tls: tls.is_some(),
         redirect,
@@ -118,9 +129,29 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+fn host(text: &str) -> Result<Host, String> {
+    if let Some(Authority { host, port: Some(_) }) = Authority::parse(text) {
+        return Err(format!("{} has a port: write \"{host}\"", quote(text)));
+    }
+    Host::parse(text).ok_or_else(|| format!("{} is no host: write it as \"gate.internal\"", quote(text)))
+}
+
+fn proxies(section: &Section<'_>) -> Proxies {
+    let families = [("x-forwarded", ForwardedFamily::XForwarded), ("rfc7239", ForwardedFamily::Rfc7239)];
+    let family = section.choice("forwarded", &families, &[]).unwrap_or_default();
+    let host = section.flag("trust_forwarded_host", false);
+    let trusted = trusted_proxies(section);
+    for (key, written) in [("forwarded", family != ForwardedFamily::default()), ("trust_forwarded_host", host)] {
+        if written && !section.has("trusted_proxies") {
+            section.error(key, "nobody is believed: list your proxies in trusted_proxies, or remove it");
+        }
+    }
+    Proxies::new(trusted, family, host)
+}
+
 fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
     let trust_everyone = section.flag("insecure_trust_everyone", false);
-    section.list("trusted_proxies", |text| {
+    let trusted = section.list("trusted_proxies", |text| {
         let net = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse::<IpNet>().map_err(|_| {
@@ -137,10 +168,54 @@ fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
                  or set insecure_trust_everyone = true in [server]"
             ));
         }
-        Ok(net)
-    })
+        Ok(as_compared(net))
+    });
+    let whole = trusted.iter().any(|net| net.prefix_len() == 0);
+    if let Some(family) = everyone_of(&trusted).filter(|_| !trust_everyone && !whole) {
+        section.error(
+            "trusted_proxies",
+            format!(
+                "its networks together are every address of {family}, so that each client can forge its address: list your \
+                 proxies, or set insecure_trust_everyone = true in [server]"
+            ),
+        );
+    }
+    trusted
 }
 
+/// The network as addresses are compared with it: one of IPv4 that is mapped to IPv6 is one of IPv4.
+fn as_compared(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else { return net };
+    let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
+}
+
+/// The version of IP of which these networks have every address that the internet routes.
+fn everyone_of(trusted: &[IpNet]) -> Option<&'static str> {
+    [("IPv4", "0.0.0.0/0", &NOT_ROUTED_V4[..]), ("IPv6", "::/0", &NOT_ROUTED_V6[..])].into_iter().find_map(
+        |(family, everything, not_routed)| {
+            let not_routed = not_routed.iter().filter_map(|net| net.parse::<IpNet>().ok());
+            let all = IpNet::aggregate(&trusted.iter().copied().chain(not_routed).collect());
+            all.iter().any(|net| net.to_string() == everything).then_some(family)
+        },
+    )
+}
+
+/// Networks of which no client on the internet has an address (RFC 6890): to leave them out makes no difference.
+const NOT_ROUTED_V4: [&str; 10] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+];
+/// All but 2000::/3 (RFC 4291, 2.4).
+const NOT_ROUTED_V6: [&str; 3] = ["::/3", "4000::/2", "8000::/1"];
 const DEFAULT_ADMIN_PORT: u16 = 9080;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const MIN_GRACE: Duration = Duration::from_secs(1);
@@ -169,6 +244,11 @@ mod tests {
             (r#"trusted_proxies = ["::/0"]"#, "insecure_trust_everyone"),
             (r#"trusted_proxies = ["10.0.0.1/8"]"#, r#"write "10.0.0.0/8""#),
             (r#"trusted_proxies = ["proxy"]"#, "is no network"),
+            (r#"forwarded = "both""#, r#"write "x-forwarded" or "rfc7239""#),
+            (r#"forwarded = "rfc7239""#, "list your proxies in trusted_proxies"),
+            ("trust_forwarded_host = true", "list your proxies in trusted_proxies"),
+            (r#"admin_hosts = ["gate.internal:9080"]"#, r#"has a port: write "gate.internal""#),
+            (r#"admin_hosts = ["http://gate.internal"]"#, "is no host"),
             (r#"shutdown_grace = "2d""#, r#"from "1s" to "1d""#),
         ] {
             assert_error(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)), expected);
@@ -179,9 +259,65 @@ mod tests {
     fn networks_and_switches() {
         let keys = "trusted_proxies = [\"0.0.0.0/0\", \"192.0.2.1\"]\ninsecure_trust_everyone = true\nadmin = \"\"\nthreads = 3";
         let config = check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys))).unwrap();
-        let proxies: Vec<_> = config.server.trusted_proxies().iter().map(ToString::to_string).collect();
+        let proxies: Vec<_> = config.server.proxies().networks().iter().map(ToString::to_string).collect();
         assert_eq!(proxies, ["0.0.0.0/0", "192.0.2.1/32"]);
         assert_eq!((config.server.admin(), config.server.threads()), (None, 3));
+        assert_eq!(
+            (config.server.proxies().family(), config.server.proxies().tell_host()),
+            (ForwardedFamily::XForwarded, false)
+        );
+        let keys = "trusted_proxies = [\"::ffff:192.0.2.0/120\"]\nforwarded = \"rfc7239\"\ntrust_forwarded_host = true\nadmin_hosts = [\"Gate.internal.\"]";
+        let server = check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys))).unwrap().server;
+        let proxies = server.proxies();
+        assert!(proxies.trusts("192.0.2.9".parse().unwrap()) && !proxies.trusts("192.0.3.9".parse().unwrap()));
+        assert_eq!((proxies.family(), proxies.tell_host()), (ForwardedFamily::Rfc7239, true));
+        assert_eq!(server.admin_hosts(), [Host::parse("gate.internal").unwrap()]);
+    }
+
+    #[test]
+    fn r04_networks_that_are_everyone_together() {
+        for (networks, family) in [
+            (&["0.0.0.0/1", "128.0.0.0/1"][..], Some("IPv4")),
+            (&["0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"], Some("IPv4")),
+            (&["128.0.0.0/1", "10.0.0.0/8", "0.0.0.0/1", "fd00::/8"], Some("IPv4")),
+            // All but private addresses, and all but multicast.
+            (&["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"], Some("IPv4")),
+            (&["::ffff:0.0.0.0/97", "::ffff:128.0.0.0/97"], Some("IPv4")),
+            (&["::ffff:0.0.0.0/97", "128.0.0.0/1"], Some("IPv4")),
+            (&["::/1", "8000::/1"], Some("IPv6")),
+            (&["2000::/3"], Some("IPv6")),
+            (&["2000::/4", "3000::/4"], Some("IPv6")),
+            (&["0.0.0.0/1", "128.0.0.0/2"], None),
+            (&["2000::/4", "::/1"], Some("IPv6")),
+            (&["2000::/4", "fc00::/7"], None),
+            (&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"], None),
+        ] {
+            let list = format!("trusted_proxies = {networks:?}");
+            let config = |keys: &str| check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)));
+            let errors = config(&list).map_or_else(|errors| errors.to_string(), |_| String::new());
+            assert_eq!(
+                errors.contains("server.trusted_proxies: its networks together are every"),
+                family.is_some(),
+                "{list}: {errors}"
+            );
+            assert!(family.is_none_or(|family| errors.contains(family)), "{errors}");
+            config(&format!("{list}\ninsecure_trust_everyone = true")).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_admin_listener_for_other_machines_is_a_warning() {
+        let warnings = |keys: &str| {
+            let config = check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys))).unwrap();
+            config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for admin in ["0.0.0.0:9080", "[::]:9080", "192.0.2.1:9080"] {
+            let warnings = warnings(&format!("admin = \"{admin}\""));
+            assert!(warnings.len() == 1 && warnings[0].contains("server.admin: "), "{warnings:?}");
+        }
+        for admin in ["", "127.0.0.1:9080", "127.0.0.2:9080", "[::1]:9080"] {
+            assert!(warnings(&format!("admin = \"{admin}\"")).is_empty(), "{admin}");
+        }
     }
 
     #[test]

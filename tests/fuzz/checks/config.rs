@@ -58,7 +58,7 @@ fn judges(policy: &Policy) {
     let gate = Gate {
         policy,
         revoked: &revoked,
-        trusted_proxies: &[],
+        proxies: &config::NO_PROXIES,
         known: &known,
         usage: &usage,
         uptime: Duration::ZERO,

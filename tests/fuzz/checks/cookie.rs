@@ -84,7 +84,7 @@ fn judged(headers: &HeaderMap) -> bool {
     let gate = Gate {
         policy: &setup.policy,
         revoked: &setup.revoked,
-        trusted_proxies: &[],
+        proxies: &config::NO_PROXIES,
         known: &setup.known,
         usage: &setup.usage,
         uptime: std::time::Duration::ZERO,

@@ -11,7 +11,7 @@ use http::{Method, Request};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession;
-use tollgate::config::{Access, Found, Host};
+use tollgate::config::{Access, ForwardedFamily, Found, Host, Proxies};
 use tollgate::gate::{Client, Gate, Grant, Head, Permits, Trace, Verdict, cookies, wire};
 use tollgate::proxy::preview;
 
@@ -54,8 +54,9 @@ pub fn callers() -> [From; 2] {
     [From { peer: [192, 0, 2, 7].into(), tls: true }, From { peer: [10, 0, 0, 1].into(), tls: false }]
 }
 
-fn trusted() -> Vec<IpNet> {
-    vec![IpNet::new([10, 0, 0, 0].into(), 8).expect("a network")]
+fn trusted() -> Proxies {
+    let network = IpNet::new([10, 0, 0, 0].into(), 8).expect("a network");
+    Proxies::new(vec![network], ForwardedFamily::XForwarded, true)
 }
 
 /// Has the gate judge it, with the tokens that were seen before remembered or not. `findings` is what it wrote down.
@@ -78,7 +79,7 @@ pub fn judge(read: &Read, from: From, remembered: bool, findings: &Trace) -> Ver
     let gate = Gate {
         policy: &setup.policy,
         revoked: &setup.revoked,
-        trusted_proxies: &trusted(),
+        proxies: &trusted(),
         known: if remembered { &setup.known } else { &setup.unknown },
         usage: &setup.usage,
         uptime: Duration::ZERO,

@@ -357,6 +357,30 @@ def r06_health_endpoints_open_nothing(it):
             it.refused(it.send("GET", target, "User-Agent: kube-probe/1.31"))
 
 
+@check("the host that a client writes for a proxy that does not set it",
+       ("CVE-2022-29933", "Craft CMS", "X-Forwarded-Host went into the links of password resets"))  # fmt: skip
+def r54_forwarded_host(it):
+    for what, path, how in ways(it):
+        for name in ("X-Forwarded-Host", "x_forwarded_host", "X-Forwarded-Server", "Forwarded"):
+            sent = it.bytes("GET", path, f"{name}: host={CANARY}.example", f"{name}: {CANARY}.example", **how)
+            it.send_bytes(sent)
+            found = [value for value in folded(it.seen(), name) if CANARY in value]
+            it.expect(not found, sent, f"nobody's {name} but the proxy's", found)
+    if not hasattr(it.control, "another"):
+        return
+    # Of a proxy that is believed, the host is not, and of two families one says nothing.
+    with it.control.another(server='trusted_proxies = ["127.0.0.1/32"]') as other:
+        case = it.at(other)
+        answer = case.send(
+            "GET", "/open/x", f"X-Forwarded-Host: {CANARY}.example", f"Forwarded: for=203.0.113.66;host={CANARY}.example"
+        )
+        seen = case.passes(answer)
+        if seen:
+            found = [seen.values("x-forwarded-host"), seen.values("x-forwarded-for")]
+            good = CANARY not in str(found) and "203.0.113.66" not in str(found)
+            case.expect(good, answer, "the host that was asked for, and the peer", found)
+
+
 @check("the header that CGI takes for the proxy of an app's own requests",
        ("CVE-2016-5385, CVE-2016-5386, CVE-2016-5387", "PHP, Go, Apache", "Proxy became HTTP_PROXY (httpoxy)"))  # fmt: skip
 def r55_httpoxy(it):
