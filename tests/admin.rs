@@ -48,6 +48,29 @@ fn other_paths_and_methods_are_refused() {
 }
 
 #[test]
+fn r68_another_sites_name_is_not_answered() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("admin_hosts", "[\"gate.internal\"]").start();
+    for path in ["/healthz", "/readyz", "/status", "/metrics", "/"] {
+        for host in ["evil.example", "127.0.0.1.evil.example:9080", "x.localhost"] {
+            let answer = get(path).host(host).send(gate.admin).expect(421);
+            assert!(
+                answer.text().starts_with("host_unknown: ") && answer.text().contains("admin_hosts"),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    for host in ["localhost", "127.0.0.1", "[::1]", "Gate.Internal:9080"] {
+        get("/healthz").host(host).send(gate.admin).expect(200);
+    }
+    // As health checks of load balancers ask.
+    let mut conn = Conn::open(gate.admin);
+    conn.write("GET /healthz HTTP/1.0\r\n\r\n");
+    conn.read().expect(200);
+}
+
+#[test]
 fn an_empty_admin_address_turns_it_off() {
     let app = App::start();
     let dir = tempfile::tempdir().unwrap();

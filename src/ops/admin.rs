@@ -1,11 +1,13 @@
 //! The admin listener: health, readiness, status and metrics, on an address of its own, so that nothing that a client sends to
-//! the gate can reach them (`threats.md` R6).
+//! the gate can reach them (SECURITY.md R6). It asks for no login, so it answers for names that are its own only: a page of
+//! another site can have its own name lead here (DNS rebinding), and would read the answers (R68).
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use super::jwks::issuers;
 use super::metrics;
 use super::status::Status;
 use crate::clock::{now, rfc3339};
-use crate::config::{Host, Route};
+use crate::config::{Authority, Host, Route};
 use crate::proxy::State;
 use crate::token::PublicKeys;
 
@@ -29,6 +31,13 @@ pub(super) struct Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
+        let server = &self.state.server;
+        if !server.admin().is_none_or(|own| is_for(own, server.admin_hosts(), &head.headers)) {
+            return text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "host_unknown: this listener answers for its own address, for localhost and for admin_hosts in [server]\n",
+            );
+        }
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         }
@@ -127,6 +136,24 @@ fn unusable(keys: &PublicKeys) -> Vec<Value> {
     keys.unusable().iter().map(|key| json!({"kid": key.kid, "reason": key.reason})).collect()
 }
 
+/// Whether a request is for the listener at `own` or for one of these names. One that names no host, as health checks over
+/// HTTP/1.0 do, is no browser's.
+fn is_for(own: SocketAddr, names: &[Host], headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    let Some(host) = host else { return true };
+    let Some(Authority { host, .. }) = host.to_str().ok().and_then(Authority::parse).filter(|_| more.is_none()) else {
+        return false;
+    };
+    if host.as_str() == "localhost" || names.contains(&host) {
+        return true;
+    }
+    let Ok(address) = host.as_str().trim_matches(['[', ']']).parse::<IpAddr>() else { return false };
+    let (own, address) = (own.ip().to_canonical(), address.to_canonical());
+    // An address can't be made to lead elsewhere. Of a listener on all of them, nobody knows which it has.
+    own.is_unspecified() || own == address || (own.is_loopback() && address.is_loopback())
+}
+
 fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
     answer(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
 }
@@ -140,4 +167,60 @@ fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Resp
     headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn r68_only_names_of_its_own() {
+        let names = [Host::parse("gate.internal").unwrap()];
+        let answers = |own: &str, hosts: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+            }
+            is_for(own.parse().unwrap(), &names, &headers)
+        };
+        for own in ["127.0.0.1:9080", "192.0.2.1:9080", "0.0.0.0:9080", "[::]:9080", "[::1]:9080"] {
+            for host in ["localhost", "LOCALHOST:9080", "localhost.", "gate.internal", "Gate.Internal.:1"] {
+                assert!(answers(own, &[host]), "{own} {host}");
+            }
+            assert!(answers(own, &[]), "HTTP/1.0");
+            for host in [
+                "evil.example",
+                "127.0.0.1.evil.example",
+                "localhost.evil.example",
+                "x.localhost",
+                "internal",
+                "",
+                "a b",
+                "127.0.0.1@evil.example",
+                "gate.internal.evil.example",
+                "127.0.0.1:x",
+                "0x7f.1",
+            ] {
+                assert!(!answers(own, &[host]), "{own} {host}");
+            }
+            assert!(!answers(own, &["localhost", "evil.example"]) && !answers(own, &["localhost", "localhost"]));
+        }
+        for (own, host, expected) in [
+            ("127.0.0.1:9080", "127.0.0.1:9080", true),
+            ("127.0.0.1:9080", "127.0.0.2", true),
+            ("127.0.0.1:9080", "[::1]:9080", true),
+            ("127.0.0.1:9080", "[::ffff:127.0.0.1]", true),
+            ("127.0.0.1:9080", "192.0.2.1", false),
+            ("192.0.2.1:9080", "192.0.2.1:80", true),
+            ("192.0.2.1:9080", "127.0.0.1", false),
+            ("0.0.0.0:9080", "192.0.2.1:9080", true),
+            ("[::]:9080", "[2001:db8::1]:9080", true),
+            ("[2001:db8::1]:9080", "[2001:DB8:0::1]", true),
+            ("[2001:db8::1]:9080", "[2001:db8::2]", false),
+        ] {
+            assert_eq!(answers(own, &[host]), expected, "{own} {host}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 """Shape G: requests that another site's page has a browser send."""
 
+import http.client
+
 from ..check import check
 from .framing import UPGRADE
 
@@ -184,6 +186,27 @@ def r49_disguised(it):
         for method in ("POST", "DELETE"):
             answer = it.send(method, path, f"Origin: {EVIL}", *lines, "Content-Length: 0", cookie=it.profile.token)
             it.refused(answer)
+
+
+@check("a name of another site that leads to the operators' listener",
+       ("CVE-2018-5702", "Transmission", "a page had its own name lead to a listener that asks for no login"),
+       ("CVE-2018-7160", "Node.js", "the same with the debugger"))  # fmt: skip
+def r68_dns_rebinding(it):
+    gate = it.gate()
+    for host, expected in (
+        ("evil.example", 421),
+        (f"evil.example:{gate.admin}", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+        (f"127.0.0.1:{gate.admin}", 200),
+        ("localhost", 200),
+    ):
+        for path in ("/status", "/metrics", "/healthz"):
+            connection = http.client.HTTPConnection("127.0.0.1", gate.admin, timeout=10)
+            connection.request("GET", path, headers={"Host": host, "Connection": "close"})
+            answer = connection.getresponse()
+            it.expect(answer.status == expected, f"{path} of {host!r}", expected, answer.status)
+            connection.close()
 
 
 @check("only a preflight is answered as one, and none is forwarded without a credential",
