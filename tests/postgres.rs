@@ -143,6 +143,10 @@ fn the_server_proves_who_it_is_and_asks_for_a_password() {
         write_file(&file, &conf.store_key("password_file", &format!("\"{password}\"")).text(1, 2), 0o600);
         tollgate(&["user", "list", "-c", file.to_str().unwrap(), "--realm", "examples"], "")
     };
+    assert!(list("localhost", "", "password").failed(69).stderr.contains("tollgate serve makes them"));
+    // Whoever looks makes no tables; this does.
+    let import = ["user", "import", "-c", file.to_str().unwrap(), "--realm", "examples"];
+    tollgate(&import, "").ok();
     for query in [
         "",
         "sslmode=require",

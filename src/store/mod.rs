@@ -327,7 +327,7 @@ enum Missing {
 pub async fn open_read_only(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match database {
         Database::Sqlite(path) => Arc::new(sqlite::Sqlite::open_read_only(path).await?),
-        Database::Postgres(server) => Arc::new(postgres::Postgres::open_read_only(server)),
+        Database::Postgres(server) => Arc::new(postgres::Postgres::open_read_only(server).await?),
     })
 }
 

@@ -46,19 +46,19 @@ impl Postgres {
     /// Connects, and makes the tables or brings them up to date.
     pub(super) async fn open(server: &config::Postgres) -> Result<Self, StoreError> {
         let options = options(server);
-        prepare(&options).await.map_err(|error| match error {
-            StoreError::Failed(reason) => StoreError::Failed(format!("{}: {reason}", place(server))),
-            other => other,
-        })?;
+        prepare(&options).await.map_err(|error| failed_at(server, error))?;
         let pool = PgPoolOptions::new().max_connections(server.connections).acquire_timeout(CONNECT_LIMIT);
         Ok(Self { pool: pool.connect_lazy_with(options) })
     }
 
-    /// Connects when it is asked, and writes nothing.
-    pub(super) fn open_read_only(server: &config::Postgres) -> Self {
+    /// Connects, and writes nothing.
+    pub(super) async fn open_read_only(server: &config::Postgres) -> Result<Self, StoreError> {
         let options = options(server).options([("default_transaction_read_only", "on")]);
+        // A pool would not say why it has no connection.
+        let connection = in_time(CONNECT_LIMIT, async { Ok(options.connect().await?) }).await;
+        connection.map_err(|error| failed_at(server, error))?.close().await?;
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_LIMIT);
-        Self { pool: pool.connect_lazy_with(options) }
+        Ok(Self { pool: pool.connect_lazy_with(options) })
     }
 
     async fn lend(&self) -> Result<Lent, StoreError> {
@@ -284,6 +284,13 @@ fn options(server: &config::Postgres) -> PgConnectOptions {
         options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
     }
     options
+}
+
+fn failed_at(server: &config::Postgres, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed(reason) => StoreError::Failed(format!("{}: {reason}", place(server))),
+        other => other,
+    }
 }
 
 /// For the operator: which database it is about, without a password.

@@ -20,14 +20,13 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>) -> Result<(), Failure> {
+        let mut page = store.users(&self.place.realm, None, PAGE).await?;
         if !self.json {
             console.say(&row(["USERNAME", "EMAIL", "STATE", "MFA", "ROLES", "CREATED", "ID"]))?;
         }
-        let mut after: Option<String> = None;
         loop {
-            let page = store.users(&self.place.realm, after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id.clone());
+            let after = last.id.clone();
             for user in &page {
                 let state = match user {
                     User { disabled: true, .. } => "disabled",
@@ -50,6 +49,7 @@ impl List {
                 };
                 console.say(&line)?;
             }
+            page = store.users(&self.place.realm, Some(&after), PAGE).await?;
         }
     }
 }
