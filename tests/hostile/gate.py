@@ -59,7 +59,7 @@ name = "{realm}"
 issuer = "{issuer}"
 origins = ["{origin}"]
 registration = "open"
-registrations_per_hour = 100000
+registrations_per_hour = {registrations}
 {realm_keys}
 
 [[realm.key]]
@@ -120,7 +120,7 @@ class Tollgate:
 
     def __init__(self, binary, directory, upstream, edit=None, unready=False, **changes):
         """`upstream`: host:port of the app. `changes`: texts for the places of CONFIG (`server`, `tables`,
-        `realm_keys`, `realm_tables`, `routes`, `more`) instead of what stands there, or any other value of it.
+        `realm_keys`, `realm_tables`, `routes`, `more`, `registrations`) instead of what stands there, or any other value of it.
         `edit` gets it before it starts, to spoil its files. `unready`: it need not become ready, only answer."""
         self.binary, self.directory, self.upstream = str(binary), directory, upstream
         directory.mkdir(parents=True, exist_ok=True)
@@ -169,6 +169,8 @@ class Tollgate:
             "port": self.port, "admin": self.admin, "realm": REALM, "issuer": ISSUER, "origin": ORIGIN, "key": KEY,
             "disabled_key": DISABLED_KEY, "login": LOGIN, "tenant": TENANT, "routes": routes,
             "server": "", "tables": "", "realm_keys": "", "realm_tables": "", "more": "",
+            # All checks are one client.
+            "registrations": 100_000,
         }  # fmt: skip
         return CONFIG.format(**said | self.changes | changes)
 

@@ -445,13 +445,13 @@ def r37_logins_at_once(it):
        ("traefik#13816", "Traefik", "which requests were taken for one told which users there are"))  # fmt: skip
 def r28_logins_alike_when_put_together(it):
     with Site(it, server="hash_queue = 64") as site:
-        site.register("alice", "bsecret")
-        site.register("aliceb", "secret")
+        site.register("alice", "bsecret-word")
+        site.register("aliceb", "secret-word")
         pairs = [
-            ("alice", "bsecret", 200),
-            ("aliceb", "secret", 200),
-            ("alic", "ebsecret", 401),
-            ("aliceb", "secret ", 401),
+            ("alice", "bsecret-word", 200),
+            ("aliceb", "secret-word", 200),
+            ("alic", "ebsecret-word", 401),
+            ("aliceb", "secret-word ", 401),
         ] * 3
         answers = at_once([lambda pair=pair: site.log_in(pair[0], pair[1]) for pair in pairs])
         for (name, password, wanted), answer in zip(pairs, answers):
@@ -666,3 +666,73 @@ def r45_disabled_keys(it):
         other.reload(other.text().replace('id = "web"', 'id = "web"\ndisabled = true'))
         case.refused(case.send("GET", "/keyed/x"), "it was switched off")
         case.refused(case.send("GET", f"/keyed/x?key={KEY}", key=False), "it was switched off")
+
+
+ADDRESSES = [("nOAuth", "Microsoft Entra", "apps went by an email that users wrote themselves"),
+             ("2013", "Spotify", "a name in another spelling took over an account")]  # fmt: skip
+
+
+@check("nobody takes another's name, and no address counts that nobody verified", *ADDRESSES)
+def r60_names_of_others(it):
+    with Site(it) as site:
+        site.register("alice")
+        record = json.loads(site.register("mallory").body or b"{}")
+        token = site.token("mallory")
+        for strategy in ("force", "merge", "replace"):
+            for change in (
+                {"username": "admin"},
+                {"username": "alice"},
+                {"username": "MALLORY"},
+                {"username": "\u0430lice"},
+                {"email": "ceo@corp.example"},
+            ):
+                body = json.dumps(change | {"password": PASSWORD})
+                path = f"{LOGIN}?uniqueId={record.get('uniqueId', '')}&strategy={strategy}"
+                answer = site.it.send("PUT", path, JSON, token=token, body=body)
+                it.expect(answer.status == 403, answer, 403, f"{strategy} {change}: {answer}")
+        it.expect(site.opens(site.token("mallory")) == ["mallory"], "a new login", "mallory", "another name")
+        for name in ("\u0430lice", "a1ice", "aIice", "AL\u0406CE"):
+            answer = site.register(name)
+            it.expect(answer.status == 400, answer, "400: it looks like alice", f"{name!r}: {answer}")
+        site.register("ceo@corp.example")
+        site.it.recorder.take()
+        answer = site.it.send("GET", "/app/x", token=site.token("ceo@corp.example"))
+        for seen in site.it.recorder.take():
+            email = seen.values("x-auth-email")
+            it.expect(not email, answer, "no address that anybody can register with", email)
+
+
+@check("names are neither asked for nor kept from others without limit",
+       ("2026", "Tollgate 0.1", "600 names a second were asked for by renaming, and 2,000 kept from others"))  # fmt: skip
+def r61_renames_without_limit(it):
+    with Site(it, registrations=12, realm_keys='rename = "self"') as site:
+        record = json.loads(site.register("mallory").body or b"{}")
+        token = site.token("mallory")
+        path = f"{LOGIN}?uniqueId={record.get('uniqueId', '')}&strategy=merge"
+
+        def rename(name):
+            return site.it.send("PUT", path, JSON, token=token, body=json.dumps({"username": name}))
+
+        taken = [rename(f"name {number}") for number in range(30)]
+        held = sum(answer.status == 200 for answer in taken)
+        it.expect(0 < held <= 5, taken[-1], "a few names a day", f"{held} of 30 renames")
+        asked = [site.register(f"name {number}") for number in range(30)]
+        last = asked[-1]
+        it.expect(last.status == 429 and last.header("retry-after"), last, "429 with Retry-After", last)
+        made = sum(answer.status == 200 for answer in asked)
+        it.expect(made <= 12, last, "no more than 12 in all", f"{made} registrations")
+
+
+@check("passwords that are tried first are chosen by nobody",
+       ("ASVS 6.2.4", "OWASP", "the most common passwords were allowed"))  # fmt: skip
+def r66_weak_passwords(it):
+    with Site(it) as site:
+        for number, password in enumerate(
+            ("1234567", "password", "PASSWORD1", "12345678", "qwertyuiop", "aaaaaaaa", "x" * 257, REALM, f"{REALM}1!")
+        ):
+            answer = site.register(f"user {number}", password)
+            it.expect(answer.status == 400, answer, 400, f"{password!r}: {answer}")
+        for name, password in (("wilhelmina", "Wilhelmina1"), ("wilhelmina@example.com", "wilhelmina")):
+            answer = site.register(name, password)
+            it.expect(answer.status == 400, answer, "400: it is the name", f"{password!r}: {answer}")
+        it.expect(site.register("wilhelmina").status == 200, PASSWORD, "a long one is good", "refused")
