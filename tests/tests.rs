@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "the harness is public to the tests, and nothing here is to anyone else")]
 
 mod admin;
+mod answers;
 mod assertions;
 mod audit;
 mod clients;

@@ -1,15 +1,14 @@
-//! The two ways to an app (`src/proxy/direct.rs`, and pingora's): whichever a request takes, the app sees the same, and so
-//! does the client.
+//! Whatever a request says of its own connection, the app sees the same, and so does the client.
 
 use crate::harness::*;
 
-/// Says something about the connection that has no effect, so that the request takes the long way.
-const LONG_WAY: (&str, &str) = ("Proxy-Connection", "keep-alive");
+/// Says something about the connection that has no effect.
+const NO_EFFECT: (&str, &str) = ("Proxy-Connection", "keep-alive");
 
-/// What came, but for what is new with every request.
+/// What came, but for what is new with every request, or of one connection only.
 fn without_ids(mut headers: Vec<(String, String)>) -> Vec<(String, String)> {
     headers.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
-    headers.retain(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"));
+    headers.retain(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date" | "te" | "connection"));
     headers.sort();
     headers
 }
@@ -33,29 +32,40 @@ fn an_app_sees_the_same_of_a_request() {
     ] {
         app.forget();
         gate.send(&request).expect(200);
-        gate.send(&request.clone().header(LONG_WAY.0, LONG_WAY.1)).expect(200);
+        gate.send(&request.clone().header(NO_EFFECT.0, NO_EFFECT.1)).expect(200);
         let seen = app.seen();
-        let [direct, long] = &seen[..] else { panic!("{} requests", seen.len()) };
-        assert_eq!((direct.line(), direct.body()), (long.line(), long.body()));
-        assert_eq!(without_ids(direct.headers()), without_ids(long.headers()));
+        let [plain, other] = &seen[..] else { panic!("{} requests", seen.len()) };
+        assert_eq!((plain.line(), plain.body()), (other.line(), other.body()));
+        assert_eq!(without_ids(plain.headers()), without_ids(other.headers()));
         for name in ["connection", "proxy-connection", "x-api-key", "authorization", "te", "transfer-encoding"] {
-            assert_eq!(direct.header(name), None, "{name}");
+            assert_eq!(plain.header(name), None, "{name}");
         }
-        assert_eq!(direct.all("host").len(), 1);
+        assert_eq!(plain.all("host").len(), 1);
     }
 }
 
 #[test]
-fn what_a_connection_header_names_is_taken_out_on_the_long_way_only() {
+fn what_a_connection_header_names_is_taken_out() {
     let app = App::start();
     let gate = Conf::new(&app).start();
     let named = get("/open/x").key().header("Connection", "keep-alive, X-Mine").header("X-Mine", "1");
     gate.send(&named).expect(200);
     assert_eq!(app.only().header("x-mine"), None, "RFC 9110, 7.6.1");
     app.forget();
-    gate.send(&get("/open/x").key().header("TE", "trailers").header("X-Mine", "1")).expect(200);
+    for unfit in ["a b", "\"X-Mine\"", "a, b, c, d, e, f, g, h, i, j"] {
+        gate.send(&get("/open/x").key().header("Connection", unfit)).refused(400, "header_invalid");
+    }
+    app.saw_nothing();
+}
+
+#[test]
+fn an_app_is_told_that_trailers_are_passed_on() {
+    let app = App::start();
+    let gate = Conf::new(&app).start();
+    gate.send(&get("/open/x").key().header("TE", "gzip, Trailers").header("X-Mine", "1")).expect(200);
     let seen = app.only();
-    assert_eq!((seen.header("te"), seen.header("x-mine").as_deref()), (None, Some("1")));
+    assert_eq!((seen.header("te").as_deref(), seen.header("connection").as_deref()), (Some("trailers"), Some("TE")));
+    assert_eq!(seen.header("x-mine").as_deref(), Some("1"));
 }
 
 #[test]
@@ -81,7 +91,7 @@ fn a_client_sees_the_same_of_an_answer() {
     ] {
         for method in ["GET", "HEAD"] {
             let request = request(method, format!("/open/{manner}")).key().origin(ORIGIN);
-            let answers = [request.clone(), request.header(LONG_WAY.0, LONG_WAY.1)].map(|request| {
+            let answers = [request.clone(), request.header(NO_EFFECT.0, NO_EFFECT.1)].map(|request| {
                 let mut conn = gate.conn();
                 let answer = conn.try_ask(&request);
                 // Whether it goes on: where an answer broke off, nothing may follow.
@@ -98,7 +108,7 @@ fn a_client_sees_the_same_of_an_answer() {
     }
 }
 
-/// A GET over HTTP/2, and the same on the long way.
+/// A GET over HTTP/2, and the same that takes trailers.
 fn over_http2(gate: &Gate, path: &str, token: &str) -> [http::Request<()>; 2] {
     let request = || {
         http::Request::get(format!("http://{}{path}", gate.addr))

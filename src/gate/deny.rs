@@ -159,6 +159,8 @@ pub enum Deny {
     PoolTimeout,
     /// No server of the upstream could be reached, or it broke off.
     UpstreamFailed,
+    /// The upstream's answer can be read in two ways (RFC 9112, 6.3).
+    UpstreamFraming,
     /// Every server of the upstream is known to be away.
     UpstreamUnavailable,
     /// The upstream did not answer in time.
@@ -262,6 +264,7 @@ impl Deny {
             Self::PoolFailed => (502, "pool_failed", "The user pool behind this login can't be asked: try again later."),
             Self::PoolTimeout => (504, "pool_timeout", "The user pool behind this login did not answer in time."),
             Self::UpstreamFailed => (502, "upstream_failed", "The application behind this gateway could not be reached, or broke off."),
+            Self::UpstreamFraming => (502, "upstream_framing", "The length of the answer from the application behind this gateway is ambiguous."),
             Self::UpstreamUnavailable => (503, "upstream_unavailable", "No server of the application behind this gateway is available: try again."),
             Self::UpstreamTimeout => (504, "upstream_timeout", "The application behind this gateway did not answer in time."),
             Self::Internal => (500, "internal", "A fault of this gateway."),

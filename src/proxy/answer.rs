@@ -1,7 +1,5 @@
 //! Writing the answers that the gate gives itself, and the headers that it adds to every answer.
 
-use std::mem;
-
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -10,7 +8,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::response::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::{Value, json};
@@ -127,18 +125,7 @@ pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str
 }
 
 /// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
-pub(super) fn add_cors(header: &mut ResponseHeader, in_realm: bool, cors: Option<&Cors>) -> pingora::Result<()> {
-    if cors.is_none() && !in_realm {
-        return Ok(());
-    }
-    // As in `forwarded`: pingora's own header has a second map, and takes every name as text. Names that it does not write
-    // itself go out in lower case.
-    let taken = mem::replace(header, Response::new(()).into_parts().0.into());
-    let usual = taken.status.canonical_reason();
-    let reason = taken.get_reason_phrase().filter(|reason| Some(*reason) != usual).map(str::to_owned);
-    let mut parts: Parts = taken.into();
-    let headers = &mut parts.headers;
-    headers.reserve(ADDED);
+pub(super) fn add_cors(headers: &mut HeaderMap, in_realm: bool, cors: Option<&Cors>) {
     if let Some(cors) = cors {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.clone());
         if cors.credentials {
@@ -153,22 +140,20 @@ pub(super) fn add_cors(header: &mut ResponseHeader, in_realm: bool, cors: Option
     if in_realm && !lists(headers, &VARY, &["origin", "*"]) {
         headers.append(VARY, HeaderValue::from_static("Origin"));
     }
-    *header = parts.into();
-    match reason {
-        Some(reason) => header.set_reason_phrase(Some(&reason)),
-        None => Ok(()),
-    }
 }
 
 /// ☠ Not pingora's `respond_error`: that one always closes the connection. And Content-Length always: without it an
 /// HTTP/1 answer ends with its connection.
 async fn write(
     session: &mut Session,
-    mut header: ResponseHeader,
+    header: ResponseHeader,
     body: Bytes,
     context: &Context<'_>,
 ) -> pingora::Result<()> {
-    add_cors(&mut header, context.in_realm, context.cors)?;
+    let mut parts = Parts::from(header);
+    parts.headers.reserve(ADDED);
+    add_cors(&mut parts.headers, context.in_realm, context.cors);
+    let mut header = ResponseHeader::from(parts);
     header.insert_header(X_CONTENT_TYPE_OPTIONS, "nosniff")?;
     header.insert_header(X_REQUEST_ID.clone(), context.request_id)?;
     // RFC 9110, 8.6: 204 has no Content-Length.

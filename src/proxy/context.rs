@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use data_encoding::HEXLOWER;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use tracing::warn;
 
-use super::forwarded::Added;
+use super::forwarded::{self, Added, Body};
 use super::record::Record;
-use super::upstream::{Attempts, Pool, Sent, reason};
+use super::upstream::{Attempts, Pool, Sending, Sent, reason};
 use super::{RequestId, Snapshot};
-use crate::config::Policy;
 use crate::gate::{Deny, Grant, Permits};
 
 /// What one request carries from hook to hook.
@@ -50,24 +49,12 @@ impl Context {
         }
     }
 
-    /// A body is announced, or a WebSocket asked for.
-    pub(super) const fn announces_more(&self) -> bool {
-        self.has_body || self.upgrade
-    }
-
     /// The servers that the request may go to, and the place of the next one.
     pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<Pool>, usize)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
         let pool = snapshot.pool(grant.route()).clone();
         let index = self.attempts.choose(&pool).map_err(|deny| no_server(&mut self.denied, deny))?;
         Ok((pool, index))
-    }
-
-    /// The next server that the request may go to, as pingora wants it.
-    pub(super) fn next_peer(&mut self) -> pingora::Result<Box<HttpPeer>> {
-        let (pool, index) = self.choose_server()?;
-        // An upgraded connection may be silent for longer.
-        Ok(pool.peer(&pool.servers()[index], self.upgrade))
     }
 
     /// There is a new connection to the server.
@@ -97,21 +84,21 @@ impl Context {
         error
     }
 
-    /// Has `make` make what is sent to the app, which happens with that.
-    pub(super) fn forward<R, T>(
-        &mut self,
-        session: &Session,
-        request: R,
-        make: impl FnOnce(R, &Grant, &Policy, &Added<'_>) -> pingora::Result<T>,
-    ) -> pingora::Result<T> {
+    /// What is sent to the app, and how its body is.
+    pub(super) fn forward(&self, session: &Session, has_body: bool) -> pingora::Result<(RequestHeader, Sending)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
         let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);
         let certificate = digest.filter(|digest| !digest.is_empty()).map(|digest| HEXLOWER.encode(digest));
         let span = self.record.span.as_ref();
         let added = Added { request_id: &self.request_id.0, certificate: certificate.as_deref(), span };
-        let made = make(request, grant, &snapshot.policy, &added)?;
-        self.record.send();
-        Ok(made)
+        let body = if self.upgrade {
+            Body::Tunnel
+        } else if has_body {
+            Body::Some
+        } else {
+            Body::None
+        };
+        forwarded::request(session.req_header(), body, grant, &snapshot.policy, &added)
     }
 
     /// Of the last one `fail_to_proxy` tells.

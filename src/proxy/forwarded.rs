@@ -1,31 +1,19 @@
 //! What an app gets of a request: nothing that only looks like an identity, and the real one (contract 4.4).
 
-use std::mem;
-
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, InvalidHeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderMap, Request, Version};
+use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
-use pingora::{ErrorType, OrErr};
+use pingora::{Error, ErrorType, OrErr};
 
 use super::answer::X_REQUEST_ID;
 use super::trace::{self, Span};
+use super::upstream::Sending;
 use crate::config::Policy;
 use crate::gate::{Grant, OtherCookies, is_reserved};
-
-/// Takes out of Connection the names of headers that are rebuilt anyway: to name them has no effect (`threats.md` R3), and
-/// pingora would refuse the request for some of them, and for more than nine names of any kind.
-pub(super) fn tame_connection(request: &mut RequestHeader) -> pingora::Result<()> {
-    let rebuilt = |option: &str| option.eq_ignore_ascii_case("host") || is_reserved(option, false);
-    let values = request.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let (dropped, kept): (Vec<_>, Vec<_>) =
-        values.flat_map(|value| value.split(',')).map(str::trim).partition(|option| rebuilt(option));
-    if dropped.is_empty() {
-        return Ok(());
-    }
-    let kept = kept.join(", ");
-    request.insert_header(CONNECTION, kept)
-}
 
 /// What an app gets besides the client's headers and what its grant says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,33 +24,104 @@ pub(super) struct Added<'a> {
     pub(super) span: Option<&'a Span>,
 }
 
-/// What the app gets of a client's request that says nothing of its connection (`direct`).
-pub(super) fn request(
-    client: &RequestHeader,
-    grant: &Grant,
-    policy: &Policy,
-    added: &Added<'_>,
-) -> pingora::Result<RequestHeader> {
-    let mut parts = client.as_owned_parts();
-    parts.version = Version::HTTP_11;
-    parts.headers.remove(CONNECTION);
-    finish(parts, grant, policy, added)
+/// What follows the head of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    None,
+    Some,
+    /// It asks for the upgrade to a WebSocket.
+    Tunnel,
 }
 
-/// Makes of a client's request what the app gets. ☠ Not in `request_filter`: pingora removes what the client's Connection
-/// header names in between, and that may be a header of ours.
-pub(super) fn rewrite(
-    request: &mut RequestHeader,
+/// What the app gets of a client's request, in HTTP/1.1, and how its body is sent.
+///
+/// Names go out in lower case, as HAProxy sends them and HTTP/2 has them.
+pub(super) fn request(
+    client: &RequestHeader,
+    body: Body,
     grant: &Grant,
     policy: &Policy,
     added: &Added<'_>,
-) -> pingora::Result<()> {
-    // Pingora's own header keeps a second map, with the names as the client wrote them, and every name that is added goes
-    // through both, as text: a third of all that the gate cost. Without it names go out in lower case, as HAProxy sends
-    // them and HTTP/2 has them.
-    let taken = mem::replace(request, Request::new(()).into_parts().0.into());
-    *request = finish(taken.into(), grant, policy, added)?;
+) -> pingora::Result<(RequestHeader, Sending)> {
+    let mut parts = client.as_owned_parts();
+    remove_hop_by_hop(&mut parts.headers, client.version, body)?;
+    let sending = frame(&mut parts.headers, body);
+    if client.version == Version::HTTP_10 {
+        // Its client can't be told to go on (RFC 9110, 10.1.1).
+        parts.headers.remove(EXPECT);
+    }
+    parts.version = Version::HTTP_11;
+    Ok((finish(parts, grant, policy, added)?, sending))
+}
+
+/// Takes out what concerns the client's connection only (RFC 9110, 7.6.1), and puts in what the app's connection needs.
+fn remove_hop_by_hop(headers: &mut HeaderMap, version: Version, body: Body) -> pingora::Result<()> {
+    for name in named_by_connection(headers)? {
+        headers.remove(name);
+    }
+    // Trailers of an answer are passed on, except to HTTP/1.0.
+    let takes_trailers = version != Version::HTTP_10 && lists_trailers(headers);
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if body == Body::Tunnel {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    } else if takes_trailers {
+        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     Ok(())
+}
+
+/// The headers that the client's Connection names, but for those that are rebuilt anyway: to name them has no effect
+/// (SECURITY.md, R3).
+///
+/// # Errors
+/// It names what is no header, or more than a client has a reason for.
+fn named_by_connection(headers: &HeaderMap) -> pingora::Result<Vec<HeaderName>> {
+    let malformed = || Error::explain(ErrorType::InvalidHTTPHeader, "a malformed Connection header").into_down();
+    let mut names = Vec::new();
+    let values = headers.get_all(CONNECTION).into_iter();
+    let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    for option in options.filter(|option| !option.is_empty()) {
+        if option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close") {
+            continue;
+        }
+        let text = std::str::from_utf8(option).map_err(|_| malformed())?;
+        if text.eq_ignore_ascii_case("host") || is_reserved(text, false) {
+            continue;
+        }
+        let is_token = option.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
+        if !is_token || names.len() == MOST_NAMED {
+            return Err(malformed());
+        }
+        names.push(HeaderName::from_bytes(option).map_err(|_| malformed())?);
+    }
+    Ok(names)
+}
+
+fn lists_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).into_iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Says where the body ends, once. The gate has refused lengths that are not one plain number.
+fn frame(headers: &mut HeaderMap, body: Body) -> Sending {
+    let length: Option<u64> = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    headers.remove(CONTENT_LENGTH);
+    match (length, body) {
+        (Some(length), Body::None | Body::Some) => {
+            headers.insert(CONTENT_LENGTH, length.into());
+            Sending::Bytes(length)
+        }
+        (None, Body::Some) => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            Sending::Chunks
+        }
+        (None, Body::None) | (_, Body::Tunnel) => Sending::Done,
+    }
 }
 
 fn finish(mut parts: Parts, grant: &Grant, policy: &Policy, added: &Added<'_>) -> pingora::Result<RequestHeader> {
@@ -143,3 +202,18 @@ static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host"
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// As many as are set whoever is calling, and those of tracing.
 const OTHERS: usize = 9;
+/// Of requests.
+static HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    UPGRADE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
+/// As many as pingora reads.
+const MOST_NAMED: usize = 9;

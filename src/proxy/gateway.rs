@@ -1,25 +1,22 @@
 //! Pingora's hooks, in the order in which a request meets them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
-use pingora::connectors::http::v1::Connector;
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderMap, StatusCode};
+use pingora::connectors::TransportConnector;
+use pingora::http::RequestHeader;
 use pingora::modules::http::HttpModules;
-use pingora::protocols::Digest;
-use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
 use super::context::Context;
-use super::direct::is_plain;
-use super::forwarded::{rewrite, tame_connection};
 use super::record::Ended;
-use super::stream::{Phase, Visit, body_time};
+use super::stream::{Phase, Visit};
 use super::tunnel::Pass;
 use super::upstream::reason;
 use super::{Snapshot, State, answer, audit, login};
@@ -30,15 +27,15 @@ use crate::token::Source;
 
 /// The gate as pingora sees it.
 pub struct Gateway {
-    state: Arc<State>,
-    /// Makes connections for the requests that go directly; pingora has one of its own.
-    pub(super) connector: Connector,
+    pub(super) state: Arc<State>,
+    /// Makes connections to apps; pingora's own is never used.
+    pub(super) connector: TransportConnector,
 }
 
 impl Gateway {
     /// A gate over this state.
     #[must_use]
-    pub const fn new(state: Arc<State>, connector: Connector) -> Self {
+    pub const fn new(state: Arc<State>, connector: TransportConnector) -> Self {
         Self { state, connector }
     }
 
@@ -109,27 +106,23 @@ impl Gateway {
         gate.decide(&head, now(), &mut context.permits)
     }
 
-    /// What an answer of the app needs to be one of ours.
-    pub(super) fn pass_on(&self, response: &mut ResponseHeader, context: &mut Context) -> pingora::Result<()> {
-        // ☠ Pingora would pass it on to a client that asked for nothing of the kind.
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS && !context.upgrade {
-            let error = Error::explain(ErrorType::InvalidHTTPHeader, "nobody asked for another protocol");
-            return Err(error.into_up());
-        }
+    /// What an answer of the app needs to be one of ours, and what it begins.
+    pub(super) fn note_answer(&self, context: &mut Context, status: StatusCode, headers: &mut HeaderMap) {
         context.attempts.answered();
         context.record.answered();
-        let Some((_, grant)) = &context.granted else { return Ok(()) };
-        answer::add_cors(response, true, grant.cors())?;
-        if is_tunnel(response) {
-            let pass = Pass::of(grant);
-            let is_websocket = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        let is_websocket = status == StatusCode::SWITCHING_PROTOCOLS;
+        let Some((_, grant)) = context.granted.as_ref().filter(|_| is_websocket || !status.is_informational()) else {
+            return;
+        };
+        answer::add_cors(headers, true, grant.cors());
+        // What goes on for longer than a request should.
+        if is_websocket || is_event_stream(headers) {
             if is_websocket {
                 Visit::enter(Phase::Tunnel);
             }
             let visit = if is_websocket { Visit::current() } else { None };
-            self.state.tunnels.open(pass, visit.as_ref());
+            self.state.tunnels.open(Pass::of(grant), visit.as_ref());
         }
-        Ok(())
     }
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
@@ -179,12 +172,8 @@ impl ProxyHttp for Gateway {
                     let silence = grant.route().upstream().tunnel_timeout();
                     session.set_read_timeout(Some(silence));
                 }
-                tame_connection(session.req_header_mut())?;
                 context.granted = Some((snapshot, grant));
-                if !is_plain(session, context) {
-                    return Ok(false);
-                }
-                self.go_directly(session, context).await?;
+                self.forward(session, context).await?;
             }
             Verdict::Login(admitted) => {
                 let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
@@ -233,95 +222,9 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
-        context.next_peer()
-    }
-
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
-        context.not_connected(error)
-    }
-
-    async fn request_body_filter(
-        &self,
-        session: &mut Session,
-        body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        context: &mut Context,
-    ) -> pingora::Result<()> {
-        // ☠ Pingora writes an empty last piece, as HTTP/2 often ends a body, as the last chunk, and then the last chunk. The
-        // app would take the second for the beginning of another request, and its answer is for whoever comes next.
-        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
-            *body = None;
-        }
-        let most = context.granted.as_ref().and_then(|(_, grant)| grant.body_size());
-        // ☠ The session's count: pingora calls this anew for the whole body when it asks another server. What goes through a
-        // WebSocket is no body.
-        let read = session.body_bytes_read() as u64;
-        if most.is_some_and(|most| read > most) && !context.upgrade {
-            context.denied = Some(Deny::RequestTooLarge);
-            return Err(Error::new_down(ErrorType::HTTPStatus(413)));
-        }
-        // ☠ Over HTTP/2 nobody else looks: `stream` sees the bytes of all requests of a connection, and with every piece of a
-        // body pingora waits anew for the app's answer, so that a byte now and then would hold both for ever.
-        if session.as_http1().is_none() && !end_of_stream {
-            let began = *context.body_began.get_or_insert_with(Instant::now);
-            let rate = self.state.snapshot.load().policy.limits().body_rate();
-            if rate.is_some_and(|rate| began.elapsed() >= body_time(read, rate)) {
-                context.denied = Some(Deny::BodyTimeout);
-                return Err(Error::new_down(ErrorType::HTTPStatus(408)));
-            }
-        }
-        if end_of_stream {
-            Visit::body_ended();
-        }
-        Ok(())
-    }
-
-    async fn connected_to_upstream(
-        &self,
-        _: &mut Session,
-        reused: bool,
-        _: &HttpPeer,
-        _: std::os::fd::RawFd,
-        _: Option<&Digest>,
-        context: &mut Context,
-    ) -> pingora::Result<()> {
-        if !reused {
-            context.connected();
-        }
-        Ok(())
-    }
-
-    fn error_while_proxy(
-        &self,
-        _: &HttpPeer,
-        session: &mut Session,
-        error: Box<Error>,
-        context: &mut Context,
-        reused: bool,
-    ) -> Box<Error> {
-        context.broke_off(session, error, reused)
-    }
-
-    /// Nothing of the request before this attempt is left in `request`: it is a new copy of the client's.
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        request: &mut RequestHeader,
-        context: &mut Context,
-    ) -> pingora::Result<()> {
-        context.forward(session, &mut *request, rewrite)?;
-        debug_assert_eq!(session.req_header().method, request.method, "judged and forwarded");
-        Ok(())
-    }
-
-    async fn response_filter(
-        &self,
-        _: &mut Session,
-        response: &mut ResponseHeader,
-        context: &mut Context,
-    ) -> pingora::Result<()> {
-        self.pass_on(response, context)
+    /// Never asked: `request_filter` answers every request.
+    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        Err(Error::new(ErrorType::InternalError))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
@@ -366,11 +269,6 @@ impl ProxyHttp for Gateway {
         true
     }
 
-    /// Nor here: see [`Context::tell_of_attempt`].
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
-        true
-    }
-
     /// ☠ Pingora's own summary holds the query, and so the API key.
     fn request_summary(&self, _: &Session, context: &Context) -> String {
         format!("request {}", context.request_id.as_str())
@@ -390,11 +288,12 @@ impl ProxyHttp for Gateway {
 
 /// Contract 4.5.
 fn upstream_failure(error: &Error) -> Deny {
-    use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
+    use ErrorType::{ConnectTimedout, Custom, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
     match (error.esource(), error.etype()) {
         (ErrorSource::Upstream, ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout) => {
             Deny::UpstreamTimeout
         }
+        (ErrorSource::Upstream, Custom(_)) => Deny::UpstreamFraming,
         (ErrorSource::Upstream, _) => Deny::UpstreamFailed,
         (ErrorSource::Downstream, ReadTimedout) => Deny::BodyTimeout,
         (ErrorSource::Downstream, _) => Deny::Header,
@@ -412,9 +311,11 @@ fn is_websocket(request: &RequestHeader) -> bool {
     request.version == http::Version::HTTP_11 && wire::asks_for_websocket(&request.headers)
 }
 
-/// What goes on for longer than a request should: a WebSocket, or a stream of events.
-fn is_tunnel(response: &ResponseHeader) -> bool {
-    let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
-    response.status == http::StatusCode::SWITCHING_PROTOCOLS
-        || content_type.is_some_and(|kind| kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream"))
+/// Whether an answer is a stream of events.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    const KIND: &[u8] = b"text/event-stream";
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.as_bytes().get(..KIND.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }

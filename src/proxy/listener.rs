@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::v1::Connector;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
@@ -52,15 +51,11 @@ impl Bound {
     /// # Errors
     /// A socket that can't be listened on.
     pub fn serve_gate(self, state: &Arc<State>) -> io::Result<Listening> {
-        let conf = ServerConf {
-            threads: state.server.threads(),
-            upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
-            ..ServerConf::default()
-        };
+        let conf = ServerConf { threads: state.server.threads(), ..ServerConf::default() };
         let mut options = HttpServerOptions::default();
         options.h2c = state.server.h2c();
         options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
-        let connector = Connector::new(Some(ConnectorOptions::from_server_conf(&conf)));
+        let connector = TransportConnector::new(Some(ConnectorOptions::from_server_conf(&conf)));
         let mut proxy = pingora::proxy::http_proxy(&Arc::new(conf), Gateway::new(state.clone(), connector));
         proxy.server_options = Some(options);
         self.serve(proxy, state.clone(), state.connections.clone(), state.server.tls())
@@ -298,8 +293,6 @@ pub(super) static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
 });
 
-/// Idle connections to upstreams, all together. Pingora's 128 would thrash with a few hundred clients.
-const UPSTREAM_POOL_SIZE: usize = 1024;
 const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// As long as pingora waits for the head of the first request of an HTTP/1 connection.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);

@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::HeaderMap;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -57,6 +59,9 @@ pub(super) struct Visit {
     body_was_ambiguous: AtomicBool,
     /// Whoever waits for the client of a tunnel.
     waker: Mutex<Option<Waker>>,
+    /// What ends the chunks of an answer with trailers, until it is written.
+    last_chunk: Mutex<Option<Bytes>>,
+    has_trailers: AtomicBool,
 }
 
 impl Visit {
@@ -86,6 +91,31 @@ impl Visit {
             slow.or_else(|| visit.body_was_ambiguous.load(Ordering::Relaxed).then_some(Deny::Framing))
         };
         VISIT.try_with(fault).ok().flatten()
+    }
+
+    /// The last chunk, which pingora writes next on the connection that this task serves, has these trailers behind it.
+    ///
+    /// ☠ Pingora writes none to clients of HTTP/1 (`pingora-core 0.9.1 src/protocols/http/v1/server.rs`).
+    pub(super) fn end_chunks_with(trailers: &HeaderMap) {
+        let mut bytes = BytesMut::from(&LAST_CHUNK[..LAST_CHUNK.len() - 2]);
+        for (name, value) in trailers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        let _ = VISIT.try_with(|visit| {
+            *visit.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes.freeze());
+            visit.has_trailers.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// What is to be written in the place of these bytes.
+    fn replaced(&self, bytes: &[u8]) -> Option<Bytes> {
+        if bytes != LAST_CHUNK || !self.has_trailers.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        self.last_chunk.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Serves the connection of this visit.
@@ -140,6 +170,8 @@ pub(super) struct Guarded<S> {
     /// How far the request has come, in HTTP/1.
     framing: Framing,
     frames: Option<Box<Frames>>,
+    /// What is left of a last chunk with trailers.
+    last_chunk: Bytes,
     /// When a client that takes nothing has had its time.
     stalled: Option<Pin<Box<Sleep>>>,
     leaving: Leaving,
@@ -168,6 +200,7 @@ impl<S: IO> Guarded<S> {
             began: None,
             framing: Framing::Over,
             frames: None,
+            last_chunk: Bytes::new(),
             stalled: None,
             leaving: Leaving::No,
         }
@@ -370,6 +403,18 @@ impl<S: IO> AsyncWrite for Guarded<S> {
             // Nothing may follow a goodbye (RFC 6455, 5.5.1).
             return Poll::Ready(Ok(bytes.len()));
         }
+        if let Some(last_chunk) = this.visit.replaced(bytes) {
+            this.last_chunk = last_chunk;
+        }
+        if !this.last_chunk.is_empty() {
+            while !this.last_chunk.is_empty() {
+                let left = this.last_chunk.clone();
+                let written =
+                    ready!(this.unless_stalled(|stream, context| stream.poll_write(context, &left), context))?;
+                this.last_chunk.advance(written);
+            }
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = ready!(this.unless_stalled(|stream, context| stream.poll_write(context, bytes), context))?;
         if this.phase() == Phase::Tunnel {
             let frames = this.frames.get_or_insert_default();
@@ -475,6 +520,8 @@ const WRITE_BUFFER: usize = 2048;
 const BODY_START: Duration = Duration::from_secs(20);
 /// As long as it takes a client that was refused to read why.
 const LINGERING: Duration = Duration::from_secs(2);
+/// As pingora writes it, in one piece.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// What every connection of HTTP/2 begins with (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -10,6 +10,7 @@ pub struct H2Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    pub trailers: Option<HeaderMap>,
 }
 
 /// Sends one request; an `Err` is a refused connection or a reset stream.
@@ -43,8 +44,9 @@ pub fn h2c_in_pieces(to: SocketAddr, request: Request<()>, pieces: &[&[u8]]) -> 
                 stream.flow_control().release_capacity(chunk.len())?;
                 received.extend_from_slice(&chunk);
             }
+            let trailers = stream.trailers().await?;
             driver.abort();
-            Ok(H2Answer { status: parts.status.as_u16(), headers: parts.headers, body: received })
+            Ok(H2Answer { status: parts.status.as_u16(), headers: parts.headers, body: received, trailers })
         });
         exchange.await.expect("an answer over HTTP/2 in time")
     })

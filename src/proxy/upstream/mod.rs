@@ -1,5 +1,7 @@
 //! The servers behind the routes: which of them a request goes to, and what becomes of it when one fails.
 
+mod connection;
+mod head;
 mod idle;
 mod peer;
 mod pool;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use http::Method;
 use pingora::{Error, ErrorSource, ErrorType};
 
+pub(super) use connection::{Connection, Event, Sending};
+pub(super) use head::Head;
 use pool::{InFlight, NoServer, Tried};
 pub use pool::{Pool, reason};
 pub use server::{Server, ServerState};

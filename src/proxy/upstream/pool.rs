@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use tracing::{info, warn};
 
@@ -114,14 +113,6 @@ impl Pool {
         let now = self.elapsed();
         let mut servers = self.servers.iter().enumerate();
         servers.any(|(index, server)| !tried.contains(index) && server.may_be_awake(now))
-    }
-
-    pub(in crate::proxy) fn peer(&self, server: &Server, tunnel: bool) -> Box<HttpPeer> {
-        let mut peer = Box::new(server.peer().clone());
-        if tunnel {
-            peer.options.read_timeout = Some(self.upstream.tunnel_timeout());
-        }
-        peer
     }
 
     pub(super) const fn retries(&self) -> usize {

@@ -1,0 +1,306 @@
+//! A granted request on its way to an app, and the app's answer on its way back, over HTTP/1.1 or HTTP/2 towards the client.
+//!
+//! ☠ Not pingora's own forwarding (`pingora-proxy 0.9.1 src/proxy_h1.rs`): there nobody sees the fields of an answer as they
+//! came, a time-out is the same from the first byte of an answer to the last, trailers are lost, and no connection to an app
+//! can be kept for one client. The client's side is pingora's here too.
+
+use std::task::{self, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Response, StatusCode, Version};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use super::context::Context;
+use super::gateway::{Gateway, is_event_stream};
+use super::response_framing::Framing;
+use super::stream::{Visit, body_time};
+use super::upstream::{Connection, Event, Head};
+use crate::config::Upstream;
+use crate::gate::Deny;
+
+impl Gateway {
+    /// Forwards a request that was granted, and its answer.
+    pub(super) async fn forward(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+        if context.has_body {
+            session.as_mut().enable_retry_buffering();
+        }
+        loop {
+            match self.attempt(session, context).await {
+                Err(error) if error.retry() => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn attempt(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+        let (pool, index) = context.choose_server()?;
+        let server = &pool.servers()[index];
+        let idle = server.take_idle();
+        let reused = idle.is_some();
+        let stream = match idle {
+            Some(stream) => stream,
+            // In a box, since a future is moved as a whole, whether all of it is used or not.
+            None => match Box::pin(self.connector.new_stream(server.peer())).await {
+                Ok(stream) => {
+                    context.connected();
+                    stream
+                }
+                Err(error) => return Err(context.not_connected(error.into_up())),
+            },
+        };
+        let mut app = Connection::new(stream);
+        if let Err(error) = self.exchange(session, context, &mut app, pool.upstream()).await {
+            return Err(context.broke_off(session, error, reused));
+        }
+        match app.into_reusable() {
+            Ok(stream) => server.park(stream),
+            // TLS has a word for the end, which may not fit in any more.
+            Err(mut stream) => drop(pingora::time::timeout(CLOSING, stream.shutdown()).await),
+        }
+        Ok(())
+    }
+
+    /// Sends the request, and passes its answer on as it comes.
+    async fn exchange(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        app: &mut Connection,
+        upstream: &Upstream,
+    ) -> pingora::Result<()> {
+        let has_body = !session.is_body_empty();
+        let (request, sending) = context.forward(session, has_body)?;
+        context.record.send();
+        let write = upstream.write_timeout();
+        let begun = app.begin(&request, sending, context.upgrade, write).await;
+        begun.map_err(|error| error.into_up())?;
+        drop(request);
+        let mut state = Passing {
+            client: if session.as_http2().is_some() { Version::HTTP_2 } else { session.req_header().version },
+            read: upstream.read_timeout(),
+            silence: upstream.tunnel_timeout(),
+            is_tunnel: false,
+            framing: None,
+        };
+        let mut client_done = session.is_body_done();
+        // What an attempt before this one read of the body.
+        let kept = session.as_ref().get_retry_buffer();
+        if client_done || kept.is_some() {
+            self.send_piece(session, context, app, kept, client_done)?;
+        }
+        let mut says_more = false;
+        loop {
+            let takes_more = !app.is_sending() && !app.is_broken();
+            let listens = if client_done { !says_more } else { takes_more };
+            tokio::select! {
+                biased;
+                event = app.event(state.read, write), if !app.has_answered() || app.is_sending() => {
+                    match event {
+                        // The client has all of its answer: what it still sends is lost, and so is the connection.
+                        Err(_) if app.has_answered() => break,
+                        event => self.pass_on(session, context, app, &mut state, event).await?,
+                    }
+                    if state.is_tunnel && app.has_answered() {
+                        break;
+                    }
+                    // What the client says on a tunnel is no request.
+                    client_done &= !state.is_tunnel;
+                }
+                // Who left waits for no answer.
+                came = session.read_body_or_idle(client_done), if listens => match came {
+                    Ok(piece) => {
+                        let ends = piece.is_none() || (!state.is_tunnel && session.is_body_done());
+                        self.send_piece(session, context, app, piece, ends)?;
+                        if ends && state.is_tunnel {
+                            break;
+                        }
+                        client_done = ends;
+                    }
+                    Err(error) if client_done && error.etype == MORE_CAME && !context.upgrade => {
+                        // Other requests, which are read by nobody now: whoever sent them sees the end of the connection after
+                        // this answer, and sends them again (RFC 9112, 9.3.2).
+                        says_more = true;
+                        session.set_keepalive(None);
+                    }
+                    Err(_) if app.has_answered() => break,
+                    Err(error) => return Err(error.into_down()),
+                },
+            }
+            if app.has_answered() && !app.is_sending() && (client_done || app.is_broken()) {
+                break;
+            }
+        }
+        if session.finish_body().await.is_err() {
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    /// Hands a piece of the request's body to the app.
+    fn send_piece(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        app: &mut Connection,
+        piece: Option<Bytes>,
+        ends: bool,
+    ) -> pingora::Result<()> {
+        if !context.upgrade {
+            self.admit_piece(session, context, ends)?;
+        }
+        if ends {
+            Visit::body_ended();
+        }
+        // ☠ HTTP/2 often ends a body with an empty piece. It is not sent: as a chunk it would be the last, and the app would
+        // take the one behind it for the beginning of another request, whose answer is for whoever comes next.
+        piece.map_or(Ok(()), |piece| app.send(piece))?;
+        if ends { app.finish() } else { Ok(()) }
+    }
+
+    /// Whether the body that is coming is neither too long nor too slow.
+    fn admit_piece(&self, session: &Session, context: &mut Context, ends: bool) -> pingora::Result<()> {
+        let most = context.granted.as_ref().and_then(|(_, grant)| grant.body_size());
+        // The session's count: another attempt begins with what is kept of the body.
+        let read = session.body_bytes_read() as u64;
+        if most.is_some_and(|most| read > most) {
+            context.denied = Some(Deny::RequestTooLarge);
+            return Err(Error::new_down(ErrorType::HTTPStatus(413)));
+        }
+        // ☠ Over HTTP/2 nobody else looks: `stream` sees the bytes of all requests of a connection, and with every piece of a
+        // body the app's answer is waited for anew, so that a byte now and then would hold both for ever.
+        if session.as_http1().is_none() && !ends {
+            let began = *context.body_began.get_or_insert_with(Instant::now);
+            let rate = self.state.snapshot.load().policy.limits().body_rate();
+            if rate.is_some_and(|rate| began.elapsed() >= body_time(read, rate)) {
+                context.denied = Some(Deny::BodyTimeout);
+                return Err(Error::new_down(ErrorType::HTTPStatus(408)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what came of the answer, and what has come with it, to the client.
+    async fn pass_on(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        app: &mut Connection,
+        state: &mut Passing,
+        first: pingora::Result<Event>,
+    ) -> pingora::Result<()> {
+        let mut tasks = Vec::with_capacity(MOST_AT_ONCE);
+        let mut last_chunk = None;
+        let mut next = Some(first);
+        while let Some(event) = next.take() {
+            match event {
+                Ok(Event::Sent) => {}
+                Ok(Event::Head(head)) => {
+                    if let Some(header) = self.answer_head(session, context, state, *head)? {
+                        tasks.push(HttpTask::Header(header, app.has_answered() && !state.is_tunnel));
+                    }
+                }
+                Ok(Event::Body(piece)) if state.is_tunnel => tasks.push(HttpTask::UpgradedBody(Some(piece), false)),
+                Ok(Event::Body(piece)) => tasks.push(HttpTask::Body(Some(piece), app.has_answered())),
+                Ok(Event::Trailers(trailers)) if state.carries_trailers() => match state.client {
+                    Version::HTTP_2 => tasks.push(HttpTask::Trailer(Some(Box::new(trailers)))),
+                    _ => last_chunk = Some(trailers),
+                },
+                Ok(Event::End | Event::Trailers(_)) => match tasks.last_mut() {
+                    Some(HttpTask::Header(_, ends) | HttpTask::Body(_, ends) | HttpTask::UpgradedBody(_, ends)) => {
+                        *ends = true;
+                    }
+                    _ if state.is_tunnel => tasks.push(HttpTask::UpgradedBody(None, true)),
+                    _ => tasks.push(HttpTask::Done),
+                },
+                // What failed comes after what came before it.
+                Err(error) => tasks.push(HttpTask::Failed(error.into_up())),
+            }
+            let failed = matches!(tasks.last(), Some(HttpTask::Failed(_)));
+            // What has come with it leaves with it.
+            if !failed && tasks.len() < MOST_AT_ONCE && !app.has_answered() {
+                let noted = app.poll_event(&mut task::Context::from_waker(Waker::noop()));
+                next = if let Poll::Ready(event) = noted { Some(event) } else { None };
+            }
+        }
+        if !tasks.is_empty() {
+            session.write_response_tasks(tasks).await?;
+        }
+        if let Some(trailers) = last_chunk {
+            Visit::end_chunks_with(&trailers);
+            session.finish_body().await.map_err(|error| error.into_down())?;
+        }
+        Ok(())
+    }
+
+    /// The head of an answer as the client gets it, if it does.
+    fn answer_head(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        state: &mut Passing,
+        head: Head,
+    ) -> pingora::Result<Option<Box<ResponseHeader>>> {
+        let Head { status, reason, mut headers, framing } = head;
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+        self.note_answer(context, status, &mut headers);
+        if status.is_informational() && !switches {
+            // RFC 9110, 15.2: HTTP/1.0 has none.
+            if state.client == Version::HTTP_10 {
+                return Ok(None);
+            }
+        } else if switches {
+            (state.is_tunnel, state.read) = (true, state.silence);
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        } else {
+            if is_event_stream(&headers) {
+                state.read = state.silence;
+            }
+            let method = &session.req_header().method;
+            if framing.write(&mut headers, status, method, state.client) {
+                session.set_keepalive(None);
+            }
+            state.framing = Some(framing);
+        }
+        let (mut parts, ()) = Response::new(()).into_parts();
+        (parts.status, parts.headers) = (status, headers);
+        // RFC 9110, 6.2: the gate's own version, whatever the app's is.
+        parts.version = Version::HTTP_11;
+        let mut header = ResponseHeader::from(parts);
+        if let Some(reason) = reason {
+            header.set_reason_phrase(Some(&reason))?;
+        }
+        Ok(Some(Box::new(header)))
+    }
+}
+
+/// What is known of an answer that is being passed on.
+struct Passing {
+    /// The version of HTTP that the client speaks.
+    client: Version,
+    /// How long the app may be silent,
+    read: Duration,
+    /// and how long where it may be for longer.
+    silence: Duration,
+    is_tunnel: bool,
+    /// Of the answer, once its head is there.
+    framing: Option<Framing>,
+}
+
+impl Passing {
+    fn carries_trailers(&self) -> bool {
+        self.framing.as_ref().is_some_and(|framing| framing.carries_trailers(self.client))
+    }
+}
+
+/// What pingora calls it when there is more than a request (`HttpSession::read_body_or_idle`).
+const MORE_CAME: ErrorType = ErrorType::ConnectError;
+/// Pieces of an answer that are written at once.
+const MOST_AT_ONCE: usize = 4;
+/// How long the end of a connection to an app may take.
+const CLOSING: Duration = Duration::from_secs(1);
