@@ -2,7 +2,8 @@
 
 It reads strictly, and notes as `odd` what readers would read in more than one way. What a request asks for is in the
 last segment of its path: `ws` accepts a WebSocket and echoes what comes, `events` is an endless stream, `hold` answers
-after a second, `status-NNN` answers so, `cached` may be kept by whoever is in between; anything else is 200.
+after a second, `status-NNN` answers so, `cached` may be kept by whoever is in between, `ambiguous-N` has a length that readers
+read in two ways; anything else is 200.
 """
 
 import re
@@ -12,6 +13,14 @@ import time
 
 from .wire import hang_up
 
+# Of 8 bytes, or of others.
+AMBIGUOUS = [
+    b"Content-Length: 8\r\nContent-Length: 4\r\n",
+    b"Content-Length: 8, 4\r\n",
+    b"Content-Length: 8\r\nTransfer-Encoding: identity\r\n",
+    b"Content-Length: 8\r\nTransfer-Encoding: chunked, identity\r\n",
+    b"Content-Length: +8\r\n",
+]
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -166,6 +175,9 @@ class Recorder:
             while True:
                 sock.sendall(b"c\r\ndata: tick\n\n\r\n")
                 time.sleep(0.1)
+        if what.startswith("ambiguous-"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\n" + AMBIGUOUS[int(what[10:])] + b"\r\nthe app\n")
+            return True
         if what == "hold":
             time.sleep(1)
         status = int(what[7:10]) if re.fullmatch(r"status-\d{3}", what) else 200

@@ -5,6 +5,7 @@ import time
 
 from .. import h2
 from ..check import check
+from ..upstream import AMBIGUOUS
 from ..wire import Conn
 
 UPGRADE = [
@@ -332,6 +333,21 @@ def r18_floods_over_http_2(it):
 
     for flood in (rapid_resets, made_resets, empty_data, continuations, settings, streams):
         survives(it, flood.__name__.replace("_", " "), flood)
+
+
+@check("an answer whose length is ambiguous gets one length, or is refused",
+       ("CVE-2023-27522", "Apache", "an answer of an app was split into two"),
+       ("sxhxliang/mcp-access-point#16", "Pingora", "Transfer-Encoding of an app was copied"),
+       ("MarSeventh/CloudFlare-ImgBed#549", "Pingora", "two Content-Length of an app were copied"))  # fmt: skip
+def r56_ambiguous_answers(it):
+    for number, framing in enumerate(AMBIGUOUS):
+        for method in ("GET", "HEAD"):
+            sent = it.bytes(method, it.profile.public + f"/ambiguous-{number}")
+            answer = it.send_bytes(sent, method, 2)
+            lengths, codings = answer.values("content-length"), answer.values("transfer-encoding")
+            one = len(lengths) + len(codings) <= 1 and all(length.isdigit() for length in lengths)
+            framed = one and all(coding.lower() == "chunked" for coding in codings)
+            it.expect(answer.status > 0 and framed, framing, "one framing, or 502", f"{answer} with {lengths} and {codings}")
 
 
 TUNNELS = [("CVE-2025-64763", "Envoy", "early data after CONNECT was forwarded"),
