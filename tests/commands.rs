@@ -557,6 +557,31 @@ fn user_add_makes_a_user_who_can_log_in() {
 }
 
 #[test]
+fn user_set_counts_at_a_running_gate() {
+    let (app, config) = (App::start(), |gate: &Gate| gate.config_arg());
+    let gate = Conf::new(&app).start();
+    gate.register("alice");
+    let token = gate.log_in("alice");
+    gate.send(&get("/admin/x").key().bearer(&token)).refused(403, "role_missing");
+    let set = |arguments: &[&str]| {
+        let (user, config) = (["user", "set", "-c"], config(&gate));
+        let all = user.into_iter().chain([&*config, "--realm", "examples"]).chain(arguments.iter().copied());
+        tollgate(&all.collect::<Vec<_>>(), "")
+    };
+    set(&["alice", "--role", "admin", "--email", "alice@example.com", "--attribute", "team=x"]).ok();
+    until_true(PATIENCE, "the tokens of before are refused", || gate.visit(&token).status == 401);
+    let token = gate.log_in("alice");
+    app.forget();
+    gate.send(&get("/admin/x").key().bearer(&token)).expect(200);
+    assert_eq!(app.only().header("x-auth-email").as_deref(), Some("alice@example.com"));
+    assert_eq!(gate.who(&token).expect(200).json()["data"]["team"], "x");
+    set(&["alice", "--no-roles", "--username", "alicia"]).ok();
+    until_true(PATIENCE, "the tokens of before are refused", || gate.visit(&token).status == 401);
+    gate.send(&get("/admin/x").key().bearer(&gate.log_in("alicia"))).refused(403, "role_missing");
+    set(&["alicia"]).failed(64);
+}
+
+#[test]
 fn user_commands_refuse_bad_input_and_change_nothing() {
     let files = Files::new();
     files.write(&files.conf().text(1, 2));

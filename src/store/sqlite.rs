@@ -424,6 +424,10 @@ mod tests {
         let store = open(&file(directory.path())).await.unwrap();
         let user = store.user("r", "u").await.unwrap().unwrap();
         assert_eq!(user.username.as_deref(), Some("alice"));
+        assert!(!user.email_verified, "nobody knows");
+        // What its name looks like was not written down by that version.
+        let impostor = contract::user("r", "\u{430}lice");
+        assert!(matches!(store.register(&impostor).await, Err(StoreError::Exists)));
         let old = Revocation { sequence: 41, token: TokenId(2), expires_at: 200 };
         assert_eq!(store.revocations_after(0, 0, 10).await.unwrap(), [Revoked::Id(old)]);
         let cut_off = store.cut_off(AccountId(9), 50, 300).await.unwrap();

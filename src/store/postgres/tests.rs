@@ -64,6 +64,21 @@ async fn many_may_make_the_tables_at_once() {
 }
 
 #[tokio::test]
+async fn tables_of_the_first_version_keep_their_rows() {
+    let cluster = Cluster::start();
+    let mut connection = options(&server(&cluster)).connect().await.unwrap();
+    sqlx::raw_sql(MIGRATIONS[0]).execute(&mut connection).await.unwrap();
+    let rows = "INSERT INTO users VALUES ('r', 'u', 'alice', 'alice', 'a@example.com', 'a@example.com', 'h', '{}', '[]', \
+                FALSE, FALSE, NULL, NULL, NULL, TRUE, 1, 1, 1)";
+    sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
+    let store = Postgres::open(&server(&cluster)).await.unwrap();
+    let user = store.user("r", "u").await.unwrap().unwrap();
+    assert!(user.vouched && user.email_verified);
+    let impostor = contract::user("r", "\u{430}lice");
+    assert!(matches!(store.register(&impostor).await, Err(StoreError::Exists)));
+}
+
+#[tokio::test]
 async fn a_revocation_is_not_seen_before_an_earlier_one() {
     let cluster = Cluster::start();
     let (one, two) = two(&cluster).await;
