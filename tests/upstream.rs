@@ -4,6 +4,7 @@ mod balance;
 mod ejection;
 mod failures;
 mod health;
+mod names;
 mod retries;
 mod tls;
 

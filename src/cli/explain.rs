@@ -212,9 +212,12 @@ fn login(admitted: &Admitted) -> Vec<Line> {
 }
 
 fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
-    let server = |server: &UpstreamServer| match server.name() {
-        Some(name) => format!("{} over TLS as {name}", server.address()),
-        None => server.address().to_string(),
+    let server = |server: &UpstreamServer| {
+        let place = server.address().map_or_else(|| server.authority().to_owned(), |address| address.to_string());
+        match server.name() {
+            Some(name) => format!("{place} over TLS as {name}"),
+            None => place,
+        }
     };
     let servers: Vec<_> = grant.route().upstream().servers().iter().map(server).collect();
     let mut lines = vec![

@@ -50,7 +50,7 @@ pub enum Mode<'a> {
 
 /// Reads the file at `path`, and what it refers to.
 ///
-/// Blocks: it reads files, and asks the resolver for the names of upstreams.
+/// Blocks: it reads files.
 ///
 /// # Errors
 /// All that is wrong. Nothing has been written then, unless writing a signing key is what failed.
@@ -243,7 +243,7 @@ mod tests {
         assert!(!route.forwards_token() && !route.limits_methods() && route.roles().is_empty());
         let upstream = route.upstream();
         let addresses: Vec<_> = upstream.servers().iter().map(UpstreamServer::address).collect();
-        assert_eq!(addresses, ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!(addresses, [Some("127.0.0.1:3000".parse().unwrap())]);
         assert_eq!((upstream.balance(), upstream.retries()), (Balance::RoundRobin, 3));
         assert_eq!((upstream.eject_after(), upstream.eject_for()), (3, Duration::from_secs(5)));
         assert!(upstream.health_check().is_none() && upstream.authorities().is_none());

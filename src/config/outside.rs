@@ -1,13 +1,10 @@
 //! What a configuration refers to outside of its file: secrets, signing keys, and names of servers.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::host::Host;
 use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
 use super::reader::Place;
@@ -24,10 +21,7 @@ pub(super) struct Outside {
     now: i64,
     inputs: RefCell<Vec<Input>>,
     new_keys: RefCell<Vec<NewKey>>,
-    resolved: RefCell<HashMap<(Host, u16), Resolved>>,
 }
-
-type Resolved = Result<Vec<SocketAddr>, String>;
 
 /// A key that was made because its directory has none of the realm's algorithm, and is kept in memory only so far.
 pub(super) struct NewKey {
@@ -49,7 +43,6 @@ impl Outside {
             now,
             inputs: RefCell::new(vec![file]),
             new_keys: RefCell::default(),
-            resolved: RefCell::default(),
         }
     }
 
@@ -113,23 +106,6 @@ impl Outside {
             keys.push(Key::from_jwk(&text).map_err(failed)?);
         }
         KeySet::new(dir.algorithm, keys).map_err(failed)
-    }
-
-    /// Every address of `host`. Asks the system's resolver, which may take its time; once for each name.
-    pub(super) fn resolve(&self, host: &Host, port: u16) -> Resolved {
-        let mut resolved = self.resolved.borrow_mut();
-        let addresses = resolved.entry((host.clone(), port)).or_insert_with(|| {
-            let name = host.as_str().trim_matches(['[', ']']);
-            let mut addresses = Vec::new();
-            // The resolver may name one address several times, once a protocol.
-            for address in (name, port).to_socket_addrs().map_err(|error| format!("can't resolve {host}: {error}"))? {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
-            if addresses.is_empty() { Err(format!("can't resolve {host}: it has no address")) } else { Ok(addresses) }
-        });
-        addresses.clone()
     }
 
     /// Every file and directory that was read or looked for, the configuration file first; and the keys to be saved.
@@ -287,15 +263,5 @@ mod tests {
         };
         fs::write(temp.path().join("t"), "").unwrap();
         assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write a first signing key into"));
-    }
-
-    #[test]
-    fn addresses_need_no_resolver_and_names_do() {
-        let outside = Outside::new(Input::look(Path::new("t.toml")), None, false, 0);
-        let resolve = |host, port| outside.resolve(&Host::parse(host).unwrap(), port);
-        assert_eq!(resolve("127.0.0.1", 80).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
-        assert_eq!(resolve("[::1]", 81).unwrap(), ["[::1]:81".parse().unwrap()]);
-        assert!(!resolve("localhost", 80).unwrap().is_empty());
-        assert!(resolve("no-such-host.invalid", 80).unwrap_err().starts_with("can't resolve no-such-host.invalid"));
     }
 }

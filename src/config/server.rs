@@ -79,6 +79,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether `address` is one on which Tollgate itself listens: an upstream there would be a loop.
+    #[must_use]
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.listen.iter().chain(&self.admin).any(|own| covers(own, &address))
+    }
+
     /// The keys by which `self` and `other` differ, such as `server.listen`.
     pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
         // Taken apart without `..`, so that a new field can't be forgotten here.
@@ -187,4 +193,15 @@ impl Server {
     pub const fn hash_queue(&self) -> usize {
         self.hash_queue
     }
+}
+
+/// Whether a listener on `own` answers at `address`.
+pub(super) fn covers(own: &SocketAddr, address: &SocketAddr) -> bool {
+    // Port 0 is another one at each start.
+    if own.port() != address.port() || own.port() == 0 {
+        return false;
+    }
+    let (own, address) = (own.ip().to_canonical(), address.ip().to_canonical());
+    let everywhere = own.is_unspecified() && (address.is_loopback() || address.is_unspecified());
+    own == address || everywhere
 }

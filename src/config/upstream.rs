@@ -1,9 +1,11 @@
 //! The servers behind a route, and how to treat them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+
+use super::host::Host;
 
 /// The servers of an app, which of them is asked, and how long to wait for them. Two that are equal are one: the routes
 /// that have them share connections and all that is known of the servers, and so does the policy after a reload.
@@ -11,6 +13,7 @@ use std::time::Duration;
 pub struct Upstream {
     pub(super) servers: Vec<UpstreamServer>,
     pub(super) authorities: Option<Authorities>,
+    pub(super) resolve: Duration,
     pub(super) balance: Balance,
     pub(super) retries: usize,
     pub(super) eject_after: u32,
@@ -23,10 +26,11 @@ pub struct Upstream {
     pub(super) tunnel_timeout: Duration,
 }
 
-/// One address of an app.
+/// One URL of an app: a server, or all servers that a name has addresses of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamServer {
-    pub(super) address: SocketAddr,
+    pub(super) host: Host,
+    pub(super) port: u16,
     pub(super) authority: String,
     pub(super) name: Option<Arc<str>>,
 }
@@ -57,7 +61,11 @@ pub struct HealthCheck {
 }
 
 impl Upstream {
-    /// At least one; names are already resolved. Either all of them speak TLS, or none.
+    /// The most servers that an upstream can have: as many as the proxy has bits for, to remember which of them a request has
+    /// tried.
+    pub const MAX_SERVERS: usize = 64;
+
+    /// At least one. Either all of them speak TLS, or none.
     #[must_use]
     pub fn servers(&self) -> &[UpstreamServer] {
         &self.servers
@@ -67,6 +75,12 @@ impl Upstream {
     #[must_use]
     pub const fn authorities(&self) -> Option<&Authorities> {
         self.authorities.as_ref()
+    }
+
+    /// How often names are resolved anew.
+    #[must_use]
+    pub const fn resolve(&self) -> Duration {
+        self.resolve
     }
 
     /// Which of the servers is asked.
@@ -131,10 +145,23 @@ impl Upstream {
 }
 
 impl UpstreamServer {
-    /// Where it listens.
+    /// The host of the URL.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port of the URL, or its scheme's.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it listens, if the URL has an address. `None`: a name, which is resolved while the gate runs.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        let address: IpAddr = self.host.as_str().trim_matches(['[', ']']).parse().ok()?;
+        Some(SocketAddr::new(address, self.port))
     }
 
     /// Host and port as the file writes them.

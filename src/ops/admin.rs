@@ -99,7 +99,8 @@ impl Admin {
             })
             .collect();
         let upstreams = snapshot.upstreams().into_iter().map(|(pool, routes)| {
-            let servers = pool.servers().iter().map(|server| {
+            let now = pool.pool();
+            let servers = now.servers().iter().map(|server| {
                 let state = server.state();
                 json!({
                     "address": state.address.to_string(),
@@ -110,7 +111,19 @@ impl Admin {
                 })
             });
             let place = |route: &&Route| format!("{}{}", route.host().map_or("", Host::as_str), route.path());
-            json!({"routes": routes.iter().map(place).collect::<Vec<_>>(), "servers": servers.collect::<Vec<_>>()})
+            let names = pool.names().into_iter().map(|name| {
+                json!({
+                    "name": name.host.as_str(),
+                    "addresses": name.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "resolved_at": name.resolved_at.map(rfc3339),
+                    "error": name.error,
+                })
+            });
+            json!({
+                "routes": routes.iter().map(place).collect::<Vec<_>>(),
+                "names": names.collect::<Vec<_>>(),
+                "servers": servers.collect::<Vec<_>>(),
+            })
         });
         json!({
             "version": env!("CARGO_PKG_VERSION"),

@@ -9,55 +9,72 @@ use pingora::protocols::http::v1::client::HttpSession;
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 
-use crate::config::HealthCheck;
-use crate::proxy::{Pool, Snapshot, UpstreamServer, reason};
+use crate::config::{HealthCheck, Upstream};
+use crate::proxy::{ResolvedPool, Snapshot, UpstreamServer, reason};
 
 /// A task for each server that is checked.
 #[derive(Default)]
 pub(super) struct Checker {
-    tasks: Mutex<Vec<(Arc<Pool>, Vec<AbortHandle>)>>,
+    tasks: Mutex<Vec<Task>>,
     /// To connect as requests do, and with the same eyes for certificates. It reads the system's authorities when it is
     /// made, so only when there is a check.
     connector: Arc<OnceLock<TransportConnector>>,
 }
 
+/// The checks of one server of one upstream.
+struct Task {
+    upstream: Upstream,
+    server: Arc<UpstreamServer>,
+    handle: AbortHandle,
+}
+
 impl Checker {
     /// Checks the servers of this snapshot, and lets go of the others. What it keeps goes on as if nothing had happened.
     pub(super) fn follow(&self, snapshot: &Snapshot) {
+        let upstreams = snapshot.upstreams();
+        self.retain(|task| upstreams.iter().any(|(pool, _)| *pool.upstream() == task.upstream));
+        for (pool, _) in upstreams {
+            self.follow_pool(pool);
+        }
+    }
+
+    /// Checks the servers that this upstream has now, and lets go of those that it had before.
+    pub(super) fn follow_pool(&self, pool: &ResolvedPool) {
+        let (upstream, now) = (pool.upstream(), pool.pool());
+        let Some(check) = upstream.health_check() else { return };
+        let is_of = |task: &Task, server: &Arc<UpstreamServer>| Arc::ptr_eq(&task.server, server);
+        self.retain(|task| task.upstream != *upstream || now.servers().iter().any(|server| is_of(task, server)));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted: Vec<_> = snapshot.upstreams().into_iter().map(|(pool, _)| pool).collect();
-        tasks.retain(|(pool, handles)| {
-            let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, pool));
+        for server in now.servers() {
+            if tasks.iter().any(|task| is_of(task, server)) {
+                continue;
+            }
+            let rounds = Rounds {
+                server: server.clone(),
+                check: check.clone(),
+                connector: self.connector.clone(),
+                streak: Streak::default(),
+            };
+            let handle = tokio::spawn(rounds.run()).abort_handle();
+            tasks.push(Task { upstream: upstream.clone(), server: server.clone(), handle });
+        }
+    }
+
+    fn retain(&self, stays: impl Fn(&Task) -> bool) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| {
+            let stays = stays(task);
             if !stays {
-                handles.iter().for_each(AbortHandle::abort);
+                task.handle.abort();
             }
             stays
         });
-        for pool in wanted {
-            let Some(check) = pool.upstream().health_check() else { continue };
-            if tasks.iter().any(|(known, _)| Arc::ptr_eq(known, pool)) {
-                continue;
-            }
-            let run = |index| {
-                let rounds = Rounds {
-                    pool: pool.clone(),
-                    index,
-                    check: check.clone(),
-                    connector: self.connector.clone(),
-                    streak: Streak::default(),
-                };
-                tokio::spawn(rounds.run()).abort_handle()
-            };
-            let handles = (0..pool.servers().len()).map(run).collect();
-            tasks.push((pool.clone(), handles));
-        }
     }
 }
 
 /// The checks of one server.
 struct Rounds {
-    pool: Arc<Pool>,
-    index: usize,
+    server: Arc<UpstreamServer>,
     check: HealthCheck,
     connector: Arc<OnceLock<TransportConnector>>,
     streak: Streak,
@@ -72,7 +89,7 @@ impl Rounds {
     }
 
     async fn round(&mut self) {
-        let server = &self.pool.servers()[self.index];
+        let server = &self.server;
         let connector = self.connector.get_or_init(|| TransportConnector::new(None));
         let asked = tokio::time::timeout(self.check.timeout(), ask(connector, server, &self.check)).await;
         let result = asked.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.check.timeout())));

@@ -9,6 +9,7 @@ mod logging;
 mod metrics;
 mod notify;
 mod reload;
+mod resolve;
 mod service;
 mod sockets;
 mod status;

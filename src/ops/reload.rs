@@ -8,10 +8,10 @@ use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use super::health::Checker;
 use super::jwks::Fetcher;
 use super::logging;
 use super::notify;
+use super::resolve::Resolver;
 use super::status::{Reload, Status};
 use super::watch::Watch;
 use crate::clock::now;
@@ -24,7 +24,7 @@ pub(super) struct Reloader {
     pub(super) state: Arc<State>,
     pub(super) status: Arc<Status>,
     pub(super) fetcher: Arc<Fetcher>,
-    pub(super) checker: Checker,
+    pub(super) resolver: Resolver,
     /// What the program was started with; only its cold part is looked at.
     pub(super) started: Config,
     pub(super) watch: Watch,
@@ -36,7 +36,7 @@ impl Reloader {
     /// Reloads whenever there is a reason to, for ever.
     pub(super) async fn run(self, mut hangup: Signal) {
         loop {
-            // What was wrong may be right by itself, as a name that the resolver did not know: no file tells of that.
+            // What was wrong may be right by itself, as a file system that was full: no file tells of that.
             let wait = if self.status.reload_failed() { RETRY } else { Duration::MAX };
             let reason = tokio::select! {
                 _ = hangup.recv() => SIGHUP,
@@ -54,7 +54,7 @@ impl Reloader {
 
     async fn reload(&self, reason: &'static str) {
         let path = self.path.clone();
-        // Reads files and resolves names: not on a thread that serves requests.
+        // Reads files: not on a thread that serves requests.
         let current = self.state.snapshot.load_full();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Reload(&current.policy))).await;
         let at = now();
@@ -79,7 +79,7 @@ impl Reloader {
                 let previous = self.state.snapshot.load_full();
                 let generation = previous.generation + 1;
                 let next = Arc::new(Snapshot::new(config.policy, generation, at, Some(&previous)));
-                self.checker.follow(&next);
+                self.resolver.follow(&next, PATIENCE).await;
                 self.state.snapshot.store(next);
                 self.state.known.clear();
                 self.fetcher.follow(&self.state.snapshot.load().policy);
@@ -113,3 +113,5 @@ impl Reloader {
 const SIGHUP: &str = "SIGHUP";
 const ANOTHER_TRY: &str = "another try";
 const RETRY: Duration = Duration::from_secs(30);
+/// How long a policy waits for the names of its upstreams: it may take away what somebody has stolen.
+const PATIENCE: Duration = Duration::from_millis(300);

@@ -19,6 +19,7 @@ use super::health::Checker;
 use super::jwks::Fetcher;
 use super::keys::Keys;
 use super::reload::Reloader;
+use super::resolve::Resolver;
 use super::sockets::Sockets;
 use super::status::Status;
 use super::upkeep::Upkeep;
@@ -136,8 +137,7 @@ async fn run(
     let status = Arc::new(Status::default());
     let fetcher = Arc::new(Fetcher::default());
     fetcher.follow(&state.snapshot.load().policy);
-    let checker = Checker::default();
-    checker.follow(&state.snapshot.load());
+    let resolver = Resolver::new(config.server.clone(), Arc::new(Checker::default()));
     let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
     let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
@@ -147,14 +147,15 @@ async fn run(
         state: state.clone(),
         status: status.clone(),
         fetcher: fetcher.clone(),
-        checker,
+        resolver,
         started: config,
         watch,
         reloaded: reloaded.clone(),
     };
 
-    // Each has a time-out, and a gate without an issuer's keys serves whoever does not need them.
-    fetcher.first_attempts().await;
+    // Each has a time-out, and a gate without an issuer's keys or an upstream's addresses serves the rest.
+    let snapshot = state.snapshot.load_full();
+    tokio::join!(fetcher.first_attempts(), reloader.resolver.follow(&snapshot, PATIENCE));
 
     let addresses: Vec<_> = clients.addresses().collect();
     let tls_port = addresses.first().map_or(443, SocketAddr::port);
@@ -233,6 +234,8 @@ async fn run(
     Ok(())
 }
 
+/// How long a start waits for the names of its upstreams.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// As long as a slow disk may need.
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// Stops accepting, and waits for what is in flight, until the grace is over. Operators may look on meanwhile, unless there

@@ -52,9 +52,8 @@ impl Context {
     /// The servers that the request may go to, and the place of the next one.
     pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<Pool>, usize)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        let pool = snapshot.pool(grant.route()).clone();
-        let index = self.attempts.choose(&pool).map_err(|deny| no_server(&mut self.denied, deny))?;
-        Ok((pool, index))
+        let servers = snapshot.pool(grant.route());
+        self.attempts.choose(|| servers.pool()).map_err(|deny| no_server(&mut self.denied, deny))
     }
 
     /// There is a new connection to the server.

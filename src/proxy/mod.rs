@@ -47,7 +47,7 @@ use redirect::Redirect;
 pub use trace::Exporter;
 pub use tunnel::Tunnels;
 pub use untrusted::Untrusted;
-pub use upstream::{Pool, Server as UpstreamServer, ServerState, reason};
+pub use upstream::{Change, Pool, ResolvedName, ResolvedPool, Server as UpstreamServer, ServerState, reason};
 
 /// Everything that requests share.
 pub struct State {
@@ -156,7 +156,7 @@ pub struct Snapshot {
     /// What is counted under it.
     pub meters: Meters,
     /// By the routes' places.
-    pools: Vec<Arc<Pool>>,
+    pools: Vec<Arc<ResolvedPool>>,
     /// The longest of any route: whose answer it is, a connection does not know.
     write_timeout: Duration,
 }
@@ -168,10 +168,10 @@ impl Snapshot {
     pub fn new(policy: Policy, generation: u64, loaded_at: i64, previous: Option<&Self>) -> Self {
         let meters = Meters::new(&policy, previous.map(|previous| &previous.meters));
         let there = previous.iter().flat_map(|previous| &previous.pools);
-        let mut pools: HashMap<Upstream, Arc<Pool>> =
-            there.map(|pool| (pool.upstream().clone(), pool.clone())).collect();
+        let mut pools: HashMap<Upstream, Arc<ResolvedPool>> =
+            there.clone().map(|pool| (pool.upstream().clone(), pool.clone())).collect();
         let mut pool_of = |upstream: &Upstream| {
-            let new = || Arc::new(Pool::new(upstream));
+            let new = || Arc::new(ResolvedPool::new(upstream, there.clone()));
             pools.entry(upstream.clone()).or_insert_with(new).clone()
         };
         let pools = policy.routing().routes().iter().map(|route| pool_of(route.upstream())).collect();
@@ -182,8 +182,8 @@ impl Snapshot {
 
     /// Every upstream once, with the routes that lead to it, in the order of the file.
     #[must_use]
-    pub fn upstreams(&self) -> Vec<(&Arc<Pool>, Vec<&Route>)> {
-        let mut upstreams: Vec<(&Arc<Pool>, Vec<&Route>)> = Vec::new();
+    pub fn upstreams(&self) -> Vec<(&Arc<ResolvedPool>, Vec<&Route>)> {
+        let mut upstreams: Vec<(&Arc<ResolvedPool>, Vec<&Route>)> = Vec::new();
         let mut places = HashMap::new();
         for route in self.policy.routing().routes() {
             let pool = self.pool(route);
@@ -198,11 +198,11 @@ impl Snapshot {
 
     /// Closes the connections to apps that nobody has used for too long. To be called every now and then.
     pub fn close_idle(&self) {
-        self.pools.iter().for_each(|pool| pool.close_idle());
+        self.pools.iter().for_each(|pool| pool.pool().close_idle());
     }
 
     /// Where a route of this policy leads.
-    fn pool(&self, route: &Route) -> &Arc<Pool> {
+    fn pool(&self, route: &Route) -> &Arc<ResolvedPool> {
         &self.pools[route.index()]
     }
 }

@@ -37,6 +37,7 @@ pub struct Conf {
     upstream: String,
     env: Vec<(String, String)>,
     journal: bool,
+    hosts: Option<PathBuf>,
     stderr: Option<Arc<OwnedFd>>,
 }
 
@@ -77,6 +78,7 @@ impl Conf {
             upstream: upstream.into(),
             env: Vec::new(),
             journal: false,
+            hosts: None,
             stderr: None,
         }
     }
@@ -174,6 +176,13 @@ impl Conf {
     /// A variable of the process's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets the process find this file in the place of /etc/hosts, in a mount namespace of its own. It can be rewritten
+    /// in place while the gate runs.
+    pub fn hosts(mut self, path: &Path) -> Self {
+        self.hosts = Some(path.to_owned());
         self
     }
 
@@ -318,7 +327,14 @@ impl Gate {
     /// Starts the process and waits until it is up, or has ended.
     fn launch(&mut self) -> Result<(), ExitStatus> {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let program = env!("CARGO_BIN_EXE_tollgate");
+        let mut command = Command::new(if self.conf.hosts.is_some() { "unshare" } else { program });
+        if let Some(hosts) = &self.conf.hosts {
+            // In a user namespace, too, who is not root may mount.
+            let as_root = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+            let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+            command.args([as_root, "sh", "-c", mount]).arg(hosts).arg(program);
+        }
         if self.conf.journal {
             let of = log.metadata().unwrap();
             command.env("JOURNAL_STREAM", format!("{}:{}", of.dev(), of.ino()));

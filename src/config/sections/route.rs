@@ -29,6 +29,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "upstream_name",
         "upstream_ca",
         "balance",
+        "resolve",
         "retries",
         "eject_after",
         "eject_for",

@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::config::host::{Authority, Host};
 use crate::config::reader::{Keys, Section};
-use crate::config::server::{ForwardedFamily, Proxies, Server};
+use crate::config::server::{ForwardedFamily, Proxies, Server, covers};
 use crate::config::spelling::quote;
 
 /// Its keys.
@@ -78,17 +78,6 @@ pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) 
 /// Whether the files that hold secrets may be readable for others.
 pub(in crate::config) fn insecure_key_files(section: &Section<'_>) -> bool {
     section.flag("insecure_key_files", false)
-}
-
-/// Whether somebody who listens on `own` answers at `address`.
-pub(in crate::config) fn covers(own: &SocketAddr, address: &SocketAddr) -> bool {
-    // Port 0 is another one at each start.
-    if own.port() != address.port() || own.port() == 0 {
-        return false;
-    }
-    let (own, address) = (own.ip().to_canonical(), address.ip().to_canonical());
-    let everywhere = own.is_unspecified() && (address.is_loopback() || address.is_unspecified());
-    own == address || everywhere
 }
 
 fn listen(section: &Section<'_>) -> Vec<SocketAddr> {

@@ -1,6 +1,6 @@
 //! The keys of a `[[route]]` that are about the servers behind it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::health_check;
-use super::server::covers;
 use crate::config::host::{Authority, Host};
 use crate::config::outside::Outside;
 use crate::config::reader::Section;
@@ -26,7 +25,7 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
         None if section.has("upstream_name") => Ok(host.as_str().into()),
         None => self::name(host.as_str()).and_then(not_an_address),
     };
-    let servers = servers(section, &name_of, server, outside);
+    let servers = servers(section, &name_of, server);
     let tls = servers.first().is_some_and(|server| server.name.is_some());
     if servers.iter().any(|server| server.name.is_some() != tls) {
         section.error("upstream", "mixes http and https: what one server needs, all of them need; write two routes");
@@ -42,6 +41,7 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
     Upstream {
         authorities: if tls || servers.is_empty() { read_authorities() } else { None },
         servers,
+        resolve: section.duration("resolve", MIN_RESOLVE..=MAX_TIMEOUT, Duration::from_secs(30)),
         balance: section.choice("balance", &balances, &[]).unwrap_or(Balance::RoundRobin),
         retries: section.number("retries", 0..=MAX_RETRIES, 3),
         eject_after: u32::try_from(section.number("eject_after", 0..=1000, 3)).unwrap_or(u32::MAX),
@@ -58,40 +58,32 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
 /// Whom the certificate of the server at this host must be for.
 type NameOf<'f> = dyn Fn(&Host) -> Result<Arc<str>, String> + 'f;
 
-/// Every address of every URL, once.
-fn servers(
-    section: &Section<'_>,
-    name_of: &NameOf<'_>,
-    server: Option<&Server>,
-    outside: &Outside,
-) -> Vec<UpstreamServer> {
+/// Every server, once.
+fn servers(section: &Section<'_>, name_of: &NameOf<'_>, server: Option<&Server>) -> Vec<UpstreamServer> {
     const EXAMPLE: &str = "[\"http://127.0.0.1:3000\"]";
-    let servers = section.list("upstream", |text| servers_at(text, name_of, server, outside)).concat();
+    let servers = section.list("upstream", |text| server_at(text, name_of, server));
     if !section.has("upstream") {
         section.missing("upstream", format!("is missing: write upstream = {EXAMPLE}"));
     } else if servers.len() > MAX_SERVERS {
-        let message =
-            format!("leads to {} addresses, and {MAX_SERVERS} is the most that one route can have", servers.len());
+        let message = format!("has {} servers: write at most {MAX_SERVERS} for one route", servers.len());
         section.error("upstream", message);
     } else if section.is_empty_list("upstream") {
         section.error("upstream", format!("is empty: write upstream = {EXAMPLE}"));
     }
     let mut distinct: Vec<UpstreamServer> = Vec::with_capacity(servers.len());
     for server in servers {
-        if !distinct.iter().any(|other| (other.address, &other.name) == (server.address, &server.name)) {
+        let is_same = |other: &UpstreamServer| {
+            (&other.host, other.port, &other.name) == (&server.host, server.port, &server.name)
+        };
+        if !distinct.iter().any(is_same) {
             distinct.push(server);
         }
     }
     distinct
 }
 
-/// Every address of one URL.
-fn servers_at(
-    text: &str,
-    name_of: &NameOf<'_>,
-    server: Option<&Server>,
-    outside: &Outside,
-) -> Result<Vec<UpstreamServer>, String> {
+/// The server of one URL.
+fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&Server>) -> Result<UpstreamServer, String> {
     if text.contains('@') {
         // Not quoted: there may be a password in it.
         return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
@@ -113,19 +105,19 @@ fn servers_at(
     };
     // ☠ Without a name pingora does not look at the certificate at all.
     let name = if scheme == "https" { Some(name_of(&host)?) } else { None };
-    let mut addresses = outside.resolve(&host, port.unwrap_or(default_port))?;
-    let mut own = server.into_iter().flat_map(|server| server.listen.iter().chain(&server.admin));
-    if own.any(|own| addresses.iter().any(|address| covers(own, address))) {
+    let authority = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+    let found = UpstreamServer { host, port: port.unwrap_or(default_port), authority, name };
+    // Every machine resolves this one name alike (RFC 6761, 6.3); other names are looked at when they are resolved.
+    let is_local = found.host.as_str() == "localhost";
+    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+    let local = loopback.into_iter().filter(|_| is_local).map(|address| SocketAddr::new(address, found.port));
+    if found.address().into_iter().chain(local).any(|address| server.is_some_and(|own| own.is_at(address))) {
         return Err(format!(
             "{} is Tollgate itself, so requests would go round in circles: write your app's address",
             quote(text)
         ));
     }
-    // Resolvers give them in another order each time, and a reload should find the servers that it knows.
-    addresses.sort_unstable();
-    let authority = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-    let server = |address: SocketAddr| UpstreamServer { address, authority: authority.clone(), name: name.clone() };
-    Ok(addresses.into_iter().map(server).collect())
+    Ok(found)
 }
 
 /// A name that a certificate can be for.
@@ -172,10 +164,11 @@ fn authorities(path: &str, outside: &Outside) -> Result<Authorities, String> {
 }
 
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+const MIN_RESOLVE: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
 
-/// As many as the proxy has bits for, to remember which of them a request has tried.
-const MAX_SERVERS: usize = 64;
+/// Each may have several addresses; the proxy keeps to [`Upstream::MAX_SERVERS`] of them.
+const MAX_SERVERS: usize = Upstream::MAX_SERVERS;
 /// pingora tries a request 16 times at most (`max_retries`, which counts the first one).
 const MAX_RETRIES: usize = 15;
 
@@ -211,7 +204,8 @@ mod tests {
                 r#"upstream = ["http://[::1]:9080", "http://127.0.0.1:9080"]"#,
                 r#"route[0].upstream[1]: "http://127.0.0.1:9080" is Tollgate itself"#,
             ),
-            (r#"upstream = ["http://no-such-host.invalid"]"#, "can't resolve no-such-host.invalid"),
+            (r#"upstream = ["http://localhost:8080"]"#, "is Tollgate itself"),
+            ("resolve = \"0s\"", "out of range"),
             ("upstream = []", "is empty"),
             (r#"upstream = ["https://127.0.0.1"]"#, "upstream_name must say whom the certificate is for"),
             (r#"upstream = ["https://[::1]:8443"]"#, r#"or "::1" if it is for that"#),
@@ -231,12 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_becomes_each_of_its_addresses_once() {
-        let upstream = upstream(r#"upstream = ["http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]"]"#);
-        let count =
-            |address: &str| upstream.servers.iter().filter(|server| server.address.to_string() == address).count();
-        assert_eq!((count("127.0.0.1:3000"), count("[::1]:80")), (1, 1), "{:?}", upstream.servers);
-        assert_eq!(upstream.servers[0].authority(), "localhost:3000");
+    fn a_name_needs_no_resolver_and_each_server_is_there_once() {
+        let upstream = upstream(
+            r#"upstream = ["http://no-such-host.invalid:3000", "http://127.0.0.1", "http://[::1]", "http://127.0.0.1:80"]"#,
+        );
+        let addresses: Vec<_> = upstream.servers.iter().map(UpstreamServer::address).collect();
+        assert_eq!(addresses, [None, Some("127.0.0.1:80".parse().unwrap()), Some("[::1]:80".parse().unwrap())]);
+        assert_eq!(upstream.servers[0].authority(), "no-such-host.invalid:3000");
     }
 
     #[test]
@@ -245,7 +240,7 @@ mod tests {
             let upstream = upstream(keys);
             assert!(upstream.servers.iter().all(|server| server.name.is_some()));
             let server = &upstream.servers[0];
-            (server.name().unwrap().to_string(), server.address.port())
+            (server.name().unwrap().to_string(), server.port())
         };
         assert_eq!(named(r#"upstream = ["https://LocalHost"]"#), ("localhost".into(), 443));
         assert_eq!(

@@ -74,7 +74,10 @@ fn upstreams(page: &mut Exposition, snapshot: &Snapshot) {
     let servers: Vec<_> = upstreams
         .iter()
         .flat_map(|(pool, routes)| routes.iter().map(|route| (*pool, *route)))
-        .flat_map(|(pool, route)| pool.servers().iter().map(move |server| (route, server.state())))
+        .flat_map(|(pool, route)| {
+            let states: Vec<_> = pool.pool().servers().iter().map(|server| server.state()).collect();
+            states.into_iter().map(move |state| (route, state))
+        })
         .map(|(route, state)| (route.realm().name(), label(route), state.address.to_string(), state))
         .collect();
     let add = |mut family: Family<'_>, value: fn(&ServerState) -> u64| {
@@ -88,6 +91,17 @@ fn upstreams(page: &mut Exposition, snapshot: &Snapshot) {
     add(page.gauge("tollgate_upstream_in_flight", help), |state| state.in_flight as u64);
     let help = "Attempts that a server failed.";
     add(page.counter("tollgate_upstream_failures_total", help), |state| state.failures);
+    let help = "Whether the last look-up of the name of an upstream found addresses (1) or not (0).";
+    let mut family = page.gauge("tollgate_upstream_name_resolves", help);
+    let mut told = Vec::new();
+    for name in upstreams.iter().flat_map(|(pool, _)| pool.names()) {
+        // Upstreams that differ in a time-out have the same names.
+        if !told.contains(&(name.host.clone(), name.port)) {
+            let port = name.port.to_string();
+            family.sample(&[("name", name.host.as_str()), ("port", &port)], u8::from(name.error.is_none()));
+            told.push((name.host, name.port));
+        }
+    }
 }
 
 fn place(requests: &Requests) -> [(&'static str, &str); 3] {

@@ -5,6 +5,7 @@ mod head;
 mod idle;
 mod peer;
 mod pool;
+mod resolved;
 mod server;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub(super) use connection::{Connection, Event, Sending};
 pub(super) use head::Head;
 use pool::{InFlight, NoServer, Tried};
 pub use pool::{Pool, reason};
+pub use resolved::{Change, ResolvedName, ResolvedPool};
 pub use server::{Server, ServerState};
 
 use crate::gate::Deny;
@@ -25,6 +27,8 @@ use crate::gate::Deny;
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     made: usize,
+    /// The servers to choose from: those of the first attempt, since `tried` counts by their places.
+    pool: Option<Arc<Pool>>,
     tried: Tried,
     current: Option<InFlight>,
     /// There is the head of an answer: from then on there is no other attempt.
@@ -43,18 +47,19 @@ pub(super) struct Sent<'r> {
 }
 
 impl Attempts {
-    /// The place of the next server of `pool` to be tried.
-    pub(super) fn choose(&mut self, pool: &Arc<Pool>) -> Result<usize, Deny> {
+    /// The place of the next server to be tried, and the pool that it is in: the first attempt asks for the `servers`.
+    pub(super) fn choose(&mut self, servers: impl FnOnce() -> Arc<Pool>) -> Result<(Arc<Pool>, usize), Deny> {
         // First of all, so that the one before does not count as busy.
         self.current = None;
+        let pool = self.pool.get_or_insert_with(servers);
         let chosen = pool.pick(self.tried).map_err(|none| match none {
             NoServer::AllTried => Deny::UpstreamFailed,
             NoServer::AllAway => Deny::UpstreamUnavailable,
         })?;
         self.made += 1;
-        let index = chosen.index();
+        let found = (pool.clone(), chosen.index());
         self.current = Some(chosen);
-        Ok(index)
+        Ok(found)
     }
 
     /// There is no connection to the server. Says whether another one is to be asked: nothing was sent yet, so that it may

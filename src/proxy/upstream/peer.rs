@@ -10,18 +10,21 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 
 use crate::config::{Authorities, Upstream, UpstreamServer};
 
-/// A peer for each server, in their order.
-pub(super) fn peers(upstream: &Upstream) -> impl Iterator<Item = HttpPeer> {
-    // Read once, and shared by all.
-    let authorities: Option<Arc<CaType>> = upstream.authorities().map(|authorities| {
-        let certificates = authorities.certificates().iter();
-        certificates.map(|certificate| WrappedX509::new(certificate.clone(), parse_x509)).collect()
-    });
-    upstream.servers().iter().map(move |server| peer(server, upstream, authorities.clone()))
+/// Those who have to vouch for the servers of `upstream`, as pingora reads them. Read once, and shared by all peers.
+pub(super) fn authorities(upstream: &Upstream) -> Option<Arc<CaType>> {
+    let certificates = upstream.authorities()?.certificates().iter();
+    Some(certificates.map(|certificate| WrappedX509::new(certificate.clone(), parse_x509)).collect())
 }
 
+/// The peer for `server` at one of its addresses.
+///
 /// ☠ Pingora has no time-out unless told (`pingora.md` 1.4), and `HttpPeer::new` resolves names and panics.
-fn peer(server: &UpstreamServer, upstream: &Upstream, authorities: Option<Arc<CaType>>) -> HttpPeer {
+pub(super) fn peer(
+    server: &UpstreamServer,
+    address: std::net::SocketAddr,
+    upstream: &Upstream,
+    authorities: Option<Arc<CaType>>,
+) -> HttpPeer {
     let mut options = PeerOptions::new();
     options.connection_timeout = Some(upstream.connect_timeout());
     // TCP and TLS together: the one above is for each.
@@ -32,7 +35,7 @@ fn peer(server: &UpstreamServer, upstream: &Upstream, authorities: Option<Arc<Ca
     options.ca = authorities;
     let name = server.name();
     HttpPeer {
-        _address: SocketAddr::Inet(server.address()),
+        _address: SocketAddr::Inet(address),
         scheme: Scheme::from_tls_bool(name.is_some()),
         // ☠ An empty one would turn verification off; the configuration has none (`UpstreamServer::name`).
         sni: name.map(ToString::to_string).unwrap_or_default(),
@@ -76,7 +79,9 @@ mod tests {
              [[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"public\"\n{keys}\n"
         );
         let config = parse(&text, &dir.join("t.toml"), Mode::Check).unwrap();
-        peers(config.policy.routing().routes()[0].upstream()).next().unwrap()
+        let upstream = config.policy.routing().routes()[0].upstream();
+        let server = &upstream.servers()[0];
+        peer(server, server.address().unwrap(), upstream, authorities(upstream))
     }
 
     #[test]

@@ -5,20 +5,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora::{Error, ErrorType};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::peer::peers;
 use super::server::Server;
 use crate::config::{Balance, Upstream};
 
-/// Servers that share the requests of one or several routes.
+/// Servers that share the requests of one or several routes. Where names have other addresses, another pool takes the place of
+/// this one, with the same servers as far as they are the same.
 #[derive(Debug)]
 pub struct Pool {
     upstream: Upstream,
-    servers: Vec<Server>,
+    servers: Vec<Arc<Server>>,
     turn: AtomicUsize,
-    /// What the resting times count from, in milliseconds.
+    /// What the resting times of the servers count from, in milliseconds.
     epoch: Instant,
+    /// To be told when a server can't be reached: its name may have other addresses by now.
+    unreachable: Arc<Notify>,
 }
 
 /// A request that is with a server, until this is dropped.
@@ -42,16 +45,14 @@ pub(super) enum NoServer {
 }
 
 impl Pool {
-    pub(in crate::proxy) fn new(upstream: &Upstream) -> Self {
-        let servers = upstream.servers().iter().zip(peers(upstream));
-        Self {
-            servers: servers
-                .map(|(server, peer)| Server::new(server.address(), server.authority().into(), peer))
-                .collect(),
-            turn: AtomicUsize::new(0),
-            epoch: Instant::now(),
-            upstream: upstream.clone(),
-        }
+    /// Pools with the same servers have the same `epoch`.
+    pub(super) fn new(
+        upstream: &Upstream,
+        servers: Vec<Arc<Server>>,
+        epoch: Instant,
+        unreachable: Arc<Notify>,
+    ) -> Self {
+        Self { servers, turn: AtomicUsize::new(0), epoch, unreachable, upstream: upstream.clone() }
     }
 
     /// What the configuration says of them.
@@ -62,7 +63,7 @@ impl Pool {
 
     /// In the order of the configuration.
     #[must_use]
-    pub fn servers(&self) -> &[Server] {
+    pub fn servers(&self) -> &[Arc<Server>] {
         &self.servers
     }
 
@@ -121,6 +122,7 @@ impl Pool {
 
     /// Whoever can't be reached is of no use to anyone: it is ejected though no other server is left.
     pub(super) fn failed_to_connect(&self, index: usize, error: &Error) {
+        self.unreachable.notify_one();
         let failures = self.servers[index].failed_to_connect();
         if self.is_too_much(failures) {
             self.eject(index, failures, error);

@@ -1,18 +1,22 @@
 //! One server, and how it is doing. Everybody may ask and tell at any time, without a lock.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use pingora::protocols::Stream;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::idle::Idle;
+use crate::config::UpstreamServer;
 
 /// One server of an upstream.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     authority: String,
+    /// Of its certificate, with TLS.
+    name: Option<Arc<str>>,
     pub(super) peer: HttpPeer,
     pub(super) idle: Idle,
     in_flight: AtomicUsize,
@@ -44,10 +48,11 @@ pub struct ServerState {
 }
 
 impl Server {
-    pub(super) fn new(address: SocketAddr, authority: String, peer: HttpPeer) -> Self {
+    pub(super) fn new(address: SocketAddr, server: &UpstreamServer, peer: HttpPeer) -> Self {
         Self {
             address,
-            authority,
+            authority: server.authority().into(),
+            name: server.name().cloned(),
             peer,
             idle: Idle::default(),
             in_flight: AtomicUsize::new(0),
@@ -69,6 +74,16 @@ impl Server {
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether requests for `server` at this address would go to this one, under whatever name.
+    pub(super) fn is_at(&self, address: SocketAddr, server: &UpstreamServer) -> bool {
+        self.address == address && self.name.as_ref() == server.name()
+    }
+
+    /// Whether it is `server` at this address.
+    pub(super) fn is(&self, address: SocketAddr, server: &UpstreamServer) -> bool {
+        self.is_at(address, server) && self.authority == server.authority()
     }
 
     /// What pingora needs to connect to it.

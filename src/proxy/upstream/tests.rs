@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{Mode, Policy, parse};
+use crate::config::{Host, Mode, Policy, Upstream, parse};
 use crate::proxy::Snapshot;
 
 fn policy(routes: &[&str]) -> Policy {
@@ -18,7 +18,7 @@ fn policy(routes: &[&str]) -> Policy {
 fn pool(servers: u16, keys: &str) -> Arc<Pool> {
     let urls: Vec<_> = (1..=servers).map(|port| format!("\"http://127.0.0.1:{}\"", 3000 + port)).collect();
     let policy = policy(&[&format!("upstream = [{}]\n{keys}", urls.join(","))]);
-    Arc::new(Pool::new(policy.routing().routes()[0].upstream()))
+    ResolvedPool::new(policy.routing().routes()[0].upstream(), [].iter()).pool()
 }
 
 fn without(indices: &[usize]) -> Tried {
@@ -133,11 +133,11 @@ fn a_bad_server_is_the_first_of_no_more_than_its_share() {
     let mut first = [0, 0];
     for _ in 0..10 {
         let mut attempts = Attempts::default();
-        attempts.choose(&pool).unwrap();
+        attempts.choose(|| pool.clone()).unwrap();
         first[attempts.current.as_ref().unwrap().index()] += 1;
         if attempts.current.as_ref().unwrap().index() == 0 {
             assert!(attempts.not_connected(&error(ErrorType::ConnectRefused)));
-            attempts.choose(&pool).unwrap();
+            attempts.choose(|| pool.clone()).unwrap();
         }
     }
     assert_eq!(first, [5, 5]);
@@ -166,20 +166,20 @@ fn a_connection_that_can_t_be_had_sends_the_request_elsewhere() {
     let mut attempts = Attempts::default();
     let refused = error(ErrorType::ConnectRefused);
     for again in [true, true, false] {
-        attempts.choose(&four).unwrap();
+        attempts.choose(|| four.clone()).unwrap();
         assert_eq!(attempts.not_connected(&refused), again);
     }
     assert_eq!(four.servers().iter().map(|server| server.state().failures).sum::<u64>(), 3);
     let mut attempts = Attempts::default();
-    attempts.choose(&four).unwrap();
+    attempts.choose(|| four.clone()).unwrap();
     assert!(!attempts.not_connected(&error(ErrorType::InternalError)), "no descriptors: nobody's fault but ours");
     let two = pool(2, "");
     let mut attempts = Attempts::default();
     for again in [true, false] {
-        attempts.choose(&two).unwrap();
+        attempts.choose(|| two.clone()).unwrap();
         assert_eq!(attempts.not_connected(&refused), again, "every server once");
     }
-    assert_eq!(attempts.choose(&two).unwrap_err(), Deny::UpstreamFailed);
+    assert_eq!(attempts.choose(|| two.clone()).unwrap_err(), Deny::UpstreamFailed);
 }
 
 const fn sent(method: &Method) -> Sent<'_> {
@@ -192,7 +192,7 @@ fn what_was_sent_is_sent_again_only_if_that_is_safe() {
     let closed = error(ErrorType::ConnectionClosed);
     let again = |pool: &Arc<Pool>, error: &Error, sent: &Sent<'_>| {
         let mut attempts = Attempts::default();
-        attempts.choose(pool).unwrap();
+        attempts.choose(|| pool.clone()).unwrap();
         attempts.broke_off(error, sent)
     };
     let two = || pool(2, "");
@@ -223,7 +223,7 @@ fn what_was_sent_is_sent_again_only_if_that_is_safe() {
     assert_eq!(one.servers()[0].state().failures, 1);
 
     let mut attempts = Attempts::default();
-    attempts.choose(&two()).unwrap();
+    attempts.choose(two).unwrap();
     attempts.answered();
     assert!(!attempts.broke_off(&closed, &get));
 }
@@ -238,11 +238,71 @@ fn equal_upstreams_are_one_also_after_a_reload() {
         |routes: &[&crate::config::Route]| routes.iter().map(|route| route.path().to_owned()).collect::<Vec<_>>();
     assert_eq!(upstreams.len(), 2);
     assert_eq!((paths(&upstreams[0].1), paths(&upstreams[1].1)), (vec!["/0".into(), "/2".into()], vec!["/1".into()]));
-    upstreams[0].0.servers()[0].set_healthy(false);
+    upstreams[0].0.pool().servers()[0].set_healthy(false);
     let second = Snapshot::new(policy(&[other, one, one]), 2, 0, Some(&first));
     assert!(Arc::ptr_eq(second.upstreams()[1].0, upstreams[0].0));
-    assert!(!second.upstreams()[1].0.servers()[0].is_healthy());
+    assert!(!second.upstreams()[1].0.pool().servers()[0].is_healthy());
     let checked = format!("{one}[route.health_check]\npath = \"/\"\n");
     let third = Snapshot::new(policy(&[&checked]), 3, 0, Some(&second));
-    assert!(third.upstreams()[0].0.servers()[0].is_healthy(), "another one, of which nothing is known");
+    assert!(third.upstreams()[0].0.pool().servers()[0].is_healthy(), "another one, of which nothing is known");
+}
+
+fn addresses(list: &[&str]) -> Vec<SocketAddr> {
+    list.iter().map(|address| address.parse().unwrap()).collect()
+}
+
+fn servers_of(pool: &ResolvedPool) -> Vec<String> {
+    pool.pool().servers().iter().map(|server| server.address().to_string()).collect()
+}
+
+#[test]
+fn a_name_has_the_addresses_that_were_found_last() {
+    let policy = policy(&["upstream = [\"http://app.test:1\", \"http://127.0.0.1:2\"]"]);
+    let pool = ResolvedPool::new(policy.routing().routes()[0].upstream(), [].iter());
+    let host = Host::parse("app.test").unwrap();
+    assert_eq!(servers_of(&pool), ["127.0.0.1:2"], "the address needs no resolver");
+    assert_eq!(pool.install(&host, 1, Err("away".into()), 5), Change::Error);
+    assert_eq!(pool.install(&host, 1, Err("away".into()), 6), Change::None, "it is no news");
+    let found = addresses(&["10.0.0.2:1", "10.0.0.1:1", "10.0.0.2:1"]);
+    assert_eq!(pool.install(&host, 1, Ok(found), 7), Change::Addresses);
+    assert_eq!(servers_of(&pool), ["10.0.0.1:1", "10.0.0.2:1", "127.0.0.1:2"]);
+    let first = pool.pool().servers()[0].clone();
+    assert_eq!(pool.install(&host, 1, Ok(addresses(&["10.0.0.2:1", "10.0.0.1:1"])), 8), Change::None);
+    assert_eq!(pool.install(&host, 1, Err("away".into()), 9), Change::Error);
+    assert_eq!(servers_of(&pool).len(), 3, "the last known addresses stay in use");
+    assert_eq!(pool.install(&host, 1, Ok(addresses(&["10.0.0.3:1", "10.0.0.1:1"])), 10), Change::Addresses);
+    assert_eq!(servers_of(&pool), ["10.0.0.1:1", "10.0.0.3:1", "127.0.0.1:2"]);
+    assert!(Arc::ptr_eq(&first, &pool.pool().servers()[0]), "what is known of a server is kept");
+    let name = &pool.names()[0];
+    assert_eq!((name.resolved_at, name.error.as_ref()), (Some(10), None));
+    let many: Vec<_> = (0..200).map(|port| SocketAddr::from(([10, 0, 0, 9], 1000 + port))).collect();
+    pool.install(&host, 1, Ok(many), 11);
+    assert_eq!(servers_of(&pool).len(), Upstream::MAX_SERVERS);
+}
+
+#[test]
+fn a_reload_takes_over_what_is_known_of_a_name() {
+    let one = "upstream = [\"http://app.test:1\"]";
+    let first = Snapshot::new(policy(&[one]), 1, 0, None);
+    let host = Host::parse("app.test").unwrap();
+    first.upstreams()[0].0.install(&host, 1, Ok(addresses(&["10.0.0.1:1"])), 5);
+    let second = Snapshot::new(policy(&[&format!("{one}\nread_timeout = \"5s\""), one]), 2, 0, Some(&first));
+    let upstreams = second.upstreams();
+    assert_eq!(servers_of(upstreams[0].0), ["10.0.0.1:1"], "whatever else the route says now");
+    assert!(Arc::ptr_eq(upstreams[1].0, first.upstreams()[0].0));
+}
+
+#[test]
+fn an_attempt_keeps_to_the_servers_that_it_began_with() {
+    let policy = policy(&["upstream = [\"http://app.test:1\"]"]);
+    let pool = ResolvedPool::new(policy.routing().routes()[0].upstream(), [].iter());
+    let host = Host::parse("app.test").unwrap();
+    assert_eq!(Attempts::default().choose(|| pool.pool()).unwrap_err(), Deny::UpstreamUnavailable);
+    pool.install(&host, 1, Ok(addresses(&["10.0.0.1:1", "10.0.0.2:1"])), 5);
+    let mut attempts = Attempts::default();
+    let (before, _) = attempts.choose(|| pool.pool()).unwrap();
+    assert!(attempts.not_connected(&error(ErrorType::ConnectRefused)));
+    pool.install(&host, 1, Ok(addresses(&["10.0.0.3:1"])), 6);
+    let (after, _) = attempts.choose(|| pool.pool()).unwrap();
+    assert!(Arc::ptr_eq(&before, &after));
 }
