@@ -39,7 +39,7 @@ impl Password {
             return Err(Weak::TooLong);
         }
         let folded = zeroize::Zeroizing::new(fold(self.text()));
-        if is_common(&folded) {
+        if is_common(folded.trim()) {
             return Err(Weak::Common);
         }
         let local = email.and_then(|email| email.split('@').next());
@@ -147,6 +147,7 @@ mod tests {
             "abcdefgh",
             "ｐａｓｓｗｏｒｄ",
             "Passw0rd",
+            " password ",
         ] {
             assert_eq!(check(common, Some("alice"), None), Err(Weak::Common), "{common}");
         }
