@@ -221,7 +221,7 @@ fn a_bad_start_says_which_file_and_why() {
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/b.key\"", "b.key is not the key of the certificate"),
         ("cert = \"DIR/none.pem\"\nkey = \"DIR/a.key\"", "none.pem: it does not exist"),
         ("cert = \"DIR/empty.pem\"\nkey = \"DIR/a.key\"", "empty.pem holds no certificate in PEM"),
-        ("cert = \"DIR/a.key\"\nkey = \"DIR/a.key\"", "a.key holds no certificate in PEM"),
+        ("cert = \"DIR/a.key\"\nkey = \"DIR/a.key\"", "a.key holds a key and no certificate"),
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.pem\"", "a.pem"),
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/open.key\"", "run chmod 600"),
         ("cert = \"DIR/a.pem\"", "server.tls.key: is missing: write key = \"key.pem\""),

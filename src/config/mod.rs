@@ -18,6 +18,7 @@ mod log;
 mod login;
 mod origin;
 mod outside;
+mod pem;
 mod policy;
 mod reader;
 mod report;

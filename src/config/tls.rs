@@ -8,13 +8,15 @@ use aws_lc_rs::digest::{Context, SHA256};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
+
+use super::pem;
 
 /// How connections of clients are encrypted.
 #[derive(Clone)]
@@ -112,7 +114,7 @@ impl fmt::Debug for Tls {
 impl Certificate {
     /// Reads a chain and its key, both PEM. The errors hold nothing of the key.
     pub(super) fn read(chain: &[u8], key: &str) -> Result<Self, Unfit> {
-        let chain = certificates(chain).map_err(Unfit::Chain)?;
+        let chain = pem::certificates(chain).map_err(Unfit::Chain)?;
         let leaf = chain.first().ok_or_else(|| Unfit::Chain("holds no certificate".into()))?;
         let (_, parsed) =
             X509Certificate::from_der(leaf).map_err(|_| Unfit::Chain("holds no X.509 certificate".into()))?;
@@ -140,27 +142,6 @@ impl Certificate {
 pub(super) enum Unfit {
     Chain(String),
     Key(String),
-}
-
-/// The certificates of a PEM file, in its order.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match chain {
-        Ok(chain) if chain.is_empty() => {
-            Err("holds no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----".into())
-        }
-        Ok(chain) => Ok(chain),
-        Err(_) => Err("is not PEM: a certificate begins with -----BEGIN CERTIFICATE-----".into()),
-    }
-}
-
-/// Authorities of a PEM file.
-pub(super) fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(pem)? {
-        roots.add(authority).map_err(|_| "holds a certificate that is no authority's".to_owned())?;
-    }
-    Ok(roots)
 }
 
 fn provider() -> CryptoProvider {

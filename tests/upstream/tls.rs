@@ -237,7 +237,7 @@ fn a_start_without_its_authority_or_its_name_is_refused_with_78() {
     fs::write(dir.path().join("bad.pem"), "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").unwrap();
     for (upstream, key, value, why) in [
         ("https://localhost:1", "upstream_ca", "gone.pem", "upstream_ca: can't read"),
-        ("https://localhost:1", "upstream_ca", "bad.pem", "certificate 1 in"),
+        ("https://localhost:1", "upstream_ca", "bad.pem", "is malformed in certificate 1"),
         ("https://127.0.0.1:1", "upstream_ca", "gone.pem", "upstream_name must say whom the certificate is for"),
         ("http://127.0.0.1:1", "upstream_name", "app.internal", "is about TLS"),
     ] {

@@ -20,6 +20,8 @@ mod user_rules;
 
 use std::sync::Arc;
 
+use super::outside::Outside;
+use super::pem::CaFile;
 use super::policy::Realm;
 use super::reader::{Keys, Section};
 use super::spelling::{closest, quote};
@@ -63,6 +65,15 @@ fn realm_of<'r>(section: &Section<'_>, realms: &'r Realms) -> Option<&'r Declare
     };
     section.missing_value("realm", message);
     None
+}
+
+/// The CA certificates in the file that `key` names.
+fn ca_file(section: &Section<'_>, key: &'static str, outside: &Outside) -> Option<CaFile> {
+    let file = section.optional(key, |path| CaFile::read(path, outside))?;
+    for sentence in file.expired(outside.now()) {
+        section.warn(key, sentence);
+    }
+    Some(file)
 }
 
 /// A path in the one form in which the gate judges the paths of requests.

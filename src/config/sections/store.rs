@@ -5,11 +5,13 @@ use std::path::Path;
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use zeroize::Zeroizing;
 
-use super::trusted_issuer::certificates;
 use crate::config::database::{Database, Password, Postgres, PostgresTls, SslMode};
 use crate::config::outside::Outside;
+use crate::config::pem::CaFile;
 use crate::config::reader::{Keys, Section};
+use crate::config::tls::{Certificate, Unfit};
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys =
@@ -155,13 +157,25 @@ fn tls(host: &str, parameters: Parameters, outside: &Outside) -> Result<Postgres
     if parameters.roots.is_some() && mode != SslMode::VerifyFull {
         return Err("has sslrootcert, which only counts with sslmode=verify-full: write both, or neither".into());
     }
-    let roots = parameters.roots.map(|path| certificates(&path, outside)).transpose()?;
+    let roots = parameters.roots.map(|path| CaFile::read(&path, outside)).transpose()?.map(|file| file.text);
     let client = match parameters.client {
-        (Some(certificate), Some(key)) => Some((certificates(&certificate, outside)?, outside.secret(&key)?)),
+        (Some(certificate), Some(key)) => Some(client(&certificate, &key, outside)?),
         (None, None) => None,
         _ => return Err("has only one of sslcert and sslkey: write both, or neither".into()),
     };
     Ok(PostgresTls { mode, roots, client })
+}
+
+/// The certificate chain that the gate shows, and its key.
+fn client(chain: &str, key: &str, outside: &Outside) -> Result<(Vec<u8>, Zeroizing<String>), String> {
+    let (chain_path, key_path) = (outside.file(chain)?, outside.file(key)?);
+    let (chain, key) = (outside.public_file(&chain_path)?, outside.secret(key)?);
+    let problem = match Certificate::read(&chain, &key) {
+        Ok(_) => return Ok((chain, key)),
+        Err(Unfit::Chain(problem)) => format!("{} {problem}", chain_path.display()),
+        Err(Unfit::Key(problem)) => format!("{} {problem}", key_path.display()),
+    };
+    Err(problem)
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::server;
+use super::{ca_file, server};
 use crate::config::outside::Outside;
 use crate::config::reader::{Keys, Section};
-use crate::config::tls::{Certificate, ClientAuth, Tls, Unfit, authorities};
+use crate::config::tls::{Certificate, ClientAuth, Tls, Unfit};
 
 /// Its keys.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -37,12 +37,11 @@ pub(in crate::config) fn read(
     if auth.is_some() && !section.has("client_ca") {
         section.error("client_auth", "needs client_ca: whose certificates should clients show?");
     }
-    let clients = section.optional("client_ca", |path| {
-        let (path, pem) = public(path, outside)?;
-        let roots = authorities(&pem).map_err(|message| format!("{} {message}", path.display()))?;
-        files.push(pem.into());
+    let clients = ca_file(section, "client_ca", outside).map(|file| {
+        let roots = file.roots();
+        files.push(file.text.into());
         files.push(vec![u8::from(auth == Some(ClientAuth::Optional))].into());
-        Ok((roots, auth.unwrap_or(ClientAuth::Required)))
+        (roots, auth.unwrap_or(ClientAuth::Required))
     });
     if section.has("client_ca") && clients.is_none() {
         return None;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{plain, realm};
+use super::{ca_file, plain, realm};
 use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, Policy};
 use crate::config::reader::{Keys, Section};
@@ -268,20 +268,9 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
 
 /// Certificates to trust for what is fetched.
 pub(super) fn roots(section: &Section<'_>, outside: &Outside) -> Option<Vec<u8>> {
-    section.optional("ca_file", |path| certificates(path, outside))
+    ca_file(section, "ca_file", outside).map(|file| file.text)
 }
 
-/// Of the file that the configuration calls `path`.
-pub(super) fn certificates(path: &str, outside: &Outside) -> Result<Vec<u8>, String> {
-    let text = outside.public_file(&outside.file(path)?)?;
-    if text.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-        Ok(text)
-    } else {
-        Err(format!("{} holds no certificate in PEM", quote(path)))
-    }
-}
-
-const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// Bytes. Microsoft Entra ID puts up to 200 group ids into a token, Keycloak the roles of all clients: 10 to 30 KB.
 const DEFAULT_TOKEN_SIZE: u64 = 32 << 10;
 const MIN_REFRESH: Duration = Duration::from_secs(1);

@@ -4,11 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 
-use super::health_check;
+use super::{ca_file, health_check};
 use crate::config::host::{Authority, Host};
 use crate::config::outside::Outside;
 use crate::config::reader::Section;
@@ -35,7 +33,10 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
             section.error(key, "is about TLS: write https:// URLs in upstream, or remove it");
         }
     }
-    let read_authorities = || section.optional("upstream_ca", |path| authorities(path, outside));
+    let read_authorities = || {
+        let file = ca_file(section, "upstream_ca", outside)?;
+        Some(Authorities(file.certificates.iter().map(|certificate| certificate.to_vec()).collect()))
+    };
     let balances = [("round_robin", Balance::RoundRobin), ("least_connections", Balance::LeastConnections)];
     let timeout = |key, default| section.duration(key, MIN_TIMEOUT..=MAX_TIMEOUT, default);
     Upstream {
@@ -144,25 +145,6 @@ fn not_an_address(name: Arc<str>) -> Result<Arc<str>, String> {
     Ok(name)
 }
 
-/// The certificates in a file, each of which must be usable here, so that nothing further in can fail over one.
-fn authorities(path: &str, outside: &Outside) -> Result<Authorities, String> {
-    let path = outside.file(path)?;
-    let text = outside.public_file(&path)?;
-    let path = path.display();
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let certificates = certificates.map_err(|_| format!("{path} is no PEM file"))?;
-    if certificates.is_empty() {
-        return Err(format!("{path} holds no certificate: it must be PEM, with BEGIN CERTIFICATE"));
-    }
-    for (index, certificate) in certificates.iter().enumerate() {
-        let bad = format!("certificate {} in {path} can't be used", index + 1);
-        // ☠ pingora panics over one that this does not take.
-        x509_parser::parse_x509_certificate(certificate).map_err(|_| format!("{bad}: it is malformed"))?;
-        RootCertStore::empty().add(certificate.clone()).map_err(|error| format!("{bad}: {error}"))?;
-    }
-    Ok(Authorities(certificates.iter().map(|certificate| certificate.to_vec()).collect()))
-}
-
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const MIN_RESOLVE: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
@@ -267,8 +249,8 @@ mod tests {
         for (text, expected) in [
             ("", "holds no certificate"),
             ("hello", "holds no certificate"),
-            ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "is no PEM file"),
-            (malformed, "certificate 1 in"),
+            ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "is not PEM: restore the file"),
+            (malformed, "is malformed in certificate 1"),
         ] {
             fs::write(dir.path().join("ca.pem"), text).unwrap();
             assert!(problem().contains(expected), "{text}: {}", problem());
@@ -276,7 +258,7 @@ mod tests {
         fs::write(dir.path().join("ca.pem"), format!("as text\n{AUTHORITY}")).unwrap();
         assert_eq!(with_authority(dir.path()).unwrap().authorities().unwrap().certificates().len(), 1);
         fs::write(dir.path().join("ca.pem"), format!("{AUTHORITY}{malformed}")).unwrap();
-        assert!(problem().contains("certificate 2 in"));
+        assert!(problem().contains("is malformed in certificate 2"));
     }
 
     /// Of nobody: its key is gone.
