@@ -388,7 +388,10 @@ fn the_sample_configs_are_good() {
     let files = Files::new();
     for sample in samples.iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
         // A copy: relative paths in it must not meet the repository's folders.
-        files.check(&std::fs::read_to_string(sample).unwrap()).ok();
+        let text = std::fs::read_to_string(sample).unwrap();
+        // The directory of the database is not on every machine.
+        let text = text.replace("/var/lib/tollgate", files.dir.path().to_str().unwrap());
+        files.check(&text).ok();
     }
 }
 

@@ -24,6 +24,30 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn check_knows_what_a_start_would_say_to_a_database() {
+    let cluster = Cluster::start();
+    let (app, gate) = gate(&cluster);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tollgate.toml");
+    let check = |url: &str| {
+        write_file(&file, &Conf::new(&app).store(url).text(free_port(), free_port()), 0o600);
+        tollgate(&["check", "-c", file.to_str().unwrap()], "")
+    };
+    let url = cluster.url("tollgate");
+    assert!(!check(&url).ok().stderr.contains("store.url"), "one that a gate uses");
+    assert!(check(&cluster.url("none")).failed(78).stderr.contains("store.url: the database \"none\""));
+    drop(gate);
+    cluster.sql_in("tollgate", "UPDATE tollgate_version SET version = 1000");
+    assert!(check(&url).failed(78).stderr.contains("a newer version of tollgate"));
+    cluster.sql("CREATE DATABASE other TEMPLATE template0");
+    assert!(!check(&cluster.url("other")).ok().stderr.contains("store.url"), "an empty one");
+    cluster.sql_in("other", "CREATE TABLE users (id int)");
+    assert!(check(&cluster.url("other")).failed(78).stderr.contains("tables of another program"));
+    cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    assert!(check(&cluster.url("latin")).failed(78).stderr.contains("its encoding is LATIN1"));
+}
+
+#[test]
 fn commands_and_gates_hear_of_each_other_within_a_second() {
     let cluster = Cluster::start();
     let (app, mut one) = gate(&cluster);

@@ -115,7 +115,7 @@ _tollgate() {
             return 0
             ;;
         tollgate__subcmd__check)
-            opts="-c -h --config --strict --json --help"
+            opts="-c -h --config --strict --json --offline --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,12 +1,16 @@
 //! `tollgate check`.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::ConfigFile;
-use crate::config::{Config, Diagnostic, Mode, Severity, load};
+use crate::config::{Config, Database, Diagnostic, Mode, Reach, Severity, load};
 use crate::exit::{self, Failure};
+use crate::ops::fetch_keys;
+use crate::store::{self, Problem};
+use crate::token::TrustedKeys;
 
 /// Validate a configuration: print every error and warning with its place, and exit with 0 or 78
 #[derive(Debug, clap::Args)]
@@ -19,14 +23,23 @@ pub(super) struct Args {
     /// Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each
     #[arg(long)]
     json: bool,
+    /// Do not ask the database server and the trusted issuers whether they answer
+    #[arg(long)]
+    offline: bool,
 }
 
 impl Args {
     pub(super) fn run(&self, out: &mut dyn Write, stderr: &mut dyn Write) -> Result<(), Failure> {
-        let (config, mut found) = match load(&self.config.path, Mode::Check) {
+        let (config, mut found) = match load(&self.config.path, Mode::Rehearse) {
             Ok(mut config) => {
-                let warnings = std::mem::take(&mut config.warnings);
-                (Some(config), warnings)
+                let mut found = std::mem::take(&mut config.warnings);
+                if let Some(reach) = &config.reach {
+                    found.extend(store_problem(&config, reach, self.offline)?);
+                    if !self.offline {
+                        found.extend(unreachable_issuers(&config, reach));
+                    }
+                }
+                (Some(config), found)
             }
             Err(errors) => (None, errors.iter().chain(errors.warnings()).cloned().collect()),
         };
@@ -40,7 +53,10 @@ impl Args {
                 writeln!(stderr, "{diagnostic}")?;
             }
         }
-        let Some(config) = config else { return Err(Failure { code: exit::CONFIG, lines: Vec::new() }) };
+        let has_error = found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error);
+        let Some(config) = config.filter(|_| !has_error) else {
+            return Err(Failure { code: exit::CONFIG, lines: Vec::new() });
+        };
         let warnings = found.iter().filter(|diagnostic| diagnostic.severity() == Severity::Warning).count();
         if self.strict && warnings > 0 {
             let message = format!("{} refused by --strict", counted(warnings, "warning"));
@@ -64,6 +80,36 @@ impl Args {
         }
         writeln!(out, "{}: ok ({})", self.config.path.display(), parts.join(", "))
     }
+}
+
+/// What keeps the store from being opened.
+fn store_problem(config: &Config, reach: &Reach, offline: bool) -> Result<Option<Diagnostic>, Failure> {
+    if offline && matches!(config.store, Database::Postgres(_)) {
+        return Ok(None);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let problem = runtime.block_on(store::examine(&config.store)).err();
+    Ok(problem.map(|problem| match problem {
+        Problem::Unreachable(sentence) => reach
+            .store
+            .with(Severity::Warning, format!("{sentence}: start the database server, or let this machine reach it")),
+        Problem::Unusable(sentence) => {
+            reach.store.with(Severity::Error, format!("{sentence}: restore the database, or name another one"))
+        }
+    }))
+}
+
+/// The trusted issuers whose keys can't be fetched at the moment. All are asked at once.
+fn unreachable_issuers(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
+    let ask = |(place, keys): &(Diagnostic, Arc<TrustedKeys>)| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let problem = runtime.block_on(fetch_keys(&config.policy, keys)).err()?;
+        Some(place.with(Severity::Warning, format!("the keys can't be had now: {problem}: let this machine reach it")))
+    };
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = reach.issuers.iter().map(|issuer| scope.spawn(move || ask(issuer))).collect();
+        asked.into_iter().filter_map(|asked| asked.join().ok().flatten()).collect()
+    })
 }
 
 fn object(diagnostic: &Diagnostic) -> serde_json::Value {
@@ -95,7 +141,8 @@ mod tests {
     fn check(path: &std::path::Path, text: &str, strict: bool, json: bool) -> Ran {
         std::fs::write(path, text).unwrap();
         let (mut out, mut stderr) = (Vec::new(), Vec::new());
-        let result = Args { config: ConfigFile { path: path.into() }, strict, json }.run(&mut out, &mut stderr);
+        let result =
+            Args { config: ConfigFile { path: path.into() }, strict, json, offline: false }.run(&mut out, &mut stderr);
         let code = result.map_or_else(
             |failure| {
                 failure.report(&mut stderr);
@@ -110,7 +157,7 @@ mod tests {
     fn says_what_is_there_or_everything_that_is_wrong() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.toml");
-        let good = include_str!("../../conf/guard-an-app.toml").replace("/var/lib/tollgate", "data");
+        let good = include_str!("../../conf/guard-an-app.toml").replace("/var/lib/tollgate", ".");
         let ran = check(&path, &good, true, false);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
         assert_eq!(ran.out, format!("{}: ok (1 realm, 1 login, 1 route)\n", path.display()));

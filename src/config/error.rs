@@ -37,6 +37,12 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// Another sentence about the same place.
+    #[must_use]
+    pub fn with(&self, severity: Severity, message: String) -> Self {
+        Self { severity, message, ..self.clone() }
+    }
+
     /// Whether it keeps the file from being used.
     #[must_use]
     pub const fn severity(&self) -> Severity {

@@ -11,7 +11,7 @@ use super::input::Input;
 use super::key_sets::KeySets;
 use super::limits::Limits;
 use super::login::Login;
-use super::outside::Outside;
+use super::outside::{Noted, Outside};
 use super::policy::Policy;
 use super::reader::{Report, Section};
 use super::route::{Clash, Route, Routing};
@@ -20,6 +20,7 @@ use super::sections::cognito::Pools;
 use super::sections::{self, Realms, cognito, limits, log, login, realm, route, server, store, tls};
 use super::server::Server;
 use crate::clock::now;
+use crate::token::TrustedKeys;
 
 /// Everything that a file says.
 #[derive(Debug)]
@@ -30,10 +31,22 @@ pub struct Config {
     pub store: Database,
     /// All the rest: hot.
     pub policy: Policy,
+    /// What only a use of the network or of the database can tell; of [`Mode::Rehearse`] only.
+    pub reach: Option<Reach>,
     /// What is allowed, but hardly what the operator wants, in the order of the lines.
     pub warnings: Vec<Diagnostic>,
     /// Every file and directory that this was read from, the configuration file first, each as it was then.
     pub inputs: Vec<Input>,
+}
+
+/// What a start depends on and this module does not reach. Each diagnostic is one without a message, for the place where the
+/// file names it.
+#[derive(Debug)]
+pub struct Reach {
+    /// The database.
+    pub store: Diagnostic,
+    /// Keys of trusted issuers.
+    pub issuers: Vec<(Diagnostic, Arc<TrustedKeys>)>,
 }
 
 /// What a file is read for.
@@ -41,6 +54,9 @@ pub struct Config {
 pub enum Mode<'a> {
     /// To know what it says. Nothing is written: a realm without signing keys gets one that only lives in memory.
     Check,
+    /// To know whether it can be served: all that [`Mode::Serve`] is going to write is tried, as far as that goes without
+    /// writing.
+    Rehearse,
     /// To serve it. A realm without a signing key of its algorithm gets a first one on the disk.
     Serve,
     /// To serve it in the place of this policy. As [`Mode::Serve`], but the realms of this policy must have kept their
@@ -83,9 +99,16 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     }
     let insecure_key_files = server.as_ref().is_some_and(server::insecure_key_files);
     let tls = server.as_ref().and_then(|section| section.table("tls", &tls::KEYS));
-    let server = server.map(|section| server::read(&section, tls.as_ref()));
-    let outside = Outside::new(input, credentials_directory(), insecure_key_files, now());
-    let store = root.table("store", &store::KEYS).and_then(|section| store::read(&section, &outside));
+    let server_section = server;
+    let server = server_section.as_ref().map(|section| server::read(section, tls.as_ref()));
+    if let (Mode::Rehearse, Some(section), Some(server)) = (mode, &server_section, &server) {
+        server::rehearse(section, tls.as_ref(), server);
+    }
+    let rehearses = matches!(mode, Mode::Rehearse);
+    let outside = Outside::new(input, credentials_directory(), insecure_key_files, now()).rehearsing(rehearses);
+    let store_section = root.table("store", &store::KEYS);
+    let store_place = store_section.as_ref().map(|section| section.place("url"));
+    let store = store_section.and_then(|section| store::read(&section, &outside));
     if !root.has("store") {
         root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
@@ -94,7 +117,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     let log = log_section.as_ref().map(|section| log::read(section, outside.base())).unwrap_or_default();
     let current = match mode {
         Mode::Reload(policy) => Some(policy),
-        Mode::Check | Mode::Serve => None,
+        Mode::Check | Mode::Rehearse | Mode::Serve => None,
     };
     let in_force = current.and_then(|policy| policy.tls.as_ref());
     let tls = tls.and_then(|section| tls::read(&section, &outside, in_force));
@@ -106,7 +129,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     }
     let routing = routing(&root, (&logins, &pools), &realms, (server.as_ref(), &limits), &outside);
 
-    let (mut inputs, new_keys) = outside.finish();
+    let Noted { mut inputs, new_keys, issuers } = outside.finish();
     if let Mode::Reload(current) = mode {
         for key in new_keys.iter().filter(|key| key.only) {
             // R43: to sign with a new key instead would end every session without a word.
@@ -119,7 +142,17 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             }
         }
     }
-    if !matches!(mode, Mode::Check) && report.is_empty() {
+    if rehearses {
+        for key in &new_keys {
+            if let Err(message) = key.can_be_saved() {
+                report.error(key.place.at, key.place.key.clone(), message);
+            }
+        }
+        if let Some(section) = &log_section {
+            log::rehearse(section, &log);
+        }
+    }
+    if matches!(mode, Mode::Serve | Mode::Reload(_)) && report.is_empty() {
         // Last, so that a file with an error leaves nothing behind.
         for key in new_keys {
             match key.save(&mut inputs) {
@@ -141,8 +174,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             cookie_names.dedup();
             let key_sets = KeySets::of(&realms);
             let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
+            let reach = store_place.filter(|_| rehearses).map(|store| Reach {
+                store: report.blank(store),
+                issuers: issuers.into_iter().map(|(place, keys)| (report.blank(place), keys)).collect(),
+            });
             let Errors { warnings, inputs, .. } = report.finish(inputs);
-            Ok(Config { server, store, policy, warnings, inputs })
+            Ok(Config { server, store, policy, reach, warnings, inputs })
         }
         _ => Err(report.finish(inputs)),
     }

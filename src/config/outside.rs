@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::filesystem::can_create_directory;
 use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
 use super::reader::Place;
 use super::secret_file::{self, Readers};
-use crate::token::{Key, KeyError, KeySet, MAX_JWKS_BYTES};
+use crate::token::{Key, KeyError, KeySet, MAX_JWKS_BYTES, TrustedKeys};
 
 /// Fetches it, and remembers which files and directories it came from.
 pub(super) struct Outside {
@@ -21,6 +23,10 @@ pub(super) struct Outside {
     now: i64,
     inputs: RefCell<Vec<Input>>,
     new_keys: RefCell<Vec<NewKey>>,
+    /// The keys of trusted issuers, and where the file names their source.
+    issuers: RefCell<Vec<(Place, Arc<TrustedKeys>)>>,
+    /// Whether what a start is going to write is tried, as far as that goes without writing.
+    rehearses: bool,
 }
 
 /// A key that was made because its directory has none of the realm's algorithm, and is kept in memory only so far.
@@ -33,6 +39,16 @@ pub(super) struct NewKey {
     pub(super) place: Place,
 }
 
+/// What was found outside of the file.
+pub(super) struct Noted {
+    /// Every file and directory that was read or looked for, the configuration file first.
+    pub(super) inputs: Vec<Input>,
+    /// The keys to be saved.
+    pub(super) new_keys: Vec<NewKey>,
+    /// The keys of trusted issuers, and where the file names their source.
+    pub(super) issuers: Vec<(Place, Arc<TrustedKeys>)>,
+}
+
 impl Outside {
     /// For the configuration file `file`, from which relative paths begin.
     pub(super) fn new(file: Input, credentials: Option<PathBuf>, insecure_key_files: bool, now: i64) -> Self {
@@ -43,7 +59,24 @@ impl Outside {
             now,
             inputs: RefCell::new(vec![file]),
             new_keys: RefCell::default(),
+            issuers: RefCell::default(),
+            rehearses: false,
         }
+    }
+
+    /// The same, which tries what a start is going to write if `rehearses`.
+    pub(super) fn rehearsing(self, rehearses: bool) -> Self {
+        Self { rehearses, ..self }
+    }
+
+    /// Whether what a start is going to write is to be tried, without writing.
+    pub(super) const fn rehearses(&self) -> bool {
+        self.rehearses
+    }
+
+    /// Notes keys of a trusted issuer, and where the file names their source.
+    pub(super) fn note_issuer(&self, place: Place, keys: Arc<TrustedKeys>) {
+        self.issuers.borrow_mut().push((place, keys));
     }
 
     /// The directory of the configuration file.
@@ -108,9 +141,13 @@ impl Outside {
         KeySet::new(dir.algorithm, keys).map_err(failed)
     }
 
-    /// Every file and directory that was read or looked for, the configuration file first; and the keys to be saved.
-    pub(super) fn finish(self) -> (Vec<Input>, Vec<NewKey>) {
-        (self.inputs.into_inner(), self.new_keys.into_inner())
+    /// What was noted.
+    pub(super) fn finish(self) -> Noted {
+        Noted {
+            inputs: self.inputs.into_inner(),
+            new_keys: self.new_keys.into_inner(),
+            issuers: self.issuers.into_inner(),
+        }
     }
 
     fn path(&self, text: &str) -> Result<(PathBuf, Readers), String> {
@@ -156,14 +193,21 @@ impl Outside {
 }
 
 impl NewKey {
+    /// Whether [`Self::save`] is going to succeed, as far as that can be known without writing.
+    pub(super) fn can_be_saved(&self) -> Result<(), String> {
+        can_create_directory(&self.dir.path).map_err(|reason| self.cannot_be_saved(&reason))
+    }
+
+    fn cannot_be_saved(&self, reason: &str) -> String {
+        let path = self.dir.path.display();
+        format!("can't write the first signing key to {path}: {reason}: set keys_dir to a writable directory")
+    }
+
     /// Writes the key into its directory, which is one of `inputs`, and looks at that again. Returns whether it did:
     /// somebody else, such as another gate that shares the directory, may have put one there since it was read.
     pub(super) fn save(self, inputs: &mut [Input]) -> Result<bool, (Place, String)> {
         let dir = &self.dir;
-        let message = |reason: String| {
-            let path = dir.path.display();
-            format!("can't write a first signing key into {path}: {reason}; keys_dir can name another directory")
-        };
+        let message = |reason: String| self.cannot_be_saved(&reason);
         let lock = keys_dir::make(&dir.path).and_then(|()| keys_dir::lock(&dir.path));
         let _lock = lock.map_err(|error| (self.place.clone(), message(secret_file::reason(&error))))?;
         let stored = keys_dir::read(&dir.path, dir.readers);
@@ -213,7 +257,7 @@ mod tests {
         assert!(outside.secret("${HOME}/x").unwrap_err().contains("only ${CREDENTIALS_DIRECTORY}"));
         assert!(outside.secret("x/${CREDENTIALS_DIRECTORY}").unwrap_err().contains("at the beginning"));
         let inputs: Vec<_> = ["t.toml", "secret", "empty", "gone"].iter().map(|name| dir.path().join(name)).collect();
-        let (found, _) = outside.finish();
+        let found = outside.finish().inputs;
         assert_eq!(found.iter().map(Input::path).collect::<Vec<_>>(), inputs);
     }
 
@@ -236,7 +280,7 @@ mod tests {
         let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
         outside.keys(&keys_dir, Place::default()).unwrap();
         assert!(!dir.exists());
-        let (mut inputs, mut new_keys) = outside.finish();
+        let Noted { mut inputs, mut new_keys, .. } = outside.finish();
         assert_eq!(inputs[1].path(), dir);
         let late = NewKey {
             dir: keys_dir.clone(),
@@ -249,11 +293,11 @@ mod tests {
         assert!(!late.save(&mut inputs).unwrap(), "two gates that start at once make one key");
         let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
         outside.keys(&keys_dir, Place::default()).unwrap();
-        assert!(outside.finish().1.is_empty());
+        assert!(outside.finish().new_keys.is_empty());
         let outside = Outside::new(Input::look(&temp.path().join("t.toml")), None, false, 7);
         let switched = outside.keys(&KeysDir::for_tests(&dir, Algorithm::ES256), Place::default()).unwrap();
         assert_eq!((switched.keys().len(), switched.signing(0).algorithm()), (2, Algorithm::ES256));
-        let new_keys = outside.finish().1;
+        let new_keys = outside.finish().new_keys;
         assert!(new_keys.len() == 1 && !new_keys[0].only, "the old key is there still");
         let blocked = NewKey {
             dir: KeysDir::for_tests(&temp.path().join("t/keys"), Algorithm::HS256),
@@ -262,6 +306,6 @@ mod tests {
             place: Place::default(),
         };
         fs::write(temp.path().join("t"), "").unwrap();
-        assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write a first signing key into"));
+        assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write the first signing key to"));
     }
 }

@@ -74,12 +74,16 @@ impl<'a> Report<'a> {
         Errors { errors, warnings, inputs }
     }
 
+    /// A diagnostic about `place` that has no message yet, and is not reported.
+    pub(super) fn blank(&self, place: Place) -> Diagnostic {
+        let (line, column) = (Some(self.line(place.at)), Some(self.column(place.at)));
+        let (severity, file, message) = (Severity::Warning, self.file.into(), String::new());
+        Diagnostic { severity, file, line, column, key: place.key, message }
+    }
+
     fn add(&self, severity: Severity, at: usize, key: String, message: String) {
-        let line = self.line(at);
-        if !self.broken.contains(&line) {
-            let (file, column) = (self.file.into(), self.column(at));
-            let diagnostic = Diagnostic { severity, file, line: Some(line), column: Some(column), key, message };
-            self.diagnostics.borrow_mut().push(diagnostic);
+        if !self.broken.contains(&self.line(at)) {
+            self.diagnostics.borrow_mut().push(self.blank(Place { at, key }).with(severity, message));
         }
     }
 

@@ -9,4 +9,4 @@ mod sink;
 
 pub use journal::{Audit, Journal, Stream};
 pub use line::{Form, Json, Line};
-pub use sink::{Counts, open};
+pub use sink::{Counts, can_open, open};

@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+
 use crate::owner;
 
 /// What became of the lines of one stream.
@@ -224,6 +226,25 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::options().append(true).create(true).mode(0o600).open(path)
 }
 
+/// Whether [`open`] is going to succeed, as far as that can be known without making the file.
+///
+/// # Errors
+/// As [`open`], most likely.
+pub fn can_open(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(_) => open(path).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory =
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+            if !std::fs::metadata(directory)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// As `Write::write_all`, but tells how far it came.
 fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> (io::Result<()>, usize) {
     let mut written = 0;
@@ -276,6 +297,19 @@ mod tests {
         sink.flush(PATIENCE);
         assert_eq!(read(&dir.path().join("a/b")), "three\n", "where it was");
         assert_eq!((counts.written(), counts.dropped()), (3, 0));
+    }
+
+    #[test]
+    fn what_can_be_opened_is_known_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, old) = (dir.path().join("new"), dir.path().join("old"));
+        std::fs::write(&old, "x").unwrap();
+        can_open(&new).unwrap();
+        can_open(&old).unwrap();
+        assert!(!new.exists() && read(&old) == "x");
+        for bad in [dir.path().to_owned(), dir.path().join("a/b"), old.join("b")] {
+            assert!(can_open(&bad).is_err() && open(&bad).is_err(), "{}", bad.display());
+        }
     }
 
     #[test]

@@ -331,6 +331,26 @@ pub async fn open_read_only(database: &Database) -> Result<Arc<dyn Store>, Store
     })
 }
 
+/// Looks at a store without opening it for good: nothing is made, brought up to date or written.
+///
+/// # Errors
+/// Why [`open`] would fail.
+pub async fn examine(database: &Database) -> Result<(), Problem> {
+    match database {
+        Database::Sqlite(path) => sqlite::examine(path).map_err(Problem::Unusable),
+        Database::Postgres(server) => postgres::examine(server).await,
+    }
+}
+
+/// What keeps a store from being opened: a sentence without a remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The server does not answer, or not now.
+    Unreachable(String),
+    /// It does not get better by waiting.
+    Unusable(String),
+}
+
 /// Brings into memory what was revoked after the sequence `after`, by whichever process. Returns the last sequence.
 ///
 /// # Errors

@@ -29,8 +29,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow as Row, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver, Row as _};
 
 use super::{
-    CutOff, Ended, Ends, Name, Once, Presented, RefreshOf, Revocation, Revoked, Rotated, Session, Store, StoreError,
-    User,
+    CutOff, Ended, Ends, Name, Once, Presented, Problem, RefreshOf, Revocation, Revoked, Rotated, Session, Store,
+    StoreError, User,
 };
 use crate::config::{self, SslMode};
 use crate::token::{AccountId, TokenId};
@@ -296,6 +296,50 @@ fn failed_at(server: &config::Postgres, error: StoreError) -> StoreError {
 /// For the operator: which database it is about, without a password.
 fn place(server: &config::Postgres) -> String {
     format!("the database {:?} at {} port {}", server.database, server.host, server.port)
+}
+
+/// What the server says of the database, without a change of it.
+pub(super) async fn examine(server: &config::Postgres) -> Result<(), Problem> {
+    let options = options(server).options([("default_transaction_read_only", "on")]);
+    let looked = in_time(CONNECT_LIMIT + ANSWER_LIMIT, async { Ok(look(&options).await) }).await;
+    let (problem, is_final) = match looked {
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Ok(Some(problem))) => (problem, true),
+        // PostgreSQL, Appendix A: classes of errors. Out of connections, shutting down and starting up go by.
+        Ok(Err(error)) => {
+            let code = error.as_database_error().and_then(|error| Some(error.code()?.into_owned()));
+            let goes_by =
+                code.as_ref().is_none_or(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)));
+            (error.to_string(), !goes_by)
+        }
+        Err(error) => (error.to_string(), false),
+    };
+    let sentence = format!("{}: {problem}", place(server));
+    Err(if is_final { Problem::Unusable(sentence) } else { Problem::Unreachable(sentence) })
+}
+
+/// What speaks against the database, if it answers.
+async fn look(options: &PgConnectOptions) -> Result<Option<String>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let found = "SELECT current_setting('server_encoding'), to_regclass('tollgate_version') IS NOT NULL, \
+                 to_regclass('users') IS NOT NULL";
+    let row = sqlx::query(found).fetch_one(&mut connection).await?;
+    let (encoding, ours, used): (String, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let version: i32 = if ours {
+        sqlx::query("SELECT version FROM tollgate_version").fetch_one(&mut connection).await?.try_get(0)?
+    } else {
+        0
+    };
+    connection.close().await?;
+    Ok(if encoding != "UTF8" {
+        Some(format!("its encoding is {encoding} instead of UTF8"))
+    } else if used && !ours {
+        Some("it has tables of another program".into())
+    } else if usize::try_from(version).map_or(true, |version| version > MIGRATIONS.len()) {
+        Some("it was written by a newer version of tollgate".into())
+    } else {
+        None
+    })
 }
 
 /// Brings the tables up to date.

@@ -9,7 +9,7 @@
 mod statements;
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -262,6 +262,43 @@ fn create_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// What the header of the file says (SQLite's "Database File Format", 1.3), if there is a file.
+pub(super) fn examine(path: &Path) -> Result<(), String> {
+    let problem = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let mut header = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(HEADER_BYTES).read_to_end(&mut header).map_err(|error| problem(&error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(problem(&error)),
+    };
+    for name in ["-wal", "-shm"] {
+        let mut other = path.as_os_str().to_owned();
+        other.push(name);
+        let writable = OpenOptions::new().read(true).write(true).open(&other);
+        if let Err(error) = writable.as_ref()
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(format!("{}: {error}", Path::new(&other).display()));
+        }
+        // The header may be newer there.
+        if name == "-wal" && writable.is_ok_and(|file| file.metadata().is_ok_and(|metadata| metadata.len() > 0)) {
+            return Ok(());
+        }
+    }
+    if header.is_empty() {
+        return Ok(());
+    }
+    let number = |at: usize| header.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let (true, Some(version), Some(application)) = (header.starts_with(MAGIC), number(60), number(68)) else {
+        return Err(problem(&"the file is not an SQLite database"));
+    };
+    if i64::from(application) != APPLICATION_ID {
+        return Err(problem(&FOREIGN));
+    }
+    let is_known = usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len());
+    if is_known { Ok(()) } else { Err(problem(&NEWER)) }
+}
+
 /// Switches the file to WAL and brings its tables up to date.
 async fn prepare(options: &SqliteConnectOptions) -> Result<(), StoreError> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
@@ -289,10 +326,10 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let row = sqlx::query(pragmas).fetch_one(&mut *transaction).await?;
     let (version, application, used): (i64, i64, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     if application != APPLICATION_ID && (used || version != 0) {
-        return Err(StoreError::Failed("the file is a database of another program".into()));
+        return Err(StoreError::Failed(FOREIGN.into()));
     }
     let done = usize::try_from(version).ok().filter(|done| *done <= MIGRATIONS.len());
-    let done = done.ok_or_else(|| StoreError::Failed("the file was written by a newer version of tollgate".into()))?;
+    let done = done.ok_or_else(|| StoreError::Failed(NEWER.into()))?;
     for migration in &MIGRATIONS[done..] {
         // Each ends by setting `user_version`, within the transaction.
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
@@ -323,6 +360,10 @@ const MIGRATIONS: [&str; 5] = [
 /// The migration that made `looks`.
 const LOOKS: usize = 5;
 const APPLICATION_ID: i64 = 0x546f_6c6c;
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER_BYTES: u64 = 100;
+const FOREIGN: &str = "the file is a database of another program";
+const NEWER: &str = "the file was written by a newer version of tollgate";
 const SQLITE_BUSY: u32 = 5;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(20);
@@ -358,6 +399,31 @@ mod tests {
         for file in files {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_can_t_be_opened_is_known_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tollgate.db");
+        examine(&path).unwrap();
+        assert!(!path.exists());
+        let store = Sqlite::open(&path, Missing::Made).await.unwrap();
+        examine(&path).unwrap();
+        store.close().await;
+        examine(&path).unwrap();
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        examine(&path).unwrap();
+        for (at, byte, expected) in [(0, b'X', "not an SQLite database"), (71, 0, FOREIGN), (60, 1, NEWER)] {
+            let mut bad = good.clone();
+            bad[at] = byte;
+            fs::write(&path, &bad).unwrap();
+            let problem = examine(&path).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+            assert!(Sqlite::open(&path, Missing::Made).await.is_err(), "{expected}");
+        }
+        fs::write(&path, &good[..50]).unwrap();
+        assert!(examine(&path).is_err() && Sqlite::open(&path, Missing::Made).await.is_err());
     }
 
     #[tokio::test]

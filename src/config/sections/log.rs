@@ -1,5 +1,6 @@
 //! `[log]`.
 
+use std::io;
 use std::path::Path;
 
 use crate::config::log::{AccessLog, Log, LogFormat, LogLevel};
@@ -34,8 +35,21 @@ pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
     if let Some(path) = log.audit_path()
         && let Err(error) = lines::open(path)
     {
-        section.error("audit", format!("{} can't be opened: {}", path.display(), reason(&error)));
+        section.error("audit", cannot_be_opened(path, &error));
     }
+}
+
+/// Whether it could be, without making it.
+pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
+    if let Some(path) = log.audit_path()
+        && let Err(error) = lines::can_open(path)
+    {
+        section.error("audit", cannot_be_opened(path, &error));
+    }
+}
+
+fn cannot_be_opened(path: &Path, error: &io::Error) -> String {
+    format!("{} can't be opened: {}: write a path that this user can write to", path.display(), reason(error))
 }
 
 fn audit(text: &str, base: &Path) -> Result<Audit, String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cognito::Pools;
 use super::{Declared, Realms, api_key, login, plain, trusted_issuer, user_rules};
+use crate::config::filesystem::can_create_directory;
 use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
@@ -196,6 +197,14 @@ fn turns(section: &Section<'_>, path: PathBuf, token_ttl: Duration, outside: &Ou
     if rotate_every.is_some() && !writable {
         section
             .error("rotate_every", "keys_dir is one of systemd's credentials, into which no key can be put: remove it");
+    }
+    if rotate_every.is_some()
+        && writable
+        && outside.rehearses()
+        && let Err(problem) = can_create_directory(&path)
+    {
+        let message = format!("can't write the next signing key: {problem}: set keys_dir to a writable directory");
+        section.warn("keys_dir", message);
     }
     let token_ttl = token_ttl.as_secs().try_into().ok()?;
     Some(KeysDir { path, readers, writable, algorithm, token_ttl, rotate_every, publish_ahead })

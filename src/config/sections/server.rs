@@ -1,14 +1,18 @@
 //! `[server]`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::num::NonZero;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::config::host::{Authority, Host};
 use crate::config::reader::{Keys, Section};
-use crate::config::server::{ForwardedFamily, Proxies, Server, covers};
+use crate::config::server::{ForwardedFamily, Proxies, Server};
 use crate::config::spelling::quote;
 
 /// Its keys.
@@ -45,7 +49,7 @@ pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) 
     let admin = section.optional("admin", |text| if text.is_empty() { Ok(None) } else { address(text).map(Some) });
     let admin = admin.unwrap_or(Some(default_admin));
     if let Some(admin) = admin
-        && listen.iter().chain(&redirect).any(|listen| covers(listen, &admin))
+        && listen.iter().chain(&redirect).any(|listen| overlap(listen, &admin))
     {
         section.error("admin", format!("{admin} is in server.listen too: write another port, or \"\" for none"));
     }
@@ -80,9 +84,70 @@ pub(in crate::config) fn insecure_key_files(section: &Section<'_>) -> bool {
     section.flag("insecure_key_files", false)
 }
 
+/// Warns of addresses that this user or this machine can hardly listen on.
+pub(in crate::config) fn rehearse(section: &Section<'_>, tls: Option<&Section<'_>>, server: &Server) {
+    let keys = [(Some(section), "listen", &*server.listen), (tls, "redirect", &*server.redirect)];
+    let keys = keys.into_iter().chain([(Some(section), "admin", server.admin.as_slice())]);
+    for (section, key, addresses) in keys {
+        for address in addresses {
+            if let (Some(section), Some(message)) = (section, cannot_be_bound(address)) {
+                section.warn(key, message);
+            }
+        }
+    }
+}
+
+fn cannot_be_bound(address: &SocketAddr) -> Option<String> {
+    if address.port() != 0 && address.port() < first_unprivileged_port() && !may_bind_privileged_ports() {
+        return Some(format!(
+            "{address}: this user is not allowed to listen on port {}: start it with tollgate.socket or CAP_NET_BIND_SERVICE, or choose a port from {} on",
+            address.port(),
+            first_unprivileged_port()
+        ));
+    }
+    // A UDP socket on any port: it shows whether there is such an address, and takes nothing from anybody.
+    let bound = UdpSocket::bind((address.ip(), 0));
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable).then(|| {
+        format!(
+            "{address}: no interface of this machine has this address: write one that it has, or \"0.0.0.0:{}\"",
+            address.port()
+        )
+    })
+}
+
+fn may_bind_privileged_ports() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_BIND_SERVICE))
+}
+
+/// ip(7), `ip_unprivileged_port_start`
+fn first_unprivileged_port() -> u16 {
+    let setting = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    setting.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024)
+}
+
+/// Whether not both addresses can be listened on.
+fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+    if a.port() != b.port() || a.port() == 0 {
+        return false;
+    }
+    // ipv6(7): `[::]` takes IPv4 connections too, unless bindv6only says otherwise.
+    let everywhere = |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
+    let (a, b) = (a.ip(), b.ip());
+    a.to_canonical() == b.to_canonical() || everywhere(a, b.to_canonical()) || everywhere(b, a.to_canonical())
+}
+
 fn listen(section: &Section<'_>) -> Vec<SocketAddr> {
     const EXAMPLE: &str = "[\"127.0.0.1:8080\"]";
-    let listen = section.list("listen", address);
+    let seen = RefCell::new(Vec::<SocketAddr>::new());
+    let listen = section.list("listen", |text| {
+        let address = address(text)?;
+        let mut seen = seen.borrow_mut();
+        if let Some(other) = seen.iter().find(|other| overlap(other, &address)) {
+            return Err(format!("\"{address}\" is a part of \"{other}\", which is listed too: remove one of the two"));
+        }
+        seen.push(address);
+        Ok(address)
+    });
     if !section.has("listen") {
         section.missing("listen", format!("is missing: write listen = {EXAMPLE}"));
     } else if section.is_empty_list("listen") {
@@ -94,7 +159,7 @@ fn listen(section: &Section<'_>) -> Vec<SocketAddr> {
 fn redirect(tls: &Section<'_>, listen: &[SocketAddr]) -> Vec<SocketAddr> {
     tls.list("redirect", |text| {
         let redirect = address(text)?;
-        if listen.iter().any(|listen| covers(listen, &redirect) || covers(&redirect, listen)) {
+        if listen.iter().any(|listen| overlap(listen, &redirect)) {
             return Err(format!("\"{redirect}\" is in server.listen too: write another port"));
         }
         Ok(redirect)
@@ -220,6 +285,8 @@ const MAX_THREADS: usize = 1024;
 mod tests {
     use super::*;
     use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::server::covers;
+    use crate::config::{Mode, parse};
 
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
@@ -307,6 +374,45 @@ mod tests {
         for admin in ["", "127.0.0.1:9080", "127.0.0.2:9080", "[::1]:9080"] {
             assert!(warnings(&format!("admin = \"{admin}\"")).is_empty(), "{admin}");
         }
+    }
+
+    #[test]
+    fn addresses_that_exclude_each_other() {
+        for (a, b, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", "192.0.2.1:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("[::]:80", "192.0.2.1:80", true),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("0.0.0.0:0", "0.0.0.0:0", false),
+        ] {
+            let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!((overlap(&a, &b), overlap(&b, &a)), (expected, expected), "{a} {b}");
+        }
+        assert_error(
+            &format!("{}{REALM}{LOGIN}", with(SERVER, r#"listen = ["0.0.0.0:80", "192.0.2.1:80"]"#)),
+            "server.listen[1]: \"192.0.2.1:80\" is a part of \"0.0.0.0:80\"",
+        );
+    }
+
+    #[test]
+    fn addresses_that_are_hardly_bound_are_warnings_of_a_rehearsal() {
+        let warnings = |keys: &str, mode: Mode<'_>| {
+            let text = format!("{}{REALM}{LOGIN}", with(SERVER, keys));
+            let dir = tempfile::tempdir().unwrap();
+            let text = text.replace("/var/lib", dir.path().to_str().unwrap());
+            let config = parse(&text, &dir.path().join("t.toml"), mode).unwrap();
+            config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let foreign = r#"listen = ["192.0.2.1:8080"]"#;
+        assert!(warnings(foreign, Mode::Rehearse)[0].contains("warning: server.listen: 192.0.2.1:8080: no interface"));
+        assert!(warnings(foreign, Mode::Check).is_empty());
+        assert!(warnings("", Mode::Rehearse).is_empty());
+        let privileged = warnings(r#"listen = ["127.0.0.1:7"]"#, Mode::Rehearse);
+        assert_eq!(privileged.len(), usize::from(!may_bind_privileged_ports()), "{privileged:?}");
     }
 
     #[test]

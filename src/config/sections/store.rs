@@ -8,6 +8,7 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::config::database::{Database, Password, Postgres, PostgresTls, SslMode};
+use crate::config::filesystem::can_write_file;
 use crate::config::outside::Outside;
 use crate::config::pem::CaFile;
 use crate::config::reader::{Keys, Section};
@@ -27,6 +28,12 @@ pub(in crate::config) fn read(section: &Section<'_>, outside: &Outside) -> Optio
             if section.has(key) {
                 section.error(key, "is for postgres:// only: remove it");
             }
+        }
+        if let Database::Sqlite(path) = &database
+            && outside.rehearses()
+            && let Err(problem) = can_write_file(path)
+        {
+            section.error("url", format!("{problem}: write the path of a file that this user can write to"));
         }
         return Some(database);
     };

@@ -105,6 +105,8 @@ pub(super) fn read<'p>(
         }
         let Some((name, source)) = name.clone().zip(source(&section, name.as_deref(), outside)) else { continue };
         let keys = keys(&name, &source, &algorithms, current);
+        let written = ["jwks_url", "jwks_file"].into_iter().find(|key| section.has(key)).unwrap_or("discovery");
+        outside.note_issuer(section.place(written), keys.clone());
         if let Source::File(path) = &source {
             let installed = outside.public_file(path).and_then(|text| {
                 keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display()))

@@ -1,0 +1,96 @@
+//! What a start is going to write, tried as far as that goes without writing.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::secret_file::reason;
+
+/// Whether `dir` is a directory in which this user can create files, or can be created with its parents.
+pub(super) fn can_create_directory(dir: &Path) -> Result<(), String> {
+    let mut existing = dir;
+    loop {
+        match fs::metadata(here_if_empty(existing)) {
+            Ok(_) => return can_create_in(here_if_empty(existing)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                existing = existing.parent().ok_or_else(|| reason(&error))?;
+            }
+            // One of those above it is a file, or is closed to this user.
+            Err(error) => return Err(format!("{}: {}", existing.display(), reason(&error))),
+        }
+    }
+}
+
+/// Whether this user can open the file for reading and writing, or create it: its directory has to exist.
+pub(super) fn can_write_file(path: &Path) -> Result<(), String> {
+    can_create_in(here_if_empty(path.parent().unwrap_or(path)))?;
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(format!("{} is not a regular file", path.display())),
+        Ok(_) => allowed(path, Access::READ_OK | Access::WRITE_OK),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("{}: {}", path.display(), reason(&error))),
+    }
+}
+
+fn can_create_in(dir: &Path) -> Result<(), String> {
+    match fs::metadata(dir) {
+        Ok(metadata) if !metadata.is_dir() => Err(format!("{} is not a directory", dir.display())),
+        Ok(_) => allowed(dir, Access::WRITE_OK | Access::EXEC_OK),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(format!("the directory {} does not exist", dir.display()))
+        }
+        Err(error) => Err(format!("{}: {}", dir.display(), reason(&error))),
+    }
+}
+
+fn allowed(path: &Path, to: Access) -> Result<(), String> {
+    access(path, to).map_err(|error| format!("{}: {}", path.display(), reason(&error.into())))
+}
+
+fn here_if_empty(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_could_be_written_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        fs::write(at("file"), "x").unwrap();
+        can_create_directory(&at("a/b/c")).unwrap();
+        can_create_directory(temp.path()).unwrap();
+        assert!(can_create_directory(&at("file")).unwrap_err().ends_with("file is not a directory"));
+        assert!(can_create_directory(&at("file/a")).is_err());
+        can_write_file(&at("file")).unwrap();
+        can_write_file(&at("new")).unwrap();
+        assert!(can_write_file(temp.path()).unwrap_err().ends_with("is not a regular file"));
+        let missing = can_write_file(&at("a/b")).unwrap_err();
+        assert!(missing.starts_with("the directory ") && missing.ends_with("/a does not exist"), "{missing}");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+        can_create_directory(Path::new("no-such-directory")).unwrap();
+    }
+
+    #[test]
+    fn what_this_user_must_not_write() {
+        // Root may.
+        if rustix::process::geteuid().is_root() {
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("file");
+        fs::write(&file, "x").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(can_write_file(&file).unwrap_err().contains("permission denied"));
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o500)).unwrap();
+        assert!(can_write_file(&temp.path().join("new")).unwrap_err().contains("permission denied"));
+        assert!(can_create_directory(&temp.path().join("a/b")).unwrap_err().contains("permission denied"));
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}

@@ -1,0 +1,129 @@
+//! `tollgate check` is what a start and a reload do, without a write: what fails them fails it, and the other way around.
+
+use std::path::Path;
+
+use crate::harness::*;
+
+/// What a change of the configuration breaks beside the file itself.
+fn broken(app: &App, dir: &Path) -> Vec<(&'static str, Conf)> {
+    let conf = || Conf::new(app);
+    let path = |name: &str| format!("\"{}\"", dir.join(name).display());
+    std::fs::write(dir.join("file"), "hello").unwrap();
+    std::fs::write(dir.join("garbage.db"), "hello".repeat(100)).unwrap();
+    let issuer = |ca: &str| {
+        format!(
+            "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"a\"]\n\
+             jwks_url = \"https://127.0.0.1:1/\"\nca_file = {ca}\n"
+        )
+    };
+    vec![
+        ("log.audit", conf().log("audit", "\"/nope/a.log\"")),
+        ("log.audit", conf().log("audit", &path("file/a.log"))),
+        ("log.audit", conf().log("audit", &format!("\"{}\"", dir.display()))),
+        ("realm.examples.keys_dir", conf().realm("keys_dir", &path("file"))),
+        ("realm.examples.keys_dir", conf().realm("keys_dir", &path("file/keys"))),
+        ("realm.examples.keys_dir", conf().realm("keys_dir", "\"/proc/keys/new\"")),
+        ("store.url", conf().store("sqlite:///nope/t.db")),
+        ("store.url", conf().store(&format!("sqlite://{}/file/t.db", dir.display()))),
+        ("store.url", conf().store(&format!("sqlite://{}", dir.display()))),
+        ("store.url", conf().store(&format!("sqlite://{}/garbage.db", dir.display()))),
+        ("server.listen", conf().server("listen", "[\"0.0.0.0:7001\", \"127.0.0.1:7001\"]")),
+        ("server.admin", conf().server("listen", "[\"0.0.0.0:7001\"]").server("admin", "\"127.0.0.2:7001\"")),
+        ("ca_file", conf().add_realm_tables(&issuer(&path("file")))),
+        ("ca_file", conf().add_realm_tables(&issuer(&path("none")))),
+    ]
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = entries.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_fails_a_start_fails_check_and_nothing_is_written() {
+    let app = App::start();
+    let dir = tempfile::tempdir().unwrap();
+    let cases = broken(&app, dir.path());
+    let file = dir.path().join("tollgate.toml");
+    let arg = file.to_str().unwrap();
+    for (key, conf) in cases {
+        write_file(&file, &conf.text(free_port(), free_port()), 0o600);
+        let before = names(dir.path());
+        let checked = tollgate(&["check", "-c", arg], "").failed(78);
+        let line = checked.stderr.lines().find(|line| line.contains(&format!("{key}: ")) || line.contains(key));
+        let line = line.unwrap_or_else(|| panic!("nothing about {key}: {}", checked.stderr));
+        let place = line.strip_prefix(&format!("{arg}:")).unwrap_or_else(|| panic!("{line}"));
+        let numbers: Vec<_> = place.split(": ").next().unwrap().split(':').collect();
+        assert!(numbers.len() == 2 && numbers.iter().all(|number| number.parse::<usize>().is_ok()), "{line}");
+        assert_eq!(names(dir.path()), before, "{key}");
+        let served = tollgate(&["serve", "-c", arg], "");
+        assert!(matches!(served.code, Some(69 | 78)), "{key}: {:?} {}", served.code, served.stderr);
+    }
+}
+
+#[test]
+fn r67_what_fails_a_reload_fails_check_and_is_told_while_the_old_policy_stays() {
+    let app = App::start();
+    let mut gate = Conf::new(&app).start();
+    let other = tempfile::tempdir().unwrap();
+    // The store and the listening addresses are those of the start.
+    let of_reload = |key: &&'static str| !key.starts_with("store") && !key.starts_with("server");
+    let cases = broken(&app, other.path());
+    for (key, conf) in cases.into_iter().filter(|(key, _)| of_reload(key)) {
+        let failed = |gate: &Gate| {
+            let page = get("/metrics").send(gate.admin).expect(200).text();
+            let sample = "tollgate_reloads_total{outcome=\"failure\"} ";
+            page.lines().find_map(|line| line.strip_prefix(sample)?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        let (generation, before) = (gate.generation(), failed(&gate));
+        gate.edit_by_rename(&conf);
+        until_true(PATIENCE, "the reload fails", || failed(&gate) > before);
+        let checked = tollgate(&["check", "-c", &gate.config_arg()], "").failed(78).stderr;
+        assert!(checked.contains(key), "{checked}");
+        let status = gate.status();
+        assert_eq!((&status["last_reload"]["ok"], gate.generation()), (&false.into(), generation));
+        let told = status["last_reload"]["errors"].to_string();
+        assert!(told.contains(key) && checked.lines().any(|line| told.contains(line)), "{told} {checked}");
+        assert!(get("/metrics").send(gate.admin).text().contains("\ntollgate_reload_success 0\n"));
+        until_true(PATIENCE, "the log says so", || gate.stderr().contains(key));
+    }
+    let generation = gate.generation();
+    gate.edit_by_rename(&Conf::new(&app));
+    until_true(PATIENCE, "the new policy is in force", || gate.generation() > generation);
+    tollgate(&["check", "-c", &gate.config_arg()], "").ok();
+    gate.stop();
+}
+
+#[test]
+fn who_does_not_answer_is_a_warning_and_no_error() {
+    let app = App::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tollgate.toml");
+    let check = |conf: &Conf, options: &[&str]| {
+        write_file(&file, &conf.text(free_port(), free_port()), 0o600);
+        tollgate(&[&["check", "-c", file.to_str().unwrap()], options].concat(), "")
+    };
+    let issuer = |url: &str| {
+        Conf::new(&app).add_realm_tables(&format!(
+            "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"a\"]\n\
+             jwks_url = \"{url}\"\ninsecure_http = true\nalgorithms = [\"ES256\"]\n"
+        ))
+    };
+    let nobody = free_port();
+    let away = issuer(&format!("http://127.0.0.1:{nobody}/jwks"));
+    let ran = check(&away, &[]).ok();
+    assert!(ran.stderr.contains("warning: realm.examples.trusted_issuer[0].jwks_url: "), "{}", ran.stderr);
+    assert!(check(&away, &["--strict"]).failed(78).stderr.contains("refused by --strict"));
+    let told = |ran: Ran| (ran.stderr.contains("jwks_url: "), ran.stderr.contains("store.url: "));
+    assert_eq!(told(check(&away, &["--offline"]).ok()), (false, false));
+    let idp = Issuer::start();
+    idp.serve("/jwks", Serve::json(&serde_json::json!({"keys": []})));
+    let ran = check(&issuer(&idp.url("/jwks")), &[]).ok();
+    assert!(ran.stderr.contains("jwks_url: "), "an answer without a key: {}", ran.stderr);
+    let database = Conf::new(&app).store(&format!("postgres://u@127.0.0.1:{nobody}/d"));
+    let ran = check(&database, &[]).ok();
+    assert!(ran.stderr.contains("warning: store.url: the database \"d\" at 127.0.0.1"), "{}", ran.stderr);
+    assert_eq!(told(check(&database, &["--offline"]).ok()), (false, false));
+}
