@@ -10,6 +10,7 @@ mod admin;
 mod answers;
 mod assertions;
 mod audit;
+mod bound;
 mod check;
 mod clients;
 mod clock;

@@ -1,17 +1,18 @@
 //! What one request carries from hook to hook, and what becomes of it on its way to an app.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use pingora::http::RequestHeader;
+use pingora::protocols::Stream;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tracing::warn;
 
 use super::forwarded::{self, Added, Body};
 use super::record::Record;
-use super::upstream::{Attempts, Pool, Sending, Sent, reason};
+use super::upstream::{Attempts, BoundConnection, BoundConnections, Pool, Sending, Sent, reason};
 use super::{RequestId, Snapshot};
 use crate::gate::{Deny, Grant, Permits};
 
@@ -31,6 +32,8 @@ pub struct Context {
     pub(super) body_began: Option<Instant>,
     /// What it was let in by, until it ends, however it does.
     pub(super) permits: Permits,
+    /// Connections to apps that are the client's own. Behind a lock, as pingora shows who takes them a shared context.
+    pub(super) bound: Mutex<BoundConnections>,
 }
 
 impl Context {
@@ -46,14 +49,30 @@ impl Context {
             upgrade: false,
             body_began: None,
             permits: Permits::default(),
+            bound: Mutex::default(),
         }
     }
 
-    /// The servers that the request may go to, and the place of the next one.
-    pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<Pool>, usize)> {
+    /// The servers that the request may go to, and the place of the next one, with the client's own connection to it, if
+    /// there is one.
+    pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<Pool>, usize, Option<Stream>)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
-        let servers = snapshot.pool(grant.route());
-        self.attempts.choose(|| servers.pool()).map_err(|deny| no_server(&mut self.denied, deny))
+        let upstream = snapshot.pool(grant.route());
+        let bound = self.bound.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(BoundConnection { pool, index, stream }) = bound.take(upstream, grant) {
+            self.attempts.choose_bound(&pool, index);
+            return Ok((pool, index, Some(stream)));
+        }
+        let chosen = self.attempts.choose(|| upstream.pool());
+        let (pool, index) = chosen.map_err(|deny| no_server(&mut self.denied, deny))?;
+        Ok((pool, index, None))
+    }
+
+    /// Keeps a connection to the server of this place for the client's next request.
+    pub(super) fn bind(&mut self, pool: Arc<Pool>, index: usize, stream: Stream) {
+        let Some((snapshot, grant)) = &self.granted else { return };
+        let bound = self.bound.get_mut().unwrap_or_else(PoisonError::into_inner);
+        bound.put(snapshot.pool(grant.route()), BoundConnection { pool, index, stream }, grant);
     }
 
     /// There is a new connection to the server.

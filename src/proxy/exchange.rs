@@ -13,13 +13,15 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
+use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 
+use super::House as _;
 use super::context::Context;
 use super::gateway::{Gateway, is_event_stream};
 use super::response_framing::Framing;
 use super::stream::{Visit, body_time};
-use super::upstream::{Connection, Event, Head};
+use super::upstream::{Afterwards, Connection, Event, Head};
 use crate::config::Upstream;
 use crate::gate::Deny;
 
@@ -38,31 +40,41 @@ impl Gateway {
     }
 
     async fn attempt(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
-        let (pool, index) = context.choose_server()?;
+        let (pool, index, own) = context.choose_server()?;
         let server = &pool.servers()[index];
-        let idle = server.take_idle();
-        let reused = idle.is_some();
-        let stream = match idle {
-            Some(stream) => stream,
+        let (mut app, reused) = if let Some(stream) = own {
+            (Connection::of_client(stream), true)
+        } else if let Some(stream) = server.take_idle() {
+            (Connection::new(stream), true)
+        } else {
             // In a box, since a future is moved as a whole, whether all of it is used or not.
-            None => match Box::pin(self.connector.new_stream(server.peer())).await {
+            match Box::pin(self.connector.new_stream(server.peer())).await {
                 Ok(stream) => {
                     context.connected();
-                    stream
+                    (Connection::new(stream), false)
                 }
                 Err(error) => return Err(context.not_connected(error.into_up())),
-            },
+            }
         };
-        let mut app = Connection::new(stream);
         if let Err(error) = self.exchange(session, context, &mut app, pool.upstream()).await {
             return Err(context.broke_off(session, error, reused));
         }
-        match app.into_reusable() {
-            Ok(stream) => server.park(stream),
+        match app.finished() {
+            Afterwards::Shared(stream) => server.park(stream),
+            Afterwards::Bound(stream) if self.is_of_one_client(session) => context.bind(pool, index, stream),
             // TLS has a word for the end, which may not fit in any more.
-            Err(mut stream) => drop(pingora::time::timeout(CLOSING, stream.shutdown()).await),
+            Afterwards::Bound(mut stream) | Afterwards::Closed(mut stream) => {
+                let _ = timeout(CLOSING, stream.shutdown()).await;
+            }
         }
         Ok(())
+    }
+
+    /// Whether all that comes over this connection is of one client: it carries one request after the other, and nobody says
+    /// that it is a proxy's.
+    fn is_of_one_client(&self, session: &Session) -> bool {
+        let address = session.client_addr().and_then(|address| address.as_inet());
+        session.as_http1().is_some() && address.is_some_and(|address| !self.state.trusts(address.ip()))
     }
 
     /// Sends the request, and passes its answer on as it comes.

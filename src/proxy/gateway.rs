@@ -1,6 +1,8 @@
 //! Pingora's hooks, in the order in which a request meets them.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -141,6 +143,17 @@ impl ProxyHttp for Gateway {
 
     /// None: the one that pingora adds compresses, which we leave to the app.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn persist_connection_context(&self, _: &Session, context: &Context) -> Option<Box<dyn Any + Send + Sync>> {
+        let bound = mem::take(&mut *context.bound.lock().unwrap_or_else(PoisonError::into_inner));
+        if bound.is_empty() { None } else { Some(Box::new(bound)) }
+    }
+
+    fn on_connection_reuse(&self, _: &mut Session, context: &mut Context, kept: Box<dyn Any + Send + Sync>) {
+        if let Ok(bound) = kept.downcast() {
+            context.bound = Mutex::new(*bound);
+        }
+    }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
         context.has_body = wire::has_body(&session.req_header().headers);

@@ -3,7 +3,7 @@
 It reads strictly, and notes as `odd` what readers would read in more than one way. What a request asks for is in the
 last segment of its path: `ws` accepts a WebSocket and echoes what comes, `events` is an endless stream, `hold` answers
 after a second, `status-NNN` answers so, `cached` may be kept by whoever is in between, `ambiguous-N` has a length that readers
-read in two ways; anything else is 200.
+read in two ways, `negotiate` asks to authenticate the connection; anything else is 200.
 """
 
 import re
@@ -183,6 +183,8 @@ class Recorder:
         status = int(what[7:10]) if re.fullmatch(r"status-\d{3}", what) else 200
         body = b"" if seen.method == "HEAD" or status == 204 else b"the app\n"
         length = b"" if status == 204 else b"Content-Length: 8\r\n"
+        if what == "negotiate":
+            length += b"WWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n"
         if what == "cached":
             length += (
                 b'Cache-Control: public, max-age=3600\r\nETag: "1"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n'

@@ -20,6 +20,7 @@ use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
+use super::bound::{asks_to_bind, may_bind};
 use super::head::{self, Head, HeadError};
 use crate::proxy::response_framing::Length;
 
@@ -42,6 +43,17 @@ pub(in crate::proxy) struct Connection {
     interim: u8,
     /// Nothing makes it doubtful where the next answer begins.
     persistent: bool,
+    /// The app takes it for one client's, or may.
+    bound: bool,
+}
+
+/// What becomes of a connection.
+pub(in crate::proxy) enum Afterwards {
+    /// Another request may be sent over it, whoever sends it.
+    Shared(Stream),
+    /// Another request of the same client may.
+    Bound(Stream),
+    Closed(Stream),
 }
 
 /// How the body of a request is sent.
@@ -100,7 +112,13 @@ impl Connection {
             reading: Reading::Head,
             interim: 0,
             persistent: true,
+            bound: false,
         }
+    }
+
+    /// One that the app takes for one client's (`bound`).
+    pub(in crate::proxy) fn of_client(stream: Stream) -> Self {
+        Self { bound: true, ..Self::new(stream) }
     }
 
     /// Sends the head of a request, whose body comes as `sending` says. `upgrade`: it asks for another protocol.
@@ -114,6 +132,7 @@ impl Connection {
         let head = http_req_header_to_wire(request)
             .ok_or_else(|| Error::explain(ErrorType::InvalidHTTPHeader, "a request that can't be written"))?;
         (self.sending, self.upgrade) = (sending, upgrade);
+        self.bound |= may_bind(&request.headers);
         self.method.clone_from(&request.method);
         self.outgoing.push_back(head.freeze());
         match timeout(patience, poll_fn(|context| self.poll_send(context))).await {
@@ -204,11 +223,17 @@ impl Connection {
         Poll::Ready(event.map_err(|error| self.broken.take().unwrap_or(error)))
     }
 
-    /// The connection, if another request may be sent over it.
-    pub(in crate::proxy) fn into_reusable(self) -> Result<Stream, Stream> {
+    /// What becomes of the connection.
+    pub(in crate::proxy) fn finished(self) -> Afterwards {
         let is_whole = self.reading == Reading::Done && self.sending == Sending::Done && !self.is_sending();
         // Bytes behind the answer are an answer that nobody asked for.
-        if is_whole && self.persistent && self.came.is_empty() { Ok(self.stream) } else { Err(self.stream) }
+        if !is_whole || !self.persistent || !self.came.is_empty() {
+            Afterwards::Closed(self.stream)
+        } else if self.bound {
+            Afterwards::Bound(self.stream)
+        } else {
+            Afterwards::Shared(self.stream)
+        }
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<pingora::Result<()>> {
@@ -326,6 +351,7 @@ impl Connection {
             HeadError::Ambiguous(ambiguous) => malformed(ambiguous.0),
         })?;
         self.persistent &= head.framing.persistent;
+        self.bound |= asks_to_bind(&head.headers);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             if !self.upgrade {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, "nobody asked for another protocol"));

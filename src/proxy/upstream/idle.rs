@@ -63,7 +63,7 @@ impl fmt::Debug for Idle {
 }
 
 /// Whether nothing has come on it: neither its end, nor what nobody asked for.
-fn is_silent(stream: &mut Stream) -> bool {
+pub(super) fn is_silent(stream: &mut Stream) -> bool {
     let mut byte = [0];
     let mut buffer = ReadBuf::new(&mut byte);
     Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer).is_pending()

@@ -1,5 +1,6 @@
 //! The servers behind the routes: which of them a request goes to, and what becomes of it when one fails.
 
+mod bound;
 mod connection;
 mod head;
 mod idle;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use http::Method;
 use pingora::{Error, ErrorSource, ErrorType};
 
-pub(super) use connection::{Connection, Event, Sending};
+pub(super) use bound::{BoundConnection, BoundConnections};
+pub(super) use connection::{Afterwards, Connection, Event, Sending};
 pub(super) use head::Head;
 use pool::{InFlight, NoServer, Tried};
 pub use pool::{Pool, reason};
@@ -60,6 +62,13 @@ impl Attempts {
         let found = (pool.clone(), chosen.index());
         self.current = Some(chosen);
         Ok(found)
+    }
+
+    /// The server of `pool` at this place is tried, whoever's turn it is: there is a connection to it that is the client's own.
+    pub(super) fn choose_bound(&mut self, pool: &Arc<Pool>, index: usize) {
+        self.current = None;
+        self.made += 1;
+        self.current = Some(pool.enter(index));
     }
 
     /// There is no connection to the server. Says whether another one is to be asked: nothing was sent yet, so that it may

@@ -95,13 +95,16 @@ impl Pool {
             }
         };
         match found {
-            Some(index) => {
-                self.servers[index].enter();
-                Ok(InFlight { pool: self.clone(), index })
-            }
+            Some(index) => Ok(self.enter(index)),
             None if tried == Tried::default() => Err(NoServer::AllAway),
             None => Err(NoServer::AllTried),
         }
+    }
+
+    /// A request for the server at this place.
+    pub(super) fn enter(self: &Arc<Self>, index: usize) -> InFlight {
+        self.servers[index].enter();
+        InFlight { pool: self.clone(), index }
     }
 
     /// Closes the connections that nobody has used for too long.

@@ -350,6 +350,23 @@ def r56_ambiguous_answers(it):
             it.expect(answer.status > 0 and framed, framing, "one framing, or 502", f"{answer} with {lengths} and {codings}")
 
 
+@check("a connection that one client may have authenticated is no other client's",
+       ("CVE-2014-0015, CVE-2016-0755", "curl", "a connection with NTLM was used for others"))  # fmt: skip
+def r57_connections_of_one_client(it):
+    ask = it.bytes("GET", it.profile.public + "/negotiate")
+    for closes in (False, True):
+        with it.conn(5) as one:
+            one.send(ask)
+            one.read()
+            own = {seen.connection for seen in it.recorder.take(0.05)}
+            if closes:
+                one.close()
+            for _ in range(3):
+                answer = it.send("GET", it.profile.public + "/x")
+                shared = own & {seen.connection for seen in it.recorder.take(0.05)}
+                it.expect(answer.status == 200 and not shared, ask, "another connection to the app", f"{answer} on {shared}")
+
+
 TUNNELS = [("CVE-2025-64763", "Envoy", "early data after CONNECT was forwarded"),
            ("CVE-2026-71324", "Traefik", "CONNECT on a shared pool poisoned the answers of others"),
            ("CVE-2026-58055", "nghttpx", "an Upgrade with a Content-Length smuggled a request")]  # fmt: skip
