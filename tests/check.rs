@@ -126,4 +126,8 @@ fn who_does_not_answer_is_a_warning_and_no_error() {
     let ran = check(&database, &[]).ok();
     assert!(ran.stderr.contains("warning: store.url: the database \"d\" at 127.0.0.1"), "{}", ran.stderr);
     assert_eq!(told(check(&database, &["--offline"]).ok()), (false, false));
+    let named = Conf::with_upstream("[\"http://no-such-host.invalid\"]");
+    let ran = check(&named, &[]).ok();
+    assert!(ran.stderr.contains("upstream: no-such-host.invalid does not resolve now"), "{}", ran.stderr);
+    assert!(!check(&named, &["--offline"]).ok().stderr.contains("does not resolve"));
 }

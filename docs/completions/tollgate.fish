@@ -42,7 +42,7 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l strict -d 'Treat warnings as errors'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l json -d 'Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each'
-complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l offline -d 'Do not ask the database server and the trusted issuers whether they answer'
+complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l offline -d 'Do not ask the database server and the trusted issuers whether they answer, nor look up the names of upstreams'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l header -d 'A header of the request; may be given several times. What it carries is not shown' -r

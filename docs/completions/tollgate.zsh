@@ -50,7 +50,7 @@ _arguments "${_arguments_options[@]}" : \
 '--config=[The configuration file]:FILE:_files' \
 '--strict[Treat warnings as errors]' \
 '--json[Print errors and warnings as a JSON array\: severity, file, line, column, key, message and remedy of each]' \
-'--offline[Do not ask the database server and the trusted issuers whether they answer]' \
+'--offline[Do not ask the database server and the trusted issuers whether they answer, nor look up the names of upstreams]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0

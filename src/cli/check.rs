@@ -1,12 +1,13 @@
 //! `tollgate check`.
 
 use std::io::Write;
+use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::ConfigFile;
-use crate::config::{Config, Database, Diagnostic, Mode, Reach, Severity, load};
+use crate::config::{Config, Database, Diagnostic, Host, Mode, Reach, Severity, load};
 use crate::exit::{self, Failure};
 use crate::ops::fetch_keys;
 use crate::store::{self, Problem};
@@ -23,7 +24,7 @@ pub(super) struct Args {
     /// Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each
     #[arg(long)]
     json: bool,
-    /// Do not ask the database server and the trusted issuers whether they answer
+    /// Do not ask the database server and the trusted issuers whether they answer, nor look up the names of upstreams
     #[arg(long)]
     offline: bool,
 }
@@ -37,6 +38,7 @@ impl Args {
                     found.extend(store_problem(&config, reach, self.offline)?);
                     if !self.offline {
                         found.extend(unreachable_issuers(&config, reach));
+                        found.extend(unresolved_names(&config, reach));
                     }
                 }
                 (Some(config), found)
@@ -108,6 +110,28 @@ fn unreachable_issuers(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
     };
     std::thread::scope(|scope| {
         let asked: Vec<_> = reach.issuers.iter().map(|issuer| scope.spawn(move || ask(issuer))).collect();
+        asked.into_iter().filter_map(|asked| asked.join().ok().flatten()).collect()
+    })
+}
+
+/// The names of upstreams that do not resolve at the moment, or lead to Tollgate itself. All are looked up at once.
+fn unresolved_names(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
+    let ask = |(place, host, port): &(Diagnostic, Host, u16)| {
+        let problem = match (host.as_str(), *port).to_socket_addrs() {
+            Ok(mut addresses) => {
+                let own = addresses.find(|address| config.server.is_at(*address))?;
+                format!(
+                    "{host} leads to {own}, a listen address of Tollgate (proxy loop): write your application's address"
+                )
+            }
+            Err(error) => format!(
+                "{host} does not resolve now ({error}), and counts as a server that is down: correct it, or start what has that name"
+            ),
+        };
+        Some(place.with(Severity::Warning, problem))
+    };
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = reach.names.iter().map(|name| scope.spawn(move || ask(name))).collect();
         asked.into_iter().filter_map(|asked| asked.join().ok().flatten()).collect()
     })
 }

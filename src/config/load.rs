@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::database::Database;
 use super::error::{Diagnostic, Errors};
+use super::host::Host;
 use super::input::Input;
 use super::key_sets::KeySets;
 use super::limits::Limits;
@@ -47,6 +48,8 @@ pub struct Reach {
     pub store: Diagnostic,
     /// Keys of trusted issuers.
     pub issuers: Vec<(Diagnostic, Arc<TrustedKeys>)>,
+    /// Names of upstreams, and their ports.
+    pub names: Vec<(Diagnostic, Host, u16)>,
 }
 
 /// What a file is read for.
@@ -129,7 +132,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     }
     let routing = routing(&root, (&logins, &pools), &realms, (server.as_ref(), &limits), &outside);
 
-    let Noted { mut inputs, new_keys, issuers } = outside.finish();
+    let Noted { mut inputs, new_keys, issuers, names } = outside.finish();
     if let Mode::Reload(current) = mode {
         for key in new_keys.iter().filter(|key| key.only) {
             // R43: to sign with a new key instead would end every session without a word.
@@ -177,6 +180,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             let reach = store_place.filter(|_| rehearses).map(|store| Reach {
                 store: report.blank(store),
                 issuers: issuers.into_iter().map(|(place, keys)| (report.blank(place), keys)).collect(),
+                names: names.into_iter().map(|(place, host, port)| (report.blank(place), host, port)).collect(),
             });
             let Errors { warnings, inputs, .. } = report.finish(inputs);
             Ok(Config { server, store, policy, reach, warnings, inputs })

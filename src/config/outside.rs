@@ -7,6 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::filesystem::can_create_directory;
+use super::host::Host;
 use super::input::Input;
 use super::keys_dir::{self, KeysDir, Stored};
 use super::reader::Place;
@@ -25,6 +26,8 @@ pub(super) struct Outside {
     new_keys: RefCell<Vec<NewKey>>,
     /// The keys of trusted issuers, and where the file names their source.
     issuers: RefCell<Vec<(Place, Arc<TrustedKeys>)>>,
+    /// The names of upstreams, and where the file writes them.
+    names: RefCell<Vec<(Place, Host, u16)>>,
     /// Whether what a start is going to write is tried, as far as that goes without writing.
     rehearses: bool,
 }
@@ -47,6 +50,8 @@ pub(super) struct Noted {
     pub(super) new_keys: Vec<NewKey>,
     /// The keys of trusted issuers, and where the file names their source.
     pub(super) issuers: Vec<(Place, Arc<TrustedKeys>)>,
+    /// The names of upstreams, and where the file writes them.
+    pub(super) names: Vec<(Place, Host, u16)>,
 }
 
 impl Outside {
@@ -60,6 +65,7 @@ impl Outside {
             inputs: RefCell::new(vec![file]),
             new_keys: RefCell::default(),
             issuers: RefCell::default(),
+            names: RefCell::default(),
             rehearses: false,
         }
     }
@@ -77,6 +83,11 @@ impl Outside {
     /// Notes keys of a trusted issuer, and where the file names their source.
     pub(super) fn note_issuer(&self, place: Place, keys: Arc<TrustedKeys>) {
         self.issuers.borrow_mut().push((place, keys));
+    }
+
+    /// Notes the name of an upstream, and where the file writes it.
+    pub(super) fn note_name(&self, place: Place, host: Host, port: u16) {
+        self.names.borrow_mut().push((place, host, port));
     }
 
     /// The directory of the configuration file.
@@ -147,6 +158,7 @@ impl Outside {
             inputs: self.inputs.into_inner(),
             new_keys: self.new_keys.into_inner(),
             issuers: self.issuers.into_inner(),
+            names: self.names.into_inner(),
         }
     }
 

@@ -24,6 +24,9 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
         None => self::name(host.as_str()).and_then(not_an_address),
     };
     let servers = servers(section, &name_of, server);
+    for server in servers.iter().filter(|server| server.address().is_none()) {
+        outside.note_name(section.place("upstream"), server.host.clone(), server.port);
+    }
     let tls = servers.first().is_some_and(|server| server.name.is_some());
     if servers.iter().any(|server| server.name.is_some() != tls) {
         section.error("upstream", "mixes http and https: what one server needs, all of them need; write two routes");
