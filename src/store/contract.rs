@@ -1,5 +1,6 @@
 //! What every backend must do: one suite, run against each of them.
 
+mod guesses;
 mod refresh;
 mod revocation;
 
@@ -37,6 +38,7 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     a_name_in_a_refreshed_token_is_taken(&*store).await;
     of_many_who_present_it_at_once_one_rotates(&store).await;
     what_may_open_one_session_opens_one(&store).await;
+    guesses::wrong_guesses_are_counted(&store).await;
     who_polls_misses_no_revocation_of_many_writers(&store, &open().await).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
@@ -437,6 +439,7 @@ async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {
     assert!(one.create_session_once(once, &self::session("two", &bob.id), bob.version).await.unwrap());
     assert!(!other.create_session_once(once, &self::session("two", &bob.id), bob.version).await.unwrap());
     assert!(one.user("two", &user.id).await.unwrap().unwrap().disabled);
+    guesses::another_process_counts_on(one, other, &bob.id).await;
 }
 
 async fn everything_is_there_after_a_restart(store: &dyn Store) {
@@ -449,6 +452,7 @@ async fn everything_is_there_after_a_restart(store: &dyn Store) {
         |revoked: &Revoked| matches!(revoked, Revoked::Account(cut) if (cut.account, cut.until) == (account, 77));
     assert!(all.iter().any(kept), "{all:?}");
     let bob = store.user_by_name("two", &username("bob")).await.unwrap().unwrap();
+    assert_eq!(store.guesses("two", &bob.id, NetworkId([7; 16])).await.unwrap().passwords, 2);
     let once = Once { id: TokenId(77), expires_at: EXPIRY };
     assert!(!store.create_session_once(once, &session("two", &bob.id), bob.version).await.unwrap());
     let next = store.revoke(TokenId::random(), Ends::At(EXPIRY)).await.unwrap();

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod contract;
 mod name;
+mod network;
 mod postgres;
 mod sqlite;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::config::Database;
 use crate::token::{AccountId, Revocations, TokenId};
 pub use name::Name;
+pub use network::NetworkId;
 
 /// A user of a realm.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,6 +248,31 @@ pub enum Ends {
     At(i64),
     /// Nobody knows, but not later. What was known when it was revoked first is the better word.
     AtMost(i64),
+}
+
+/// What is guessed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// A password.
+    Password,
+    /// A code of the second factor.
+    Code,
+}
+
+/// Wrong guesses at an account in a row, at the network from which the next one comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guesses {
+    /// The account has signed in from this network. Then the counts are those of this network, otherwise those of all
+    /// networks from which it has not.
+    pub known: bool,
+    /// At the password.
+    pub passwords: u32,
+    /// At the codes of the second factor.
+    pub codes: u32,
+    /// When the account last signed in from this network, Unix milliseconds; 0 if it has not.
+    pub used_at: i64,
+    /// When the operator reset the counts, Unix milliseconds; 0: never.
+    pub reset_at: i64,
 }
 
 /// Why the store did not do it.
@@ -504,6 +531,44 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The database failed.
     async fn purge(&self, now: i64) -> Result<u64, StoreError>;
+
+    /// The wrong guesses at an account from this network. `user_id` need not be a user's.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError>;
+
+    /// Counts a wrong guess at an account. Returns how many there are now in a row. An id that is no user's has a count too,
+    /// so that the time of this says nothing of who exists: the caller makes such ids of a small number of values.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn count_guess(
+        &self,
+        realm: &str,
+        user_id: &str,
+        network: NetworkId,
+        guess: Guess,
+    ) -> Result<u32, StoreError>;
+
+    /// Notes that an account signed in from this network, and forgets the wrong guesses that counted there. Of the networks
+    /// of an account, the 10 that were used last are kept.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn signed_in(&self, realm: &str, user_id: &str, network: NetworkId, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Forgets the wrong guesses at a user, from wherever they came. The networks stay.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn reset_guesses(&self, realm: &str, user_id: &str, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Whether any account has signed in from this network.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError>;
 
     /// Whether the store answers.
     ///

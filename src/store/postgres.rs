@@ -29,12 +29,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow as Row, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver, Row as _};
 
 use super::{
-    CutOff, Ended, Ends, Name, Once, Presented, Problem, RefreshOf, Revocation, Revoked, Rotated, Session, Store,
-    StoreError, User,
+    CutOff, Ended, Ends, Guess, Guesses, Name, NetworkId, Once, Presented, Problem, RefreshOf, Revocation, Revoked,
+    Rotated, Session, Store, StoreError, User,
 };
 use crate::config::{self, SslMode};
 use crate::token::{AccountId, TokenId};
-use statements::{refresh, revocation, sessions, users};
+use statements::{guesses, refresh, revocation, sessions, users};
 
 /// A store in a database.
 #[derive(Debug)]
@@ -242,6 +242,32 @@ impl Store for Postgres {
         Ok(purged)
     }
 
+    async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError> {
+        read!(self, |connection| guesses::read(connection, realm, user_id, network))
+    }
+
+    async fn count_guess(
+        &self,
+        realm: &str,
+        user_id: &str,
+        network: NetworkId,
+        guess: Guess,
+    ) -> Result<u32, StoreError> {
+        transact!(self, BEGIN, |transaction| guesses::count_one(transaction, realm, user_id, network, guess))
+    }
+
+    async fn signed_in(&self, realm: &str, user_id: &str, network: NetworkId, now_ms: i64) -> Result<(), StoreError> {
+        transact!(self, BEGIN, |transaction| guesses::signed_in(transaction, realm, user_id, network, now_ms))
+    }
+
+    async fn reset_guesses(&self, realm: &str, user_id: &str, now_ms: i64) -> Result<(), StoreError> {
+        transact!(self, BEGIN, |transaction| guesses::reset(transaction, realm, user_id, now_ms))
+    }
+
+    async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError> {
+        read!(self, |connection| guesses::is_known(connection, network))
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         read!(self, |connection| async {
             sqlx::query("SELECT 1 FROM users LIMIT 1").fetch_optional(connection).await?;
@@ -386,9 +412,10 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit().await?)
 }
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/postgres/0001_users_sessions_revocations.sql"),
     include_str!("migrations/postgres/0002_looks_verified.sql"),
+    include_str!("migrations/postgres/0003_sign_in_networks.sql"),
 ];
 /// The migration that made `looks`.
 const LOOKS: usize = 2;

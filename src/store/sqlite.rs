@@ -22,12 +22,12 @@ use sqlx::{
 };
 
 use super::{
-    CutOff, Ended, Ends, Missing, Name, Once, Presented, RefreshOf, Revocation, Revoked, Rotated, Session, Store,
-    StoreError, User,
+    CutOff, Ended, Ends, Guess, Guesses, Missing, Name, NetworkId, Once, Presented, RefreshOf, Revocation, Revoked,
+    Rotated, Session, Store, StoreError, User,
 };
 use crate::owner;
 use crate::token::{AccountId, TokenId};
-use statements::{refresh, revocation, sessions, users};
+use statements::{guesses, refresh, revocation, sessions, users};
 
 /// A store in one file.
 #[derive(Debug)]
@@ -207,6 +207,39 @@ impl Store for Sqlite {
         Ok(purged)
     }
 
+    async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError> {
+        guesses::read(&mut *self.readers.acquire().await?, realm, user_id, network).await
+    }
+
+    async fn count_guess(
+        &self,
+        realm: &str,
+        user_id: &str,
+        network: NetworkId,
+        guess: Guess,
+    ) -> Result<u32, StoreError> {
+        let mut transaction = self.begin().await?;
+        let count = guesses::count_one(&mut transaction, realm, user_id, network, guess).await?;
+        transaction.commit().await?;
+        Ok(count)
+    }
+
+    async fn signed_in(&self, realm: &str, user_id: &str, network: NetworkId, now_ms: i64) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        guesses::signed_in(&mut transaction, realm, user_id, network, now_ms).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn reset_guesses(&self, realm: &str, user_id: &str, now_ms: i64) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        guesses::reset(&mut transaction, realm, user_id, now_ms).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError> {
+        guesses::is_known(&mut *self.readers.acquire().await?, network).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1 FROM users LIMIT 1").fetch_optional(&self.readers).await?;
         Ok(())
@@ -350,12 +383,13 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("{}: {reason}", path.display()))
 }
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/sqlite/0001_users_sessions_revocations.sql"),
     include_str!("migrations/sqlite/0002_cut_offs.sql"),
     include_str!("migrations/sqlite/0003_refresh_tokens_second_factors.sql"),
     include_str!("migrations/sqlite/0004_used_once_vouched.sql"),
     include_str!("migrations/sqlite/0005_looks_verified.sql"),
+    include_str!("migrations/sqlite/0006_sign_in_networks.sql"),
 ];
 /// The migration that made `looks`.
 const LOOKS: usize = 5;

@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::query::Query;
 
 use super::revocation::{end_sessions, refuse_revoked};
-use super::{Connection, Driver, Row, refresh};
+use super::{Connection, Driver, Row, guesses, refresh};
 use crate::store::name::looks;
 use crate::store::{Ended, Name, PasswordHash, Revocation, SecondFactor, StoreError, User};
 use crate::token::TokenId;
@@ -186,8 +186,9 @@ pub(in crate::store) async fn delete(
     // Sessions first: they refer to the user.
     let revoked = end_sessions(connection, realm, id, None).await?;
     let delete = sqlx::query(concat!("DELETE FROM users WHERE realm = $1 AND id = $2 RETURNING ", columns!()));
-    let row = delete.bind(realm).bind(id).fetch_optional(connection).await?;
+    let row = delete.bind(realm).bind(id).fetch_optional(&mut *connection).await?;
     let user = row.as_ref().map(read).transpose()?;
+    guesses::forget(connection, realm, id).await?;
     Ok(user.map(|user| (user, revoked)))
 }
 

@@ -15,8 +15,8 @@ use tollgate::login::allowance::Allowances;
 use tollgate::login::password::{Password, Pool};
 use tollgate::login::throttle::Throttle;
 use tollgate::store::{
-    CutOff, Ended, Ends, Name, Once, PasswordHash, Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor,
-    Session, Store, StoreError, User,
+    CutOff, Ended, Ends, Guess, Guesses, Name, NetworkId, Once, PasswordHash, Presented, RefreshOf, Revocation,
+    Revoked, Rotated, SecondFactor, Session, Store, StoreError, User,
 };
 use tollgate::token::{AccountId, Revocations, TokenId};
 
@@ -201,6 +201,26 @@ impl Store for Memory {
 
     async fn purge(&self, _: i64) -> Result<u64, StoreError> {
         Ok(0)
+    }
+
+    async fn guesses(&self, _: &str, _: &str, _: NetworkId) -> Result<Guesses, StoreError> {
+        Ok(Guesses::default())
+    }
+
+    async fn count_guess(&self, _: &str, _: &str, _: NetworkId, _: Guess) -> Result<u32, StoreError> {
+        Ok(1)
+    }
+
+    async fn signed_in(&self, _: &str, _: &str, _: NetworkId, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn reset_guesses(&self, _: &str, _: &str, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn is_known(&self, _: NetworkId) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

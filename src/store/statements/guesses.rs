@@ -1,0 +1,133 @@
+//! Wrong guesses at accounts, and the networks from which accounts have signed in.
+
+use sqlx::Row as _;
+
+use super::{Connection, Row};
+use crate::store::{Guess, Guesses, NetworkId, StoreError};
+
+/// The counts that hold for an account at a network.
+pub(in crate::store) async fn read(
+    connection: &mut Connection,
+    realm: &str,
+    user_id: &str,
+    network: NetworkId,
+) -> Result<Guesses, StoreError> {
+    let query = sqlx::query(
+        "SELECT network, passwords, codes, used_at FROM sign_in_networks \
+         WHERE realm = $1 AND user_id = $2 AND (network = $3 OR network = $4)",
+    );
+    let query = query.bind(realm).bind(user_id).bind(&network.0[..]).bind(ALL_OTHERS);
+    let mut guesses = Guesses::default();
+    for row in query.fetch_all(connection).await? {
+        let (passwords, codes, used_at) = (count(&row, "passwords")?, count(&row, "codes")?, row.try_get("used_at")?);
+        let of_others = row.try_get::<&[u8], _>("network")? == ALL_OTHERS;
+        if of_others {
+            guesses.reset_at = used_at;
+        } else {
+            (guesses.known, guesses.used_at) = (true, used_at);
+        }
+        if guesses.known != of_others {
+            (guesses.passwords, guesses.codes) = (passwords, codes);
+        }
+    }
+    Ok(guesses)
+}
+
+/// One more wrong guess. One statement, whatever is there already: the time must not tell.
+pub(in crate::store) async fn count_one(
+    connection: &mut Connection,
+    realm: &str,
+    user_id: &str,
+    network: NetworkId,
+    guess: Guess,
+) -> Result<u32, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO sign_in_networks (realm, user_id, network, passwords, codes, used_at) \
+         SELECT $1, $2, CASE WHEN EXISTS (SELECT 1 FROM sign_in_networks \
+         WHERE realm = $1 AND user_id = $2 AND network = $3) THEN $3 ELSE $4 END, $5, $6, 0 WHERE 1 = 1 \
+         ON CONFLICT (realm, user_id, network) DO UPDATE SET \
+         passwords = sign_in_networks.passwords + excluded.passwords, codes = sign_in_networks.codes + excluded.codes \
+         RETURNING passwords, codes",
+    );
+    let (column, passwords, codes) = match guess {
+        Guess::Password => ("passwords", 1_i64, 0_i64),
+        Guess::Code => ("codes", 0, 1),
+    };
+    let query = query.bind(realm).bind(user_id).bind(&network.0[..]).bind(ALL_OTHERS).bind(passwords).bind(codes);
+    count(&query.fetch_one(connection).await?, column)
+}
+
+/// The account signed in from this network.
+pub(in crate::store) async fn signed_in(
+    connection: &mut Connection,
+    realm: &str,
+    user_id: &str,
+    network: NetworkId,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let again = sqlx::query(
+        "UPDATE sign_in_networks SET passwords = 0, codes = 0, used_at = $4 \
+         WHERE realm = $1 AND user_id = $2 AND network = $3",
+    );
+    let again = again.bind(realm).bind(user_id).bind(&network.0[..]).bind(now_ms).execute(&mut *connection).await?;
+    if again.rows_affected() > 0 {
+        return Ok(());
+    }
+    // Those of networks from which it had not signed in, of which this was one.
+    let others = sqlx::query(
+        "UPDATE sign_in_networks SET passwords = 0, codes = 0 WHERE realm = $1 AND user_id = $2 AND network = $3",
+    );
+    others.bind(realm).bind(user_id).bind(ALL_OTHERS).execute(&mut *connection).await?;
+    let insert = sqlx::query(
+        "INSERT INTO sign_in_networks (realm, user_id, network, passwords, codes, used_at) \
+         SELECT $1, $2, $3, 0, 0, $4 WHERE EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2) \
+         ON CONFLICT (realm, user_id, network) DO UPDATE SET passwords = 0, codes = 0, used_at = excluded.used_at",
+    );
+    insert.bind(realm).bind(user_id).bind(&network.0[..]).bind(now_ms).execute(&mut *connection).await?;
+    let oldest = sqlx::query(
+        "DELETE FROM sign_in_networks WHERE realm = $1 AND user_id = $2 AND network <> $3 AND network NOT IN \
+         (SELECT network FROM sign_in_networks WHERE realm = $1 AND user_id = $2 AND network <> $3 \
+         ORDER BY used_at DESC, network LIMIT $4)",
+    );
+    oldest.bind(realm).bind(user_id).bind(ALL_OTHERS).bind(NETWORKS_KEPT).execute(connection).await?;
+    Ok(())
+}
+
+/// Forgets all guesses at a user, as of this moment.
+pub(in crate::store) async fn reset(
+    connection: &mut Connection,
+    realm: &str,
+    user_id: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO sign_in_networks (realm, user_id, network, passwords, codes, used_at) \
+         SELECT $1, $2, $3, 0, 0, $4 WHERE EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2) \
+         ON CONFLICT (realm, user_id, network) DO UPDATE SET used_at = excluded.used_at",
+    );
+    insert.bind(realm).bind(user_id).bind(ALL_OTHERS).bind(now_ms).execute(&mut *connection).await?;
+    let update = sqlx::query("UPDATE sign_in_networks SET passwords = 0, codes = 0 WHERE realm = $1 AND user_id = $2");
+    update.bind(realm).bind(user_id).execute(connection).await?;
+    Ok(())
+}
+
+/// Forgets a user.
+pub(super) async fn forget(connection: &mut Connection, realm: &str, user_id: &str) -> Result<(), StoreError> {
+    let delete = sqlx::query("DELETE FROM sign_in_networks WHERE realm = $1 AND user_id = $2");
+    delete.bind(realm).bind(user_id).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether any account has signed in from this network.
+pub(in crate::store) async fn is_known(connection: &mut Connection, network: NetworkId) -> Result<bool, StoreError> {
+    let query = sqlx::query("SELECT EXISTS (SELECT 1 FROM sign_in_networks WHERE network = $1)");
+    Ok(query.bind(&network.0[..]).fetch_one(connection).await?.try_get(0)?)
+}
+
+fn count(row: &Row, column: &str) -> Result<u32, StoreError> {
+    Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or(u32::MAX))
+}
+
+/// Stands for all networks from which an account has not signed in.
+const ALL_OTHERS: &[u8] = b"";
+const NETWORKS_KEPT: i64 = 10;
