@@ -405,7 +405,8 @@ mod tests {
 
     async fn opens(user: &User, password: &str) -> bool {
         let pool = password::Pool::new(1, 1).unwrap();
-        pool.verify(&Password::new(password.into()), Some(&user.password)).await.unwrap()
+        let share = password::Share { realm: "examples", client: std::net::Ipv4Addr::LOCALHOST.into() };
+        pool.verify(share, &Password::new(password.into()), Some(&user.password)).await.unwrap()
     }
 
     #[tokio::test]

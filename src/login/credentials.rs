@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::password::{Password, needs_rehash};
+use super::password::{Password, Share, needs_rehash};
 use super::throttle::Subject;
 use super::{Desk, Refusal, Trail};
 use crate::gate::Deny;
@@ -14,6 +14,8 @@ pub(super) struct Attempt<'a> {
     pub(super) realm: Option<&'a str>,
     /// What failures are counted by where there is no such realm: the realm, as the client names it.
     pub(super) place: &'a str,
+    /// In whose share it is hashed.
+    pub(super) share: Share<'a>,
     /// What was typed, in each form that it may have: as a username, as an email address. Empty if it is no name.
     pub(super) names: &'a [Name],
     pub(super) password: &'a Password,
@@ -47,7 +49,7 @@ pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option
     desk.throttle.admit(&subjects, attempt.now_ms)?;
     let mut proven = None;
     for user in &candidates {
-        let right = desk.passwords.verify(attempt.password, user.as_ref().map(|user| &user.password)).await?;
+        let right = desk.passwords.verify(attempt.share, attempt.password, user.as_ref().map(|user| &user.password)).await?;
         proven = user.as_ref().filter(|user| right && !user.disabled);
         if proven.is_some() {
             break;
@@ -68,7 +70,7 @@ pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option
     } else {
         desk.throttle.succeed(&subjects, attempt.now_ms)?;
     }
-    Ok(rehashed(user, attempt.password, desk).await)
+    Ok(rehashed(user, attempt, desk).await)
 }
 
 /// Whether more than the password is asked of this user.
@@ -109,11 +111,11 @@ async fn candidates(attempt: &Attempt<'_>, desk: &Desk) -> Result<Vec<Option<Use
 
 /// The user with a hash of today's strength. `None` if the user was changed meanwhile. Any other failure is no reason to
 /// turn the user away.
-async fn rehashed(user: &User, password: &Password, desk: &Desk) -> Option<User> {
+async fn rehashed(user: &User, attempt: &Attempt<'_>, desk: &Desk) -> Option<User> {
     if !needs_rehash(&user.password) {
         return Some(user.clone());
     }
-    let Ok(hash) = desk.passwords.hash(password).await else { return Some(user.clone()) };
+    let Ok(hash) = desk.passwords.hash(attempt.share, attempt.password).await else { return Some(user.clone()) };
     match desk.store.update_user(&User { password: hash, ..user.clone() }, Ended::Nothing, None).await {
         Ok((user, _)) => Some(user),
         Err(StoreError::Stale) => None,

@@ -5,6 +5,7 @@ mod body;
 mod cookie;
 mod credentials;
 pub mod exchange;
+mod fair_queue;
 pub mod password;
 pub mod project;
 pub(crate) mod record;
@@ -26,7 +27,7 @@ use crate::gate::Deny;
 use crate::store::{Revocation, Store, StoreError};
 use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
 use allowance::Allowances;
-use password::{Busy, Pool};
+use password::{Busy, Pool, Share};
 use strength::Weak;
 use throttle::{Throttle, Wait};
 pub use trail::{Noted, Operation, Subject as TrailSubject, Trail};
@@ -63,6 +64,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// In whose share passwords are hashed for it, where it is about the login's own realm.
+    fn share(&self) -> Share<'_> {
+        Share { realm: self.realm.name(), client: self.client }
+    }
+
     /// Unix seconds.
     const fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)

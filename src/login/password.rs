@@ -4,16 +4,15 @@
 //! scrypt and bcrypt hashes verify, and are replaced at the next login.
 //!
 //! Hashing is slow and takes memory on purpose, so a flood of logins must not take the proxy down with it
-//! (`threats.md` R42): it happens on a fixed number of threads, of a lower priority than the ones that proxy, behind a
-//! queue of a fixed length, and who finds the queue full is told so at once.
+//! (SECURITY.md, R42): it happens on a fixed number of threads, of a lower priority than the ones that proxy, behind a
+//! queue of a fixed length. The queue is shared fairly (R64): what has no room in it is told so at once.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use argon2::{Algorithm, Argon2, Block, Params, PasswordVerifier as _, Version};
@@ -25,6 +24,8 @@ use scrypt::phc::PasswordHash as Phc;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::fair_queue::FairQueue;
+pub use super::fair_queue::Share;
 use crate::store::PasswordHash;
 
 /// A password as the user typed it. `Debug` hides it, and its memory is overwritten when the last clone is dropped.
@@ -56,8 +57,7 @@ pub struct Busy;
 
 /// The hashing threads. Dropping the pool ends them after the work that is queued.
 pub struct Pool {
-    queue: SyncSender<Job>,
-    load: Arc<Load>,
+    shared: Arc<Shared>,
     threads: usize,
     /// What is verified for a user that does not exist.
     nobody: PasswordHash,
@@ -98,6 +98,23 @@ impl Load {
     }
 }
 
+/// What the threads and those who wait for them share.
+struct Shared {
+    work: Mutex<Work>,
+    /// There is a job, or there will be none any more.
+    changed: Condvar,
+    load: Load,
+    /// How many jobs may wait for a thread.
+    queue: usize,
+}
+
+struct Work {
+    jobs: FairQueue<Job>,
+    /// Threads that wait for a job.
+    idle: usize,
+    ended: bool,
+}
+
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Pool {
@@ -107,13 +124,15 @@ impl Pool {
     /// The system gave no thread or no random bytes.
     pub fn new(threads: usize, queue: usize) -> io::Result<Self> {
         let nobody = hash(&Password::new(String::new())).map_err(io::Error::other)?;
-        let (sender, receiver) = sync_channel(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..threads.max(1) {
-            let receiver = Arc::clone(&receiver);
-            thread::Builder::new().name("password".into()).spawn(move || work(&receiver))?;
+        let work = Mutex::new(Work { jobs: FairQueue::new(), idle: 0, ended: false });
+        let shared = Arc::new(Shared { work, changed: Condvar::new(), load: Load::default(), queue });
+        // Before the first thread, so that those that were started end if another can't be.
+        let pool = Self { shared, threads: threads.max(1), nobody };
+        for _ in 0..pool.threads {
+            let shared = Arc::clone(&pool.shared);
+            thread::Builder::new().name("password".into()).spawn(move || shared.run())?;
         }
-        Ok(Self { queue: sender, load: Arc::default(), threads: threads.max(1), nobody })
+        Ok(pool)
     }
 
     /// How many threads there are.
@@ -125,52 +144,112 @@ impl Pool {
     /// How much they have to do.
     #[must_use]
     pub fn load(&self) -> &Load {
-        &self.load
+        &self.shared.load
     }
 
     /// Whether this is the password of `stored`. Without a stored hash it is not, after the same work as with one that
-    /// this version made (`threats.md` R31).
+    /// this version made (SECURITY.md, R31).
     ///
     /// # Errors
     /// [`Busy`], before any work was done.
-    pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<bool, Busy> {
+    pub async fn verify(
+        &self,
+        share: Share<'_>,
+        password: &Password,
+        stored: Option<&PasswordHash>,
+    ) -> Result<bool, Busy> {
         let known = stored.is_some();
         let (password, stored) = (password.clone(), stored.unwrap_or(&self.nobody).clone());
         // Not `known && …`: the hash comes first, whatever its result is worth.
-        self.run(move || verify(&password, &stored)).await.map(|verified| verified && known)
+        self.run(share, move || verify(&password, &stored)).await.map(|verified| verified && known)
     }
 
     /// A new hash of this password.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
+    pub async fn hash(&self, share: Share<'_>, password: &Password) -> Result<PasswordHash, Busy> {
         let password = password.clone();
-        self.run(move || hash(&password)).await?
+        self.run(share, move || hash(&password)).await?
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    async fn run<T: Send + 'static>(
+        &self,
+        share: Share<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
-        let load = self.load.clone();
+        let shared = Arc::clone(&self.shared);
         let job = move || {
-            load.waiting.fetch_sub(1, Ordering::Relaxed);
             // Whoever asked may have gone away while the job was queued.
             if !answer.is_closed() {
-                let working = Working::begin(&load);
+                let working = Working::begin(&shared.load);
                 let result = work();
                 // Before the answer: these threads run at a low priority, and whoever was answered has been counted.
                 drop(working);
                 let _ = answer.send(result);
             }
         };
-        self.load.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(Box::new(job)).is_err() {
-            self.load.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.load.rejected.fetch_add(1, Ordering::Relaxed);
-            return Err(Busy);
-        }
-        // The answer fails to come only if the work panicked.
+        self.shared.push(share, Box::new(job));
+        // No answer comes of a job that lost its place in the queue, or panicked.
         answered.await.map_err(|_| Busy)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a job. The job that there is no room for is dropped, which its caller notices.
+    fn push(&self, share: Share<'_>, job: Job) {
+        let mut work = self.lock();
+        // A job for which there is a thread does not wait.
+        let most = self.queue.saturating_add(work.idle);
+        let displaced = work.jobs.push(share, job, most);
+        self.load.waiting.store(work.jobs.len(), Ordering::Relaxed);
+        drop(work);
+        self.changed.notify_one();
+        if displaced.is_some() {
+            self.load.rejected.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The work of one thread.
+    fn run(&self) {
+        // On Linux this is a thread's own priority, elsewhere the whole process's. Without it logins are only less polite.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(NICE);
+        while let Some(job) = self.next() {
+            // A panic in a library must not cost a thread: with the last one, nobody could log in any more.
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!("hashing a password panicked");
+            }
+        }
+    }
+
+    /// Waits for the next job. `None` when there will be none.
+    fn next(&self) -> Option<Job> {
+        let mut work = self.lock();
+        loop {
+            if let Some(job) = work.jobs.pop() {
+                self.load.waiting.store(work.jobs.len(), Ordering::Relaxed);
+                return Some(job);
+            }
+            if work.ended {
+                return None;
+            }
+            work.idle += 1;
+            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            work.idle -= 1;
+        }
     }
 }
 
@@ -343,21 +422,6 @@ fn verify(password: &Password, stored: &PasswordHash) -> bool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
-    // On Linux this is a thread's own priority, elsewhere the whole process's. Without it logins are only less polite.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
-    loop {
-        // Bound first, so that the lock is free while the job runs.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        // A panic in a library must not cost a thread: with the last one, nobody could log in any more.
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("hashing a password panicked");
-        }
-    }
-}
-
 /// How every hash of ours begins.
 const OURS: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 const SALT_BYTES: usize = 16;
@@ -382,6 +446,8 @@ mod tests {
     fn password(text: &str) -> Password {
         Password::new(text.into())
     }
+
+    const HERE: Share<'_> = Share { realm: "a", client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
 
     fn verifies(text: &str, stored: &str) -> bool {
         verify(&password(text), &PasswordHash(stored.into()))
@@ -464,15 +530,15 @@ mod tests {
     async fn r31_nobody_has_a_password_and_costs_as_much_as_somebody() {
         let pool = Pool::new(1, 8).unwrap();
         assert!(!needs_rehash(&pool.nobody), "the same parameters");
-        assert_eq!(pool.verify(&password(""), None).await, Ok(false), "not even the one that its hash is of");
-        let stored = pool.hash(&password("secret")).await.unwrap();
-        assert_eq!(pool.verify(&password("secret"), Some(&stored)).await, Ok(true));
-        assert_eq!(pool.verify(&password("wrong"), Some(&stored)).await, Ok(false));
+        assert_eq!(pool.verify(HERE, &password(""), None).await, Ok(false), "not even the one that its hash is of");
+        let stored = pool.hash(HERE, &password("secret")).await.unwrap();
+        assert_eq!(pool.verify(HERE, &password("secret"), Some(&stored)).await, Ok(true));
+        assert_eq!(pool.verify(HERE, &password("wrong"), Some(&stored)).await, Ok(false));
         let mut fastest = [Duration::MAX; 2];
         for _ in 0..10 {
             for (time, stored) in fastest.iter_mut().zip([Some(&stored), None]) {
                 let start = Instant::now();
-                pool.verify(&password("wrong"), stored).await.unwrap();
+                pool.verify(HERE, &password("wrong"), stored).await.unwrap();
                 *time = start.elapsed().min(*time);
             }
         }
@@ -486,7 +552,7 @@ mod tests {
         let pool = Pool::new(1, 1).unwrap();
         let (open, closed) = std::sync::mpsc::channel::<()>();
         let (started, running) = oneshot::channel();
-        let mut blocked = Box::pin(pool.run(move || {
+        let mut blocked = Box::pin(pool.run(HERE, move || {
             let _ = started.send(());
             let _ = closed.recv();
         }));
@@ -495,28 +561,66 @@ mod tests {
             _ = running => {}
         }
         let a = password("a");
-        let queued = pool.verify(&a, None);
+        let queued = pool.verify(HERE, &a, None);
         tokio::pin!(queued);
         tokio::select! {
             biased;
             _ = &mut queued => panic!("it is behind the other"),
             () = std::future::ready(()) => {}
         }
-        assert_eq!(pool.verify(&password("a"), None).await, Err(Busy));
-        assert_eq!(pool.hash(&password("a")).await, Err(Busy));
+        assert_eq!(pool.verify(HERE, &password("a"), None).await, Err(Busy));
+        assert_eq!(pool.hash(HERE, &password("a")).await, Err(Busy));
         drop(open);
         blocked.await.unwrap();
         assert_eq!(queued.await, Ok(false));
-        assert_eq!(pool.verify(&password("a"), None).await, Ok(false), "room again");
+        assert_eq!(pool.verify(HERE, &password("a"), None).await, Ok(false), "room again");
+    }
+
+    #[tokio::test]
+    async fn r64_a_flood_of_one_network_turns_no_other_away() {
+        let pool = Arc::new(Pool::new(1, 4).unwrap());
+        let (open, closed) = std::sync::mpsc::channel::<()>();
+        let (started, running) = oneshot::channel();
+        let ask = |last: u8, work: Box<dyn FnOnce() + Send>| {
+            let pool = Arc::clone(&pool);
+            let client = std::net::Ipv4Addr::new(192, 0, 2, last).into();
+            tokio::spawn(async move { pool.run(Share { client, ..HERE }, work).await })
+        };
+        let blocked = ask(
+            1,
+            Box::new(move || {
+                let _ = started.send(());
+                let _ = closed.recv();
+            }),
+        );
+        running.await.unwrap();
+        let flood: Vec<_> = (0..20).map(|_| ask(1, Box::new(|| ()))).collect();
+        while pool.load().rejected() < 16 {
+            tokio::task::yield_now().await;
+        }
+        let others: Vec<_> = (2..5).map(|last| ask(last, Box::new(|| ()))).collect();
+        while pool.load().rejected() < 19 {
+            tokio::task::yield_now().await;
+        }
+        drop(open);
+        blocked.await.unwrap().unwrap();
+        for other in others {
+            assert_eq!(other.await.unwrap(), Ok(()));
+        }
+        let mut hashed = 0;
+        for login in flood {
+            hashed += usize::from(login.await.unwrap().is_ok());
+        }
+        assert_eq!((hashed, pool.load().waiting()), (1, 0));
     }
 
     #[tokio::test]
     async fn a_panic_costs_one_answer_and_no_thread() {
         let pool = Pool::new(1, 4).unwrap();
         for _ in 0..3 {
-            assert_eq!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(Busy));
+            assert_eq!(pool.run(HERE, || panic!("on purpose")).await, Err::<(), _>(Busy));
         }
-        assert_eq!(pool.run(|| 7).await, Ok(7));
+        assert_eq!(pool.run(HERE, || 7).await, Ok(7));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
 use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
-use crate::config::{Attribute, Realm};
+use crate::config::Attribute;
 use crate::gate::Deny;
 use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
 use crate::token::{Accepted, Claims, TokenId};
@@ -97,7 +97,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         id: uuid::Uuid::new_v4().simple().to_string(),
         username: None,
         email: None,
-        password: desk.passwords.hash(&password).await?,
+        password: desk.passwords.hash(request.share(), &password).await?,
         data: body.members,
         roles: Vec::new(),
         disabled: false,
@@ -127,6 +127,7 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
     let attempt = Attempt {
         realm: Some(realm),
         place: realm,
+        share: request.share(),
         names: name.as_slice(),
         password: &password,
         client: request.client,
@@ -241,7 +242,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
         }
         let mut ended = Ended::Nothing;
         if let Some(password) = &body.password {
-            (changed.password, ended) = new_password(password, &user, &changed, by, request.realm, desk).await?;
+            (changed.password, ended) = new_password(request, password, (&user, &changed), by, desk).await?;
             // One that is still the same is still the one that somebody else chose.
             changed.temporary &= ended == Ended::Nothing;
         }
@@ -300,18 +301,19 @@ fn is_vouched_for_alike(user: &User, changed: &User) -> bool {
 /// The hash to store, and which sessions end. The dialect sends the password along with every change, so one that is
 /// still the same ends none.
 async fn new_password(
+    request: &Request<'_>,
     password: &Password,
-    User { password: stored, .. }: &User,
-    changed: &User,
+    (User { password: stored, .. }, changed): (&User, &User),
     by: Option<TokenId>,
-    realm: &Realm,
     desk: &Desk,
 ) -> Result<(PasswordHash, Ended), Refusal> {
-    let same = desk.passwords.verify(password, Some(stored)).await?;
+    let share = request.share();
+    let same = desk.passwords.verify(share, password, Some(stored)).await?;
     if !same {
-        password.check(realm, changed.username.as_deref(), changed.email.as_deref())?;
+        password.check(request.realm, changed.username.as_deref(), changed.email.as_deref())?;
     }
-    let hash = if same && !needs_rehash(stored) { stored.clone() } else { desk.passwords.hash(password).await? };
+    let hash =
+        if same && !needs_rehash(stored) { stored.clone() } else { desk.passwords.hash(share, password).await? };
     let ended = match by {
         _ if same => Ended::Nothing,
         Some(own) => Ended::AllBut(own),

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
+use tokio::sync::Semaphore;
 
 use super::State;
 use super::stream::Visit;
@@ -40,10 +41,23 @@ pub(super) async fn answer(
         now_ms: jiff::Timestamp::now().as_millisecond(),
         trail,
     };
-    match admitted.login.dialect() {
+    let answer = match admitted.login.dialect() {
         Dialect::Project => project::answer(request, &state.desk).await,
         Dialect::Exchange(config) => exchange::answer(request, config, admitted.endpoint, &state.desk).await,
         Dialect::Tenant(tenant) => tenant::answer(request, tenant, admitted.endpoint, &state.desk).await,
+    };
+    if answer.as_ref().is_err_and(|refusal| refusal.deny == Deny::Busy) {
+        hold().await;
+    }
+    answer
+}
+
+/// Keeps a client for a second that is told to come again after one. A flood of logins would come again at once, and take
+/// the processor from the threads that hash, which have a lower priority (SECURITY.md, R64).
+async fn hold() {
+    static HELD: Semaphore = Semaphore::const_new(MOST_HELD);
+    if let Ok(_held) = HELD.try_acquire() {
+        tokio::time::sleep(HOLD).await;
     }
 }
 
@@ -76,3 +90,6 @@ fn unread(error: &Error) -> Deny {
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// For all of it: 64 KiB need no longer, and a slow drip holds no memory for longer.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// As `Retry-After` says.
+const HOLD: Duration = Duration::from_secs(1);
+const MOST_HELD: usize = 1024;

@@ -15,6 +15,10 @@ use crate::config::{Database, Realm, SameSite};
 use crate::store::{self, Name, Revoked};
 use crate::token::{Reject, Revocations};
 
+/// In which the tests hash themselves.
+const SHARE: super::super::password::Share<'_> =
+    super::super::password::Share { realm: "examples", client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
+
 /// A realm with its desk, and a stand-in for the guard before it.
 struct Gate {
     realm: Arc<Realm>,
@@ -284,7 +288,7 @@ async fn login_hands_out_a_cookie_or_a_header() {
     assert_eq!(body(&answer), registered);
     let cookie = set_cookie(&answer);
     let (pair, attributes) = cookie.split_once("; ").unwrap();
-    let token = pair.strip_prefix("__Host-examples=").unwrap();
+    let token = pair.strip_prefix("__Secure-tollgate-access-token=").unwrap();
     let attributes: HashSet<_> = attributes.split("; ").collect();
     assert_eq!(attributes, HashSet::from(["Path=/", "Secure", "HttpOnly", "SameSite=None", "Max-Age=2592000"]));
     let claims = gate.verify(token, NOW_MS).unwrap();
@@ -323,7 +327,7 @@ async fn r31_r33_failed_logins_are_all_alike() {
         let refusal = gate.call(stale).await.unwrap_err();
         assert_eq!(refusal.deny, Deny::Credentials);
         let cleared = refusal.set_cookie.unwrap();
-        assert!(cleared.to_str().unwrap().starts_with("__Host-examples=; "));
+        assert!(cleared.to_str().unwrap().starts_with("__Secure-tollgate-access-token=; "));
         assert!(cleared.to_str().unwrap().contains("Max-Age=0"));
     }
     let email = json!({"email": "alice", "password": PASSWORD});
@@ -398,7 +402,7 @@ async fn logout_revokes_everything_it_carries_and_always_succeeds() {
         let answer = gate.call(call).await.unwrap();
         assert_eq!(body(&answer), json!({}));
         let cookie: HashSet<_> = set_cookie(&answer).split("; ").collect();
-        let cleared = ["__Host-examples=", "Path=/", "Secure", "HttpOnly", "SameSite=None", "Max-Age=0"];
+        let cleared = ["__Secure-tollgate-access-token=", "Path=/", "Secure", "HttpOnly", "SameSite=None", "Max-Age=0"];
         assert_eq!(cookie, HashSet::from(cleared));
     }
     for token in [&one, &two] {

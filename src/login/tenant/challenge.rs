@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::super::body;
 use super::super::credentials::add_names;
-use super::super::password::Password;
+use super::super::password::{Password, Share};
 use super::super::throttle::Subject;
 use super::super::totp::{self, CodeError};
 use super::super::{Answer, Desk, Refusal, Request, unsigned};
@@ -117,10 +117,11 @@ impl Attempt<'_> {
     async fn change_password(&self, user: &User, password: String) -> Result<User, Refusal> {
         let password = Password::new(password);
         password.check(self.realm, user.username.as_deref(), user.email.as_deref())?;
-        if self.desk.passwords.verify(&password, Some(&user.password)).await? {
+        let share = Share { realm: self.realm.name(), client: self.request.client };
+        if self.desk.passwords.verify(share, &password, Some(&user.password)).await? {
             return Err(Deny::NewPassword.into());
         }
-        let password = self.desk.passwords.hash(&password).await?;
+        let password = self.desk.passwords.hash(share, &password).await?;
         let updated_at = self.request.now_ms;
         let changed = self.update(User { password, temporary: false, updated_at, ..user.clone() }, Ended::All).await?;
         self.request.trail.password_changed();

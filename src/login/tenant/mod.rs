@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{self, ok};
 use super::credentials::{ATTEMPTS, Attempt, user_of};
-use super::password::Password;
+use super::password::{Password, Share};
 use super::{Answer, Desk, Operation, Refusal, Request, Trail};
 use crate::config::{Endpoint, Realm, Tenant};
 use crate::gate::Deny;
@@ -58,6 +58,7 @@ async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<A
     let attempt = Attempt {
         realm: realm.map(|realm| realm.name()),
         place: &place,
+        share: Share { realm: realm.unwrap_or(request.realm).name(), client: request.client },
         names: &names,
         password: &password,
         client: request.client,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tollgate::login::Desk;
 use tollgate::login::allowance::Allowances;
-use tollgate::login::password::{Password, Pool};
+use tollgate::login::password::{Password, Pool, Share};
 use tollgate::login::throttle::Throttle;
 use tollgate::store::{
     CutOff, Ended, Ends, Guess, Guesses, Name, NetworkId, Once, PasswordHash, Presented, RefreshOf, Revocation,
@@ -279,8 +279,9 @@ static TAKEN: LazyLock<Mutex<Option<Pool>>> = LazyLock::new(|| {
     let waker = Waker::from(Arc::new(Stuck(Mutex::new(stuck))));
     let nothing = PasswordHash(NO_HASH.into());
     let password = Password::new("p".into());
+    let share = Share { realm: "main", client: std::net::Ipv4Addr::LOCALHOST.into() };
     loop {
-        let mut answer = pin!(pool.verify(&password, Some(&nothing)));
+        let mut answer = pin!(pool.verify(share, &password, Some(&nothing)));
         match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
             // It looks for work only a moment after it was made, or was done before anybody could ask to be woken.
             Poll::Ready(_) => std::thread::yield_now(),

@@ -14,7 +14,7 @@ impl Gate {
         let mut data = data.as_object().unwrap().clone();
         data.retain(|_, value| !value.is_null());
         let blank = User { username: username.map(str::to_owned), email: email.map(str::to_owned), ..user(data) };
-        let password = self.desk.passwords.hash(&Password::new(PASSWORD.into())).await.unwrap();
+        let password = self.desk.passwords.hash(SHARE, &Password::new(PASSWORD.into())).await.unwrap();
         let user = User { password, email_verified: email.is_some(), ..blank };
         self.desk.store.create_user(&user).await.unwrap();
         let name = if username.is_some() { json!({"username": username}) } else { json!({"email": email}) };
@@ -239,7 +239,7 @@ async fn r66_weak_passwords_are_chosen_by_nobody() {
 async fn passwords_from_before_the_rules_still_open() {
     let gate = Gate::open().await;
     let record = gate.register("alice", PASSWORD).await;
-    let password = gate.desk.passwords.hash(&Password::new("p".into())).await.unwrap();
+    let password = gate.desk.passwords.hash(SHARE, &Password::new("p".into())).await.unwrap();
     let old = User { password, ..gate.stored("alice").await };
     gate.desk.store.update_user(&old, Ended::All, None).await.unwrap();
     let token = gate.log_in("alice", "p").await;
