@@ -3,6 +3,7 @@
 mod bad_input;
 mod challenges;
 mod codes;
+mod guessing;
 mod identities;
 mod login;
 mod logout;

@@ -27,6 +27,7 @@ mod fixture;
 mod forwarding;
 mod framing;
 mod guard;
+mod guessing;
 mod harness;
 mod hostile;
 mod house;

@@ -85,6 +85,9 @@ _tollgate() {
             tollgate__subcmd__user,set)
                 cmd="tollgate__subcmd__user__subcmd__set"
                 ;;
+            tollgate__subcmd__user,unlock)
+                cmd="tollgate__subcmd__user__subcmd__unlock"
+                ;;
             tollgate__subcmd__user,vouch)
                 cmd="tollgate__subcmd__user__subcmd__vouch"
                 ;;
@@ -433,7 +436,7 @@ _tollgate() {
             return 0
             ;;
         tollgate__subcmd__user)
-            opts="-h --help add list set passwd enable disable vouch delete mfa import"
+            opts="-h --help add list set passwd enable disable vouch unlock delete mfa import"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -738,6 +741,32 @@ _tollgate() {
                     return 0
                     ;;
                 --attribute)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__user__subcmd__unlock)
+            opts="-c -h --config --realm --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

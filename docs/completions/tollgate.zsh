@@ -269,6 +269,16 @@ _arguments "${_arguments_options[@]}" : \
 ':user -- The user'\''s name, email address or id:_default' \
 && ret=0
 ;;
+(unlock)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'--realm=[The realm]:NAME:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+':user -- The user'\''s name, email address or id:_default' \
+&& ret=0
+;;
 (delete)
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
@@ -433,6 +443,7 @@ _tollgate__subcmd__user_commands() {
 'enable:Let a disabled user log in again' \
 'disable:Refuse a user'\''s logins, and end all its sessions' \
 'vouch:Stand by a user'\''s email address and data, for exchange logins and X-Auth-Email\: of users who registered themselves' \
+'unlock:Unlock a user'\''s account after too many wrong passwords or codes' \
 'delete:Delete a user, and end all its sessions' \
 'mfa:A user'\''s second factor\: one-time codes, beside the password' \
 'import:Add users with the password hashes of another system (argon2, scrypt, bcrypt)\: all of them, or none' \
@@ -496,6 +507,11 @@ _tollgate__subcmd__user__subcmd__passwd_commands() {
 _tollgate__subcmd__user__subcmd__set_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate user set commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__user__subcmd__unlock_commands] )) ||
+_tollgate__subcmd__user__subcmd__unlock_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate user unlock commands' commands "$@"
 }
 (( $+functions[_tollgate__subcmd__user__subcmd__vouch_commands] )) ||
 _tollgate__subcmd__user__subcmd__vouch_commands() {

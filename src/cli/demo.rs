@@ -80,6 +80,7 @@ url = "sqlite://tollgate.db"
 [[realm]]
 name = "{REALM}"
 issuer = "http://{listen}"
+cookie = "__Secure-demo-access-token"
 registration = "open"
 
 [[realm.key]]

@@ -45,6 +45,8 @@ pub(super) enum Command {
     Disable(One),
     /// Stand by a user's email address and data, for exchange logins and X-Auth-Email: of users who registered themselves
     Vouch(One),
+    /// Unlock a user's account after too many wrong passwords or codes
+    Unlock(One),
     /// Delete a user, and end all its sessions
     Delete(One),
     /// A user's second factor: one-time codes, beside the password
@@ -94,7 +96,9 @@ impl Command {
             Self::Set(set) => &set.one.place,
             Self::Passwd(passwd) => &passwd.one.place,
             Self::Mfa(mfa) => &mfa.one().place,
-            Self::Enable(one) | Self::Vouch(one) | Self::Disable(one) | Self::Delete(one) => &one.place,
+            Self::Enable(one) | Self::Vouch(one) | Self::Disable(one) | Self::Unlock(one) | Self::Delete(one) => {
+                &one.place
+            }
             Self::Import(import) => &import.place,
         }
     }
@@ -227,7 +231,9 @@ async fn execute(
             terms.check(&password, user.username.as_deref(), user.email.as_deref())?;
             let (password, temporary) = (hash(&password)?, *temporary);
             let set = |user| Ok(User { password: password.clone(), temporary, updated_at: now_ms, ..user });
-            let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
+            let (user, ended) = change(store, realm, &one.user, Ended::All, set).await?;
+            // What was guessed at is gone.
+            store.reset_guesses(realm, &user.id, now_ms).await?;
             let kind = if temporary { "temporary password" } else { "password" };
             console.say(&format!("{kind} of {} set, {ended} sessions ended", one.user))
         }
@@ -252,6 +258,11 @@ async fn execute(
             console.say(&format!("{} disabled, {ended} sessions ended", one.user))
         }
         Command::Mfa(mfa) => mfa.run(store, terms, console, now_ms).await,
+        Command::Unlock(one) => {
+            let user = find(store, realm, &one.user).await?;
+            store.reset_guesses(realm, &user.id, now_ms).await?;
+            console.say(&format!("{} unlocked", one.user))
+        }
         Command::Delete(one) => {
             let user = find(store, realm, &one.user).await?;
             let deleted = store.delete_user(realm, &user.id, None).await?;

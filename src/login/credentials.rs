@@ -2,27 +2,37 @@
 
 use std::net::IpAddr;
 
+use super::guesses::{self, Standing};
 use super::password::{Password, Share, needs_rehash};
-use super::throttle::Subject;
-use super::{Desk, Refusal, Trail};
+use super::throttle::{Subject, Wait};
+use super::{Desk, Refusal, Request};
 use crate::gate::Deny;
-use crate::store::{Ended, Name, StoreError, User};
+use crate::store::{Ended, Guess, Name, NetworkId, StoreError, User};
 
 /// Somebody's attempt to be somebody.
 pub(super) struct Attempt<'a> {
-    /// The realm whose users are meant; `None` if there is no such realm, which takes as long to say.
-    pub(super) realm: Option<&'a str>,
-    /// What failures are counted by where there is no such realm: the realm, as the client names it.
-    pub(super) place: &'a str,
-    /// In whose share it is hashed.
-    pub(super) share: Share<'a>,
+    pub(super) request: &'a Request<'a>,
+    /// Whose users are meant.
+    pub(super) place: Place<'a>,
     /// What was typed, in each form that it may have: as a username, as an email address. Empty if it is no name.
     pub(super) names: &'a [Name],
     pub(super) password: &'a Password,
-    pub(super) client: IpAddr,
-    pub(super) trail: &'a Trail,
-    /// Unix milliseconds.
-    pub(super) now_ms: i64,
+}
+
+/// Where an attempt wants to log in.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// A realm to which the request was admitted.
+    Realm(&'a str),
+    /// A tenant that does not exist, or to whose realm the request was not admitted, as the client names it. It takes as long
+    /// to say, and waits as long after failures, but nothing of it counts for any realm's users.
+    Stranger(&'a str),
+}
+
+/// A user who may be meant.
+struct Candidate {
+    user: Option<User>,
+    standing: Standing,
 }
 
 /// The user whose password it is, as of this moment. `None` if the user was changed meanwhile: what was checked may be
@@ -31,46 +41,148 @@ pub(super) struct Attempt<'a> {
 /// The failures of a user who has to answer a challenge yet are not forgotten: else whoever knows the password could
 /// guess at the second factor without end.
 ///
+/// Who has to wait is told so before any work, except at networks from which some user has signed in: there a user whose
+/// own network it is must not wait for what others did, and so the work is done for all names alike. Only the right
+/// password of such a user makes a difference then.
+///
 /// # Errors
-/// [`Deny::Credentials`] for a wrong password, an unknown or a disabled user: one answer, after the same work
-/// (`threats.md` R31).
+/// [`Deny::Credentials`] for a wrong password, an unknown, a disabled or a locked user: one answer, after the same work
+/// (SECURITY.md, R31). [`Deny::Throttled`] for those who have to wait.
 pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option<User>, Refusal> {
-    let address = Subject::Address(attempt.client);
-    desk.throttle.admit(&[address], attempt.now_ms)?;
+    let (client, now_ms) = (attempt.request.client, attempt.request.now_ms);
+    let address = Subject::Address(client);
+    let mut network_is_known = None;
+    if let Err(wait) = desk.throttle.admit(&[address], now_ms)
+        && !*network_is_known.insert(desk.store.is_known(NetworkId::of(client)).await?)
+    {
+        return Err(wait.into());
+    }
     let candidates = candidates(attempt, desk).await?;
-    let found: Vec<_> = candidates.iter().flatten().collect();
     let mut names = Vec::new();
     attempt.names.iter().for_each(|name| add_forms(name.as_str(), &mut names));
-    found.iter().for_each(|user| add_names(user, &mut names));
-    let users = found.iter().map(|user| Subject::User(&user.realm, &user.id));
-    let place = attempt.realm.unwrap_or(attempt.place);
-    let names = names.iter().map(|name| Subject::Name(place, name));
-    let mut subjects: Vec<_> = users.chain(names).chain([address]).collect();
-    desk.throttle.admit(&subjects, attempt.now_ms)?;
+    candidates.iter().filter_map(|candidate| candidate.user.as_ref()).for_each(|user| add_names(user, &mut names));
+    let subjects = subjects(attempt, &candidates, &names);
+    forget_what_was_reset(&candidates, &subjects, client, desk);
+    let waits = desk.throttle.admit(&subjects, now_ms).err();
+    if let (Some(wait), None) = (waits, network_is_known)
+        && !desk.store.is_known(NetworkId::of(client)).await?
+    {
+        return Err(wait.into());
+    }
+    let share = Share { realm: attempt.home(), client };
     let mut proven = None;
-    for user in &candidates {
-        let right = desk.passwords.verify(attempt.share, attempt.password, user.as_ref().map(|user| &user.password)).await?;
-        proven = user.as_ref().filter(|user| right && !user.disabled);
-        if proven.is_some() {
+    for Candidate { user, .. } in &candidates {
+        let right = desk.passwords.verify(share, attempt.password, user.as_ref().map(|user| &user.password)).await?;
+        let Some(user) = user.as_ref().filter(|user| right && !user.disabled) else { continue };
+        // Read again: others may have guessed meanwhile, at other gates too.
+        let standing = Standing::read(&user.realm, Some(user), client, desk).await?;
+        if is_let_in(user, &standing, waits, attempt, desk) {
+            proven = Some((user, standing));
             break;
         }
     }
-    let Some(user) = proven else {
-        desk.throttle.fail(&subjects, attempt.now_ms)?;
-        let user = found.first().map(|user| &user.id);
-        user.into_iter().for_each(|id| attempt.trail.user(id, None));
-        tracing::info!(realm = attempt.realm, user, client = %attempt.client, "login failed");
-        return Err(Deny::Credentials.into());
+    let Some((user, standing)) = proven else {
+        return Err(failed(attempt, &candidates, &subjects, waits, desk).await?);
     };
-    attempt.trail.user(&user.id, None);
+    attempt.request.trail.user(&user.id, None);
+    let at = at(user, client);
     // Nothing is forgotten of another user, whose name was typed as well.
-    subjects.retain(|subject| !matches!(subject, Subject::User(_, id) if *id != user.id));
-    if has_challenge(user) {
-        desk.throttle.admit(&subjects, attempt.now_ms)?;
-    } else {
-        desk.throttle.succeed(&subjects, attempt.now_ms)?;
+    let is_other = |subject: &&Subject<'_>| matches!(subject, Subject::User(_, id) if *id != user.id);
+    let subjects: Vec<_> = subjects.iter().filter(|subject| !is_other(subject)).copied().collect();
+    match (has_challenge(user), standing.is_known()) {
+        (true, true) => desk.throttle.admit(&at, now_ms)?,
+        (true, false) => desk.throttle.admit(&subjects, now_ms)?,
+        (false, true) => desk.throttle.succeed_at(&subjects, &at, now_ms)?,
+        (false, false) => desk.throttle.succeed(&subjects, &at, now_ms)?,
     }
-    Ok(rehashed(user, attempt, desk).await)
+    if !has_challenge(user) {
+        standing.signed_in(user, desk, now_ms).await?;
+    }
+    Ok(rehashed(user, share, attempt.password, desk).await)
+}
+
+impl Attempt<'_> {
+    /// The realm in whose share it is hashed, and where guesses at no user are counted.
+    fn home(&self) -> &str {
+        match self.place {
+            Place::Realm(realm) => realm,
+            Place::Stranger(_) => self.request.realm.name(),
+        }
+    }
+}
+
+/// Whether the right password is good for anything.
+fn is_let_in(user: &User, standing: &Standing, waits: Option<Wait>, attempt: &Attempt<'_>, desk: &Desk) -> bool {
+    let request = attempt.request;
+    let waits = if standing.is_known() {
+        desk.throttle.admit(&at(user, request.client), request.now_ms).is_err()
+    } else {
+        waits.is_some()
+    };
+    let locked = standing.is_locked(Guess::Password);
+    if locked {
+        tracing::info!(realm = user.realm, user = user.id, client = %request.client, "the account is locked: the password was right, and does not count (tollgate user unlock)");
+    }
+    !waits && !locked
+}
+
+/// Counts a failure. Returns what the client is told.
+async fn failed(
+    attempt: &Attempt<'_>,
+    candidates: &[Candidate],
+    subjects: &[Subject<'_>],
+    waits: Option<Wait>,
+    desk: &Desk,
+) -> Result<Refusal, StoreError> {
+    let (client, now_ms) = (attempt.request.client, attempt.request.now_ms);
+    let told = waits.map_or_else(|| desk.throttle.fail(subjects, now_ms), Err);
+    for Candidate { user, standing } in candidates {
+        let counted = user.as_ref().filter(|user| {
+            let here = desk.throttle.fail_at(&at(user, client), told.is_ok(), now_ms);
+            // Elsewhere, who has to wait learns nothing, so that it was no guess.
+            if standing.is_known() { here.is_ok() } else { told.is_ok() }
+        });
+        match counted {
+            Some(user) => guesses::count(attempt.request, user, Guess::Password, desk).await?,
+            None => {
+                let name = attempt.names.first().map_or("", Name::as_str);
+                guesses::count_nothing(attempt.request, name, desk).await?;
+            }
+        }
+    }
+    if let Err(wait) = told {
+        return Ok(wait.into());
+    }
+    let user = candidates.iter().find_map(|candidate| candidate.user.as_ref()).map(|user| &user.id);
+    user.into_iter().for_each(|id| attempt.request.trail.user(id, None));
+    tracing::info!(realm = attempt.home(), user, %client, "login failed");
+    Ok(Deny::Credentials.into())
+}
+
+/// What the operator reset is forgotten in memory, too: of the account, not of the address.
+fn forget_what_was_reset(candidates: &[Candidate], subjects: &[Subject<'_>], client: IpAddr, desk: &Desk) {
+    for Candidate { user, standing } in candidates {
+        if let (Some(user), reset_at @ 1..) = (user, standing.guesses.reset_at) {
+            let account = subjects.iter().filter(|subject| !matches!(subject, Subject::Address(_)));
+            let account: Vec<_> = account.copied().chain(at(user, client)).collect();
+            desk.throttle.forget_until(&account, reset_at);
+        }
+    }
+}
+
+fn at(user: &User, client: IpAddr) -> [Subject<'_>; 1] {
+    [Subject::UserAt(&user.realm, &user.id, client)]
+}
+
+/// What the failures of an attempt count for.
+fn subjects<'a>(attempt: &Attempt<'a>, candidates: &'a [Candidate], names: &'a [Name]) -> Vec<Subject<'a>> {
+    let users = candidates.iter().filter_map(|candidate| candidate.user.as_ref());
+    let users = users.map(|user| Subject::User(&user.realm, &user.id));
+    let names = names.iter().map(|name| match attempt.place {
+        Place::Realm(realm) => Subject::Name(realm, name),
+        Place::Stranger(tenant) => Subject::Stranger(attempt.request.realm.name(), tenant, name),
+    });
+    users.chain(names).chain([Subject::Address(attempt.request.client)]).collect()
 }
 
 /// Whether more than the password is asked of this user.
@@ -97,25 +209,29 @@ fn add_forms(text: &str, names: &mut Vec<Name>) {
 /// Whoever may be meant, in each form of the name, so that the work is the same whether they exist. What is one user's
 /// username may be another's email address: whose password it is decides. If it were the name, whoever registers with
 /// somebody else's would keep that one out.
-async fn candidates(attempt: &Attempt<'_>, desk: &Desk) -> Result<Vec<Option<User>>, StoreError> {
+async fn candidates(attempt: &Attempt<'_>, desk: &Desk) -> Result<Vec<Candidate>, StoreError> {
+    // No realm has the empty name.
+    let realm = if let Place::Realm(realm) = attempt.place { realm } else { "" };
     let mut candidates = Vec::with_capacity(attempt.names.len());
     for name in attempt.names {
-        // No realm has the empty name.
-        candidates.push(desk.store.user_by_name(attempt.realm.unwrap_or_default(), name).await?);
+        let user = desk.store.user_by_name(realm, name).await?;
+        let standing = Standing::read(realm, user.as_ref(), attempt.request.client, desk).await?;
+        candidates.push(Candidate { user, standing });
     }
     if candidates.is_empty() {
-        candidates.push(None);
+        let standing = Standing::read(realm, None, attempt.request.client, desk).await?;
+        candidates.push(Candidate { user: None, standing });
     }
     Ok(candidates)
 }
 
 /// The user with a hash of today's strength. `None` if the user was changed meanwhile. Any other failure is no reason to
 /// turn the user away.
-async fn rehashed(user: &User, attempt: &Attempt<'_>, desk: &Desk) -> Option<User> {
+async fn rehashed(user: &User, share: Share<'_>, password: &Password, desk: &Desk) -> Option<User> {
     if !needs_rehash(&user.password) {
         return Some(user.clone());
     }
-    let Ok(hash) = desk.passwords.hash(attempt.share, attempt.password).await else { return Some(user.clone()) };
+    let Ok(hash) = desk.passwords.hash(share, password).await else { return Some(user.clone()) };
     match desk.store.update_user(&User { password: hash, ..user.clone() }, Ended::Nothing, None).await {
         Ok((user, _)) => Some(user),
         Err(StoreError::Stale) => None,

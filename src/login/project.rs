@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header};
 use serde_json::{Map, Value};
 
 use super::body::{self, ok};
-use super::credentials::{ATTEMPTS, Attempt, has_challenge, user_of};
+use super::credentials::{ATTEMPTS, Attempt, Place, has_challenge, user_of};
 use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
 use super::throttle::Subject;
@@ -124,16 +124,7 @@ async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answe
     let (body, password) = Body::with_credentials(body::object(request)?)?;
     body.name_text().into_iter().for_each(|name| request.trail.username(name));
     let (name, realm) = (body.login_name(), request.realm.name());
-    let attempt = Attempt {
-        realm: Some(realm),
-        place: realm,
-        share: request.share(),
-        names: name.as_slice(),
-        password: &password,
-        client: request.client,
-        trail: request.trail,
-        now_ms: request.now_ms,
-    };
+    let attempt = Attempt { request, place: Place::Realm(realm), names: name.as_slice(), password: &password };
     for _ in 0..ATTEMPTS {
         let user = user_of(&attempt, desk).await.map_err(|refusal| clear_if_wrong(request, refusal))?;
         let Some(user) = user else { continue };
@@ -252,6 +243,8 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
                 request.trail.ended(revoked.len());
                 if ended != Ended::Nothing {
                     request.trail.password_changed();
+                    // What was guessed at is gone.
+                    desk.store.reset_guesses(&user.realm, &user.id, request.now_ms).await?;
                 }
                 tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "updated");
                 return Ok(ok(&shown(user, flags.data_only)));

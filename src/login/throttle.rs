@@ -1,10 +1,15 @@
 //! Who must wait before the next guess at a password.
 //!
 //! Failures are counted for each account, whatever spelling of its names was used, and for each client address
-//! (`threats.md` R32). Some are free; after that every failure doubles the time in which nothing more is tried. A guess
+//! (SECURITY.md, R32). Some are free; after that every failure doubles the time in which nothing more is tried. A guess
 //! that was already under way when its account was closed is judged again when its result is known ([`Throttle::fail`],
 //! [`Throttle::succeed`]): it gets the answer of one that came later, right or wrong, so that a thousand guesses at once
 //! tell no more than a few in a row.
+//!
+//! The failures of a user at one address are counted a second time, apart. At an address from which the user has signed in
+//! before, only these make the user wait ([`Throttle::succeed_at`]), so that guesses from elsewhere lock no user out
+//! (SECURITY.md, R63). After a success they no longer count for the address either: a user who mistypes a password is not
+//! guessing, and many users may share an address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,8 +23,11 @@ use crate::store::Name;
 pub struct Throttle {
     users: Table,
     names: Table,
+    strangers: Table,
     addresses: Table,
     codes: Table,
+    users_at: Table,
+    codes_at: Table,
 }
 
 /// What failures are counted for.
@@ -29,11 +37,19 @@ pub enum Subject<'a> {
     User(&'a str, &'a str),
     /// A name in a realm, whoever has it, if anybody does.
     Name(&'a str, &'a Name),
+    /// A name in a tenant into which the request is not allowed to log in, whether or not the tenant exists: the realm of
+    /// the login, the tenant's name as the client sent it, and the user's. It shares no counter with a realm: without a
+    /// realm's API key, no request touches the counters of its users.
+    Stranger(&'a str, &'a str, &'a Name),
     /// A user who proved the password, and guesses at the second factor: by realm and id. Whoever has the password may guess
     /// for months, so these are forgotten after a day only, and wait for up to an hour.
     Code(&'a str, &'a str),
     /// A client's address; of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
     Address(IpAddr),
+    /// A user at a client's address, by realm and id.
+    UserAt(&'a str, &'a str, IpAddr),
+    /// The same for the second factor.
+    CodeAt(&'a str, &'a str, IpAddr),
 }
 
 /// It must wait, this many seconds.
@@ -52,8 +68,11 @@ impl Throttle {
         Self {
             users: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
             names: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
+            strangers: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
             addresses: Table::new(FREE_FOR_ADDRESS, PASSWORDS, capacity),
             codes: Table::new(FREE_FOR_ACCOUNT, CODES, capacity),
+            users_at: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
+            codes_at: Table::new(FREE_FOR_ACCOUNT, CODES, capacity),
         }
     }
 
@@ -74,25 +93,78 @@ impl Throttle {
         subjects.iter().try_for_each(|subject| self.table(subject).fail(subject.key(), now).map_or(Ok(()), wait))
     }
 
-    /// Forgets the failures of the accounts among `subjects`. Those of an address stay: whoever guesses has an account
-    /// of his own to succeed with.
+    /// Counts a failure of a user at the client's address. `shared`: it was counted for others by [`Throttle::fail`], too,
+    /// from whom a success takes it back.
     ///
     /// # Errors
-    /// As [`Throttle::admit`] would say: the attempt must not be told that it succeeded, and nothing is forgotten.
-    pub fn succeed(&self, subjects: &[Subject<'_>], now: i64) -> Result<(), Wait> {
-        self.admit(subjects, now)?;
-        for subject in subjects.iter().filter(|subject| !matches!(subject, Subject::Address(_))) {
-            self.table(subject).lock().remove(&subject.key());
+    /// As [`Throttle::admit`] would have said just before.
+    pub fn fail_at(&self, at: &[Subject<'_>], shared: bool, now: i64) -> Result<(), Wait> {
+        self.fail(at, now)?;
+        for subject in at.iter().filter(|_| shared) {
+            if let Some(entry) = self.table(subject).lock().get_mut(&subject.key()) {
+                entry.shared = entry.shared.saturating_add(1);
+            }
         }
         Ok(())
+    }
+
+    /// Forgets the failures of the accounts among `subjects`. Of those of an address stay the ones that are not of `at`:
+    /// an attacker has an account of their own to succeed with. `at`: the user at the client's address.
+    ///
+    /// # Errors
+    /// As [`Throttle::admit`] would say of `subjects`: the attempt must not be told that it succeeded, and nothing is
+    /// forgotten.
+    pub fn succeed(&self, subjects: &[Subject<'_>], at: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+        self.admit(subjects, now)?;
+        self.forget(subjects, at);
+        Ok(())
+    }
+
+    /// The same at an address from which the user has signed in before: only the failures of `at` make the user wait.
+    ///
+    /// # Errors
+    /// As [`Throttle::admit`] would say of `at`.
+    pub fn succeed_at(&self, subjects: &[Subject<'_>], at: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+        self.admit(at, now)?;
+        self.forget(subjects, at);
+        Ok(())
+    }
+
+    fn forget(&self, subjects: &[Subject<'_>], at: &[Subject<'_>]) {
+        let own = self.take(at);
+        for subject in subjects {
+            match subject {
+                Subject::Address(_) => self.table(subject).forgive(subject.key(), own),
+                _ => drop(self.table(subject).lock().remove(&subject.key())),
+            }
+        }
+    }
+
+    /// Forgets the failures of `subjects` up to `time` (Unix milliseconds), when the operator reset the account.
+    pub fn forget_until(&self, subjects: &[Subject<'_>], time: i64) {
+        for subject in subjects {
+            let mut failures = self.table(subject).lock();
+            if failures.get(&subject.key()).is_some_and(|entry| entry.last <= time) {
+                failures.remove(&subject.key());
+            }
+        }
+    }
+
+    /// Forgets these. Returns how many of their failures others share.
+    fn take(&self, at: &[Subject<'_>]) -> u32 {
+        let entries = at.iter().map(|subject| self.table(subject).lock().remove(&subject.key()));
+        entries.map(|entry| entry.map_or(0, |entry| entry.shared)).max().unwrap_or(0)
     }
 
     const fn table(&self, subject: &Subject<'_>) -> &Table {
         match subject {
             Subject::User(..) => &self.users,
             Subject::Name(..) => &self.names,
+            Subject::Stranger(..) => &self.strangers,
             Subject::Address(_) => &self.addresses,
             Subject::Code(..) => &self.codes,
+            Subject::UserAt(..) => &self.users_at,
+            Subject::CodeAt(..) => &self.codes_at,
         }
     }
 }
@@ -105,7 +177,7 @@ impl Default for Throttle {
 
 impl Subject<'_> {
     /// A hash, so that a long name takes no more memory than a short one; each part with its length before it, so that
-    /// no two subjects have the same bytes (`threats.md` R28).
+    /// no two subjects have the same bytes (SECURITY.md, R28).
     fn key(&self) -> Key {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         let mut part = |bytes: &[u8]| {
@@ -113,24 +185,33 @@ impl Subject<'_> {
             context.update(bytes);
         };
         match self {
-            Self::User(realm, id) | Self::Code(realm, id) => {
+            Self::User(realm, id) | Self::Code(realm, id) | Self::UserAt(realm, id, _) | Self::CodeAt(realm, id, _) => {
                 [realm, id].into_iter().for_each(|text| part(text.as_bytes()));
             }
             Self::Name(realm, name) => {
-                let kind = match name {
-                    Name::Username(_) => "username",
-                    Name::Email(_) => "email",
-                };
-                [*realm, kind, name.as_str()].into_iter().for_each(|text| part(text.as_bytes()));
+                [*realm, kind(name), name.as_str()].into_iter().for_each(|text| part(text.as_bytes()));
             }
-            Self::Address(address) => match address.to_canonical() {
+            Self::Stranger(realm, tenant, name) => {
+                [*realm, *tenant, kind(name), name.as_str()].into_iter().for_each(|text| part(text.as_bytes()));
+            }
+            Self::Address(_) => {}
+        }
+        if let Self::Address(address) | Self::UserAt(_, _, address) | Self::CodeAt(_, _, address) = self {
+            match address.to_canonical() {
                 IpAddr::V4(address) => part(&address.octets()),
                 IpAddr::V6(address) => part(&address.octets()[..8]),
-            },
+            }
         }
         let mut key = [0; 16];
         key.copy_from_slice(&context.finish().as_ref()[..16]);
         key
+    }
+}
+
+const fn kind(name: &Name) -> &'static str {
+    match name {
+        Name::Username(_) => "username",
+        Name::Email(_) => "email",
     }
 }
 
@@ -158,6 +239,8 @@ struct Patience {
 struct Failures {
     count: u32,
     last: i64,
+    /// Of a user at an address: how many of them are in the counts of others.
+    shared: u32,
 }
 
 impl Table {
@@ -184,9 +267,20 @@ impl Table {
         if failures.len() >= self.capacity && !failures.contains_key(&key) {
             evict(&mut failures, self.patience.quiet, now);
         }
-        let entry = failures.entry(key).or_insert(Failures { count: 0, last: now });
-        *entry = Failures { count: entry.count.saturating_add(1), last: now };
+        let entry = failures.entry(key).or_insert(Failures { count: 0, last: now, shared: 0 });
+        *entry = Failures { count: entry.count.saturating_add(1), last: now, ..*entry };
         None
+    }
+
+    /// Takes `count` failures back, which turned out to be no guesses.
+    fn forgive(&self, key: Key, count: u32) {
+        let mut failures = self.lock();
+        if let Some(entry) = failures.get_mut(&key) {
+            entry.count = entry.count.saturating_sub(count);
+            if entry.count == 0 {
+                failures.remove(&key);
+            }
+        }
     }
 
     /// The seconds until the next attempt, if there are any.
@@ -255,11 +349,15 @@ mod tests {
 
     /// After so many failures, each in its time.
     fn failed(throttle: &Throttle, subject: Subject<'_>, count: u32, last: i64) {
-        throttle.table(&subject).lock().insert(subject.key(), Failures { count, last });
+        throttle.table(&subject).lock().insert(subject.key(), Failures { count, last, shared: 0 });
     }
 
     fn address(text: &str) -> Subject<'static> {
         Subject::Address(text.parse().unwrap())
+    }
+
+    fn at_home() -> Subject<'static> {
+        Subject::UserAt("realm", "alice", "192.0.2.1".parse().unwrap())
     }
 
     #[test]
@@ -299,7 +397,7 @@ mod tests {
         assert_eq!(throttle.admit(&[code], now), Err(Wait(3600)));
         assert!(now - NOW > 23 * 3600 * SECOND, "40 guesses take about a day");
         assert_eq!(throttle.admit(&[ALICE], now), Ok(()), "the password is another matter");
-        assert_eq!(throttle.succeed(&[code], now + 3600 * SECOND), Ok(()));
+        assert_eq!(throttle.succeed(&[code], &[], now + 3600 * SECOND), Ok(()));
         assert_eq!(throttle.admit(&[code], now + 3600 * SECOND), Ok(()));
     }
 
@@ -321,15 +419,15 @@ mod tests {
         }
         let told = (0..99).filter(|_| throttle.fail(&[ALICE], NOW).is_ok()).count();
         assert_eq!(told, 5);
-        assert_eq!(throttle.succeed(&[ALICE], NOW), Err(Wait(1)), "the right guess among them is not told");
+        assert_eq!(throttle.succeed(&[ALICE], &[], NOW), Err(Wait(1)), "the right guess among them is not told");
         assert_eq!(throttle.admit(&[ALICE], NOW), Err(Wait(1)), "and opens nothing");
-        assert_eq!(throttle.succeed(&[ALICE], NOW + SECOND), Ok(()), "but locks nobody out for longer");
+        assert_eq!(throttle.succeed(&[ALICE], &[], NOW + SECOND), Ok(()), "but locks nobody out for longer");
 
         // The same for one guess at each of many accounts.
         let (client, ids) = (address("192.0.2.1"), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
         let told = ids.iter().filter(|id| throttle.fail(&[Subject::User("realm", id), client], NOW).is_ok()).count();
         assert_eq!(told, 50);
-        assert_eq!(throttle.succeed(&[Subject::User("realm", "bob"), client], NOW), Err(Wait(1)));
+        assert_eq!(throttle.succeed(&[Subject::User("realm", "bob"), client], &[], NOW), Err(Wait(1)));
     }
 
     #[test]
@@ -339,13 +437,64 @@ mod tests {
             for _ in 0..4 {
                 assert_eq!(throttle.fail(&[ALICE, client], NOW), Ok(()));
             }
-            assert_eq!(throttle.succeed(&[ALICE, client], NOW), Ok(()));
+            assert_eq!(throttle.succeed(&[ALICE, client], &[], NOW), Ok(()));
         }
         fail_times(&throttle, client, 9, NOW);
         assert_eq!(throttle.admit(&[client], NOW), Ok(()));
         fail_times(&throttle, client, 1, NOW);
         assert_eq!(throttle.admit(&[client], NOW), Err(Wait(1)));
         assert_eq!(throttle.admit(&[ALICE, client], NOW), Err(Wait(1)));
+        assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
+    }
+
+    #[test]
+    fn r63_at_an_address_of_its_own_a_user_waits_for_its_own_failures_only() {
+        let (throttle, home, at) = (Throttle::new(), address("192.0.2.1"), [at_home()]);
+        failed(&throttle, ALICE, 60, NOW);
+        failed(&throttle, home, 60, NOW);
+        assert_eq!(throttle.succeed(&[ALICE, home], &at, NOW), Err(Wait(900)), "elsewhere, and at a new address");
+        for _ in 0..4 {
+            assert_eq!(throttle.fail_at(&at, false, NOW), Ok(()));
+        }
+        assert_eq!(throttle.succeed_at(&[ALICE, home], &at, NOW), Ok(()));
+        assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
+        assert_eq!(throttle.admit(&[home], NOW), Err(Wait(900)), "what others at the address did stays");
+        for _ in 0..5 {
+            assert_eq!(throttle.fail_at(&at, false, NOW), Ok(()));
+        }
+        assert_eq!(throttle.fail_at(&at, false, NOW), Err(Wait(1)));
+        assert_eq!(throttle.succeed_at(&[ALICE, home], &at, NOW), Err(Wait(1)), "but its own count there too");
+        assert_eq!(throttle.admit(&[Subject::UserAt("realm", "alice", "192.0.2.2".parse().unwrap())], NOW), Ok(()));
+    }
+
+    #[test]
+    fn who_mistypes_and_then_signs_in_makes_no_one_else_wait() {
+        let (throttle, office, at) = (Throttle::new(), address("192.0.2.1"), [at_home()]);
+        for known in [false, true].into_iter().cycle().take(100) {
+            for _ in 0..3 {
+                let told = throttle.fail(&[ALICE, office], NOW).is_ok();
+                assert_eq!((told, throttle.fail_at(&at, told, NOW)), (true, Ok(())));
+            }
+            let succeed = if known { Throttle::succeed_at } else { Throttle::succeed };
+            assert_eq!(succeed(&throttle, &[ALICE, office], &at, NOW), Ok(()));
+        }
+        assert!(throttle.addresses.lock().is_empty() && throttle.users.lock().is_empty());
+        // A failure that did not count for the address takes nothing back from it.
+        failed(&throttle, office, 53, NOW);
+        for _ in 0..4 {
+            assert_eq!(throttle.fail_at(&at, throttle.fail(&[office], NOW).is_ok(), NOW), Ok(()));
+        }
+        assert_eq!(throttle.succeed_at(&[ALICE, office], &at, NOW), Ok(()));
+        assert_eq!(throttle.addresses.lock()[&office.key()].count, 53);
+    }
+
+    #[test]
+    fn what_the_operator_reset_is_forgotten_and_what_came_later_is_not() {
+        let throttle = Throttle::new();
+        failed(&throttle, ALICE, 20, NOW);
+        throttle.forget_until(&[ALICE], NOW - 1);
+        assert_eq!(throttle.admit(&[ALICE], NOW), Err(Wait(900)));
+        throttle.forget_until(&[ALICE], NOW);
         assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
     }
 
@@ -361,6 +510,11 @@ mod tests {
             Subject::Name("realm2", &alice),
             Subject::Name("realm", &email),
             Subject::Name("realm", &written),
+            Subject::Stranger("realm", "realm", &alice),
+            Subject::Stranger("realm", "realm2", &alice),
+            at_home(),
+            Subject::CodeAt("realm", "alice", "192.0.2.1".parse().unwrap()),
+            Subject::UserAt("realm", "alice", "192.0.2.2".parse().unwrap()),
             address("192.0.2.1"),
             address("192.0.2.2"),
             address("2001:db8::1"),
@@ -370,7 +524,7 @@ mod tests {
             let throttle = Throttle::new();
             failed(&throttle, subject, 60, NOW);
             for other in subjects {
-                let same = other.key() == subject.key();
+                let same = format!("{other:?}") == format!("{subject:?}");
                 assert_eq!(throttle.admit(&[other], NOW).is_err(), same, "{subject:?} and {other:?}");
             }
         }

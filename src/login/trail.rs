@@ -26,6 +26,8 @@ pub struct Noted {
     pub challenge: Option<String>,
     /// A user has another password now.
     pub password_changed: bool,
+    /// Whom too many wrong guesses in a row have locked out now, by id.
+    pub locked: Vec<String>,
     /// How many sessions ended with it.
     pub ended: usize,
     /// Why it failed, though its answer is none of a refusal.
@@ -127,6 +129,11 @@ impl Trail {
 
     pub(super) fn password_changed(&self) {
         self.note(|noted| noted.password_changed = true);
+    }
+
+    /// Too many wrong guesses lock this user out.
+    pub(super) fn locked(&self, user: &str) {
+        self.note(|noted| noted.locked.push(user.to_owned()));
     }
 
     pub(super) fn refused(&self, deny: Deny) {

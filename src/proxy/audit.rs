@@ -50,6 +50,7 @@ impl Login<'_> {
     pub(super) fn count(&self, meters: &Meters) {
         let realm = self.noted.realm.as_deref().unwrap_or(self.realm);
         meters.login(realm, self.dialect, (self.noted.operation.name(), self.outcome(), self.reason()));
+        meters.locked(realm, self.dialect, self.noted.locked.len());
     }
 
     /// Writes it down.
@@ -74,6 +75,10 @@ impl Login<'_> {
             }
         } else if let Some(deny) = self.refused.filter(|deny| is_of_interest(*deny)) {
             state.journal.audit(self.line("denied", self.outcome(), deny.row().reason));
+        }
+        for user in &noted.locked {
+            let line = self.line("lock", "failure", self.reason()).text("user", user);
+            state.journal.audit(line.maybe("username", noted.username.as_deref()));
         }
         if noted.password_changed {
             let user = noted.subjects.first().and_then(|subject| subject.user.as_deref());

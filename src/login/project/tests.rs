@@ -1,3 +1,4 @@
+mod guesses;
 mod names;
 
 use std::collections::HashSet;

@@ -4,14 +4,15 @@ use serde_json::{Map, Value};
 
 use super::super::body;
 use super::super::credentials::add_names;
+use super::super::guesses::{self, Standing};
 use super::super::password::{Password, Share};
-use super::super::throttle::Subject;
+use super::super::throttle::{Subject, Wait};
 use super::super::totp::{self, CodeError};
 use super::super::{Answer, Desk, Refusal, Request, unsigned};
 use super::{challenge_answer, open, text};
 use crate::config::{Realm, Tenant};
 use crate::gate::Deny;
-use crate::store::{Ended, Name, StoreError, User};
+use crate::store::{Ended, Guess, Name, StoreError, User};
 use crate::token::Challenge;
 
 /// The question that this user has to answer next, if there is one. `mfa`: the second factor was proven.
@@ -51,12 +52,19 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     let (realm, challenge) = asked.filter(|(_, challenge)| challenge.name == name).ok_or(Deny::Session)?;
     request.trail.realm(realm.name());
     request.trail.user(&challenge.subject, None);
-    let mut subjects = vec![Subject::User(realm.name(), &challenge.subject), Subject::Address(request.client)];
+    let (subject, client, now_ms) = (&challenge.subject, request.client, request.now_ms);
+    let mut subjects = vec![Subject::User(realm.name(), subject), Subject::Address(client)];
+    let mut at = vec![Subject::UserAt(realm.name(), subject, client)];
     if name == CODE {
-        subjects.push(Subject::Code(realm.name(), &challenge.subject));
+        subjects.push(Subject::Code(realm.name(), subject));
+        at.push(Subject::CodeAt(realm.name(), subject, client));
     }
-    desk.throttle.admit(&subjects, request.now_ms)?;
-    let user = desk.store.user(realm.name(), &challenge.subject).await?;
+    let user = desk.store.user(realm.name(), subject).await?;
+    let standing = Standing::read(realm.name(), user.as_ref(), client, desk).await?;
+    desk.throttle.forget_until(&at, standing.guesses.reset_at);
+    desk.throttle.forget_until(&[Subject::Code(realm.name(), subject)], standing.guesses.reset_at);
+    // At a network of the user's own, who guesses elsewhere makes no one wait.
+    desk.throttle.admit(if standing.is_known() { &at } else { &subjects }, now_ms)?;
     // A session counts for the user as it was: whatever was changed since, its answer too, ends it.
     let user = user.filter(|user| user.version == challenge.version && !user.disabled).ok_or(Deny::Session)?;
     if !is_named(&user, responses.get("USERNAME")) {
@@ -66,8 +74,8 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     add_names(&user, &mut names);
     let names = names.iter().map(|name| Subject::Name(realm.name(), name));
     let subjects: Vec<_> = subjects.into_iter().chain(names).collect();
-    desk.throttle.admit(&subjects, request.now_ms)?;
-    let attempt = Attempt { request, realm, desk, subjects: &subjects };
+    let attempt = Attempt { request, realm, desk, subjects: &subjects, at: &at, standing };
+    attempt.admit()?;
     let (user, mfa) = match answer {
         Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
         Given::Password(password) => (attempt.change_password(&user, password).await?, challenge.mfa),
@@ -75,7 +83,12 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     if let Some(answer) = ask(request, realm, &user, mfa)? {
         return Ok(answer);
     }
-    desk.throttle.succeed(&subjects, request.now_ms)?;
+    if standing.is_known() {
+        desk.throttle.succeed_at(&subjects, &at, now_ms)?;
+    } else {
+        desk.throttle.succeed(&subjects, &at, now_ms)?;
+    }
+    standing.signed_in(&user, desk, now_ms).await?;
     // Changed again since: the session is of a user who is not the same any more.
     Ok(open(request, (tenant, realm), &user, mfa, desk).await?.ok_or(Deny::Session)?)
 }
@@ -90,17 +103,44 @@ struct Attempt<'a> {
     realm: &'a Realm,
     desk: &'a Desk,
     subjects: &'a [Subject<'a>],
+    /// The user at the client's address.
+    at: &'a [Subject<'a>],
+    standing: Standing,
 }
 
 impl Attempt<'_> {
+    /// # Errors
+    /// The user has to wait.
+    fn admit(&self) -> Result<(), Wait> {
+        self.desk.throttle.admit(if self.standing.is_known() { self.at } else { self.subjects }, self.request.now_ms)
+    }
+
+    /// Counts a wrong code.
+    ///
+    /// # Errors
+    /// The user has to wait: it was no guess, since nothing is told of it.
+    async fn count(&self, user: &User) -> Result<(), Refusal> {
+        let now_ms = self.request.now_ms;
+        let told = self.desk.throttle.fail(self.subjects, now_ms);
+        let here = self.desk.throttle.fail_at(self.at, told.is_ok(), now_ms);
+        if self.standing.is_known() { here } else { told }?;
+        Ok(guesses::count(self.request, user, Guess::Code, self.desk).await?)
+    }
+
     /// Uses up a code.
     async fn prove_code(&self, user: &User, code: &str) -> Result<User, Refusal> {
-        let now_ms = self.request.now_ms;
         let factor = user.second_factor.as_ref().ok_or(Deny::Session)?;
-        let used = match totp::use_code(factor, code, self.request.now()) {
+        let used = totp::use_code(factor, code, self.request.now());
+        // Others may have guessed meanwhile, at other gates too.
+        let standing = Standing::read(&user.realm, Some(user), self.request.client, self.desk).await?;
+        let used = match used {
+            _ if standing.is_locked(Guess::Code) => Err(CodeError::Wrong),
+            used => used,
+        };
+        let used = match used {
             Ok(used) => used,
             Err(error) => {
-                self.desk.throttle.fail(self.subjects, now_ms)?;
+                self.count(user).await?;
                 tracing::info!(realm = self.realm.name(), user = user.id, client = %self.request.client, %error, "a code was refused");
                 return Err(match error {
                     CodeError::Wrong => Deny::Code,
@@ -110,7 +150,7 @@ impl Attempt<'_> {
             }
         };
         // A guess that was under way when the account was closed gets the answer of one that came later.
-        self.desk.throttle.admit(self.subjects, now_ms)?;
+        self.admit()?;
         self.update(User { second_factor: Some(used), ..user.clone() }, Ended::Nothing).await
     }
 
@@ -125,6 +165,8 @@ impl Attempt<'_> {
         let updated_at = self.request.now_ms;
         let changed = self.update(User { password, temporary: false, updated_at, ..user.clone() }, Ended::All).await?;
         self.request.trail.password_changed();
+        // What was guessed at is gone.
+        self.desk.store.reset_guesses(&changed.realm, &changed.id, updated_at).await?;
         Ok(changed)
     }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, ok};
-use super::credentials::{ATTEMPTS, Attempt, user_of};
-use super::password::{Password, Share};
+use super::credentials::{ATTEMPTS, Attempt, Place, user_of};
+use super::password::Password;
 use super::{Answer, Desk, Operation, Refusal, Request, Trail};
 use crate::config::{Endpoint, Realm, Tenant};
 use crate::gate::Deny;
@@ -48,23 +48,15 @@ pub async fn answer(request: Request<'_>, tenant: &Tenant, endpoint: Endpoint, d
 }
 
 async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
-    let LoginBody { user_name, tenant_name: place, password } = LoginBody::of(request)?;
+    let LoginBody { user_name, tenant_name, password } = LoginBody::of(request)?;
     let password = Password::new(password);
     // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
-    let realm = tenant.realm(&place).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
+    let realm = tenant.realm(&tenant_name).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
     request.trail.username(&user_name);
     realm.into_iter().for_each(|realm| request.trail.realm(realm.name()));
     let names: Vec<_> = [Name::username(&user_name), Name::email(&user_name)].into_iter().flatten().collect();
-    let attempt = Attempt {
-        realm: realm.map(|realm| realm.name()),
-        place: &place,
-        share: Share { realm: realm.unwrap_or(request.realm).name(), client: request.client },
-        names: &names,
-        password: &password,
-        client: request.client,
-        trail: request.trail,
-        now_ms: request.now_ms,
-    };
+    let place = realm.map_or(Place::Stranger(&tenant_name), |realm| Place::Realm(realm.name()));
+    let attempt = Attempt { request, place, names: &names, password: &password };
     for _ in 0..ATTEMPTS {
         let Some(user) = user_of(&attempt, desk).await? else { continue };
         // Of no realm there is no user.

@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
 
 use super::super::body::{self, ok};
+use super::super::credentials::Place;
 use super::super::throttle::Subject;
 use super::super::{Answer, Desk, Refusal, Request, session};
 use super::challenge::CODE_MEMBERS;
@@ -78,7 +79,7 @@ impl Visit<'_> {
         // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
         let of_us = self.tenant.realm(&tenant_name).is_some()
             && self.request.realms.iter().any(|realm| realm.number() == self.realm.number());
-        let place = if of_us { self.realm.name() } else { &tenant_name };
+        let place = if of_us { Place::Realm(self.realm.name()) } else { Place::Stranger(&tenant_name) };
         // Of what two forms it may have, the one that holds the other.
         let name = Name::username(&user_name).or_else(|| Name::email(&user_name));
         let subjects = subjects(place, name.as_ref(), self.request);
@@ -121,7 +122,7 @@ impl Visit<'_> {
         text(&given, wanted, missing)?;
         // Who can't be throttled is nobody.
         let throttled = Name::username(user_name).or_else(|| Name::email(user_name)).ok_or(Deny::Session)?;
-        let subjects = subjects(self.realm.name(), Some(&throttled), self.request);
+        let subjects = subjects(Place::Realm(self.realm.name()), Some(&throttled), self.request);
         self.desk.throttle.admit(&subjects, self.request.now_ms)?;
         let goes_on = |member: &str| {
             member == wanted
@@ -271,7 +272,7 @@ impl Visit<'_> {
             }
             Said::Tokens(tokens) => {
                 let claims = self.verified(&tokens, Deny::Credentials).await?;
-                self.desk.throttle.succeed(subjects, self.request.now_ms)?;
+                self.desk.throttle.succeed(subjects, &[], self.request.now_ms)?;
                 let Some(refresh) = tokens.refresh.as_deref() else {
                     tracing::warn!(realm = self.realm.name(), "the user pool gave no refresh token");
                     return Err(Deny::PoolFailed.into());
@@ -382,8 +383,11 @@ impl Said {
 }
 
 /// One count for all spellings of a name, and one for the address.
-fn subjects<'a>(place: &'a str, name: Option<&'a Name>, request: &Request<'_>) -> Vec<Subject<'a>> {
-    let account = name.map(|name| Subject::Name(place, name));
+fn subjects<'a>(place: Place<'a>, name: Option<&'a Name>, request: &Request<'a>) -> Vec<Subject<'a>> {
+    let account = name.map(|name| match place {
+        Place::Realm(realm) => Subject::Name(realm, name),
+        Place::Stranger(tenant) => Subject::Stranger(request.realm.name(), tenant, name),
+    });
     account.into_iter().chain([Subject::Address(request.client)]).collect()
 }
 

@@ -123,6 +123,12 @@ fn logins(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
             family.sample(&labels, count);
         }
     }
+    let help = "Accounts that were locked after 100 wrong guesses in a row.";
+    let mut family = page.counter("tollgate_account_locks_total", help);
+    for outcomes in snapshot.meters.outcomes().iter().filter(|outcomes| outcomes.dialect != "exchange") {
+        let labels = [("realm", outcomes.realm.as_str()), ("dialect", outcomes.dialect)];
+        family.sample(&labels, outcomes.locks.load(Ordering::Relaxed));
+    }
     let (pool, load) = (&state.desk.passwords, state.desk.passwords.load());
     page.gauge("tollgate_hash_threads", "Threads that hash passwords.").sample(&[], pool.threads());
     page.gauge("tollgate_hash_busy", "Threads that do.").sample(&[], load.busy());

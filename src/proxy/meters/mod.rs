@@ -73,6 +73,8 @@ pub struct Outcomes {
     pub dialect: &'static str,
     /// By operation, outcome and reason.
     pub ends: Tally<(&'static str, &'static str, &'static str)>,
+    /// Accounts that were locked after too many wrong guesses.
+    pub locks: AtomicU64,
 }
 
 impl Meters {
@@ -135,6 +137,14 @@ impl Meters {
             found.ends.count(end);
         }
     }
+
+    /// Counts accounts that were locked.
+    pub(super) fn locked(&self, realm: &str, dialect: &str, accounts: usize) {
+        let mut outcomes = self.outcomes.iter();
+        if let Some(found) = outcomes.find(|outcomes| outcomes.realm == realm && outcomes.dialect == dialect) {
+            found.locks.fetch_add(accounts as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Requests {
@@ -166,7 +176,12 @@ impl Outcomes {
         let login = if dialect == "exchange" { "exchange" } else { "login" };
         let expected = [("success", ""), ("failure", "credentials_invalid"), ("failure", "throttled")];
         let expected = expected.into_iter().filter(|(outcome, _)| login == "login" || *outcome == "success");
-        Self { realm, dialect, ends: Tally::new(expected.map(|(outcome, reason)| (login, outcome, reason))) }
+        Self {
+            realm,
+            dialect,
+            ends: Tally::new(expected.map(|(outcome, reason)| (login, outcome, reason))),
+            locks: AtomicU64::new(0),
+        }
     }
 }
 

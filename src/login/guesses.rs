@@ -1,0 +1,89 @@
+//! How many wrong guesses in a row an account takes, and from where.
+//!
+//! After 100 (NIST SP 800-63B-4, 3.2.2) no guess is right any more until the operator unlocks the account or its password
+//! is reset. The answer to each further guess is that to a wrong one, so that it says neither that the account is locked nor
+//! that it exists. The counts are in the store: they outlive a restart, and hold over all gates that share it.
+//!
+//! Guesses from a network from which the account has signed in before are counted apart, 100 for each such network. So
+//! others lock no user out of the networks that the user is used to sign in from (SECURITY.md, R63).
+
+use std::net::IpAddr;
+
+use super::{Desk, Request};
+use crate::store::{Guess, Guesses, NetworkId, StoreError, User};
+
+/// The guesses at one account from one client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) network: NetworkId,
+    pub(super) guesses: Guesses,
+}
+
+impl Standing {
+    /// That of a user. Of no user it is read too, so that it takes as long.
+    pub(super) async fn read(
+        realm: &str,
+        user: Option<&User>,
+        client: IpAddr,
+        desk: &Desk,
+    ) -> Result<Self, StoreError> {
+        let network = NetworkId::of(client);
+        let id = user.map_or("", |user| &user.id);
+        Ok(Self { network, guesses: desk.store.guesses(realm, id, network).await? })
+    }
+
+    /// Whether the account has signed in from there.
+    pub(super) const fn is_known(&self) -> bool {
+        self.guesses.known
+    }
+
+    /// Whether no further guess of this kind is right.
+    pub(super) const fn is_locked(&self, guess: Guess) -> bool {
+        let count = match guess {
+            Guess::Password => self.guesses.passwords,
+            Guess::Code => self.guesses.codes,
+        };
+        count >= MOST_GUESSES
+    }
+
+    /// Notes that the user signed in, if there is anything new in it: most logins write nothing here.
+    pub(super) async fn signed_in(&self, user: &User, desk: &Desk, now_ms: i64) -> Result<(), StoreError> {
+        let Guesses { known, passwords, codes, used_at, .. } = self.guesses;
+        if known && passwords == 0 && codes == 0 && now_ms.saturating_sub(used_at) < AGE_MS {
+            return Ok(());
+        }
+        desk.store.signed_in(&user.realm, &user.id, self.network, now_ms).await
+    }
+}
+
+/// Counts a wrong guess at a user. The one that locks the account is told to the operator.
+pub(super) async fn count(request: &Request<'_>, user: &User, guess: Guess, desk: &Desk) -> Result<(), StoreError> {
+    let network = NetworkId::of(request.client);
+    if desk.store.count_guess(&user.realm, &user.id, network, guess).await? == MOST_GUESSES {
+        request.trail.locked(&user.id);
+        let (realm, user, client) = (&user.realm, &user.id, request.client);
+        tracing::warn!(
+            realm,
+            user,
+            %client,
+            ?guess,
+            "{MOST_GUESSES} wrong guesses in a row: the account is locked, but for networks from which it has signed in \
+             (tollgate user unlock)"
+        );
+    }
+    Ok(())
+}
+
+/// Writes what [`count`] would write, for a guess that does not count for any user.
+pub(super) async fn count_nothing(request: &Request<'_>, name: &str, desk: &Desk) -> Result<(), StoreError> {
+    // One of 256, so that guesses at once do not all wait for one row, and so that there are no more.
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
+    let id = format!("-{:02x}", digest.as_ref()[0]);
+    desk.store.count_guess(request.realm.name(), &id, NetworkId::of(request.client), Guess::Password).await?;
+    Ok(())
+}
+
+/// NIST SP 800-63B-4, 3.2.2.
+pub(super) const MOST_GUESSES: u32 = 100;
+/// After a day it is written again that a network is in use: which ones were used last decides which are kept.
+const AGE_MS: i64 = 24 * 3600 * 1000;
