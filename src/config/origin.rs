@@ -8,7 +8,8 @@ use foldhash::fast::RandomState;
 
 use super::host::Authority;
 
-/// `scheme://host[:port]`: lower case, default port dropped, nothing after it.
+/// `scheme://host[:port]`: of `http` and `https` lower case, the default port dropped, nothing after it. Of any other scheme,
+/// as apps and browser extensions have, as it came: only those who made the scheme know how it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(Box<str>);
 
@@ -20,7 +21,8 @@ impl Origin {
         let scheme = match scheme {
             _ if scheme.eq_ignore_ascii_case("https") => "https",
             _ if scheme.eq_ignore_ascii_case("http") => "http",
-            _ => return None,
+            // A file has no host.
+            _ => return (is_scheme(scheme) && rest.bytes().all(is_host_byte)).then(|| Self(text.into())),
         };
         // A name with the dot of the root is another origin to a browser, which writes the dot (R48: compared exactly).
         if rest.ends_with('.') || rest.contains(".:") {
@@ -108,6 +110,23 @@ impl Origins {
     }
 }
 
+/// RFC 3986, 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|char: char| char.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}
+
+/// What may stand in a host and port of any scheme (RFC 3986, 3.2.2), less the asterisk, which looks like a pattern, and the
+/// comma, which looks like a list.
+const fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
+        )
+        || matches!(byte, b'+' | b';' | b'=')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +139,17 @@ mod tests {
             ("http://localhost:80", "http://localhost"),
             ("http://localhost:443", "http://localhost:443"),
             ("https://[::1]:8443", "https://[::1]:8443"),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("ionic://localhost:8080", "ionic://localhost:8080"),
+            ("tauri://localhost", "tauri://localhost"),
+            ("Chrome-Extension://AbcDef", "Chrome-Extension://AbcDef"),
+            (
+                "moz-extension://0c1a2b3c-1111-2222-3333-444455556666",
+                "moz-extension://0c1a2b3c-1111-2222-3333-444455556666",
+            ),
+            ("app://obsidian.md", "app://obsidian.md"),
+            ("file://", "file://"),
+            ("ftp://a.example:21", "ftp://a.example:21"),
         ] {
             assert_eq!(Origin::parse(text).unwrap().as_str(), canonical);
         }
@@ -139,12 +169,21 @@ mod tests {
             "https://a.example.:8443",
             "https://user@a.example",
             "https://a.example:443:443",
-            "ftp://a.example",
+            "ftp://user@a.example",
+            "capacitor://localhost/",
+            "capacitor://local host",
+            "capacitor://*",
+            "capacitor://localhost, https://a.example",
+            "file:///",
+            "://a.example",
+            "1a://b",
+            "blob:https://a.example",
+            "data:x",
+            "a b://c",
             "https://a.example ",
             "https://*.example",
             "https:/a.example",
             "https://a.example, https://b.example",
-            "file://",
             "https://a.example?x",
             "https://a.example.",
             "https://a.example.:8443",

@@ -66,10 +66,14 @@ impl Caller {
         let origins = realm.origins();
         let text = value.to_str().map_err(|_| Deny::OriginDenied)?;
         if text == "null" {
-            if !origins.lists_null() {
-                return Err(Deny::OriginDenied);
-            }
-            return Ok(Self::with_origin(HeaderValue::from_static("null"), Site::Allowed, true));
+            let null = || HeaderValue::from_static("null");
+            return match Self::without_origin(headers) {
+                _ if origins.lists_null() => Ok(Self::with_origin(null(), Site::Allowed, true)),
+                // A form of a page with Referrer-Policy: no-referrer (Fetch standard, 3.2): no page can write Sec-Fetch-Site.
+                own if own.site == Site::Own => Ok(own),
+                _ if origins.is_open() => Ok(Self::with_origin(null(), Site::Foreign, false)),
+                _ => Err(Deny::OriginDenied),
+            };
         }
         // What browsers send, and all that there is to know of it.
         if origins.lists_as_written(text) {
@@ -91,6 +95,15 @@ impl Caller {
             return Ok(Self::with_origin(echoed, site, credentials));
         }
         Err(Deny::OriginDenied)
+    }
+
+    /// Instead of a refusal, where it is for the app to say which pages may read what it answers: to the gate it is one of
+    /// any, for which the cookie does not speak.
+    pub(super) const fn left_to_the_app(deny: Deny) -> Result<Self, Deny> {
+        match deny {
+            Deny::OriginDenied => Ok(Self { cors: None, site: Site::Foreign }),
+            deny => Err(deny),
+        }
     }
 
     /// Whether the cookie may speak for this request: a browser attaches it whoever made the page (CSRF, and

@@ -277,6 +277,13 @@ fn origins(section: &Section<'_>) -> Origins {
         section.error("any_origin_credentials", "excludes origins: remove one of the two");
     }
     let null = listed.contains(&None);
+    if null {
+        section.warn(
+            "origins",
+            "\"null\" is the origin of a sandboxed frame, which any site can make: it may call with its visitor's cookie. Remove it; \
+             forms of the gate's own pages with Referrer-Policy: no-referrer count without it",
+        );
+    }
     Origins { listed: listed.into_iter().flatten().collect(), null, any_with_credentials }
 }
 
@@ -326,7 +333,7 @@ const MAX_NAME_BYTES: usize = 63;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, warnings, with};
 
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
@@ -348,6 +355,8 @@ mod tests {
             (r#"origins = ["*"]"#, "every site"),
             (r#"origins = ["https://app.example.com/"]"#, r#"write it as "https://app.example.com""#),
             (r#"origins = ["app.example.com"]"#, "is no origin"),
+            (r#"origins = ["capacitor://localhost/"]"#, r#"write it as "capacitor://localhost""#),
+            (r#"origins = ["chrome-extension://*"]"#, "is no origin"),
             (r#"origins = ["https://u:hunter2@a.example"]"#, "is no origin"),
             ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "excludes origins"),
             (r#"keys_dir = "/dev/null""#, "/dev/null is not a directory"),
@@ -398,6 +407,15 @@ mod tests {
         let listed = origins(r#"origins = ["HTTPS://A.example:443", "null"]"#);
         assert!(listed.lists(&Origin::parse("https://a.example").unwrap()) && listed.lists_null() && !listed.is_open());
         assert!(!origins(r#"origins = ["https://a.example"]"#).lists_null());
+        let apps = origins(r#"origins = ["capacitor://localhost", "chrome-extension://abc", "app://a:1"]"#);
+        assert!(apps.lists_as_written("capacitor://localhost") && apps.lists_as_written("app://a:1"));
+        assert!(!apps.lists_as_written("capacitor://localhost:1") && !apps.lists_as_written("Capacitor://localhost"));
+        for (keys, warned) in
+            [(r#"origins = ["null"]"#, true), (r#"origins = ["https://a.example"]"#, false), ("", false)]
+        {
+            let found = warnings(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)));
+            assert_eq!(found.iter().any(|warning| warning.contains("realm.a.origins: \"null\"")), warned, "{found:?}");
+        }
         assert!(origins("any_origin_credentials = true").any_with_credentials());
         assert!(origins("origins = []\nany_origin_credentials = true").is_open());
     }
