@@ -246,6 +246,64 @@ fn two_origins_or_a_malformed_one_are_refused() {
     app.saw_nothing();
 }
 
+#[test]
+fn r48_null_of_ones_own_page_counts_and_that_of_others_does_not() {
+    let (app, gate) = gate();
+    let token = gate.user("alice");
+    app.forget();
+    // A form of a page with Referrer-Policy: no-referrer.
+    let form = || post("/app/x").key().cookie(&token).body("a=1");
+    gate.send(&form().origin("null").header("Sec-Fetch-Site", "same-origin")).expect(200);
+    app.forget();
+    for site in ["cross-site", "same-site", "none"] {
+        gate.send(&form().origin("null").header("Sec-Fetch-Site", site)).refused(403, "origin_denied");
+    }
+    gate.send(&form().origin("null")).refused(403, "origin_denied");
+    gate.send(&form().origin(FOREIGN).header("Sec-Fetch-Site", "same-origin")).refused(403, "origin_denied");
+    app.saw_nothing();
+}
+
+#[test]
+fn r48_origins_of_apps_and_extensions() {
+    let app = App::start();
+    let listed = ["capacitor://localhost", "chrome-extension://abcdefghijklmnop", "app://obsidian.md:80", "file://"];
+    let gate = Conf::new(&app).realm("origins", &format!("{listed:?}")).start();
+    for origin in listed {
+        assert_allowed(&gate.send(&get("/open/x").key().origin(origin)).expect(200), origin);
+        assert_allowed(&gate.send(&preflight("/app/x", "POST").origin(origin)).expect(204), origin);
+    }
+    for origin in ["capacitor://localhost:1", "CAPACITOR://localhost", "tauri://localhost", "app://obsidian.md", "null"]
+    {
+        gate.send(&get("/open/x").key().origin(origin)).refused(403, "origin_denied");
+    }
+    // With none listed any may call, with what it holds itself.
+    let gate = Conf::new(&app).realm("origins", "").start();
+    let token = gate.user("alice");
+    for origin in ["capacitor://localhost", "ionic://localhost", "chrome-extension://abcdefghijklmnop", "null"] {
+        let answer = gate.send(&get("/app/x").key().origin(origin).bearer(&token)).expect(200);
+        assert_eq!(answer.all("access-control-allow-origin"), [origin]);
+        assert!(answer.all("access-control-allow-credentials").is_empty());
+        gate.send(&get("/app/x").key().origin(origin).cookie(&token)).refused(401, "token_missing");
+    }
+}
+
+#[test]
+fn a_public_route_may_leave_cors_to_its_app() {
+    let app = App::start();
+    let gate = Conf::new(&app).add_route("/own", "public", "cors = \"app\"").start();
+    gate.send(&preflight("/own/x", "PUT").key().origin(FOREIGN)).expect(200);
+    let seen = app.only();
+    assert_eq!((seen.method(), seen.target()), ("OPTIONS".to_owned(), "/own/x".to_owned()));
+    assert_eq!(seen.header("access-control-request-method").as_deref(), Some("PUT"));
+    app.forget();
+    // Nothing of the gate's is in the answer, and nothing of the app's is taken out.
+    let answer = gate.send(&get("/own/cors").key().origin(FOREIGN)).expect(200);
+    let asked = gate.send(&get("/open/cors").key().origin(ORIGIN)).expect(200);
+    assert_eq!(answer.all("access-control-allow-origin"), ["*"], "as the app says");
+    assert_allowed(&asked, ORIGIN);
+    gate.send(&preflight("/open/x", "PUT").origin(FOREIGN)).refused(403, "origin_denied");
+}
+
 // === threats ===
 
 #[test]
@@ -329,7 +387,14 @@ fn r48_reflecting_every_origin_with_credentials_is_no_config() {
     assert!(check(Conf::new(&app).realm("origins", "[\"*\"]")).contains("origins"));
     assert!(check(Conf::new(&app).realm("origins", "[\"https://*.example.com\"]")).contains("origins"));
     assert!(check(Conf::new(&app).realm("any_origin_credentials", "true")).contains("any_origin_credentials"));
-    for bad in ["https://app.example.com/", "app.example.com", "https://a.example/x", "ftp://a.example", ""] {
+    for bad in [
+        "https://app.example.com/",
+        "app.example.com",
+        "https://a.example/x",
+        "capacitor://localhost/",
+        "blob:https://a.example",
+        "",
+    ] {
         assert!(check(Conf::new(&app).realm("origins", &format!("[\"{bad}\"]"))).contains("origins"), "{bad}");
     }
 }

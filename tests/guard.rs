@@ -165,6 +165,66 @@ fn a_route_may_pass_encoded_slashes() {
     app.saw_nothing();
 }
 
+#[test]
+fn r59_bytes_that_mean_nothing_pass_where_one_route_decides() {
+    let app = App::start();
+    let public = |host: &str| {
+        format!(
+            "[[route]]\n{host}path = \"/\"\nrealm = \"examples\"\naccess = \"public\"\nupstream = [\"{}\"]\n",
+            app.url()
+        )
+    };
+    let conf = || Conf::new(&app).login("host", "\"login.example.com\"");
+    let gate = conf().routes(&public("")).start();
+    for target in [
+        "//",
+        "//x",
+        "/a//b///",
+        "/a%5cb%5C",
+        "/a%2Fb%2f",
+        "/api/vhosts/%2F/permissions",
+        "/%2f%2f",
+        "/fetch/https:%2F%2Fexample.com%2Fa",
+        "/a%252fb%2520",
+        "/M%FCnchen/%ff%FE",
+        "/100%",
+        "/file%2Etxt",
+        "/;/x;y",
+        "/a//b?q=%FC//&%zz?",
+    ] {
+        gate.send(&get(target).key()).expect(200);
+        assert_eq!(app.only().target(), target);
+        app.forget();
+    }
+    for target in
+        ["/a//../b", "/%2e%2e//", "/a%2f..%2fb", "/a%5c%2e.%5cb", "/a//..;x", "/a//%00", "/a%252f..%252f", "/a\\b"]
+    {
+        gate.send(&get(target).key()).refused(400, "target_invalid");
+    }
+    app.saw_nothing();
+    // At the host of the login two rules decide, and so with another route for the host.
+    gate.send(&get("/a//b").key().host("login.example.com")).refused(400, "target_invalid");
+    let admin = public("").replace("path = \"/\"", "path = \"/admin\"").replace("public", "user");
+    let gate = conf().routes(&format!("{}{admin}{}", public(""), public("host = \"www.example.com\"\n"))).start();
+    for (host, target) in [("app.example.com", "//admin"), ("app.example.com", "/x%5c"), ("www.example.com", "//admin")]
+    {
+        gate.send(&get(target).key().host(host)).refused(400, "target_invalid");
+    }
+    app.saw_nothing();
+}
+
+#[test]
+fn a_login_is_found_at_its_host() {
+    let app = App::start();
+    let gate = Conf::new(&app).login("host", "\"login.example.com\"").add_route("/", "public", "").start();
+    let body = serde_json::json!({"username": "alice", "password": PASSWORD});
+    let register = post(auth("")).json(&body);
+    gate.send(&register.clone().host("Login.example.com:8443")).expect(200);
+    app.saw_nothing();
+    gate.send(&register).expect(200);
+    assert_eq!(app.only().target(), AUTH, "at another host it is a path of the app's");
+}
+
 // === 4.2: API keys ===
 
 #[test]

@@ -22,6 +22,8 @@ mod head;
 mod jwks;
 #[path = "fuzz/checks/memory.rs"]
 mod memory;
+#[path = "fuzz/checks/paths.rs"]
+mod paths;
 #[path = "fuzz/checks/query.rs"]
 mod query;
 #[path = "fuzz/checks/refresh.rs"]
@@ -73,6 +75,11 @@ fn r05_heads() {
 #[test]
 fn r08_targets() {
     replay("query", query::check);
+}
+
+#[test]
+fn r59_paths_at_hosts_of_one_rule_and_of_several() {
+    replay("paths", paths::check);
 }
 
 #[test]

@@ -302,6 +302,7 @@ mod tests {
             lines,
             [
                 "path        /notes/1, in its canonical form",
+                "path_rules  strict, since the route does not decide about a whole host",
                 "rule        route[0], host app.example, path /notes, access key, realm main",
                 "client      203.0.113.9, without TLS",
                 "limits      10 a second and 5 at once on top",

@@ -1,5 +1,7 @@
 //! What an exchange login asks for, and where it sends.
 
+use super::host::Host;
+
 /// An Auth0 access token for our own, by way of a URL ("API Palace").
 #[derive(Debug)]
 pub struct Exchange {
@@ -10,6 +12,7 @@ pub struct Exchange {
     pub(super) email_claim: String,
     pub(super) require_verified_email: bool,
     pub(super) callback_url: String,
+    pub(super) callback_host: Host,
     pub(super) callback_path: String,
     pub(super) after_login: String,
     pub(super) redirect_urls: Vec<String>,
@@ -128,6 +131,7 @@ mod tests {
             email_claim: "email".into(),
             require_verified_email: false,
             callback_url: "https://app.example/site/callback".into(),
+            callback_host: Host::parse("app.example").unwrap(),
             callback_path: "/site/callback".into(),
             after_login: "/".into(),
             redirect_urls: vec!["https://app.example/failed".into()],

@@ -20,6 +20,13 @@ impl Host {
         is_name(name.as_bytes()).then(|| Self(name.to_ascii_lowercase().into()))
     }
 
+    /// Reads the host of a URL that has one.
+    #[must_use]
+    pub fn parse_in_url(url: &str) -> Option<Self> {
+        let (_, rest) = url.split_once("://")?;
+        Some(Authority::parse(rest.split(['/', '?', '#']).next()?)?.host)
+    }
+
     /// The canonical text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -93,6 +100,14 @@ mod tests {
             ("my_app", "my_app"),
         ] {
             assert_eq!(Host::parse(text).unwrap().as_str(), canonical);
+        }
+        for (url, host) in [
+            ("https://App.example:8443/a?b", Some("app.example")),
+            ("http://[::1]:80", Some("[::1]")),
+            ("app.example", None),
+            ("https://user@app.example/", None),
+        ] {
+            assert_eq!(Host::parse_in_url(url).as_ref().map(Host::as_str), host, "{url}");
         }
     }
 

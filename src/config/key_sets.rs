@@ -31,6 +31,18 @@ impl KeySets {
         Self { all: body(&all), by_realm }
     }
 
+    /// Where they are, with realms of these names.
+    pub(super) fn paths<'a>(realms: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let of_realms = realms.map(|name| format!("/{name}{KEY_SET}"));
+        std::iter::once(KEY_SET.to_owned()).chain(of_realms).collect()
+    }
+
+    /// Whether a path in which every escape was decoded may be the one of a key set to some reader: it has the names in it.
+    pub(super) fn may_be_meant(path: &[u8]) -> bool {
+        let has = |name: &[u8]| path.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
+        KEY_SET.split('/').filter(|name| !name.is_empty()).all(|name| has(name.as_bytes()))
+    }
+
     /// The one at this path, percent-decoded: `/.well-known/jwks.json` for that of every realm, the same below
     /// `/<realm>` for that of one.
     pub(super) fn at(&self, path: &str) -> Option<&Bytes> {
@@ -67,6 +79,17 @@ mod tests {
         assert_eq!(policy.key_set("/a/.well-known/jwks.json").unwrap(), &r#"{"keys":[]}"#, "its keys are secrets");
         assert_eq!(algorithms("/b/.well-known/jwks.json").unwrap(), ["EdDSA"]);
         assert_eq!(algorithms("/c/.well-known/jwks.json").unwrap(), ["ES256"]);
+        let paths = super::KeySets::paths(["a", "b", "c"].into_iter());
+        assert!(paths.len() == 4 && paths.iter().all(|path| policy.key_set(path).is_some()));
+        for (path, meant) in [
+            ("//.well-known/jwks.json", true),
+            ("/a//.WELL-known//jwks.json;x", true),
+            ("/.well-known/openid-configuration", false),
+            ("//jwks.json", false),
+            ("//", false),
+        ] {
+            assert_eq!(policy.key_set_may_be_meant(path.as_bytes()), meant, "{path}");
+        }
         for path in
             ["/", "/d/.well-known/jwks.json", "/b/c/.well-known/jwks.json", "/b/.well-known/jwks.json/", "jwks.json"]
         {

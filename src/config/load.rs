@@ -15,7 +15,7 @@ use super::login::Login;
 use super::outside::{Noted, Outside};
 use super::policy::Policy;
 use super::reader::{Report, Section};
-use super::route::{Clash, Route, Routing};
+use super::route::{Clash, Route, Routing, Rule};
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
 use super::sections::{self, Realms, cognito, limits, log, login, realm, route, server, store, tls};
@@ -227,6 +227,29 @@ fn routing(
                     let place = format!("{} (line {})", earlier.path(), earlier.line());
                     later.error("path", format!("is the path of {place} too: write another"));
                 }
+                Clash::RouteOfLogin { route, login } => {
+                    let (route, login) = (route_sections[route], login_sections[login]);
+                    let place = format!("{} (line {})", route.path(), route.line());
+                    login.error("path", format!("{place} has a path of this login, and would never get its requests: write another path or host in one of the two"));
+                }
+                Clash::Reserved { login, path } => {
+                    let message = format!(
+                        "the gate publishes its keys at \"{path}\", and the login would never be asked: write another path"
+                    );
+                    login_sections[login].error("path", message);
+                }
+                Clash::Opaque { route, rule } => {
+                    let place = match rule {
+                        Rule::Route(other) => {
+                            format!("{} (line {})", route_sections[other].path(), route_sections[other].line())
+                        }
+                        Rule::Login(login) => {
+                            format!("{} (line {})", login_sections[login].path(), login_sections[login].line())
+                        }
+                        Rule::Reserved(path) => format!("the key set at \"{path}\""),
+                    };
+                    route_sections[route].error("path_rules", format!("{place} lies below this route, and an app may read a path in another way than this gate: write path_rules = \"strict\""));
+                }
                 Clash::Own(login) => {
                     let section = login_sections[login];
                     // Whichever of the two it has.
@@ -241,7 +264,8 @@ fn routing(
             }
         }
     };
-    Routing::new(logins, routes).map_err(report).ok()
+    let names = realms.declared.iter().map(|declared| declared.name.as_str());
+    Routing::new(logins, routes, &KeySets::paths(names)).map_err(report).ok()
 }
 
 fn credentials_directory() -> Option<PathBuf> {
@@ -360,6 +384,79 @@ mod tests {
         assert!(errors(&format!("{}{}", methods("[\"GET\"]"), methods("[\"POST\"]"))).is_empty());
         assert!(errors(&format!("{ROUTE}{ROUTE}host = \"a.example\"\n")).is_empty());
         assert_eq!(errors(&format!("{ROUTE}{ROUTE}{ROUTE}")).len(), 2, "all clashes at once");
+    }
+
+    #[test]
+    fn a_login_shares_its_requests_with_nothing() {
+        let login = |keys: &str| with(LOGIN, keys);
+        let route = |keys: &str| with(ROUTE, keys);
+        for (text, expected) in [
+            (
+                format!("{LOGIN}{}", route(r#"path = "/login""#)),
+                Some("login[0].path: route[0] (line 13) has a path of this login"),
+            ),
+            (
+                format!("{}{}", login(r#"host = "a.example""#), route(r#"path = "/login""#)),
+                Some("has a path of this login"),
+            ),
+            (format!("{LOGIN}{}", route("path = \"/login\"\nhost = \"a.example\"")), Some("has a path of this login")),
+            (format!("{}{}", login(r#"host = "a.example""#), route("path = \"/login\"\nhost = \"b.example\"")), None),
+            (format!("{LOGIN}{}", route(r#"path = "/login/x""#)), None),
+            (
+                format!("{}{}", login("dialect = \"tenant\""), route(r#"path = "/LOGIN/refresh""#)),
+                Some("has a path of this login"),
+            ),
+            (login(r#"path = "/.well-known/jwks.json""#), Some("login[0].path: the gate publishes its keys")),
+            (login(r#"path = "/a/.well-known/jwks.json""#), Some("login[0].path: the gate publishes its keys")),
+            (login(r#"path = "/b/.well-known/jwks.json""#), None),
+            (format!("{LOGIN}{}", login(r#"host = "a.example""#)), None),
+            (format!("{0}{0}", login(r#"host = "a.example""#)), Some("login[1].path: is the path of login[0]")),
+            (
+                format!("{}{}", login(r#"host = "a.example""#), login(r#"host = "A.example.""#)),
+                Some("is the path of login[0]"),
+            ),
+            (format!("{}{}", login(r#"host = "a.example""#), login(r#"host = "b.example""#)), None),
+            (login(r#"host = "*.example""#), Some("login[0].host: \"*.example\" is a pattern")),
+        ] {
+            let found = errors(&text);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{text}: {found:?}");
+            assert!(expected.is_none_or(|expected| found[0].contains(expected)), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn r59_nothing_lies_below_an_opaque_route() {
+        let opaque =
+            |path: &str, more: &str| with(ROUTE, &format!("path = \"{path}\"\npath_rules = \"opaque\"\n{more}"));
+        let other = |path: &str, more: &str| with(ROUTE, &format!("path = \"{path}\"\n{more}"));
+        let (a, b) = ("host = \"a.example\"", "host = \"b.example\"");
+        for (text, expected) in [
+            (opaque("/", ""), None),
+            (
+                format!("{}{}", opaque("/", ""), other("/admin", "")),
+                Some("route[0].path_rules: route[1] (line 17) lies below this route"),
+            ),
+            (format!("{}{}", opaque("/", ""), other("/admin", a)), Some("route[1]")),
+            (format!("{}{}", opaque("/", a), other("/admin", "")), None),
+            (format!("{}{}", opaque("/", a), other("/admin", b)), None),
+            (format!("{}{}", opaque("/app", ""), other("/app/x", "")), Some("route[1]")),
+            (format!("{}{}", opaque("/app", ""), other("/apps", "")), None),
+            (format!("{}{}", opaque("/app", ""), other("/", "")), None),
+            (format!("{}{LOGIN}", opaque("/", "")), Some("login[0]")),
+            (format!("{}{LOGIN}", opaque("/app", "")), None),
+            (format!("{}{}", opaque("/", a), with(LOGIN, b)), None),
+            (format!("{}{}", opaque("/", a), with(LOGIN, a)), Some("login[0]")),
+            (
+                format!("{}{}", opaque("/login", ""), with(LOGIN, "dialect = \"tenant\"\npath = \"/Login/X\"")),
+                Some("login[0]"),
+            ),
+            (opaque("/a", ""), Some("the key set at \"/a/.well-known/jwks.json\"")),
+            (opaque("/.well-known", ""), Some("the key set")),
+        ] {
+            let found = errors(&text);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{text}: {found:?}");
+            assert!(expected.is_none_or(|expected| found[0].contains(expected)), "{text}: {found:?}");
+        }
     }
 
     #[test]

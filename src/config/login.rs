@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::Exchange;
+use super::host::Host;
 use super::policy::Realm;
 use super::user_pool::UserPool;
 
@@ -13,6 +14,7 @@ use super::user_pool::UserPool;
 pub struct Login {
     pub(super) index: usize,
     pub(super) dialect: Dialect,
+    pub(super) host: Option<Host>,
     pub(super) path: String,
     pub(super) realm: Arc<Realm>,
 }
@@ -94,6 +96,12 @@ impl Login {
         &self.dialect
     }
 
+    /// The one host at which it answers, if it does not at every one.
+    #[must_use]
+    pub const fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -129,6 +137,21 @@ impl Login {
         } else {
             None
         }
+    }
+
+    /// The hosts at which it answers at this endpoint; `None` stands for every one. A callback is where its URL leads, too.
+    pub(super) fn hosts(&self, endpoint: Endpoint) -> impl Iterator<Item = Option<&Host>> {
+        let callback = match (&self.dialect, endpoint) {
+            (Dialect::Exchange(exchange), Endpoint::Callback) if self.host.is_some() => Some(&exchange.callback_host),
+            _ => None,
+        };
+        std::iter::once(self.host.as_ref()).chain(callback.map(Some))
+    }
+
+    /// Whether it answers some request to this host.
+    pub(super) fn serves(&self, host: &Host) -> bool {
+        // At its callback it answers wherever it does, and perhaps elsewhere.
+        self.hosts(Endpoint::Callback).any(|own| own.is_none_or(|own| own == host))
     }
 
     fn exchange_endpoint(&self, exchange: &Exchange, path: &str) -> Option<Endpoint> {
@@ -253,7 +276,7 @@ mod tests {
             user_pool: None,
         };
         let realm = Arc::new(Realm::for_tests(false, SameSite::None, false));
-        Login { index: 0, dialect: Dialect::Tenant(Box::new(tenant)), path: path.into(), realm }
+        Login { index: 0, dialect: Dialect::Tenant(Box::new(tenant)), host: None, path: path.into(), realm }
     }
 
     #[test]

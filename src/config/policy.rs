@@ -83,6 +83,12 @@ impl Policy {
         self.key_sets.at(path)
     }
 
+    /// Whether a path in which every escape was decoded may be that of a key set to some reader, if it is not to this gate.
+    #[must_use]
+    pub fn key_set_may_be_meant(&self, path: &[u8]) -> bool {
+        KeySets::may_be_meant(path)
+    }
+
     /// What a client may take up.
     #[must_use]
     pub const fn limits(&self) -> &Limits {

@@ -29,7 +29,9 @@ pub struct Route {
     pub(super) upstream: Upstream,
     pub(super) forward_token: bool,
     pub(super) assertion: Option<Arc<str>>,
+    pub(super) path_rules: PathRules,
     pub(super) encoded_slash: EncodedSlash,
+    pub(super) cors: CorsBy,
     pub(super) body_size: Option<u64>,
 }
 
@@ -42,6 +44,27 @@ pub enum Access {
     Key,
     /// Everyone; with an API key where the realm requires one.
     Public,
+}
+
+/// How a path must be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathRules {
+    /// [`Self::Opaque`] where the route decides about every request to a host, else [`Self::Strict`].
+    Auto,
+    /// In the one form that every reader reads alike.
+    Strict,
+    /// In any form in which no reader finds a way out of the route: no dot segments and no control characters, in whatever
+    /// encoding.
+    Opaque,
+}
+
+/// Who answers preflights (Fetch standard, 3.2.2), and tells browsers which pages may read an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CorsBy {
+    /// The gate, by the realm's origins.
+    Gate,
+    /// The app. Preflights reach it.
+    App,
 }
 
 /// What becomes of `%2f` in a path.
@@ -120,6 +143,12 @@ impl Route {
         self.assertion.as_ref()
     }
 
+    /// Who answers preflights.
+    #[must_use]
+    pub const fn cors(&self) -> CorsBy {
+        self.cors
+    }
+
     /// What becomes of `%2f`.
     #[must_use]
     pub const fn encoded_slash(&self) -> EncodedSlash {
@@ -150,13 +179,18 @@ impl Route {
 /// Logins by their path, and routes by host and path.
 #[derive(Debug, Default)]
 pub struct Routing {
-    by_login_path: HashMap<String, Arc<Login>, RandomState>,
+    /// Several of one path are for different hosts.
+    by_login_path: HashMap<String, Vec<Arc<Login>>, RandomState>,
     /// Those with several paths, or whose paths match without regard to case: few, and looked at one after the other.
     with_several_paths: Vec<Arc<Login>>,
     any_host: Paths,
     by_host: HashMap<Host, Paths, RandomState>,
     /// How many slashes the path in these tables has that has most: no longer one is looked for.
     depth: usize,
+    /// How many routes name each host.
+    naming: HashMap<Host, usize, RandomState>,
+    /// How many name none.
+    naming_none: usize,
     logins: Vec<Arc<Login>>,
     routes: Vec<Arc<Route>>,
 }
@@ -179,29 +213,27 @@ pub enum Found {
 }
 
 impl Routing {
-    /// Makes the table.
+    /// Makes the table. `reserved`: the paths at which the gate itself answers at every host.
     ///
     /// # Errors
-    /// Two logins of one path, or two routes of one host and path that take the same method: all such pairs, so that
-    /// the operator sees them at once.
-    pub(super) fn new(logins: Vec<Arc<Login>>, routes: Vec<Arc<Route>>) -> Result<Self, Vec<Clash>> {
+    /// What takes the requests of something else: all of it, so that the operator sees it at once.
+    pub(super) fn new(
+        logins: Vec<Arc<Login>>,
+        routes: Vec<Arc<Route>>,
+        reserved: &[String],
+    ) -> Result<Self, Vec<Clash>> {
         let mut table = Self::default();
         let mut clashes = Vec::new();
         for (later, login) in logins.iter().enumerate() {
-            let earlier = match login.dialect() {
-                Dialect::Project => {
-                    let same = table.by_login_path.insert(login.path.clone(), login.clone());
-                    same.or_else(|| table.with_several_paths.iter().find(|other| answers_too(other, login)).cloned())
-                }
-                Dialect::Tenant(_) | Dialect::Exchange(_) => {
-                    logins[..later].iter().find(|other| answers_too(other, login)).cloned()
-                }
-            };
-            if let Some(other) = earlier {
-                let earlier = logins.iter().position(|earlier| Arc::ptr_eq(earlier, &other)).unwrap_or_default();
+            if let Some(earlier) = logins[..later].iter().position(|other| answers_too(other, login)) {
                 clashes.push(Clash::Login { earlier, later });
             }
-            if !matches!(login.dialect(), Dialect::Project) {
+            if let Some(path) = reserved.iter().find(|path| login.endpoint(path).is_some()) {
+                clashes.push(Clash::Reserved { login: later, path: path.clone() });
+            }
+            if matches!(login.dialect(), Dialect::Project) {
+                table.by_login_path.entry(login.path.clone()).or_default().push(login.clone());
+            } else {
                 let mut paths: Vec<_> = login.paths().iter().map(|path| path.to_ascii_lowercase()).collect();
                 let written = paths.len();
                 paths.sort();
@@ -213,16 +245,29 @@ impl Routing {
             }
         }
         for (later, route) in routes.iter().enumerate() {
-            let paths = match &route.host {
-                Some(host) => table.by_host.entry(host.clone()).or_default(),
-                None => &mut table.any_host,
+            let (paths, count) = match &route.host {
+                Some(host) => {
+                    (table.by_host.entry(host.clone()).or_default(), table.naming.entry(host.clone()).or_default())
+                }
+                None => (&mut table.any_host, &mut table.naming_none),
             };
+            *count += 1;
             let same_path = paths.entry(route.path.clone()).or_default();
             if let Some(other) = same_path.iter().find(|other| overlap(other, route)) {
                 let earlier = routes.iter().position(|earlier| Arc::ptr_eq(earlier, other)).unwrap_or_default();
                 clashes.push(Clash::Route { earlier, later });
             }
             same_path.push(route.clone());
+            for (index, login) in logins.iter().enumerate() {
+                // The login answers, so that the app never sees its own path.
+                if login.endpoint(&route.path).is_some_and(|endpoint| share_host(login, endpoint, route)) {
+                    clashes.push(Clash::RouteOfLogin { route: later, login: index });
+                }
+            }
+            if route.path_rules == PathRules::Opaque {
+                clashes
+                    .extend(below(route, &logins, &routes, reserved).map(|rule| Clash::Opaque { route: later, rule }));
+            }
         }
         let paths = table.by_host.values().chain([&table.any_host]).flat_map(HashMap::keys);
         table.depth = paths.chain(table.by_login_path.keys()).map(|path| slashes(path)).max().unwrap_or_default();
@@ -243,19 +288,62 @@ impl Routing {
         &self.routes
     }
 
-    /// The login that has this path, which is canonical, and what is asked there.
+    /// The login that has this path, which is canonical, of this host, and what is asked there. One that names the host goes
+    /// before one that does not.
     #[must_use]
-    pub fn login_at(&self, path: &str) -> Option<(&Arc<Login>, Endpoint)> {
-        if let Some(login) = self.by_login_path.get(path) {
-            return Some((login, Endpoint::Login));
+    pub fn login_at(&self, host: &Host, path: &str) -> Option<(&Arc<Login>, Endpoint)> {
+        let project = self.by_login_path.get(path).into_iter().flatten().map(|login| (login, Endpoint::Login));
+        let others = self.with_several_paths.iter().filter_map(|login| Some((login, login.endpoint(path)?)));
+        let mut of_every_host = None;
+        for (login, endpoint) in project.chain(others) {
+            if login.host.is_none() {
+                of_every_host.get_or_insert((login, endpoint));
+            } else if login.hosts(endpoint).any(|own| own == Some(host)) {
+                return Some((login, endpoint));
+            }
         }
-        self.with_several_paths.iter().find_map(|login| Some((login, login.endpoint(path)?)))
+        of_every_host
+    }
+
+    /// The path rules that are in force for a request to this route at this host, and why. Never [`PathRules::Auto`].
+    #[must_use]
+    pub fn path_rules(&self, host: &Host, route: &Route) -> (PathRules, &'static str) {
+        match route.path_rules {
+            PathRules::Strict => (PathRules::Strict, "as path_rules says"),
+            PathRules::Opaque => (PathRules::Opaque, "as path_rules says, and nothing else lies below the route"),
+            PathRules::Auto if route.path != "/" || route.limits_methods() => {
+                (PathRules::Strict, "since the route does not decide about a whole host")
+            }
+            PathRules::Auto if !self.is_alone(host) => {
+                (PathRules::Strict, "since another route or login may take requests to this host")
+            }
+            PathRules::Auto => (PathRules::Opaque, "since the route decides about every request to this host"),
+        }
+    }
+
+    /// The route that takes `method` on a path of `host` that is not canonical, as its bytes stand there, and `None` where
+    /// another reading of the path could lead elsewhere. The path has no dot segments and no control characters in whatever
+    /// reading (see `gate::target`).
+    #[must_use]
+    pub fn find_opaque(&self, host: &Host, path: &[u8], method: &Method) -> Option<Arc<Route>> {
+        // A byte that is no text is in no route's path.
+        let path = String::from_utf8_lossy(path);
+        let mut tables = self.by_host.get(host).into_iter().chain([&self.any_host]);
+        let routes = tables.find_map(|paths| prefixes(&path, self.depth).find_map(|prefix| paths.get(prefix)))?;
+        let route = routes.iter().find(|route| route.takes(method))?;
+        (self.path_rules(host, route).0 == PathRules::Opaque).then(|| route.clone())
+    }
+
+    /// Whether no more than one route, and no login, can take a request to this host.
+    fn is_alone(&self, host: &Host) -> bool {
+        let routes = self.naming_none + self.naming.get(host).copied().unwrap_or_default();
+        routes <= 1 && !self.logins.iter().any(|login| login.serves(host))
     }
 
     /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
     #[must_use]
     pub fn find(&self, host: &Host, path: &str, method: &Method) -> Found {
-        if let Some((login, endpoint)) = self.login_at(path) {
+        if let Some((login, endpoint)) = self.login_at(host, path) {
             return Found::Login(login.clone(), endpoint);
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
@@ -266,13 +354,17 @@ impl Routing {
                 return route.map_or(Found::Nothing, |route| Found::Route(route.clone()));
             }
         }
-        let project = prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix));
-        let mut others = self.with_several_paths.iter();
+        let has_host = |login: &&Arc<Login>| login.host.as_ref().is_none_or(|own| own == host);
+        let project =
+            prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix)?.iter().find(has_host));
+        let mut others = self.with_several_paths.iter().filter(has_host);
         if let Some(login) = project.or_else(|| others.find(|login| login.has_below(path))) {
             return Found::BelowLogin(login.clone());
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
-        if serves_every_host || self.by_host.contains_key(host) { Found::Nothing } else { Found::WrongHost }
+        let is_known = self.by_host.contains_key(host)
+            || self.logins.iter().any(|login| login.host.is_some() && login.serves(host));
+        if serves_every_host || is_known { Found::Nothing } else { Found::WrongHost }
     }
 }
 
@@ -289,11 +381,76 @@ pub(super) enum Clash {
         earlier: usize,
         later: usize,
     },
+    /// A route whose own path is a login's.
+    RouteOfLogin {
+        route: usize,
+        login: usize,
+    },
+    /// A login at a path where the gate answers itself.
+    Reserved {
+        login: usize,
+        path: String,
+    },
+    /// A route with `path_rules = "opaque"`, below whose path another rule decides.
+    Opaque {
+        route: usize,
+        rule: Rule,
+    },
+}
+
+/// What decides about requests.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    Route(usize),
+    Login(usize),
+    Reserved(String),
 }
 
 fn answers_too(one: &Login, other: &Login) -> bool {
-    one.paths().iter().any(|path| other.endpoint(path).is_some())
-        || other.paths().iter().any(|path| one.endpoint(path).is_some())
+    let share = |one: &Login, other: &Login| {
+        one.paths().iter().any(|path| {
+            let (Some(own), Some(endpoint)) = (one.endpoint(path), other.endpoint(path)) else { return false };
+            one.hosts(own).any(|host| other.hosts(endpoint).any(|other| host == other))
+        })
+    };
+    share(one, other) || share(other, one)
+}
+
+/// Whether some request is for the host of both.
+fn share_host(login: &Login, endpoint: Endpoint, route: &Route) -> bool {
+    let mut hosts = login.hosts(endpoint);
+    route.host.is_none() || hosts.any(|own| own.is_none() || own == route.host.as_ref())
+}
+
+/// What decides below the path of a route, at its hosts. Of the paths at which the gate itself answers at every host only
+/// those count that lie below a route which is not for the whole host: with the whole host, a path that some reader takes for
+/// one of them is refused when it comes.
+fn below<'a>(
+    route: &'a Route,
+    logins: &'a [Arc<Login>],
+    routes: &'a [Arc<Route>],
+    reserved: &'a [String],
+) -> impl Iterator<Item = Rule> + 'a {
+    let lies_below = |path: &str| {
+        let start = route.path.trim_end_matches('/');
+        let (head, tail) = path.split_at_checked(start.len()).unwrap_or_default();
+        // A tenant login is found in any letter case.
+        head.eq_ignore_ascii_case(start) && tail.len() > 1 && tail.starts_with('/')
+    };
+    // A route that names the host goes before one that does not, whatever their paths.
+    let routes = routes
+        .iter()
+        .enumerate()
+        .filter(move |(_, other)| (route.host.is_none() || route.host == other.host) && lies_below(&other.path));
+    let logins = logins.iter().enumerate().filter(move |(_, login)| {
+        let mut paths = login.paths().into_iter().filter(|path| lies_below(path) || *path == route.path);
+        paths.any(|path| login.endpoint(&path).is_some_and(|endpoint| share_host(login, endpoint, route)))
+    });
+    let reserved = reserved.iter().filter(move |path| route.path != "/" && lies_below(path));
+    routes
+        .map(|(index, _)| Rule::Route(index))
+        .chain(logins.map(|(index, _)| Rule::Login(index)))
+        .chain(reserved.map(|path| Rule::Reserved(path.clone())))
 }
 
 fn overlap(a: &Route, b: &Route) -> bool {

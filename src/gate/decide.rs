@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, header};
 
@@ -16,11 +17,12 @@ use super::identity::Identity;
 use super::known::{KnownTokens, Speaker};
 use super::limits::{Permits, Usage};
 use super::query;
-use super::target::Target;
+use super::target::{Path, Target, innermost};
 use super::trace::{self, Trace};
 use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
 use crate::config::{
-    Access, ApiKey, Authority, EncodedSlash, Endpoint, Found, Host, Origin, Policy, Proxies, Realm, Route, Sha256,
+    Access, ApiKey, Authority, CorsBy, EncodedSlash, Endpoint, Found, Host, Origin, PathRules, Policy, Proxies, Realm,
+    Route, Sha256,
 };
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
@@ -82,7 +84,7 @@ impl Gate<'_> {
             Ok(verdict) => verdict,
             Err(Stop::Deny(deny)) => {
                 if refusal.realm.is_none() && refusal.form == Form::Problem {
-                    refusal.form = self.form(head.target);
+                    refusal.form = self.form(head);
                 }
                 Verdict::Refusal(Refusal { deny, ..refusal })
             }
@@ -91,11 +93,20 @@ impl Gate<'_> {
     }
 
     /// How to refuse a request that is too broken to be judged: who calls a login knows the form of that one only.
-    fn form(&self, target: &[u8]) -> Form {
-        let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        let path = Target::parse(path).ok().map(|target| target.path);
-        path.and_then(|path| self.policy.routing().login_at(&path).map(|(login, endpoint)| Form::of(login, endpoint)))
-            .unwrap_or(Form::Problem)
+    fn form(&self, head: &Head<'_>) -> Form {
+        let path = head.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let Ok(target) = Target::parse(path) else { return Form::Problem };
+        let routing = self.policy.routing();
+        let at = |path: &str| {
+            let first = routing.logins().iter().find_map(|login| Some((login, login.endpoint(path)?)))?;
+            match authority(head) {
+                Ok((authority, _)) => routing.login_at(&authority.host, path),
+                // Which host it is for is not known.
+                Err(_) => Some(first),
+            }
+        };
+        let login = target.canonical().and_then(|canonical| at(&canonical.path));
+        login.map_or(Form::Problem, |(login, endpoint)| Form::of(login, endpoint))
     }
 
     /// `refusal`: what an answer to the request needs to know if it is refused, as soon as that is known.
@@ -113,7 +124,7 @@ impl Gate<'_> {
         let (authority, host_header) = authority(head)?;
         let target = Target::parse(head.target)?;
         self.note("path", || trace::path(&target));
-        if let Some(keys) = self.policy.key_set(&target.path) {
+        if let Some(keys) = self.key_set(&target)? {
             let read = matches!(*head.method, Method::GET | Method::HEAD);
             return if read { Ok(Verdict::KeySet(keys.clone())) } else { Err(Deny::KeySetMethod.into()) };
         }
@@ -149,11 +160,14 @@ impl Gate<'_> {
 
         let scheme = if client.secure { "https" } else { "http" };
         let own = || Origin::new(scheme, &authority);
-        let caller = Caller::judge(served, head.headers, own);
+        let mut caller = Caller::judge(served, head.headers, own);
         if let Ok(caller) = &caller {
             refusal.cors.clone_from(&caller.cors);
         }
-        if preflight_method.is_some() {
+        let cors_is_the_apps = matches!(&found, Found::Route(route) if route.cors() == CorsBy::App);
+        if cors_is_the_apps {
+            caller = caller.or_else(Caller::left_to_the_app);
+        } else if preflight_method.is_some() {
             self.note("origin", || trace::origin(&caller));
             return Ok(preflight(head, &found, caller?, refusal.place)?);
         }
@@ -181,22 +195,46 @@ impl Gate<'_> {
         }
     }
 
+    /// The key set that is published at this path. A path that only some readers take for one of these is nobody's.
+    fn key_set(&self, target: &Target<'_>) -> Result<Option<&Bytes>, Deny> {
+        match &target.path {
+            Path::Canonical(canonical) => {
+                let is_meant = |reading: &String| self.policy.key_set(reading).is_some();
+                let elsewhere = canonical.other_readings.iter().any(is_meant);
+                if elsewhere { Err(Deny::Target) } else { Ok(self.policy.key_set(&canonical.path)) }
+            }
+            Path::Other(read) if self.policy.key_set_may_be_meant(read) => Err(Deny::Target),
+            Path::Other(_) => Ok(None),
+        }
+    }
+
     /// Looks up who answers. A path that some apps read as another one must lead to the same place under every reading,
     /// else a route could be reached under the rules of its neighbour.
     fn find(&self, host: &Host, target: &Target<'_>, method: &Method) -> Result<Found, Deny> {
         let routing = self.policy.routing();
-        let found = routing.find(host, &target.path, method);
-        let encoded_slash_passes = matches!(&found, Found::Route(route) if route.encoded_slash() == EncodedSlash::Pass);
-        if target.has_encoded_slash && !encoded_slash_passes {
+        let Some(canonical) = target.canonical() else {
+            let route = routing.find_opaque(host, target.wire_path, method);
+            self.note("path_rules", || trace::path_rules(routing, host, route.as_ref()));
+            return route.map(Found::Route).ok_or(Deny::Target);
+        };
+        let found = routing.find(host, &canonical.path, method);
+        let Found::Route(route) = &found else {
+            return if canonical.has_encoded_slash { Err(Deny::Target) } else { Ok(found) };
+        };
+        self.note("path_rules", || trace::path_rules(routing, host, Some(route)));
+        if canonical.has_escape && routing.path_rules(host, route).0 == PathRules::Opaque {
+            // What no strict rule foresees must not lead out of the route either.
+            return innermost(target.wire_path).map(|_| found);
+        }
+        if canonical.has_encoded_slash && route.encoded_slash() == EncodedSlash::Reject {
             return Err(Deny::Target);
         }
-        if let Found::Route(route) = &found {
-            let is_same = |other| matches!(other, Found::Route(other) if Arc::ptr_eq(route, &other));
-            if !target.other_readings.iter().all(|reading| is_same(routing.find(host, reading, method))) {
-                return Err(Deny::Target);
-            }
+        let is_same = |other| matches!(other, Found::Route(other) if Arc::ptr_eq(route, &other));
+        if canonical.other_readings.iter().all(|reading| is_same(routing.find(host, reading, method))) {
+            Ok(found)
+        } else {
+            Err(Deny::Target)
         }
-        Ok(found)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one judgement, each used once")]

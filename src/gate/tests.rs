@@ -452,7 +452,6 @@ fn r48_origins() {
     let twice = [("origin", "https://app.example"), ("origin", "https://app.example")];
     assert_eq!(bench.outcome(&line, &twice), Err(Deny::OriginDenied));
     assert_eq!(bench.outcome("GET /strict", &[]), Err(Deny::OriginMissing));
-    assert_eq!(bench.outcome("GET /public", &[("origin", "null")]), Err(Deny::OriginDenied), "not listed");
     // The same host over http, where it is listed over https, is another site.
     let downgraded = [("host", "app.example"), ("origin", "http://app.example")];
     let plain = bench.ask_with(&line, &downgraded, |head| Head { tls: false, ..head });
@@ -1071,6 +1070,7 @@ fn what_was_found_is_told_in_order_and_without_a_secret() {
         found,
         [
             "path: /admin, in its canonical form".to_owned(),
+            "path_rules: strict, since the route does not decide about a whole host".into(),
             "rule: route[1], path /admin, access user, realm main".into(),
             "client: 192.0.2.7, over TLS".into(),
             format!("limits: {rate}, 3 at once"),
@@ -1256,4 +1256,351 @@ fn a_speaker_is_trusted_as_long_as_a_policy_knows_its_key() {
     assert_eq!(grant.speaker().unwrap().issuer(), Some("https://idp.example/"));
     let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-subject", "x-auth-realm", "x-auth-token-id", "x-auth-issuer"]);
+}
+
+const HOSTS: &str = r#"
+[server]
+listen = ["127.0.0.1:0"]
+[store]
+url = "sqlite://x.db"
+[[realm]]
+name = "open"
+issuer = "i"
+cookie = "o"
+require_key = false
+[[realm]]
+name = "listed"
+issuer = "i2"
+cookie = "l"
+require_key = false
+origins = ["https://app.example", "capacitor://localhost"]
+[[login]]
+dialect = "project"
+host = "login.example"
+path = "/auth"
+realm = "open"
+[[login]]
+dialect = "tenant"
+host = "other.example"
+path = "/Auth"
+realm = "listed"
+[[route]]
+host = "solo.example"
+path = "/"
+realm = "open"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "two.example"
+path = "/"
+realm = "open"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "two.example"
+path = "/admin"
+realm = "open"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "opaque.example"
+path = "/app"
+realm = "open"
+access = "public"
+path_rules = "opaque"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "opaque.example"
+path = "/other"
+realm = "open"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "strict.example"
+path = "/"
+realm = "listed"
+access = "public"
+path_rules = "strict"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "read.example"
+path = "/"
+methods = ["GET"]
+realm = "open"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "pass.example"
+path = "/"
+realm = "open"
+access = "public"
+encoded_slash = "pass"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "pass.example"
+path = "/admin"
+realm = "open"
+access = "user"
+encoded_slash = "pass"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "login.example"
+path = "/"
+realm = "open"
+access = "public"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "app.example"
+path = "/"
+realm = "listed"
+access = "public"
+cors = "app"
+upstream = ["http://127.0.0.1:1"]
+[[route]]
+host = "user.example"
+path = "/"
+realm = "listed"
+access = "user"
+upstream = ["http://127.0.0.1:1"]
+"#;
+
+/// What readers read differently, and no reader takes for a way out.
+const ODD: [&str; 14] = [
+    "//",
+    "//a",
+    "/a//b",
+    "/a///",
+    "/a/%2f/b",
+    "/%2f",
+    "/a%2Fb",
+    "/a%5cb%5C",
+    "/a%252f%2520",
+    "/%ff%FE",
+    "/100%/%zz",
+    "/file%2Etxt",
+    "/;/;x",
+    "/caf\u{e9}/..b/...",
+];
+
+#[test]
+fn r59_where_one_route_decides_about_a_host_any_reading_will_do() {
+    let bench = Bench::of(HOSTS);
+    let bearer = bench.bearer("open", &[]);
+    for path in ODD {
+        let line = format!("GET {path}?q=%FC//");
+        let ask = |host: &str| bench.outcome(&line, &[("host", host)]);
+        let solo = bench.outcome(&line, &[("host", "Solo.Example.:443"), ("authorization", &bearer)]);
+        assert_eq!(solo, Ok(format!("{path}?q=%FC//")), "byte for byte");
+        assert_eq!(ask("solo.example"), Err(Deny::TokenMissing), "{path}");
+        for host in ["two.example", "strict.example", "read.example", "login.example", "opaque.example"] {
+            assert_eq!(ask(host), Err(Deny::Target), "{host} {path}");
+        }
+        assert!(ask("nobody.example").is_err(), "{path}");
+    }
+    for path in [
+        "/a/../b",
+        "/%2e%2e/a",
+        "/a%2f..%2fb",
+        "/a/.%2e;x",
+        "/a%5c..%5cb",
+        "/a%00",
+        "/a//%0a",
+        "/a%252f%252e%252e%252fb",
+    ] {
+        let told = bench.outcome(&format!("GET {path}"), &[("host", "solo.example"), ("authorization", &bearer)]);
+        assert_eq!(told, Err(Deny::Target), "{path}");
+    }
+}
+
+#[test]
+fn r59_below_an_opaque_route_any_reading_will_do_and_beside_it_none() {
+    let bench = Bench::of(HOSTS);
+    for (path, passes) in [
+        ("/app", true),
+        ("/app/x", true),
+        ("/app//x", true),
+        ("/app/", true),
+        ("/app/%2fother/x", true),
+        ("/app/%5cother", true),
+        ("/app/a%252fb/%ff", true),
+        ("/%61pp/x", true),
+        ("/app/;/x", true),
+        ("/%61pp//x", false),
+        ("//app/x", false),
+        ("/app%2fx", false),
+        ("/app%2f%2fx", false),
+        ("/app%5cx", false),
+        ("/app;x//y", false),
+        ("/appx//y", false),
+        ("/other//x", false),
+        ("/app/%2e%2e//other", false),
+        ("/app//..%2fother", false),
+        ("/app//%c0%ae%c0%ae/other", false),
+    ] {
+        let told = bench.outcome(&format!("GET {path}"), &[("host", "opaque.example")]);
+        assert_eq!(told, if passes { Ok(path.to_owned()) } else { Err(Deny::Target) }, "{path}");
+    }
+}
+
+#[test]
+fn r59_an_encoded_slash_passes_in_any_place_that_leads_to_the_same_route() {
+    let bench = Bench::of(HOSTS);
+    for (path, passes) in [
+        ("/api/vhosts/%2F/permissions", true),
+        ("/api/queues/%2f", true),
+        ("/%2f/x", true),
+        ("/%2F", true),
+        ("/a%2f%2Fb", true),
+        ("/fetch/https%3A%2F%2Fexample.com%2Fa", true),
+        ("/fetch/https:%2F%2Fexample.com", true),
+        ("/admi%2fn", true),
+        ("/%2fadmin", false),
+        ("/%2F%2fadmin/x", false),
+        ("/%2f/admin", false),
+        ("/%2fhost/admin", false),
+        ("/%2fhost%2f%2fadmin", false),
+        ("/admin%2fx;/y", false),
+        ("/a%2f..%2fadmin", false),
+        ("/%2f.", false),
+        ("//a%2fb", false),
+        ("/a//%2fb", false),
+    ] {
+        let told = bench.outcome(&format!("GET {path}"), &[("host", "pass.example")]);
+        let expected = if passes { Ok(path.to_owned()) } else { Err(Deny::Target) };
+        assert_eq!(told, expected, "{path}");
+    }
+    assert_eq!(bench.outcome("GET /admin/%2fx", &[("host", "pass.example")]), Err(Deny::TokenMissing));
+}
+
+#[test]
+fn r59_no_reading_leads_to_a_path_of_the_gates_own() {
+    let bench = Bench::of(HOSTS);
+    let bearer = bench.bearer("open", &[]);
+    let ask =
+        |path: &str| bench.outcome(&format!("GET {path}"), &[("host", "solo.example"), ("authorization", &bearer)]);
+    for path in ["/.well-known/jwks.json", "/open/.well-known/jwks.json", "/%6fpen/.well-known/jwks.json"] {
+        assert_eq!(ask(path), Ok("key set".into()), "{path}");
+    }
+    for path in [
+        "//.well-known/jwks.json",
+        "/.well-known//jwks.json",
+        "/.well-known%2fjwks.json",
+        "/.well-known%2Fjwks.json;x",
+        "/%2e%77ell-known/jwks.json",
+        "/.well-known/jwks%2ejson",
+        "/.well-known/jwks.json;x",
+        "/.well-known;x/jwks.json",
+        "/.well-known%5cjwks.json",
+        "/open//.well-known/jwks.json",
+        "/%2fhost/.well-known/jwks.json",
+        "/.well-known/jwks.json%252f",
+        "/.well-known;%2fx/jwks.json",
+    ] {
+        assert_eq!(ask(path), Err(Deny::Target), "{path}");
+    }
+    assert!(ask("//.well-known/openid-configuration").is_ok());
+}
+
+#[test]
+fn logins_are_found_by_their_host() {
+    let bench = Bench::of(HOSTS);
+    let ask = |line: &str, host: &str| bench.outcome(line, &[("host", host)]);
+    assert_eq!(ask("POST /auth", "login.example"), Ok("login".into()));
+    assert_eq!(ask("POST /auth", "LOGIN.example:8443"), Ok("login".into()));
+    assert_eq!(ask("POST /auth/x", "login.example"), Ok("/auth/x".into()));
+    assert_eq!(ask("POST /auth", "two.example"), Ok("/auth".into()), "an ordinary path of the app there");
+    assert_eq!(ask("POST /auth", "nobody.example"), Err(Deny::WrongHost));
+    assert_eq!(ask("POST /auth", "other.example"), Ok("login".into()));
+    assert_eq!(ask("POST /AUTH/Refresh", "other.example"), Ok("login".into()));
+    assert_eq!(ask("POST /auth/x", "other.example"), Err(Deny::EndpointUnknown));
+    assert_eq!(ask("POST /x", "other.example"), Err(Deny::NotFound), "a host that a login names");
+    let form = |line: &str, host: &str| refused(&bench, line, &[("host", host)]).form;
+    assert_eq!(form("POST /auth#x", "other.example"), Form::Cognito);
+    assert_eq!(form("POST /auth#x", "login.example"), Form::Problem);
+}
+
+#[test]
+fn r48_null_of_the_requests_own_page_counts_as_its_own() {
+    let bench = Bench::of(HOSTS);
+    let cookie = format!("l={}", bench.token("listed", &[]));
+    let own = [("origin", "null"), ("sec-fetch-site", "same-origin")];
+    let ask = |more: &[(&str, &str)]| {
+        let headers: Vec<_> =
+            [("host", "user.example"), ("cookie", cookie.as_str())].into_iter().chain(more.iter().copied()).collect();
+        ["GET /x", "POST /x"].map(|line| bench.outcome(line, &headers).map(drop))
+    };
+    assert_eq!(ask(&own), [Ok(()), Ok(())]);
+    for site in ["cross-site", "same-site", "none", "Same-Origin", "same-origin, cross-site", ""] {
+        assert_eq!(ask(&[own[0], ("sec-fetch-site", site)]), [Err(Deny::OriginDenied); 2], "{site}");
+    }
+    assert_eq!(ask(&own[..1]), [Err(Deny::OriginDenied); 2]);
+    assert_eq!(ask(&[own[0], own[1], own[1]]), [Err(Deny::OriginDenied); 2]);
+    assert_eq!(ask(&[("origin", "https://evil.example"), own[1]]), [Err(Deny::OriginDenied); 2]);
+    assert_eq!(ask(&[own[0], own[0], own[1]]), [Err(Deny::OriginDenied); 2]);
+}
+
+#[test]
+fn r48_origins_of_apps_and_extensions_are_compared_byte_for_byte() {
+    let bench = Bench::of(HOSTS);
+    let ask = |origin: &str| bench.outcome("GET /x", &[("host", "strict.example"), ("origin", origin)]).is_ok();
+    assert!(ask("capacitor://localhost"));
+    for origin in [
+        "Capacitor://localhost",
+        "capacitor://localhost:80",
+        "capacitor://localhost/",
+        "capacitor://LOCALHOST",
+        "tauri://localhost",
+        "file://",
+    ] {
+        assert!(!ask(origin), "{origin}");
+    }
+    // Where none is listed any may call, without credentials.
+    let bearer = bench.bearer("open", &[]);
+    let cookie = format!("o={}", bench.token("open", &[]));
+    for origin in
+        ["capacitor://localhost", "chrome-extension://abcdefghijklmnop", "null", "https://evil.example", "file://"]
+    {
+        let headers = [("host", "solo.example"), ("origin", origin)];
+        let Verdict::Grant(grant) = bench.ask("POST /", &[headers[0], headers[1], ("authorization", &bearer)]) else {
+            panic!("{origin}")
+        };
+        assert_eq!(grant.cors().map(|cors| (cors.origin.to_str().unwrap(), cors.credentials)), Some((origin, false)));
+        assert_eq!(bench.outcome("GET /", &[headers[0], headers[1], ("cookie", &cookie)]), Err(Deny::TokenMissing));
+        assert_eq!(bench.outcome("POST /", &[headers[0], headers[1], ("cookie", &cookie)]), Err(Deny::OriginDenied));
+    }
+    for origin in ["capacitor://localhost, null", "capacitor://", "x", "", "a b://c"] {
+        let told = bench.outcome("GET /", &[("host", "solo.example"), ("origin", origin), ("authorization", &bearer)]);
+        assert_eq!(told.is_ok(), origin == "capacitor://", "{origin}");
+    }
+}
+
+#[test]
+fn a_route_may_leave_cors_to_its_app() {
+    let bench = Bench::of(HOSTS);
+    let asks = ("access-control-request-method", "PUT");
+    let evil = ("origin", "https://evil.example");
+    // A realm that lists origins, and one that lists none.
+    for host in ["app.example", "two.example"] {
+        let host = ("host", host);
+        assert_eq!(bench.outcome("OPTIONS /x", &[host, evil, asks]), Ok("/x".into()), "the app answers it");
+        assert_eq!(bench.outcome("PUT /x", &[host, evil]), Ok("/x".into()));
+    }
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "strict.example"), evil, asks]), Err(Deny::OriginDenied));
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "solo.example"), evil, asks]), Ok("preflight".into()));
+    let (bearer, cookie) = (bench.bearer("listed", &[]), format!("l={}", bench.token("listed", &[])));
+    let speaker = |credential: (&str, &str), origin: (&str, &str)| match bench
+        .ask("POST /x", &[("host", "app.example"), credential, origin])
+    {
+        Verdict::Grant(grant) => grant.speaker().is_some(),
+        other => panic!("{other:?}"),
+    };
+    assert!(speaker(("authorization", &bearer), evil), "which no page has by itself");
+    assert!(!speaker(("cookie", &cookie), evil) && speaker(("cookie", &cookie), ("origin", "https://app.example")));
+    // What may be asked for decides about a preflight, and the method of one that is none.
+    assert_eq!(
+        bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, ("access-control-request-method", "GET")]),
+        Ok("/x".into())
+    );
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, asks]), Err(Deny::NotFound));
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "read.example")]), Err(Deny::NotFound));
 }

@@ -4,6 +4,7 @@
 //! told by their ids, tokens by what they say.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::caller::Caller;
 use super::credential::Credential;
@@ -11,7 +12,7 @@ use super::known::Speaker;
 use super::target::Target;
 use super::{Client, Deny, Gate};
 use crate::clock::rfc3339;
-use crate::config::{ApiKey, Dialect, Endpoint, Found, Policy, Route};
+use crate::config::{ApiKey, Dialect, Endpoint, Found, Host, PathRules, Policy, Route, Routing};
 use crate::quota::Quota;
 
 /// The findings of one judgement, in order.
@@ -51,8 +52,19 @@ impl Gate<'_> {
 
 /// The path as it is compared.
 pub(super) fn path(target: &Target<'_>) -> String {
-    // A slash that was encoded is a control character in there.
-    format!("{}, in its canonical form", target.path.replace('\0', "%2F"))
+    match target.canonical() {
+        // A slash that was encoded is a control character in there.
+        Some(canonical) => format!("{}, in its canonical form", canonical.path.replace('\0', "%2F")),
+        None => format!("{}, which readers read differently", String::from_utf8_lossy(target.wire_path)),
+    }
+}
+
+/// How a path must be written, and why.
+pub(super) fn path_rules(routing: &Routing, host: &Host, route: Option<&Arc<Route>>) -> String {
+    let Some(route) = route else { return "strict: no route takes paths of this form here".into() };
+    let (rules, why) = routing.path_rules(host, route);
+    let name = if rules == PathRules::Opaque { "opaque" } else { "strict" };
+    format!("{name}, {why}")
 }
 
 /// Who answers.
@@ -60,7 +72,7 @@ pub(super) fn rule(policy: &Policy, found: &Found) -> String {
     let routing = policy.routing();
     match found {
         Found::Login(login, endpoint) => {
-            let index = routing.logins().iter().position(|other| std::sync::Arc::ptr_eq(other, login));
+            let index = routing.logins().iter().position(|other| Arc::ptr_eq(other, login));
             let dialect = match login.dialect() {
                 Dialect::Project => "project",
                 Dialect::Tenant(_) => "tenant",
@@ -75,7 +87,8 @@ pub(super) fn rule(policy: &Policy, found: &Found) -> String {
                 Endpoint::Redeem => "redeeming callback tokens",
             };
             let (index, path, realm) = (index.unwrap_or_default(), login.path(), login.realm().name());
-            format!("login[{index}], dialect {dialect}, path {path}, realm {realm}: {endpoint}")
+            let host = login.host().map(|host| format!(", host {host}")).unwrap_or_default();
+            format!("login[{index}], dialect {dialect}{host}, path {path}, realm {realm}: {endpoint}")
         }
         Found::BelowLogin(login) => format!("below the login at {}, which has no such endpoint", login.path()),
         Found::Route(route) => of_route(route),

@@ -23,6 +23,7 @@ use super::tunnel::Pass;
 use super::upstream::reason;
 use super::{Snapshot, State, answer, audit, login};
 use crate::clock::{now, uptime};
+use crate::config::CorsBy;
 use crate::gate::{Deny, Form, Gate, Head, Place, Refusal, Verdict, wire};
 use crate::login::Trail;
 use crate::token::Source;
@@ -116,7 +117,9 @@ impl Gateway {
         let Some((_, grant)) = context.granted.as_ref().filter(|_| is_websocket || !status.is_informational()) else {
             return;
         };
-        answer::add_cors(headers, true, grant.cors());
+        if grant.route().cors() == CorsBy::Gate {
+            answer::add_cors(headers, true, grant.cors());
+        }
         // What goes on for longer than a request should.
         if is_websocket || is_event_stream(headers) {
             if is_websocket {

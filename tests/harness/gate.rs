@@ -29,6 +29,7 @@ pub struct Conf {
     log: BTreeMap<String, String>,
     realm: BTreeMap<String, String>,
     realm_tables: String,
+    login: BTreeMap<String, String>,
     route: BTreeMap<String, String>,
     routes: Option<String>,
     more: String,
@@ -70,6 +71,7 @@ impl Conf {
                 sha256_hex(EXPIRED_KEY),
                 sha256_hex(MASTER),
             ),
+            login: BTreeMap::new(),
             route: BTreeMap::new(),
             routes: None,
             more: String::new(),
@@ -127,6 +129,12 @@ impl Conf {
     pub fn add_realm_tables(mut self, text: &str) -> Self {
         self.realm_tables.push('\n');
         self.realm_tables.push_str(text);
+        self
+    }
+
+    /// A key of the standard login.
+    pub fn login(mut self, key: &str, value: &str) -> Self {
+        self.login.insert(key.into(), value.into());
         self
     }
 
@@ -224,7 +232,8 @@ impl Conf {
         let _ = writeln!(text, "\n[[realm]]");
         lines(&mut text, &self.realm);
         let _ = writeln!(text, "\n{}", self.realm_tables);
-        let _ = writeln!(text, "[[login]]\ndialect = \"project\"\npath = \"{AUTH}\"\nrealm = \"examples\"\n");
+        let _ = writeln!(text, "[[login]]\ndialect = \"project\"\npath = \"{AUTH}\"\nrealm = \"examples\"");
+        lines(&mut text, &self.login);
         if let Some(routes) = &self.routes {
             text.push_str(routes);
         } else {

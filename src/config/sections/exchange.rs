@@ -2,7 +2,7 @@
 
 use super::{path, plain};
 use crate::config::exchange::{Attribute, Exchange, Revision};
-use crate::config::host::Authority;
+use crate::config::host::{Authority, Host};
 use crate::config::policy::Realm;
 use crate::config::reader::Section;
 use crate::config::spelling::quote;
@@ -59,6 +59,8 @@ pub(super) fn read(section: &Section<'_>, realm: Option<&Realm>) -> Option<Excha
     let after_login = section.optional("after_login", destination).unwrap_or_else(|| "/".into());
     let redirect_urls = section.list("redirect_urls", |text| absolute(text).map(str::to_owned));
     let answer = section.choice("answer", &[("33", Revision::First), ("2024", Revision::Of2024)], &[]);
+    let callback_url = callback_url?;
+    let callback_host = Host::parse_in_url(&callback_url)?;
     Some(Exchange {
         issuer: issuer?,
         allowed_clients,
@@ -66,7 +68,8 @@ pub(super) fn read(section: &Section<'_>, realm: Option<&Realm>) -> Option<Excha
         required_attributes,
         email_claim,
         require_verified_email,
-        callback_url: callback_url?,
+        callback_url,
+        callback_host,
         callback_path: callback_path?,
         after_login,
         redirect_urls,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Realms, exchange, path, plain, realm_of};
+use super::{Realms, exchange, host, path, plain, realm_of};
 use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, Shape, Tenant};
 use crate::config::policy::{MAX_TTL, Realm};
 use crate::config::reader::{Keys, Section};
@@ -16,6 +16,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
     header: "[[login]]",
     known: &[
         "dialect",
+        "host",
         "path",
         "realm",
         "logout_path",
@@ -72,6 +73,7 @@ pub(in crate::config) fn read(
         section.missing("dialect", "is missing: write dialect = \"project\", \"tenant\" or \"exchange\"");
     }
     let kind = section.choice("dialect", &KINDS, &[]);
+    let host = section.optional("host", host);
     let path = section.required("path", "\"/api/1/ce/examples/auth\"", path);
     let realm = realm_of(section, realms);
     for (other, dialect, keys) in
@@ -92,7 +94,7 @@ pub(in crate::config) fn read(
             exchange::read(section, realm).map(|exchange| Dialect::Exchange(Box::new(exchange)))
         }
     };
-    Some(Arc::new(Login { index, dialect: dialect?, path: path?, realm: realm?.realm.clone()? }))
+    Some(Arc::new(Login { index, dialect: dialect?, host, path: path?, realm: realm?.realm.clone()? }))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod user_rules;
 
 use std::sync::Arc;
 
+use super::host::{Authority, Host};
 use super::outside::Outside;
 use super::pem::CaFile;
 use super::policy::Realm;
@@ -74,6 +75,17 @@ fn ca_file(section: &Section<'_>, key: &'static str, outside: &Outside) -> Optio
         section.warn(key, sentence);
     }
     Some(file)
+}
+
+/// The one host that something is for.
+fn host(text: &str) -> Result<Host, String> {
+    if text.contains('*') {
+        return Err(format!("{} is a pattern: write one host, or leave it out for every one", quote(text)));
+    }
+    if let Some(Authority { host, port: Some(_) }) = Authority::parse(text) {
+        return Err(format!("{} has a port: write \"{host}\"", quote(text)));
+    }
+    Host::parse(text).ok_or_else(|| format!("{} is no host: write it as \"app.example.com\"", quote(text)))
 }
 
 /// A path in the one form in which the gate judges the paths of requests.

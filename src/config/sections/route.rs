@@ -5,12 +5,12 @@ use std::sync::Arc;
 use http::Method;
 
 use super::limits::MAX_BODY;
-use super::{Declared, Realms, path, plain, realm_of, upstream};
-use crate::config::host::{Authority, Host};
+use super::{Declared, Realms, host, path, plain, realm_of, upstream};
 use crate::config::limits::{Limits, some};
 use crate::config::outside::Outside;
+use crate::config::policy::Realm;
 use crate::config::reader::{Keys, Section};
-use crate::config::route::{Access, EncodedSlash, Route};
+use crate::config::route::{Access, CorsBy, EncodedSlash, PathRules, Route};
 use crate::config::server::Server;
 use crate::config::spelling::quote;
 
@@ -36,7 +36,9 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "health_check",
         "forward_token",
         "assertion",
+        "path_rules",
         "encoded_slash",
+        "cors",
         "body_size",
         "connect_timeout",
         "read_timeout",
@@ -94,6 +96,11 @@ pub(in crate::config) fn read(
             section.error("assertion", format!("realm \"{}\" signs with HS256, which no app can check without being able to sign: write algorithm = \"ES256\" in the realm", realm.name()));
         }
     }
+    let cors = cors(section, access, realm.and_then(|declared| declared.realm.as_deref()));
+    let path_rules = section.choice("path_rules", &PATH_RULES, &[]).unwrap_or(PathRules::Auto);
+    if path_rules == PathRules::Opaque && path.as_ref().is_some_and(|path| path.contains(';')) {
+        section.error("path_rules", "some apps cut off what follows a ';', so that another route may be meant: write path_rules = \"strict\", or a path without it");
+    }
     let slashes = [("reject", EncodedSlash::Reject), ("pass", EncodedSlash::Pass)];
     let encoded_slash = section.choice("encoded_slash", &slashes, &[]).unwrap_or(EncodedSlash::Reject);
     let body_size = section.size("body_size", MAX_BODY, limits.body_size().unwrap_or_default());
@@ -109,19 +116,30 @@ pub(in crate::config) fn read(
         upstream,
         forward_token,
         assertion,
+        path_rules,
         encoded_slash,
+        cors,
         body_size: some(body_size),
     }))
 }
 
-fn host(text: &str) -> Result<Host, String> {
-    if text.contains('*') {
-        return Err(format!("{} is a pattern: write one host a route, or leave host out for every one", quote(text)));
+/// Who answers preflights, and tells browsers which pages may read an answer.
+fn cors(section: &Section<'_>, access: Option<Access>, realm: Option<&Realm>) -> CorsBy {
+    let written = section.choice("cors", &[("gate", CorsBy::Gate), ("app", CorsBy::App)], &[]);
+    let is_public = access == Some(Access::Public);
+    if written == Some(CorsBy::App) && access.is_some() && !is_public {
+        section.error(
+            "cors",
+            "a preflight carries no token, so that none would reach the app: write access = \"public\", or remove cors",
+        );
     }
-    if let Some(Authority { host, port: Some(_) }) = Authority::parse(text) {
-        return Err(format!("{} has a port: write \"{host}\"", quote(text)));
-    }
-    Host::parse(text).ok_or_else(|| format!("{} is no host: write it as \"app.example.com\"", quote(text)))
+    written.unwrap_or_else(|| {
+        // Where the realm says who may call, or a preflight would need a key that it can't carry, the gate answers.
+        let says_nothing = |realm: &Realm| {
+            realm.origins().is_open() && !realm.origins().any_with_credentials() && !realm.requires_key()
+        };
+        if is_public && realm.is_some_and(says_nothing) { CorsBy::App } else { CorsBy::Gate }
+    })
 }
 
 fn method(text: &str) -> Result<Method, String> {
@@ -154,11 +172,14 @@ fn role(text: &str) -> Result<String, String> {
     Err(format!("{} is no role: write ASCII characters without spaces and commas", quote(text)))
 }
 
+const PATH_RULES: [(&str, PathRules); 3] =
+    [("auto", PathRules::Auto), ("strict", PathRules::Strict), ("opaque", PathRules::Opaque)];
 const ACCESS: [(&str, Access); 3] = [("user", Access::User), ("key", Access::Key), ("public", Access::Public)];
 
 #[cfg(test)]
 mod tests {
-    use crate::config::sections::fixture::{REALM, ROUTE, SERVER, assert_error, with};
+    use crate::config::CorsBy;
+    use crate::config::sections::fixture::{REALM, ROUTE, SERVER, assert_error, check, with};
 
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
@@ -178,8 +199,32 @@ mod tests {
             (r#"roles = ["a,b"]"#, "is no role"),
             (r#"read_timeout = "0s""#, "out of range"),
             (r#"encoded_slash = "decode""#, r#""reject" or "pass""#),
+            (r#"path_rules = "lax""#, r#""auto" or "strict" or "opaque""#),
+            ("path_rules = \"opaque\"\npath = \"/a;b\"", "route[0].path_rules: some apps cut off"),
+            (r#"cors = "both""#, r#""gate" or "app""#),
+            (r#"cors = "app""#, "route[0].cors: a preflight carries no token"),
         ] {
             assert_error(&format!("{SERVER}{REALM}{}", with(ROUTE, keys)), expected);
+        }
+    }
+
+    #[test]
+    fn cors_is_the_apps_where_the_realm_says_nothing_of_it() {
+        let cors = |realm: &str, route: &str| {
+            let config = check(&format!("{SERVER}{}{}", with(REALM, realm), with(ROUTE, route))).unwrap();
+            config.policy.routing().routes()[0].cors()
+        };
+        let key = "require_key = true\n[[realm.key]]\nid = \"a\"\nsecret = \"0123456789abcdef0123456789abcdef\"";
+        for (realm, route, by) in [
+            ("", "access = \"public\"", CorsBy::App),
+            ("", "access = \"public\"\ncors = \"gate\"", CorsBy::Gate),
+            ("", "access = \"user\"", CorsBy::Gate),
+            (r#"origins = ["https://a.example"]"#, "access = \"public\"", CorsBy::Gate),
+            (r#"origins = ["https://a.example"]"#, "access = \"public\"\ncors = \"app\"", CorsBy::App),
+            ("any_origin_credentials = true", "access = \"public\"", CorsBy::Gate),
+            (key, "access = \"public\"", CorsBy::Gate),
+        ] {
+            assert_eq!(cors(realm, route), by, "{realm} {route}");
         }
     }
 }

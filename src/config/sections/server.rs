@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::config::host::{Authority, Host};
+use super::host;
 use crate::config::reader::{Keys, Section};
 use crate::config::server::{ForwardedFamily, Proxies, Server};
 use crate::config::spelling::quote;
@@ -183,13 +183,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn host(text: &str) -> Result<Host, String> {
-    if let Some(Authority { host, port: Some(_) }) = Authority::parse(text) {
-        return Err(format!("{} has a port: write \"{host}\"", quote(text)));
-    }
-    Host::parse(text).ok_or_else(|| format!("{} is no host: write it as \"gate.internal\"", quote(text)))
-}
-
 fn proxies(section: &Section<'_>) -> Proxies {
     let families = [("x-forwarded", ForwardedFamily::XForwarded), ("rfc7239", ForwardedFamily::Rfc7239)];
     let family = section.choice("forwarded", &families, &[]).unwrap_or_default();
@@ -327,7 +320,7 @@ mod tests {
         let proxies = server.proxies();
         assert!(proxies.trusts("192.0.2.9".parse().unwrap()) && !proxies.trusts("192.0.3.9".parse().unwrap()));
         assert_eq!((proxies.family(), proxies.tell_host()), (ForwardedFamily::Rfc7239, true));
-        assert_eq!(server.admin_hosts(), [Host::parse("gate.internal").unwrap()]);
+        assert_eq!(server.admin_hosts(), [crate::config::Host::parse("gate.internal").unwrap()]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use http::{Method, Request};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession;
-use tollgate::config::{Access, ForwardedFamily, Found, Host, Proxies};
+use tollgate::config::{Access, CorsBy, ForwardedFamily, Found, Host, Proxies};
 use tollgate::gate::{Client, Gate, Grant, Head, Permits, Trace, Verdict, cookies, wire};
 use tollgate::proxy::preview;
 
@@ -190,8 +190,14 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     let name = name.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     let host = name.map_or_else(|| grant.authority().to_str().unwrap_or_default(), |(host, _)| host);
     let host = Host::parse(host).expect("a host");
+    // A preflight that is the app's to answer goes where what it asks about would.
+    let asked = read.header.headers.get("access-control-request-method").filter(|_| {
+        read.header.method == Method::OPTIONS && headers.contains_key(ORIGIN) && grant.route().cors() == CorsBy::App
+    });
+    let method = asked.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+    let method = method.as_ref().unwrap_or(&read.header.method);
     for reading in readings(path) {
-        match SETUP.policy.routing().find(&host, &reading, &read.header.method) {
+        match SETUP.policy.routing().find(&host, &reading, method) {
             Found::Route(route) if route.index() == grant.route().index() => {}
             other => panic!("{path} is {reading} to some, and {other:?}"),
         }
@@ -343,12 +349,12 @@ fn is_from_here(read: &Read, from: From, grant: &Grant) -> bool {
     let safe = matches!(read.header.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let changes = !safe || wire::asks_for_websocket(headers);
     let origins: Vec<_> = headers.get_all(ORIGIN).iter().map(|value| value.as_bytes().to_ascii_lowercase()).collect();
+    let sites: Vec<_> = headers.get_all("sec-fetch-site").iter().collect();
+    let is_own = matches!(sites[..], [site] if site == "same-origin");
     match &origins[..] {
-        [] => {
-            let sites: Vec<_> = headers.get_all("sec-fetch-site").iter().collect();
-            !grant.route().realm().requires_origin()
-                && (!changes || matches!(sites[..], [site] if site == "same-origin"))
-        }
+        [] => !grant.route().realm().requires_origin() && (!changes || is_own),
+        // Of its own page, which sends no referrer: no page can write Sec-Fetch-Site.
+        [origin] if origin == b"null" && is_own => true,
         [origin] => {
             let origin = String::from_utf8_lossy(origin).into_owned();
             let listed = match grant.route().realm().name() {

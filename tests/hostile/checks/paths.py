@@ -216,6 +216,24 @@ def r08_paths_over_http_2(it):
             it.expect(status == 0 or status >= 300, f":path {target}", "refused", status)
 
 
+@check("readings of a path where another rule could be meant, and where none could",
+       ("CVE-2026-42272", "Heimdall", "%2F was handled, %2f was not"),
+       ("CVE-2025-66490", "Traefik", "encoded characters led to another route than the one that was judged"))  # fmt: skip
+def r59_readings_of_a_path(it):
+    protected = it.profile.protected
+    odd = [f"/{slash}{protected[1:]}{end}" for slash in ("%2f", "%2F", "/", "%5c", "%252f", "%2f%2F", "%2fhost/", "%2fhost%2f%2f",
+                                                         "x/..%2f", "%c0%af", ";%2f", "x%2f..;%2f")
+           for end in ("", "/x", "%2fx", ";y/x")]  # fmt: skip
+    stays_out(it, odd, readers.PATHS)
+    if not hasattr(it.control, "another"):
+        return
+    # A public route around the protected one, that lets encoded slashes pass.
+    for key in ('encoded_slash = "pass"', ""):
+        routes = route("/", "public", key, it.control.upstream) + route(protected, "user", key, it.control.upstream)
+        with it.control.another(routes=routes) as other:
+            stays_out(it.at(other), odd, readers.PATHS)
+
+
 BEYOND = "a pattern was matched against path and query, or a fragment"
 PREFIXES = [
     ("CVE-2025-54576, CVE-2026-41059", "oauth2-proxy", BEYOND),
