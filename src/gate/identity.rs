@@ -89,14 +89,14 @@ pub fn is_reserved(name: &str, limits_methods: bool) -> bool {
     is(&RESERVED) || (limits_methods && is(&METHOD_OVERRIDES))
 }
 
-/// The Cookie header without the cookies of these names, every other pair as it came.
+/// The Cookie header without the cookies of these names. What is left is as it came, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OtherCookies {
     /// There is one header, and it holds none of them.
     Unchanged,
     /// Nothing is left.
     None,
-    /// What is left, joined to one header (HTTP/2 may split it, HTTP/1.1 must not: RFC 9113, 8.2.3).
+    /// What is left, joined to one header with "; " (HTTP/2 may split it, HTTP/1.1 must not: RFC 9113, 8.2.3).
     Joined(HeaderValue),
 }
 
@@ -111,20 +111,47 @@ impl OtherCookies {
         if !split && !cookies(headers).any(|(name, _)| ours(name)) {
             return Self::Unchanged;
         }
-        let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-        let kept: Vec<_> = pairs
-            .map(<[u8]>::trim_ascii)
-            .filter(|pair| {
-                let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-                !pair.is_empty() && !ours(name.trim_ascii())
-            })
-            .collect();
+        let mut kept = Vec::new();
+        for line in headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes) {
+            let mut rest = without_pairs(line, &ours);
+            if rest.iter().all(|byte| matches!(byte, b';' | b' ' | b'\t')) {
+                continue;
+            }
+            if kept.is_empty() {
+                kept = rest;
+            } else {
+                kept.extend_from_slice(b"; ");
+                kept.append(&mut rest);
+            }
+        }
         if kept.is_empty() {
             return Self::None;
         }
         // Parts of valid values make a valid value; were it not so, no cookie at all is the safe answer.
-        HeaderValue::from_bytes(&kept.join(&b"; "[..])).map_or(Self::None, Self::Joined)
+        HeaderValue::from_bytes(&kept).map_or(Self::None, Self::Joined)
     }
+}
+
+/// The line without the pairs whose names are `ours`, each with one separator: the one before it, or after the first pair. An
+/// app's cookie may mean something by white space or an empty pair, so every other byte stays.
+fn without_pairs(line: &[u8], ours: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(line.len());
+    let mut is_first = true;
+    for pair in line.split(|byte| *byte == b';') {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if ours(name.trim_ascii()) {
+            continue;
+        }
+        if is_first {
+            // Where the pairs before it were taken out, the separator's space would begin the line.
+            kept.extend_from_slice(pair.trim_ascii_start());
+        } else {
+            kept.push(b';');
+            kept.extend_from_slice(pair);
+        }
+        is_first = false;
+    }
+    kept
 }
 
 static X_AUTH_SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
@@ -226,10 +253,17 @@ mod tests {
         assert_eq!(rest(&[]), OtherCookies::Unchanged);
         assert_eq!(rest(&["a=b;  T=d ;x"]), OtherCookies::Unchanged);
         assert_eq!(rest(&["t=1"]), OtherCookies::None);
-        assert_eq!(rest(&["a=\"b c\"; t=1;d=e=f; ;x"]), joined("a=\"b c\"; d=e=f; x"));
+        assert_eq!(rest(&["a=\"b c\"; t=1;d=e=f; ;x"]), joined("a=\"b c\";d=e=f; ;x"));
         assert_eq!(rest(&["t =1; t=2; u=3; a=b"]), joined("a=b"));
+        assert_eq!(rest(&["t=1;  a=b ;u=2;c= d;t=3"]), joined("a=b ;c= d"));
+        assert_eq!(rest(&["a=1;;t=2;;b=2;"]), joined("a=1;;;b=2;"));
+        assert_eq!(rest(&["t=1; ;", "u=2"]), OtherCookies::None);
         assert_eq!(rest(&["a=b", "c=d"]), joined("a=b; c=d"));
-        assert_eq!(rest(&["a=b", "t=d", ""]), joined("a=b"));
+        assert_eq!(rest(&["a=b;  c", "t=d", "", "e=\t;f"]), joined("a=b;  c; e=\t;f"));
+        let mut binary = HeaderMap::new();
+        binary.insert(COOKIE, HeaderValue::from_bytes(b"a=\xff\xfe; t=1; b=\xe4 \xa0").unwrap());
+        let kept = HeaderValue::from_bytes(b"a=\xff\xfe; b=\xe4 \xa0").unwrap();
+        assert_eq!(OtherCookies::of(&binary, &names), OtherCookies::Joined(kept));
     }
 
     #[test]
