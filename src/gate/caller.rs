@@ -30,8 +30,12 @@ enum Site {
     Foreign,
     /// No Origin, and Sec-Fetch-Site tells that it is the request's own.
     Own,
-    /// No Origin, and Sec-Fetch-Site tells that it is another.
+    /// No Origin, and Sec-Fetch-Site tells that it is a neighbour, or that a person went there by themselves, or by a link on
+    /// another site's page.
     Other,
+    /// No Origin, and Sec-Fetch-Site tells that it is another site, whose page has something of the gate's in it, or fetches it
+    /// beforehand.
+    Embedding,
     /// Neither: not a browser, or an old one.
     Unknown,
 }
@@ -44,6 +48,7 @@ impl std::fmt::Display for Caller {
             Site::Foreign => "one of any, which call without credentials",
             Site::Own => "the request's own, as Sec-Fetch-Site says",
             Site::Other => "another one, as Sec-Fetch-Site says",
+            Site::Embedding => "another site's page, which does not go there but fetches it, as Sec-Fetch-Site says",
             Site::Unknown => "no browser says where it comes from",
         };
         write!(formatter, "{origin}: {site}")
@@ -107,16 +112,16 @@ impl Caller {
     }
 
     /// Whether the cookie may speak for this request: a browser attaches it whoever made the page (CSRF, and
-    /// cross-site WebSocket hijacking: `threats.md` R47 to R49). `changes`: the method is not a safe one, or it is an
-    /// upgrade.
+    /// cross-site WebSocket hijacking: `threats.md` R47 to R49; an image or a script that tells by its size or its text who is
+    /// logged in: R52). `changes`: the method is not a safe one, or it is an upgrade.
     ///
     /// # Errors
     /// [`Deny::OriginDenied`] or [`Deny::OriginMissing`] where the cookie would change something for another site.
     pub(super) const fn cookie_speaks(&self, changes: bool) -> Result<bool, Deny> {
         match (self.site, changes) {
             (Site::Allowed | Site::Own, _) | (Site::Other | Site::Unknown, false) => Ok(true),
-            (Site::Foreign, false) => Ok(false),
-            (Site::Foreign | Site::Other, true) => Err(Deny::OriginDenied),
+            (Site::Foreign | Site::Embedding, false) => Ok(false),
+            (Site::Foreign | Site::Other | Site::Embedding, true) => Err(Deny::OriginDenied),
             (Site::Unknown, true) => Err(Deny::OriginMissing),
         }
     }
@@ -139,10 +144,29 @@ impl Caller {
         let site = match (values.next(), values.next()) {
             (None, _) => Site::Unknown,
             (Some(b"same-origin"), None) => Site::Own,
-            _ => Site::Other,
+            (Some(b"same-site" | b"none"), None) => Site::Other,
+            // "cross-site", and what no browser says.
+            _ if navigates(headers) => Site::Other,
+            _ => Site::Embedding,
         };
         Self { cors: None, site }
     }
 }
 
+/// Whether a browser goes there, in a tab of its own, and at once (W3C Fetch Metadata, 2; `Sec-Purpose` of the HTML standard, and
+/// what came before it).
+fn navigates(headers: &HeaderMap) -> bool {
+    let is = |name: &HeaderName, wanted: &[u8]| {
+        let mut values = headers.get_all(name).iter();
+        values.next().is_some_and(|value| value.as_bytes() == wanted) && values.next().is_none()
+    };
+    let beforehand = [&SEC_PURPOSE, &PURPOSE, &X_MOZ].into_iter().any(|name| headers.contains_key(name));
+    is(&SEC_FETCH_MODE, b"navigate") && is(&SEC_FETCH_DEST, b"document") && !beforehand
+}
+
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static PURPOSE: HeaderName = HeaderName::from_static("purpose");
+static X_MOZ: HeaderName = HeaderName::from_static("x-moz");

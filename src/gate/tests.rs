@@ -496,7 +496,9 @@ fn r47_r49_a_cookie_changes_something_only_for_its_own_site() {
         (&post, &[cookie, site("none")], Err(Deny::OriginDenied)),
         (&post, &[cookie, ("origin", "https://evil.example")], Err(Deny::OriginDenied)),
         (&get, &[cookie], Ok(())),
-        (&get, &[cookie, site("cross-site")], Ok(())),
+        (&get, &[cookie, site("same-site")], Ok(())),
+        (&get, &[cookie, site("none")], Ok(())),
+        (&get, &[cookie, site("cross-site")], Err(Deny::TokenMissing)),
         (&get, &[cookie, upgrade], Err(Deny::OriginMissing)),
         (&get, &[cookie, upgrade, site("cross-site")], Err(Deny::OriginDenied)),
         (&get, &[cookie, upgrade, listed], Ok(())),
@@ -509,6 +511,65 @@ fn r47_r49_a_cookie_changes_something_only_for_its_own_site() {
     for method in ["PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
         assert_eq!(bench.outcome(&format!("{method} /user?{K}"), &[cookie]), Err(Deny::OriginMissing), "{method}");
     }
+}
+
+#[test]
+fn r52_another_sites_page_gets_nothing_by_cookie_that_it_does_not_go_to() {
+    let bench = Bench::new();
+    let (main, open) = (format!("t={}", bench.token("main", &[])), format!("o={}", bench.token("open", &[])));
+    let (main, open) = (("cookie", main.as_str()), ("cookie", open.as_str()));
+    let bearer = bench.bearer("main", &[]);
+    let fetched = |mode, dest| [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+    let get = format!("GET /user?{K}");
+    let ask = |headers: &[(&str, &str)]| bench.outcome(&get, headers).map(drop);
+    let visit = fetched("navigate", "document");
+    assert_eq!(ask(&[&visit[..], &[main]].concat()), Ok(()), "a link");
+    for (mode, dest) in [
+        ("no-cors", "image"),
+        ("no-cors", "script"),
+        ("no-cors", "empty"),
+        ("no-cors", "document"),
+        ("navigate", "iframe"),
+        ("navigate", "frame"),
+        ("navigate", "embed"),
+        ("navigate", "object"),
+        ("navigate", ""),
+        ("", "document"),
+        ("cors", "empty"),
+    ] {
+        let headers = fetched(mode, dest);
+        assert_eq!(ask(&[&headers[..], &[main]].concat()), Err(Deny::TokenMissing), "{mode} {dest}");
+        let by_itself = [&headers[..], &[("authorization", bearer.as_str())]].concat();
+        assert_eq!(
+            ask(&by_itself),
+            Ok(()),
+            "{mode} {dest}: no page of another site can send a token that it does not have"
+        );
+        let allowed = [&headers[..], &[main, ("origin", "https://app.example")]].concat();
+        assert_eq!(ask(&allowed), Ok(()), "{mode} {dest}, allowed");
+        let Verdict::Grant(grant) = bench.ask("GET /public", &[&headers[..], &[open]].concat()) else { panic!() };
+        assert_eq!(grant.identity(), None, "{mode} {dest}: a public route forwards it, but as nobody's");
+    }
+    for early in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        assert_eq!(ask(&[&visit[..], &[main, early]].concat()), Err(Deny::TokenMissing), "{early:?}");
+    }
+    for odd in ["", "Cross-Site", "same-origin, cross-site", "same_site"] {
+        assert_eq!(ask(&[main, ("sec-fetch-site", odd)]), Err(Deny::TokenMissing), "{odd:?}");
+    }
+    let twice = [main, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(ask(&twice), Err(Deny::TokenMissing));
+    // A login tells who is logged in, too.
+    let who = |headers: &[(&str, &str)]| match bench.ask(&format!("GET /auth?{K}"), headers) {
+        Verdict::Login(admitted) => admitted.token.map(drop),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(who(&[&fetched("no-cors", "script")[..], &[main]].concat()), Err(Deny::TokenMissing));
+    assert_eq!(who(&[&visit[..], &[main]].concat()), Ok(()));
 }
 
 #[test]

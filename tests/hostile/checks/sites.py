@@ -209,6 +209,21 @@ def r68_dns_rebinding(it):
             connection.close()
 
 
+@check("what a page of another site embeds, by cookie",
+       ("XS-Leaks wiki", "many", "images, scripts and frames of another site told who is logged in"))  # fmt: skip
+def r52_embedded_by_cookie(it):
+    needs_cookie(it)
+    path = it.profile.protected + "/x"
+    for mode, dest in (("no-cors", "image"), ("no-cors", "script"), ("no-cors", "style"), ("no-cors", "empty"),
+                       ("navigate", "iframe"), ("navigate", "object"), ("no-cors", "document")):  # fmt: skip
+        lines = ["Sec-Fetch-Site: cross-site", f"Sec-Fetch-Mode: {mode}", f"Sec-Fetch-Dest: {dest}"]
+        it.refused(it.send("GET", path, *lines, cookie=it.profile.token))
+        it.passes(it.send("GET", path, *lines, token=it.profile.token), "no page of another site has the token")
+    visit = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
+    it.passes(it.send("GET", path, *visit, cookie=it.profile.token), "a link leads there")
+    it.refused(it.send("GET", path, *visit, "Sec-Purpose: prefetch", cookie=it.profile.token))
+
+
 @check("only a preflight is answered as one, and none is forwarded without a credential",
        ("OPTIONS and HEAD bypasses", "many", "a method that was excused from the check opened the route"))  # fmt: skip
 def r50_preflights(it):
