@@ -145,7 +145,7 @@ fn login_sets_the_cookie_with_exactly_its_attributes() {
     let record = gate.register("alice");
     let answer = gate.send(&post(auth("login=true")).json(&credentials("alice"))).expect(200);
     let (token, attributes) = answer.set_cookie(COOKIE).expect("the cookie");
-    assert_eq!(attributes, ["httponly", "max-age=2592000", "path=/", "samesite=none", "secure"]);
+    assert_eq!(attributes, ["httponly", "max-age=2592000", "path=/", "samesite=lax", "secure"]);
     assert_eq!(answer.header("authorization"), None, "either the cookie or the header, never both");
     assert_eq!(answer.all("set-cookie").len(), 1);
     assert!(answer.list("cache-control").contains(&"no-store".to_owned()));
@@ -265,7 +265,7 @@ fn logout_by_cookie_revokes_and_clears_with_the_same_attributes() {
     let (value, attributes) = gone.set_cookie(COOKIE).expect("the cleared cookie");
     let attributes: Vec<_> = attributes.into_iter().filter(|part| !part.starts_with("expires=")).collect();
     assert_eq!(value, "");
-    assert_eq!(attributes, ["httponly", "max-age=0", "path=/", "samesite=none", "secure"]);
+    assert_eq!(attributes, ["httponly", "max-age=0", "path=/", "samesite=lax", "secure"]);
     gate.send(&get("/app/x").key().cookie(&token)).refused(401, "token_revoked");
     gate.send(&get("/app/x").key().bearer(&token)).refused(401, "token_revoked");
     gate.who(&token).refused(401, "token_revoked");

@@ -80,7 +80,6 @@ url = "sqlite://tollgate.db"
 [[realm]]
 name = "{REALM}"
 issuer = "http://{listen}"
-cookie = "__Secure-demo-access-token"
 registration = "open"
 
 [[realm.key]]

@@ -1,7 +1,7 @@
 //! A host, and a host with its port, as they stand in `Host`, `:authority`, an origin or an upstream's URL.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A host name or address in the one form in which we compare it: lower case, without the dot of the root
 /// (`threats.md` R10), IPv6 in brackets.
@@ -31,6 +31,15 @@ impl Host {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it can only be this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3): browsers take `Secure` cookies from it over
+    /// plain HTTP, too (Secure Contexts, 3.1).
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.0.trim_matches(['[', ']']).parse::<IpAddr>();
+        address
+            .map_or_else(|_| *self.0 == *"localhost" || self.0.ends_with(".localhost"), |address| address.is_loopback())
     }
 }
 

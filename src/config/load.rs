@@ -295,11 +295,13 @@ mod tests {
         assert_eq!((realm.tokens().issuer.as_str(), realm.tokens().audience.as_str()), ("https://a.example", "a"));
         assert_eq!((realm.tokens().leeway, realm.token_ttl()), (5, Duration::from_secs(30 * 86_400)));
         let cookie = realm.cookie();
-        assert_eq!((cookie.name(), cookie.same_site()), ("__Secure-a-access-token", SameSite::None));
-        assert!(!cookie.partitioned() && !realm.requires_origin() && !realm.users().registration_open());
+        assert_eq!((cookie.name(), cookie.same_site()), ("__Host-a", SameSite::Lax));
+        assert!(
+            cookie.secure() && !cookie.partitioned() && !realm.requires_origin() && !realm.users().registration_open()
+        );
         assert!(realm.origins().is_open() && !realm.origins().any_with_credentials());
         assert!(!realm.is_master_key(""));
-        assert_eq!(config.policy.cookie_names(), ["__Secure-a-access-token"]);
+        assert_eq!(config.policy.cookie_names(), ["__Host-a"]);
         let login = &config.policy.routing().logins()[0];
         assert!(matches!(login.dialect(), Dialect::Project) && login.path() == "/login");
         let route = &config.policy.routing().routes()[0];
@@ -367,9 +369,8 @@ mod tests {
     fn what_no_two_may_share() {
         let second = REALM.replace("\"a\"", "\"b\"");
         let errors_of = |text: String| check(&format!("{SERVER}{REALM}{text}{LOGIN}")).unwrap_err().to_string();
-        let apart =
-            format!("{SERVER}{REALM}{second}cookie = \"__Secure-a-access-token\"\nkeys_dir = \"keys/a\"\n{LOGIN}");
-        assert_eq!(check(&apart).unwrap().policy.cookie_names(), ["__Secure-a-access-token"], "another audience");
+        let apart = format!("{SERVER}{REALM}{second}cookie = \"__Host-a\"\nkeys_dir = \"keys/a\"\n{LOGIN}");
+        assert_eq!(check(&apart).unwrap().policy.cookie_names(), ["__Host-a"], "another audience");
         assert!(errors_of(REALM.to_owned()).contains("is the name of a realm above too"));
         let same_keys = format!("{second}audience = \"a\"\nkeys_dir = \"keys/./a\"\n");
         assert!(errors_of(same_keys).contains("is the directory of realm.a (line 5) too"));

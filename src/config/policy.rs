@@ -260,7 +260,7 @@ impl Realm {
                 trusted: Vec::new(),
             },
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
-            cookie: CookieSpec { name: "__Secure-tollgate-access-token".into(), same_site, partitioned },
+            cookie: CookieSpec { name: "__Host-examples".into(), same_site, secure: true, partitioned },
             require_key: false,
             api_keys: HashMap::default(),
             master_key: None,
@@ -393,6 +393,7 @@ impl std::fmt::Debug for Sha256 {
 pub struct CookieSpec {
     pub(super) name: String,
     pub(super) same_site: SameSite,
+    pub(super) secure: bool,
     pub(super) partitioned: bool,
 }
 
@@ -418,6 +419,12 @@ impl CookieSpec {
     #[must_use]
     pub const fn same_site(&self) -> SameSite {
         self.same_site
+    }
+
+    /// Whether it is `Secure`: browsers take and send it over HTTPS only, and over HTTP on a loopback address.
+    #[must_use]
+    pub const fn secure(&self) -> bool {
+        self.secure
     }
 
     /// Whether it is `Partitioned` (CHIPS).

@@ -34,7 +34,7 @@ fn header_value(spec: &CookieSpec, value: &str, max_age: Duration) -> Option<Hea
     };
     let mut cookie = Cookie::build((spec.name(), value))
         .path("/")
-        .secure(true)
+        .secure(spec.secure())
         .http_only(true)
         .same_site(same_site)
         .max_age(max_age);
@@ -74,10 +74,10 @@ mod tests {
         ] {
             let realm = Realm::for_tests(true, same_site, partitioned);
             let (pair, found) = parts(&set(&realm, "a.b-_.c").unwrap());
-            assert_eq!(pair, "__Secure-tollgate-access-token=a.b-_.c");
+            assert_eq!(pair, "__Host-examples=a.b-_.c");
             assert_eq!(found, attributes);
             let (pair, found) = parts(&clear(&realm).unwrap());
-            assert_eq!(pair, "__Secure-tollgate-access-token=");
+            assert_eq!(pair, "__Host-examples=");
             assert_eq!(found, attributes.iter().map(|text| text.replace("2592000", "0")).collect::<Vec<_>>());
         }
     }
@@ -86,15 +86,15 @@ mod tests {
     fn it_is_found_by_its_exact_name() {
         let realm = Realm::for_tests(true, SameSite::None, false);
         for (lines, carried) in [
-            (&["__Secure-tollgate-access-token=x"][..], true),
-            (&["a=b; __Secure-tollgate-access-token="], true),
-            (&["a=b;__Secure-tollgate-access-token=x;c=d"], true),
-            (&["a=b", "__Secure-tollgate-access-token=x"], true),
+            (&["__Host-examples=x"][..], true),
+            (&["a=b; __Host-examples="], true),
+            (&["a=b;__Host-examples=x;c=d"], true),
+            (&["a=b", "__Host-examples=x"], true),
             (&[], false),
-            (&["a=__Secure-tollgate-access-token=x"], false),
-            (&["__Secure-tollgate-access-token"], false),
-            (&["__Secure-tollgate-access-token2=x"], false),
-            (&["__secure-tollgate-access-token=x"], false),
+            (&["a=__Host-examples=x"], false),
+            (&["__Host-examples"], false),
+            (&["__Host-examples2=x"], false),
+            (&["__host-examples=x"], false),
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {

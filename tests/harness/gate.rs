@@ -56,6 +56,7 @@ impl Conf {
             ("registration", "\"open\""),
             // Every test is one client.
             ("registrations_per_hour", "100000"),
+            ("require_key", "true"),
         ];
         Self {
             server: BTreeMap::new(),

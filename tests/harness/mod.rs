@@ -61,7 +61,7 @@ pub const ORIGIN: &str = "https://app.example.com";
 /// An origin that it does not.
 pub const FOREIGN: &str = "https://evil.example.net";
 /// The standard realm's cookie.
-pub const COOKIE: &str = "__Secure-examples-access-token";
+pub const COOKIE: &str = "__Host-examples";
 /// `iss` of the standard realm's tokens.
 pub const ISSUER: &str = "https://gate.example.com";
 /// A password that is nobody's real one.

@@ -21,7 +21,7 @@ PRIVATE, UNKNOWN = "private.example.com", "unknown.example.net"
 ORIGIN = "https://app.example.com"
 LOGIN, TENANT = "/auth", "/Login"
 KEY, DISABLED_KEY = "d59eb2859c284168ac48aef65046d5dd", "d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0"
-COOKIE = "__Secure-hostile-access-token"
+COOKIE = "__Host-hostile"
 PASSWORD = "correct horse battery staple"
 SUBJECT = "f49c890269904e88b135c56b4d7e6531"
 # Header and the claim that it is from.
@@ -60,6 +60,7 @@ issuer = "{issuer}"
 origins = ["{origin}"]
 registration = "open"
 registrations_per_hour = {registrations}
+require_key = true
 {realm_keys}
 
 [[realm.key]]

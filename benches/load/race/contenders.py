@@ -19,7 +19,7 @@ def request(token=None, cookie=None, key=KEY, origin=ORIGIN):
     if token:
         headers["Authorization"] = f"Bearer {token}"
     if cookie:
-        headers["Cookie"] = f"__Secure-app-access-token={cookie}"
+        headers["Cookie"] = f"__Host-app={cookie}"
     return {name: value for name, value in headers.items() if value}
 
 

@@ -2,6 +2,7 @@
 
 pub(super) mod api_key;
 pub(super) mod cognito;
+mod cookie;
 mod exchange;
 #[cfg(test)]
 pub(super) mod fixture;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cognito::Pools;
-use super::{Declared, Realms, api_key, login, plain, trusted_issuer, user_rules};
+use super::{Declared, Realms, api_key, cookie, login, plain, trusted_issuer, user_rules};
 use crate::config::filesystem::can_create_directory;
 use crate::config::keys_dir::KeysDir;
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
-use crate::config::policy::{CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite};
+use crate::config::policy::{MAX_LEEWAY, MAX_TTL, Policy, Realm};
 use crate::config::reader::{Keys, Section};
 use crate::config::spelling::quote;
 use crate::token::{self, Algorithm};
@@ -30,6 +30,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "leeway",
         "cookie",
         "same_site",
+        "insecure_cookie",
         "partitioned",
         "require_key",
         "origins",
@@ -125,7 +126,7 @@ fn read(
     let local_users = name.is_some_and(|name| login::have_local_users(logins, name));
     let own = trusted_issuer::Own { issuer: issuer.as_deref(), leeway, local_users };
     let trusted = trusted_issuer::read(section, own, pools, outside, current);
-    let cookie = cookie(section, name.unwrap_or("examples"));
+    let cookie = cookie::read(section, name.unwrap_or("examples"));
     let require_key = section.flag("require_key", true);
     let api_keys = api_key::read(section, name.unwrap_or_default(), outside, current);
     if require_key && !section.has("key") {
@@ -139,6 +140,7 @@ fn read(
         section.error("master_key", format!("is the secret of the API key \"{}\" too: make another", key.id));
     }
     let origins = origins(section);
+    cookie::warn_of_plain_http(section, &cookie, issuer.as_deref(), &origins);
     let require_origin = section.flag("require_origin", false);
     let users = user_rules::read(section);
     let name = name?;
@@ -246,21 +248,6 @@ fn keys_dir(
     Some(dir)
 }
 
-fn cookie(section: &Section<'_>, realm: &str) -> CookieSpec {
-    let name = section.optional("cookie", |text| {
-        if !text.is_empty() && text.len() <= MAX_COOKIE_BYTES && text.bytes().all(is_token_byte) {
-            return Ok(text);
-        }
-        Err(format!("{} is no name of a cookie: write letters, digits and !#$%&'*+-.^_`|~ only", quote(text)))
-    });
-    CookieSpec {
-        // Another one for each realm, so that those on one host don't take each other's place in a browser.
-        name: name.map_or_else(|| format!("__Secure-{realm}-access-token"), str::to_owned),
-        same_site: section.choice("same_site", &SAME_SITE, &[]).unwrap_or(SameSite::None),
-        partitioned: section.flag("partitioned", false),
-    }
-}
-
 fn origins(section: &Section<'_>) -> Origins {
     let listed = section.list("origins", |text| match text {
         "null" => Ok(None),
@@ -296,17 +283,6 @@ fn not_an_origin(text: &str) -> String {
     format!("{} is no origin: write it as \"{origin}\", with nothing after the host and port", quote(text))
 }
 
-/// RFC 9110, 5.6.2.
-const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
-}
-
-const SAME_SITE: [(&str, SameSite); 3] =
-    [("none", SameSite::None), ("lax", SameSite::Lax), ("strict", SameSite::Strict)];
 /// Those that we sign with.
 const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("HS256", Algorithm::HS256),
@@ -327,7 +303,6 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
 /// Below `keys_dir`, where the keys that sign ID tokens are.
 const ID_KEYS: &str = "id";
-const MAX_COOKIE_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 63;
 
 #[cfg(test)]
@@ -349,8 +324,6 @@ mod tests {
             (r#"leeway = "6m""#, r#"from "0s" to "5m""#),
             (r#"leeway = "500ms""#, "whole seconds"),
             (r#"token_ttl = "1ms""#, "out of range"),
-            (r#"cookie = "a b""#, "is no name of a cookie"),
-            (r#"same_site = "None""#, r#""none" or "lax" or "strict""#),
             ("require_key = true", "there is none: write a [[realm.key]]"),
             (r#"origins = ["*"]"#, "every site"),
             (r#"origins = ["https://app.example.com/"]"#, r#"write it as "https://app.example.com""#),

@@ -289,7 +289,7 @@ async fn login_hands_out_a_cookie_or_a_header() {
     assert_eq!(body(&answer), registered);
     let cookie = set_cookie(&answer);
     let (pair, attributes) = cookie.split_once("; ").unwrap();
-    let token = pair.strip_prefix("__Secure-tollgate-access-token=").unwrap();
+    let token = pair.strip_prefix("__Host-examples=").unwrap();
     let attributes: HashSet<_> = attributes.split("; ").collect();
     assert_eq!(attributes, HashSet::from(["Path=/", "Secure", "HttpOnly", "SameSite=None", "Max-Age=2592000"]));
     let claims = gate.verify(token, NOW_MS).unwrap();
@@ -328,7 +328,7 @@ async fn r31_r33_failed_logins_are_all_alike() {
         let refusal = gate.call(stale).await.unwrap_err();
         assert_eq!(refusal.deny, Deny::Credentials);
         let cleared = refusal.set_cookie.unwrap();
-        assert!(cleared.to_str().unwrap().starts_with("__Secure-tollgate-access-token=; "));
+        assert!(cleared.to_str().unwrap().starts_with("__Host-examples=; "));
         assert!(cleared.to_str().unwrap().contains("Max-Age=0"));
     }
     let email = json!({"email": "alice", "password": PASSWORD});
@@ -403,7 +403,7 @@ async fn logout_revokes_everything_it_carries_and_always_succeeds() {
         let answer = gate.call(call).await.unwrap();
         assert_eq!(body(&answer), json!({}));
         let cookie: HashSet<_> = set_cookie(&answer).split("; ").collect();
-        let cleared = ["__Secure-tollgate-access-token=", "Path=/", "Secure", "HttpOnly", "SameSite=None", "Max-Age=0"];
+        let cleared = ["__Host-examples=", "Path=/", "Secure", "HttpOnly", "SameSite=None", "Max-Age=0"];
         assert_eq!(cookie, HashSet::from(cleared));
     }
     for token in [&one, &two] {
