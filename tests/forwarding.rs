@@ -433,7 +433,7 @@ fn r54_the_host_that_a_client_wrote_reaches_no_app() {
             .header("X-Forwarded-Port", "666")
             .header("X-Forwarded-Server", evil)
             .header("X-Forwarded-Prefix", "/evil")
-            .header("Forwarded", &format!("for=192.0.2.66;host={evil};proto=http"))
+            .header("Forwarded", format!("for=192.0.2.66;host={evil};proto=http"))
     };
     let gate = conf().start();
     gate.send(&request("evil.example")).expect(200);
@@ -465,7 +465,7 @@ fn r54_the_host_that_a_client_wrote_reaches_no_app() {
 fn r54_a_proxy_that_is_not_listed_is_told_to_the_operator_once() {
     let (app, gate) = gate();
     for number in 0..5 {
-        gate.send(&get("/open/x").key().header("X-Forwarded-For", &format!("203.0.113.{number}"))).expect(200);
+        gate.send(&get("/open/x").key().header("X-Forwarded-For", format!("203.0.113.{number}"))).expect(200);
         app.forget();
     }
     until_true(PATIENCE, "the warning", || gate.stderr().contains("server.trusted_proxies: add it"));
