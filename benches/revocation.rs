@@ -40,9 +40,12 @@ fn in_turns<'m>(revoked: &'m Revocations, marks: &'m [Marks]) -> impl FnMut() ->
     move || revoked.contain(turn.next().unwrap())
 }
 
+/// All tokens are of one realm.
+const EVERYONE: u128 = 7 << 64;
+
 fn random_marks() -> Marks {
     let (session, account) = (Some(TokenId::random()), AccountId(TokenId::random().0));
-    Marks { token: TokenId::random(), session, account, issued_at: NOW }
+    Marks { token: TokenId::random(), session, account, everyone: AccountId(EVERYONE), issued_at: NOW }
 }
 
 /// A set of this many ids, and the marks of `ASKED` tokens that are in it.

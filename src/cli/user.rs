@@ -7,6 +7,7 @@ mod add;
 mod import;
 mod list;
 mod mfa;
+mod sessions;
 mod set;
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
@@ -26,6 +27,7 @@ pub(super) use add::add_user;
 use import::Import;
 use list::List;
 use mfa::Mfa;
+use sessions::Sessions;
 use set::Set;
 
 /// The users of a realm: add, list, change, import
@@ -37,6 +39,8 @@ pub(super) enum Command {
     List(List),
     /// Change a user's names, roles or data. Names and roles end its sessions, whose tokens say the old ones
     Set(Set),
+    /// List a user's sessions ("tollgate session end" ends them)
+    Sessions(Sessions),
     /// Set a user's password, and end all its sessions
     Passwd(Passwd),
     /// Let a disabled user log in again
@@ -94,6 +98,7 @@ impl Command {
             Self::Add(add) => &add.place,
             Self::List(list) => &list.place,
             Self::Set(set) => &set.one.place,
+            Self::Sessions(sessions) => &sessions.one.place,
             Self::Passwd(passwd) => &passwd.one.place,
             Self::Mfa(mfa) => &mfa.one().place,
             Self::Enable(one) | Self::Vouch(one) | Self::Disable(one) | Self::Unlock(one) | Self::Delete(one) => {
@@ -114,7 +119,7 @@ impl Command {
         let realm = realm_of(&config, &place.config, &place.realm)?;
         let terms = Terms { realm, asks: asks(&config, realm) };
         let to = match self {
-            Self::List(_) => Use::Read,
+            Self::List(_) | Self::Sessions(_) => Use::Read,
             Self::Add(_) | Self::Import(_) => Use::Make,
             _ => Use::Change,
         };
@@ -220,6 +225,7 @@ async fn execute(
     match command {
         Command::Add(add) => add.run(store, terms, console, now_ms).await,
         Command::List(list) => list.run(store, console).await,
+        Command::Sessions(sessions) => sessions.run(store, terms.realm, console, now_ms.div_euclid(1000)).await,
         Command::Set(set) => set.run(store, console, now_ms).await,
         Command::Passwd(Passwd { one, temporary }) => {
             // The user first: nobody types a password twice for a name that does not exist.
@@ -398,8 +404,15 @@ mod tests {
 
         pub(super) async fn log_in(&self, text: &str) -> TokenId {
             let (user, token) = (self.user(text).await, TokenId::random());
-            let session =
-                Session { realm: "examples".into(), user_id: user.id, token, expires_at: 1_900_000_000, refresh: None };
+            let session = Session {
+                realm: "examples".into(),
+                user_id: user.id,
+                token,
+                created_at: 1_609_066_725,
+                expires_at: 1_900_000_000,
+                refresh: None,
+                epoch: None,
+            };
             self.store.create_session(&session, user.version).await.unwrap();
             token
         }

@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Realm;
 use crate::gate::Deny;
-use crate::store::{Revocation, Store, StoreError};
+use crate::store::{Epoch, Revocation, Store, StoreError};
 use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
 use allowance::Allowances;
 use password::{Busy, Pool, Share};
@@ -123,6 +123,12 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// The session epoch of a realm, with the seal of what stands between two steps of a login.
+    async fn epoch(&self, realm: &Realm) -> Result<Epoch, StoreError> {
+        let none = || StoreError::Failed(format!("the realm {} has no session epoch yet", realm.name()));
+        self.store.epoch(realm.name()).await?.ok_or_else(none)
+    }
+
     /// Makes the guard refuse tokens which the store has revoked already. In this order, since what is answered must
     /// survive a crash.
     fn refuse(&self, revoked: &[Revocation]) {

@@ -39,8 +39,10 @@ pub fn of(realm: &str, claims: &Claims) -> Session {
         realm: realm.to_owned(),
         user_id: claims.subject.clone(),
         token: claims.token_id,
+        created_at: claims.issued_at,
         expires_at: end(claims),
         refresh: None,
+        epoch: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running the gate: start, reload, upkeep, stop, and what operators see of it.
 
 mod admin;
+mod epochs;
 mod handover;
 mod health;
 mod jwks;

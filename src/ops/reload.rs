@@ -8,6 +8,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use super::epochs::Epochs;
 use super::jwks::Fetcher;
 use super::logging;
 use super::notify;
@@ -24,6 +25,7 @@ pub(super) struct Reloader {
     pub(super) state: Arc<State>,
     pub(super) status: Arc<Status>,
     pub(super) fetcher: Arc<Fetcher>,
+    pub(super) epochs: Arc<Epochs>,
     pub(super) resolver: Resolver,
     /// What the program was started with; only its cold part is looked at.
     pub(super) started: Config,
@@ -79,6 +81,7 @@ impl Reloader {
                 let previous = self.state.snapshot.load_full();
                 let generation = previous.generation + 1;
                 let next = Arc::new(Snapshot::new(config.policy, generation, at, Some(&previous)));
+                self.epochs.precede(&next).await;
                 self.resolver.follow(&next, PATIENCE).await;
                 self.state.snapshot.store(next);
                 self.state.known.clear();

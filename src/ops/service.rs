@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::admin::Admin;
+use super::epochs::Epochs;
 use super::handover::{Handover, Program, is_successor, tell_predecessor};
 use super::health::Checker;
 use super::jwks::Fetcher;
@@ -138,7 +139,8 @@ async fn run(
     let fetcher = Arc::new(Fetcher::default());
     fetcher.follow(&state.snapshot.load().policy);
     let resolver = Resolver::new(config.server.clone(), Arc::new(Checker::default()));
-    let upkeep = Upkeep::begin(state.clone(), status.clone()).await?;
+    let epochs = Arc::new(Epochs::begin(state.desk.store.clone(), state.snapshot.load_full()).await?);
+    let upkeep = Upkeep::begin(state.clone(), status.clone(), epochs.clone()).await?;
     let watch = Watch::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
     let reloaded = Arc::new(Notify::new());
@@ -147,6 +149,7 @@ async fn run(
         state: state.clone(),
         status: status.clone(),
         fetcher: fetcher.clone(),
+        epochs,
         resolver,
         started: config,
         watch,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use super::epochs::Epochs;
 use super::status::Status;
 use crate::clock::{now, rfc3339};
 use crate::proxy::{State, audit};
@@ -15,6 +16,7 @@ use crate::store::{self, StoreError};
 pub(super) struct Upkeep {
     state: Arc<State>,
     status: Arc<Status>,
+    epochs: Arc<Epochs>,
     /// The last revocation that was seen.
     sequence: i64,
 }
@@ -22,8 +24,8 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Reads every revocation that counts; before the first request, so that none passes that was revoked before a
     /// restart.
-    pub(super) async fn begin(state: Arc<State>, status: Arc<Status>) -> Result<Self, StoreError> {
-        let mut upkeep = Self { state, status, sequence: 0 };
+    pub(super) async fn begin(state: Arc<State>, status: Arc<Status>, epochs: Arc<Epochs>) -> Result<Self, StoreError> {
+        let mut upkeep = Self { state, status, epochs, sequence: 0 };
         upkeep.learn().await?;
         Ok(upkeep)
     }
@@ -82,7 +84,7 @@ impl Upkeep {
     async fn learn(&mut self) -> Result<(), StoreError> {
         let desk = &self.state.desk;
         self.sequence = store::learn(&*desk.store, &desk.revocations, self.sequence, now()).await?;
-        Ok(())
+        self.epochs.catch_up(&self.state.snapshot.load_full()).await
     }
 
     /// Says it once when the store goes away, and once when it is back.

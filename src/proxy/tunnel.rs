@@ -198,7 +198,7 @@ mod tests {
     use crate::token::{AccountId, TokenId};
 
     fn marks(token: u128) -> Marks {
-        Marks { token: TokenId(token), session: None, account: AccountId(0), issued_at: 0 }
+        Marks { token: TokenId(token), session: None, account: AccountId(0), everyone: AccountId(1), issued_at: 0 }
     }
 
     #[tokio::test]

@@ -1,8 +1,10 @@
 //! What every backend must do: one suite, run against each of them.
 
+mod epochs;
 mod guesses;
 mod refresh;
 mod revocation;
+mod sessions;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,8 +12,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use epochs::*;
 use refresh::*;
 use revocation::*;
+use sessions::*;
 
 /// Runs the suite. `open` opens the same, at first empty store every time.
 pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F) {
@@ -39,12 +43,18 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     of_many_who_present_it_at_once_one_rotates(&store).await;
     what_may_open_one_session_opens_one(&store).await;
     guesses::wrong_guesses_are_counted(&store).await;
+    an_epoch_follows_issuer_audience_and_keys(&*store).await;
+    a_new_epoch_ends_what_can_be_refreshed_and_no_more(&*store).await;
+    the_end_of_a_realm_is_that_of_all_its_sessions_and_of_no_other(&*store).await;
+    of_many_gates_that_see_the_same_reason_one_begins_an_epoch(&store).await;
+    sessions_are_listed_until_they_expire(&*store).await;
     who_polls_misses_no_revocation_of_many_writers(&store, &open().await).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;
     one_of_many_updates_wins(&store).await;
     store.ping().await.unwrap();
     another_process_sees_everything(&*store, &*open().await).await;
+    after_it_was_put_back_nothing_counts_that_was_there(&*store).await;
     store.close().await;
     assert!(matches!(store.ping().await, Err(StoreError::Failed(_))));
     assert!(matches!(store.purge(0).await, Err(StoreError::Failed(_))));
@@ -80,8 +90,10 @@ pub(crate) fn session(realm: &str, user_id: &str) -> Session {
         realm: realm.into(),
         user_id: user_id.into(),
         token: TokenId::random(),
+        created_at: 1_609_066_725,
         expires_at: EXPIRY,
         refresh: None,
+        epoch: None,
     }
 }
 
@@ -302,24 +314,6 @@ async fn listing_pages_through_one_realm(store: &dyn Store) {
     assert_eq!(seen, ids);
 }
 
-async fn sessions_need_the_version_that_was_checked(store: &dyn Store) {
-    let user = stored(store, "session", "alice").await;
-    let attempt = session("session", &user.id);
-    let (changed, _) = store.update_user(&user, Ended::All, None).await.unwrap();
-    assert!(matches!(store.create_session(&attempt, user.version).await, Err(StoreError::Stale)));
-    let (disabled, _) = store.update_user(&User { disabled: true, ..changed }, Ended::All, None).await.unwrap();
-    assert!(matches!(store.create_session(&attempt, disabled.version).await, Err(StoreError::Stale)));
-    let (enabled, _) = store.update_user(&User { disabled: false, ..disabled }, Ended::All, None).await.unwrap();
-    for (realm, id) in [("session", "nobody"), ("session-too", &*user.id)] {
-        let foreign = session(realm, id);
-        assert!(matches!(store.create_session(&foreign, enabled.version).await, Err(StoreError::Stale)));
-    }
-    store.create_session(&attempt, enabled.version).await.unwrap();
-    store.delete_user("session", &user.id, None).await.unwrap().unwrap();
-    let late = session("session", &user.id);
-    assert!(matches!(store.create_session(&late, enabled.version).await, Err(StoreError::Stale)));
-}
-
 async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     let mut alice = user("renamed", "alice");
     alice.email = Some("alice@example.com".into());
@@ -392,35 +386,6 @@ async fn one_of_many_updates_wins(store: &Arc<dyn Store>) {
         }
     }
     assert_eq!(store.user("update-race", &user.id).await.unwrap(), winner);
-}
-
-async fn what_may_open_one_session_opens_one(store: &Arc<dyn Store>) {
-    let alice = stored(&**store, "once", "alice").await;
-    let once = Once { id: TokenId::random(), expires_at: 1000 };
-    let stale = store.create_session_once(once, &session("once", &alice.id), alice.version + 1).await;
-    assert!(matches!(stale, Err(StoreError::Stale)), "and was not used");
-    let attempts = (0..100).map(|_| {
-        let (store, session, version) = (store.clone(), session("once", &alice.id), alice.version);
-        tokio::spawn(async move { (store.create_session_once(once, &session, version).await.unwrap(), session.token) })
-    });
-    let mut opened = Vec::new();
-    for attempt in attempts.collect::<Vec<_>>() {
-        let (first, token) = attempt.await.unwrap();
-        opened.extend(first.then_some(token));
-    }
-    assert_eq!(opened.len(), 1);
-    let (_, ended) = store.update_user(&alice, Ended::All, None).await.unwrap();
-    assert_eq!(tokens(&ended), opened, "the others opened none");
-    let alice = store.user("once", &alice.id).await.unwrap().unwrap();
-    let again = async |expected: bool, why: &str| {
-        let session = session("once", &alice.id);
-        assert_eq!(store.create_session_once(once, &session, alice.version).await.unwrap(), expected, "{why}");
-    };
-    store.purge(1000).await.unwrap();
-    again(false, "in its last second").await;
-    store.purge(1001).await.unwrap();
-    again(true, "forgotten").await;
-    store.purge(1001).await.unwrap();
 }
 
 async fn another_process_sees_everything(one: &dyn Store, other: &dyn Store) {

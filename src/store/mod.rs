@@ -14,8 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::config::Database;
-use crate::token::{AccountId, Revocations, TokenId};
+use crate::config::{Database, Realm};
+use crate::token::{AccountId, KeyError, Revocations, Seal, TokenId};
 pub use name::Name;
 pub use network::NetworkId;
 
@@ -100,10 +100,127 @@ pub struct Session {
     pub user_id: String,
     /// The token's id.
     pub token: TokenId,
+    /// Unix seconds of the token's `iat`.
+    pub created_at: i64,
     /// Unix seconds after which no one accepts the token, leeway included.
     pub expires_at: i64,
     /// If it can be refreshed: then it is the session of many tokens, and `token` none's own id.
     pub refresh: Option<Refresh>,
+    /// The epoch in which it was proven that it may begin; `None`: whichever there is. It begins in no other.
+    pub epoch: Option<EpochId>,
+}
+
+/// Names a session epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochId(pub u128);
+
+/// What a realm's sessions hang on, beside the signing keys. When another one begins, no session of before can be refreshed
+/// any more, and no login that was begun before can be finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Whose sessions.
+    pub realm: String,
+    /// Random.
+    pub id: EpochId,
+    /// Marks what stands between two steps of a login.
+    pub seal: Seal,
+    /// The realm's issuer and audience ([`crate::token::Rules::everyone`]).
+    pub issued_for: AccountId,
+    /// The ids of its signing keys, sorted, as a gate found them when it looked last.
+    pub keys: Vec<String>,
+    /// When it began, Unix seconds.
+    pub since: i64,
+}
+
+/// What became of a realm's epoch when a gate looked at its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// It goes on.
+    Same,
+    /// It goes on, with keys that came or went.
+    OtherKeys,
+    /// The realm had none.
+    First,
+    /// Another one began, since issuer or audience is another one.
+    IssuerChanged,
+    /// Another one began, since none of the signing keys is there that there were.
+    KeysGone,
+}
+
+impl Epoch {
+    /// One that could begin for this realm at `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// The system's random source failed.
+    pub fn next(realm: &Realm, now: i64) -> Result<Self, KeyError> {
+        let mut keys: Vec<_> = realm.tokens().keys.keys().iter().map(|key| key.kid().to_owned()).collect();
+        keys.sort_unstable();
+        Ok(Self {
+            realm: realm.name().to_owned(),
+            id: EpochId(TokenId::random().0),
+            seal: Seal::random()?,
+            issued_for: realm.tokens().everyone(),
+            keys,
+            since: now,
+        })
+    }
+
+    /// Whether it is to begin, or `present` goes on.
+    #[must_use]
+    pub fn follows(&self, present: Option<&Self>) -> Followed {
+        match present {
+            None => Followed::First,
+            Some(present) if present.issued_for != self.issued_for => Followed::IssuerChanged,
+            Some(present) if present.keys == self.keys => Followed::Same,
+            Some(present) if present.keys.iter().any(|key| self.keys.contains(key)) => Followed::OtherKeys,
+            Some(_) => Followed::KeysGone,
+        }
+    }
+
+    /// What begins in every realm once its database was put back: these, and of the realms that only the database knows,
+    /// which have one `present`, the next one.
+    fn all_again(next: &[Self], present: Vec<Self>) -> Result<Vec<Self>, StoreError> {
+        let mut all = next.to_vec();
+        for present in present {
+            let of_before = next.iter().find(|next| next.realm == present.realm);
+            // Tokens of an issuer that the realm does not have any more count nowhere.
+            if of_before.is_none() {
+                let seal = Seal::random().map_err(|error| StoreError::Failed(error.to_string()))?;
+                all.push(Self { id: EpochId(TokenId::random().0), seal, ..present });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A session, for who wants to know which there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub token: TokenId,
+    /// Whose realm's.
+    pub realm: String,
+    /// Whose.
+    pub user_id: String,
+    /// Unix seconds of the login; 0 if nobody knows.
+    pub created_at: i64,
+    /// Unix seconds after which no one accepts any of its tokens, leeway included.
+    pub expires_at: i64,
+    /// If it began as one that can be refreshed.
+    pub refresh: Option<ListedRefresh>,
+}
+
+/// What is known of a session's refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedRefresh {
+    /// Unix milliseconds of the last use, or of the login.
+    pub used_at: i64,
+    /// Unix seconds from which it does not count.
+    pub expires_at: i64,
+    /// The login proved a second factor.
+    pub mfa: bool,
+    /// Its epoch has not ended.
+    pub is_current: bool,
 }
 
 /// What may be used once.
@@ -128,6 +245,8 @@ pub struct Refresh {
     pub mfa: bool,
     /// Unix seconds from which no refresh token of the session counts.
     pub expires_at: i64,
+    /// The realm's issuer and audience ([`crate::token::Rules::everyone`]): under others it counts no more.
+    pub issued_for: AccountId,
 }
 
 impl std::fmt::Debug for Refresh {
@@ -151,6 +270,10 @@ pub struct RefreshOf {
     pub mfa: bool,
     /// Unix seconds from which no refresh token of the session counts.
     pub expires_at: i64,
+    /// The issuer and audience of the realm in which it began; nobody knows of one from before a version that asked.
+    pub issued_for: Option<AccountId>,
+    /// The realm's epoch is still the one in which it began. If not, it can be ended and nothing more.
+    pub is_current: bool,
 }
 
 /// A refresh token that somebody wants to use, and the one that would follow it. Its tag was right.
@@ -197,7 +320,7 @@ pub struct Revocation {
     pub expires_at: i64,
 }
 
-/// All tokens that an account was issued until some second: none of them is accepted any more.
+/// All tokens that an account was issued until some second, or everybody in a realm: none of them is accepted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutOff {
     /// As [`Revocation::sequence`], and of the same one.
@@ -284,7 +407,7 @@ pub enum StoreError {
     /// The user was changed, disabled or deleted since it was read.
     #[error("the user was changed meanwhile")]
     Stale,
-    /// The token in whose name this was asked has been revoked meanwhile.
+    /// The token in whose name this was asked has been revoked meanwhile, or is none that a login gave to the user.
     #[error("the token that asked for it was revoked meanwhile")]
     Revoked,
     /// A username or email that [`Name`] refuses, or neither of them: the caller did not check.
@@ -448,9 +571,10 @@ pub trait Store: Send + Sync {
     async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError>;
 
     /// Replaces the user of `user.id`, whose stored version must be `user.version`, and ends sessions, in one
-    /// transaction. Returns the user as stored, with its new version, and what was revoked. `by` is the token that asked
-    /// for it, if one did: what was revoked while its request was on the way must not change a password, and a username that
-    /// its user chose looks like no name of another user's, as at [`Store::register`].
+    /// transaction. Returns the user as stored, with its new version, and what was revoked. `by` is the session that asked
+    /// for it, if one did: what was revoked while its request was on the way must not change a password, nor what only a
+    /// signing key vouches for; and a username that its user chose looks like no name of another user's, as at
+    /// [`Store::register`].
     ///
     /// # Errors
     /// [`StoreError::Exists`] as for [`Store::create_user`]; [`StoreError::Stale`] if the version differs or the user is
@@ -466,7 +590,7 @@ pub trait Store: Send + Sync {
     /// such user. `by` as for [`Store::update_user`].
     ///
     /// # Errors
-    /// [`StoreError::Revoked`] if `by` is.
+    /// [`StoreError::Revoked`] as for [`Store::update_user`].
     async fn delete_user(
         &self,
         realm: &str,
@@ -480,7 +604,8 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError>;
 
-    /// Opens a session for the user, if it is still the `version` whose password was checked, and not disabled.
+    /// Opens a session for the user, if it is still the `version` whose password was checked, and not disabled, and if the
+    /// realm's epoch is still `session.epoch`, where that is one.
     ///
     /// # Errors
     /// [`StoreError::Stale`] if it is not.
@@ -493,7 +618,7 @@ pub trait Store: Send + Sync {
     /// As [`Store::create_session`].
     async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError>;
 
-    /// The session whose refresh tokens count at `now` (Unix seconds).
+    /// The session whose refresh tokens count at `now` (Unix seconds), if its epoch has not ended.
     ///
     /// # Errors
     /// The database failed.
@@ -504,6 +629,65 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The database failed.
     async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError>;
+
+    /// Every realm's epoch, in the order of their names.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError>;
+
+    /// The epoch of this realm.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError>;
+
+    /// Begins `next`, if its realm has none, or one of another issuer or audience, or of which all keys are gone. Of many
+    /// who see the same reason, one begins one.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError>;
+
+    /// Begins `next`, whatever there is.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn begin_epoch(&self, next: &Epoch) -> Result<(), StoreError>;
+
+    /// Begins `next`, and ends all sessions of its realm: nothing counts any more that anybody was issued until the second
+    /// `until`, that one included, nor what was issued later in a session of before. The revocations may be forgotten after
+    /// `expires_at`. Who has read revocations already reads these.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn end_realm(&self, next: &Epoch, until: i64, expires_at: i64) -> Result<(), StoreError>;
+
+    /// The same for every realm that has an epoch, and for those of `next`, since the database was put back: who reads its
+    /// revocations may have read later ones than it has, and yet reads these.
+    ///
+    /// # Errors
+    /// The database failed. Some realms may be done.
+    async fn restored(&self, next: &[Epoch], until: i64, expires_at: i64) -> Result<(), StoreError>;
+
+    /// The sessions of a user that have not expired at `now` (Unix seconds), the oldest first. Those that a cut-off has ended
+    /// are among them.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError>;
+
+    /// The session of this id.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError>;
+
+    /// The last second of which nothing counts any more that the account was issued, if there is one.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError>;
 
     /// Ends one session. Revokes the token though no session is known for it; if one is, its own expiry counts. A token
     /// that was revoked already, and for as long, is left as it is.

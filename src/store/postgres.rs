@@ -29,12 +29,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow as Row, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver, Row as _};
 
 use super::{
-    CutOff, Ended, Ends, Guess, Guesses, Name, NetworkId, Once, Presented, Problem, RefreshOf, Revocation, Revoked,
-    Rotated, Session, Store, StoreError, User,
+    CutOff, Ended, Ends, Epoch, Followed, Guess, Guesses, Listed, Name, NetworkId, Once, Presented, Problem, RefreshOf,
+    Revocation, Revoked, Rotated, Session, Store, StoreError, User,
 };
 use crate::config::{self, SslMode};
 use crate::token::{AccountId, TokenId};
-use statements::{guesses, refresh, revocation, sessions, users};
+use statements::{epochs, guesses, refresh, revocation, sessions, users};
 
 /// A store in a database.
 #[derive(Debug)]
@@ -215,6 +215,49 @@ impl Store for Postgres {
         }
     }
 
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        read!(self, |connection| epochs::all(connection))
+    }
+
+    async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError> {
+        read!(self, |connection| epochs::of(connection, realm))
+    }
+
+    async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| epochs::follow(transaction, next))
+    }
+
+    async fn begin_epoch(&self, next: &Epoch) -> Result<(), StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| epochs::begin(transaction, next))
+    }
+
+    async fn end_realm(&self, next: &Epoch, until: i64, expires_at: i64) -> Result<(), StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| epochs::end(transaction, next, until, expires_at))
+    }
+
+    async fn restored(&self, next: &[Epoch], until: i64, expires_at: i64) -> Result<(), StoreError> {
+        transact!(self, BEGIN_ALONE, |transaction| async {
+            sqlx::query(LEAP).execute(transaction).await?;
+            Ok::<_, StoreError>(())
+        })?;
+        for epoch in Epoch::all_again(next, self.epochs().await?)? {
+            self.end_realm(&epoch, until, expires_at).await?;
+        }
+        Ok(())
+    }
+
+    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
+        read!(self, |connection| sessions::of_user(connection, realm, user_id, now))
+    }
+
+    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
+        read!(self, |connection| sessions::of_id(connection, id))
+    }
+
+    async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError> {
+        read!(self, |connection| revocation::cut_off_of(connection, account))
+    }
+
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
         transact!(self, BEGIN_ALONE, |transaction| revocation::end_session(transaction, token, ends))
     }
@@ -390,7 +433,8 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(BEGIN_MIGRATION).await?;
     let tables = "SELECT to_regclass('tollgate_version') IS NOT NULL, \
                   coalesce(to_regclass('users'), to_regclass('sessions'), to_regclass('revocations'), \
-                  to_regclass('refresh_tokens'), to_regclass('used_once'), to_regclass('looks')) IS NOT NULL";
+                  to_regclass('refresh_tokens'), to_regclass('used_once'), to_regclass('looks'), \
+                  to_regclass('epochs')) IS NOT NULL";
     let row = sqlx::query(tables).fetch_one(&mut *transaction).await?;
     let (ours, used): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     let version: i32 = if ours {
@@ -412,13 +456,17 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit().await?)
 }
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/postgres/0001_users_sessions_revocations.sql"),
     include_str!("migrations/postgres/0002_looks_verified.sql"),
     include_str!("migrations/postgres/0003_sign_in_networks.sql"),
+    include_str!("migrations/postgres/0004_epochs.sql"),
 ];
 /// The migration that made `looks`.
 const LOOKS: usize = 2;
+/// Further than any database was ahead of its backup.
+const LEAP: &str = "SELECT setval(pg_get_serial_sequence('revocations', 'sequence'), \
+                    nextval(pg_get_serial_sequence('revocations', 'sequence')) + 1000000000000)";
 
 /// How a transaction begins, in one message. Each statement sees what was committed before it, so the first one after a
 /// lock sees all that the lock was waited for: not so with a stricter isolation, which the database may have as its default.

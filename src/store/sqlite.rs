@@ -22,12 +22,12 @@ use sqlx::{
 };
 
 use super::{
-    CutOff, Ended, Ends, Guess, Guesses, Missing, Name, NetworkId, Once, Presented, RefreshOf, Revocation, Revoked,
-    Rotated, Session, Store, StoreError, User,
+    CutOff, Ended, Ends, Epoch, Followed, Guess, Guesses, Listed, Missing, Name, NetworkId, Once, Presented, RefreshOf,
+    Revocation, Revoked, Rotated, Session, Store, StoreError, User,
 };
 use crate::owner;
 use crate::token::{AccountId, TokenId};
-use statements::{guesses, refresh, revocation, sessions, users};
+use statements::{epochs, guesses, refresh, revocation, sessions, users};
 
 /// A store in one file.
 #[derive(Debug)]
@@ -172,6 +172,55 @@ impl Store for Sqlite {
         let rotated = refresh::rotate(&mut transaction, presented).await?;
         transaction.commit().await?;
         Ok(rotated)
+    }
+
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        epochs::all(&mut *self.readers.acquire().await?).await
+    }
+
+    async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError> {
+        epochs::of(&mut *self.readers.acquire().await?, realm).await
+    }
+
+    async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError> {
+        let mut transaction = self.begin().await?;
+        let followed = epochs::follow(&mut transaction, next).await?;
+        transaction.commit().await?;
+        Ok(followed)
+    }
+
+    async fn begin_epoch(&self, next: &Epoch) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        epochs::begin(&mut transaction, next).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn end_realm(&self, next: &Epoch, until: i64, expires_at: i64) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        epochs::end(&mut transaction, next, until, expires_at).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn restored(&self, next: &[Epoch], until: i64, expires_at: i64) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(LEAP).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        for epoch in Epoch::all_again(next, self.epochs().await?)? {
+            self.end_realm(&epoch, until, expires_at).await?;
+        }
+        Ok(())
+    }
+
+    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
+        sessions::of_user(&mut *self.readers.acquire().await?, realm, user_id, now).await
+    }
+
+    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
+        sessions::of_id(&mut *self.readers.acquire().await?, id).await
+    }
+
+    async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError> {
+        revocation::cut_off_of(&mut *self.readers.acquire().await?, account).await
     }
 
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
@@ -383,16 +432,19 @@ fn failed_at(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("{}: {reason}", path.display()))
 }
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/sqlite/0001_users_sessions_revocations.sql"),
     include_str!("migrations/sqlite/0002_cut_offs.sql"),
     include_str!("migrations/sqlite/0003_refresh_tokens_second_factors.sql"),
     include_str!("migrations/sqlite/0004_used_once_vouched.sql"),
     include_str!("migrations/sqlite/0005_looks_verified.sql"),
     include_str!("migrations/sqlite/0006_sign_in_networks.sql"),
+    include_str!("migrations/sqlite/0007_epochs.sql"),
 ];
 /// The migration that made `looks`.
 const LOOKS: usize = 5;
+/// Further than any database was ahead of its backup.
+const LEAP: &str = "UPDATE sqlite_sequence SET seq = seq + 1000000000000 WHERE name = 'revocations'";
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: u64 = 100;

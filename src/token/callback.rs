@@ -1,10 +1,10 @@
 //! What an app's backend passes on to a browser, in a URL: it is turned into a session once, within a minute, and opens
-//! nothing itself (`threats.md` R29, R40).
+//! nothing itself (SECURITY.md, R29, R40). As a challenge, it has the mark of the realm's session epoch (R62).
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::parts::{Fraction, Parts};
-use super::{AccountId, KeyError, Marks, Reject, Rules, TokenId};
+use super::{AccountId, KeyError, Marks, Reject, Rules, Seal, Sealed, TokenId};
 use crate::json::Value;
 
 /// Somebody whom a trusted issuer's client named may have a session.
@@ -25,11 +25,11 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// By what it may be revoked, as any other token that `issuer`, the realm, issued to its user.
+    /// By what it may be revoked, as any other token that the realm issued to its user.
     #[must_use]
-    pub fn marks(&self, issuer: &str) -> Marks {
-        let account = AccountId::of(issuer, &self.subject);
-        Marks { token: self.token_id, session: None, account, issued_at: self.issued_at }
+    pub fn marks(&self, rules: &Rules) -> Marks {
+        let account = AccountId::of(&rules.issuer, &self.subject);
+        Marks { token: self.token_id, session: None, account, everyone: rules.everyone(), issued_at: self.issued_at }
     }
 }
 
@@ -38,26 +38,26 @@ impl Rules {
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
-    pub fn mint_callback(&self, callback: &Callback, now: i64) -> Result<String, KeyError> {
-        let payload = json!({
-            "iss": self.issuer,
-            // Not the audience of access tokens: who checks signature and audience only must not take it for one (RFC 8725, 3.9).
-            "aud": self.callback_audience(),
-            "sub": callback.subject,
-            "jti": callback.token_id.to_string(),
-            "iat": callback.issued_at,
-            "exp": callback.expires_at,
-            "act": { "sub": callback.actor },
-            "mfa": callback.mfa,
-        });
-        self.sign(CALLBACK, &payload, now)
+    pub fn mint_callback(&self, callback: &Callback, seal: &Seal, now: i64) -> Result<String, KeyError> {
+        let mut payload = Map::new();
+        payload.insert("iss".into(), self.issuer.as_str().into());
+        // Not the audience of access tokens: who checks signature and audience only must not take it for one (RFC 8725, 3.9).
+        payload.insert("aud".into(), self.callback_audience().into());
+        payload.insert("sub".into(), callback.subject.as_str().into());
+        payload.insert("jti".into(), callback.token_id.to_string().into());
+        payload.insert("iat".into(), callback.issued_at.into());
+        payload.insert("exp".into(), callback.expires_at.into());
+        payload.insert("act".into(), json!({ "sub": callback.actor }));
+        payload.insert("mfa".into(), callback.mfa.into());
+        self.sign_sealed(CALLBACK, payload, seal, now)
     }
 
-    /// Reads one that this realm signed. No leeway: no other clock than ours is involved.
+    /// Reads one that this realm signed; what it says, the seal of the realm's epoch opens. No leeway: no other clock than
+    /// ours is involved.
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify_callback(&self, token: &str, now: i64) -> Result<Callback, Reject> {
+    pub fn verify_callback(&self, token: &str, now: i64) -> Result<Sealed<Callback>, Reject> {
         let mut room = Vec::new();
         let parts = Parts::of(token, &mut room)?;
         self.own_key(&parts, CALLBACK)?;
@@ -73,7 +73,7 @@ impl Rules {
             issued_at: parts.time("iat", Fraction::Refused)?,
             expires_at: parts.time("exp", Fraction::Refused)?,
         };
-        if now >= callback.expires_at { Err(Reject::Expired) } else { Ok(callback) }
+        if now >= callback.expires_at { Err(Reject::Expired) } else { Sealed::of(parts, CALLBACK, callback) }
     }
 
     fn callback_audience(&self) -> String {
@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn r29_it_is_no_other_kind_of_token_and_none_is_one() {
-        let rules = rules();
+        let (rules, seal) = (rules(), Seal::of([7; 32]));
+        let read = |rules: &Rules, token: &str, now| rules.verify_callback(token, now)?.open(&seal);
         let callback = Callback {
             token_id: TokenId::random(),
             subject: "0123456789abcdef0123456789abcdef".into(),
@@ -116,24 +117,27 @@ mod tests {
             issued_at: NOW,
             expires_at: NOW + 60,
         };
-        let token = rules.mint_callback(&callback, NOW).unwrap();
-        assert_eq!(rules.verify_callback(&token, NOW), Ok(callback.clone()));
-        assert_eq!(rules.verify_callback(&token, NOW + 59), Ok(callback.clone()));
-        assert_eq!(rules.verify_callback(&token, NOW + 60), Err(Reject::Expired), "no leeway");
+        let token = rules.mint_callback(&callback, &seal, NOW).unwrap();
+        assert_eq!(read(&rules, &token, NOW), Ok(callback.clone()));
+        assert_eq!(read(&rules, &token, NOW + 59), Ok(callback.clone()));
+        assert_eq!(read(&rules, &token, NOW + 60), Err(Reject::Expired), "no leeway");
         assert_eq!(rules.verify(&token, NOW).unwrap_err(), Reject::Type);
         assert!(rules.verify_challenge(&token, NOW).is_err());
         let challenge = super::super::Challenge {
-            subject: callback.subject,
+            subject: callback.subject.clone(),
             version: 1,
             name: "SOFTWARE_TOKEN_MFA".into(),
             mfa: false,
         };
-        let challenge = rules.mint_challenge(&challenge, NOW).unwrap();
-        assert_eq!(rules.verify_callback(&challenge, NOW), Err(Reject::Type));
+        let challenge = rules.mint_challenge(&challenge, &seal, NOW).unwrap();
+        assert_eq!(read(&rules, &challenge, NOW), Err(Reject::Type));
         let elsewhere = Rules { audience: "other".into(), ..rules };
-        assert_eq!(elsewhere.verify_callback(&token, NOW), Err(Reject::Audience), "with the same keys");
+        assert_eq!(read(&elsewhere, &token, NOW), Err(Reject::Audience), "with the same keys");
         let (_, payload) = super::super::peek(&token).unwrap();
         assert_ne!(payload["aud"], "examples", "not that of access tokens");
         assert_eq!(payload["act"], json!({"sub": "client"}));
+        // R62
+        let other = elsewhere.mint_callback(&callback, &Seal::of([8; 32]), NOW).unwrap();
+        assert_eq!(read(&elsewhere, &other, NOW), Err(Reject::Signature), "with the signing key alone");
     }
 }

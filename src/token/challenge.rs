@@ -1,10 +1,10 @@
 //! What stands between a login's first step and its next one: proof that the first was taken, good for nothing else
-//! (`threats.md` R36).
+//! (SECURITY.md, R36). It has the mark of the realm's session epoch, since a stolen signing key must not make one (R62).
 
-use serde_json::json;
+use serde_json::Map;
 
 use super::parts::{Fraction, Parts};
-use super::{KeyError, Reject, Rules, TokenId};
+use super::{KeyError, Reject, Rules, Seal, Sealed, TokenId};
 use crate::json::Value;
 
 /// Somebody proved to know a user's password, and has to answer something more.
@@ -25,26 +25,26 @@ impl Rules {
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
-    pub fn mint_challenge(&self, challenge: &Challenge, now: i64) -> Result<String, KeyError> {
-        let payload = json!({
-            "iss": self.issuer,
-            "aud": self.challenge_audience(),
-            "sub": challenge.subject,
-            "jti": TokenId::random().to_string(),
-            "iat": now,
-            "exp": now.saturating_add(LIFE_SECONDS),
-            "version": challenge.version,
-            "challenge": challenge.name,
-            "mfa": challenge.mfa,
-        });
-        self.sign(CHALLENGE, &payload, now)
+    pub fn mint_challenge(&self, challenge: &Challenge, seal: &Seal, now: i64) -> Result<String, KeyError> {
+        let mut payload = Map::new();
+        payload.insert("iss".into(), self.issuer.as_str().into());
+        payload.insert("aud".into(), self.challenge_audience().into());
+        payload.insert("sub".into(), challenge.subject.as_str().into());
+        payload.insert("jti".into(), TokenId::random().to_string().into());
+        payload.insert("iat".into(), now.into());
+        payload.insert("exp".into(), now.saturating_add(LIFE_SECONDS).into());
+        payload.insert("version".into(), challenge.version.into());
+        payload.insert("challenge".into(), challenge.name.as_str().into());
+        payload.insert("mfa".into(), challenge.mfa.into());
+        self.sign_sealed(CHALLENGE, payload, seal, now)
     }
 
-    /// Reads one that this realm signed. No leeway: no other clock than ours is involved.
+    /// Reads one that this realm signed; what it says, the seal of the realm's epoch opens. No leeway: no other clock than
+    /// ours is involved.
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Challenge, Reject> {
+    pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Sealed<Challenge>, Reject> {
         let mut room = Vec::new();
         let parts = Parts::of(token, &mut room)?;
         self.own_key(&parts, CHALLENGE)?;
@@ -57,7 +57,8 @@ impl Rules {
         if now >= parts.time("exp", Fraction::Refused)? {
             return Err(Reject::Expired);
         }
-        Ok(Challenge { subject: parts.subject()?.to_owned(), version, name, mfa })
+        let challenge = Challenge { subject: parts.subject()?.to_owned(), version, name, mfa };
+        Sealed::of(parts, CHALLENGE, challenge)
     }
 
     /// Not the realm's own: an app that verifies tokens itself, with our key set, looks at `iss` and `aud`, and few at `typ`.
@@ -67,7 +68,7 @@ impl Rules {
     }
 }
 
-/// `typ`: it is no access token, and the gate refuses it as one (`threats.md` R29).
+/// `typ`: it is no access token, and the gate refuses it as one (SECURITY.md, R29).
 const CHALLENGE: &str = "challenge+jwt";
 /// Before the realm's audience.
 const AUDIENCE: &str = "urn:tollgate:challenge:";
@@ -76,6 +77,8 @@ const LIFE_SECONDS: i64 = 300;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::{Algorithm, Claims, Key, KeySet};
     use super::*;
 
@@ -93,6 +96,14 @@ mod tests {
         }
     }
 
+    fn seal() -> Seal {
+        Seal::of([7; 32])
+    }
+
+    fn read(rules: &Rules, token: &str, now: i64) -> Result<Challenge, Reject> {
+        rules.verify_challenge(token, now)?.open(&seal())
+    }
+
     fn challenge() -> Challenge {
         let name = "SOFTWARE_TOKEN_MFA".into();
         Challenge { subject: "0123456789abcdef0123456789abcdef".into(), version: 7, name, mfa: false }
@@ -101,12 +112,12 @@ mod tests {
     #[test]
     fn it_says_what_it_was_told_for_five_minutes() {
         let rules = rules();
-        let token = rules.mint_challenge(&challenge(), NOW).unwrap();
-        assert_eq!(rules.verify_challenge(&token, NOW), Ok(challenge()));
-        assert_eq!(rules.verify_challenge(&token, NOW + 299), Ok(challenge()));
-        assert_eq!(rules.verify_challenge(&token, NOW + 300), Err(Reject::Expired), "no leeway");
+        let token = rules.mint_challenge(&challenge(), &seal(), NOW).unwrap();
+        assert_eq!(read(&rules, &token, NOW), Ok(challenge()));
+        assert_eq!(read(&rules, &token, NOW + 299), Ok(challenge()));
+        assert_eq!(read(&rules, &token, NOW + 300), Err(Reject::Expired), "no leeway");
         let mfa = Challenge { mfa: true, ..challenge() };
-        assert_eq!(rules.verify_challenge(&rules.mint_challenge(&mfa, NOW).unwrap(), NOW), Ok(mfa));
+        assert_eq!(read(&rules, &rules.mint_challenge(&mfa, &seal(), NOW).unwrap(), NOW), Ok(mfa));
     }
 
     #[test]
@@ -124,33 +135,33 @@ mod tests {
             expires_at: NOW + 60,
         };
         let access = rules.mint(&claims).unwrap();
-        let mut payload = serde_json::Map::new();
+        let mut payload = Map::new();
         for (name, value) in super::super::peek(&access).unwrap().1 {
             payload.insert(name, value);
         }
         let id = rules.mint_id(payload.clone(), NOW).unwrap();
         let same_keys = Rules { id_keys: None, ..self::rules() };
         let id_with_the_same_keys = same_keys.mint_id(payload, NOW).unwrap();
-        let session = rules.mint_challenge(&challenge(), NOW).unwrap();
+        let session = rules.mint_challenge(&challenge(), &seal(), NOW).unwrap();
         for (rules, token) in [(&rules, &id), (&rules, &session), (&same_keys, &id_with_the_same_keys)] {
             assert_eq!(rules.verify(token, NOW).unwrap_err(), Reject::Type);
             assert_eq!(rules.verify_expired(token, NOW).unwrap_err(), Reject::Type);
         }
         for token in [&access, &id] {
-            assert_eq!(rules.verify_challenge(token, NOW), Err(Reject::Type));
+            assert_eq!(read(&rules, token, NOW), Err(Reject::Type));
         }
         let other = self::rules();
-        assert_eq!(other.verify_challenge(&session, NOW), Err(Reject::Key), "another realm's");
+        assert_eq!(read(&other, &session, NOW), Err(Reject::Key), "another realm's");
         let elsewhere = Rules { audience: "other".into(), ..rules };
-        assert_eq!(elsewhere.verify_challenge(&session, NOW), Err(Reject::Audience), "with the same keys");
+        assert_eq!(read(&elsewhere, &session, NOW), Err(Reject::Audience), "with the same keys");
         let (head, rest) = session.split_once('.').unwrap();
-        assert_eq!(elsewhere.verify_challenge(&format!("{head}A.{rest}"), NOW), Err(Reject::Malformed));
+        assert_eq!(read(&elsewhere, &format!("{head}A.{rest}"), NOW), Err(Reject::Malformed));
     }
 
     #[test]
     fn r36_who_looks_at_signature_issuer_and_audience_only_refuses_it() {
         let rules = rules();
-        let (_, payload) = super::super::peek(&rules.mint_challenge(&challenge(), NOW).unwrap()).unwrap();
+        let (_, payload) = super::super::peek(&rules.mint_challenge(&challenge(), &seal(), NOW).unwrap()).unwrap();
         assert_eq!(
             (&payload["iss"], &payload["aud"]),
             (&json!(rules.issuer), &json!("urn:tollgate:challenge:examples"))
@@ -158,9 +169,41 @@ mod tests {
     }
 
     #[test]
+    fn r62_a_signing_key_alone_makes_none() {
+        let rules = rules();
+        let token = rules.mint_challenge(&challenge(), &seal(), NOW).unwrap();
+        let (_, mut payload) = super::super::peek(&token).unwrap();
+        let forged = |payload: &Map<String, serde_json::Value>| {
+            let token = rules.sign(CHALLENGE, &serde_json::Value::Object(payload.clone()), NOW).unwrap();
+            read(&rules, &token, NOW)
+        };
+        assert_eq!(forged(&payload), Ok(challenge()));
+        for (name, value) in [
+            ("mfa", json!(true)),
+            ("version", json!(8)),
+            ("sub", json!("fedcba98765432100123456789abcdef")),
+            ("challenge", json!("NEW_PASSWORD_REQUIRED")),
+            ("exp", json!(NOW + 301)),
+            ("more", json!(1)),
+        ] {
+            let mut changed = payload.clone();
+            changed.insert(name.into(), value);
+            assert_eq!(forged(&changed), Err(Reject::Signature), "{name}");
+        }
+        for mark in ["", "A", "é", &Seal::of([8; 32]).mark(CHALLENGE, "{}")] {
+            payload.insert("seal".into(), mark.into());
+            assert_eq!(forged(&payload), Err(Reject::Signature), "{mark}");
+        }
+        payload.shift_remove("seal");
+        assert_eq!(forged(&payload), Err(Reject::Claims), "as a version before this one had it");
+        let sealed = rules.verify_challenge(&token, NOW).unwrap();
+        assert_eq!(sealed.open(&Seal::of([8; 32])), Err(Reject::Signature), "of an epoch that has ended");
+    }
+
+    #[test]
     fn an_id_token_has_keys_of_its_own() {
         let rules = rules();
-        let id = rules.mint_id(serde_json::Map::new(), NOW).unwrap();
+        let id = rules.mint_id(Map::new(), NOW).unwrap();
         let (header, payload) = super::super::peek(&id).unwrap();
         assert_eq!(header["kid"], rules.id_keys.as_ref().unwrap().signing(NOW).kid());
         assert_ne!(header["kid"], rules.keys.signing(NOW).kid());

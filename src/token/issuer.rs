@@ -9,7 +9,7 @@ use super::jwks::PublicKeys;
 use super::parts::{Fraction, Parts};
 use super::trusted_keys::TrustedKeys;
 use super::verify::{Accepted, KeyName, SignedBy, proves_mfa};
-use super::{Algorithm, Claims, Reject, TokenId, fingerprint};
+use super::{AccountId, Algorithm, Claims, Reject, TokenId, fingerprint};
 use crate::json::{Members, Value};
 
 /// What a realm demands of the tokens of one issuer.
@@ -95,13 +95,13 @@ impl Mapping {
 }
 
 impl Issuer {
-    /// Of a token whose `iss` is this.
-    pub(super) fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
-        self.read(parts, now)?.if_in_force(now)
+    /// Of a token whose `iss` is this, for the realm of `everyone`.
+    pub(super) fn judge(&self, parts: &Parts<'_>, everyone: AccountId, now: i64) -> Result<Accepted, Reject> {
+        self.read(parts, everyone, now)?.if_in_force(now)
     }
 
     /// What an access token says that the issuer signed, whether or not its time has passed.
-    pub(super) fn read(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
+    pub(super) fn read(&self, parts: &Parts<'_>, everyone: AccountId, now: i64) -> Result<Accepted, Reject> {
         let (keys, key) = self.signed_with(parts, now)?;
         is_an_access_token(parts)?;
         let claims = self.claims(parts)?;
@@ -112,7 +112,7 @@ impl Issuer {
             return Err(Reject::NotYetValid);
         }
         Ok(Accepted {
-            marks: claims.marks(&self.name),
+            marks: claims.marks(&self.name, everyone),
             from: not_before.saturating_sub(self.leeway),
             until: claims.expires_at.saturating_add(self.leeway),
             claims,

@@ -14,6 +14,7 @@ mod keys;
 mod mint;
 mod parts;
 mod revocation;
+mod seal;
 mod signer;
 mod trusted_keys;
 mod verify;
@@ -30,6 +31,7 @@ pub use issuer::{Audience, Issuer, Mapping, Type};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys, UnusableKey};
 pub use keys::{Key, KeyError, KeySet, ends, signing};
 pub use revocation::Revocations;
+pub use seal::{Seal, Sealed};
 pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
 pub use verify::{Accepted, MAX_TRUSTED_TOKEN_BYTES, Reject, SignedBy, peek};
 
@@ -73,12 +75,20 @@ pub struct Claims {
     pub expires_at: i64,
 }
 
-impl Claims {
-    /// By what this token of `issuer` may be revoked.
+impl Rules {
+    /// Everybody whom a token speaks for in this realm, as one account.
     #[must_use]
-    pub fn marks(&self, issuer: &str) -> Marks {
+    pub fn everyone(&self) -> AccountId {
+        AccountId(fingerprint(&["realm", &self.issuer, &self.audience]))
+    }
+}
+
+impl Claims {
+    /// By what this token of `issuer` may be revoked in the realm of `everyone`.
+    #[must_use]
+    pub fn marks(&self, issuer: &str, everyone: AccountId) -> Marks {
         let account = AccountId::of(issuer, &self.subject);
-        Marks { token: self.token_id, session: self.session, account, issued_at: self.issued_at }
+        Marks { token: self.token_id, session: self.session, account, everyone, issued_at: self.issued_at }
     }
 
     /// The session that this token is, or is one of several of.
@@ -95,7 +105,8 @@ impl Claims {
     }
 }
 
-/// By what a token may be revoked: alone, with its session, or with all that its user was issued before some time.
+/// By what a token may be revoked: alone, with its session, or with all that its user, or everybody in the realm, was issued
+/// before some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
     /// Its own id.
@@ -104,11 +115,13 @@ pub struct Marks {
     pub session: Option<TokenId>,
     /// Whom it speaks for.
     pub account: AccountId,
+    /// Everybody in the realm that accepts it.
+    pub everyone: AccountId,
     /// Unix seconds.
     pub issued_at: i64,
 }
 
-/// One user of one issuer, as 128 bits of a hash.
+/// One user of one issuer, or everybody in a realm, as 128 bits of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub u128);
 

@@ -32,7 +32,13 @@ impl Revocations {
     pub fn contain(&self, marks: &Marks) -> bool {
         self.ids.get(marks.token.0).is_some()
             || marks.session.is_some_and(|session| self.ids.get(session.0).is_some())
-            || self.accounts.get(marks.account.0).is_some_and(|cut| marks.issued_at <= i64::from(cut.until))
+            || self.cut_off_until(marks.account).is_some_and(|until| marks.issued_at <= until)
+            || self.cut_off_until(marks.everyone).is_some_and(|until| marks.issued_at <= until)
+    }
+
+    /// The last Unix second of which nothing counts that the account was issued.
+    fn cut_off_until(&self, account: AccountId) -> Option<i64> {
+        self.accounts.get(account.0).map(|cut| i64::from(cut.until))
     }
 
     /// Adds tokens and sessions, each with the second when it would have expired by itself.
@@ -229,8 +235,10 @@ mod tests {
     use super::*;
 
     fn marks(token: u128, account: u128, issued_at: i64) -> Marks {
-        Marks { token: TokenId(token), session: None, account: AccountId(account), issued_at }
+        Marks { token: TokenId(token), session: None, account: AccountId(account), everyone: EVERYONE, issued_at }
     }
+
+    const EVERYONE: AccountId = AccountId(77);
 
     #[test]
     fn holds_what_was_added_until_it_expires() {
@@ -297,6 +305,17 @@ mod tests {
         // An id is no account.
         revoked.extend([(TokenId(account.0), 9000)]);
         assert!(!refused(account, 0));
+    }
+
+    #[test]
+    fn r62_a_cut_off_of_everyone_ends_what_anybody_in_the_realm_was_issued_until_then() {
+        let revoked = Revocations::new();
+        revoked.cut_off([(EVERYONE, 1000, 5000)]);
+        for account in 1..20 {
+            assert!(revoked.contain(&marks(9, account, 1000)) && !revoked.contain(&marks(9, account, 1001)));
+            let elsewhere = Marks { everyone: AccountId(78), ..marks(9, account, 1000) };
+            assert!(!revoked.contain(&elsewhere), "another realm's");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Rules {
             Some(issuer) if issuer == self.issuer => self.judge(&parts, now),
             // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
             // they may sign, the token has no say in.
-            Some(issuer) => self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.judge(&parts, now),
+            Some(issuer) => self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.judge(&parts, self.everyone(), now),
             None => Err(Reject::Issuer),
         }
     }
@@ -135,7 +135,7 @@ impl Rules {
         let accepted = if issuer == self.issuer {
             self.read_own(&parts)?
         } else {
-            self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.read(&parts, now)?
+            self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.read(&parts, self.everyone(), now)?
         };
         let latest = accepted.until.saturating_sub(1);
         accepted.if_in_force(now.min(latest))
@@ -186,7 +186,7 @@ impl Rules {
         let not_before = parts.time("nbf", Fraction::Refused)?;
         self.is_about_us(parts)?;
         Ok(Accepted {
-            marks: claims.marks(&self.issuer),
+            marks: claims.marks(&self.issuer, self.everyone()),
             from: not_before.saturating_sub(self.leeway),
             until: claims.expires_at.saturating_add(self.leeway),
             claims,

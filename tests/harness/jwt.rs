@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Gate, ISSUER};
+use super::{Gate, ISSUER, edited, python};
 
 /// A realm's key, read from its file.
 pub struct Jwk {
@@ -35,6 +35,28 @@ impl Jwk {
     /// A token of these claims, as the gate itself would sign it.
     pub fn token(&self, claims: &Value) -> String {
         sign(&self.header().to_string(), &claims.to_string(), &self.secret)
+    }
+}
+
+/// The secret with which what stands between two steps of a login is marked, from the store's file.
+pub struct Seal(Vec<u8>);
+
+impl Seal {
+    pub fn of(gate: &Gate) -> Self {
+        let script = "import sqlite3, sys\n\
+                      database = sqlite3.connect(sys.argv[1], timeout=20)\n\
+                      print(database.execute(\"SELECT hex(secret) FROM epochs WHERE realm = 'examples'\").fetchone()[0])\n";
+        let hex = python(script, &[gate.database().to_str().unwrap()]).ok().stdout;
+        let digits = hex.trim().as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        Self(digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect())
+    }
+
+    /// These claims, with the mark of a token of this kind.
+    pub fn mark(&self, kind: &str, claims: &Value) -> Value {
+        let claims = edited(claims.clone(), &json!({"seal": null}));
+        let says = format!("{kind}\0{claims}");
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), says.as_bytes());
+        edited(claims, &json!({"seal": URL_SAFE_NO_PAD.encode(tag.as_ref())}))
     }
 }
 

@@ -19,7 +19,7 @@ pub use client::{Conn, Request, Response, delete, get, post, put, request};
 pub use gate::{Conf, Gate, free_port, sha256_hex, write_file};
 pub use h2c::{H2Answer, h2c, h2c_in_pieces};
 pub use issuer::{DISCOVERY, Issuer, JWKS, Serve, gzip_bomb};
-pub use jwt::{Jwk, NOT_TIMES, claims, not_times, now, sign};
+pub use jwt::{Jwk, NOT_TIMES, Seal, claims, not_times, now, sign};
 pub use postgres::Cluster;
 pub use raw::RawApp;
 pub use signer::{Signer, edited, encoded};

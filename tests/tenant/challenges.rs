@@ -286,7 +286,11 @@ fn a_session_counts_for_five_minutes() {
     let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
     assert_eq!(life, 300);
     let header = json!({"alg": "HS256", "typ": "challenge+jwt", "kid": jwk.kid}).to_string();
-    let made = |changes: &Value| sign(&header, &edited(claims.clone(), changes).to_string(), &jwk.secret);
+    let seal = Seal::of(&gate);
+    let made = |changes: &Value| {
+        let claims = seal.mark("challenge+jwt", &edited(claims.clone(), changes));
+        sign(&header, &claims.to_string(), &jwk.secret)
+    };
     for changes in [
         json!({"exp": now() - 1}),
         json!({"exp": null}),

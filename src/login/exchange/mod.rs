@@ -14,8 +14,8 @@ use super::body::{self, ok};
 use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
 use crate::config::{Attribute, Endpoint, Exchange, MAX_LEEWAY, Revision};
 use crate::gate::{Deny, bearer};
-use crate::store::{Once, StoreError, User};
-use crate::token::{Callback, Claims, TokenId, peek};
+use crate::store::{Once, Session, StoreError, User};
+use crate::token::{Callback, Claims, Reject, TokenId, peek};
 pub use error::error;
 use subject::Caller;
 
@@ -76,7 +76,8 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
         issued_at: now,
         expires_at: now.saturating_add(LIFE_SECONDS),
     };
-    let token = request.realm.tokens().mint_callback(&callback, now).map_err(unsigned)?;
+    let seal = desk.epoch(request.realm).await?.seal;
+    let token = request.realm.tokens().mint_callback(&callback, &seal, now).map_err(unsigned)?;
     tracing::info!(
         realm = request.realm.name(),
         user = user.id,
@@ -142,14 +143,18 @@ async fn redeem(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
 /// The access token of a new session, for a callback token that was not used before.
 async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<String, Refusal> {
     let (realm, now) = (request.realm, request.now());
-    let callback = realm.tokens().verify_callback(token, now).map_err(|reject| {
+    let refused = |reject: Reject| {
         tracing::info!(realm = realm.name(), client = %request.client, reason = reject.code(), "a callback token was refused");
         Deny::CallbackToken
-    })?;
+    };
+    let sealed = realm.tokens().verify_callback(token, now).map_err(refused)?;
+    // R62: of what a signing key makes, this is the half that the key alone does not.
+    let epoch = desk.epoch(realm).await?;
+    let callback = sealed.open(&epoch.seal).map_err(refused)?;
     request.trail.user(&callback.subject, None);
     request.trail.actor(&callback.actor);
     // What it would open counts from now on, and so would outlive what takes back all that its user was issued until now.
-    if desk.revocations.contain(&callback.marks(&realm.tokens().issuer)) {
+    if desk.revocations.contain(&callback.marks(realm.tokens())) {
         tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token was revoked");
         return Err(Deny::CallbackToken.into());
     }
@@ -159,7 +164,8 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
     let claims = Claims { mfa: callback.mfa, ..session::claims(&user, realm.token_ttl(), now) };
     let expires_at = callback.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs());
     let once = Once { id: callback.token_id, expires_at };
-    match desk.store.create_session_once(once, &session::of(realm.name(), &claims), user.version).await {
+    let session = Session { epoch: Some(epoch.id), ..session::of(realm.name(), &claims) };
+    match desk.store.create_session_once(once, &session, user.version).await {
         Ok(true) => {}
         Ok(false) => {
             tracing::warn!(realm = realm.name(), user = user.id, client = %request.client, token = %callback.token_id, "a callback token came a second time");

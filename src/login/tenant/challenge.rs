@@ -12,21 +12,31 @@ use super::super::{Answer, Desk, Refusal, Request, unsigned};
 use super::{challenge_answer, open, text};
 use crate::config::{Realm, Tenant};
 use crate::gate::Deny;
-use crate::store::{Ended, Guess, Name, StoreError, User};
+use crate::store::{Ended, Epoch, Guess, Name, StoreError, User};
 use crate::token::Challenge;
 
-/// The question that this user has to answer next, if there is one. `mfa`: the second factor was proven.
-pub(super) fn ask(request: &Request<'_>, realm: &Realm, user: &User, mfa: bool) -> Result<Option<Answer>, Deny> {
-    let name = if user.temporary {
-        NEW_PASSWORD
+/// What this user has to answer next, if anything. `mfa`: the second factor was proven.
+pub(super) const fn question(user: &User, mfa: bool) -> Option<&'static str> {
+    if user.temporary {
+        Some(NEW_PASSWORD)
     } else if user.second_factor.is_some() && !mfa {
-        CODE
+        Some(CODE)
     } else {
-        return Ok(None);
-    };
+        None
+    }
+}
+
+/// Asks that.
+pub(super) fn ask(
+    request: &Request<'_>,
+    (realm, epoch): (&Realm, &Epoch),
+    user: &User,
+    name: &str,
+    mfa: bool,
+) -> Result<Answer, Deny> {
     let challenge = Challenge { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
-    let session = realm.tokens().mint_challenge(&challenge, request.now()).map_err(unsigned)?;
-    Ok(Some(challenge_answer(request.trail, name, &parameters(name, user), &session)))
+    let session = realm.tokens().mint_challenge(&challenge, &epoch.seal, request.now()).map_err(unsigned)?;
+    Ok(challenge_answer(request.trail, name, &parameters(name, user), &session))
 }
 
 /// Answers the answer to a challenge.
@@ -46,10 +56,13 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     };
     // Whoever asked it: a session says nothing of its tenant that a client could change.
     let asked = request.realms.iter().find_map(|realm| {
-        let challenge = realm.tokens().verify_challenge(session, request.now()).ok()?;
-        Some((realm, challenge))
+        let sealed = realm.tokens().verify_challenge(session, request.now()).ok()?;
+        Some((realm, sealed))
     });
-    let (realm, challenge) = asked.filter(|(_, challenge)| challenge.name == name).ok_or(Deny::Session)?;
+    let (realm, sealed) = asked.ok_or(Deny::Session)?;
+    // R62: of what a signing key makes, this is the half that the key alone does not.
+    let epoch = desk.epoch(realm).await?;
+    let challenge = sealed.open(&epoch.seal).ok().filter(|challenge| challenge.name == name).ok_or(Deny::Session)?;
     request.trail.realm(realm.name());
     request.trail.user(&challenge.subject, None);
     let (subject, client, now_ms) = (&challenge.subject, request.client, request.now_ms);
@@ -66,7 +79,8 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     // At a network of the user's own, who guesses elsewhere makes no one wait.
     desk.throttle.admit(if standing.is_known() { &at } else { &subjects }, now_ms)?;
     // A session counts for the user as it was: whatever was changed since, its answer too, ends it.
-    let user = user.filter(|user| user.version == challenge.version && !user.disabled).ok_or(Deny::Session)?;
+    let is_asked = |user: &User| user.version == challenge.version && question(user, challenge.mfa) == Some(name);
+    let user = user.filter(|user| is_asked(user) && !user.disabled).ok_or(Deny::Session)?;
     if !is_named(&user, responses.get("USERNAME")) {
         return Err(Deny::Session.into());
     }
@@ -80,8 +94,8 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
         Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
         Given::Password(password) => (attempt.change_password(&user, password).await?, challenge.mfa),
     };
-    if let Some(answer) = ask(request, realm, &user, mfa)? {
-        return Ok(answer);
+    if let Some(name) = question(&user, mfa) {
+        return Ok(ask(request, (realm, &epoch), &user, name, mfa)?);
     }
     if standing.is_known() {
         desk.throttle.succeed_at(&subjects, &at, now_ms)?;
@@ -89,8 +103,8 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
         desk.throttle.succeed(&subjects, &at, now_ms)?;
     }
     standing.signed_in(&user, desk, now_ms).await?;
-    // Changed again since: the session is of a user who is not the same any more.
-    Ok(open(request, (tenant, realm), &user, mfa, desk).await?.ok_or(Deny::Session)?)
+    // Changed again since: the session is of a user who is not the same any more, or of an epoch that has ended.
+    Ok(open(request, (tenant, realm), &user, (mfa, Some(epoch.id)), desk).await?.ok_or(Deny::Session)?)
 }
 
 enum Given {

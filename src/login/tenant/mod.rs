@@ -19,7 +19,7 @@ use super::password::Password;
 use super::{Answer, Desk, Operation, Refusal, Request, Trail};
 use crate::config::{Endpoint, Realm, Tenant};
 use crate::gate::Deny;
-use crate::store::{Name, StoreError, User};
+use crate::store::{EpochId, Name, StoreError, User};
 pub use error::error;
 use tokens::Issue;
 
@@ -61,10 +61,11 @@ async fn log_in(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<A
         let Some(user) = user_of(&attempt, desk).await? else { continue };
         // Of no realm there is no user.
         let realm = realm.ok_or(Deny::Credentials)?;
-        if let Some(answer) = challenge::ask(request, realm, &user, false)? {
-            return Ok(answer);
+        if let Some(name) = challenge::question(&user, false) {
+            let epoch = desk.epoch(realm).await?;
+            return Ok(challenge::ask(request, (realm, &epoch), &user, name, false)?);
         }
-        if let Some(answer) = open(request, (tenant, realm), &user, false, desk).await? {
+        if let Some(answer) = open(request, (tenant, realm), &user, (false, None), desk).await? {
             return Ok(answer);
         }
     }
@@ -90,15 +91,16 @@ impl LoginBody {
     }
 }
 
-/// Opens a session for a user who proved everything that is asked. `None` if the user was changed meanwhile.
+/// Opens a session for a user who proved everything that is asked, in this epoch if any. `None` if the user was changed
+/// meanwhile, or another epoch began.
 async fn open(
     request: &Request<'_>,
     (tenant, realm): (&Tenant, &Realm),
     user: &User,
-    mfa: bool,
+    (mfa, epoch): (bool, Option<EpochId>),
     desk: &Desk,
 ) -> Result<Option<Answer>, Refusal> {
-    let (session, token) = refresh::begin(realm, user, mfa, tenant, request.now())?;
+    let (session, token) = refresh::begin(realm, user, mfa, tenant, (epoch, request.now()))?;
     match desk.store.create_session(&session, user.version).await {
         Ok(()) => {}
         Err(StoreError::Stale) => return Ok(None),

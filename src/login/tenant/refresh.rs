@@ -10,16 +10,16 @@ use super::tokens::Issue;
 use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm, Tenant};
 use crate::gate::Deny;
 use crate::json;
-use crate::store::{Ends, Presented, Refresh, RefreshOf, Rotated, Session, User};
+use crate::store::{Ends, EpochId, Presented, Refresh, RefreshOf, Rotated, Session, User};
 use crate::token::{Accepted, AccountId, Marks, TokenId};
 
-/// A session to be, as of `now` (Unix seconds), and its first refresh token.
+/// A session to be, as of `now` (Unix seconds), and its first refresh token. It begins in this epoch, if one is given.
 pub(super) fn begin(
     realm: &Realm,
     user: &User,
     mfa: bool,
     tenant: &Tenant,
-    now: i64,
+    (epoch, now): (Option<EpochId>, i64),
 ) -> Result<(Session, String), Deny> {
     let (token, key) = RefreshToken::first(TokenId::random()).ok_or(Deny::Internal)?;
     let expires_at = now.saturating_add_unsigned(tenant.refresh_ttl().as_secs());
@@ -27,9 +27,18 @@ pub(super) fn begin(
         realm: realm.name().to_owned(),
         user_id: user.id.clone(),
         token: token.session,
+        created_at: now,
         // When the last token has expired that the last refresh token gave.
         expires_at: expires_at.saturating_add_unsigned(MAX_ACCESS_TTL.as_secs() + MAX_LEEWAY.as_secs()),
-        refresh: Some(Refresh { key, first: token.hash(), authenticated_at: now, mfa, expires_at }),
+        refresh: Some(Refresh {
+            key,
+            first: token.hash(),
+            authenticated_at: now,
+            mfa,
+            expires_at,
+            issued_for: realm.tokens().everyone(),
+        }),
+        epoch,
     };
     Ok((session, token.text()))
 }
@@ -42,9 +51,14 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     let realm = request.realms.iter().find(|realm| realm.name() == of.realm).ok_or(Deny::RefreshToken)?;
     request.trail.realm(&of.realm);
     request.trail.user(&of.user_id, Some(token.session));
+    let everyone = realm.tokens().everyone();
+    // R62: of an epoch that has ended, or of the realm under another issuer or audience.
+    if !of.is_current || of.issued_for != Some(everyone) {
+        return Err(Deny::RefreshToken.into());
+    }
     // What an account was issued until some second may count no more, though nobody knew of the session.
     let account = AccountId::of(&realm.tokens().issuer, &of.user_id);
-    let marks = Marks { token: token.session, session: None, account, issued_at: of.authenticated_at };
+    let marks = Marks { token: token.session, session: None, account, everyone, issued_at: of.authenticated_at };
     if desk.revocations.contain(&marks) {
         return Err(Deny::RefreshToken.into());
     }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-const AT: i64 = 1_700_000_000;
+pub(super) const AT: i64 = 1_700_000_000;
 
-fn presented(session: &Session, generation: u8, now_ms: i64) -> Presented {
+pub(super) fn presented(session: &Session, generation: u8, now_ms: i64) -> Presented {
     let generation_of = i64::from(generation);
     Presented {
         session: session.token,
@@ -17,9 +17,18 @@ fn presented(session: &Session, generation: u8, now_ms: i64) -> Presented {
     }
 }
 
-async fn refreshable(store: &dyn Store, user: &User) -> Session {
-    let refresh = Refresh { key: [9; 32], first: [0; 32], authenticated_at: AT, mfa: true, expires_at: AT + 1000 };
-    let session = Session { refresh: Some(refresh), expires_at: AT + 2000, ..session(&user.realm, &user.id) };
+pub(super) async fn refreshable(store: &dyn Store, user: &User) -> Session {
+    store.follow_epoch(&epoch(&user.realm, 1, &["a"])).await.unwrap();
+    let refresh = Refresh {
+        key: [9; 32],
+        first: [0; 32],
+        authenticated_at: AT,
+        mfa: true,
+        expires_at: AT + 1000,
+        issued_for: AccountId(1),
+    };
+    let session =
+        Session { refresh: Some(refresh), created_at: AT, expires_at: AT + 2000, ..session(&user.realm, &user.id) };
     store.create_session(&session, user.version).await.unwrap();
     session
 }
@@ -30,6 +39,7 @@ pub(super) async fn a_refresh_token_is_used_once_and_a_lost_answer_is_forgiven(s
     let of = store.refresh_of(session.token, AT).await.unwrap().unwrap();
     assert_eq!((of.realm.as_str(), of.user_id.as_str(), of.key), ("refresh", alice.id.as_str(), [9; 32]));
     assert_eq!((of.authenticated_at, of.mfa, of.expires_at), (AT, true, AT + 1000));
+    assert_eq!((of.issued_for, of.is_current), (Some(AccountId(1)), true));
     let rotate = |generation, second: i64| {
         let presented = presented(&session, generation, (AT + second) * 1000);
         async move { store.rotate(&presented).await.unwrap() }

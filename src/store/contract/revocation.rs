@@ -166,7 +166,7 @@ pub(super) async fn who_polls_misses_no_revocation_of_many_writers(one: &Arc<dyn
     assert_eq!((written.len(), seen), (8 * 12 * 3, written));
 }
 
-async fn last_sequence(store: &dyn Store) -> i64 {
+pub(super) async fn last_sequence(store: &dyn Store) -> i64 {
     store.revocations_after(0, 0, u32::MAX).await.unwrap().last().map_or(0, Revoked::sequence)
 }
 

@@ -5,6 +5,7 @@
 //! it locks, is the backend's. Placeholders are `$1`, and columns are named: a gate that runs while a newer version adds
 //! a column would trip over `*`, since PostgreSQL refuses a prepared statement whose result has changed.
 
+pub(super) mod epochs;
 pub(super) mod guesses;
 pub(super) mod refresh;
 pub(super) mod revocation;

@@ -7,13 +7,13 @@ use super::revocation::{bytes, end_session};
 use super::users::Keys;
 use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY};
 use crate::store::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError, User};
-use crate::token::TokenId;
+use crate::token::{AccountId, TokenId};
 
 /// The first refresh token of a new session.
 pub(super) async fn insert(connection: &mut Connection, session: TokenId, refresh: &Refresh) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO refresh_tokens (session, key, generation, current, rotated_at, authenticated_at, mfa, \
-         expires_at) VALUES ($1, $2, 0, $3, $4, $5, $6, $7)",
+         expires_at, issued_for) VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
     )
     .bind(bytes(session.0))
     .bind(refresh.key.to_vec())
@@ -22,6 +22,7 @@ pub(super) async fn insert(connection: &mut Connection, session: TokenId, refres
     .bind(refresh.authenticated_at)
     .bind(refresh.mfa)
     .bind(refresh.expires_at)
+    .bind(bytes(refresh.issued_for.0))
     .execute(connection)
     .await?;
     Ok(())
@@ -34,8 +35,10 @@ pub(in crate::store) async fn of(
     now: i64,
 ) -> Result<Option<RefreshOf>, StoreError> {
     let query = sqlx::query(
-        "SELECT realm, user_id, key, authenticated_at, mfa, refresh_tokens.expires_at FROM refresh_tokens \
+        "SELECT sessions.realm, user_id, key, authenticated_at, mfa, refresh_tokens.expires_at, \
+         refresh_tokens.issued_for, epochs.id IS NOT NULL AS is_current FROM refresh_tokens \
          JOIN sessions ON sessions.token = refresh_tokens.session \
+         LEFT JOIN epochs ON epochs.realm = sessions.realm AND epochs.id = sessions.epoch \
          WHERE refresh_tokens.session = $1 AND refresh_tokens.expires_at > $2",
     );
     let row = query.bind(bytes(session.0)).bind(now).fetch_optional(connection).await?;
@@ -47,6 +50,8 @@ pub(in crate::store) async fn of(
         authenticated_at: row.try_get("authenticated_at")?,
         mfa: row.try_get("mfa")?,
         expires_at: row.try_get("expires_at")?,
+        issued_for: row.try_get::<Option<&[u8]>, _>("issued_for")?.map(account).transpose()?,
+        is_current: row.try_get("is_current")?,
     }))
 }
 
@@ -65,7 +70,9 @@ pub(in crate::store) async fn attempt(
     let session = bytes(presented.session.0);
     let update = sqlx::query(
         "UPDATE refresh_tokens SET generation = generation + 1, previous = current, current = $1, rotated_at = $2 \
-         WHERE session = $3 AND generation = $4 AND current = $5 AND expires_at * 1000 > $2",
+         WHERE session = $3 AND generation = $4 AND current = $5 AND expires_at * 1000 > $2 \
+         AND EXISTS (SELECT 1 FROM sessions JOIN epochs ON epochs.realm = sessions.realm AND epochs.id = sessions.epoch \
+         WHERE sessions.token = $3)",
     )
     .bind(presented.next.to_vec())
     .bind(presented.now_ms)
@@ -78,6 +85,7 @@ pub(in crate::store) async fn attempt(
     let query = sqlx::query(
         "SELECT generation, previous, rotated_at, sessions.expires_at AS session_ends FROM refresh_tokens \
          JOIN sessions ON sessions.token = refresh_tokens.session \
+         JOIN epochs ON epochs.realm = sessions.realm AND epochs.id = sessions.epoch \
          WHERE refresh_tokens.session = $1 AND refresh_tokens.expires_at * 1000 > $2",
     );
     let row = query.bind(&session).bind(presented.now_ms).fetch_optional(connection).await?;
@@ -115,8 +123,8 @@ pub(super) async fn keep_names(connection: &mut Connection, before: &User, now: 
     }
     let ends = (now.updated_at / 1000).saturating_add_unsigned(MAX_ACCESS_TTL.as_secs() + MAX_LEEWAY.as_secs());
     sqlx::query(
-        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
-         SELECT $1, $2, $3, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM sessions \
+        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at, created_at) \
+         SELECT $1, $2, $3, $4, $5, $6, -1 WHERE EXISTS (SELECT 1 FROM sessions \
          JOIN refresh_tokens ON refresh_tokens.session = sessions.token WHERE realm = $2 AND user_id = $3)",
     )
     .bind(bytes(TokenId::random().0))
@@ -128,6 +136,11 @@ pub(super) async fn keep_names(connection: &mut Connection, before: &User, now: 
     .execute(connection)
     .await?;
     Ok(())
+}
+
+fn account(stored: &[u8]) -> Result<AccountId, StoreError> {
+    let bytes = stored.try_into().map_err(|_| StoreError::Failed("an account is not 16 bytes long".into()))?;
+    Ok(AccountId(u128::from_be_bytes(bytes)))
 }
 
 fn hash(stored: &[u8]) -> Result<[u8; 32], StoreError> {

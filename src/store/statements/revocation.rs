@@ -6,11 +6,21 @@ use super::{Connection, Row};
 use crate::store::{CutOff, Ends, Revocation, Revoked, StoreError};
 use crate::token::{AccountId, TokenId};
 
-/// Fails if this token has been revoked.
-pub(super) async fn refuse_revoked(connection: &mut Connection, by: Option<TokenId>) -> Result<(), StoreError> {
+/// Fails if this is no session of the user, or has been revoked. Who has a stolen signing key can make a token of anybody,
+/// but a session of nobody: with a new password it would open one that outlives the key.
+pub(super) async fn refuse_ended(
+    connection: &mut Connection,
+    by: Option<TokenId>,
+    realm: &str,
+    id: &str,
+) -> Result<(), StoreError> {
     let Some(token) = by else { return Ok(()) };
-    let query = sqlx::query("SELECT 1 FROM revocations WHERE token = $1").bind(bytes(token.0));
-    if query.fetch_optional(connection).await?.is_some() { Err(StoreError::Revoked) } else { Ok(()) }
+    let query = sqlx::query(
+        "SELECT 1 FROM sessions WHERE token = $1 AND realm = $2 AND user_id = $3 \
+         AND NOT EXISTS (SELECT 1 FROM revocations WHERE token = $1)",
+    );
+    let query = query.bind(bytes(token.0)).bind(realm).bind(id);
+    if query.fetch_optional(connection).await?.is_some() { Ok(()) } else { Err(StoreError::Revoked) }
 }
 
 /// Ends one session, or the one that a token would have had. Its own expiry counts, if it is known. A revocation that is
@@ -92,6 +102,16 @@ pub(in crate::store) async fn cut_off(
         Revoked::Account(cut_off) => Ok(cut_off),
         Revoked::Id(_) => Err(StoreError::Failed("a cut-off was not stored as one".into())),
     }
+}
+
+/// Until when nothing counts that the account was issued.
+pub(in crate::store) async fn cut_off_of(
+    connection: &mut Connection,
+    account: AccountId,
+) -> Result<Option<i64>, StoreError> {
+    let query = sqlx::query("SELECT issued_until FROM revocations WHERE token = $1").bind(bytes(account.0));
+    let row = query.fetch_optional(connection).await?;
+    Ok(row.map(|row| row.try_get("issued_until")).transpose()?.flatten())
 }
 
 /// Up to `limit` revocations after this sequence, in order.

@@ -1,25 +1,33 @@
-//! Sessions that begin, and what is forgotten once it has expired.
+//! Sessions that begin, which there are, and what is forgotten once it has expired.
+
+use sqlx::Row as _;
 
 use super::revocation::bytes;
-use super::{Connection, refresh};
-use crate::store::{Once, Session, StoreError};
+use super::{Connection, Row, refresh};
+use crate::store::{Listed, ListedRefresh, Once, Session, StoreError};
+use crate::token::TokenId;
 
-/// Opens a session, if its user is still this version and not disabled.
+/// Opens a session, if its user is still this version and not disabled, and the realm's epoch still the one that it is to
+/// begin in.
 pub(in crate::store) async fn create(
     connection: &mut Connection,
     session: &Session,
     version: i64,
 ) -> Result<(), StoreError> {
     let inserted = sqlx::query(
-        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at) \
-         SELECT $1, realm, id, username_key, email_key, $2 FROM users \
-         WHERE realm = $3 AND id = $4 AND version = $5 AND NOT disabled",
+        "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at, created_at, epoch) \
+         SELECT $1, users.realm, users.id, username_key, email_key, $2, $6, epochs.id FROM users \
+         LEFT JOIN epochs ON epochs.realm = users.realm \
+         WHERE users.realm = $3 AND users.id = $4 AND version = $5 AND NOT disabled \
+         AND ($7 IS NULL OR epochs.id = $7)",
     )
     .bind(bytes(session.token.0))
     .bind(session.expires_at)
     .bind(&session.realm)
     .bind(&session.user_id)
     .bind(version)
+    .bind(session.created_at)
+    .bind(session.epoch.map(|epoch| bytes(epoch.0)))
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -45,6 +53,58 @@ pub(in crate::store) async fn create_once(
     }
     create(connection, session, version).await?;
     Ok(true)
+}
+
+macro_rules! listed {
+    () => {
+        "SELECT token, sessions.realm, user_id, created_at, sessions.expires_at, rotated_at, mfa, \
+         refresh_tokens.expires_at AS refreshable_until, epochs.id IS NOT NULL AS is_current FROM sessions \
+         LEFT JOIN refresh_tokens ON refresh_tokens.session = sessions.token \
+         LEFT JOIN epochs ON epochs.realm = sessions.realm AND epochs.id = sessions.epoch \
+         WHERE created_at >= 0 AND "
+    };
+}
+
+/// Those of a user that have not expired, the oldest first.
+pub(in crate::store) async fn of_user(
+    connection: &mut Connection,
+    realm: &str,
+    user_id: &str,
+    now: i64,
+) -> Result<Vec<Listed>, StoreError> {
+    let query = sqlx::query(concat!(
+        listed!(),
+        "sessions.realm = $1 AND user_id = $2 AND sessions.expires_at >= $3 ORDER BY created_at, token"
+    ));
+    query.bind(realm).bind(user_id).bind(now).fetch_all(connection).await?.iter().map(read).collect()
+}
+
+/// The one of this id.
+pub(in crate::store) async fn of_id(connection: &mut Connection, id: TokenId) -> Result<Option<Listed>, StoreError> {
+    let query = sqlx::query(concat!(listed!(), "token = $1")).bind(bytes(id.0));
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+fn read(row: &Row) -> Result<Listed, StoreError> {
+    let token: &[u8] = row.try_get("token")?;
+    let token = token.try_into().map_err(|_| StoreError::Failed("an id is not 16 bytes long".into()))?;
+    let refresh = match row.try_get::<Option<i64>, _>("refreshable_until")? {
+        None => None,
+        Some(expires_at) => Some(ListedRefresh {
+            used_at: row.try_get("rotated_at")?,
+            expires_at,
+            mfa: row.try_get("mfa")?,
+            is_current: row.try_get("is_current")?,
+        }),
+    };
+    Ok(Listed {
+        token: TokenId(u128::from_be_bytes(token)),
+        realm: row.try_get("realm")?,
+        user_id: row.try_get("user_id")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        refresh,
+    })
 }
 
 /// What deletes some rows that have expired. Not all at once: whoever else writes would have to wait for all of them.

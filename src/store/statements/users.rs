@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::query::Query;
 
-use super::revocation::{end_sessions, refuse_revoked};
+use super::revocation::{end_sessions, refuse_ended};
 use super::{Connection, Driver, Row, guesses, refresh};
 use crate::store::name::looks;
 use crate::store::{Ended, Name, PasswordHash, Revocation, SecondFactor, StoreError, User};
@@ -83,7 +83,7 @@ pub(in crate::store) async fn update(
     by: Option<TokenId>,
 ) -> Result<(User, Vec<Revocation>), StoreError> {
     let keys = Keys::of(user)?;
-    refuse_revoked(connection, by).await?;
+    refuse_ended(connection, by, &user.realm, &user.id).await?;
     let before = by_id(connection, &user.realm, &user.id).await?;
     let update = sqlx::query(concat!(
         "UPDATE users SET username = $3, username_key = $4, email = $5, email_key = $6, password = $7, data = $8, \
@@ -182,7 +182,7 @@ pub(in crate::store) async fn delete(
     id: &str,
     by: Option<TokenId>,
 ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-    refuse_revoked(connection, by).await?;
+    refuse_ended(connection, by, realm, id).await?;
     // Sessions first: they refer to the user.
     let revoked = end_sessions(connection, realm, id, None).await?;
     let delete = sqlx::query(concat!("DELETE FROM users WHERE realm = $1 AND id = $2 RETURNING ", columns!()));

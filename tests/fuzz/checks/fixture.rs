@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use tollgate::config::{self, Mode, Policy};
 use tollgate::gate::{KnownTokens, Usage};
-use tollgate::token::{Callback, Challenge, Claims, Revocations, TokenId};
+use tollgate::token::{Callback, Challenge, Claims, Revocations, Seal, TokenId};
 
 pub const NOW: i64 = 1_800_000_000;
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -246,7 +246,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     };
     let challenge = |subject: &str, name: &str| {
         let challenge = Challenge { subject: subject.into(), version: 1, name: name.into(), mfa: false };
-        rules("open").mint_challenge(&challenge, NOW).expect("a challenge")
+        rules("open").mint_challenge(&challenge, &seal(), NOW).expect("a challenge")
     };
     let id = json!({"sub": ALICE, "aud": "open", "token_use": "id", "iat": NOW - 100, "exp": NOW + 1000});
     let Value::Object(id): Value = id else { unreachable!() };
@@ -259,7 +259,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         (0x05, mint("main", &claims(ALICE, 5, &[], false, NOW - 50))),
         (0x06, MASTER.into()),
         (0x07, good[2].text.clone()),
-        (0x08, rules("open").mint_callback(&callback, NOW).expect("a callback")),
+        (0x08, rules("open").mint_callback(&callback, &seal(), NOW).expect("a callback")),
         (0x0f, challenge(BOB, "SOFTWARE_TOKEN_MFA")),
         (0x10, challenge(CAROL, "NEW_PASSWORD_REQUIRED")),
         (0x12, ALICE.into()),
@@ -280,6 +280,11 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         words,
     }
 });
+
+/// That of every realm's session epoch.
+pub fn seal() -> Seal {
+    Seal::of([5; 32])
+}
 
 /// `data` with every byte that stands for something replaced by that.
 pub fn expand(data: &[u8], more: &[(u8, String)]) -> Vec<u8> {

@@ -15,12 +15,12 @@ use tollgate::login::allowance::Allowances;
 use tollgate::login::password::{Password, Pool, Share};
 use tollgate::login::throttle::Throttle;
 use tollgate::store::{
-    CutOff, Ended, Ends, Guess, Guesses, Name, NetworkId, Once, PasswordHash, Presented, RefreshOf, Revocation,
-    Revoked, Rotated, SecondFactor, Session, Store, StoreError, User,
+    CutOff, Ended, Ends, Epoch, EpochId, Followed, Guess, Guesses, Listed, Name, NetworkId, Once, PasswordHash,
+    Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor, Session, Store, StoreError, User,
 };
 use tollgate::token::{AccountId, Revocations, TokenId};
 
-use super::fixture::{ALICE, BOB, CAROL, NOW, SETUP};
+use super::fixture::{ALICE, BOB, CAROL, NOW, SETUP, seal};
 
 /// That of RFC 6238, appendix B.
 pub const TOTP: &[u8; 20] = b"12345678901234567890";
@@ -172,6 +172,8 @@ impl Store for Memory {
             authenticated_at: refresh.authenticated_at,
             mfa: refresh.mfa,
             expires_at: refresh.expires_at,
+            issued_for: Some(refresh.issued_for),
+            is_current: true,
         };
         Ok(Some(of).filter(|of| now < of.expires_at))
     }
@@ -184,6 +186,43 @@ impl Store for Memory {
             return Ok(Rotated::Next);
         }
         Ok(Rotated::Reused(content.revoke(presented.session, NOW + 1)))
+    }
+
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError> {
+        let issued_for = AccountId(0);
+        Ok(Some(Epoch { realm: realm.into(), id: EpochId(1), seal: seal(), issued_for, keys: Vec::new(), since: 1 }))
+    }
+
+    async fn follow_epoch(&self, _: &Epoch) -> Result<Followed, StoreError> {
+        Ok(Followed::Same)
+    }
+
+    async fn begin_epoch(&self, _: &Epoch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn end_realm(&self, _: &Epoch, _: i64, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn restored(&self, _: &[Epoch], _: i64, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn sessions(&self, _: &str, _: &str, _: i64) -> Result<Vec<Listed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn session(&self, _: TokenId) -> Result<Option<Listed>, StoreError> {
+        Ok(None)
+    }
+
+    async fn cut_off_of(&self, _: AccountId) -> Result<Option<i64>, StoreError> {
+        Ok(None)
     }
 
     async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {

@@ -16,7 +16,7 @@ use tollgate::login::{Request, Trail, tenant};
 use tollgate::store::Name;
 use tollgate::token::{Algorithm, Key, KeySet, Rules};
 
-use super::fixture::{NOW, SETUP, expand};
+use super::fixture::{NOW, SETUP, expand, seal};
 use super::memory::{REFRESHABLE, at_once, with_desk};
 
 const SECRET: [u8; 32] = [7; 32];
@@ -108,7 +108,11 @@ fn signed(header: &[u8], payload: &[u8]) -> bool {
     let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &SECRET), text.as_bytes());
     let token = format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()));
-    let (challenge, callback) = (RULES.verify_challenge(&token, NOW), RULES.verify_callback(&token, NOW));
+    let challenge = |token: &str| RULES.verify_challenge(token, NOW).and_then(|sealed| sealed.open(&seal()));
+    let callback = |token: &str| RULES.verify_callback(token, NOW).and_then(|sealed| sealed.open(&seal()));
+    assert!(challenge(&token).is_err() && callback(&token).is_err(), "R62: the signing key alone made it");
+    let sealed = with_mark(header, payload).unwrap_or_else(|| token.clone());
+    let (challenge, callback) = (challenge(&sealed), callback(&sealed));
     let access = RULES.verify(&token, NOW);
     assert_eq!(access.is_ok(), RULES.verify_own(&token, NOW).is_ok(), "there is no other issuer");
     assert!(access.is_err() || RULES.verify_expired(&token, NOW).is_ok());
@@ -138,6 +142,19 @@ fn signed(header: &[u8], payload: &[u8]) -> bool {
     };
     assert_eq!((header["typ"].as_str(), payload["aud"].as_str()), (Some(expected.0), Some(expected.1)));
     true
+}
+
+/// The same token with the mark of the epoch's seal, which no fuzzer could make; `None` if it is not JSON.
+fn with_mark(header: &[u8], payload: &[u8]) -> Option<String> {
+    let kind = serde_json::from_slice::<Map<String, Value>>(header).ok()?.get("typ")?.as_str()?.to_owned();
+    let mut payload = serde_json::from_slice::<Map<String, Value>>(payload).ok()?;
+    payload.shift_remove("seal");
+    let mark = seal().mark(&kind, &Value::Object(payload.clone()).to_string());
+    payload.insert("seal".into(), mark.into());
+    let payload = Value::Object(payload).to_string();
+    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &SECRET), text.as_bytes());
+    Some(format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref())))
 }
 
 /// R32, R38: the form in which names are compared is its own form, and shows all that it is.

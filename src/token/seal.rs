@@ -1,0 +1,119 @@
+//! A secret that is no signing key. What stands between two steps of a login has a mark of it beside its signature: whoever
+//! stole a signing key can forge the one and not the other, and whoever read the store the other and not the one.
+
+use std::fmt;
+
+use aws_lc_rs::{hmac, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
+
+use super::parts::Parts;
+use super::{KeyError, Reject, Rules};
+
+/// The secret of a realm's session epoch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seal([u8; 32]);
+
+impl Seal {
+    /// A new one, from the system's random source.
+    ///
+    /// # Errors
+    /// The random source failed.
+    pub fn random() -> Result<Self, KeyError> {
+        let mut secret = [0; 32];
+        rand::fill(&mut secret).map_err(|_| KeyError::Random)?;
+        Ok(Self(secret))
+    }
+
+    /// One that was kept.
+    #[must_use]
+    pub const fn of(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
+    /// To be kept.
+    #[must_use]
+    pub const fn secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The mark for a token of this kind which says this, in base64url.
+    #[must_use]
+    pub fn mark(&self, kind: &str, says: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.key(), &marked(kind, says)))
+    }
+
+    fn key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
+    }
+}
+
+impl Drop for Seal {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Seal(…)")
+    }
+}
+
+/// What a token says whose signature is the realm's, and whose mark has not been looked at yet.
+pub struct Sealed<T> {
+    content: T,
+    kind: &'static str,
+    says: String,
+    mark: String,
+}
+
+impl<T> Sealed<T> {
+    /// Of a token of this kind, whose signature fits and which says `content`.
+    pub(super) fn of(parts: Parts<'_>, kind: &'static str, content: T) -> Result<Self, Reject> {
+        let mut payload = parts.payload.into_map();
+        let Some(Value::String(mark)) = payload.shift_remove(MARK) else { return Err(Reject::Claims) };
+        Ok(Self { content, kind, says: Value::Object(payload).to_string(), mark })
+    }
+
+    /// What it says, if this seal made its mark.
+    ///
+    /// # Errors
+    /// [`Reject::Signature`]: it is forged, or of an epoch that has ended.
+    pub fn open(self, seal: &Seal) -> Result<T, Reject> {
+        let mark = URL_SAFE_NO_PAD.decode(&self.mark).map_err(|_| Reject::Signature)?;
+        let fits = hmac::verify(&seal.key(), &marked(self.kind, &self.says), &mark);
+        fits.map(|()| self.content).map_err(|_| Reject::Signature)
+    }
+}
+
+impl<T> fmt::Debug for Sealed<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sealed").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    /// A token of this kind with a signature and a mark.
+    pub(super) fn sign_sealed(
+        &self,
+        kind: &'static str,
+        mut payload: Map<String, Value>,
+        seal: &Seal,
+        now: i64,
+    ) -> Result<String, KeyError> {
+        let mark = seal.mark(kind, &Value::Object(payload.clone()).to_string());
+        payload.insert(MARK.into(), mark.into());
+        self.sign(kind, &Value::Object(payload), now)
+    }
+}
+
+/// What a mark is made of. No kind has a zero byte.
+fn marked(kind: &str, says: &str) -> Vec<u8> {
+    [kind.as_bytes(), &[0], says.as_bytes()].concat()
+}
+
+/// The claim that has the mark. All others are what it is made of.
+const MARK: &str = "seal";
