@@ -306,8 +306,13 @@ fn a_rotation_that_waits_is_not_made_again_and_one_at_once_is_at_once() {
     assert!(line(&kid(&first)).ends_with("  signs"), "{list}");
     assert_eq!(list.lines().filter(|line| line.contains("signs from 20")).count(), 1, "{list}");
 
-    rotate(&gate, &["--now"]).ok();
-    assert_eq!(gate.key_files().len(), 3);
+    let waiting = made.split_whitespace().nth(4).unwrap();
+    let at_once = rotate(&gate, &["--now"]).ok().stdout;
+    assert!(
+        at_once.contains(&format!("Dropped the EdDSA key {waiting}, which would have signed from 20")),
+        "{at_once}"
+    );
+    assert_eq!(gate.key_files().len(), 2, "its turn would have undone it");
     until_true(PATIENCE, "it signs", || kid(&gate.log_in("alice")) != kid(&first));
     gate.visit(&first).expect(200);
     let list = tollgate(&["key", "list", "-c", &gate.config_arg(), "--realm", "examples"], "").ok().stdout;

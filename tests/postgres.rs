@@ -60,6 +60,12 @@ fn commands_and_gates_hear_of_each_other_within_a_second() {
 }
 
 #[test]
+fn r62_the_end_of_all_sessions_is_that_of_every_gate() {
+    let cluster = Cluster::start();
+    tenant::all_sessions_end(&cluster.url("tollgate"));
+}
+
+#[test]
 fn gates_know_one_family_of_refresh_tokens() {
     let cluster = Cluster::start();
     tenant::gates_know_one_family(&cluster.url("tollgate"));

@@ -3,6 +3,7 @@
 mod bad_input;
 mod challenges;
 mod codes;
+mod epochs;
 mod guessing;
 mod identities;
 mod login;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::*;
+pub use epochs::all_sessions_end;
 pub use refresh::gates_know_one_family;
 
 /// What the standard realm is called as a tenant, beside its own name.

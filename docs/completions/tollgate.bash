@@ -34,6 +34,12 @@ _tollgate() {
             tollgate,serve)
                 cmd="tollgate__subcmd__serve"
                 ;;
+            tollgate,session)
+                cmd="tollgate__subcmd__session"
+                ;;
+            tollgate,store)
+                cmd="tollgate__subcmd__store"
+                ;;
             tollgate,token)
                 cmd="tollgate__subcmd__token"
                 ;;
@@ -46,8 +52,17 @@ _tollgate() {
             tollgate__subcmd__key,new)
                 cmd="tollgate__subcmd__key__subcmd__new"
                 ;;
+            tollgate__subcmd__key,revoke)
+                cmd="tollgate__subcmd__key__subcmd__revoke"
+                ;;
             tollgate__subcmd__key,rotate)
                 cmd="tollgate__subcmd__key__subcmd__rotate"
+                ;;
+            tollgate__subcmd__session,end)
+                cmd="tollgate__subcmd__session__subcmd__end"
+                ;;
+            tollgate__subcmd__store,restored)
+                cmd="tollgate__subcmd__store__subcmd__restored"
                 ;;
             tollgate__subcmd__token,inspect)
                 cmd="tollgate__subcmd__token__subcmd__inspect"
@@ -82,6 +97,9 @@ _tollgate() {
             tollgate__subcmd__user,passwd)
                 cmd="tollgate__subcmd__user__subcmd__passwd"
                 ;;
+            tollgate__subcmd__user,sessions)
+                cmd="tollgate__subcmd__user__subcmd__sessions"
+                ;;
             tollgate__subcmd__user,set)
                 cmd="tollgate__subcmd__user__subcmd__set"
                 ;;
@@ -104,7 +122,7 @@ _tollgate() {
 
     case "${cmd}" in
         tollgate)
-            opts="-h -V --help --version serve demo check explain init key token user"
+            opts="-h -V --help --version serve demo check explain init key token user session store"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -206,7 +224,7 @@ _tollgate() {
             return 0
             ;;
         tollgate__subcmd__key)
-            opts="-h --help new list rotate"
+            opts="-h --help new list rotate revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,6 +285,32 @@ _tollgate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        tollgate__subcmd__key__subcmd__revoke)
+            opts="-c -h --config --realm --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         tollgate__subcmd__key__subcmd__rotate)
             opts="-c -h --config --realm --now --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -296,6 +340,86 @@ _tollgate() {
         tollgate__subcmd__serve)
             opts="-c -h --config --allow-core-dumps --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__session)
+            opts="-h --help end"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__session__subcmd__end)
+            opts="-c -h --config --realm --all --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__store)
+            opts="-h --help restored"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__store__subcmd__restored)
+            opts="-c -h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -436,7 +560,7 @@ _tollgate() {
             return 0
             ;;
         tollgate__subcmd__user)
-            opts="-h --help add list set passwd enable disable vouch unlock delete mfa import"
+            opts="-h --help add list set sessions passwd enable disable vouch unlock delete mfa import"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -685,6 +809,32 @@ _tollgate() {
             ;;
         tollgate__subcmd__user__subcmd__passwd)
             opts="-c -h --config --realm --temporary --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__user__subcmd__sessions)
+            opts="-c -h --config --realm --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -34,6 +34,8 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "init" -d 'Write a
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys, and the keys that sign tokens'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Access tokens: inspect, mint, revoke'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "user" -d 'The users of a realm: add, list, change, import'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "session" -d 'Sessions: end one of them, all of a user, or all of a realm ("tollgate user sessions" lists them)'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "store" -d 'The database of users, sessions and revocations'
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -l allow-core-dumps -d 'Allow core dumps and debuggers: both show signing keys and passwords'
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s h -l help -d 'Print help'
@@ -49,10 +51,11 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l heade
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -l from -d 'Who connects' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand init" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "new" -d 'Make an API key: print its secret, once, and the section to paste into the configuration'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "list" -d 'List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate" -f -a "rotate" -d 'Make a new signing key: running gates publish it at once, and sign with it after publish_ahead'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "new" -d 'Make an API key: print its secret, once, and the section to paste into the configuration'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "list" -d 'List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "rotate" -d 'Make a new signing key: running gates publish it at once, and sign with it after publish_ahead'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "revoke" -d 'Take a signing key away that may have been stolen: another one signs at once, tokens that it signed count no more, and no session of before can be refreshed'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l id -d 'What people call the key: letters, digits, dots, hyphens and underscores' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l expires -d 'From when on it is refused, such as 2027-01-01T00:00:00Z [default: never]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
@@ -61,8 +64,11 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_s
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l realm -d 'Whose tokens it signs' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l now -d 'It signs at once: who verifies tokens with a key set that he fetched before does not know it yet'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l now -d 'It signs at once, and those are dropped that wait for their turns: who verifies tokens with a key set that he fetched before does not know it yet'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -l realm -d 'Whose tokens it signs' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "inspect" -d 'Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first line of standard input'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "mint" -d 'Print a new access token of a user, to try something out or to give to a program'
@@ -83,18 +89,19 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l subject -d '"sub" of the token, letter for letter' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l before -d 'With --issuer: only what was issued until then, by the issuer\'s clock [default: now]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "add" -d 'Add a user. The password is read from the terminal, or is the first line of standard input'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "list" -d 'List the users. Never shows passwords or their hashes'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "set" -d 'Change a user\'s names, roles or data. Names and roles end its sessions, whose tokens say the old ones'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "passwd" -d 'Set a user\'s password, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "enable" -d 'Let a disabled user log in again'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "disable" -d 'Refuse a user\'s logins, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "vouch" -d 'Stand by a user\'s email address and data, for exchange logins and X-Auth-Email: of users who registered themselves'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "unlock" -d 'Unlock a user\'s account after too many wrong passwords or codes'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "delete" -d 'Delete a user, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes, beside the password'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set passwd enable disable vouch unlock delete mfa import" -f -a "import" -d 'Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "add" -d 'Add a user. The password is read from the terminal, or is the first line of standard input'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "list" -d 'List the users. Never shows passwords or their hashes'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "set" -d 'Change a user\'s names, roles or data. Names and roles end its sessions, whose tokens say the old ones'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "sessions" -d 'List a user\'s sessions ("tollgate session end" ends them)'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "passwd" -d 'Set a user\'s password, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "enable" -d 'Let a disabled user log in again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "disable" -d 'Refuse a user\'s logins, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "vouch" -d 'Stand by a user\'s email address and data, for exchange logins and X-Auth-Email: of users who registered themselves'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "unlock" -d 'Unlock a user\'s account after too many wrong passwords or codes'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "delete" -d 'Delete a user, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes, beside the password'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "import" -d 'Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l email -d 'An email address to log in with, too' -r
@@ -116,6 +123,10 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l no-email -d 'Remove the email address'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l no-roles -d 'Remove every role'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -l realm -d 'The realm' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -l json -d 'One JSON object a line'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l temporary -d 'The password is only for choosing another one, at the next login'
@@ -141,3 +152,14 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and not __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and not __fish_seen_subcommand_from end" -f -a "end" -d 'End sessions: their tokens are refused by running gates within a second, and none can be refreshed'
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l realm -d 'The realm of --all or --user' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l user -d 'Every session of this user of the realm: name, email address or id' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l all -d 'Every session of the realm, those of trusted issuers\' tokens too, and every login that was begun and not finished'
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand store; and not __fish_seen_subcommand_from restored" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand store; and not __fish_seen_subcommand_from restored" -f -a "restored" -d 'Say that a backup of the database was put back: every session of every realm ends, since what was revoked after the backup was made would count again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand store; and __fish_seen_subcommand_from restored" -s c -l config -d 'The configuration file' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand store; and __fish_seen_subcommand_from restored" -s h -l help -d 'Print help'

@@ -111,9 +111,19 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[Whose tokens it signs]:REALM:_default' \
-'--now[It signs at once\: who verifies tokens with a key set that he fetched before does not know it yet]' \
+'--now[It signs at once, and those are dropped that wait for their turns\: who verifies tokens with a key set that he fetched before does not know it yet]' \
 '-h[Print help]' \
 '--help[Print help]' \
+&& ret=0
+;;
+(revoke)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'--realm=[Whose tokens it signs]:REALM:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+':kid -- The key'\''s id, as "tollgate key list" shows it:_default' \
 && ret=0
 ;;
         esac
@@ -223,6 +233,17 @@ _arguments "${_arguments_options[@]}" : \
 '*--attribute=[A member of the user'\''s data, as a string; NAME= removes it. May be given several times\: other members stay]:NAME=VALUE:_default' \
 '(--email)--no-email[Remove the email address]' \
 '(--role)--no-roles[Remove every role]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':user -- The user'\''s name, email address or id:_default' \
+&& ret=0
+;;
+(sessions)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'--realm=[The realm]:NAME:_default' \
+'--json[One JSON object a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':user -- The user'\''s name, email address or id:_default' \
@@ -341,6 +362,62 @@ _arguments "${_arguments_options[@]}" : \
     ;;
 esac
 ;;
+(session)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_tollgate__subcmd__session_commands" \
+"*::: :->session" \
+&& ret=0
+
+    case $state in
+    (session)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:tollgate-session-command-$line[1]:"
+        case $line[1] in
+            (end)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'--realm=[The realm of --all or --user]:NAME:_default' \
+'--user=[Every session of this user of the realm\: name, email address or id]:USER:_default' \
+'--all[Every session of the realm, those of trusted issuers'\'' tokens too, and every login that was begun and not finished]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::id -- The session of this id, as "tollgate user sessions" shows it:_default' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+(store)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_tollgate__subcmd__store_commands" \
+"*::: :->store" \
+&& ret=0
+
+    case $state in
+    (store)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:tollgate-store-command-$line[1]:"
+        case $line[1] in
+            (restored)
+_arguments "${_arguments_options[@]}" : \
+'-c+[The configuration file]:FILE:_files' \
+'--config=[The configuration file]:FILE:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
         esac
     ;;
 esac
@@ -357,6 +434,8 @@ _tollgate_commands() {
 'key:API keys, and the keys that sign tokens' \
 'token:Access tokens\: inspect, mint, revoke' \
 'user:The users of a realm\: add, list, change, import' \
+'session:Sessions\: end one of them, all of a user, or all of a realm ("tollgate user sessions" lists them)' \
+'store:The database of users, sessions and revocations' \
     )
     _describe -t commands 'tollgate commands' commands "$@"
 }
@@ -386,6 +465,7 @@ _tollgate__subcmd__key_commands() {
 'new:Make an API key\: print its secret, once, and the section to paste into the configuration' \
 'list:List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs' \
 'rotate:Make a new signing key\: running gates publish it at once, and sign with it after publish_ahead' \
+'revoke:Take a signing key away that may have been stolen\: another one signs at once, tokens that it signed count no more, and no session of before can be refreshed' \
     )
     _describe -t commands 'tollgate key commands' commands "$@"
 }
@@ -399,6 +479,11 @@ _tollgate__subcmd__key__subcmd__new_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate key new commands' commands "$@"
 }
+(( $+functions[_tollgate__subcmd__key__subcmd__revoke_commands] )) ||
+_tollgate__subcmd__key__subcmd__revoke_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate key revoke commands' commands "$@"
+}
 (( $+functions[_tollgate__subcmd__key__subcmd__rotate_commands] )) ||
 _tollgate__subcmd__key__subcmd__rotate_commands() {
     local commands; commands=()
@@ -408,6 +493,30 @@ _tollgate__subcmd__key__subcmd__rotate_commands() {
 _tollgate__subcmd__serve_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate serve commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__session_commands] )) ||
+_tollgate__subcmd__session_commands() {
+    local commands; commands=(
+'end:End sessions\: their tokens are refused by running gates within a second, and none can be refreshed' \
+    )
+    _describe -t commands 'tollgate session commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__session__subcmd__end_commands] )) ||
+_tollgate__subcmd__session__subcmd__end_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate session end commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__store_commands] )) ||
+_tollgate__subcmd__store_commands() {
+    local commands; commands=(
+'restored:Say that a backup of the database was put back\: every session of every realm ends, since what was revoked after the backup was made would count again' \
+    )
+    _describe -t commands 'tollgate store commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__store__subcmd__restored_commands] )) ||
+_tollgate__subcmd__store__subcmd__restored_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate store restored commands' commands "$@"
 }
 (( $+functions[_tollgate__subcmd__token_commands] )) ||
 _tollgate__subcmd__token_commands() {
@@ -439,6 +548,7 @@ _tollgate__subcmd__user_commands() {
 'add:Add a user. The password is read from the terminal, or is the first line of standard input' \
 'list:List the users. Never shows passwords or their hashes' \
 'set:Change a user'\''s names, roles or data. Names and roles end its sessions, whose tokens say the old ones' \
+'sessions:List a user'\''s sessions ("tollgate session end" ends them)' \
 'passwd:Set a user'\''s password, and end all its sessions' \
 'enable:Let a disabled user log in again' \
 'disable:Refuse a user'\''s logins, and end all its sessions' \
@@ -502,6 +612,11 @@ _tollgate__subcmd__user__subcmd__mfa__subcmd__enable_commands() {
 _tollgate__subcmd__user__subcmd__passwd_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate user passwd commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__user__subcmd__sessions_commands] )) ||
+_tollgate__subcmd__user__subcmd__sessions_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate user sessions commands' commands "$@"
 }
 (( $+functions[_tollgate__subcmd__user__subcmd__set_commands] )) ||
 _tollgate__subcmd__user__subcmd__set_commands() {

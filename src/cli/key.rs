@@ -1,5 +1,8 @@
 //! `tollgate key`: API keys, and the keys that sign tokens.
 
+mod revoke;
+
+use std::fmt::Display;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use super::ConfigFile;
 use crate::clock::{self, now};
 use crate::config::{ApiKey, KeysDir, Mode, Policy, Realm, Rotation, Sha256, Turn, TurnState, load};
 use crate::exit::{self, Failure};
+use revoke::Revoke;
 
 /// API keys, and the keys that sign tokens
 #[derive(Debug, clap::Subcommand)]
@@ -16,6 +20,7 @@ pub(super) enum Command {
     New(New),
     List(List),
     Rotate(Rotate),
+    Revoke(Revoke),
 }
 
 /// Make an API key: print its secret, once, and the section to paste into the configuration
@@ -47,7 +52,8 @@ pub(super) struct Rotate {
     /// Whose tokens it signs
     #[arg(long)]
     realm: String,
-    /// It signs at once: who verifies tokens with a key set that he fetched before does not know it yet
+    /// It signs at once, and those are dropped that wait for their turns: who verifies tokens with a key set that he
+    /// fetched before does not know it yet
     #[arg(long)]
     now: bool,
 }
@@ -58,6 +64,7 @@ impl Command {
             Self::New(args) => args.run(out, now()),
             Self::List(args) => args.run(out, now()),
             Self::Rotate(args) => args.run(out, now()),
+            Self::Revoke(args) => args.run(out, now()),
         }
     }
 }
@@ -110,12 +117,9 @@ impl Rotate {
         let rotation = dir.rotate(now, self.now).map_err(|message| Failure::new(exit::CANNOT_CREATE, message))?;
         let place = dir.path().display();
         match rotation {
-            Rotation::Made(Turn { kid, algorithm, state: TurnState::Waits(from), .. }) => {
-                let (algorithm, from) = (algorithm.name(), clock::rfc3339(from));
-                writeln!(out, "Made the {algorithm} key {kid} in {place}. It signs from {from} on.")?;
-            }
-            Rotation::Made(Turn { kid, algorithm, .. }) => {
-                writeln!(out, "Made the {} key {kid} in {place}. It signs from now on.", algorithm.name())?;
+            Rotation::Made { turn, dropped } => {
+                say_made(&turn, &place, out)?;
+                say_dropped(&dropped, out)?;
             }
             Rotation::Waiting(Turn { kid, state, .. }) => {
                 let from = if let TurnState::Waits(from) = state { from } else { now };
@@ -128,6 +132,20 @@ impl Rotate {
         }
         Ok(())
     }
+}
+
+fn say_made(turn: &Turn, place: &dyn Display, out: &mut dyn Write) -> std::io::Result<()> {
+    let Turn { kid, algorithm, state, .. } = turn;
+    let from = if let TurnState::Waits(from) = state { clock::rfc3339(*from) } else { "now".into() };
+    writeln!(out, "Made the {} key {kid} in {place}. It signs from {from} on.", algorithm.name())
+}
+
+fn say_dropped(dropped: &[Turn], out: &mut dyn Write) -> std::io::Result<()> {
+    for Turn { kid, algorithm, state, .. } in dropped {
+        let from = if let TurnState::Waits(from) = state { clock::rfc3339(*from) } else { "now".into() };
+        writeln!(out, "Dropped the {} key {kid}, which would have signed from {from} on.", algorithm.name())?;
+    }
+    Ok(())
 }
 
 impl ConfigFile {
@@ -289,7 +307,9 @@ mod tests {
         assert!(rotate(1000, false).ends_with("It signs from now on.\n"), "there is nothing that it could wait for");
         assert!(rotate(2000, false).ends_with("It signs from 1970-01-01T00:43:20Z on.\n"));
         assert!(rotate(2001, false).starts_with("Nothing to do: the key "));
-        assert!(rotate(2002, true).ends_with("It signs from now on.\n"));
+        let at_once = rotate(2002, true);
+        assert!(at_once.contains("It signs from now on.\nDropped the ES256 key "), "{at_once}");
+        assert!(at_once.ends_with(", which would have signed from 1970-01-01T00:43:20Z on.\n"), "{at_once}");
         let mut out = Vec::new();
         List { config: config(), realm: None }.run(&mut out, 2100).unwrap();
         let out = String::from_utf8(out).unwrap();
@@ -297,11 +317,7 @@ mod tests {
             out.lines().skip(3).map(|line| line.split_once("  a      ES256      ").unwrap().1).collect();
         assert_eq!(
             states,
-            [
-                "1970-01-01T00:16:40Z  verifies until 1970-01-31T00:38:22Z",
-                "1970-01-01T00:33:22Z  signs",
-                "1970-01-01T00:33:20Z  signs from 1970-01-01T00:43:20Z",
-            ]
+            ["1970-01-01T00:16:40Z  verifies until 1970-01-31T00:38:22Z", "1970-01-01T00:33:22Z  signs",]
         );
         let unknown = Rotate { config: config(), realm: "b".into(), now: false }.run(&mut Vec::new(), 1).unwrap_err();
         assert_eq!(unknown.report(&mut Vec::new()), std::process::ExitCode::from(64));

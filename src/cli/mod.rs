@@ -9,6 +9,8 @@ mod explain;
 mod init;
 mod key;
 mod serve;
+mod session;
+mod store;
 mod token;
 mod token_inspect;
 mod user;
@@ -22,7 +24,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Realm};
 use crate::exit::{self, Failure};
-use crate::store::{self, Store};
+use crate::store::Store;
 
 /// Puts authentication in front of backends which have none.
 #[derive(Debug, Parser)]
@@ -45,6 +47,10 @@ enum Command {
     Token(token::Command),
     #[command(subcommand)]
     User(user::Command),
+    #[command(subcommand)]
+    Session(session::Command),
+    #[command(subcommand)]
+    Store(store::Command),
 }
 
 impl Command {
@@ -58,6 +64,8 @@ impl Command {
             Self::Key(command) => command.run(out),
             Self::Token(command) => command.run(out),
             Self::User(command) => command.run(out),
+            Self::Session(command) => command.run(out),
+            Self::Store(command) => command.run(out),
         }
     }
 }
@@ -99,9 +107,9 @@ fn with_store<T>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = match to {
-            Use::Read => store::open_read_only(&config.store).await?,
-            Use::Change => store::open_existing(&config.store).await?,
-            Use::Make => store::open(&config.store).await?,
+            Use::Read => crate::store::open_read_only(&config.store).await?,
+            Use::Change => crate::store::open_existing(&config.store).await?,
+            Use::Make => crate::store::open(&config.store).await?,
         };
         let done = work(store.clone()).await;
         // Leaves the file whole, should this be its only user.

@@ -11,11 +11,12 @@ use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
 
 use super::key::parse_timestamp;
+use super::session::longest;
 use super::token_inspect::{Inspect, judge};
 use super::user::{Place, change, find};
 use super::{ConfigFile, Use, realm_of, with_store};
 use crate::clock::{self, rfc3339};
-use crate::config::{Config, MAX_LEEWAY, MAX_TTL, Mode, Realm, load, parse_duration};
+use crate::config::{Config, Mode, Realm, load, parse_duration};
 use crate::exit::{self, Failure};
 use crate::login::session;
 use crate::store::{Ended, Ends, Store, StoreError};
@@ -222,8 +223,7 @@ impl What<'_> {
 
     /// Returns what was done.
     async fn revoke(&self, store: &dyn Store, now: i64) -> Result<String, Failure> {
-        // No token of ours lives longer, of whatever policy.
-        let longest = now.saturating_add_unsigned(MAX_TTL.as_secs()).saturating_add_unsigned(MAX_LEEWAY.as_secs());
+        let longest = longest(now);
         match *self {
             Self::Id(id) => {
                 let kept = store.revoke(id, Ends::AtMost(longest)).await?.expires_at;
@@ -234,20 +234,7 @@ impl What<'_> {
                 let kept = store.revoke(id, Ends::At(end)).await?.expires_at;
                 Ok(format!("the token {id} of realm {realm} is revoked until {}", rfc3339(kept)))
             }
-            Self::User { realm, user } => {
-                let id = find(store, realm.name(), user).await?.id;
-                // Sessions are known one by one and end exactly. The cut-off is for tokens without one (of a database
-                // that was put back from a backup, say). It leaves out the second that has begun, as tokens tell no
-                // parts of one: a login right after this command must count.
-                let until = now - 1;
-                let account = AccountId::of(&realm.tokens().issuer, &id);
-                store.cut_off(account, until, longest).await?;
-                // By the id: a name may become somebody else's at any moment. A new version of the user, too, so that a
-                // login whose password was checked before this does not open a session after it.
-                let (_, ended) = change(store, realm.name(), &id, Ended::All, Ok).await?;
-                let until = rfc3339(until);
-                Ok(format!("{user}: {ended} sessions ended, and all tokens that were issued until {until} are revoked"))
-            }
+            Self::User { realm, user } => end_user(store, realm, user, now).await,
             Self::Account { issuer, subject, until } => {
                 // Inclusive here: nothing else is known of another issuer's tokens, and one too many is logged in again.
                 let kept = store.cut_off(AccountId::of(issuer, subject), until, longest).await?;
@@ -256,6 +243,22 @@ impl What<'_> {
             }
         }
     }
+}
+
+/// Ends all sessions of a user. Returns what was done.
+pub(super) async fn end_user(store: &dyn Store, realm: &Realm, user: &str, now: i64) -> Result<String, Failure> {
+    let id = find(store, realm.name(), user).await?.id;
+    // Sessions are known one by one and end exactly. The cut-off is for tokens without one (of a database that was put back
+    // from a backup, say). It leaves out the second that has begun, as tokens tell no parts of one: a login right after this
+    // command must count.
+    let until = now - 1;
+    let account = AccountId::of(&realm.tokens().issuer, &id);
+    store.cut_off(account, until, longest(now)).await?;
+    // By the id: a name may become somebody else's at any moment. A new version of the user, too, so that a login whose
+    // password was checked before this does not open a session after it.
+    let (_, ended) = change(store, realm.name(), &id, Ended::All, Ok).await?;
+    let until = rfc3339(until);
+    Ok(format!("{user}: {ended} sessions ended, and all tokens that were issued until {until} are revoked"))
 }
 
 /// The first realm that accepts the token: what is forged, or has expired, can name any id.

@@ -15,8 +15,13 @@ use crate::token::{Algorithm, Key, ends, signing};
 /// What a rotation came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// This key was made.
-    Made(Turn),
+    /// This key was made, and those were dropped that waited for their turns: one of them would have taken its place.
+    Made {
+        /// The key.
+        turn: Turn,
+        /// Those that were dropped.
+        dropped: Vec<Turn>,
+    },
     /// This one was made before, and waits for its turn: another one behind it would be of no use.
     Waiting(Turn),
 }
@@ -72,7 +77,7 @@ impl KeysDir {
     }
 
     /// Makes the key that signs next: from `publish_ahead` after `now` (Unix seconds) on, or from `now` on if `at_once`
-    /// or if there is none that signs.
+    /// or if there is none that signs. At once also drops those that wait.
     ///
     /// # Errors
     /// A sentence: the directory can't be read, locked or written to.
@@ -83,22 +88,93 @@ impl KeysDir {
             return Err(format!("{} {message}", self.path.display()));
         }
         keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
-        let locked = keys_dir::lock(&self.path);
-        let _lock = locked.map_err(|error| self.unwritable(&error))?;
-        let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
-        let own = stored.iter().map(|one| &one.key).filter(|key| key.algorithm() == self.algorithm);
-        let (begun, waiting): (Vec<_>, Vec<_>) = own.partition(|key| key.signs_from() <= now);
-        let next = waiting.into_iter().min_by_key(|key| key.signs_from());
+        let (_lock, stored) = self.alone()?;
+        let waiting: Vec<_> = self.own(&stored).filter(|one| one.key.signs_from() > now).collect();
+        let next = waiting.iter().min_by_key(|one| one.key.signs_from());
         if let (Some(next), false) = (next, at_once) {
-            return Ok(Rotation::Waiting(turn(next, &[self], &[], &stored, now)));
+            return Ok(Rotation::Waiting(turn(&next.key, &[self], &[], &stored, now)));
         }
-        let signs_from = match begun.iter().map(|key| key.signs_from()).max() {
-            Some(_) if !at_once => now + self.ahead(),
-            // Of two keys of one second the id decides which one signs.
-            Some(last) => now.max(last + 1),
-            None => now,
-        };
-        self.add(now, signs_from).map(Rotation::Made)
+        let begun = self.own(&stored).any(|one| one.key.signs_from() <= now);
+        let turn = if begun && !at_once { self.add(now, now + self.ahead())? } else { self.add_now(&stored, now)? };
+        Ok(Rotation::Made { turn, dropped: self.remove(&waiting, &stored, now)? })
+    }
+
+    /// Makes a key that signs at once, if `kid`, whose file is to be taken away, is the one that signs, or no other has had
+    /// its turn. Returns the new one.
+    ///
+    /// # Errors
+    /// A sentence: there is no such key, or the directory can't be read, locked or written to.
+    pub fn stand_in_for(&self, kid: &str, now: i64) -> Result<Option<Turn>, String> {
+        let (_lock, stored) = self.alone()?;
+        if !stored.iter().any(|one| one.key.kid() == kid) {
+            return Err(format!("{} has no key {kid:?} any more", self.path.display()));
+        }
+        let signs = signing(self.own(&stored).map(|one| &one.key), self.algorithm, now);
+        let goes_on = signs.is_some_and(|key| key.kid() != kid && key.signs_from() <= now);
+        if goes_on { Ok(None) } else { self.add_now(&stored, now).map(Some) }
+    }
+
+    /// Takes the key `kid` away, at once, and drops those that wait for their turns and were made no later than the one that
+    /// signs then: whoever could read the one may have read them. `made`: the key that was made in its place. Returns those
+    /// that were dropped.
+    ///
+    /// # Errors
+    /// A sentence: without it there would be no key that signs, or the directory can't be read, locked or written to.
+    pub fn revoke(&self, kid: &str, made: Option<&Turn>, now: i64) -> Result<Vec<Turn>, String> {
+        let (_lock, stored) = self.alone()?;
+        let others = || self.own(&stored).filter(|one| one.key.kid() != kid);
+        let is_made = |one: &&Stored| made.is_some_and(|made| made.kid == one.key.kid());
+        let signs = others().find(is_made).map(|one| &one.key);
+        let signs = signs.or_else(|| signing(others().map(|one| &one.key), self.algorithm, now));
+        let signs = signs.ok_or_else(|| format!("{} has no other key that could sign", self.path.display()))?;
+        // Whatever its clock said: what is there now was made before the one that was made just now.
+        let is_older = |key: &Key| made.is_some() || key.made_at() <= signs.made_at();
+        let waiting =
+            others().filter(|one| one.key.signs_from() > now && is_older(&one.key) && one.key.kid() != signs.kid());
+        let waiting: Vec<_> = waiting.collect();
+        // Those first: a run that ends between the two is repeated.
+        let dropped = self.remove(&waiting, &stored, now)?;
+        for one in stored.iter().filter(|one| one.key.kid() == kid) {
+            keys_dir::remove(&one.path).map_err(|error| self.unwritable(&error))?;
+        }
+        Ok(dropped)
+    }
+
+    /// Whether keys may be put into it and taken away; not if systemd puts them there.
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Keeps everybody else from it, and reads it.
+    fn alone(&self) -> Result<(std::fs::File, Vec<Stored>), String> {
+        let lock = keys_dir::lock(&self.path).map_err(|error| self.unwritable(&error))?;
+        let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
+        Ok((lock, stored))
+    }
+
+    fn own<'a>(&self, stored: &'a [Stored]) -> impl Iterator<Item = &'a Stored> + use<'a> {
+        let algorithm = self.algorithm;
+        stored.iter().filter(move |one| one.key.algorithm() == algorithm)
+    }
+
+    /// Removes these files, which are some of `stored`.
+    fn remove(&self, files: &[&Stored], stored: &[Stored], now: i64) -> Result<Vec<Turn>, String> {
+        let mut removed = Vec::new();
+        for one in files {
+            keys_dir::remove(&one.path).map_err(|error| self.unwritable(&error))?;
+            removed.push(turn(&one.key, &[self], &[], stored, now));
+        }
+        Ok(removed)
+    }
+
+    /// Makes a key that signs at once.
+    fn add_now(&self, stored: &[Stored], now: i64) -> Result<Turn, String> {
+        let begun = self.own(stored).map(|one| one.key.signs_from()).filter(|from| *from <= now);
+        // Of two keys of one second the id decides which one signs.
+        let signs_from = begun.max().map_or(now, |last| now.max(last + 1));
+        let made = self.add(now, signs_from)?;
+        Ok(Turn { state: TurnState::Signs, ..made })
     }
 
     fn add(&self, now: i64, signs_from: i64) -> Result<Turn, String> {
@@ -252,7 +328,7 @@ mod tests {
 
         fn rotate(&self, now: i64, at_once: bool) -> String {
             match self.dir.rotate(now, at_once).unwrap() {
-                Rotation::Made(turn) => turn.kid,
+                Rotation::Made { turn, .. } => turn.kid,
                 Rotation::Waiting(turn) => panic!("{turn:?}"),
             }
         }
@@ -282,15 +358,50 @@ mod tests {
         let first = scene.rotate(NOW, false);
         assert_eq!(scene.signs(NOW), first, "the first one need not wait");
         let second = scene.rotate(NOW + 100, false);
-        assert_eq!((scene.signs(NOW + 109), scene.signs(NOW + 110)), (first, second.clone()));
+        assert_eq!((scene.signs(NOW + 109), scene.signs(NOW + 110)), (first.clone(), second.clone()));
         let Rotation::Waiting(turn) = scene.dir.rotate(NOW + 105, false).unwrap() else { panic!("a third key") };
-        assert_eq!((turn.kid, turn.state), (second, TurnState::Waits(NOW + 110)));
+        assert_eq!((&turn.kid, turn.state), (&second, TurnState::Waits(NOW + 110)));
         assert_eq!(scene.kids().len(), 2);
-        let third = scene.rotate(NOW + 106, true);
-        assert_eq!(scene.signs(NOW + 106), third);
+        let Rotation::Made { turn: third, dropped } = scene.dir.rotate(NOW + 106, true).unwrap() else { panic!() };
+        assert_eq!(scene.signs(NOW + 106), third.kid);
+        let kids: Vec<_> = dropped.iter().map(|turn| &turn.kid).collect();
+        assert_eq!((kids, scene.signs(NOW + 1000)), (vec![&second], third.kid.clone()), "it would have taken over");
+        assert_eq!(scene.kids(), [first, third.kid].into());
         for entry in fs::read_dir(&scene.dir.path).unwrap() {
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn r62_another_key_signs_at_once_for_one_that_is_taken_away() {
+        let scene = Scene::new(Algorithm::ES256);
+        let revoke = |kid: &str, now: i64| {
+            let made = scene.dir.stand_in_for(kid, now).unwrap();
+            let dropped = scene.dir.revoke(kid, made.as_ref(), now).unwrap();
+            (made.map(|turn| turn.kid), dropped.into_iter().map(|turn| turn.kid).collect::<Vec<_>>())
+        };
+        let old = scene.rotate(NOW - 100, true);
+        let first = scene.rotate(NOW, true);
+        // By a clock that is ahead.
+        let waiting = scene.rotate(NOW + 50, false);
+        // Within the second in which it began to sign, and with an older one there, which is not to come back.
+        let (made, dropped) = revoke(&first, NOW);
+        let made = made.unwrap();
+        assert_eq!((dropped, scene.kids()), (vec![waiting], [old.clone(), made.clone()].into()));
+        assert_eq!(scene.signs(NOW + 1), made);
+        // One that signs no more has no stand-in, and nothing waits that was made before the one that signs.
+        let next = scene.rotate(NOW + 2, false);
+        assert_eq!(revoke(&old, NOW + 3), (None, Vec::new()));
+        assert_eq!(scene.kids(), [made.clone(), next.clone()].into());
+        // One that waits for its turn.
+        assert_eq!(revoke(&next, NOW + 3), (None, Vec::new()));
+        // The only one there is.
+        let (last, _) = revoke(&made, NOW + 3);
+        assert_eq!(scene.kids(), [last.clone().unwrap()].into());
+        let gone = scene.dir.stand_in_for(&made, NOW + 3).unwrap_err();
+        assert!(gone.contains("has no key"), "{gone}");
+        let refused = scene.dir.revoke(&last.unwrap(), None, NOW + 3).unwrap_err();
+        assert!(refused.contains("no other key") && scene.kids().len() == 1, "{refused}");
     }
 
     #[test]
@@ -363,7 +474,7 @@ mod tests {
         let secret = Scene::new(Algorithm::HS256);
         let public = KeysDir { algorithm: Algorithm::ES256, ..secret.dir.clone() };
         let first = secret.rotate(NOW, false);
-        let Rotation::Made(second) = public.rotate(NOW + 100, false).unwrap() else { panic!() };
+        let Rotation::Made { turn: second, .. } = public.rotate(NOW + 100, false).unwrap() else { panic!() };
         // Back to the first, whose turn was before, and for long.
         for at in (NOW + 200..NOW + 20_000).step_by(60) {
             assert!(secret.tend(at).is_empty());

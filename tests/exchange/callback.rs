@@ -247,8 +247,9 @@ fn a_query_with_it_twice_or_elsewhere_has_it_not() {
     exchange.gate.send(&get(format!("{CALLBACK}?a=b&tok%65n={token}&&x"))).expect(303);
 }
 
-/// What the gate itself would sign, signed here with the realm's own key.
+/// What the gate itself would sign, signed here with the realm's own key, and marked with the secret of its epoch.
 fn forged(exchange: &Exchange, header: &Value, changes: &Value) -> String {
+    let seal = Seal::of(&exchange.gate);
     let (jwk, now) = (Jwk::of(&exchange.gate), now());
     let mut id = [0; 16];
     aws_lc_rs::rand::fill(&mut id).unwrap();
@@ -257,7 +258,8 @@ fn forged(exchange: &Exchange, header: &Value, changes: &Value) -> String {
         "jti": format!("{:032x}", u128::from_be_bytes(id)), "iat": now, "exp": now + 60, "act": {"sub": BACKEND}, "mfa": false,
     });
     let header = edited(json!({"alg": "HS256", "typ": "callback+jwt", "kid": jwk.kid}), header);
-    sign(&header.to_string(), &edited(claims, changes).to_string(), &jwk.secret)
+    let claims = seal.mark("callback+jwt", &edited(claims, changes));
+    sign(&header.to_string(), &claims.to_string(), &jwk.secret)
 }
 
 #[test]
@@ -495,4 +497,20 @@ fn r49_a_picture_on_another_site_logs_nobody_in() {
     let navigate = callback(&token).header("Sec-Fetch-Mode", "navigate");
     exchange.gate.send(&navigate.clone().header("Sec-Purpose", "prefetch")).expect(403);
     exchange.gate.send(&navigate).expect(303);
+}
+
+#[test]
+fn r62_a_stolen_signing_key_makes_none() {
+    let exchange = Exchange::with_user("");
+    let (key, real) = (Jwk::of(&exchange.gate), exchange.callback_token("user@example.com"));
+    let header = json!({"alg": "HS256", "typ": "callback+jwt", "kid": key.kid}).to_string();
+    for changes in [json!({"jti": "0123456789abcdef0123456789abcdef"}), json!({"mfa": true}), json!({"seal": null})] {
+        let forged = sign(&header, &edited(claims(&real), &changes).to_string(), &key.secret);
+        says(&exchange.redeem(&forged), 401, UNAUTHORIZED);
+        says(&exchange.visit_callback(&forged), 401, UNAUTHORIZED);
+    }
+    let config = exchange.gate.config_arg();
+    tollgate(&["session", "end", "-c", &config, "--realm", "examples", "--all"], "").ok();
+    says(&exchange.redeem(&real), 401, UNAUTHORIZED);
+    exchange.redeem(&exchange.callback_token("user@example.com")).expect(200);
 }
