@@ -295,7 +295,6 @@ fn check_refuses_every_bad_value_where_it_stands() {
         "[\"ftp://127.0.0.1:1\"]",
         "[\"http://127.0.0.1:1/x\"]",
         "[\"http://user@127.0.0.1:1\"]",
-        "[\"http://no.such.host.invalid:1\"]",
         "[\"http://\"]",
         "[1]",
         "[\"http://127.0.0.1:0\"]",

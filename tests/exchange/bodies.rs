@@ -323,10 +323,9 @@ fn requests_that_are_ambiguous_or_broken() {
         let json = |query: &str| plain(query).header("Content-Type", "application/json").body(good(""));
         for (what, request) in [
             ("half an escape", json("?x=%")),
-            ("no hex digits", json("?x=%zz")),
-            ("a query that is not UTF-8", json("?x=%ff")),
+            ("no hex digits", json("?key=%zz")),
+            ("a query that is not UTF-8", json("?key=%ff")),
             ("a name that is not UTF-8", json("?%c0%af=1")),
-            ("a raw byte in the query", request(method, format!("{path}?x=\u{e9}")).bearer(&token).json(&json!({}))),
             ("a fragment", json("#x")),
             ("a fragment in the query", json("?x#y")),
             ("no host", json("").without_host()),

@@ -208,16 +208,29 @@ fn a_query_says_nothing_and_a_broken_one_is_a_bad_request() {
     let (_app, gate) = gate();
     gate.register("alice");
     let body = endpoints()[0].1.clone();
-    for query in
-        ["?", "?x=y", "?login=true", "?logout=true&login=true", "?dataOnly=false", "?masterKey=x", "?UserName=bob"]
-    {
+    for query in [
+        "?",
+        "?x=y",
+        "?x=%zz",
+        "?x=%ff",
+        "?login=true",
+        "?logout=true&login=true",
+        "?dataOnly=false",
+        "?masterKey=x",
+        "?UserName=bob",
+    ] {
         let tokens = Tokens::of(gate.send(&post(format!("/Login{query}")).json(&body)));
         assert_eq!(claims(&tokens.access)["username"], "alice");
     }
     for path in ALL {
-        for query in
-            ["?x=%zz", "?x=%", "?x=%ff", "?key=wrong", &format!("?key={KEY}&key=other"), &format!("?key={EXPIRED_KEY}")]
-        {
+        for query in [
+            "?key=%zz",
+            "?key=%",
+            "?key=%ff",
+            "?key=wrong",
+            &format!("?key={KEY}&key=other"),
+            &format!("?key={EXPIRED_KEY}"),
+        ] {
             let answer = gate.send(&post(format!("{path}{query}")).json(&body));
             let what = format!("{path}{query}: {}", answer.text());
             assert_eq!(
