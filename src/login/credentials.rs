@@ -50,7 +50,7 @@ struct Candidate {
 /// (SECURITY.md, R31). [`Deny::Throttled`] for those who have to wait.
 pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option<User>, Refusal> {
     let (client, now_ms) = (attempt.request.client, attempt.request.now_ms);
-    let address = Subject::Address(client);
+    let address = attempt.request.address();
     let mut network_is_known = None;
     if let Err(wait) = desk.throttle.admit(&[address], now_ms)
         && !*network_is_known.insert(desk.store.is_known(NetworkId::of(client)).await?)
@@ -163,7 +163,7 @@ async fn failed(
 fn forget_what_was_reset(candidates: &[Candidate], subjects: &[Subject<'_>], client: IpAddr, desk: &Desk) {
     for Candidate { user, standing } in candidates {
         if let (Some(user), reset_at @ 1..) = (user, standing.guesses.reset_at) {
-            let account = subjects.iter().filter(|subject| !matches!(subject, Subject::Address(_)));
+            let account = subjects.iter().filter(|subject| !matches!(subject, Subject::Address(..)));
             let account: Vec<_> = account.copied().chain(at(user, client)).collect();
             desk.throttle.forget_until(&account, reset_at);
         }
@@ -182,7 +182,7 @@ fn subjects<'a>(attempt: &Attempt<'a>, candidates: &'a [Candidate], names: &'a [
         Place::Realm(realm) => Subject::Name(realm, name),
         Place::Stranger(tenant) => Subject::Stranger(attempt.request.realm.name(), tenant, name),
     });
-    users.chain(names).chain([Subject::Address(attempt.request.client)]).collect()
+    users.chain(names).chain([attempt.request.address()]).collect()
 }
 
 /// Whether more than the password is asked of this user.

@@ -30,7 +30,7 @@ use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
 use allowance::Allowances;
 use password::{Busy, Pool, Share};
 use strength::Weak;
-use throttle::{Throttle, Wait};
+use throttle::{Subject, Throttle, Wait};
 pub use trail::{Noted, Operation, Subject as TrailSubject, Trail};
 
 /// A request to a login path that the guard let through: its target is canonical, its API key good, its origin allowed.
@@ -65,6 +65,12 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// Whom failures count for beside an account. By the realm of the login, whichever tenant the body names: what happens in
+    /// another realm makes no one wait, and it says nothing of which tenants exist.
+    fn address(&self) -> Subject<'_> {
+        Subject::Address(self.realm.name(), self.client)
+    }
+
     /// In whose share passwords are hashed for it, where it is about the login's own realm.
     fn share(&self) -> Share<'_> {
         Share { realm: self.realm.name(), client: self.client }

@@ -10,7 +10,6 @@ use super::body::{self, ok};
 use super::credentials::{ATTEMPTS, Attempt, Place, has_challenge, user_of};
 use super::password::{Password, needs_rehash};
 use super::record::{Body, Strategy, named, shown};
-use super::throttle::Subject;
 use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
 use crate::config::Attribute;
 use crate::gate::Deny;
@@ -82,7 +81,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
     password.check(request.realm, body.username(), body.email())?;
     // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
     // failure of the address.
-    let address = [Subject::Address(request.client)];
+    let address = [request.address()];
     desk.throttle.admit(&address, request.now_ms)?;
     desk.allowances.take(request.client, request.realm.users().registrations_per_hour(), request.now_ms)?;
     let taken = || match desk.throttle.fail(&address, request.now_ms) {
@@ -252,7 +251,7 @@ async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answ
             Err(StoreError::Stale) => {}
             Err(StoreError::Exists) => {
                 // As at registration: whose name is taken may not be asked at will.
-                desk.throttle.fail(&[Subject::Address(request.client)], request.now_ms)?;
+                desk.throttle.fail(&[request.address()], request.now_ms)?;
                 return Err(Deny::UserExists.into());
             }
             Err(error) => return Err(error.into()),
@@ -275,7 +274,7 @@ async fn may_rename(request: &Request<'_>, user: &User, renames: Renames, desk: 
         return Err(Deny::RenameForbidden.into());
     }
     if matches!(renames, Renames::Uncounted) {
-        desk.throttle.admit(&[Subject::Address(request.client)], request.now_ms)?;
+        desk.throttle.admit(&[request.address()], request.now_ms)?;
         desk.allowances.take(request.client, rules.registrations_per_hour(), request.now_ms)?;
         desk.allowances.take_rename(&user.realm, &user.id, request.now_ms)?;
     }

@@ -44,8 +44,9 @@ pub enum Subject<'a> {
     /// A user who proved the password, and guesses at the second factor: by realm and id. Whoever has the password may guess
     /// for months, so these are forgotten after a day only, and wait for up to an hour.
     Code(&'a str, &'a str),
-    /// A client's address; of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
-    Address(IpAddr),
+    /// A client's address at the logins of a realm; of IPv6 the first 64 bits, since whoever has one address of such a
+    /// network has them all.
+    Address(&'a str, IpAddr),
     /// A user at a client's address, by realm and id.
     UserAt(&'a str, &'a str, IpAddr),
     /// The same for the second factor.
@@ -134,7 +135,7 @@ impl Throttle {
         let own = self.take(at);
         for subject in subjects {
             match subject {
-                Subject::Address(_) => self.table(subject).forgive(subject.key(), own),
+                Subject::Address(..) => self.table(subject).forgive(subject.key(), own),
                 _ => drop(self.table(subject).lock().remove(&subject.key())),
             }
         }
@@ -161,7 +162,7 @@ impl Throttle {
             Subject::User(..) => &self.users,
             Subject::Name(..) => &self.names,
             Subject::Stranger(..) => &self.strangers,
-            Subject::Address(_) => &self.addresses,
+            Subject::Address(..) => &self.addresses,
             Subject::Code(..) => &self.codes,
             Subject::UserAt(..) => &self.users_at,
             Subject::CodeAt(..) => &self.codes_at,
@@ -194,9 +195,9 @@ impl Subject<'_> {
             Self::Stranger(realm, tenant, name) => {
                 [*realm, *tenant, kind(name), name.as_str()].into_iter().for_each(|text| part(text.as_bytes()));
             }
-            Self::Address(_) => {}
+            Self::Address(realm, _) => part(realm.as_bytes()),
         }
-        if let Self::Address(address) | Self::UserAt(_, _, address) | Self::CodeAt(_, _, address) = self {
+        if let Self::Address(_, address) | Self::UserAt(_, _, address) | Self::CodeAt(_, _, address) = self {
             match address.to_canonical() {
                 IpAddr::V4(address) => part(&address.octets()),
                 IpAddr::V6(address) => part(&address.octets()[..8]),
@@ -353,7 +354,7 @@ mod tests {
     }
 
     fn address(text: &str) -> Subject<'static> {
-        Subject::Address(text.parse().unwrap())
+        Subject::Address("realm", text.parse().unwrap())
     }
 
     fn at_home() -> Subject<'static> {
@@ -516,6 +517,7 @@ mod tests {
             Subject::CodeAt("realm", "alice", "192.0.2.1".parse().unwrap()),
             Subject::UserAt("realm", "alice", "192.0.2.2".parse().unwrap()),
             address("192.0.2.1"),
+            Subject::Address("realm2", "192.0.2.1".parse().unwrap()),
             address("192.0.2.2"),
             address("2001:db8::1"),
             address("2001:db8:0:1::1"),

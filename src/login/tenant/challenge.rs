@@ -66,7 +66,7 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     request.trail.realm(realm.name());
     request.trail.user(&challenge.subject, None);
     let (subject, client, now_ms) = (&challenge.subject, request.client, request.now_ms);
-    let mut subjects = vec![Subject::User(realm.name(), subject), Subject::Address(client)];
+    let mut subjects = vec![Subject::User(realm.name(), subject), request.address()];
     let mut at = vec![Subject::UserAt(realm.name(), subject, client)];
     if name == CODE {
         subjects.push(Subject::Code(realm.name(), subject));

@@ -154,7 +154,7 @@ impl Visit<'_> {
         let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
         let token = RefreshToken::parse(token, self.pool.client_secret().is_some()).ok_or(Deny::RefreshToken)?;
         // Nobody guesses a refresh token, but what is made up costs a call, of which the pool takes so many a second.
-        let address = [Subject::Address(self.request.client)];
+        let address = [self.request.address()];
         self.desk.throttle.admit(&address, self.request.now_ms)?;
         let mut parameters = Map::new();
         parameters.insert("REFRESH_TOKEN".into(), token.token.into());
@@ -202,7 +202,7 @@ impl Visit<'_> {
             if let Some(secret) = self.pool.client_secret() {
                 request["ClientSecret"] = secret.into();
             }
-            let address = [Subject::Address(self.request.client)];
+            let address = [self.request.address()];
             self.desk.throttle.admit(&address, self.request.now_ms)?;
             match call(self.pool, Operation::RevokeToken, &request).await {
                 Ok(_) => {}
@@ -383,12 +383,12 @@ impl Said {
 }
 
 /// One count for all spellings of a name, and one for the address.
-fn subjects<'a>(place: Place<'a>, name: Option<&'a Name>, request: &Request<'a>) -> Vec<Subject<'a>> {
+fn subjects<'a>(place: Place<'a>, name: Option<&'a Name>, request: &'a Request<'_>) -> Vec<Subject<'a>> {
     let account = name.map(|name| match place {
         Place::Realm(realm) => Subject::Name(realm, name),
         Place::Stranger(tenant) => Subject::Stranger(request.realm.name(), tenant, name),
     });
-    account.into_iter().chain([Subject::Address(request.client)]).collect()
+    account.into_iter().chain([request.address()]).collect()
 }
 
 /// A name that nobody has, or a password.
