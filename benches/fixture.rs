@@ -300,7 +300,7 @@ fn text(algorithm: Algorithm, size: Size) -> String {
     let mut text = format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\n[store]\nurl = \"sqlite://x.db\"\n\
          [[realm]]\nname = \"open\"\nissuer = \"https://open.example\"\nrequire_key = false\n\
-         [[realm]]\nname = \"app\"\nissuer = \"https://gate.example\"\nalgorithm = \"{}\"\n",
+         [[realm]]\nname = \"app\"\nissuer = \"https://gate.example\"\nrequire_key = true\nalgorithm = \"{}\"\n",
         algorithm.name()
     );
     let origins: Vec<_> = (0..size.origins).map(origin).collect();

@@ -221,6 +221,9 @@ fn check_refuses_every_bad_value_where_it_stands() {
         ("same_site", vec!["\"None\"", "\"\"", "true"]),
         ("partitioned", vec!["\"true\"", "1"]),
         ("require_key", vec!["\"true\""]),
+        ("insecure_cookie", vec!["\"true\"", "1"]),
+        ("key_query", vec!["\"a b\"", "\"masterKey\"", "1"]),
+        ("key_header", vec!["\"a b\"", "\"Cookie\"", "\"Authorization\"", "1"]),
         (
             "origins",
             vec!["[\"*\"]", "[\"app.example.com\"]", "[\"https://app.example.com/\"]", "\"https://a.example\"", "[1]"],
@@ -324,7 +327,7 @@ fn check_refuses_every_bad_value_where_it_stands() {
             "[[realm]]\nname = \"two\"\nissuer = \"https://gate.example.com\"\naudience = \"examples\"\nkeys_dir = \"keys/examples\"\nrequire_key = false",
             "keys_dir",
         ),
-        ("[[realm]]\nname = \"two\"\nissuer = \"i\"\ncookie = \"c\"", "require_key"),
+        ("[[realm]]\nname = \"two\"\nissuer = \"i\"\ncookie = \"c\"\nrequire_key = true", "require_key"),
         ("[[realm]]\nname = \"two\"\ncookie = \"c\"\nrequire_key = false", "issuer"),
         ("[metrics]\nlisten = \"x\"", "metrics"),
     ] {

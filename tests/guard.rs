@@ -1,5 +1,7 @@
 //! Contract 4.1 and 4.2: the order of checks, credentials, and what a refusal looks like; threats R5, R6, R8–R12, R26.
 
+use base64::Engine as _;
+
 use crate::harness::*;
 
 fn gate() -> (App, Gate) {
@@ -291,12 +293,25 @@ fn several_api_keys_live_at_once_and_expire_on_their_own() {
 }
 
 #[test]
-fn a_realm_without_require_key_takes_none_and_still_refuses_a_wrong_one() {
+fn a_realm_without_require_key_takes_a_good_one_and_leaves_the_rest_to_the_app() {
     let app = App::start();
     let gate = Conf::new(&app).realm("require_key", "false").start();
     gate.send(&get("/open/x")).expect(200);
     gate.send(&get("/open/x").key()).expect(200);
-    gate.send(&get("/open/x?key=wrong")).refused(400, "key_unknown");
+    app.forget();
+    // What is no key is the app's own; what was one is not.
+    gate.send(&get("/open/x?key=wc_order_1&a").header("X-API-Key", "the app's").header("X_API_Key", "too")).expect(200);
+    let seen = app.only();
+    assert_eq!(seen.target(), "/open/x?key=wc_order_1&a");
+    let mut own = seen.folded("x-api-key");
+    own.sort();
+    assert_eq!(own, ["the app's", "too"]);
+    app.forget();
+    gate.send(&get(format!("/open/x?key={KEY}&a")).header("X_API_Key", KEY)).expect(200);
+    let seen = app.only();
+    assert_eq!((seen.target(), seen.folded("x-api-key")), ("/open/x?a".to_owned(), Vec::new()));
+    app.forget();
+    gate.send(&get("/open/x").header("X-API-Key", EXPIRED_KEY)).refused(400, "key_expired");
     gate.send(&get("/app/x")).refused(401, "token_missing");
     // access = "key" means one all the same.
     gate.send(&get("/keyed/x")).refused(403, "key_missing");
@@ -334,8 +349,9 @@ fn the_cookies_name_is_case_sensitive() {
 }
 
 #[test]
-fn with_authorization_the_cookie_is_not_looked_at() {
-    let (app, gate) = gate();
+fn with_authorization_for_the_gate_the_cookie_is_not_looked_at() {
+    let app = App::start();
+    let gate = Conf::new(&app).route("authorization", "\"gate\"").start();
     let token = gate.user("alice");
     gate.send(&get("/app/x").key().bearer("garbage").cookie(&token)).refused(401, "token_malformed");
     gate.send(&get("/app/x").key().header("Authorization", "Basic YTpi").cookie(&token)).refused(401, "token_missing");
@@ -359,6 +375,112 @@ fn two_credentials_of_one_kind_are_400() {
         gate.send(&request.key()).refused(400, "credential_conflict");
     }
     app.saw_nothing();
+}
+
+#[test]
+fn r51_a_planted_cookie_locks_nobody_out_where_no_user_is_needed_and_the_default_cannot_be_planted() {
+    let (app, gate) = gate();
+    let token = gate.user("alice");
+    let planted = |request: Request| request.cookie("planted").cookie(&token).key();
+    gate.send(&planted(get("/app/x"))).refused(400, "credential_conflict");
+    app.saw_nothing();
+    for path in ["/open/x", "/keyed/x"] {
+        gate.send(&planted(get(path))).expect(200);
+        assert_eq!(app.only().header("x-auth-subject"), None, "{path}");
+        app.forget();
+    }
+    let body = serde_json::json!({"username": "alice", "password": PASSWORD});
+    let answer = gate.send(&planted(post(auth("login=true"))).json(&body)).expect(200);
+    let (fresh, attributes) = answer.set_cookie("__Host-examples").expect("browsers take it from this host only");
+    assert!(attributes.contains(&"secure".into()) && attributes.contains(&"path=/".into()), "{attributes:?}");
+    assert!(!attributes.iter().any(|attribute| attribute.starts_with("domain")), "{attributes:?}");
+    // Another host of the domain can plant what it likes under other names.
+    let others = "__Secure-examples=planted; examples=planted; __host-examples=planted; __Host-examples2=planted";
+    gate.send(&get("/app/x").key().header("Cookie", format!("{others}; __Host-examples={fresh}"))).expect(200);
+    gate.send(&planted(post(auth("logout=true")))).expect(200);
+}
+
+#[test]
+fn r53_an_app_has_its_own_authorization_header_beside_the_cookie() {
+    let (app, gate) = gate();
+    let token = gate.user("alice");
+    for own in ["Bearer glsa_0123", "Basic dTpw", "Token abc"] {
+        gate.send(&get("/app/x").key().cookie(&token).header("Authorization", own)).expect(200);
+        let seen = app.only();
+        assert_eq!(seen.header("authorization").as_deref(), Some(own));
+        assert_eq!(seen.header("x-auth-username").as_deref(), Some("alice"));
+        app.forget();
+    }
+    // What names the realm is the gate's: it has to be good, and is not for the app.
+    let forged = format!("{}x", gate.log_in("alice"));
+    gate.send(&get("/app/x").key().cookie(&token).bearer(&forged)).refused(401, "token_signature");
+    gate.send(&get("/app/x").key().cookie(&token).bearer(&forged).header("Authorization", "Basic dTpw"))
+        .refused(400, "credential_conflict");
+    app.saw_nothing();
+    gate.send(&get("/app/x").key().cookie("garbage").bearer(&token)).expect(200);
+    assert_eq!(app.only().header("authorization"), None);
+    app.forget();
+    gate.send(&get("/app/x").key().cookie("garbage").header("Authorization", "Basic dTpw"))
+        .refused(401, "token_malformed");
+    let left = Conf::new(&app).route("authorization", "\"app\"").start();
+    let token = left.user("alice");
+    left.send(&get("/app/x").key().bearer(&token)).refused(401, "token_missing");
+    app.saw_nothing();
+    left.send(&get("/app/x").key().cookie(&token).bearer(&forged).header("Authorization", "Basic dTpw")).expect(200);
+    assert_eq!(app.only().all("authorization"), [format!("Bearer {forged}"), "Basic dTpw".into()]);
+}
+
+#[test]
+fn a_list_of_access_takes_any_of_it_and_tells_which_key_it_was() {
+    let app = App::start();
+    let gate = Conf::new(&app)
+        .realm("require_key", "false")
+        .log("access", "\"all\"")
+        .log("audit", "\"stderr\"")
+        .routes(&format!(
+            "[[route]]\npath = \"/both\"\nrealm = \"examples\"\naccess = [\"user\", \"key\"]\nbasic = true\nupstream = [\"{url}\"]\n\
+             [[route]]\npath = \"/admin\"\nrealm = \"examples\"\naccess = \"user\"\nroles = [\"admin\"]\nupstream = [\"{url}\"]\n\
+             [[route]]\npath = \"/handed-on\"\nrealm = \"examples\"\naccess = \"key\"\nbasic = true\nforward_token = true\nupstream = [\"{url}\"]\n",
+            url = app.url()
+        ))
+        .start();
+    let token = gate.user("alice");
+    let basic = |pair: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let none = gate.send(&get("/both")).refused(401, "token_missing");
+    assert_eq!(none.all("www-authenticate"), ["Bearer realm=\"examples\"", "Basic realm=\"examples\""]);
+    let wrong = get("/both").header("Authorization", basic("web:guess"));
+    let wrong = gate.send(&wrong).refused(401, "key_unknown");
+    assert_eq!(wrong.all("www-authenticate"), ["Bearer realm=\"examples\"", "Basic realm=\"examples\""]);
+    // A user's password is no API key.
+    gate.send(&get("/both").header("Authorization", basic(&format!("alice:{PASSWORD}")))).refused(401, "key_unknown");
+    gate.send(&get("/handed-on")).refused(401, "key_missing");
+    app.saw_nothing();
+    gate.send(&get("/both").bearer(&token).header("X-Auth-Key-Id", "spoofed").header("x_auth_key_id", "too"))
+        .expect(200);
+    let seen = app.only();
+    assert_eq!(seen.header("x-auth-username").as_deref(), Some("alice"));
+    assert_eq!(seen.folded("x-auth-key-id"), Vec::<String>::new());
+    app.forget();
+    for request in [
+        get("/both").key(),
+        get("/both").header("Authorization", basic(&format!("web:{KEY}"))),
+        get("/both").header("Authorization", basic(&format!(":{KEY}"))),
+        get("/both").key().cookie("garbage"),
+        post("/both").key().body("x"),
+    ] {
+        gate.send(&request.header("X-Auth-Key-Id", "spoofed").header("x_auth_key_id", "too")).expect(200);
+        let seen = app.only();
+        assert_eq!(seen.folded("x-auth-key-id"), ["web"], "{}", seen.text());
+        assert!(!seen.text().contains(KEY) && seen.header("authorization").is_none(), "{}", seen.text());
+        assert_eq!(seen.header("x-auth-subject"), None);
+        app.forget();
+    }
+    let handed_on = basic(&format!("web:{KEY}"));
+    gate.send(&get("/handed-on").header("Authorization", &*handed_on)).expect(200);
+    assert_eq!(app.only().header("authorization"), Some(handed_on));
+    gate.send(&get("/admin").key().bearer(&token)).refused(403, "role_missing");
+    gate.says("key=\"web\"");
+    gate.says("\"key\":\"web\"");
 }
 
 #[test]

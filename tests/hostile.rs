@@ -68,6 +68,11 @@ fn r54_r59_r68_forwarded_hosts_readings_and_names_of_the_admin_listener() {
 }
 
 #[test]
+fn r51_to_r53_cookies_and_authorization() {
+    passes("checks", "r5[123]_");
+}
+
+#[test]
 fn r60_r61_r66_names_and_passwords() {
     passes("checks", "r60_|r61_|r66_");
 }

@@ -81,6 +81,7 @@ url = "sqlite://tollgate.db"
 name = "{REALM}"
 issuer = "http://{listen}"
 registration = "open"
+require_key = true
 
 [[realm.key]]
 id = "demo"

@@ -191,7 +191,7 @@ fn decision(asked: &Asked, verdict: &Verdict, policy: &Policy) -> Vec<Line> {
 
 fn refused(refusal: &Refusal) -> String {
     let (status, row) = (refusal.status(), refusal.deny.row());
-    format!("{} {}: {}", status.as_u16(), row.reason, row.detail)
+    format!("{} {}: {}", status.as_u16(), row.reason, refusal.detail())
 }
 
 fn login(admitted: &Admitted) -> Vec<Line> {
@@ -241,10 +241,28 @@ fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
     for name in asked.headers.keys().filter(|name| !headers.contains_key(*name)) {
         lines.push(("removed", name.to_string()));
     }
+    for name in removed_members(asked.target.as_bytes(), grant.target()) {
+        lines.push(("removed", format!("{name}, a member of the query")));
+    }
     if let Some(most) = grant.body_size() {
         lines.push(("body", format!("up to {most} bytes")));
     }
     lines
+}
+
+/// The names of the members that `kept` lacks of those that `came` has; what is left stands there in the same order.
+fn removed_members(came: &[u8], kept: &[u8]) -> Vec<String> {
+    let members = |target: &[u8]| -> Vec<Vec<u8>> {
+        let query = target.splitn(2, |byte| *byte == b'?').nth(1);
+        query.into_iter().flat_map(|query| query.split(|byte| *byte == b'&')).map(<[u8]>::to_vec).collect()
+    };
+    let mut kept = members(kept).into_iter().peekable();
+    let removed = members(came).into_iter().filter(|member| kept.next_if_eq(member).is_none());
+    removed
+        .map(|member| {
+            String::from_utf8_lossy(member.split(|byte| *byte == b'=').next().unwrap_or_default()).into_owned()
+        })
+        .collect()
 }
 
 /// The target without what its query says: it may be a secret of the app's.
@@ -263,7 +281,7 @@ mod tests {
 
     const CONFIG: &str = "[server]\nlisten = [\"127.0.0.1:8080\"]\ntrusted_proxies = [\"192.0.2.1\"]\n\
         [store]\nurl = \"sqlite://none.db\"\n[limits]\nrate = 10\nburst = 5\nhead_size = \"1KiB\"\n\
-        [[realm]]\nname = \"main\"\nissuer = \"https://gate.example\"\norigins = [\"https://app.example\"]\ncookie = \"t\"\n\
+        [[realm]]\nname = \"main\"\nissuer = \"https://gate.example\"\norigins = [\"https://app.example\"]\ncookie = \"t\"\nrequire_key = true\n\
         [[realm.key]]\nid = \"web\"\nsecret = \"hunter2hunter2hunter2\"\nconcurrent = 3\n\
         [[login]]\ndialect = \"project\"\npath = \"/auth\"\nrealm = \"main\"\n\
         [[route]]\nhost = \"app.example\"\npath = \"/notes\"\nrealm = \"main\"\naccess = \"key\"\nupstream = [\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"]\n\
@@ -308,18 +326,19 @@ mod tests {
                 "limits      10 a second and 5 at once on top",
                 "key         \"web\", good; its limit: 3 at once",
                 "origin      none: no browser says where it comes from",
-                "credential  Authorization: Bearer",
+                "credential  the realm's cookie; the Authorization header is the app's",
                 "token       token_malformed, and none is needed: it goes on without an identity",
                 "decision    forwarded to 127.0.0.1:3000 or 127.0.0.1:3001",
                 "request     GET /notes/1?a=…",
                 "set         cookie: as it came, less the cookies of realms",
                 "set         x-auth-realm: main",
+                "set         x-auth-key-id: web",
                 "set         x-request-id: an id of its own",
                 "set         x-forwarded-for: 203.0.113.9, 192.0.2.1",
                 "set         x-forwarded-proto: http",
                 "set         x-forwarded-host: app.example",
-                "removed     authorization",
                 "removed     x-auth-subject",
+                "removed     key, a member of the query",
                 "body        up to 1024 bytes",
             ]
         );

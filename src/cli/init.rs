@@ -103,7 +103,7 @@ realm = "{REALM}"
 [[route]]
 path = "/"
 realm = "{REALM}"
-access = "user"
+access = ["user", "key"]                # people log in, programs send an API key
 upstream = ["http://127.0.0.1:3000"]    # your app
 "#
     )
@@ -125,10 +125,11 @@ Next:
     2. tollgate check -c {file}
     3. tollgate user add -c {file} --realm {REALM} alice
     4. tollgate serve -c {file}
-    5. Log in, and call the app with the token that the answer's Authorization header has:
-       curl -i 'http://127.0.0.1:8080/auth?key={secret}&login=true&noATCookie=true' \
+    5. Log in, and call the app with the token that the answer's Authorization header has, or with the API key:
+       curl -i 'http://127.0.0.1:8080/auth?login=true&noATCookie=true' \
             -H 'Content-Type: application/json' -d '{{"username":"alice","password":"…"}}'
-       curl -i 'http://127.0.0.1:8080/?key={secret}' -H 'Authorization: Bearer …'
+       curl -i http://127.0.0.1:8080/ -H 'Authorization: Bearer …'
+       curl -i http://127.0.0.1:8080/ -H 'X-API-Key: {secret}'
 "#
     )
 }
@@ -165,7 +166,7 @@ mod tests {
         let realm = config.policy.realm("main").unwrap();
         let secret = out.lines().find(|line| line.len() == 36 && line.starts_with("    ")).unwrap().trim();
         assert_eq!(realm.api_key(secret).unwrap().id(), "web");
-        assert!(realm.requires_key() && !realm.users().registration_open());
+        assert!(!realm.requires_key() && !realm.users().registration_open());
         assert!(!fs::read_to_string(&file).unwrap().contains(secret));
         let keys: Vec<_> =
             fs::read_dir(dir.join("keys/main")).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();

@@ -350,7 +350,6 @@ mod tests {
                 (4, "server.threds"),
                 (6, "store.url"),
                 (7, "realm[0].issuer"),
-                (7, "realm[0].require_key"),
                 (8, "realm[0].name"),
                 (9, "realm[0].token_ttl"),
                 (11, "login[0].dialect"),

@@ -51,7 +51,7 @@ pub use login::{Dialect, Endpoint, Login, MAX_ACCESS_TTL, Shape, Tenant};
 pub use origin::{Origin, Origins};
 pub use policy::{ApiKey, CookieSpec, MAX_LEEWAY, MAX_TTL, Policy, Realm, SameSite, Sha256};
 pub use rotation::{Change, Rotation, Turn, TurnState, tend};
-pub use route::{Access, CorsBy, EncodedSlash, Found, PathRules, Route, Routing};
+pub use route::{Access, Authorization, CorsBy, EncodedSlash, Found, PathRules, Route, Routing};
 pub use server::{ForwardedFamily, NO_PROXIES, Proxies, Server};
 pub use tls::Tls;
 pub use upstream::{Authorities, Balance, HealthCheck, Upstream, UpstreamServer};

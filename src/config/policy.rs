@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
+use http::header::{HeaderName, HeaderValue};
 
 use super::key_sets::KeySets;
 use super::keys_dir::KeysDir;
@@ -133,7 +134,9 @@ pub struct Realm {
     pub(super) token_ttl: Duration,
     pub(super) cookie: CookieSpec,
     pub(super) require_key: bool,
-    pub(super) api_keys: HashMap<Sha256, ApiKey, RandomState>,
+    pub(super) key_query: Option<String>,
+    pub(super) key_header: Option<HeaderName>,
+    pub(super) api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState>,
     pub(super) master_key: Option<Sha256>,
     pub(super) origins: Origins,
     pub(super) require_origin: bool,
@@ -189,6 +192,18 @@ impl Realm {
         self.require_key
     }
 
+    /// The member of the query that may be an API key; `None` in a realm without keys, where the whole query is the app's.
+    #[must_use]
+    pub fn key_query(&self) -> Option<&str> {
+        self.key_query.as_deref().filter(|_| self.has_api_keys())
+    }
+
+    /// The header that may be an API key; `None` in a realm without keys, where every such header is the app's.
+    #[must_use]
+    pub fn key_header(&self) -> Option<&HeaderName> {
+        self.key_header.as_ref().filter(|_| self.has_api_keys())
+    }
+
     /// Whether it has any API key at all.
     #[must_use]
     pub fn has_api_keys(&self) -> bool {
@@ -197,7 +212,7 @@ impl Realm {
 
     /// The API key with this secret. Looked up by hash, so that the time taken says nothing about the secrets.
     #[must_use]
-    pub fn api_key(&self, secret: &str) -> Option<&ApiKey> {
+    pub fn api_key(&self, secret: &str) -> Option<&Arc<ApiKey>> {
         self.api_keys.get(&Sha256::of(secret))
     }
 
@@ -210,9 +225,15 @@ impl Realm {
     /// Every API key, in the order of their ids.
     #[must_use]
     pub fn api_keys(&self) -> Vec<&ApiKey> {
-        let mut keys: Vec<_> = self.api_keys.values().collect();
+        let mut keys: Vec<&ApiKey> = self.api_keys.values().map(|key| &**key).collect();
         keys.sort_by(|a, b| a.id.cmp(&b.id));
         keys
+    }
+
+    /// Whether it has a master key.
+    #[must_use]
+    pub const fn has_master_key(&self) -> bool {
+        self.master_key.is_some()
     }
 
     /// Whether this is the realm's master key. Without one configured, nothing is.
@@ -262,6 +283,8 @@ impl Realm {
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
             cookie: CookieSpec { name: "__Host-examples".into(), same_site, secure: true, partitioned },
             require_key: false,
+            key_query: None,
+            key_header: None,
             api_keys: HashMap::default(),
             master_key: None,
             origins: Origins::default(),
@@ -282,6 +305,8 @@ impl Realm {
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     pub(super) id: String,
+    /// The id again, as the app gets it.
+    pub(super) header: HeaderValue,
     pub(super) secret: Sha256,
     /// Unix seconds.
     pub(super) expires_at: Option<i64>,
@@ -303,6 +328,12 @@ impl ApiKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// `X-Auth-Key-Id`
+    #[must_use]
+    pub const fn header(&self) -> &HeaderValue {
+        &self.header
     }
 
     /// By what it is known.

@@ -282,15 +282,17 @@ impl<'a> Section<'a> {
 
     /// One word of several. `later` are those that the documentation promises, and this version does not have.
     pub(super) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)], later: &[&str]) -> Option<T> {
-        self.optional(key, |text| {
-            if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-                return Ok(*value);
-            }
-            let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let problem =
-                if later.contains(&text) { "is not supported by this version" } else { "is none of the values" };
-            Err(format!("{} {problem}: write {}", quote(text), known.join(" or ")))
-        })
+        self.optional(key, |text| one_of(text, words, later))
+    }
+
+    /// One word of several, or a list of them.
+    pub(super) fn choices<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
+        let Some(DeValue::Array(items)) = self.value(key).map(Spanned::get_ref) else {
+            return self.choice(key, words, &[]).map(|word| vec![word]);
+        };
+        let listed = self.list(key, |text| one_of(text, words, &[]));
+        // What is wrong with one of them was reported.
+        (listed.len() == items.len()).then_some(listed)
     }
 
     /// A section of keys that are not ours to know, each with a string, a whole number or a truth value.
@@ -362,6 +364,15 @@ impl<'a> Section<'a> {
     fn wrong_type(&self, key: &'static str, value: &DeValue<'_>, wanted: &str) {
         self.error(key, format!("is {}, and must be {wanted}", kind(value)));
     }
+}
+
+fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, String> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    let problem = if later.contains(&text) { "is not supported by this version" } else { "is none of the values" };
+    Err(format!("{} {problem}: write {}", quote(text), known.join(" or ")))
 }
 
 impl Keys {

@@ -24,6 +24,8 @@ pub struct Route {
     pub(super) methods: Option<Vec<Method>>,
     pub(super) realm: Arc<Realm>,
     pub(super) access: Access,
+    pub(super) authorization: Authorization,
+    pub(super) basic: bool,
     pub(super) roles: Vec<String>,
     pub(super) require_mfa: bool,
     pub(super) upstream: Upstream,
@@ -42,8 +44,47 @@ pub enum Access {
     User,
     /// Whoever has an API key.
     Key,
+    /// Whoever has the one or the other.
+    UserOrKey,
     /// Everyone; with an API key where the realm requires one.
     Public,
+}
+
+impl Access {
+    /// Whether an API key alone opens it.
+    #[must_use]
+    pub const fn takes_key(self) -> bool {
+        matches!(self, Self::Key | Self::UserOrKey)
+    }
+
+    /// Whether a user's token alone opens it.
+    #[must_use]
+    pub const fn takes_user(self) -> bool {
+        matches!(self, Self::User | Self::UserOrKey)
+    }
+
+    /// As the configuration has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Key => "key",
+            Self::UserOrKey => "user or key",
+            Self::Public => "public",
+        }
+    }
+}
+
+/// Whose the Authorization header of a request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authorization {
+    /// The gate's, if it names an issuer of the realm or comes without the realm's cookie; else the app's.
+    #[default]
+    Auto,
+    /// The gate's: beside it, the cookie is not read.
+    Gate,
+    /// The app's, which gets it as it came.
+    App,
 }
 
 /// How a path must be written.
@@ -111,6 +152,18 @@ impl Route {
     #[must_use]
     pub const fn access(&self) -> Access {
         self.access
+    }
+
+    /// Whose the Authorization header is.
+    #[must_use]
+    pub const fn authorization(&self) -> Authorization {
+        self.authorization
+    }
+
+    /// Whether an API key may come as `Authorization: Basic`.
+    #[must_use]
+    pub const fn takes_basic(&self) -> bool {
+        self.basic
     }
 
     /// Roles of which the token must carry one; empty: none needed.

@@ -6,13 +6,14 @@ use http::Method;
 use http::header::{self, HeaderMap};
 
 use super::Deny;
+use super::api_key::{self, Wanted};
 use super::caller::{Caller, Cors};
 use super::client::Client;
-use super::credential::{self, Credential};
-use super::decide::{Gate, Head, Stop, api_key, is_safe};
+use super::credential::{self, Credential, Shown};
+use super::decide::{Gate, Head, Stop, is_safe};
 use super::query;
 use super::verdict::{Admitted, Verdict};
-use crate::config::{Dialect, Endpoint, Exchange, Login, Origin, Realm, Tenant};
+use crate::config::{Authorization, Dialect, Endpoint, Exchange, Login, Origin, Realm, Tenant};
 use crate::token::{Accepted, Claims, Reject};
 
 /// A request to a login path, judged but for what depends on the dialect.
@@ -47,7 +48,9 @@ impl Gate<'_> {
         let (head, realm, now) = (to.head, to.login.realm(), to.now);
         // The master key lifts the origin rules where it stands in for a token (contract 3.1), if it is right.
         let stands_in = matches!(*head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
-        let master_key = if stands_in { query::one_value(to.query, "masterKey")? } else { None };
+        // Where there is none, the member means nothing.
+        let is_read = stands_in && realm.has_master_key();
+        let master_key = if is_read { query::one_value(to.query, "masterKey")? } else { None };
         let master = master_key.as_ref().is_some_and(|key| realm.is_master_key(key));
         let cors = caller.as_ref().ok().and_then(|caller| caller.cors.clone());
         if !master {
@@ -59,8 +62,8 @@ impl Gate<'_> {
         if !(stands_in || head.method == Method::POST) {
             return Err(Deny::Method);
         }
-        let cookie = realm.cookie().name();
-        let token = Credential::find(head.headers, cookie).and_then(|credential| {
+        let shown = Shown::find(head.headers, realm, Authorization::Auto, false);
+        let token = shown.credential.map_err(Deny::from).and_then(|credential| {
             let speaks = match (&credential, caller) {
                 (Credential::Cookie(_), Ok(caller)) if is_safe(head.method) => caller.cookie_speaks(false)?,
                 (Credential::Cookie(_), Ok(caller)) => caller.cookie_speaks_at_login()?,
@@ -161,7 +164,8 @@ fn admit_tenant(to: ToLogin<'_>, tenant: &Tenant, caller: Caller, own: impl Fn()
         return Err(Deny::Method);
     }
     let lets_in = |realm: &&Arc<Realm>| {
-        api_key(realm, head.headers, to.query, realm.requires_key(), now).is_ok()
+        let wanted = Wanted { needed: realm.requires_key(), ..Wanted::default() };
+        api_key::find(realm, head.headers, to.query, wanted, now).is_ok()
             && Caller::judge(realm, head.headers, &own).is_ok()
     };
     let realms: Vec<_> = tenant.realms().into_iter().filter(lets_in).cloned().collect();

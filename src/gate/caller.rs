@@ -135,6 +135,15 @@ impl Caller {
         }
     }
 
+    /// As [`Self::cookie_speaks`], for `Authorization: Basic`, which a browser that was asked for it once sends by itself, and
+    /// which programs send without an origin.
+    pub(super) const fn basic_speaks(&self, changes: bool) -> Result<bool, Deny> {
+        match self.site {
+            Site::Unknown => Ok(true),
+            _ => self.cookie_speaks(changes),
+        }
+    }
+
     fn with_origin(origin: HeaderValue, site: Site, credentials: bool) -> Self {
         Self { cors: Some(Cors { origin, credentials }), site }
     }

@@ -1,19 +1,14 @@
-//! What a request shows of itself: API key, bearer token, cookie. Read, not yet believed.
-
-use std::borrow::Cow;
+//! What a request shows of itself: bearer token, cookie. Read, not yet believed.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use http::header::{AUTHORIZATION, COOKIE};
 
 use super::Deny;
-use super::query;
+use crate::config::{Authorization, Realm};
 use crate::token::Reject;
 
-/// The header that carries an API key.
-pub(super) static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
-/// Where a token comes from. Without an Authorization header, and only then, the cookie is looked at (contract 4.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a token comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
     /// `Authorization: Bearer …`
     Bearer(&'a str),
@@ -21,6 +16,34 @@ pub(super) enum Credential<'a> {
     Cookie(&'a str),
     /// Neither, or an Authorization header of another scheme.
     None,
+}
+
+/// Why no token can be told from what a request shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unclear {
+    /// Two Authorization headers.
+    Authorizations,
+    /// Two cookies of the realm that differ. Somebody else may have planted one of them (R51).
+    Cookies,
+    /// What should be a token is not even text.
+    NoText,
+}
+
+/// The token of a request, and whose its Authorization header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown<'a> {
+    pub(super) credential: Result<Credential<'a>, Unclear>,
+    /// The Authorization header is the app's, which gets it as it came.
+    pub(super) authorization_is_apps: bool,
+}
+
+impl From<Unclear> for Deny {
+    fn from(unclear: Unclear) -> Self {
+        match unclear {
+            Unclear::Authorizations | Unclear::Cookies => Self::CredentialConflict,
+            Unclear::NoText => Self::Token(Reject::Malformed),
+        }
+    }
 }
 
 impl<'a> Credential<'a> {
@@ -31,48 +54,68 @@ impl<'a> Credential<'a> {
             Self::None => None,
         }
     }
+}
 
-    /// Finds the token in `headers`.
+impl<'a> Shown<'a> {
+    /// Finds the token in `headers`. `whose`: as the route has it. `is_key`: the Authorization header is an API key of the gate's.
     ///
-    /// # Errors
-    /// [`Deny::CredentialConflict`] if there are two; [`Deny::Token`] if the one is not even text.
-    pub(super) fn find(headers: &'a HeaderMap, cookie: &str) -> Result<Self, Deny> {
+    /// R53: an app that has an Authorization header of its own is behind a gate that knows its user by the cookie. What names an
+    /// issuer of the realm is never taken for such a header: a token that was forged, or is another user's, would else reach an
+    /// app beside an identity that is somebody else's.
+    pub(super) fn find(headers: &'a HeaderMap, realm: &Realm, whose: Authorization, is_key: bool) -> Self {
+        let cookie = realm.cookie().name();
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-        if let Some(value) = authorizations.next() {
-            if authorizations.next().is_some() {
-                return Err(Deny::CredentialConflict);
-            }
-            let value = value.to_str().map_err(|_| Deny::Token(Reject::Malformed))?;
-            return Ok(bearer(value).map_or(Self::None, Self::Bearer));
+        let Some(value) = authorizations.next() else { return Self::by_cookie(headers, cookie) };
+        if is_key {
+            // The header is spoken for. Beside it, the cookie may say who it is.
+            return match whose {
+                Authorization::Gate => Self::of(Ok(Credential::None)),
+                Authorization::Auto | Authorization::App => Self::by_cookie(headers, cookie),
+            };
         }
+        let is_apps = match whose {
+            Authorization::Gate => false,
+            Authorization::App => true,
+            Authorization::Auto => has_cookie(headers, cookie) && !names_issuer(headers, realm),
+        };
+        if is_apps {
+            return Self { authorization_is_apps: true, ..Self::by_cookie(headers, cookie) };
+        }
+        if authorizations.next().is_some() {
+            return Self::of(Err(Unclear::Authorizations));
+        }
+        let credential = value.to_str().map_err(|_| Unclear::NoText);
+        let credential = credential.map(|value| bearer(value).map_or(Credential::None, Credential::Bearer));
+        Self::of(credential)
+    }
+
+    fn by_cookie(headers: &'a HeaderMap, cookie: &str) -> Self {
         let mut values = cookies(headers).filter(|(name, _)| *name == cookie.as_bytes()).map(|(_, value)| value);
-        let Some(first) = values.next() else { return Ok(Self::None) };
+        let Some(first) = values.next() else { return Self::of(Ok(Credential::None)) };
         if values.any(|other| other != first) {
-            return Err(Deny::CredentialConflict);
+            return Self::of(Err(Unclear::Cookies));
         }
-        let token = std::str::from_utf8(first).map_err(|_| Deny::Token(Reject::Malformed))?;
-        Ok(Self::Cookie(token))
+        Self::of(std::str::from_utf8(first).map(Credential::Cookie).map_err(|_| Unclear::NoText))
+    }
+
+    const fn of(credential: Result<Credential<'a>, Unclear>) -> Self {
+        Self { credential, authorization_is_apps: false }
     }
 }
 
-/// The API key in the query or in `X-API-Key`; empty counts as absent.
-///
-/// # Errors
-/// [`Deny::KeyConflict`] for two that differ, [`Deny::Query`] for one in the query that can't be decoded, and
-/// [`Deny::Header`] for one in a header that is not visible ASCII.
-pub(super) fn api_key<'a>(headers: &'a HeaderMap, query: Option<&'a [u8]>) -> Result<Option<Cow<'a, str>>, Deny> {
-    let mut found = query::one_value(query, "key")?.filter(|key| !key.is_empty());
-    for value in headers.get_all(&X_API_KEY) {
-        let value = value.to_str().map_err(|_| Deny::Header)?;
-        if value.is_empty() {
-            continue;
-        }
-        if found.as_ref().is_some_and(|other| other != value) {
-            return Err(Deny::KeyConflict);
-        }
-        found = Some(value.into());
-    }
-    Ok(found)
+/// Whether a request brings a cookie of this name, whatever it is worth.
+pub(super) fn has_cookie(headers: &HeaderMap, cookie: &str) -> bool {
+    cookies(headers).any(|(name, _)| name == cookie.as_bytes())
+}
+
+/// Whether an Authorization header has a token that names, truly or not, the realm or an issuer whom it trusts: nobody but the
+/// gate can be meant. Read as generously as any app may read it.
+pub(super) fn names_issuer(headers: &HeaderMap, realm: &Realm) -> bool {
+    headers.get_all(AUTHORIZATION).iter().any(|value| {
+        let value = value.as_bytes().trim_ascii();
+        let Some((scheme, token)) = value.split_at_checked(BEARER.len()) else { return false };
+        scheme.eq_ignore_ascii_case(BEARER) && realm.tokens().are_named_by(token.trim_ascii())
+    })
 }
 
 /// The cookie pairs of a request, from however many Cookie headers (HTTP/2 may split them: RFC 9113, 8.2.3). Bytes, since
@@ -94,71 +137,134 @@ pub fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
+const BEARER: &[u8] = b"bearer";
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::header::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::config::SameSite;
+    use crate::token::{Claims, TokenId};
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pairs = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
-            map.append(name, value);
+            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
         map
     }
 
+    fn realm() -> Realm {
+        Realm::for_tests(true, SameSite::Lax, false)
+    }
+
+    const C: (&str, &str) = ("cookie", "__Host-examples=c");
+
     #[test]
-    fn authorization_goes_before_the_cookie_even_when_it_is_no_use() {
-        for (pairs, found) in [
-            (&[("authorization", "Bearer x")][..], Credential::Bearer("x")),
-            (&[("authorization", "bEARER  x ")], Credential::Bearer("x")),
-            (&[("authorization", "Bearer \tx")], Credential::Bearer("\tx")),
-            (&[("authorization", "Bearer\tx"), ("cookie", "t=c")], Credential::None),
-            (&[("authorization", "Bearer"), ("cookie", "t=c")], Credential::Bearer("")),
-            (&[("authorization", "Basic x"), ("cookie", "t=c")], Credential::None),
-            (&[("authorization", "Bearerx"), ("cookie", "t=c")], Credential::None),
-            (&[("authorization", ""), ("cookie", "t=c")], Credential::None),
-            (&[("cookie", "a=b; t=c;d=e")], Credential::Cookie("c")),
-            (&[("cookie", "a=b"), ("cookie", "t=c")], Credential::Cookie("c")),
-            (&[("cookie", "t=c; t=c")], Credential::Cookie("c")),
-            (&[("cookie", "T=c; tt=c; t")], Credential::None),
-            (&[], Credential::None),
+    fn the_token_and_whose_the_authorization_header_is() {
+        use Authorization::{App, Auto, Gate};
+        let realm = realm();
+        let basic = ("authorization", "Basic x");
+        for (whose, pairs, credential, is_apps) in [
+            (Auto, &[("authorization", "Bearer x")][..], Credential::Bearer("x"), false),
+            (Auto, &[("authorization", "bEARER  x ")], Credential::Bearer("x"), false),
+            (Auto, &[("authorization", "Bearer \tx")], Credential::Bearer("\tx"), false),
+            (Auto, &[("authorization", "Bearer\tx")], Credential::None, false),
+            (Auto, &[("authorization", "Bearer")], Credential::Bearer(""), false),
+            (Auto, &[basic], Credential::None, false),
+            (Auto, &[("authorization", "Bearer x"), C], Credential::Cookie("c"), true),
+            (Auto, &[basic, C], Credential::Cookie("c"), true),
+            (Auto, &[("authorization", ""), C], Credential::Cookie("c"), true),
+            (Auto, &[basic, basic, C], Credential::Cookie("c"), true),
+            (Gate, &[("authorization", "Bearer x"), C], Credential::Bearer("x"), false),
+            (Gate, &[basic, C], Credential::None, false),
+            (Gate, &[("authorization", ""), C], Credential::None, false),
+            (Gate, &[C], Credential::Cookie("c"), false),
+            (App, &[("authorization", "Bearer x"), C], Credential::Cookie("c"), true),
+            (App, &[("authorization", "Bearer x")], Credential::None, true),
+            (App, &[basic, basic], Credential::None, true),
+            (App, &[C], Credential::Cookie("c"), false),
+            (Auto, &[("cookie", "a=b; __Host-examples=c;d=e")], Credential::Cookie("c"), false),
+            (Auto, &[("cookie", "a=b"), C], Credential::Cookie("c"), false),
+            (Auto, &[C, C], Credential::Cookie("c"), false),
+            (Auto, &[("cookie", "__host-examples=c; x__Host-examples=c; __Host-examples")], Credential::None, false),
+            (Auto, &[], Credential::None, false),
         ] {
-            assert_eq!(Credential::find(&headers(pairs), "t"), Ok(found), "{pairs:?}");
+            let shown = Shown::find(&headers(pairs), &realm, whose, false).told();
+            assert_eq!(shown, (Ok(credential.told()), is_apps), "{whose:?} {pairs:?}");
         }
     }
 
     #[test]
     fn two_that_differ_are_neither() {
-        for pairs in [
-            &[("authorization", "Bearer x"), ("authorization", "Bearer x")][..],
-            &[("cookie", "t=c; t=d")],
-            &[("cookie", "t=c"), ("cookie", "t=")],
-        ] {
-            assert_eq!(Credential::find(&headers(pairs), "t"), Err(Deny::CredentialConflict), "{pairs:?}");
-        }
+        let realm = realm();
+        let find = |headers: &HeaderMap| Shown::find(headers, &realm, Authorization::Auto, false).told().0;
+        let bearer = ("authorization", "Bearer x");
+        assert_eq!(find(&headers(&[bearer, bearer])), Err(Unclear::Authorizations));
+        assert_eq!(find(&headers(&[("cookie", "__Host-examples=c; __Host-examples=d")])), Err(Unclear::Cookies));
+        assert_eq!(find(&headers(&[C, ("cookie", "__Host-examples=")])), Err(Unclear::Cookies));
         let mut binary = HeaderMap::new();
         binary.insert(AUTHORIZATION, HeaderValue::from_bytes(b"Bearer \xff").unwrap());
-        assert_eq!(Credential::find(&binary, "t"), Err(Deny::Token(Reject::Malformed)));
+        assert_eq!(find(&binary), Err(Unclear::NoText));
         let mut binary = HeaderMap::new();
-        binary.insert(COOKIE, HeaderValue::from_bytes(b"other=\xff; t=c").unwrap());
-        assert_eq!(Credential::find(&binary, "t"), Ok(Credential::Cookie("c")));
+        binary.insert(COOKIE, HeaderValue::from_bytes(b"other=\xff; __Host-examples=c").unwrap());
+        assert_eq!(find(&binary), Ok("cookie c".into()));
     }
 
     #[test]
-    fn an_api_key_comes_once() {
-        let key =
-            |query: &str, pairs| api_key(&headers(pairs), Some(query.as_bytes())).map(|key| key.map(Cow::into_owned));
-        assert_eq!(key("", &[]), Ok(None));
-        assert_eq!(key("key=a", &[]), Ok(Some("a".into())));
-        assert_eq!(key("", &[("x-api-key", "a")]), Ok(Some("a".into())));
-        assert_eq!(key("key=a", &[("x-api-key", "a")]), Ok(Some("a".into())));
-        assert_eq!(key("key=", &[("x-api-key", "")]), Ok(None));
-        assert_eq!(key("key=%FC", &[]), Err(Deny::Query));
-        assert_eq!(key("q=%FC&k%65y=a&100%", &[]), Ok(Some("a".into())));
-        assert_eq!(key("key=a", &[("x-api-key", "b")]), Err(Deny::KeyConflict));
-        assert_eq!(key("", &[("x-api-key", "a"), ("x-api-key", "b")]), Err(Deny::KeyConflict));
+    fn r53_a_token_that_names_the_realms_issuer_is_never_the_apps() {
+        let realm = realm();
+        let claims = Claims {
+            token_id: TokenId(1),
+            subject: "u".into(),
+            username: None,
+            email: None,
+            roles: Vec::new(),
+            session: None,
+            mfa: false,
+            issued_at: 0,
+            expires_at: 10,
+        };
+        let token = realm.tokens().mint(&claims).unwrap();
+        let (head, forged) = (format!("Bearer {token}"), format!("Bearer {token}x"));
+        for value in [head.as_str(), forged.as_str()] {
+            let sent = headers(&[("authorization", value), C]);
+            let shown = Shown::find(&sent, &realm, Authorization::Auto, false);
+            assert!(names_issuer(&sent, &realm));
+            assert!(matches!(shown.credential, Ok(Credential::Bearer(_))) && !shown.authorization_is_apps);
+            let twice = headers(&[("authorization", value), ("authorization", "Basic x"), C]);
+            let twice = Shown::find(&twice, &realm, Authorization::Auto, false);
+            assert_eq!(twice.credential, Err(Unclear::Authorizations));
+        }
+        let tab = headers(&[("authorization", &format!("Bearer\t{token}")), C]);
+        let tab = Shown::find(&tab, &realm, Authorization::Auto, false);
+        assert_eq!((tab.credential, tab.authorization_is_apps), (Ok(Credential::None), false));
+    }
+
+    #[test]
+    fn an_api_key_in_the_header_leaves_the_cookie_to_say_who_it_is() {
+        let realm = realm();
+        let headers = headers(&[("authorization", "Basic x"), C]);
+        let find = |whose| Shown::find(&headers, &realm, whose, true);
+        assert_eq!(find(Authorization::Auto).credential, Ok(Credential::Cookie("c")));
+        assert_eq!(find(Authorization::Gate).credential, Ok(Credential::None));
+        assert!(!find(Authorization::Auto).authorization_is_apps, "a secret of the gate's");
+    }
+
+    impl Shown<'_> {
+        fn told(&self) -> (Result<String, Unclear>, bool) {
+            (self.credential.map(|credential| credential.told()), self.authorization_is_apps)
+        }
+    }
+
+    impl Credential<'_> {
+        fn told(self) -> String {
+            match self {
+                Self::Bearer(token) => format!("bearer {token}"),
+                Self::Cookie(token) => format!("cookie {token}"),
+                Self::None => "none".into(),
+            }
+        }
     }
 }

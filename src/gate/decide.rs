@@ -10,19 +10,19 @@ use http::{Method, header};
 
 use super::Deny;
 use super::admit::ToLogin;
+use super::api_key::{self, Wanted};
 use super::caller::Caller;
 use super::client::Client;
-use super::credential::{self, Credential};
-use super::identity::Identity;
-use super::known::{KnownTokens, Speaker};
+use super::credential::has_cookie;
+use super::grant::ToRoute;
+use super::known::KnownTokens;
 use super::limits::{Permits, Usage};
-use super::query;
 use super::target::{Path, Target, innermost};
 use super::trace::{self, Trace};
-use super::verdict::{Form, Grant, Place, Preflight, Refusal, Verdict, Who};
+use super::verdict::{Form, Place, Preflight, Refusal, Verdict};
 use crate::config::{
-    Access, ApiKey, Authority, CorsBy, EncodedSlash, Endpoint, Found, Host, Origin, PathRules, Policy, Proxies, Realm,
-    Route, Sha256,
+    Access, Authority, Authorization, CorsBy, EncodedSlash, Endpoint, Found, Host, Origin, PathRules, Policy, Proxies,
+    Realm,
 };
 use crate::token::{Marks, Reject, Revocations, TrustedKeys};
 
@@ -139,7 +139,10 @@ impl Gate<'_> {
             Ok(Found::BelowLogin(login)) => {
                 (refusal.form, refusal.place) = (Form::of(login, Endpoint::Login), Place::Login(login.index()));
             }
-            Ok(Found::Route(route)) => refusal.place = Place::Route(route.index()),
+            Ok(Found::Route(route)) => {
+                refusal.place = Place::Route(route.index());
+                (refusal.takes_key, refusal.takes_basic) = (route.access().takes_key(), route.takes_basic());
+            }
             _ => {}
         }
         let found = found?;
@@ -177,19 +180,34 @@ impl Gate<'_> {
         // A browser that was sent there brings what it was given, and nothing more.
         let callback = matches!(found, Found::Login(_, Endpoint::Callback));
         let key_needed = (served.requires_key() && !callback) || access == Access::Key;
-        let key = api_key(served, head.headers, target.query, key_needed, now)?;
-        self.note("key", || trace::key(key, key_needed));
-        if let Some(key) = key {
-            permits.take_key(key, at)?;
+        let wanted = key_wanted(&found, head.headers, key_needed);
+        let key = api_key::find(served, head.headers, target.query, wanted, now)?;
+        self.note("key", || trace::key(served, key.as_ref(), wanted));
+        if let Some(carried) = &key {
+            refusal.key = Some(carried.key.clone());
+            permits.take_key(&carried.key, at)?;
         }
-        let key = key.filter(|_| key_needed).map(ApiKey::secret);
         self.note("origin", || trace::origin(&caller));
         match found {
             Found::Login(login, endpoint) => {
                 let to = ToLogin { head, login, endpoint, query: target.query, client, now };
                 self.admit(to, caller, own)
             }
-            Found::Route(route) => self.grant(head, route, &target, caller?, client, key, host_header, now, refusal),
+            Found::Route(route) => {
+                let caller = caller?;
+                let to = ToRoute {
+                    head,
+                    route,
+                    target: &target,
+                    caller,
+                    client,
+                    key,
+                    key_needed,
+                    authority: host_header,
+                    now,
+                };
+                self.grant(to, refusal)
+            }
             Found::BelowLogin(_) => Err(Deny::EndpointUnknown.into()),
             Found::Nothing | Found::WrongHost => Err(Deny::NotFound.into()),
         }
@@ -237,102 +255,6 @@ impl Gate<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one judgement, each used once")]
-    fn grant(
-        &self,
-        head: &Head<'_>,
-        route: Arc<Route>,
-        target: &Target<'_>,
-        caller: Caller,
-        client: Client,
-        key: Option<Sha256>,
-        authority: HeaderValue,
-        now: i64,
-        refusal: &mut Refusal,
-    ) -> Result<Verdict, Stop> {
-        let realm = route.realm();
-        let credential = Credential::find(head.headers, realm.cookie().name());
-        self.note("credential", || trace::credential(&credential));
-        let changes = head.upgrade || !is_safe(head.method);
-        let speaker = match (credential, route.access()) {
-            (Err(Deny::CredentialConflict), _) => return Err(Deny::CredentialConflict.into()),
-            (credential, Access::User) => Some(match credential? {
-                Credential::Cookie(_) if !caller.cookie_speaks(changes)? => return Err(Deny::TokenMissing.into()),
-                credential => self.speaker(realm, &credential, now)?,
-            }),
-            // Whoever may pass without a token passes without an identity if the token is no good.
-            (Ok(credential), Access::Key | Access::Public) => {
-                let speaks = !matches!(credential, Credential::Cookie(_))
-                    || caller.cookie_speaks(changes).is_ok_and(|speaks| speaks);
-                match speaks.then(|| self.speaker(realm, &credential, now)) {
-                    Some(Ok(speaker)) => Some(speaker),
-                    Some(Err(Stop::Wait(keys))) => return Err(Stop::Wait(keys)),
-                    Some(Err(Stop::Deny(deny))) => {
-                        self.note("token", || trace::unneeded(deny));
-                        None
-                    }
-                    None => {
-                        self.note("token", || "a cookie does not count from there".into());
-                        None
-                    }
-                }
-            }
-            (Err(_), Access::Key | Access::Public) => None,
-        };
-        if let Some(speaker) = &speaker {
-            self.note("token", || trace::speaker(speaker));
-        }
-        let wanted = route.roles();
-        if !wanted.is_empty() {
-            self.note("roles", || format!("one of {} is needed", wanted.join(", ")));
-        }
-        let has_one = |speaker: &Arc<Speaker>| speaker.claims().roles.iter().any(|role| wanted.contains(role));
-        if route.requires_mfa() && !speaker.as_ref().is_some_and(|speaker| speaker.claims().mfa) {
-            refusal.speaker = speaker;
-            return Err(Deny::MfaRequired.into());
-        }
-        if !wanted.is_empty() && !speaker.as_ref().is_some_and(has_one) {
-            refusal.speaker = speaker;
-            return Err(Deny::RoleMissing.into());
-        }
-        if route.body_size().is_some_and(|most| announced_length(head.headers) > most) {
-            return Err(Deny::RequestTooLarge.into());
-        }
-        let assertion = match (&speaker, route.assertion()) {
-            (Some(speaker), Some(audience)) => {
-                Some(speaker.assertion(realm.tokens(), realm.name(), audience, now).ok_or(Deny::Internal)?)
-            }
-            _ => None,
-        };
-        let who = match (speaker, route.access()) {
-            (Some(speaker), _) => Who::User(speaker),
-            (None, Access::Key) => Identity::of_key(realm.name()).map_or(Who::Anyone, Who::Keyed),
-            (None, _) => Who::Anyone,
-        };
-        let target = match target.query.and_then(|query| query::without(query, &query::OURS)) {
-            Some(query) => [target.wire_path, &query].join(&b"?"[..]),
-            None => target.wire_path.to_vec(),
-        };
-        let cors = caller.cors;
-        Ok(Verdict::Grant(Box::new(Grant { route, target, authority, client, who, key, assertion, cors })))
-    }
-
-    /// Whom the token speaks for.
-    fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Speaker>, Stop> {
-        let token = credential.token().ok_or(Deny::TokenMissing)?;
-        if let Some(speaker) = self.known.get(self.generation, realm.number(), token)
-            && speaker.counts(now)
-        {
-            self.is_not_revoked(speaker.marks())?;
-            return Ok(speaker);
-        }
-        let accepted =
-            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
-        self.is_not_revoked(&accepted.marks)?;
-        let speaker = Speaker::new(accepted, realm.name()).ok_or(Deny::Token(Reject::Claims))?;
-        Ok(self.known.insert(self.generation, realm.number(), token, speaker))
-    }
-
     /// A key that is not there may come by being fetched.
     pub(super) fn wait_or_deny(&self, realm: &Realm, token: &str, reject: Reject, now: i64) -> Stop {
         if self.may_wait
@@ -347,6 +269,18 @@ impl Gate<'_> {
     pub(super) fn is_not_revoked(&self, marks: &Marks) -> Result<(), Deny> {
         if self.revoked.contain(marks) { Err(Deny::Token(Reject::Revoked)) } else { Ok(()) }
     }
+}
+
+/// What API key a request must have, and where it may be.
+fn key_wanted(found: &Found, headers: &HeaderMap, needed: bool) -> Wanted {
+    let Found::Route(route) = found else { return Wanted { needed, ..Wanted::default() } };
+    let cookie = route.realm().cookie().name();
+    let authorization_is_ours = match route.authorization() {
+        Authorization::Gate => true,
+        Authorization::App => false,
+        Authorization::Auto => route.takes_basic() && !has_cookie(headers, cookie),
+    };
+    Wanted { needed, takes_basic: route.takes_basic(), authorization_is_ours }
 }
 
 /// Why a judgement ends before its time.
@@ -382,12 +316,6 @@ fn has_plain_length(headers: &HeaderMap) -> bool {
     plain && values.next().is_none()
 }
 
-/// Of the body; 0 if it says nothing.
-fn announced_length(headers: &HeaderMap) -> u64 {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.map_or(0, |length| length.parse().unwrap_or(u64::MAX))
-}
-
 fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Deny> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let field = hosts.next();
@@ -418,27 +346,6 @@ fn preflight(head: &Head<'_>, found: &Found, caller: Caller, place: Place) -> Re
     let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD).cloned().ok_or(Deny::OriginMissing)?;
     let headers = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     Ok(Verdict::Preflight(Preflight { place, cors, method, headers }))
-}
-
-pub(super) fn api_key<'r>(
-    realm: &'r Realm,
-    headers: &HeaderMap,
-    query: Option<&[u8]>,
-    needed: bool,
-    now: i64,
-) -> Result<Option<&'r ApiKey>, Deny> {
-    let Some(secret) = credential::api_key(headers, query)? else {
-        return if needed { Err(Deny::KeyMissing) } else { Ok(None) };
-    };
-    // In a realm that knows no API keys, `key` says nothing.
-    if !needed && !realm.has_api_keys() {
-        return Ok(None);
-    }
-    let key = realm.api_key(&secret).ok_or(Deny::KeyUnknown)?;
-    if key.disabled() {
-        return Err(Deny::KeyDisabled);
-    }
-    if key.expired(now) { Err(Deny::KeyExpired) } else { Ok(Some(key)) }
 }
 
 /// RFC 9110, 9.2.1. TRACE is safe by the letter, but nobody sends it in good faith.

@@ -35,6 +35,8 @@ pub enum Deny {
     KeyDisabled,
     /// Two API keys that differ.
     KeyConflict,
+    /// No good API key where one may come as Basic credentials, for which a client waits to be asked (RFC 7617, 2).
+    Basic(KeyFault),
     /// A path below a login's, which has no such endpoint.
     EndpointUnknown,
     /// An origin that may not call this realm.
@@ -169,6 +171,19 @@ pub enum Deny {
     Internal,
 }
 
+/// What is wrong with an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// There is none.
+    Missing,
+    /// It is none of the realm's.
+    Unknown,
+    /// It has expired.
+    Expired,
+    /// It is switched off.
+    Disabled,
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -200,6 +215,10 @@ impl Deny {
             Self::KeyExpired => (400, "key_expired", "The API key has expired."),
             Self::KeyDisabled => (400, "key_disabled", "The API key is disabled."),
             Self::KeyConflict => (400, "key_conflict", "The request carries two API keys that differ."),
+            Self::Basic(KeyFault::Missing) => (401, "key_missing", "An API key is needed: send it as the password of Basic credentials, or as other requests carry it."),
+            Self::Basic(KeyFault::Unknown) => (401, "key_unknown", "The password of the Basic credentials is not an API key, or another one's than the user name says."),
+            Self::Basic(KeyFault::Expired) => (401, "key_expired", "The API key in the Basic credentials has expired."),
+            Self::Basic(KeyFault::Disabled) => (401, "key_disabled", "The API key in the Basic credentials is disabled."),
             Self::EndpointUnknown => (400, "endpoint_unknown", "There is no such endpoint."),
             Self::OriginDenied => (403, "origin_denied", "This origin is not allowed to call this API."),
             Self::OriginMissing => (403, "origin_missing", "The request needs an Origin header that is allowed. A client that is not a browser sends its token as Authorization: Bearer instead of the cookie."),

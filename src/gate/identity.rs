@@ -89,6 +89,13 @@ pub fn is_reserved(name: &str, limits_methods: bool) -> bool {
     is(&RESERVED) || (limits_methods && is(&METHOD_OVERRIDES))
 }
 
+/// Whether an app could fold the header's name to this one, which is lower case with `-`, as [`is_reserved`] has it.
+#[must_use]
+pub(super) fn folds_to(name: &str, wanted: &str) -> bool {
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.len() == wanted.len() && name.bytes().zip(wanted.bytes()).all(|(one, other)| fold(one) == fold(other))
+}
+
 /// The Cookie header without the cookies of these names. What is left is as it came, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OtherCookies {
@@ -174,7 +181,7 @@ const RESERVED: [&str; 15] = [
     "x-auth-assertion",
     "x-auth-client-cert",
     "x-request-id",
-    "x-api-key",
+    "x-auth-key-id",
     "x-real-ip",
     "x-original-url",
     "x-rewrite-url",
@@ -183,7 +190,7 @@ const RESERVED: [&str; 15] = [
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 /// Two ids of 32 letters each, and names of people and roles.
 const ROOM: usize = 192;
-/// `forwarded`, `x-api-key`, `x-real-ip`
+/// `forwarded`, `x-real-ip`
 const SHORTEST: usize = 9;
 /// `x-http-method-override`
 const LONGEST: usize = 22;
@@ -212,6 +219,18 @@ mod tests {
     fn r55_proxy_is_reserved() {
         for name in ["proxy", "Proxy", "PROXY"] {
             assert!(is_reserved(name, false), "{name}");
+        }
+    }
+
+    #[test]
+    fn r01_a_key_header_has_aliases_too() {
+        for alias in ["x-api-key", "X-API-Key", "x_api_key", "x.api~key"] {
+            assert!(folds_to(alias, "x-api-key"), "{alias}");
+            assert!(!is_reserved(alias, true), "{alias}: whose it is depends on the realm");
+        }
+        assert!(folds_to("X-Api-Key", "x_api_key"), "whatever the file calls it");
+        for other in ["x-api-keys", "xapikey", "x-api-kez", ""] {
+            assert!(!folds_to(other, "x-api-key"), "{other}");
         }
     }
 

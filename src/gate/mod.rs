@@ -1,11 +1,13 @@
 //! The judgement on a request: pure functions from its head to what becomes of it.
 
 mod admit;
+mod api_key;
 mod caller;
 mod client;
 mod credential;
 mod decide;
 mod deny;
+mod grant;
 mod identity;
 mod known;
 mod limits;
@@ -20,7 +22,7 @@ pub use caller::Cors;
 pub use client::Client;
 pub use credential::{bearer, cookies};
 pub use decide::{Gate, Head};
-pub use deny::{Deny, Row};
+pub use deny::{Deny, KeyFault, Row};
 pub use identity::{Identity, OtherCookies, is_reserved};
 pub use known::{KnownTokens, Speaker};
 pub use limits::{Network, Permits, Usage};

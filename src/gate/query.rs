@@ -67,11 +67,12 @@ pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, De
     Ok(decoded)
 }
 
-/// The query without the members of these names, byte for byte as it came otherwise; `None` if nothing is left.
-pub(super) fn without<'a>(query: &'a [u8], names: &[&str]) -> Option<Cow<'a, [u8]>> {
+/// The query without the members of which `is_ours` is true, by name and value as they came; what is left is byte for byte as it
+/// came. `None` if that is nothing.
+pub(super) fn without(query: &[u8], is_ours: impl Fn(&[u8], &[u8]) -> bool) -> Option<Cow<'_, [u8]>> {
     let is_theirs = |member: &[u8]| {
-        let name = member.split(|byte| *byte == b'=').next().unwrap_or_default();
-        names.iter().any(|wanted| is_named(name, wanted))
+        let equals = member.iter().position(|byte| *byte == b'=').unwrap_or(member.len());
+        is_ours(&member[..equals], member.get(equals + 1..).unwrap_or_default())
     };
     let split = || query.split(|byte| *byte == b'&');
     if !split().any(is_theirs) {
@@ -81,7 +82,7 @@ pub(super) fn without<'a>(query: &'a [u8], names: &[&str]) -> Option<Cow<'a, [u8
     if kept.is_empty() { None } else { Some(kept.join(&b"&"[..]).into()) }
 }
 
-fn decode(text: &[u8]) -> Result<Cow<'_, str>, Deny> {
+pub(super) fn decode(text: &[u8]) -> Result<Cow<'_, str>, Deny> {
     if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Deny::Query);
     }
@@ -104,11 +105,9 @@ fn decode_one(text: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// Members that are secrets of the gate's clients: they reach no app and no app's log.
-pub(super) const OURS: [&str; 2] = ["key", "masterKey"];
-/// What the dialects read (README, Logins and Exchange login).
-const KNOWN_TO_LOGINS: [&str; 10] =
-    ["key", "masterKey", "login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
+/// What the dialects read (README, Logins and Exchange login). An API key and a master key are decoded where they are read.
+const KNOWN_TO_LOGINS: [&str; 8] =
+    ["login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
 
 #[cfg(test)]
 mod tests {
@@ -158,15 +157,19 @@ mod tests {
             ("a=1", Some("a=1")),
             ("key=x", None),
             ("a=1&key=x&b=%2f", Some("a=1&b=%2f")),
-            ("k%65y=x&masterKey=y&%6DasterKey&Key=z", Some("Key=z")),
+            ("k%65y=x&masterKey=y&%6Bey&Key=z", Some("masterKey=y&Key=z")),
             ("key&a", Some("a")),
             ("keys=1&a&&b", Some("keys=1&a&&b")),
             ("q=%FC&key=%FC&100%&r=%u00e9&{\"a\":1}", Some("q=%FC&100%&r=%u00e9&{\"a\":1}")),
             ("key%=1&key%6=1&%zzkey=1&ke%79%=1", Some("key%=1&key%6=1&%zzkey=1&ke%79%=1")),
             ("a;key=1&?key=2", Some("a;key=1&?key=2")),
         ] {
-            assert_eq!(without(query.as_bytes(), &OURS).as_deref(), kept.map(str::as_bytes), "{query}");
+            let left = without(query.as_bytes(), |name, _| is_named(name, "key"));
+            assert_eq!(left.as_deref(), kept.map(str::as_bytes), "{query}");
         }
-        assert_eq!(without(b"a=\xff&key=1&\xfe", &OURS).as_deref(), Some(&b"a=\xff&\xfe"[..]));
+        let left = without(b"a=\xff&key=1&\xfe", |name, _| is_named(name, "key"));
+        assert_eq!(left.as_deref(), Some(&b"a=\xff&\xfe"[..]));
+        let left = without(b"key=1&key=2=3&key", |_, value| value == b"2=3");
+        assert_eq!(left.as_deref(), Some(&b"key=1&key"[..]));
     }
 }

@@ -6,13 +6,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::api_key::{Carried, Wanted};
 use super::caller::Caller;
-use super::credential::Credential;
+use super::credential::{Credential, Shown};
 use super::known::Speaker;
 use super::target::Target;
 use super::{Client, Deny, Gate};
 use crate::clock::rfc3339;
-use crate::config::{ApiKey, Dialect, Endpoint, Found, Host, PathRules, Policy, Route, Routing};
+use crate::config::{Dialect, Endpoint, Found, Host, PathRules, Policy, Realm, Route, Routing};
 use crate::quota::Quota;
 
 /// The findings of one judgement, in order.
@@ -99,11 +100,7 @@ pub(super) fn rule(policy: &Policy, found: &Found) -> String {
 
 fn of_route(route: &Route) -> String {
     let host = route.host().map(|host| format!(", host {host}")).unwrap_or_default();
-    let access = match route.access() {
-        crate::config::Access::User => "user",
-        crate::config::Access::Key => "key",
-        crate::config::Access::Public => "public",
-    };
+    let access = route.access().name();
     format!("route[{}]{host}, path {}, access {access}, realm {}", route.index(), route.path(), route.realm().name())
 }
 
@@ -124,10 +121,14 @@ pub(super) fn quota(quota: &Quota) -> String {
 }
 
 /// Which API key came.
-pub(super) fn key(key: Option<&ApiKey>, needed: bool) -> String {
-    match key {
-        Some(key) => format!("\"{}\", good; its limit: {}", key.id(), quota(key.quota())),
-        None if needed => "none".into(),
+pub(super) fn key(realm: &Realm, carried: Option<&Carried>, wanted: Wanted) -> String {
+    match carried {
+        Some(Carried { key, by_basic }) => {
+            let way = if *by_basic { ", as Authorization: Basic" } else { "" };
+            format!("\"{}\", good{way}; its limit: {}", key.id(), quota(key.quota()))
+        }
+        None if wanted.needed => "none".into(),
+        None if !realm.has_api_keys() => "none is looked for, since the realm has none".into(),
         None => "none that counts, and none is needed".into(),
     }
 }
@@ -138,13 +139,15 @@ pub(super) fn origin(caller: &Result<Caller, Deny>) -> String {
 }
 
 /// Where the token is.
-pub(super) fn credential(credential: &Result<Credential<'_>, Deny>) -> String {
-    match credential {
-        Ok(Credential::Bearer(_)) => "Authorization: Bearer".into(),
-        Ok(Credential::Cookie(_)) => "the realm's cookie".into(),
-        Ok(Credential::None) => "none".into(),
-        Err(deny) => deny.row().detail.into(),
-    }
+pub(super) fn credential(shown: &Shown<'_>) -> String {
+    let found = match shown.credential {
+        Ok(Credential::Bearer(_)) => "Authorization: Bearer",
+        Ok(Credential::Cookie(_)) => "the realm's cookie",
+        Ok(Credential::None) => "none",
+        Err(unclear) => Deny::from(unclear).row().detail,
+    };
+    let apps = if shown.authorization_is_apps { "; the Authorization header is the app's" } else { "" };
+    format!("{found}{apps}")
 }
 
 /// Whom it speaks for.

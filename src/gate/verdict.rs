@@ -1,17 +1,19 @@
 //! What the judgement comes to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Deny;
+use super::api_key;
 use super::caller::Cors;
 use super::client::Client;
 use super::identity::Identity;
 use super::known::Speaker;
-use crate::config::{Dialect, Endpoint, Login, Realm, Route, Sha256};
+use crate::config::{ApiKey, Dialect, Endpoint, Login, Realm, Route};
 use crate::token::{Accepted, Claims, TrustedKeys};
 
 /// To what of its policy a request goes.
@@ -52,7 +54,9 @@ pub struct Grant {
     pub(super) authority: HeaderValue,
     pub(super) client: Client,
     pub(super) who: Who,
-    pub(super) key: Option<Sha256>,
+    pub(super) key: Option<Arc<ApiKey>>,
+    pub(super) key_needed: bool,
+    pub(super) authorization_is_apps: bool,
     pub(super) assertion: Option<HeaderValue>,
     pub(super) cors: Option<Cors>,
 }
@@ -114,8 +118,20 @@ impl Grant {
 
     /// The API key without which it would not have been granted: a tunnel must not outlive that either.
     #[must_use]
-    pub const fn key(&self) -> Option<Sha256> {
-        self.key
+    pub const fn key(&self) -> Option<&Arc<ApiKey>> {
+        self.key.as_ref()
+    }
+
+    /// Whether the app gets the Authorization header: it is the app's own, or the route hands on what the gate judged.
+    #[must_use]
+    pub fn keeps_authorization(&self) -> bool {
+        self.authorization_is_apps || self.route.forwards_token()
+    }
+
+    /// Whether the client's header of this name carries an API key, and so is not for the app.
+    #[must_use]
+    pub fn has_key_in(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
+        api_key::is_carried_by(self.route.realm(), name, headers, self.key_needed)
     }
 
     /// `X-Auth-Assertion`, where the route wants it.
@@ -185,6 +201,12 @@ pub struct Refusal {
     pub realm: Option<Arc<Realm>>,
     /// Whose token it carried, if that was good, but not enough.
     pub speaker: Option<Arc<Speaker>>,
+    /// The good API key that came with it.
+    pub key: Option<Arc<ApiKey>>,
+    /// Where an API key would have been enough, too.
+    pub takes_key: bool,
+    /// Where it could have come as Basic credentials, for which a 401 asks.
+    pub takes_basic: bool,
     /// For the answer's headers.
     pub cors: Option<Cors>,
     /// `Set-Cookie` to go with it, from a login.
@@ -228,9 +250,32 @@ impl Refusal {
             place: Place::Nowhere,
             realm: None,
             speaker: None,
+            key: None,
+            takes_key: false,
+            takes_basic: false,
             cors: None,
             set_cookie: None,
             form: Form::Problem,
+        }
+    }
+
+    /// One sentence for whoever wrote the client.
+    #[must_use]
+    pub fn detail(&self) -> Cow<'static, str> {
+        match (self.deny, &self.realm) {
+            (Deny::KeyMissing, Some(realm)) => {
+                let query = realm.key_query().map(|name| format!("as the query parameter {name}"));
+                let header = realm.key_header().map(|name| format!("as the header {name}"));
+                let ways: Vec<_> = query.into_iter().chain(header).collect();
+                if ways.is_empty() {
+                    return self.deny.row().detail.into();
+                }
+                format!("An API key is needed: send it {}.", ways.join(", or ")).into()
+            }
+            (Deny::TokenMissing, _) if self.takes_key => {
+                "An access token or an API key is needed: log in first, or send a key.".into()
+            }
+            (deny, _) => deny.row().detail.into(),
         }
     }
 

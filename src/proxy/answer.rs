@@ -39,7 +39,7 @@ pub(super) async fn login(session: &mut Session, answer: Answer, context: &Conte
 pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<()> {
     let row = refusal.deny.row();
     let (content_type, body) = match refusal.form {
-        Form::Problem => ("application/problem+json", problem(&row)),
+        Form::Problem => ("application/problem+json", problem(&row, &refusal.detail())),
         Form::Cognito => ("application/json", tenant::error(refusal.deny)),
         Form::Exchange | Form::Callback => ("application/json", exchange::error(refusal.deny)),
     };
@@ -48,6 +48,9 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
     header.insert_header(CACHE_CONTROL, "no-store")?;
     if row.status == StatusCode::UNAUTHORIZED {
         header.insert_header(WWW_AUTHENTICATE, challenge(refusal))?;
+        if refusal.takes_basic {
+            header.append_header(WWW_AUTHENTICATE, format!("Basic realm=\"{}\"", realm_name(refusal)))?;
+        }
     }
     if let Some(cookie) = &refusal.set_cookie {
         header.insert_header(SET_COOKIE, cookie.clone())?;
@@ -83,7 +86,7 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
 pub(super) fn bare(deny: Deny) -> Vec<u8> {
     let row = deny.row();
     let (status, title) = (row.status.as_u16(), row.status.canonical_reason().unwrap_or_default());
-    let body = problem(&row).to_string();
+    let body = problem(&row, row.detail).to_string();
     let length = body.len();
     format!(
         "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {length}\r\n\
@@ -93,12 +96,12 @@ pub(super) fn bare(deny: Deny) -> Vec<u8> {
 }
 
 /// RFC 9457.
-fn problem(row: &Row) -> Value {
+fn problem(row: &Row, detail: &str) -> Value {
     json!({
         "type": "about:blank",
         "title": row.status.canonical_reason().unwrap_or_default(),
         "status": row.status.as_u16(),
-        "detail": row.detail,
+        "detail": detail,
         "reason": row.reason,
     })
 }
@@ -171,11 +174,15 @@ async fn write(
 
 /// RFC 6750, 3: an error code only if a token was sent.
 fn challenge(refusal: &Refusal) -> String {
-    let realm = refusal.realm.as_ref().map_or("tollgate", |realm| realm.name());
+    let realm = realm_name(refusal);
     match refusal.deny {
         Deny::Token(_) | Deny::UserGone => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
         _ => format!("Bearer realm=\"{realm}\""),
     }
+}
+
+fn realm_name(refusal: &Refusal) -> &str {
+    refusal.realm.as_ref().map_or("tollgate", |realm| realm.name())
 }
 
 /// Whether one of these stands in a header of this name.

@@ -107,7 +107,8 @@ pub(super) fn denied(state: &State, session: &Session, refusal: &Refusal, reques
         .text("route", &snapshot.meters.at(refusal.place).route)
         .text("method", session.req_header().method.as_str().get(..32).unwrap_or(session.req_header().method.as_str()))
         .maybe("user", speaker.map(|claims| claims.subject.as_str()))
-        .maybe("username", speaker.and_then(|claims| claims.username.as_deref()));
+        .maybe("username", speaker.and_then(|claims| claims.username.as_deref()))
+        .maybe("key", refusal.key.as_ref().map(|key| key.id()));
     state.journal.audit(line);
 }
 

@@ -149,11 +149,12 @@ fn headers(
 fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     let route = grant.route();
     let limits_methods = route.limits_methods();
-    let reserved: Vec<_> = headers.keys().filter(|name| is_reserved(name.as_str(), limits_methods)).cloned().collect();
-    for name in &reserved {
+    let is_ours = |name: &&HeaderName| is_reserved(name.as_str(), limits_methods) || grant.has_key_in(name, headers);
+    let ours: Vec<_> = headers.keys().filter(is_ours).cloned().collect();
+    for name in &ours {
         headers.remove(name);
     }
-    if !route.forwards_token() {
+    if !grant.keeps_authorization() {
         headers.remove(AUTHORIZATION);
     }
     match OtherCookies::of(headers, cookie_names) {
@@ -171,6 +172,9 @@ fn set(headers: &mut HeaderMap, grant: &Grant, added: &Added<'_>) -> Result<(), 
     headers.insert(HOST, grant.authority().clone());
     for (name, value) in identity {
         headers.insert(name, value.clone());
+    }
+    if let Some(key) = grant.key() {
+        headers.insert(&X_AUTH_KEY_ID, key.header().clone());
     }
     if let Some(assertion) = grant.assertion() {
         headers.insert(&X_AUTH_ASSERTION, assertion.clone());
@@ -195,13 +199,14 @@ pub fn preview(client: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<Hea
     Some(forwarded)
 }
 
+static X_AUTH_KEY_ID: HeaderName = HeaderName::from_static("x-auth-key-id");
 static X_AUTH_ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
 static X_AUTH_CLIENT_CERT: HeaderName = HeaderName::from_static("x-auth-client-cert");
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// As many as are set whoever is calling, and those of tracing.
-const OTHERS: usize = 9;
+const OTHERS: usize = 10;
 /// Of requests.
 static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,

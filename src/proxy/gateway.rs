@@ -230,6 +230,7 @@ impl ProxyHttp for Gateway {
             Verdict::Refusal(refusal) => {
                 audit::denied(&self.state, session, &refusal, context.request_id.as_str());
                 context.record.speaker.clone_from(&refusal.speaker);
+                context.record.key.clone_from(&refusal.key);
                 self.refuse(session, context, &refusal).await?;
             }
             // Only one that may wait is told to.

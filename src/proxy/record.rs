@@ -12,7 +12,7 @@ use super::meters::End;
 use super::trace::{Exporter, Span, Told};
 use super::{Snapshot, State, redact};
 use crate::clock::now_ms;
-use crate::config::AccessLog;
+use crate::config::{AccessLog, ApiKey};
 use crate::gate::{Client, Deny, Grant, Place, Speaker, TraceParent};
 use crate::lines::Line;
 
@@ -27,6 +27,8 @@ pub(super) struct Record {
     pub(super) client: Option<IpAddr>,
     /// Whom it spoke for.
     pub(super) speaker: Option<Arc<Speaker>>,
+    /// The API key without which it would not have been granted, or that came with what was refused.
+    pub(super) key: Option<Arc<ApiKey>>,
     /// It was the client that broke it off.
     pub(super) left: bool,
     pub(super) span: Option<Span>,
@@ -51,6 +53,7 @@ impl Record {
             place: Place::Nowhere,
             client: None,
             speaker: None,
+            key: None,
             left: false,
             span: None,
             sent: None,
@@ -67,6 +70,7 @@ impl Record {
         self.place = Place::Route(grant.route().index());
         self.client = Some(grant.client().address);
         self.speaker = grant.speaker().cloned();
+        self.key = grant.key().cloned();
     }
 
     /// The request is sent to the app, for the first time or again.
@@ -171,6 +175,9 @@ impl Record {
         }
         if let Some(speaker) = &self.speaker {
             line.text("subject", cut(&speaker.claims().subject, 256));
+        }
+        if let Some(key) = &self.key {
+            line.text("key", key.id());
         }
         if let Some(trace_id) = &trace_id {
             line.text("trace_id", trace_id);

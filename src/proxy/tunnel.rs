@@ -137,7 +137,7 @@ impl Tunnel {
 impl Pass {
     /// What a request was granted for; `None` if anybody may send it.
     pub(super) fn of(grant: &Grant) -> Option<Self> {
-        let (speaker, key) = (grant.speaker().cloned(), grant.key());
+        let (speaker, key) = (grant.speaker().cloned(), grant.key().map(|key| key.secret()));
         if speaker.is_none() && key.is_none() {
             return None;
         }

@@ -1,7 +1,13 @@
 //! A token taken apart (RFC 7515, 7.1), before anything in it is believed.
 
-use base64::Engine as _;
+use std::borrow::Cow;
+use std::fmt;
+
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::Reject;
 use crate::json::{self, Members, Value};
@@ -98,6 +104,44 @@ fn numeric_date(value: &Value<'_>, fraction: Fraction) -> Option<i64> {
     }
 }
 
+/// Whether the payload of what may be a token names an issuer of which `is_known` is true. Read as generously as any app may read
+/// it: with padding or without, in either alphabet of base64, with members given twice, and as far as it is JSON at all.
+pub(super) fn names_issuer(token: &[u8], is_known: impl Fn(&str) -> bool) -> bool {
+    let Some(payload) = token.split(|byte| *byte == b'.').nth(1) else { return false };
+    let standard = payload.iter().any(|byte| matches!(byte, b'+' | b'/'));
+    let engine = if standard { &GENEROUS_STANDARD } else { &GENEROUS_URL_SAFE };
+    let Ok(payload) = engine.decode(payload) else { return false };
+    let mut named = false;
+    // An error says that the rest is no JSON. What stood before it was read.
+    let _ = serde_json::Deserializer::from_slice(&payload).deserialize_map(Issuers { is_known, named: &mut named });
+    named
+}
+
+/// Looks at each `iss` of an object.
+struct Issuers<'n, K> {
+    is_known: K,
+    named: &'n mut bool,
+}
+
+impl<'de, K: Fn(&str) -> bool> Visitor<'de> for Issuers<'_, K> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if name != "iss" {
+                map.next_value::<IgnoredAny>()?;
+            } else if let serde_json::Value::String(issuer) = map.next_value()? {
+                *self.named |= (self.is_known)(&issuer);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A whole number of seconds in a year that has four digits; no other number is a time.
 pub(super) fn seconds(number: Option<i64>) -> Option<i64> {
     number.filter(|seconds| (0..=LAST_SECOND_OF_9999).contains(seconds))
@@ -114,6 +158,11 @@ fn object(text: &[u8]) -> Result<Members<'_>, Reject> {
 }
 
 /// Of the tokens that the realm itself signs.
+const GENEROUS: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const GENEROUS_STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, GENEROUS);
+const GENEROUS_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, GENEROUS);
 pub(super) const MAX_TOKEN_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 1 << 10;
 const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
@@ -146,6 +195,48 @@ mod tests {
         assert_eq!(size(&of(&longest, 3000)), Ok(()));
         assert_eq!(size(&of(&longer, 3000)), Err(Reject::Malformed));
         assert_eq!(size(&format!("{short}.{short}.{short}.A")), Err(Reject::Malformed), "four parts");
+    }
+
+    #[test]
+    fn r53_an_issuer_is_named_however_it_is_written() {
+        let names = |payload: &str| {
+            let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(payload));
+            names_issuer(token.as_bytes(), |issuer| issuer == "ours")
+        };
+        for payload in [
+            r#"{"iss":"ours"}"#,
+            r#"{"sub":"x","iss":"ours"}"#,
+            r#"{"iss":"ours","iss":"other"}"#,
+            r#"{"iss":"other","iss":"ours"}"#,
+            r#"{"\u0069ss":"\u006furs"}"#,
+            r#"{"iss":"ours","a":"#,
+            r#" {"a":[{"iss":1}],"iss":"ours"} x"#,
+        ] {
+            assert!(names(payload), "{payload}");
+        }
+        for payload in [
+            "",
+            "{}",
+            "[]",
+            r#"{"iss":"ours2"}"#,
+            r#"{"a":{"iss":"ours"}}"#,
+            r#"{"iss":["ours"]}"#,
+            r#"["iss","ours"]"#,
+            "ours",
+        ] {
+            assert!(!names(payload), "{payload}");
+        }
+        for token in [
+            "e30.eyJpc3MiOiJvdXJzIn0.x",
+            "e30.eyJpc3MiOiJvdXJzIn0=.x",
+            ".eyJpc3MiOiJvdXJzIn0",
+            "a.eyJpc3MiOiJvdXJzIn0.b.c.d",
+        ] {
+            assert!(names_issuer(token.as_bytes(), |issuer| issuer == "ours"), "{token}");
+        }
+        for token in ["", "eyJpc3MiOiJvdXJzIn0", "e30.?.x", "glsa_0123", "eyJpc3MiOiJvdXJzIn0.e30.x"] {
+            assert!(!names_issuer(token.as_bytes(), |issuer| issuer == "ours"), "{token}");
+        }
     }
 
     #[test]

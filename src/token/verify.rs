@@ -7,7 +7,7 @@ use serde_json::Map;
 use super::issuer::Issuer;
 use super::jwks::PublicKeys;
 use super::mint::{ACCESS_TOKEN, MFA};
-use super::parts::{Fraction, MAX_TOKEN_BYTES, Parts};
+use super::parts::{self, Fraction, MAX_TOKEN_BYTES, Parts};
 use super::trusted_keys::TrustedKeys;
 use super::{Algorithm, Claims, Key, Marks, Rules, TokenId};
 use crate::json::{Members, Value};
@@ -116,6 +116,13 @@ impl Rules {
             return None;
         }
         self.trusted_issuer(parts.issuer()?)
+    }
+
+    /// Whether `token` names the realm or an issuer whom it trusts, truly or not, and if it is a token at all. Nothing else of it
+    /// is looked at.
+    #[must_use]
+    pub fn are_named_by(&self, token: &[u8]) -> bool {
+        parts::names_issuer(token, |issuer| issuer == self.issuer || self.trusted_issuer(issuer).is_some())
     }
 
     /// The trusted issuer of this name.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use http::header::{HeaderName, HeaderValue};
 
 use super::{limits, realm};
 use crate::config::outside::Outside;
@@ -30,8 +31,8 @@ pub(in crate::config) fn read(
     name: &str,
     outside: &Outside,
     current: Option<&Policy>,
-) -> HashMap<Sha256, ApiKey, RandomState> {
-    let mut keys: HashMap<Sha256, ApiKey, RandomState> = HashMap::default();
+) -> HashMap<Sha256, Arc<ApiKey>, RandomState> {
+    let mut keys: HashMap<Sha256, Arc<ApiKey>, RandomState> = HashMap::default();
     let mut ids = HashSet::new();
     let meters = current.map(|current| current.meters(name)).unwrap_or_default();
     for section in realm.tables("key", &KEYS) {
@@ -44,16 +45,60 @@ pub(in crate::config) fn read(
         }
         let Some((written_as, secret)) = secret else { continue };
         let meter = id.and_then(|id| meters.get(id)).map(|meter| Arc::clone(meter)).unwrap_or_default();
-        let key = ApiKey { id: id.unwrap_or_default().into(), secret, expires_at, disabled, quota, meter };
+        // An id can stand in a header, unless it is a bad one, which was reported.
+        let header = id.and_then(|id| HeaderValue::from_str(id).ok()).unwrap_or(HeaderValue::from_static(""));
+        let key = ApiKey { id: id.unwrap_or_default().into(), header, secret, expires_at, disabled, quota, meter };
         if let Some(other) = keys.get(&secret) {
             section.error(
                 written_as,
                 format!("is the secret of the key \"{}\" too: make another with tollgate key new", other.id),
             );
         }
-        keys.insert(secret, key);
+        keys.insert(secret, Arc::new(key));
     }
     keys
+}
+
+/// Where a request to the realm may carry a key: the member of the query, and the header. `""` turns one off.
+pub(in crate::config) fn carriers(realm: &Section<'_>) -> (Option<String>, Option<HeaderName>) {
+    let query = realm.optional("key_query", |name| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        if name.len() > MAX_QUERY_BYTES || !name.bytes().all(plain) {
+            return Err(format!("invalid name of a query member {}: write letters, digits and -._~ only", quote(name)));
+        }
+        if READ_BY_LOGINS.contains(&name) {
+            return Err(format!("{} is read by logins: write another name, such as \"key\"", quote(name)));
+        }
+        Ok(name)
+    });
+    let header = realm.optional("key_header", |name| match name {
+        "" => Ok(None),
+        _ => header_name(name).map(Some),
+    });
+    let query = query.unwrap_or(DEFAULT_QUERY);
+    let query = if query.is_empty() { None } else { Some(query.to_owned()) };
+    (query, header.unwrap_or_else(|| Some(HeaderName::from_static(DEFAULT_HEADER))))
+}
+
+fn header_name(name: &str) -> Result<HeaderName, String> {
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("invalid name of a header {}: write it as \"X-API-Key\"", quote(name)))?;
+    if parsed == http::header::AUTHORIZATION {
+        return Err(
+            "Authorization carries tokens: write basic = true in a route that takes API keys as Authorization: Basic"
+                .into(),
+        );
+    }
+    // As apps fold names (R1), so that no spelling of one of these is taken.
+    let folded: String =
+        parsed.as_str().chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    if OTHERS.contains(&&*folded) || OTHERS_BEGIN.iter().any(|prefix| folded.starts_with(prefix)) {
+        return Err(format!(
+            "the header {} has another meaning: write another name, such as \"X-API-Key\"",
+            quote(name)
+        ));
+    }
+    Ok(parsed)
 }
 
 /// The master key of a realm.
@@ -134,6 +179,45 @@ fn hash(text: &str) -> Result<Sha256, String> {
     Ok(hash)
 }
 
+const DEFAULT_QUERY: &str = "key";
+const DEFAULT_HEADER: &str = "x-api-key";
+const MAX_QUERY_BYTES: usize = 64;
+/// Members of the query that mean something at a login (README, Logins and Exchange login).
+const READ_BY_LOGINS: [&str; 9] =
+    ["masterKey", "login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
+/// Headers that frame a message, or that browsers, proxies and the gate write.
+const OTHERS: [&str; 28] = [
+    "accept",
+    "connection",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "keep-alive",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "proxy",
+    "range",
+    "referer",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-requested-with",
+    "x-rewrite-url",
+];
+const OTHERS_BEGIN: [&str; 10] =
+    ["accept-", "access-control-", "cache-", "content-", "http2-", "if-", "proxy-", "sec-", "x-auth-", "x-forwarded-"];
 const MIN_SECRET_BYTES: usize = 8;
 /// 128 bits, if each is drawn from 256 values; `tollgate key new` draws 256 bits.
 const STRONG_SECRET_BYTES: usize = 16;
@@ -181,6 +265,42 @@ mod tests {
         let start = "11: realm.a.key[0].secret: is shorter than 16 characters, so ";
         assert!(found[0].starts_with(start) && found[0].ends_with(": make one with tollgate key new"), "{found:?}");
         assert!(warnings(&text("secret = \"hunter2-12345678\"")).is_empty());
+    }
+
+    #[test]
+    fn where_a_key_is_carried_is_configured() {
+        let carriers = |keys: &str| {
+            let text = with(REALM, &format!("{keys}\n[[realm.key]]\nid = \"web\"\n{GOOD}\n"));
+            let config = check(&format!("{SERVER}{text}{LOGIN}")).unwrap();
+            let realm = &config.policy.realms()[0];
+            (realm.key_query().map(str::to_owned), realm.key_header().map(|name| name.as_str().to_owned()))
+        };
+        let some = |query: &str, header: &str| (Some(query.to_owned()), Some(header.to_owned()));
+        assert_eq!(carriers(""), some("key", "x-api-key"));
+        assert_eq!(carriers("key_query = \"api_key\"\nkey_header = \"ApiKey\""), some("api_key", "apikey"));
+        assert_eq!(carriers("key_query = \"\"\nkey_header = \"\""), (None, None));
+        let config = check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap();
+        let without_keys = &config.policy.realms()[0];
+        assert!(!without_keys.requires_key());
+        assert_eq!((without_keys.key_query(), without_keys.key_header()), (None, None), "there is nothing to look for");
+        for (keys, expected) in [
+            (r#"key_query = "a b""#, "invalid name of a query member \"a b\""),
+            (r#"key_query = "masterKey""#, "is read by logins"),
+            (r#"key_header = "a b""#, "invalid name of a header"),
+            (r#"key_header = "Authorization""#, "basic = true"),
+            (r#"key_header = "Cookie""#, "has another meaning"),
+            (r#"key_header = "X_Auth_Subject""#, "has another meaning"),
+            (r#"key_header = "Sec-Fetch-Site""#, "has another meaning"),
+            (r#"key_header = 1"#, "must be a string"),
+        ] {
+            assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), expected);
+        }
+        let off =
+            format!("require_key = true\nkey_query = \"\"\nkey_header = \"\"\n[[realm.key]]\nid = \"web\"\n{GOOD}\n");
+        assert_error(
+            &format!("{SERVER}{}{LOGIN}", with(REALM, &off)),
+            "realm.a.require_key: no request can carry a key",
+        );
     }
 
     #[test]

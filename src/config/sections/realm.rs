@@ -33,6 +33,8 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "insecure_cookie",
         "partitioned",
         "require_key",
+        "key_query",
+        "key_header",
         "origins",
         "any_origin_credentials",
         "require_origin",
@@ -127,13 +129,17 @@ fn read(
     let own = trusted_issuer::Own { issuer: issuer.as_deref(), leeway, local_users };
     let trusted = trusted_issuer::read(section, own, pools, outside, current);
     let cookie = cookie::read(section, name.unwrap_or("examples"));
-    let require_key = section.flag("require_key", true);
+    let require_key = section.flag("require_key", false);
     let api_keys = api_key::read(section, name.unwrap_or_default(), outside, current);
     if require_key && !section.has("key") {
         section.missing(
             "require_key",
             "every request needs an API key, and there is none: write a [[realm.key]] (tollgate key new), or require_key = false",
         );
+    }
+    let (key_query, key_header) = api_key::carriers(section);
+    if require_key && key_query.is_none() && key_header.is_none() {
+        section.error("require_key", "no request can carry a key, since key_query and key_header are both \"\": write one of them, or require_key = false");
     }
     let master_key = api_key::read_master(section, outside);
     if let Some(key) = master_key.and_then(|secret| api_keys.get(&secret)) {
@@ -162,6 +168,8 @@ fn read(
         token_ttl,
         cookie,
         require_key,
+        key_query,
+        key_header,
         api_keys,
         master_key,
         origins,

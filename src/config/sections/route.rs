@@ -10,7 +10,7 @@ use crate::config::limits::{Limits, some};
 use crate::config::outside::Outside;
 use crate::config::policy::Realm;
 use crate::config::reader::{Keys, Section};
-use crate::config::route::{Access, CorsBy, EncodedSlash, PathRules, Route};
+use crate::config::route::{Access, Authorization, CorsBy, EncodedSlash, PathRules, Route};
 use crate::config::server::Server;
 use crate::config::spelling::quote;
 
@@ -23,6 +23,8 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "methods",
         "realm",
         "access",
+        "basic",
+        "authorization",
         "roles",
         "require_mfa",
         "upstream",
@@ -66,22 +68,23 @@ pub(in crate::config) fn read(
     }
     let realm = realm_of(section, realms);
     if !section.has("access") {
-        section.missing("access", "is missing: write access = \"user\", \"key\" or \"public\"");
+        section.missing("access", "is missing: write access = \"user\", \"key\", [\"user\", \"key\"] or \"public\"");
     }
-    let access = section.choice("access", &ACCESS, &[]);
+    let access = access(section);
     // A route that lets nobody pass is a mistake, not a wish.
-    if let Some(Declared { name, has_keys: false, .. }) = realm.filter(|_| access == Some(Access::Key)) {
+    if let Some(Declared { name, has_keys: false, .. }) = realm.filter(|_| access.is_some_and(Access::takes_key)) {
         section.missing_value(
             "access",
             format!("nobody has a key: write a [[realm.key]] for \"{name}\" (tollgate key new)"),
         );
     }
+    let (authorization, basic) = authorization(section, access, realm);
     let roles = section.list("roles", role);
-    if access.is_some_and(|access| access != Access::User) && !roles.is_empty() {
+    if access.is_some_and(|access| !access.takes_user()) && !roles.is_empty() {
         section.error("roles", "only a user has roles: write access = \"user\", or remove roles");
     }
     let require_mfa = section.flag("require_mfa", false);
-    if access.is_some_and(|access| access != Access::User) && require_mfa {
+    if access.is_some_and(|access| !access.takes_user()) && require_mfa {
         section.error("require_mfa", "only a user has a second factor: write access = \"user\", or remove require_mfa");
     }
     let upstream = upstream::read(section, server, outside);
@@ -111,6 +114,8 @@ pub(in crate::config) fn read(
         methods,
         realm: realm?.realm.clone()?,
         access: access?,
+        authorization,
+        basic,
         roles,
         require_mfa,
         upstream,
@@ -121,6 +126,54 @@ pub(in crate::config) fn read(
         cors,
         body_size: some(body_size),
     }))
+}
+
+/// What of it is enough to pass.
+fn access(section: &Section<'_>) -> Option<Access> {
+    let words = section.choices("access", &ACCESS)?;
+    let has = |word| words.contains(&word);
+    match (has(Access::User), has(Access::Key), has(Access::Public)) {
+        (true, true, false) => Some(Access::UserOrKey),
+        (true, false, false) => Some(Access::User),
+        (false, true, false) => Some(Access::Key),
+        (false, false, true) => Some(Access::Public),
+        (false, false, false) => {
+            section.error("access", "is empty: write \"user\", \"key\" or \"public\"");
+            None
+        }
+        (_, _, true) => {
+            section.error("access", "\"public\" lets everyone pass, whatever else is listed: write access = \"public\", or remove it from the list");
+            None
+        }
+    }
+}
+
+/// Whose the Authorization header is, and whether it may be an API key.
+fn authorization(section: &Section<'_>, access: Option<Access>, realm: Option<&Declared>) -> (Authorization, bool) {
+    let words = [("auto", Authorization::Auto), ("gate", Authorization::Gate), ("app", Authorization::App)];
+    let whose = section.choice("authorization", &words, &[]).unwrap_or_default();
+    let basic = section.flag("basic", false);
+    let (Some(access), Some(Some(realm))) = (access, realm.map(|declared| &declared.realm)) else {
+        return (whose, basic);
+    };
+    if basic && whose == Authorization::App {
+        section.error("basic", "takes the Authorization header for an API key, and authorization = \"app\" leaves it to the app: remove one of the two");
+    }
+    if basic && !access.takes_key() && !realm.requires_key() {
+        section.error("basic", "the password of Basic credentials is an API key, and this route takes none: write access = \"key\" or [\"user\", \"key\"], or remove basic");
+    }
+    if access.takes_key()
+        && !basic
+        && realm.has_api_keys()
+        && realm.key_query().is_none()
+        && realm.key_header().is_none()
+    {
+        section.error("access", "no request can carry a key, since the realm's key_query and key_header are both \"\": write one of them, or basic = true here");
+    }
+    if access == Access::UserOrKey && realm.requires_key() {
+        section.warn("access", "every request of the realm has an API key, so that no user is ever needed here: write access = \"user\" for both, or require_key = false in the realm");
+    }
+    (whose, basic)
 }
 
 /// Who answers preflights, and tells browsers which pages may read an answer.
@@ -178,8 +231,8 @@ const ACCESS: [(&str, Access); 3] = [("user", Access::User), ("key", Access::Key
 
 #[cfg(test)]
 mod tests {
-    use crate::config::CorsBy;
-    use crate::config::sections::fixture::{REALM, ROUTE, SERVER, assert_error, check, with};
+    use crate::config::sections::fixture::{REALM, ROUTE, SERVER, assert_error, check, warnings, with};
+    use crate::config::{Access, Authorization, CorsBy};
 
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
@@ -196,6 +249,13 @@ mod tests {
             ("access = \"public\"\nroles = [\"admin\"]", "only a user has roles"),
             (r#"access = "key""#, "nobody has a key"),
             (r#"access = "all""#, r#""user" or "key" or "public""#),
+            (r#"access = ["user", "all"]"#, r#"route[0].access[1]: "all" is none of the values"#),
+            ("access = []", "route[0].access: is empty"),
+            (r#"access = ["user", "user"]"#, "listed twice"),
+            (r#"access = ["user", "public"]"#, "lets everyone pass"),
+            (r#"access = ["user", "key"]"#, "nobody has a key"),
+            (r#"authorization = "none""#, r#""auto" or "gate" or "app""#),
+            ("basic = true", "this route takes none"),
             (r#"roles = ["a,b"]"#, "is no role"),
             (r#"read_timeout = "0s""#, "out of range"),
             (r#"encoded_slash = "decode""#, r#""reject" or "pass""#),
@@ -206,6 +266,48 @@ mod tests {
         ] {
             assert_error(&format!("{SERVER}{REALM}{}", with(ROUTE, keys)), expected);
         }
+        let realm = |keys: &str| {
+            with(REALM, &format!("{keys}\n[[realm.key]]\nid = \"web\"\nsecret = \"hunter2hunter2hunter2\"\n"))
+        };
+        for (keys, route, expected) in [
+            ("", "access = \"key\"\nbasic = true\nauthorization = \"app\"", "leaves it to the app"),
+            ("key_query = \"\"\nkey_header = \"\"", "access = \"key\"", "or basic = true here"),
+            ("", "access = \"key\"\nroles = [\"a\"]", "only a user has roles"),
+            ("", "access = \"key\"\nrequire_mfa = true", "only a user has a second factor"),
+        ] {
+            assert_error(&format!("{SERVER}{}{}", realm(keys), with(ROUTE, route)), expected);
+        }
+    }
+
+    #[test]
+    fn one_word_or_a_list_of_which_each_is_enough() {
+        let keyed = format!("{REALM}[[realm.key]]\nid = \"web\"\nsecret = \"hunter2hunter2hunter2\"\n");
+        for (keys, access, basic, authorization) in [
+            ("access = \"user\"", Access::User, false, Authorization::Auto),
+            ("access = [\"user\"]\nauthorization = \"app\"", Access::User, false, Authorization::App),
+            (
+                "access = [\"key\", \"user\"]\nroles = [\"a\"]\nrequire_mfa = true",
+                Access::UserOrKey,
+                false,
+                Authorization::Auto,
+            ),
+            ("access = [\"public\"]\nauthorization = \"gate\"", Access::Public, false, Authorization::Gate),
+            ("access = \"key\"\nbasic = true", Access::Key, true, Authorization::Auto),
+        ] {
+            let config = check(&format!("{SERVER}{keyed}{}", with(ROUTE, keys))).unwrap();
+            let route = &config.policy.routing().routes()[0];
+            assert_eq!(
+                (route.access(), route.takes_basic(), route.authorization()),
+                (access, basic, authorization),
+                "{keys}"
+            );
+        }
+        let off = keyed.replacen("require_key = false", "key_query = \"\"\nkey_header = \"\"", 1);
+        assert!(check(&format!("{SERVER}{off}{}", with(ROUTE, "access = \"key\"\nbasic = true"))).is_ok());
+        let both = keyed.replacen("require_key = false", "require_key = true", 1);
+        let found = warnings(&format!("{SERVER}{both}{}", with(ROUTE, "access = [\"user\", \"key\"]")));
+        assert!(found.len() == 1 && found[0].contains("no user is ever needed here"), "{found:?}");
+        assert!(warnings(&format!("{SERVER}{both}{}", with(ROUTE, "access = \"user\"\nbasic = true"))).is_empty());
     }
 
     #[test]

@@ -35,6 +35,7 @@ issuer = "https://gate.example"
 cookie = "__Secure-t"
 origins = ["https://app.example", "null"]
 registration = "open"
+require_key = true
 [[realm.key]]
 id = "web"
 secret = "0123456789abcdef0123456789abcdef"

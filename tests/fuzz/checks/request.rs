@@ -179,7 +179,12 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     // R5: the path that was judged, byte for byte; of the query all but what is the gate's.
     let (to_path, to_query) = split(grant.target());
     assert_eq!(to_path, path);
-    assert_eq!(to_query.map(<[u8]>::to_vec), query.and_then(without_ours), "{}", target.escape_ascii());
+    assert_eq!(
+        to_query.map(<[u8]>::to_vec),
+        query.and_then(|query| without_ours(query, grant)),
+        "{}",
+        target.escape_ascii()
+    );
     let path = std::str::from_utf8(path).expect("text");
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
     let authority = read.header.uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -213,13 +218,17 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     end.map_or((target, None), |end| (&target[..end], Some(&target[end + 1..])))
 }
 
-/// Members of a query but `key` and `masterKey`, under whatever spelling.
-fn without_ours(query: &[u8]) -> Option<Vec<u8>> {
+/// Members of a query but `key`, under whatever spelling, in a realm that has keys, which needs one here. In the others the whole
+/// query is the app's.
+fn without_ours(query: &[u8], grant: &Grant) -> Option<Vec<u8>> {
+    if !grant.route().realm().has_api_keys() {
+        return Some(query.to_vec());
+    }
     let ours = |member: &&[u8]| {
         let name = member.split(|byte| *byte == b'=').next().unwrap_or_default();
         let spaced: Vec<u8> = name.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
         let name = decoded_bytes(&spaced);
-        name == b"key" || name == b"masterKey"
+        name == b"key"
     };
     let split = || query.split(|byte| *byte == b'&');
     let kept: Vec<_> = split().filter(|member| !ours(member)).collect();
@@ -318,28 +327,31 @@ fn entitled(read: &Read, from: From, grant: &Grant) {
         return;
     };
     let is = |good: &&Good| good.realm == realm.name() && good.subject == speaker.claims().subject;
-    let mut whose = SETUP.good.iter().filter(is);
     let is_whole = |value: &[u8]| {
-        whose.any(|good| {
+        SETUP.good.iter().filter(is).any(|good| {
             let right = good.text.as_bytes() == value;
             assert!(!right || (good.mfa == speaker.claims().mfa && good.roles == speaker.claims().roles));
             right
         })
     };
+    let is_bearer = |one: &HeaderValue| {
+        let pair = one.as_bytes().trim_ascii().split_at_checked(7);
+        pair.is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case(b"bearer ") && is_whole(token.trim_ascii_start())
+        })
+    };
     let authorizations: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
     match authorizations[..] {
-        [] => {
+        [one] if is_bearer(one) => {}
+        // There is none, or the app has them as they came.
+        _ => {
+            assert!(authorizations.is_empty() || grant.keeps_authorization(), "{headers:?}");
             let ours = |(name, _): &(&[u8], &[u8])| *name == realm.cookie().name().as_bytes();
             let values: Vec<_> = cookies(headers).filter(ours).map(|(_, value)| value).collect();
             let first = values.first().expect("a cookie");
-            assert!(values.iter().all(|value| value == first) && { is_whole }(first), "{headers:?}");
+            assert!(values.iter().all(|value| value == first) && is_whole(first), "{headers:?}");
             assert!(is_from_here(read, from, grant), "another site's doing: {headers:?}");
         }
-        [one] => {
-            let (scheme, token) = one.as_bytes().trim_ascii().split_at_checked(7).expect("a scheme and a token");
-            assert!(scheme.eq_ignore_ascii_case(b"bearer ") && { is_whole }(token.trim_ascii_start()), "{headers:?}");
-        }
-        _ => panic!("two Authorizations let in: {headers:?}"),
     }
 }
 
@@ -413,6 +425,9 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
         ours.insert("x-forwarded-for".into(), client.forwarded_for.clone().into_bytes());
         let host = client.forwarded_host.as_ref().unwrap_or_else(|| grant.authority());
         ours.insert("x-forwarded-host".into(), host.as_bytes().to_vec());
+        if let Some(key) = grant.key() {
+            ours.insert("x-auth-key-id".into(), key.id().into());
+        }
         if let Some(assertion) = grant.assertion() {
             ours.insert("x-auth-assertion".into(), assertion.as_bytes().to_vec());
         }
@@ -426,6 +441,7 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
         }
         for (name, value) in &sent {
             let folded = folded(name);
+            assert!(folded != "x-api-key" || !grant.route().realm().has_api_keys(), "a key got through");
             if is_ours(&folded) {
                 assert_eq!(ours.get(&folded).map(Vec::as_slice), Some(value.as_bytes()), "{name}: {value:?}");
                 assert_eq!(name.as_str(), folded, "an alias got through");
@@ -433,10 +449,7 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
             }
         }
         assert_eq!(sent.get_all(HOST).iter().collect::<Vec<_>>(), [grant.authority()]);
-        assert_eq!(
-            sent.contains_key(AUTHORIZATION),
-            grant.route().forwards_token() && came.contains_key(AUTHORIZATION)
-        );
+        assert_eq!(sent.contains_key(AUTHORIZATION), grant.keeps_authorization() && came.contains_key(AUTHORIZATION));
         assert!(sent.get_all(COOKIE).iter().count() <= 1);
         let own = SETUP.policy.cookie_names();
         assert!(cookies(&sent).all(|(name, _)| own.iter().all(|own| own.as_bytes() != name)), "{sent:?}");
@@ -460,7 +473,7 @@ fn is_ours(folded: &str) -> bool {
         "x-auth-assertion",
         "x-auth-client-cert",
         "x-request-id",
-        "x-api-key",
+        "x-auth-key-id",
         "x-real-ip",
         "x-original-url",
         "x-rewrite-url",

@@ -339,6 +339,27 @@ def r35_cookies(it):
         it.expect(good not in cookies, "the session's cookie", "goes to no app", cookies)
 
 
+@check("a second cookie of the session's name, as another host of the domain can plant it",
+       ("OpenIDC/mod_auth_openidc#560, coder/coder#19930", "many",
+        "a planted cookie locked its user out, or logged in as another"))  # fmt: skip
+def r51_planted_cookies(it):
+    it.needs(it.profile.cookie, "it knows no cookie")
+    name = it.profile.cookie.partition(" ")[2].partition("=")[0]
+    good = it.profile.token
+    for planted in ("planted", it.profile.forged, it.profile.expired, ""):
+        for line in (f"Cookie: {name}={planted}; {name}={good}", f"Cookie: {name}={good}; {name}={planted}"):
+            it.refused(it.send("GET", it.profile.protected + "/x", line), "nothing tells which one is the user's")
+            seen = it.passes(it.send("GET", it.profile.public + "/x", line), "no user is needed there")
+            if seen:
+                for header in (header for header, claim in it.profile.identity.items() if claim == "sub"):
+                    it.expect(not seen.values(header), line, "no identity", seen.values(header))
+    # Under other names it may plant what it likes.
+    bare = name.removeprefix("__Host-").removeprefix("__Secure-")
+    for other in (f"{name.lower()}x", bare + "2", f"__Host-{bare}-2", f"__host-{bare}"):
+        if other != name:
+            it.passes(it.send("GET", it.profile.protected + "/x", f"Cookie: {other}=planted; {name}={good}"))
+
+
 FACTORS = [("CVE-2026-32246", "tinyauth", "a login whose second factor was pending counted as one"),
            ("CVE-2024-45042", "Kratos", "a login whose second factor was pending counted as one")]  # fmt: skip
 

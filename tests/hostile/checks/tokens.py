@@ -252,6 +252,27 @@ def r22_doubled_credentials(it):
             it.refused(it.send("GET", path, one + "; " + two.partition(": ")[2]))
 
 
+@check("an Authorization header beside the cookie",
+       ("authelia/authelia#422", "Authelia", "an app's own Authorization header was taken for the session's"),
+       ("louketo/louketo-proxy#308", "louketo-proxy", "the same, and no switch"))  # fmt: skip
+def r53_authorization_beside_the_cookie(it):
+    it.needs(it.profile.cookie, "it knows no cookie")
+    it.needs(it.profile.bearer.startswith("Authorization: "), "its token comes in another header")
+    path, good = it.profile.protected + "/x", it.profile.token
+    for token in (it.profile.forged, it.profile.expired):
+        for scheme in ("Bearer", "bearer", "Bearer\t"):
+            answer = it.send("GET", path, f"Authorization: {scheme} {token}", cookie=good)
+            it.refused(answer, "a token of the proxy's own that is no good reaches no app beside an identity")
+        it.refused(it.send("GET", path, f"Authorization: Bearer {token}", "Authorization: Basic dTpw", cookie=good))
+    seen = it.passes(it.send("GET", path, "Authorization: Basic dTpw", cookie=good), "an app has a login of its own")
+    if seen:
+        came = seen.values("authorization")
+        it.expect(came in ([], ["Basic dTpw"]), "the app's header", "as it came, or not at all", came)
+    seen = it.passes(it.send("GET", path, f"Authorization: Bearer {good}", cookie="x"))
+    if seen:
+        it.expect(good not in " ".join(seen.values("authorization")), "the proxy's token", "goes to no app", "it did")
+
+
 @check("sizes are looked at first",
        ("GO-2025-3553, CVE-2025-30204", "golang-jwt", "a flood of dots was split before it was checked"),
        ("CVE-2025-27144", "go-jose", "a flood of dots was split before it was checked"))  # fmt: skip

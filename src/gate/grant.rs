@@ -1,0 +1,201 @@
+//! The last steps of the judgement on a request to a route: whose token, which roles, and what goes on to the app.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderValue};
+
+use super::api_key::{self, Carried};
+use super::caller::Caller;
+use super::client::Client;
+use super::credential::{Credential, Shown, Unclear, names_issuer};
+use super::decide::{Gate, Head, Stop, is_safe};
+use super::identity::Identity;
+use super::known::Speaker;
+use super::target::Target;
+use super::trace;
+use super::verdict::{Grant, Refusal, Verdict, Who};
+use super::{Deny, KeyFault};
+use crate::config::{Access, Authorization, Realm, Route};
+use crate::token::Reject;
+
+/// A request to a route, good but for whom it speaks for.
+pub(super) struct ToRoute<'a, 'h> {
+    pub(super) head: &'a Head<'h>,
+    pub(super) route: Arc<Route>,
+    pub(super) target: &'a Target<'a>,
+    pub(super) caller: Caller,
+    pub(super) client: Client,
+    pub(super) key: Option<Carried>,
+    /// Without the key it does not pass.
+    pub(super) key_needed: bool,
+    pub(super) authority: HeaderValue,
+    /// Unix seconds.
+    pub(super) now: i64,
+}
+
+impl Gate<'_> {
+    pub(super) fn grant(&self, to: ToRoute<'_, '_>, refusal: &mut Refusal) -> Result<Verdict, Stop> {
+        let (route, head, now) = (&to.route, to.head, to.now);
+        let realm = route.realm();
+        let by_basic = to.key.as_ref().is_some_and(|key| key.by_basic);
+        let changes = head.upgrade || !is_safe(head.method);
+        // Browsers send Basic credentials by themselves, too.
+        let key = match to.key {
+            Some(Carried { by_basic: true, .. }) if !to.caller.basic_speaks(changes)? => None,
+            Some(Carried { key, .. }) => Some(key),
+            None => None,
+        };
+        if to.key_needed && key.is_none() {
+            return Err(Deny::Basic(KeyFault::Missing).into());
+        }
+        let shown = Shown::find(head.headers, realm, route.authorization(), by_basic);
+        self.note("credential", || trace::credential(&shown));
+        let asked = Asked { realm, shown: &shown, caller: &to.caller, changes, now };
+        let speaker = match route.access() {
+            Access::User => Some(self.user(&asked)?),
+            Access::UserOrKey if key.is_none() || must_count(&shown, route.authorization(), head.headers, realm) => {
+                Some(self.user(&asked)?)
+            }
+            // Whoever may pass without a token passes without an identity if the token is no good.
+            Access::UserOrKey | Access::Key | Access::Public => self.guest(&asked)?,
+        };
+        if let Some(speaker) = &speaker {
+            self.note("token", || trace::speaker(speaker));
+        }
+        if !route.roles().is_empty() {
+            self.note("roles", || format!("one of {} is needed", route.roles().join(", ")));
+        }
+        let lacking = lacking(route, speaker.as_deref());
+        let (speaker, key) = match (route.access(), lacking) {
+            (Access::UserOrKey, None) if speaker.is_some() => (speaker, key.filter(|_| to.key_needed)),
+            // A user who is not enough is nobody beside the key: the app must not take it for one who is.
+            (Access::UserOrKey, _) if key.is_some() => (speaker.filter(|_| lacking.is_none()), key),
+            (_, Some(deny)) => {
+                refusal.speaker = speaker;
+                return Err(deny.into());
+            }
+            (_, None) => (speaker, key.filter(|_| to.key_needed)),
+        };
+        if route.body_size().is_some_and(|most| announced_length(head.headers) > most) {
+            return Err(Deny::RequestTooLarge.into());
+        }
+        let assertion = match (&speaker, route.assertion()) {
+            (Some(speaker), Some(audience)) => {
+                Some(speaker.assertion(realm.tokens(), realm.name(), audience, now).ok_or(Deny::Internal)?)
+            }
+            _ => None,
+        };
+        let who = match (speaker, route.access()) {
+            (Some(speaker), _) => Who::User(speaker),
+            (None, Access::Key | Access::UserOrKey) => Identity::of_key(realm.name()).map_or(Who::Anyone, Who::Keyed),
+            (None, _) => Who::Anyone,
+        };
+        let query = to.target.query.and_then(|query| api_key::query_without(realm, query, to.key_needed));
+        let target = match query {
+            Some(query) => [to.target.wire_path, &query].join(&b"?"[..]),
+            None => to.target.wire_path.to_vec(),
+        };
+        Ok(Verdict::Grant(Box::new(Grant {
+            target,
+            authority: to.authority,
+            client: to.client,
+            who,
+            key,
+            key_needed: to.key_needed,
+            authorization_is_apps: shown.authorization_is_apps,
+            assertion,
+            cors: to.caller.cors,
+            route: to.route,
+        })))
+    }
+
+    /// Whose token it is, where one is needed.
+    fn user(&self, asked: &Asked<'_>) -> Result<Arc<Speaker>, Stop> {
+        let credential = asked.shown.credential.map_err(Deny::from)?;
+        if matches!(credential, Credential::Cookie(_)) && !asked.caller.cookie_speaks(asked.changes)? {
+            return Err(Deny::TokenMissing.into());
+        }
+        self.speaker(asked.realm, &credential, asked.now)
+    }
+
+    /// Whose token it is, where none is needed: a cookie that counts from elsewhere, or two of them, and a token that is no good
+    /// are as none.
+    fn guest(&self, asked: &Asked<'_>) -> Result<Option<Arc<Speaker>>, Stop> {
+        let unneeded = |deny| {
+            self.note("token", || trace::unneeded(deny));
+            Ok(None)
+        };
+        let credential = match asked.shown.credential {
+            Ok(credential) => credential,
+            Err(Unclear::Authorizations) => return Err(Deny::CredentialConflict.into()),
+            Err(unclear) => return unneeded(unclear.into()),
+        };
+        let speaks = !matches!(credential, Credential::Cookie(_))
+            || asked.caller.cookie_speaks(asked.changes).is_ok_and(|speaks| speaks);
+        if !speaks {
+            self.note("token", || "a cookie does not count from there".into());
+            return Ok(None);
+        }
+        match self.speaker(asked.realm, &credential, asked.now) {
+            Ok(speaker) => Ok(Some(speaker)),
+            Err(Stop::Deny(deny)) => unneeded(deny),
+            Err(wait) => Err(wait),
+        }
+    }
+
+    /// Whom the token speaks for.
+    fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Speaker>, Stop> {
+        let token = credential.token().ok_or(Deny::TokenMissing)?;
+        if let Some(speaker) = self.known.get(self.generation, realm.number(), token)
+            && speaker.counts(now)
+        {
+            self.is_not_revoked(speaker.marks())?;
+            return Ok(speaker);
+        }
+        let accepted =
+            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
+        self.is_not_revoked(&accepted.marks)?;
+        let speaker = Speaker::new(accepted, realm.name()).ok_or(Deny::Token(Reject::Claims))?;
+        Ok(self.known.insert(self.generation, realm.number(), token, speaker))
+    }
+}
+
+/// A question to the token of a request.
+struct Asked<'a> {
+    realm: &'a Realm,
+    shown: &'a Shown<'a>,
+    caller: &'a Caller,
+    /// The method is not a safe one, or it is an upgrade.
+    changes: bool,
+    now: i64,
+}
+
+/// Whether the token has to be good though an API key would open the route: it was put into a header for the gate, so whoever did
+/// that takes itself for its user. A cookie comes by itself, and may be a stale or a planted one (R51).
+fn must_count(shown: &Shown<'_>, whose: Authorization, headers: &HeaderMap, realm: &Realm) -> bool {
+    match shown.credential {
+        Ok(Credential::Bearer(_)) => whose == Authorization::Gate || names_issuer(headers, realm),
+        Err(Unclear::Authorizations) => true,
+        Ok(Credential::Cookie(_) | Credential::None) | Err(Unclear::Cookies | Unclear::NoText) => false,
+    }
+}
+
+/// What whoever speaks lacks of what the route wants of its users.
+fn lacking(route: &Route, speaker: Option<&Speaker>) -> Option<Deny> {
+    let claims = speaker.map(Speaker::claims);
+    if route.requires_mfa() && !claims.is_some_and(|claims| claims.mfa) {
+        return Some(Deny::MfaRequired);
+    }
+    let wanted = route.roles();
+    let has_one = claims.is_some_and(|claims| claims.roles.iter().any(|role| wanted.contains(role)));
+    if wanted.is_empty() || has_one { None } else { Some(Deny::RoleMissing) }
+}
+
+/// Of the body; 0 if it says nothing.
+fn announced_length(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.map_or(0, |length| length.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;
