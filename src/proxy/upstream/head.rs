@@ -87,11 +87,10 @@ pub(super) fn trailers(raw: &Bytes) -> Option<HeaderMap> {
 pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     let count = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at(count);
-    let is_extension = matches!(rest.first(), None | Some(b';' | b' ' | b'\t'));
-    if !(1..=MOST_DIGITS).contains(&count)
-        || !is_extension
-        || rest.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
-    {
+    // Spaces at the end are common, though no RFC has them.
+    let is_extension = matches!(rest.trim_ascii_start().first(), None | Some(b';'));
+    let is_text = rest.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
+    if !(1..=MOST_DIGITS).contains(&count) || !is_extension || !is_text {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -192,7 +191,7 @@ mod tests {
             assert_eq!(chunk_size(line.as_bytes()), Some(size), "{line:?}");
         }
         assert_eq!(chunk_size(b"fffffffffffffff"), Some((1 << 60) - 1));
-        for line in ["", ";a", " 5", "+5", "-5", "0x5", "5x", "5\r", "5;\0", "1000000000000000", "g"] {
+        for line in ["5 5", "5\t5;", "", ";a", " 5", "+5", "-5", "0x5", "5x", "5\r", "5;\0", "1000000000000000", "g"] {
             assert_eq!(chunk_size(line.as_bytes()), None, "{line:?}");
         }
     }
