@@ -20,6 +20,7 @@ use super::secret_file::reason;
 use super::sections::cognito::Pools;
 use super::sections::{self, Realms, cognito, limits, log, login, realm, route, server, store, tls};
 use super::server::Server;
+use super::syntax;
 use crate::clock::now;
 use crate::token::TrustedKeys;
 
@@ -92,8 +93,9 @@ pub fn parse(text: &str, file: &Path, mode: Mode<'_>) -> Result<Config, Errors> 
 }
 
 fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config, Errors> {
-    let (table, syntax) = DeTable::parse_recoverable(text);
-    let report = Report::new(file, text, &syntax);
+    let (readable, syntax) = syntax::repair(text);
+    let (table, duplicates) = DeTable::parse_recoverable(&readable);
+    let report = Report::new(file, text, &syntax, &duplicates);
     let root = Section::root(&report, table.get_ref(), &sections::FILE);
 
     let server = root.table("server", &server::KEYS);

@@ -32,6 +32,7 @@ mod sections;
 mod server;
 mod size;
 mod spelling;
+mod syntax;
 mod tls;
 mod upstream;
 mod user_pool;

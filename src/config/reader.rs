@@ -12,9 +12,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
+use super::error::Severity;
 pub(super) use super::report::{Place, Report};
 use super::size;
-use super::spelling::{bare, closest, quote};
+use super::spelling::{bare, closest, none_of, quote, unexpanded};
 
 /// The keys of a kind of section.
 pub(super) struct Keys {
@@ -39,16 +40,18 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static Keys) -> Self {
-        Self::open(report, table, keys, String::new(), 0)
+        let section = Self { report, table, keys, path: String::new(), at: 0 };
+        section.refuse_unknown_keys(None);
+        section
     }
 
     /// The section `key`, if it is there.
     pub(super) fn table(&self, key: &'static str, keys: &'static Keys) -> Option<Self> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Table(table) => Some(Self::open(self.report, table, keys, self.path_of(key), value.span().start)),
+            DeValue::Table(table) => Some(self.open(table, keys, self.path_of(key), value.span().start)),
             DeValue::Array(_) => {
-                self.error(key, format!("there is one of it only: write {}", keys.header));
+                self.refuse(key, format!("must not be an array: write {}", keys.header));
                 None
             }
             other => {
@@ -64,7 +67,7 @@ impl<'a> Section<'a> {
         let items = match value.get_ref() {
             DeValue::Array(items) => items,
             DeValue::Table(_) => {
-                self.error(key, format!("there may be several of it: write {}, with two brackets", keys.header));
+                self.refuse(key, format!("must be an array: write {}, with two brackets", keys.header));
                 return Vec::new();
             }
             other => {
@@ -75,9 +78,9 @@ impl<'a> Section<'a> {
         let sections = items.iter().enumerate().filter_map(|(index, item)| {
             let path = format!("{}[{index}]", self.path_of(key));
             match item.get_ref() {
-                DeValue::Table(table) => Some(Self::open(self.report, table, keys, path, item.span().start)),
+                DeValue::Table(table) => Some(self.open(table, keys, path, item.span().start)),
                 other => {
-                    let message = format!("is {}, and must be a section: write {}", kind(other), keys.header);
+                    let message = format!("must be a section: write {} (found {})", keys.header, kind(other));
                     self.report.error(item.span().start, path, message);
                     None
                 }
@@ -120,37 +123,46 @@ impl<'a> Section<'a> {
         Place { at: self.value(key).map_or(self.at, |value| value.span().start), key: self.path_of(key) }
     }
 
-    /// What is wrong with `key`, at its line; at the section's header if it is not written.
+    /// Whether the value of `key` was refused, so that its default stands for it: what would be wrong between that and
+    /// another key follows from the one error.
+    pub(super) fn is_refused(&self, key: &'static str) -> bool {
+        self.report.is_refused(self.at, key)
+    }
+
+    /// What is wrong with `key`, at its line; at the section's header if it is not written. Not told of a key whose value was
+    /// refused already.
     pub(super) fn error(&self, key: &'static str, message: impl Into<String>) {
-        let place = self.place(key);
-        self.report.error(place.at, place.key, message);
+        self.report.unless_refused(Severity::Error, self.at, key, self.place(key), message.into());
     }
 
     /// Reports a warning about `key`, at its line; at the section's header if it is not written. The sentence names the
     /// remedy, as that of an error does. A warning does not keep the file from being used.
     pub(super) fn warn(&self, key: &'static str, message: impl Into<String>) {
-        let place = self.place(key);
-        self.report.warn(place.at, place.key, message);
+        self.report.unless_refused(Severity::Warning, self.at, key, self.place(key), message.into());
     }
 
     /// What the section as a whole lacks. `key` may be empty.
     pub(super) fn missing(&self, key: &'static str, message: impl Into<String>) {
-        self.report.missing(self.at, self.path_of(key), message);
+        if !self.report.is_broken() {
+            let place = Place { at: self.at, key: self.path_of(key) };
+            self.report.unless_refused(Severity::Error, self.at, key, place, message.into());
+        }
     }
 
     /// What `key` refers to is not in the file.
     pub(super) fn missing_value(&self, key: &'static str, message: impl Into<String>) {
-        let place = self.place(key);
-        self.report.missing(place.at, place.key, message);
+        if !self.report.is_broken() {
+            self.error(key, message);
+        }
     }
 
     /// A string that `parse` accepts, or says what is wrong with it. Whether the value may be shown is up to `parse`.
     pub(super) fn optional<T>(&self, key: &'static str, parse: impl FnOnce(&'a str) -> Result<T, String>) -> Option<T> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::String(text) => match parse(text) {
+            DeValue::String(text) => match unexpanded(text).map_or_else(|| parse(text), Err) {
                 Ok(parsed) => return Some(parsed),
-                Err(message) => self.error(key, message),
+                Err(message) => self.refuse(key, message),
             },
             other => self.wrong_type(key, other, "a string in double quotes"),
         }
@@ -181,10 +193,11 @@ impl<'a> Section<'a> {
         let parsed = items.iter().enumerate().filter_map(|(index, item)| {
             let result = match item.get_ref() {
                 DeValue::String(text) if !seen.insert(text) => Err("is listed twice: remove one of the two".into()),
-                DeValue::String(text) => parse(text),
-                other => Err(format!("is {}, and must be a string in double quotes", kind(other))),
+                DeValue::String(text) => unexpanded(text).map_or_else(|| parse(text), Err),
+                other => Err(format!("must be a string in double quotes (found {})", kind(other))),
             };
             let report = |message| {
+                self.report.refuse(self.at, key);
                 self.report.error(item.span().start, format!("{}[{index}]", self.path_of(key)), message);
             };
             result.map_err(report).ok()
@@ -214,7 +227,7 @@ impl<'a> Section<'a> {
                     return value;
                 }
                 let (start, end) = range.into_inner();
-                self.error(key, format!("{integer} is out of range: write a number from {start} to {end}"));
+                self.refuse(key, format!("{integer} is out of range: write a number from {start} to {end}"));
             }
             Some(other) => self.wrong_type(key, other, "a whole number, without quotes"),
         }
@@ -237,7 +250,7 @@ impl<'a> Section<'a> {
         let value = value.filter(|value| range.contains(value));
         if value.is_none() {
             let (start, end) = range.into_inner();
-            self.error(key, format!("{written} is out of range: write a number from {start} to {end}"));
+            self.refuse(key, format!("{written} is out of range: write a number from {start} to {end}"));
         }
         value
     }
@@ -245,14 +258,14 @@ impl<'a> Section<'a> {
     /// A length of time.
     pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
         if let Some(DeValue::Integer(_)) = self.value(key).map(Spanned::get_ref) {
-            self.error(key, format!("a duration is a string with a unit: write \"{}\"", duration::format(default)));
+            self.refuse(key, format!("must have a unit: write it as \"{}\"", duration::format(default)));
             return default;
         }
         let parse = |text: &str| {
             let example = duration::format(default);
             let value = duration::parse(text).ok_or_else(|| {
                 format!(
-                    "{} is not a duration: write a whole number with ms, s, m, h or d, such as \"{example}\"",
+                    "invalid duration {}: write a whole number with ms, s, m, h or d, such as \"{example}\"",
                     quote(text)
                 )
             })?;
@@ -271,11 +284,14 @@ impl<'a> Section<'a> {
             let size = size::parse(text).ok_or_else(|| {
                 let example = size::format(default);
                 format!(
-                    "{} is no size: write a whole number with B, KiB, MiB or GiB, such as \"{example}\"",
+                    "invalid size {}: write a whole number with B, KiB, MiB or GiB, such as \"{example}\"",
                     quote(text)
                 )
             })?;
-            if size <= max { Ok(size) } else { Err(format!("{} is more than {}", quote(text), size::format(max))) }
+            if size <= max {
+                return Ok(size);
+            }
+            Err(format!("{} is out of range: write at most \"{}\"", quote(text), size::format(max)))
         };
         self.optional(key, parse).unwrap_or(default)
     }
@@ -332,20 +348,39 @@ impl<'a> Section<'a> {
                 if let Ok(timestamp) = datetime.to_string().parse::<jiff::Timestamp>() {
                     return Some(timestamp.as_second());
                 }
-                self.error(key, format!("a date with a time and an offset from UTC is needed: {EXAMPLE}"));
+                self.refuse(key, format!("must be an RFC 3339 date-time with a UTC offset: {EXAMPLE}"));
             }
             other => self.wrong_type(key, other, &format!("a date and time: {EXAMPLE}")),
         }
         None
     }
 
-    fn open(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static Keys, path: String, at: usize) -> Self {
-        let section = Self { report, table, keys, path, at };
-        for key in table.keys().filter(|key| !keys.known.contains(&key.get_ref().as_ref())) {
-            let name = key.get_ref().as_ref();
-            report.error(key.span().start, section.path_of(&bare(name)), keys.explain(name));
-        }
+    /// A section within this one.
+    fn open(&self, table: &'a DeTable<'a>, keys: &'static Keys, path: String, at: usize) -> Self {
+        let section = Self { report: self.report, table, keys, path, at };
+        section.refuse_unknown_keys(Some(self));
         section
+    }
+
+    fn refuse_unknown_keys(&self, parent: Option<&Self>) {
+        for key in self.table.keys().filter(|key| !self.keys.known.contains(&key.get_ref().as_ref())) {
+            let name = key.get_ref().as_ref();
+            self.report.error(key.span().start, self.path_of(&bare(name)), self.keys.explain(name));
+            // Then that one is not missing, too.
+            if let Some(meant) = closest(name, self.keys.known.iter().copied()) {
+                self.report.refuse(self.at, meant);
+            }
+            if let Some(parent) = parent.filter(|parent| parent.keys.known.contains(&name)) {
+                self.report.refuse(parent.at, name);
+            }
+        }
+    }
+
+    /// The value of `key` is not one.
+    fn refuse(&self, key: &'static str, message: String) {
+        let place = self.place(key);
+        self.report.error(place.at, place.key, message);
+        self.report.refuse(self.at, key);
     }
 
     fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -362,7 +397,7 @@ impl<'a> Section<'a> {
     }
 
     fn wrong_type(&self, key: &'static str, value: &DeValue<'_>, wanted: &str) {
-        self.error(key, format!("is {}, and must be {wanted}", kind(value)));
+        self.refuse(key, format!("must be {wanted} (found {})", kind(value)));
     }
 }
 
@@ -370,9 +405,11 @@ fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T,
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }
-    let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-    let problem = if later.contains(&text) { "is not supported by this version" } else { "is none of the values" };
-    Err(format!("{} {problem}: write {}", quote(text), known.join(" or ")))
+    if later.contains(&text) {
+        let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        return Err(format!("{} is not supported by this version: write {}", quote(text), known.join(" or ")));
+    }
+    Err(none_of(text, words.iter().map(|(word, _)| *word)))
 }
 
 impl Keys {
@@ -382,14 +419,19 @@ impl Keys {
             return "is not supported by this version: remove it".into();
         }
         if let Some(parent) = self.parent.filter(|parent| parent.known.contains(&name)) {
-            return format!("is a key of {}, and stands below {}: move it above that line", parent.header, self.header);
+            return format!("belongs to {0} but follows {1}: move it above the {1} line", parent.header, self.header);
         }
+        // All that is in the file itself are sections.
+        let kind = if self.header == WHOLE_FILE { "section" } else { "key" };
         match closest(name, self.known.iter().copied()) {
-            Some(known) => format!("unknown key: did you mean {known}?"),
-            None => format!("unknown key: use one of {}", self.known.join(", ")),
+            Some(known) => format!("unknown {kind}: did you mean {known}?"),
+            None => format!("unknown {kind}: use one of {}", self.known.join(", ")),
         }
     }
 }
+
+/// The header of what is no section, but has them.
+pub(super) const WHOLE_FILE: &str = "the file";
 
 const fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
@@ -409,7 +451,7 @@ mod tests {
 
     use super::*;
 
-    const ROOT: Keys = Keys { header: "the file", known: &["server", "realm"], later: &[], parent: None };
+    const ROOT: Keys = Keys { header: WHOLE_FILE, known: &["server", "realm"], later: &[], parent: None };
     const SERVER: Keys = Keys {
         header: "[server]",
         known: &["listen", "threads", "h2c", "grace", "log", "at", "secret"],
@@ -420,8 +462,9 @@ mod tests {
     const KEY: Keys = Keys { header: "[[realm.key]]", known: &["id"], later: &[], parent: Some(&REALM) };
 
     fn errors(text: &str, read: impl Fn(&Section<'_>)) -> Vec<String> {
-        let (table, syntax) = DeTable::parse_recoverable(text);
-        let report = Report::new(Path::new("t.toml"), text, &syntax);
+        let (readable, syntax) = crate::config::syntax::repair(text);
+        let (table, duplicates) = DeTable::parse_recoverable(&readable);
+        let report = Report::new(Path::new("t.toml"), text, &syntax, &duplicates);
         read(&Section::root(&report, table.get_ref(), &ROOT));
         report.finish(Vec::new()).iter().map(ToString::to_string).collect()
     }
@@ -447,13 +490,13 @@ mod tests {
             server_errors(text),
             [
                 "t.toml:2:17: server.listen[1]: \"x\" is no port",
-                "t.toml:2:22: server.listen[2]: is a whole number, and must be a string in double quotes",
+                "t.toml:2:22: server.listen[2]: must be a string in double quotes (found a whole number)",
                 "t.toml:3:3: server.listen[3]: is listed twice: remove one of the two",
-                "t.toml:4:11: server.threads: is a string, and must be a whole number, without quotes",
-                "t.toml:5:7: server.h2c: is a whole number, and must be true or false, without quotes",
+                "t.toml:4:11: server.threads: must be a whole number, without quotes (found a string)",
+                "t.toml:5:7: server.h2c: must be true or false, without quotes (found a whole number)",
                 "t.toml:6:9: server.grace: \"0s\" is out of range: write a duration from \"1s\" to \"1m\"",
                 "t.toml:7:7: server.log: \"audit\" is not supported by this version: write \"info\" or \"debug\"",
-                "t.toml:8:6: server.at: a date with a time and an offset from UTC is needed: write it as 2027-01-01T00:00:00Z, without quotes",
+                "t.toml:8:6: server.at: must be an RFC 3339 date-time with a UTC offset: write it as 2027-01-01T00:00:00Z, without quotes",
                 "t.toml:9:10: server.secret: is too short",
                 "t.toml:10:1: server.threds: unknown key: did you mean threads?",
                 "t.toml:11:1: server.tls: is not supported by this version: remove it",
@@ -482,7 +525,10 @@ mod tests {
     #[test]
     fn a_missing_key_says_what_to_write() {
         assert_eq!(server_errors("\n[server]\n"), ["t.toml:2:1: server.secret: is missing: write secret = \"…\""]);
-        assert!(server_errors("[server]\nsecret = \"x\"\ngrace = 5\n")[1].ends_with("write \"30s\""));
+        assert!(
+            server_errors("[server]\nsecret = \"x\"\ngrace = 5\n")[1]
+                .ends_with("must have a unit: write it as \"30s\"")
+        );
         assert!(server_errors("[server]\nsecret = \"x\"\nthreads = -1\n")[1].contains("-1 is out of range"));
         assert!(server_errors("[server]\nsecret = \"x\"\nthreads = 65\n")[1].contains("from 0 to 64"));
     }
@@ -522,15 +568,24 @@ mod tests {
                 realm.tables("key", &KEY);
             }
         };
-        assert_eq!(errors("[[server]]\n", read), ["t.toml:1:1: server: there is one of it only: write [server]"]);
+        assert_eq!(
+            errors("[servr]\nlisten = [1]\n", |root| {
+                root.missing("server", "is missing: write [server]");
+            }),
+            ["t.toml:1:2: servr: unknown section: did you mean server?"],
+            "one error for one mistake"
+        );
+        assert_eq!(errors("[[server]]\n", read), ["t.toml:1:1: server: must not be an array: write [server]"]);
         assert!(errors("server = 1\n", read)[0].contains("must be a section: write [server]"));
         assert!(errors("[realm]\n", read)[0].contains("write [[realm]], with two brackets"));
-        assert!(errors("realm = [1]\n", read)[0].starts_with("t.toml:1:10: realm[0]: is a whole number"));
+        assert!(
+            errors("realm = [1]\n", read)[0].starts_with("t.toml:1:10: realm[0]: must be a section: write [[realm]]")
+        );
         let misplaced = "[[realm]]\n[[realm.key]]\nid = \"a\"\nname = \"b\"\n";
         assert_eq!(
             errors(misplaced, read),
             [
-                "t.toml:4:1: realm[0].key[0].name: is a key of [[realm]], and stands below [[realm.key]]: move it above that line"
+                "t.toml:4:1: realm[0].key[0].name: belongs to [[realm]] but follows [[realm.key]]: move it above the [[realm.key]] line"
             ]
         );
     }

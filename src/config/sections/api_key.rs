@@ -160,6 +160,9 @@ fn plain_secret(text: &str) -> Result<Sha256, String> {
     if text.len() < MIN_SECRET_BYTES {
         return Err(format!("is shorter than {MIN_SECRET_BYTES} characters: make one with tollgate key new"));
     }
+    if text.starts_with("${") {
+        return Err("is the path of a file: write it in secret_file".into());
+    }
     // What a header carries as it is (RFC 9110, 5.5); a space at either end would be cut off.
     let sendable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && text.trim() == text;
     if !sendable {
@@ -328,18 +331,20 @@ mod tests {
         let second = |keys: &str| format!("{GOOD}\n[[realm.key]]\n{keys}");
         for (keys, expected) in [
             (r#"secret = "hunter2""#.into(), "realm.a.key[0].secret: is shorter than 8"),
+            (r#"secret = "${CREDENTIALS_DIRECTORY}/web""#.into(), "write it in secret_file"),
+            (r#"secret = "${API_KEY_OF_THE_WEB_APP}""#.into(), "variables are not expanded"),
             (r#"secret = " hunter2hunter2hunter2""#.into(), "can't carry"),
             (r#"secret = "hunter2\nhunter2hunter2""#.into(), "can't carry"),
             (r#"secret = "hunter2hunter2hunter2é""#.into(), "can't carry"),
-            ("secret = 2222222222222222".into(), "is a whole number, and must be a string"),
+            ("secret = 2222222222222222".into(), "must be a string in double quotes (found a whole number)"),
             (r#"sha256 = "hunter2hunter2hunter2""#.into(), "not a SHA-256 hash"),
             (format!("sha256 = \"{}\"", hash_of("")), "empty secret"),
             (String::new(), "has no secret"),
             (format!("{GOOD}\nsecret_file = \"x\""), "excludes secret"),
             (r#"secret_file = "gone""#.into(), "/nonexistent/gone: it does not exist"),
             (format!("{GOOD}\nexpires = \"2027-01-01T00:00:00Z\""), "without quotes"),
-            (format!("{GOOD}\nexpires = 2027-01-01T00:00:00"), "offset from UTC"),
-            (format!("{GOOD}\norigins = []"), "is a key of [[realm]], and stands below [[realm.key]]"),
+            (format!("{GOOD}\nexpires = 2027-01-01T00:00:00"), "with a UTC offset"),
+            (format!("{GOOD}\norigins = []"), "belongs to [[realm]] but follows [[realm.key]]"),
             (second("id = \"web\"\nsecret = \"hunter3hunter3hunter3\""), "the id of another"),
             (second(&format!("id = \"app\"\n{GOOD}")), "realm.a.key[1].secret: is the secret of the key \"web\" too"),
             (second("id = \"a b\"\nsecret = \"hunter3hunter3hunter3\""), "is no id"),

@@ -252,7 +252,7 @@ mod tests {
             ("client_secret = \"a\"\nclient_secret_file = \"b\"", "excludes client_secret"),
             ("timeout = \"2m\"", "out of range"),
             ("ca_file = \"/dev/null\"", "not a regular file"),
-            ("path = \"/x\"", "is a key of [[login]], and stands below [login.cognito]"),
+            ("path = \"/x\"", "belongs to [[login]] but follows [login.cognito]"),
             ("pool = \"x\"", "pool: unknown key"),
         ] {
             assert_error(&text("", cognito), expected);
@@ -261,7 +261,7 @@ mod tests {
             ("access_ttl = \"1h\"", "login[0].access_ttl: is for backend = \"local\""),
             ("refresh_grace = \"1s\"", "login[0].refresh_grace: is for backend = \"local\""),
             ("tenants = { b = \"b\" }", "there is no realm \"b\""),
-            ("backend = \"azure\"", "write \"local\" or \"cognito\""),
+            ("backend = \"azure\"", "must be \"local\" or \"cognito\""),
             ("backend = \"local\"", "login[0].cognito: is for backend = \"cognito\""),
         ] {
             assert_error(&text(login, ""), expected);

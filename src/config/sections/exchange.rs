@@ -5,7 +5,7 @@ use crate::config::exchange::{Attribute, Exchange, Revision};
 use crate::config::host::{Authority, Host};
 use crate::config::policy::Realm;
 use crate::config::reader::Section;
-use crate::config::spelling::quote;
+use crate::config::spelling::{none_of, quote};
 
 /// Its keys beside those of every login.
 pub(super) const KEYS: [&str; 11] = [
@@ -39,7 +39,7 @@ pub(super) fn read(section: &Section<'_>, realm: Option<&Realm>) -> Option<Excha
     let attributes = section.list("required_attributes", |text| match text {
         "licence" => Ok(Attribute::Licence),
         "profile" => Ok(Attribute::Profile),
-        _ => Err(format!("{} has no message of its own: write \"licence\" or \"profile\"", quote(text))),
+        _ => Err(none_of(text, ["licence", "profile"].into_iter())),
     });
     let required_attributes = if section.has("required_attributes") { attributes } else { Attribute::ALL.to_vec() };
     let email_claim = section.optional("email_claim", plain).unwrap_or_else(|| "email".into());
@@ -161,7 +161,10 @@ mod tests {
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
             ("allowed_clients = []", "login[0].allowed_clients: is empty"),
-            (r#"required_attributes = ["license"]"#, r#"write "licence" or "profile""#),
+            (
+                r#"required_attributes = ["license"]"#,
+                r#"must be "licence" or "profile" (found "license"): did you mean "licence"?"#,
+            ),
             (r#"callback_url = "/site/callback""#, "is no URL"),
             (r#"callback_url = "http://app.example/cb""#, "is no https URL"),
             (r#"callback_url = "https://app.example/cb#x""#, "fragment"),
@@ -175,7 +178,7 @@ mod tests {
             (r#"after_login = "javascript:alert(1)""#, "is no URL"),
             (r#"redirect_urls = ["https://*.example"]"#, "names no host"),
             (r#"redirect_urls = ["/failed"]"#, "is no URL"),
-            (r#"answer = "34""#, r#"write "33" or "2024""#),
+            (r#"answer = "34""#, r#"must be "33" or "2024""#),
             (r#"email_claim = """#, "is empty"),
             (r#"issuer = "https://idp.example""#, "the realm does not trust \"https://idp.example\""),
             ("tenants = {}", "is a key of dialect = \"tenant\""),

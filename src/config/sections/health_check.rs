@@ -107,7 +107,7 @@ mod tests {
             ("path = \"/\"\nstatus = [\"100\"]", "is no status"),
             ("path = \"/\"\ninterval = \"1ms\"", "out of range"),
             ("path = \"/\"\nhealthy_after = 0", "out of range"),
-            ("path = \"/\"\nread_timeout = \"1s\"", "is a key of [[route]], and stands below [route.health_check]"),
+            ("path = \"/\"\nread_timeout = \"1s\"", "belongs to [[route]] but follows [route.health_check]"),
         ] {
             assert_error(&format!("{SERVER}{REALM}{ROUTE}[route.health_check]\n{keys}\n"), expected);
         }

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            (r#"level = "verbose""#, r#"log.level: "verbose" is none of the values: write "error" or "warn""#),
+            (r#"level = "verbose""#, r#"log.level: must be "error" or "warn""#),
             (r#"format = "xml""#, r#""text" or "json""#),
             (r#"access = "some""#, r#""off" or "denied" or "all""#),
             (r#"audit = "syslog""#, "neither \"off\" nor \"stderr\", nor a path"),

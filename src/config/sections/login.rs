@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            (r#"dialect = "oauth""#, r#""oauth" is none of the values: write "project" or "tenant" or "exchange""#),
+            (r#"dialect = "oauth""#, r#"must be "project" or "tenant" or "exchange" (found "oauth")"#),
             (r#"path = "login""#, "does not start with a slash"),
             (r#"realm = "examples""#, r#"there is no realm "examples": write [[realm]] with that name"#),
             ("tenants = {}", "login[0].tenants: is a key of dialect = \"tenant\": remove it"),
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn bad_values_of_a_tenant_login() {
         for (keys, expected) in [
-            (r#"shape = "round""#, r#"write "nested" or "flat""#),
+            (r#"shape = "round""#, r#"must be "nested" or "flat""#),
             (r#"access_ttl = "25h""#, r#"from "1s" to "1d""#),
             (r#"access_ttl = "1500ms""#, "whole seconds"),
             (r#"refresh_grace = "2m""#, r#"from "0s" to "1m""#),

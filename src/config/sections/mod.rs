@@ -25,12 +25,12 @@ use super::host::{Authority, Host};
 use super::outside::Outside;
 use super::pem::CaFile;
 use super::policy::Realm;
-use super::reader::{Keys, Section};
+use super::reader::{Keys, Section, WHOLE_FILE};
 use super::spelling::{closest, quote};
 
 /// The file as a whole.
 pub(super) const FILE: Keys = Keys {
-    header: "the file",
+    header: WHOLE_FILE,
     known: &["server", "log", "store", "limits", "realm", "login", "route"],
     later: &[],
     parent: None,

@@ -201,7 +201,7 @@ fn turns(section: &Section<'_>, path: PathBuf, token_ttl: Duration, outside: &Ou
     let rotate_every = section.has("rotate_every").then_some(rotate_every);
     whole_seconds(section, &[("publish_ahead", publish_ahead), ("rotate_every", rotate_every.unwrap_or_default())]);
     let (readers, writable) = outside.access(&path);
-    if rotate_every.is_some_and(|every| every <= publish_ahead) {
+    if rotate_every.is_some_and(|every| every <= publish_ahead) && !section.is_refused("publish_ahead") {
         section.error("rotate_every", "is not longer than publish_ahead: a key would be replaced before it signs");
     }
     if rotate_every.is_some() && !writable {
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            (r#"algorithm = "HS512""#, r#"is none of the values: write "HS256" or "ES256" or "EdDSA" or "RS256""#),
+            (r#"algorithm = "HS512""#, r#"must be "HS256" or "ES256" or "EdDSA" or "RS256" (found "HS512")"#),
             (r#"algorithm = "none""#, "realm.a.algorithm: "),
             (r#"rotate_every = "59s""#, r#"from "1m""#),
             (r#"rotate_every = "60500ms""#, "whole seconds"),
@@ -348,6 +348,31 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_from_a_bad_value_is_not_told() {
+        for (keys, expected) in [
+            (r#"require_key = "false""#, "realm.a.require_key: must be true or false"),
+            (
+                "algorithm = \"ES256\"\npublish_ahead = \"x\"\nrotate_every = \"5m\"",
+                "realm.a.publish_ahead: invalid duration",
+            ),
+            ("rotate_every = \"5mm\"", "realm.a.rotate_every: invalid duration"),
+        ] {
+            assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), expected);
+        }
+        let misspelt = format!("{SERVER}{REALM}{LOGIN}").replace("issuer =", "isuser =");
+        assert_error(&misspelt, "realm[0].isuser: unknown key: did you mean issuer?");
+        // Below the header of another section, and so missing in its own.
+        let misplaced = with(
+            &REALM.replace("issuer = \"https://a.example\"\n", ""),
+            &format!("[[realm.key]]\nid = \"web\"\nsecret = \"{}\"\nissuer = \"https://a.example\"", "x".repeat(32)),
+        );
+        assert_error(
+            &format!("{SERVER}{misplaced}{LOGIN}"),
+            "realm.a.key[0].issuer: belongs to [[realm]] but follows [[realm.key]]",
+        );
+    }
+
+    #[test]
     fn keys_of_a_kind_that_is_published_are_published_ahead() {
         let dir = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
@@ -369,7 +394,7 @@ mod tests {
             assert_error(&text, "t.toml:6:8: realm[0].name: ");
             assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, &format!("name = \"{bad}\""))), "realm[0].name: ");
         }
-        assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, "name = 1")), "realm[0].name: is a whole number");
+        assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, "name = 1")), "realm[0].name: must be a string");
         let third = with(REALM, "name = \"examples\"\ncookie = \"e\"");
         let second = with(REALM, "name = \"B\"\ncookie = \"b\"");
         assert_error(&format!("{SERVER}{REALM}{third}{second}{LOGIN}"), "\"B\" is no name of a realm");

@@ -293,7 +293,7 @@ mod tests {
             (r#"trusted_proxies = ["::/0"]"#, "insecure_trust_everyone"),
             (r#"trusted_proxies = ["10.0.0.1/8"]"#, r#"write "10.0.0.0/8""#),
             (r#"trusted_proxies = ["proxy"]"#, "is no network"),
-            (r#"forwarded = "both""#, r#"write "x-forwarded" or "rfc7239""#),
+            (r#"forwarded = "both""#, r#"must be "x-forwarded" or "rfc7239""#),
             (r#"forwarded = "rfc7239""#, "list your proxies in trusted_proxies"),
             ("trust_forwarded_host = true", "list your proxies in trusted_proxies"),
             (r#"admin_hosts = ["gate.internal:9080"]"#, r#"has a port: write "gate.internal""#),

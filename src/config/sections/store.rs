@@ -149,7 +149,8 @@ fn mode(text: &str) -> Result<SslMode, String> {
         "verify-full" => Ok(SslMode::VerifyFull),
         // The driver trusts the system's authorities in any case, from which anybody gets a certificate for some name.
         "verify-ca" => Err("sslmode=verify-ca would take anybody's certificate: write sslmode=verify-full".into()),
-        _ => Err("its sslmode is none of the values: write disable, prefer, require or verify-full".into()),
+        // Not quoted, as nothing of the URL is.
+        _ => Err("its sslmode must be disable or prefer or require or verify-full: write one of them".into()),
     }
 }
 
@@ -295,8 +296,8 @@ mod tests {
             ("postgres://u@h/d?hunter2=x", "unknown parameter"),
             ("postgres://u@h/d?password=hunter2", "unknown parameter"),
             ("postgres://u@h/d?sslmode", "without a value"),
-            ("postgres://u@h/d?sslmode=hunter2", "none of the values"),
-            ("postgres://u@h/d?sslmode=allow", "none of the values"),
+            ("postgres://u@h/d?sslmode=hunter2", "its sslmode must be"),
+            ("postgres://u@h/d?sslmode=allow", "its sslmode must be"),
             ("postgres://u@h/d?sslmode=verify-ca", "verify-full"),
             ("postgres://u@h/d?sslmode=require&sslrootcert=/ca", "only counts with sslmode=verify-full"),
             ("postgres://u@h/d?sslrootcert=/nonexistent/ca", "does not exist"),

@@ -8,7 +8,7 @@ use super::{ca_file, plain, realm};
 use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, Policy};
 use crate::config::reader::{Keys, Section};
-use crate::config::spelling::quote;
+use crate::config::spelling::{none_of, quote};
 use crate::config::user_pool::UserPool;
 use crate::token::{
     Algorithm, Audience, Issuer, Location, MAX_TRUSTED_TOKEN_BYTES, Mapping, Remote, Source, TrustedKeys, Type,
@@ -91,7 +91,8 @@ pub(super) fn read<'p>(
         let types = types(&section);
         let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, own.leeway);
         let required = section.list("required_claims", plain);
-        let exact = section.values("claims", "claims that must be exactly this, such as { token_use = \"access\" }");
+        let exact =
+            section.values("claims", "a table of claims with their exact values, such as { token_use = \"access\" }");
         let mapping = Mapping {
             username: claim(&section, "username_claim", "username"),
             username_prefix: section.optional("username_prefix", plain).unwrap_or_default(),
@@ -186,10 +187,7 @@ fn algorithms(section: &Section<'_>) -> Vec<Algorithm> {
                 .into())
         }
         Some(algorithm) => Ok(algorithm),
-        None => {
-            let known: Vec<_> = Algorithm::ALL.iter().skip(1).map(|algorithm| algorithm.name()).collect();
-            Err(format!("{} is none of the algorithms: write some of {}", quote(text), known.join(", ")))
-        }
+        None => Err(none_of(text, Algorithm::ALL.iter().skip(1).map(|algorithm| algorithm.name()))),
     });
     if section.has("algorithms") { listed } else { vec![Algorithm::RS256] }
 }
@@ -217,7 +215,7 @@ fn types(section: &Section<'_>) -> Vec<Type> {
         "JWT" => Ok(Type::Jwt),
         "at+jwt" => Ok(Type::AccessToken),
         "absent" => Ok(Type::Absent),
-        _ => Err(format!("{} is none of the values: write \"JWT\", \"at+jwt\" or \"absent\"", quote(text))),
+        _ => Err(none_of(text, ["JWT", "at+jwt", "absent"].into_iter())),
     });
     if section.has("types") { listed } else { vec![Type::Jwt, Type::AccessToken] }
 }
@@ -232,6 +230,9 @@ fn claim(section: &Section<'_>, key: &'static str, default: &str) -> Option<Stri
 fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Option<Source> {
     let discovery = section.flag("discovery", false);
     let written: Vec<_> = ["jwks_url", "jwks_file"].into_iter().filter(|key| section.has(key)).collect();
+    if section.is_refused("discovery") {
+        return None;
+    }
     if written.len() + usize::from(discovery) != 1 {
         section
             .missing("", "needs exactly one of jwks_url, jwks_file and discovery = true, which say where its keys are");
@@ -241,7 +242,7 @@ fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Opt
     let roots = roots(section, outside);
     let refresh = section.duration("refresh", MIN_REFRESH..=MAX_REFRESH, DEFAULT_REFRESH);
     let max_stale = section.duration("max_stale", MIN_REFRESH..=MAX_STALE, DEFAULT_STALE.max(refresh));
-    if max_stale < refresh {
+    if max_stale < refresh && !section.is_refused("refresh") {
         section
             .error("max_stale", "is shorter than refresh: its keys would count no more before they are fetched again");
     }
@@ -352,8 +353,8 @@ mod tests {
             ("username_prefix = \"\"", "username_prefix: is empty"),
             ("algorithms = []", "algorithms: is empty"),
             ("algorithms = [\"HS256\"]", "for the realm's own tokens only"),
-            ("algorithms = [\"none\"]", "\"none\" is none of the algorithms: write some of ES256"),
-            ("types = [\"jwt\"]", "write \"JWT\", \"at+jwt\" or \"absent\""),
+            ("algorithms = [\"none\"]", "must be \"ES256\" or "),
+            ("types = [\"jwt\"]", "(found \"jwt\"): did you mean \"JWT\"?"),
             ("types = []", "types: is empty"),
             ("jwks_file = \"x\"", "exactly one of jwks_url, jwks_file and discovery"),
             ("discovery = true", "exactly one of jwks_url, jwks_file and discovery"),
@@ -364,9 +365,11 @@ mod tests {
             ("ca_file = \"/dev/null\"", "not a regular file"),
             ("refresh = \"2d\"", "out of range"),
             ("refresh = \"1h\"\nmax_stale = \"5m\"", "is shorter than refresh"),
+            ("refresh = \"1hour\"\nmax_stale = \"5m\"", "refresh: invalid duration"),
+            ("discovery = \"true\"", "discovery: must be true or false"),
             ("leeway = \"6m\"", "out of range"),
             ("claims = { a = 1.5 }", "trusted_issuer[0].claims.a: must be a string"),
-            ("claims = []", "claims: is a list"),
+            ("claims = []", "claims: must be a table of claims"),
             ("aud = \"x\"", "aud: unknown key"),
         ] {
             assert_error(&text(keys), expected);
