@@ -78,6 +78,11 @@ fn r60_r61_r66_names_and_passwords() {
 }
 
 #[test]
+fn r58_memory_over_http_2() {
+    passes("checks", "r58_");
+}
+
+#[test]
 fn mutations_of_http_1() {
     passes("framing", "mutations_of_(transfer|content|chunks|request|targets|hosts|fields$|pipelines|upgrades)|early");
 }

@@ -9,6 +9,7 @@ use crate::quota::Quota;
 pub struct Limits {
     pub(super) connections: usize,
     pub(super) connections_per_address: usize,
+    pub(super) streams_per_address: usize,
     pub(super) head_size: u64,
     pub(super) head_timeout: Duration,
     pub(super) body_timeout: Duration,
@@ -29,6 +30,12 @@ impl Limits {
     #[must_use]
     pub const fn connections_per_address(&self) -> Option<usize> {
         if self.connections_per_address == 0 { None } else { Some(self.connections_per_address) }
+    }
+
+    /// How many streams of HTTP/2 of one address may be served at the same time, if there is a limit.
+    #[must_use]
+    pub const fn streams_per_address(&self) -> Option<usize> {
+        if self.streams_per_address == 0 { None } else { Some(self.streams_per_address) }
     }
 
     /// The largest head of a request, in bytes: request line and headers.
@@ -80,6 +87,7 @@ impl Default for Limits {
         Self {
             connections: 0,
             connections_per_address: 0,
+            streams_per_address: 1000,
             head_size: 64 << 10,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

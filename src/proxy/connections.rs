@@ -18,7 +18,15 @@ pub struct Connections {
     refused: AtomicU64,
     left: Notify,
     /// In parts, each with its own lock: a connection takes one when it comes and when it goes, a request never.
-    by_address: [Mutex<HashMap<Network, usize>>; PARTS],
+    by_address: [Mutex<HashMap<Network, Address>>; PARTS],
+}
+
+/// What one address has open.
+#[derive(Debug, Default)]
+struct Address {
+    connections: usize,
+    /// Streams of HTTP/2 that are being served, on all of its connections.
+    streams: Arc<AtomicUsize>,
 }
 
 impl Connections {
@@ -40,22 +48,24 @@ impl Connections {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Lets one in. `None` if there are `most` from its address.
-    pub(super) fn enter(self: &Arc<Self>, from: IpAddr, most: Option<usize>) -> Option<Guest> {
+    /// Lets one in. `None` if there are `most` from its address. Nothing is counted against one that is `trusted`: it speaks
+    /// for many.
+    pub(super) fn enter(self: &Arc<Self>, from: IpAddr, most: Option<usize>, trusted: bool) -> Option<Guest> {
         let from = Network::of(from);
-        {
+        let streams = {
             let mut part = self.part(from).lock().unwrap_or_else(PoisonError::into_inner);
-            let there = part.entry(from).or_insert(0);
-            if most.is_some_and(|most| *there >= most) {
+            let there = part.entry(from).or_default();
+            if !trusted && most.is_some_and(|most| there.connections >= most) {
                 drop(part);
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
-            *there += 1;
-        }
+            there.connections += 1;
+            there.streams.clone()
+        };
         self.open.fetch_add(1, Ordering::AcqRel);
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        Some(Guest { connections: self.clone(), from })
+        Some(Guest { connections: self.clone(), from, streams, trusted })
     }
 
     /// Waits until fewer than `most` are open.
@@ -69,7 +79,7 @@ impl Connections {
         }
     }
 
-    fn part(&self, from: Network) -> &Mutex<HashMap<Network, usize>> {
+    fn part(&self, from: Network) -> &Mutex<HashMap<Network, Address>> {
         let [.., last] = match from {
             Network::V4(bits) => u64::from(bits).to_be_bytes(),
             Network::V6(bits) => bits.to_be_bytes(),
@@ -83,14 +93,35 @@ impl Connections {
 pub(super) struct Guest {
     connections: Arc<Connections>,
     from: Network,
+    streams: Arc<AtomicUsize>,
+    trusted: bool,
+}
+
+/// A stream of HTTP/2 that is being served. Counts no more when it is dropped.
+#[derive(Debug)]
+pub(super) struct OpenStream(Arc<AtomicUsize>);
+
+impl Guest {
+    /// Opens a stream. `None` if `most` are open from its address.
+    pub(super) fn open_stream(&self, most: Option<usize>) -> Option<OpenStream> {
+        let open = self.streams.fetch_add(1, Ordering::AcqRel);
+        let stream = OpenStream(self.streams.clone());
+        (self.trusted || most.is_none_or(|most| open < most)).then_some(stream)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut part = self.connections.part(self.from).lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut there) = part.entry(self.from) {
-            *there.get_mut() -= 1;
-            if *there.get() == 0 {
+            there.get_mut().connections -= 1;
+            if there.get().connections == 0 {
                 there.remove();
             }
         }
@@ -110,13 +141,14 @@ mod tests {
     async fn counts_who_comes_and_forgets_who_goes() {
         let connections = Arc::new(Connections::default());
         let from = |text: &str| text.parse::<IpAddr>().unwrap();
-        let first = connections.enter(from("192.0.2.1"), Some(2)).unwrap();
-        let second = connections.enter(from("::ffff:192.0.2.1"), Some(2)).unwrap();
-        assert!(connections.enter(from("192.0.2.1"), Some(2)).is_none(), "an address in two spellings");
-        let other = connections.enter(from("192.0.2.2"), Some(2)).unwrap();
-        let v6 = connections.enter(from("2001:db8::1"), Some(1)).unwrap();
-        assert!(connections.enter(from("2001:db8::2"), Some(1)).is_none(), "one network");
-        assert!(connections.enter(from("2001:db8:0:1::2"), Some(1)).is_some(), "another one");
+        let enter = |text, most| connections.enter(from(text), Some(most), false);
+        let first = enter("192.0.2.1", 2).unwrap();
+        let second = enter("::ffff:192.0.2.1", 2).unwrap();
+        assert!(enter("192.0.2.1", 2).is_none(), "an address in two spellings");
+        let other = enter("192.0.2.2", 2).unwrap();
+        let v6 = enter("2001:db8::1", 1).unwrap();
+        assert!(enter("2001:db8::2", 1).is_none(), "one network");
+        assert!(enter("2001:db8:0:1::2", 1).is_some(), "another one");
         assert_eq!((connections.open(), connections.refused(), connections.accepted()), (4, 2, 5));
         let waiting = tokio::spawn({
             let connections = connections.clone();
@@ -124,7 +156,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         drop((first, second));
-        assert!(connections.enter(from("192.0.2.1"), Some(1)).is_some());
+        assert!(enter("192.0.2.1", 1).is_some());
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(v6);
@@ -132,5 +164,22 @@ mod tests {
         drop(other);
         assert_eq!(connections.open(), 0);
         assert!(connections.by_address.iter().all(|part| part.lock().unwrap().is_empty()), "nothing is kept");
+    }
+    #[test]
+    fn streams_count_for_their_address() {
+        let connections = Arc::new(Connections::default());
+        let enter = |trusted| connections.enter("192.0.2.1".parse().unwrap(), None, trusted).unwrap();
+        let (one, another, proxy) = (enter(false), enter(false), enter(true));
+        let first = one.open_stream(Some(2)).unwrap();
+        let second = another.open_stream(Some(2)).unwrap();
+        assert!(one.open_stream(Some(2)).is_none() && another.open_stream(Some(2)).is_none());
+        assert!(one.open_stream(None).is_some() && proxy.open_stream(Some(2)).is_some());
+        drop(first);
+        let third = one.open_stream(Some(2)).unwrap();
+        drop((one, another, proxy));
+        let fresh = enter(false);
+        assert!(fresh.open_stream(Some(1)).is_some(), "an address that went is new");
+        drop((second, third));
+        assert_eq!(fresh.streams.load(Ordering::Relaxed), 0);
     }
 }

@@ -20,8 +20,9 @@ use super::House as _;
 use super::context::Context;
 use super::gateway::{Gateway, is_event_stream};
 use super::response_framing::Framing;
-use super::stream::{Visit, body_time};
+use super::stream::body_time;
 use super::upstream::{Afterwards, Connection, Event, Head};
+use super::visit::Visit;
 use crate::config::Upstream;
 use crate::gate::Deny;
 
@@ -105,10 +106,8 @@ impl Gateway {
         if client_done || kept.is_some() {
             self.send_piece(session, context, app, kept, client_done)?;
         }
-        let mut says_more = false;
         loop {
             let takes_more = !app.is_sending() && !app.is_broken();
-            let listens = if client_done { !says_more } else { takes_more };
             tokio::select! {
                 biased;
                 event = app.event(state.read, write), if !app.has_answered() || app.is_sending() => {
@@ -123,8 +122,8 @@ impl Gateway {
                     // What the client says on a tunnel is no request.
                     client_done &= !state.is_tunnel;
                 }
-                // Who left waits for no answer.
-                came = session.read_body_or_idle(client_done), if listens => match came {
+                // Who left waits for no answer. Who says no more, or sends other requests already, does (`stream`).
+                came = session.read_body_or_idle(client_done), if client_done || takes_more => match came {
                     Ok(piece) => {
                         let ends = piece.is_none() || (!state.is_tunnel && session.is_body_done());
                         self.send_piece(session, context, app, piece, ends)?;
@@ -132,12 +131,6 @@ impl Gateway {
                             break;
                         }
                         client_done = ends;
-                    }
-                    Err(error) if client_done && error.etype == MORE_CAME && !context.upgrade => {
-                        // Other requests, which are read by nobody now: whoever sent them sees the end of the connection after
-                        // this answer, and sends them again (RFC 9112, 9.3.2).
-                        says_more = true;
-                        session.set_keepalive(None);
                     }
                     Err(_) if app.has_answered() => break,
                     Err(error) => return Err(error.into_down()),
@@ -310,8 +303,6 @@ impl Passing {
     }
 }
 
-/// What pingora calls it when there is more than a request (`HttpSession::read_body_or_idle`).
-const MORE_CAME: ErrorType = ErrorType::ConnectError;
 /// Pieces of an answer that are written at once.
 const MOST_AT_ONCE: usize = 4;
 /// How long the end of a connection to an app may take.

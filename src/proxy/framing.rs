@@ -4,21 +4,43 @@
 //! leniently as `httparse`: a line without a digit is 0, and anything passes for an extension, line ends too. A proxy in
 //! front of this one may read the same bytes as other requests, so what is not plain is refused. Pingora shows neither
 //! line as it came: only its stream sees them.
+//!
+//! The end of a request is found here too, and nothing that follows it reaches pingora before that request is answered: each
+//! request of a pipeline is read by the same rules. If pingora should find another end than this, it gets no further bytes
+//! or takes those that it has for none of a request, and the connection ends; the two are never taken for two requests.
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) struct Framing {
+    at: At,
+    /// Lines of the head, after the request line.
+    fields: u16,
+    chunked: bool,
+    length: Length,
+}
+
+/// Where in a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
     /// Empty lines may precede it (RFC 9112, 2.2).
     #[default]
     Start,
+    /// After the carriage return of such a line.
+    StartEnd,
     /// In the request line, after so many spaces.
     Line { spaces: u8 },
-    /// In a line of the head whose first bytes are so many of [`TRANSFER_ENCODING`].
-    Field { matched: u8, chunked: bool },
+    /// At the beginning of a line of the head.
+    Field,
+    /// In a line of the head whose first bytes are so many of this name.
+    Name { name: &'static [u8], matched: u8 },
+    /// In the value of Content-Length, of which this has been read.
+    Length { read: Option<u64>, over: bool },
     /// In a line that is only skipped.
-    Rest { chunked: bool },
+    Rest,
     /// After a carriage return with which a line of the head began.
-    HeadEnd { chunked: bool },
+    HeadEnd,
+    /// In a body of which so much is to come.
+    Body { left: u64 },
     /// In a chunk's size, after so many digits.
     Size { digits: u8, size: u64 },
     /// In the extensions of a chunk that is so large.
@@ -37,103 +59,205 @@ pub(super) enum Framing {
     TrailerEnd,
     /// Before the last line feed.
     LastEnd,
-    /// Nothing more has to be looked at.
+    /// After the request.
     Over,
+    /// In a request whose end is not clear. The gate refuses it, and nothing is read after it.
+    Unclear,
 }
 
-/// What can be read in two ways.
+/// What Content-Length says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Length {
+    #[default]
+    Absent,
+    Bytes(u64),
+    /// There are two, or it is no number.
+    Unclear,
+}
+
+/// Why a request is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     RequestLine,
+    /// More than [`MAX_FIELDS`].
+    Fields,
     Chunk,
 }
 
 impl Framing {
-    /// Reads on.
+    /// Reads on. Returns how many of the bytes belong to this request.
     ///
     /// # Errors
     /// The request must not be served.
-    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
-        while !bytes.is_empty() && *self != Self::Over {
-            let read = self.step(bytes)?;
-            bytes = &bytes[read..];
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let mut read = 0;
+        while read < bytes.len() && self.at != At::Over {
+            read += self.step(&bytes[read..])?;
         }
-        Ok(())
+        Ok(read)
+    }
+
+    /// Whether all of the request has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.at == At::Over
+    }
+
+    /// How many of these bytes are empty lines before a request.
+    pub(super) fn blank(&self, bytes: &[u8]) -> usize {
+        if self.at != At::Start {
+            return 0;
+        }
+        let mut blank = 0;
+        loop {
+            match &bytes[blank..] {
+                [b'\n', ..] => blank += 1,
+                [b'\r', b'\n', ..] => blank += 2,
+                _ => return blank,
+            }
+        }
     }
 
     /// Reads one byte, or as many as mean nothing here. Returns how many.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let byte = bytes[0];
-        let (next, read) = match *self {
-            Self::Start if matches!(byte, b'\r' | b'\n') => (Self::Start, 1),
-            Self::Start => (Self::Line { spaces: 0 }, 0),
-            Self::Line { spaces } => {
+        let (next, read) = match self.at {
+            At::Start | At::StartEnd if byte == b'\n' => (At::Start, 1),
+            At::Start if byte == b'\r' => (At::StartEnd, 1),
+            At::StartEnd => return Err(Fault::RequestLine),
+            At::Start => (At::Line { spaces: 0 }, 0),
+            At::Line { spaces } => {
                 let word = bytes.iter().position(|byte| !is_of_target(*byte)).unwrap_or(bytes.len());
                 match bytes.get(word) {
-                    None => (*self, word),
-                    Some(b' ') if spaces < 2 => (Self::Line { spaces: spaces + 1 }, word + 1),
+                    None => (self.at, word),
+                    Some(b' ') if spaces < 2 => (At::Line { spaces: spaces + 1 }, word + 1),
                     // What follows a carriage return is the parser's business.
-                    Some(b'\r' | b'\n') if spaces == 2 => (Self::Rest { chunked: false }, word),
+                    Some(b'\r' | b'\n') if spaces == 2 => (At::Rest, word),
                     Some(_) => return Err(Fault::RequestLine),
                 }
             }
-            Self::Field { matched: 0, chunked } if byte == b'\r' => (Self::HeadEnd { chunked }, 1),
-            Self::Field { matched: 0, chunked } if byte == b'\n' => (Self::after_head(chunked), 1),
-            Self::Field { matched, chunked } => match TRANSFER_ENCODING.get(usize::from(matched)) {
-                Some(wanted) if byte.eq_ignore_ascii_case(wanted) => (Self::Field { matched: matched + 1, chunked }, 1),
-                Some(_) => (Self::Rest { chunked }, 0),
-                None => (Self::Rest { chunked: true }, 0),
+            At::Field => (self.field(byte)?, 1),
+            At::Name { name, matched } => match name.get(usize::from(matched)) {
+                Some(wanted) if !byte.eq_ignore_ascii_case(wanted) => (At::Rest, 0),
+                // The colon, after all of the name.
+                Some(b':') => (self.named(name), 1),
+                _ => (At::Name { name, matched: matched + 1 }, 1),
             },
-            Self::Rest { chunked } => match bytes.iter().position(|byte| *byte == b'\n') {
-                Some(end) => (Self::Field { matched: 0, chunked }, end + 1),
-                None => (*self, bytes.len()),
+            At::Length { read, over } => (self.digit(byte, read, over), usize::from(byte != b'\n')),
+            At::Rest => match bytes.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (At::Field, end + 1),
+                None => (At::Rest, bytes.len()),
             },
-            Self::HeadEnd { chunked } => (Self::after_head(chunked), 1),
-            Self::Size { digits, size } => (Self::size(byte, digits, size)?, 1),
-            Self::Extension { size } => match byte {
-                b'\r' => (Self::SizeEnd { size }, 1),
-                byte if is_of_line(byte) => (*self, 1),
-                _ => return Err(Fault::Chunk),
-            },
-            Self::SizeEnd { .. } | Self::TrailerEnd | Self::LastEnd if byte != b'\n' => return Err(Fault::Chunk),
-            Self::SizeEnd { size: 0 } | Self::TrailerEnd => (Self::Trailer, 1),
-            Self::SizeEnd { size } => (Self::Data { left: size }, 1),
-            Self::Data { left } => {
-                let here = left.min(bytes.len() as u64);
-                let left = left - here;
-                // No more than there are bytes.
-                let read = usize::try_from(here).unwrap_or(bytes.len());
-                (if left == 0 { Self::DataEnd { returned: false } } else { Self::Data { left } }, read)
+            At::HeadEnd => (self.after_head(), 1),
+            At::Body { left } => {
+                let (left, read) = take(left, bytes);
+                (if left == 0 { At::Over } else { At::Body { left } }, read)
             }
-            Self::DataEnd { returned: false } if byte == b'\r' => (Self::DataEnd { returned: true }, 1),
-            Self::DataEnd { returned: true } if byte == b'\n' => (Self::Size { digits: 0, size: 0 }, 1),
-            Self::DataEnd { .. } => return Err(Fault::Chunk),
-            Self::Trailer if byte == b'\r' => (Self::LastEnd, 1),
-            Self::Trailer | Self::InTrailer => match byte {
-                b'\r' => (Self::TrailerEnd, 1),
-                byte if is_of_line(byte) => (Self::InTrailer, 1),
+            At::Size { digits, size } => (size_digit(byte, digits, size)?, 1),
+            At::Extension { size } => match byte {
+                b'\r' => (At::SizeEnd { size }, 1),
+                byte if is_of_line(byte) => (self.at, 1),
                 _ => return Err(Fault::Chunk),
             },
-            Self::LastEnd | Self::Over => (Self::Over, 1),
+            At::SizeEnd { .. } | At::TrailerEnd | At::LastEnd if byte != b'\n' => return Err(Fault::Chunk),
+            At::SizeEnd { size: 0 } | At::TrailerEnd => (At::Trailer, 1),
+            At::SizeEnd { size } => (At::Data { left: size }, 1),
+            At::Data { left } => {
+                let (left, read) = take(left, bytes);
+                (if left == 0 { At::DataEnd { returned: false } } else { At::Data { left } }, read)
+            }
+            At::DataEnd { returned: false } if byte == b'\r' => (At::DataEnd { returned: true }, 1),
+            At::DataEnd { returned: true } if byte == b'\n' => (At::Size { digits: 0, size: 0 }, 1),
+            At::DataEnd { .. } => return Err(Fault::Chunk),
+            At::Trailer if byte == b'\r' => (At::LastEnd, 1),
+            At::Trailer | At::InTrailer => match byte {
+                b'\r' => (At::TrailerEnd, 1),
+                byte if is_of_line(byte) => (At::InTrailer, 1),
+                _ => return Err(Fault::Chunk),
+            },
+            At::LastEnd => (At::Over, 1),
+            At::Over => (At::Over, 0),
+            At::Unclear => (At::Unclear, bytes.len()),
         };
-        *self = next;
+        self.at = next;
         Ok(read)
     }
 
-    const fn after_head(chunked: bool) -> Self {
-        if chunked { Self::Size { digits: 0, size: 0 } } else { Self::Over }
+    /// After the first byte of a line of the head.
+    fn field(&mut self, byte: u8) -> Result<At, Fault> {
+        let name = match byte {
+            b'\r' => return Ok(At::HeadEnd),
+            b'\n' => return Ok(self.after_head()),
+            b't' | b'T' => Some(TRANSFER_ENCODING),
+            b'c' | b'C' => Some(CONTENT_LENGTH),
+            _ => None,
+        };
+        if self.fields == MAX_FIELDS {
+            return Err(Fault::Fields);
+        }
+        self.fields += 1;
+        Ok(name.map_or(At::Rest, |name| At::Name { name, matched: 1 }))
     }
 
-    /// Of a chunk: `1*HEXDIG [ chunk-ext ] CRLF` (RFC 9112, 7.1).
-    fn size(byte: u8, digits: u8, size: u64) -> Result<Self, Fault> {
-        match (char::from(byte).to_digit(16), byte) {
-            (Some(digit), _) if digits < MAX_SIZE_DIGITS => {
-                Ok(Self::Size { digits: digits + 1, size: size << 4 | u64::from(digit) })
-            }
-            (None, b'\r') if digits > 0 => Ok(Self::SizeEnd { size }),
-            (None, b';' | b' ' | b'\t') if digits > 0 => Ok(Self::Extension { size }),
-            _ => Err(Fault::Chunk),
+    /// After the colon of a name that says where the request ends.
+    fn named(&mut self, name: &[u8]) -> At {
+        if name == TRANSFER_ENCODING {
+            self.chunked = true;
+            return At::Rest;
         }
+        At::Length { read: None, over: false }
+    }
+
+    /// After another byte of the value of Content-Length.
+    fn digit(&mut self, byte: u8, read: Option<u64>, over: bool) -> At {
+        let sum = || read.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(byte - b'0'));
+        match (byte, read) {
+            (b'0'..=b'9', _) if !over => match sum() {
+                Some(sum) => At::Length { read: Some(sum), over: false },
+                None => self.unclear(),
+            },
+            (b' ' | b'\t', _) => At::Length { read, over: read.is_some() },
+            // What follows a carriage return is the parser's business.
+            (b'\r' | b'\n', Some(length)) if self.length == Length::Absent => {
+                self.length = Length::Bytes(length);
+                At::Rest
+            }
+            _ => self.unclear(),
+        }
+    }
+
+    const fn unclear(&mut self) -> At {
+        self.length = Length::Unclear;
+        At::Rest
+    }
+
+    /// After the empty line that ends the head. Chunks go before a length (RFC 9112, 6.3), though the gate takes no request
+    /// that has both.
+    const fn after_head(&self) -> At {
+        match self.length {
+            _ if self.chunked => At::Size { digits: 0, size: 0 },
+            Length::Absent | Length::Bytes(0) => At::Over,
+            Length::Bytes(left) => At::Body { left },
+            Length::Unclear => At::Unclear,
+        }
+    }
+}
+
+/// How much of so many bytes is still to come after these, and how many of these they are.
+fn take(left: u64, bytes: &[u8]) -> (u64, usize) {
+    let here = left.min(bytes.len() as u64);
+    // No more than there are bytes.
+    (left - here, usize::try_from(here).unwrap_or(bytes.len()))
+}
+
+/// Of a chunk: `1*HEXDIG [ chunk-ext ] CRLF` (RFC 9112, 7.1).
+fn size_digit(byte: u8, digits: u8, size: u64) -> Result<At, Fault> {
+    match (char::from(byte).to_digit(16), byte) {
+        (Some(digit), _) if digits < MAX_SIZE_DIGITS => {
+            Ok(At::Size { digits: digits + 1, size: size << 4 | u64::from(digit) })
+        }
+        (None, b'\r') if digits > 0 => Ok(At::SizeEnd { size }),
+        (None, b';' | b' ' | b'\t') if digits > 0 => Ok(At::Extension { size }),
+        _ => Err(Fault::Chunk),
     }
 }
 
@@ -148,6 +272,10 @@ const fn is_of_line(byte: u8) -> bool {
 }
 
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
+const CONTENT_LENGTH: &[u8] = b"content-length:";
+/// As many header fields as pingora reads of a request of HTTP/1 (`MAX_HEADERS`), which would answer more with a 400 of its
+/// own.
+pub(super) const MAX_FIELDS: u16 = 256;
 /// No chunk is of 2^60 bytes or more.
 const MAX_SIZE_DIGITS: u8 = 15;
 
@@ -155,16 +283,22 @@ const MAX_SIZE_DIGITS: u8 = 15;
 mod tests {
     use super::*;
 
-    /// How far `bytes` lead, however they come.
-    fn read(bytes: &[u8]) -> Result<Framing, Fault> {
+    /// How far `bytes` lead, however they come, and how many of them are the request's.
+    fn read(bytes: &[u8]) -> Result<(At, usize), Fault> {
         let mut whole = Framing::default();
-        let outcome = whole.read(bytes).map(|()| whole);
+        let outcome = whole.read(bytes).map(|count| (whole.at, count));
         for size in [1, 2, 7] {
             let mut pieces = Framing::default();
-            let in_pieces = bytes.chunks(size).try_for_each(|piece| pieces.read(piece)).map(|()| pieces);
+            let in_pieces = bytes.chunks(size).try_fold(0, |sum, piece| pieces.read(piece).map(|count| sum + count));
+            let in_pieces = in_pieces.map(|count| (pieces.at, count));
             assert_eq!(in_pieces, outcome, "{size}: {}", bytes.escape_ascii());
         }
         outcome
+    }
+
+    /// The request ends here.
+    fn over(bytes: &str) -> Result<(At, usize), Fault> {
+        Ok((At::Over, bytes.len()))
     }
 
     #[test]
@@ -172,7 +306,7 @@ mod tests {
         for plain in
             ["GET / HTTP/1.1\r\n\r\n", "\r\n\r\nGET /a?b%20c HTTP/1.1\r\nA: b\r\n\r\n", "GET /\u{e4} HTTP/1.1\r\n\r\n"]
         {
-            assert_eq!(read(plain.as_bytes()), Ok(Framing::Over), "{plain}");
+            assert_eq!(read(plain.as_bytes()), over(plain), "{plain}");
         }
         for other in [
             "GET /a b HTTP/1.1\r\n",
@@ -180,6 +314,8 @@ mod tests {
             "GET /  HTTP/1.1\r\n",
             "GET / HTTP/1.1 \r\n",
             " GET / HTTP/1.1\r\n",
+            "\rGET / HTTP/1.1\r\n",
+            "\r\n\r\rGET / HTTP/1.1\r\n",
             "GET\t/ HTTP/1.1\r\n",
             "GET /\0 HTTP/1.1\r\n",
             "GET /\x0b HTTP/1.1\r\n",
@@ -194,30 +330,89 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_looked_at_after_a_head_without_chunks() {
-        for head in ["Content-Length: 3\r\n", "X-Transfer-Encoding: chunked\r\n", "Transfer-Encodings: chunked\r\n", ""]
-        {
-            assert_eq!(read(format!("POST / HTTP/1.1\r\n{head}\r\nno chunk").as_bytes()), Ok(Framing::Over), "{head}");
+    fn a_request_ends_where_its_length_says() {
+        for (head, body) in [
+            ("", ""),
+            ("X-Content-Length: 3\r\n", ""),
+            ("Content-Lengths: 3\r\nContent-Lengt: 4\r\n", ""),
+            ("X-Transfer-Encoding: chunked\r\n", ""),
+            ("Transfer-Encodings: chunked\r\n", ""),
+            ("Content-Length: 0\r\n", ""),
+            ("Content-Length: 3\r\nC: d\r\n", "abc"),
+            ("cONTENT-lENGTH:  \t0012 \t \r\n", "0123456789ab"),
+            ("Content-Length:3\n", "abc"),
+        ] {
+            let request = format!("POST / HTTP/1.1\r\n{head}\r\n{body}");
+            assert_eq!(read(request.as_bytes()), over(&request), "{head}");
+            let two = format!("{request}GET <other> HTTP/1.1\r\n\r\n");
+            assert_eq!(read(two.as_bytes()), over(&request), "{head}");
         }
-        assert_eq!(read(b"GET / HTTP/1.1\nA: b\n\nx"), Ok(Framing::Over), "line feeds alone are the parser's business");
+        let short = "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nabc";
+        assert_eq!(read(short.as_bytes()), Ok((At::Body { left: 27 }, short.len())));
+        assert_eq!(
+            read(b"GET / HTTP/1.1\nA: b\n\nx"),
+            Ok((At::Over, 21)),
+            "line feeds alone are the parser's business"
+        );
+    }
+
+    #[test]
+    fn the_end_is_unclear_where_readers_could_differ() {
+        for head in [
+            "Content-Length: 3\r\nContent-Length: 3\r\n",
+            "Content-Length: 3\r\nContent-Length: 4\r\n",
+            "Content-Length: 3, 3\r\n",
+            "Content-Length: 3 3\r\n",
+            "Content-Length: +3\r\n",
+            "Content-Length: 0x3\r\n",
+            "Content-Length: -1\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: a\r\n",
+            "Content-Length: 18446744073709551616\r\n",
+        ] {
+            let request = format!("POST / HTTP/1.1\r\n{head}\r\nabcGET / HTTP/1.1\r\n\r\n");
+            assert_eq!(read(request.as_bytes()), Ok((At::Unclear, request.len())), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_so_many_fields() {
+        let request = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "C: d\r\n".repeat(fields));
+        let most = request(usize::from(MAX_FIELDS));
+        assert_eq!(read(most.as_bytes()), over(&most));
+        assert_eq!(read(request(usize::from(MAX_FIELDS) + 1).as_bytes()), Err(Fault::Fields));
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_told() {
+        let framing = Framing::default();
+        assert_eq!((framing.blank(b"\r\n\nGET"), framing.blank(b"GET\r\n")), (3, 0));
+        assert_eq!((framing.blank(b"\n\rGET"), framing.blank(b"\r\n\r")), (1, 2));
+        let mut begun = framing;
+        begun.read(b"GET").unwrap();
+        assert_eq!(begun.blank(b"\r\n"), 0);
     }
 
     #[test]
     fn chunks_are_as_the_rfc_has_them() {
         let body = |chunks: &str| {
-            ["Transfer-Encoding: chunked", "A: b\r\ntRANSFER-eNCODING:x", "Transfer-Encoding:\r\nA: b"]
-                .map(|fields| read(format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{chunks}").as_bytes()))
+            ["Transfer-Encoding: chunked", "A: b\r\ntRANSFER-eNCODING:x", "Transfer-Encoding:\r\nContent-Length: 2"]
+                .map(|fields| {
+                    let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n");
+                    read(format!("{head}{chunks}").as_bytes()).map(|(at, count)| (at, count - head.len()))
+                })
         };
         for plain in [
             "0\r\n\r\n",
             "5\r\nhello\r\n0\r\n\r\n",
             "00005;a=b;c=\"d e\"\r\nhello\r\n0;last\r\nA: b\r\nC: d\r\n\r\n",
-            "5 ;a\r\n\r\n\0\r\n\r\n0\r\n\r\nGET <anything>",
+            "5 ;a\r\n\r\n\0\r\n\r\n0\r\n\r\n",
             "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
         ] {
-            assert_eq!(body(plain), [Ok(Framing::Over); 3], "{plain:?}");
+            assert_eq!(body(plain), [over(plain), over(plain), over(plain)], "{plain:?}");
+            assert_eq!(body(&format!("{plain}GET <anything>"))[0], over(plain), "{plain:?}");
         }
-        assert_eq!(body("fffffffffffffff\r\nx")[0], Ok(Framing::Data { left: (1 << 60) - 2 }));
+        assert_eq!(body("fffffffffffffff\r\nx")[0], Ok((At::Data { left: (1 << 60) - 2 }, 18)));
         for other in [
             "\r\nhello",
             ";a\r\n",

@@ -17,10 +17,11 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
 use super::context::Context;
+use super::framing::MAX_FIELDS;
 use super::record::Ended;
-use super::stream::{Phase, Visit};
 use super::tunnel::Pass;
 use super::upstream::reason;
+use super::visit::{Phase, Visit};
 use super::{Snapshot, State, answer, audit, login};
 use crate::clock::{now, uptime};
 use crate::config::CorsBy;
@@ -72,6 +73,10 @@ impl Gateway {
                 // ☠ h2 lets both of them pass.
                 if scheme.is_empty() || !wire::names_are_tokens(&header.headers) {
                     return Verdict::Refusal(Refusal::of(Deny::Header));
+                }
+                // As many as over HTTP/1.
+                if header.headers.len() > usize::from(MAX_FIELDS) {
+                    return Verdict::Refusal(Refusal::of(Deny::HeadTooLarge));
                 }
                 let size = wire::field_list_size(&header.method, scheme, authority, path, &header.headers);
                 (path, false, size)
@@ -132,7 +137,8 @@ impl Gateway {
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
         (context.denied, context.record.place) = (Some(refusal.deny), refusal.place);
-        answer::refusal(session, refusal, context.request_id.as_str()).await
+        context.record.uncounted = answer::refusal(session, refusal, context.request_id.as_str()).await?;
+        Ok(())
     }
 }
 
@@ -162,6 +168,12 @@ impl ProxyHttp for Gateway {
         context.has_body = wire::has_body(&session.req_header().headers);
         context.upgrade = is_websocket(session.req_header());
         Visit::enter(if context.has_body { Phase::Body } else { Phase::Served });
+        // Of whatever it is answered with. A route has its own.
+        session.set_write_timeout(Some(ANSWER_TIMEOUT));
+        // What follows is HTTP/2, and no other request (RFC 9113, 3.4).
+        if session.req_header().method.as_str() == "PRI" {
+            session.set_keepalive(None);
+        }
         // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
         // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
         if session.get_keepalive().is_some() {
@@ -213,7 +225,7 @@ impl ProxyHttp for Gateway {
                             in_realm: true,
                             cors: cors.as_ref(),
                         };
-                        answer::login(session, given, &about).await?;
+                        context.record.uncounted = answer::login(session, given, &about).await?;
                     }
                     Err(login::Refusal { deny, set_cookie }) => {
                         let refusal =
@@ -224,9 +236,11 @@ impl ProxyHttp for Gateway {
             }
             Verdict::Preflight(asked) => {
                 context.record.place = asked.place;
-                answer::preflight(session, asked, context.request_id.as_str()).await?;
+                context.record.uncounted = answer::preflight(session, asked, context.request_id.as_str()).await?;
             }
-            Verdict::KeySet(keys) => answer::key_set(session, keys, context.request_id.as_str()).await?,
+            Verdict::KeySet(keys) => {
+                context.record.uncounted = answer::key_set(session, keys, context.request_id.as_str()).await?;
+            }
             Verdict::Refusal(refusal) => {
                 audit::denied(&self.state, session, &refusal, context.request_id.as_str());
                 context.record.speaker.clone_from(&refusal.speaker);
@@ -302,6 +316,9 @@ impl ProxyHttp for Gateway {
         context.record.end(&self.state, session, &ended);
     }
 }
+
+/// How long the client may take for an answer of the gate's own.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Contract 4.5.
 fn upstream_failure(error: &Error) -> Deny {

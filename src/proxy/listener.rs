@@ -9,16 +9,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp as _};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::listener::Listener;
 use pingora::protocols::{ALPN, GetSocketDigest as _, IO, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
+use rustix::net::sockopt;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -26,9 +25,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
+use super::closing::Closing;
 use super::connections::{Connections, Guest};
-use super::stream::{Guarded, PREFACE, Phase, Visit};
-use super::{Gateway, House, Redirect, State, tunnel};
+use super::stream::{Guarded, PREFACE};
+use super::visit::{Phase, Visit};
+use super::{Gateway, House, Redirect, State, http2, tunnel};
 
 /// Sockets that listen, though nobody accepts yet.
 #[derive(Debug)]
@@ -54,7 +55,6 @@ impl Bound {
         let conf = ServerConf { threads: state.server.threads(), ..ServerConf::default() };
         let mut options = HttpServerOptions::default();
         options.h2c = state.server.h2c();
-        options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
         let connector = TransportConnector::new(Some(ConnectorOptions::from_server_conf(&conf)));
         let mut proxy = pingora::proxy::http_proxy(&Arc::new(conf), Gateway::new(state.clone(), connector));
         proxy.server_options = Some(options);
@@ -86,6 +86,7 @@ impl Bound {
         let mut accepting = JoinSet::new();
         for socket in self.0 {
             socket.set_nonblocking(true)?;
+            keep_alive(&socket)?;
             accepting.spawn(porch.clone().accept(TcpListener::from_std(socket)?.into()));
         }
         tokio::spawn(porch.close());
@@ -173,14 +174,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         let Some(guest) = self.guest(peer) else { return };
         let _ = stream.set_nodelay();
         tokio::spawn(async move {
-            let _guest = guest;
             if !self.tls {
-                return self.host(stream).await;
+                return self.host(stream, &guest).await;
             }
             let Some(config) = self.house.tls() else { return };
             let patience = self.house.limits().head_timeout();
             match timeout(patience, Acceptor::from_server_config(config).tls_handshake(stream)).await {
-                Ok(Ok(stream)) => self.host(stream).await,
+                Ok(Ok(stream)) => self.host(stream, &guest).await,
                 // What scanners do all day; none of it is worth an operator's time.
                 Ok(Err(error)) => debug!(client = %peer, error = error.etype().as_str(), "no TLS handshake"),
                 Err(_) => debug!(client = %peer, "a TLS handshake took too long"),
@@ -189,18 +189,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
     }
 
     fn guest(&self, peer: IpAddr) -> Option<Guest> {
-        let most = self.house.limits().connections_per_address().filter(|_| !self.house.trusts(peer));
-        self.connections.enter(peer, most)
+        let most = self.house.limits().connections_per_address();
+        self.connections.enter(peer, most, self.house.trusts(peer))
     }
 
-    async fn host<S: IO + 'static>(&self, stream: S) {
+    async fn host<S: IO + 'static>(&self, stream: S, guest: &Guest) {
         let visit = Arc::new(Visit::default());
         let mut stream: Stream = Box::new(Guarded::new(stream, visit.clone(), self.house.clone()));
         let mut speaks_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
         // HTTP/1, of which a whole request may be shorter. We wait first, and for more only if what came is how the preface
         // begins, and no method: it is put back, and whoever speaks finds it at once.
-        if !self.tls && self.door.server_options().is_some_and(|options| options.h2c) {
+        if !self.tls && self.door.app.server_options().is_some_and(|options| options.h2c) {
             let mut opening = [0; PREFACE.len()];
             let mut patience = FIRST_BYTES_TIMEOUT;
             for come in [1, 3, PREFACE.len()] {
@@ -215,16 +215,29 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
                 patience = self.house.limits().head_timeout();
             }
         }
-        let (door, stopped) = (self.door.clone(), self.stopped.clone());
-        visit
-            .serve(async move {
-                if speaks_http2 {
-                    door.process_new(stream, &stopped).await;
-                } else {
-                    door.speak_http1(stream, &stopped).await;
-                }
-            })
-            .await;
+        if speaks_http2 {
+            // In a box, since those of HTTP/1 would have room for it.
+            Box::pin(http2::serve(&self.door, stream, guest, &self.house, &self.stopped)).await;
+        } else {
+            visit.clone().serve(self.door.speak_http1(stream, &self.stopped)).await;
+        }
+        if let Some(closing) = visit.closing() {
+            // In a box, since every connection would have room for it.
+            Box::pin(self.see_off(closing)).await;
+        }
+    }
+
+    /// Waits until a client whose connection ends has ended it too. When the gate stops, not for long.
+    async fn see_off(&self, closing: Closing) {
+        let mut stopped = self.stopped.clone();
+        let hurry = async {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+            sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            () = closing => {}
+            () = hurry => {}
+        }
     }
 
     /// Ends the connections that nobody speaks on any more, once the gate stops.
@@ -233,12 +246,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         let _ = stopped.wait_for(|stopped| *stopped).await;
         // A request may be on its way on a connection that was idle when the gate stopped: it would be lost.
         let _ = timeout(LAST_WORDS, self.connections.fewer_than(1)).await;
-        self.door.http_cleanup().await;
+        self.door.app.http_cleanup().await;
     }
 }
 
 /// Stands before an app: says where a request begins, and cuts tunnels.
-struct Door<A> {
+pub(super) struct Door<A> {
     app: Arc<A>,
 }
 
@@ -258,33 +271,20 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         }
     }
 
-    async fn serve(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+    /// Serves one request.
+    pub(super) async fn serve(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
         Visit::enter(Phase::Head);
         tunnel::serve(self.app.process_new_http(session, shutdown)).await
     }
 }
 
-#[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Door<A> {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        self.serve(session, shutdown).await
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.app.server_options()
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        self.app.h2_options()
-    }
-
-    async fn http_cleanup(&self) {
-        self.app.http_cleanup().await;
-    }
+/// Has the system look whether clients are there, on the connections that come in through this socket (Linux's inherit it):
+/// one that is gone without a word, or closed its half and then went, would hold an app that has nothing to say.
+fn keep_alive(socket: &std::net::TcpListener) -> io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+    Ok(sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?)
 }
 
 /// How many connections there may be where the file gives no limit: a request that is forwarded takes two files.
@@ -293,13 +293,16 @@ pub(super) static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
 });
 
-const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// As long as pingora waits for the head of the first request of an HTTP/1 connection.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long idle connections stay open after the gate has stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long it takes until the limit of connections is looked at again, as a reload may have raised it.
 const FULL: Duration = Duration::from_secs(1);
+/// A client that does not answer for two minutes is gone.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 4;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Between two lines of the log about one trouble.
 const QUIET: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType};
 use tokio::sync::Semaphore;
 
 use super::State;
-use super::stream::Visit;
+use super::visit::Visit;
 use crate::config::Dialect;
 use crate::gate::{Admitted, Deny};
 pub(super) use crate::login::Refusal;

@@ -2,12 +2,14 @@
 
 mod answer;
 pub mod audit;
+mod closing;
 mod connections;
 mod context;
 mod exchange;
 mod forwarded;
 mod framing;
 mod gateway;
+mod http2;
 mod listener;
 mod login;
 pub mod meters;
@@ -20,6 +22,7 @@ mod trace;
 mod tunnel;
 mod untrusted;
 mod upstream;
+mod visit;
 mod websocket;
 
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
-use super::stream::{Phase, Visit};
+use super::visit::{Phase, Visit};
 use crate::config::Authority;
 
 /// Answers every request with the same address, over https.

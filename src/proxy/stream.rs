@@ -3,160 +3,32 @@
 //! ☠ Pingora bounds the wait for each read, but neither a head nor a body as a whole, so that a byte a minute holds a
 //! connection for ever; and it takes heads of up to a megabyte. It has no place to say so but its stream, which this is.
 
+mod transport;
+
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::HeaderMap;
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::{SslDigest, TlsRef};
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use pingora::protocols::{GetSocketDigest, IO};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::House;
 use super::answer::bare;
+use super::closing::close;
 use super::framing::{Fault, Framing};
+use super::visit::{Phase, Visit};
 use super::websocket::{self, Frames};
 use crate::gate::Deny;
 
-/// What the bytes of a connection are at the moment. The stream obeys it, and those who serve the requests set it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Phase {
-    /// Before it is known which protocol is spoken.
-    Opening = 0,
-    /// A request's head is to come, sooner or later; when it has begun, it has to end soon.
-    Head = 1,
-    /// A request's body is coming.
-    Body = 2,
-    /// Nothing is expected, or nothing that is bounded here.
-    Served = 3,
-    /// A WebSocket.
-    Tunnel = 4,
-}
-
-/// What a connection's stream and those who serve its requests share.
-#[derive(Debug, Default)]
-pub(super) struct Visit {
-    /// The phase, and above it a number that tells one request from the next.
-    phase: AtomicU32,
-    /// The code to say goodbye with; 0: none yet.
-    goodbye: AtomicU32,
-    /// The last read failed since a body came too slowly.
-    body_was_slow: AtomicBool,
-    /// Or since its chunks can be read in two ways.
-    body_was_ambiguous: AtomicBool,
-    /// Whoever waits for the client of a tunnel.
-    waker: Mutex<Option<Waker>>,
-    /// What ends the chunks of an answer with trailers, until it is written.
-    last_chunk: Mutex<Option<Bytes>>,
-    has_trailers: AtomicBool,
-}
-
-impl Visit {
-    /// That of the HTTP/1 connection which this task serves, if it does.
-    pub(super) fn current() -> Option<Arc<Self>> {
-        VISIT.try_with(Clone::clone).ok()
-    }
-
-    /// Enters a phase of the connection that this task serves, if it serves one of HTTP/1.
-    pub(super) fn enter(phase: Phase) {
-        let _ = VISIT.try_with(|visit| visit.set(phase));
-    }
-
-    /// All of the request's body has come. What comes over a tunnel is none.
-    pub(super) fn body_ended() {
-        let _ = VISIT.try_with(|visit| {
-            if visit.phase.load(Ordering::Relaxed) & 0xff == Phase::Body as u32 {
-                visit.set(Phase::Served);
-            }
-        });
-    }
-
-    /// Why the connection that this task serves could not be read on, if it is for a body that may not come so.
-    pub(super) fn body_fault() -> Option<Deny> {
-        let fault = |visit: &Arc<Self>| {
-            let slow = visit.body_was_slow.load(Ordering::Relaxed).then_some(Deny::BodyTimeout);
-            slow.or_else(|| visit.body_was_ambiguous.load(Ordering::Relaxed).then_some(Deny::Framing))
-        };
-        VISIT.try_with(fault).ok().flatten()
-    }
-
-    /// The last chunk, which pingora writes next on the connection that this task serves, has these trailers behind it.
-    ///
-    /// ☠ Pingora writes none to clients of HTTP/1 (`pingora-core 0.9.1 src/protocols/http/v1/server.rs`).
-    pub(super) fn end_chunks_with(trailers: &HeaderMap) {
-        let mut bytes = BytesMut::from(&LAST_CHUNK[..LAST_CHUNK.len() - 2]);
-        for (name, value) in trailers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        bytes.extend_from_slice(b"\r\n");
-        let _ = VISIT.try_with(|visit| {
-            *visit.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes.freeze());
-            visit.has_trailers.store(true, Ordering::Relaxed);
-        });
-    }
-
-    /// What is to be written in the place of these bytes.
-    fn replaced(&self, bytes: &[u8]) -> Option<Bytes> {
-        if bytes != LAST_CHUNK || !self.has_trailers.swap(false, Ordering::Relaxed) {
-            return None;
-        }
-        self.last_chunk.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Serves the connection of this visit.
-    pub(super) async fn serve<T>(self: Arc<Self>, serving: impl Future<Output = T>) -> T {
-        VISIT.scope(self, serving).await
-    }
-
-    /// Ends a tunnel, with a word for the client as soon as one fits in.
-    pub(super) fn say_goodbye(&self, code: u16) {
-        self.goodbye.store(code.into(), Ordering::Release);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
-    }
-
-    /// Only the task that serves the connection sets it.
-    fn set(&self, phase: Phase) {
-        let number = (self.phase.load(Ordering::Relaxed) >> 8).wrapping_add(1);
-        self.phase.store(number << 8 | phase as u32, Ordering::Relaxed);
-    }
-
-    fn goodbye(&self, waker: &Waker) -> Option<u16> {
-        let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *slot = Some(waker.clone());
-        }
-        drop(slot);
-        match self.goodbye.load(Ordering::Acquire) {
-            0 => None,
-            code => u16::try_from(code).ok(),
-        }
-    }
-}
-
-tokio::task_local! {
-    static VISIT: Arc<Visit>;
-}
-
 /// A client's stream.
-pub(super) struct Guarded<S> {
-    stream: BufWriter<S>,
+pub(super) struct Guarded<S: IO + 'static> {
+    /// There until the end.
+    stream: Option<BufWriter<S>>,
     visit: Arc<Visit>,
     house: Arc<dyn House>,
     /// What the visit's phase was when it was last looked at; since then:
@@ -169,61 +41,76 @@ pub(super) struct Guarded<S> {
     began: Option<Instant>,
     /// How far the request has come, in HTTP/1.
     framing: Framing,
+    /// What came after it: the next ones, which wait until it is answered.
+    ahead: BytesMut,
+    /// The client sends nothing more.
+    has_ended: bool,
+    /// Nothing reaches the client any more.
+    is_broken: bool,
+    /// It was told that nothing more comes.
+    is_shut: bool,
     frames: Option<Box<Frames>>,
     /// What is left of a last chunk with trailers.
     last_chunk: Bytes,
+    /// When something was written to a tunnel whose client sends nothing more.
+    last_word: Option<Instant>,
     /// When a client that takes nothing has had its time.
     stalled: Option<Pin<Box<Sleep>>>,
     leaving: Leaving,
 }
 
-/// How far the end of a connection is.
+/// How far the end of a WebSocket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
-    /// A WebSocket's last frame is on its way.
+    /// Its last frame is on its way.
     SaysGoodbye,
-    /// The client may be sending still. ☠ To close now would send it a reset, which may overtake the answer.
+    /// The client may be sending still. ☠ To close now would send it a reset, which may overtake the goodbye.
     Lingers,
     Gone,
 }
 
-impl<S: IO> Guarded<S> {
+impl<S: IO + 'static> Guarded<S> {
     pub(super) fn new(stream: S, visit: Arc<Visit>, house: Arc<dyn House>) -> Self {
         Self {
-            stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
+            stream: Some(BufWriter::with_capacity(WRITE_BUFFER, stream)),
             visit,
             house,
             seen: 0,
             read: 0,
             timer: None,
             began: None,
-            framing: Framing::Over,
+            framing: Framing::default(),
+            ahead: BytesMut::new(),
+            has_ended: false,
+            is_broken: false,
+            is_shut: false,
             frames: None,
             last_chunk: Bytes::new(),
+            last_word: None,
             stalled: None,
             leaving: Leaving::No,
         }
     }
 
+    fn stream(&mut self) -> io::Result<&mut BufWriter<S>> {
+        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn inner(&self) -> Option<&S> {
+        self.stream.as_ref().map(BufWriter::get_ref)
+    }
+
     /// The phase; counts anew if it is another one than last time.
     fn phase(&mut self) -> Phase {
-        let now = self.visit.phase.load(Ordering::Relaxed);
-        if now != self.seen {
-            (self.seen, self.read, self.timer, self.began) = (now, 0, None, None);
+        let (phase, number) = self.visit.phase();
+        if number != self.seen {
+            (self.seen, self.read, self.timer, self.began) = (number, 0, None, None);
         }
-        match now & 0xff {
-            0 => Phase::Opening,
-            1 => {
-                if self.read == 0 {
-                    self.framing = Framing::default();
-                }
-                Phase::Head
-            }
-            2 => Phase::Body,
-            4 => Phase::Tunnel,
-            _ => Phase::Served,
+        if phase == Phase::Head && self.read == 0 {
+            self.framing = Framing::default();
         }
+        phase
     }
 
     /// Whether this client has had its time. The timer is made only when somebody has to be waited for: most heads come
@@ -267,38 +154,174 @@ impl<S: IO> Guarded<S> {
         write: impl FnOnce(Pin<&mut BufWriter<S>>, &mut Context<'_>) -> Poll<io::Result<T>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
-        let polled = write(Pin::new(&mut self.stream), context);
-        if polled.is_ready() {
+        let polled = write(Pin::new(self.stream()?), context);
+        if let Poll::Ready(written) = &polled {
+            self.is_broken |= written.is_err();
             self.stalled = None;
             return polled;
         }
         let house = &self.house;
         let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + house.write_timeout())));
         ready!(timer.as_mut().poll(context));
+        self.is_broken = true;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Has what was written go out before anything is waited for. ☠ Pingora flushes an answer that has a length at its end
+    /// only, since it has no buffer below; so a small one would wait for all of it, whatever that takes the app.
+    fn flush_first(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.stream()?.buffer().is_empty() {
+            return Ok(());
+        }
+        match self.unless_stalled(AsyncWrite::poll_flush, context) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
     }
 
     /// Refuses what is no request yet.
     fn refuse(&mut self, deny: Deny, context: &mut Context<'_>) -> io::Error {
         self.house.refused(deny);
         // It fits into the buffer, since nothing else is in there between two requests.
-        let written = Pin::new(&mut self.stream).poll_write(context, &bare(deny));
-        if written.is_ready() {
-            let _ = Pin::new(&mut self.stream).poll_flush(context);
+        if let Ok(stream) = self.stream()
+            && Pin::new(&mut *stream).poll_write(context, &bare(deny)).is_ready()
+        {
+            let _ = Pin::new(stream).poll_flush(context);
         }
-        self.linger_later();
         io::Error::new(io::ErrorKind::TimedOut, deny.row().reason)
     }
 
     /// Refuses a request that can be read in two ways.
     fn refuse_fault(&mut self, phase: Phase, fault: Fault, context: &mut Context<'_>) -> io::Error {
         if phase == Phase::Head {
-            return self.refuse(if fault == Fault::Chunk { Deny::Framing } else { Deny::Target }, context);
+            let deny = match fault {
+                Fault::RequestLine => Deny::Target,
+                Fault::Fields => Deny::HeadTooLarge,
+                Fault::Chunk => Deny::Framing,
+            };
+            return self.refuse(deny, context);
         }
         // Whoever serves the request answers it.
-        self.visit.body_was_ambiguous.store(true, Ordering::Relaxed);
-        self.linger_later();
+        self.visit.note_body_fault(Deny::Framing);
         io::ErrorKind::InvalidData.into()
+    }
+
+    /// Reads from the client, who may have ended.
+    fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.has_ended {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        match ready!(Pin::new(self.stream()?.get_mut()).poll_read(context, buffer)) {
+            Ok(()) => self.has_ended = buffer.filled().len() == before,
+            // TLS of a client that ends with its TCP only. Where a request ends is not told by that.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.has_ended = true,
+            Err(error) => {
+                self.is_broken = true;
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads a request, and no further than to its end.
+    fn receive_request(
+        &mut self,
+        phase: Phase,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while buffer.remaining() > 0 {
+            if !self.ahead.is_empty() {
+                let blank = self.framing.blank(&self.ahead);
+                self.ahead.advance(blank);
+                let here = self.ahead.len().min(buffer.remaining());
+                let count = match self.framing.read(&self.ahead[..here]) {
+                    Ok(count) => count,
+                    Err(fault) => return Poll::Ready(Err(self.refuse_fault(phase, fault, context))),
+                };
+                buffer.put_slice(&self.ahead.split_to(count));
+                self.read += count as u64;
+                if self.ahead.is_empty() {
+                    self.ahead = BytesMut::new();
+                }
+                if count > 0 {
+                    break;
+                }
+                continue;
+            }
+            let before = buffer.filled().len();
+            ready!(self.receive(context, buffer))?;
+            let came = &mut buffer.filled_mut()[before..];
+            if came.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            // Empty lines are left out: one would begin a request that need not come (RFC 9112, 2.2).
+            let blank = self.framing.blank(came);
+            came.copy_within(blank.., 0);
+            let came = &came[..came.len() - blank];
+            let count = match self.framing.read(came) {
+                Ok(count) => count,
+                Err(fault) => {
+                    buffer.set_filled(before);
+                    return Poll::Ready(Err(self.refuse_fault(phase, fault, context)));
+                }
+            };
+            self.ahead.extend_from_slice(&came[count..]);
+            buffer.set_filled(before + count);
+            self.read += count as u64;
+            if count > 0 {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads after a request, while it is being served. The client may say that this was all, or send others already, which
+    /// wait. ☠ Pingora takes either for the end of the one that is being served (`HttpSession::read_body_or_idle`), though it
+    /// is none (RFC 9112, 9.3.2 and 9.6), and has no place to say that the client went away after that; so it hears neither.
+    fn watch(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() && !self.has_ended {
+            let before = buffer.filled().len();
+            ready!(self.receive(context, buffer))?;
+            self.ahead.extend_from_slice(&buffer.filled()[before..]);
+            buffer.set_filled(before);
+        }
+        self.until_reset(context)
+    }
+
+    /// Waits for the end of a connection on which nothing is read. ☠ Once its client has closed its half, a reset is no event
+    /// of the socket that reading would tell.
+    fn until_reset(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.overdue(|now| now + WATCH, context) {
+            self.timer = None;
+            let socket = self.inner().and_then(GetSocketDigest::get_socket_digest);
+            if socket.and_then(|socket| socket.tcp_info()).is_some_and(|info| info.tcpi_state == TCP_CLOSED) {
+                self.is_broken = true;
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads from a tunnel. The app hears of the client's end when it has had time for an answer to its last words.
+    fn receive_tunneled(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        if !self.has_ended {
+            ready!(self.receive(context, buffer))?;
+            if !self.has_ended {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let last_word = *self.last_word.get_or_insert_with(Instant::now);
+        if last_word.elapsed() >= TUNNEL_HALF_CLOSED {
+            return Poll::Ready(Ok(()));
+        }
+        self.until_reset(context)
     }
 
     /// Says goodbye on a WebSocket, and waits until the client has left. Not ready: it is not time yet, or the client does
@@ -309,47 +332,54 @@ impl<S: IO> Guarded<S> {
             if !self.frames.as_ref().is_some_and(|frames| frames.is_between()) {
                 return Poll::Pending;
             }
-            ready!(Pin::new(&mut self.stream).poll_write(context, &websocket::close(code)))?;
+            ready!(Pin::new(self.stream()?).poll_write(context, &websocket::close(code)))?;
             self.leaving = Leaving::SaysGoodbye;
         }
         if self.leaving == Leaving::SaysGoodbye {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.linger_later();
+            ready!(Pin::new(self.stream()?).poll_shutdown(context))?;
+            self.is_shut = true;
+            self.leaving = Leaving::Lingers;
+            self.timer = None;
         }
         // ☠ Pingora would close without it, and whoever is just saying something would see a reset, and no goodbye.
         if self.leaving == Leaving::Lingers {
-            ready!(self.linger(context));
+            ready!(self.until_client_ends(context));
             self.leaving = Leaving::Gone;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Has the end of this connection linger, for a time that begins with it.
-    fn linger_later(&mut self) {
-        self.leaving = Leaving::Lingers;
-        self.timer = None;
-    }
-
-    /// Reads and forgets what the client still sends, for a while.
-    fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Reads and forgets what the client of a tunnel still sends, for a while.
+    fn until_client_ends(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut scrap = [0; 4096];
-        loop {
-            if self.overdue(|now| now + LINGERING, context) {
+        while !self.has_ended {
+            if self.overdue(|now| now + TUNNEL_LINGERING, context) {
                 return Poll::Ready(());
             }
-            let mut buffer = ReadBuf::new(&mut scrap);
-            match ready!(Pin::new(self.stream.get_mut()).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                _ => return Poll::Ready(()),
+            if ready!(self.receive(context, &mut ReadBuf::new(&mut scrap))).is_err() {
+                break;
             }
         }
+        Poll::Ready(())
     }
 }
 
-impl<S: IO> AsyncRead for Guarded<S> {
+/// ☠ Pingora drops the stream where it is done with it, and nothing can be waited for in that: whoever serves the connection
+/// does the rest ([`Visit::closing`]).
+impl<S: IO + 'static> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        let idle = self.phase() == Phase::Head && self.read == 0 && self.ahead.is_empty();
+        let Some(stream) = self.stream.take().filter(|_| !self.is_broken) else { return };
+        let lingers = !idle && !self.has_ended && self.leaving != Leaving::Gone;
+        self.visit.close_with(Box::pin(close(stream, self.is_shut, lingers)));
+    }
+}
+
+impl<S: IO + 'static> AsyncRead for Guarded<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let phase = this.phase();
+        this.flush_first(context)?;
         match phase {
             Phase::Opening => {
                 if this.read < PREFACE.len() as u64 {
@@ -358,6 +388,10 @@ impl<S: IO> AsyncRead for Guarded<S> {
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                     }
                 }
+                let before = buffer.filled().len();
+                ready!(this.receive(context, buffer))?;
+                this.read += (buffer.filled().len() - before) as u64;
+                return Poll::Ready(Ok(()));
             }
             Phase::Head if this.read > 0 => {
                 if let Some(deny) = this.head_fault(context) {
@@ -366,8 +400,7 @@ impl<S: IO> AsyncRead for Guarded<S> {
             }
             Phase::Body => {
                 if this.body_is_slow(context) {
-                    this.visit.body_was_slow.store(true, Ordering::Relaxed);
-                    this.linger_later();
+                    this.visit.note_body_fault(Deny::BodyTimeout);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
@@ -379,27 +412,22 @@ impl<S: IO> AsyncRead for Guarded<S> {
                         return if left { Poll::Ready(Ok(())) } else { Poll::Pending };
                     }
                 }
+                return this.receive_tunneled(context, buffer);
             }
             Phase::Head | Phase::Served => {}
         }
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
-        let came = &buffer.filled()[before..];
-        this.read += came.len() as u64;
-        if matches!(phase, Phase::Head | Phase::Body | Phase::Served)
-            && let Err(fault) = this.framing.read(came)
-        {
-            buffer.set_filled(before);
-            return Poll::Ready(Err(this.refuse_fault(phase, fault, context)));
+        if this.framing.is_over() {
+            return this.watch(context, buffer);
         }
-        polled
+        this.receive_request(phase, context, buffer)
     }
 }
 
-impl<S: IO> AsyncWrite for Guarded<S> {
+impl<S: IO + 'static> AsyncWrite for Guarded<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.leaving != Leaving::No && this.phase() == Phase::Tunnel {
+        let is_tunnel = this.phase() == Phase::Tunnel;
+        if this.leaving != Leaving::No && is_tunnel {
             // Nothing may follow a goodbye (RFC 6455, 5.5.1).
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -416,10 +444,13 @@ impl<S: IO> AsyncWrite for Guarded<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = ready!(this.unless_stalled(|stream, context| stream.poll_write(context, bytes), context))?;
-        if this.phase() == Phase::Tunnel {
+        if is_tunnel {
+            if this.has_ended {
+                this.last_word = Some(Instant::now());
+            }
             let frames = this.frames.get_or_insert_default();
             frames.sent(&bytes[..written]);
-            if frames.is_between() && this.visit.goodbye.load(Ordering::Acquire) != 0 {
+            if frames.is_between() && this.visit.ends() {
                 // Whoever reads is in the same task, and has something to say here.
                 context.waker().wake_by_ref();
             }
@@ -433,79 +464,15 @@ impl<S: IO> AsyncWrite for Guarded<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let unread_body = this.phase() == Phase::Body;
         ready!(this.unless_stalled(AsyncWrite::poll_shutdown, context))?;
-        if this.leaving == Leaving::No {
-            if unread_body {
-                this.linger_later();
-            } else {
-                this.leaving = Leaving::Gone;
-            }
-        }
-        if this.leaving == Leaving::Lingers {
-            ready!(this.linger(context));
-            this.leaving = Leaving::Gone;
-        }
+        this.is_shut = true;
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S> fmt::Debug for Guarded<S> {
+impl<S: IO + 'static> fmt::Debug for Guarded<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Guarded").field("visit", &self.visit).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl<S: IO> Shutdown for Guarded<S> {
-    async fn shutdown(&mut self) {
-        // The client may have gone first.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-#[async_trait]
-impl<S: IO> Peek for Guarded<S> {
-    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        self.stream.get_mut().try_peek(buffer).await
-    }
-}
-
-impl<S: IO> UniqueID for Guarded<S> {
-    fn id(&self) -> UniqueIDType {
-        self.stream.get_ref().id()
-    }
-}
-
-impl<S: IO> Ssl for Guarded<S> {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.stream.get_ref().get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.stream.get_ref().get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.stream.get_ref().selected_alpn_proto()
-    }
-}
-
-impl<S: IO> GetTimingDigest for Guarded<S> {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.get_ref().get_timing_digest()
-    }
-}
-
-impl<S: IO> GetProxyDigest for Guarded<S> {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.get_ref().get_proxy_digest()
-    }
-}
-
-impl<S: IO> GetSocketDigest for Guarded<S> {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.get_ref().get_socket_digest()
+        formatter.debug_struct("Guarded").finish_non_exhaustive()
     }
 }
 
@@ -518,10 +485,14 @@ pub(super) const fn body_time(read: u64, rate: u64) -> Duration {
 const WRITE_BUFFER: usize = 2048;
 /// For the first of a body's bytes, however few: as Apache's `RequestReadTimeout body=20`.
 const BODY_START: Duration = Duration::from_secs(20);
-/// As long as it takes a client that was refused to read why.
-const LINGERING: Duration = Duration::from_secs(2);
-/// As pingora writes it, in one piece.
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// How long a client may go on sending that was told that its WebSocket ends.
+const TUNNEL_LINGERING: Duration = Duration::from_secs(2);
+/// How often a client that says nothing more is looked at, to see whether it is there.
+const WATCH: Duration = Duration::from_secs(1);
+/// How long an app has for its last words to a client of a WebSocket that has closed its half: RFC 6455, 7.1.1.
+const TUNNEL_HALF_CLOSED: Duration = Duration::from_secs(5);
+/// TCP_CLOSE in Linux's include/net/tcp_states.h: a connection that is no more.
+const TCP_CLOSED: u8 = 7;
 /// What every connection of HTTP/2 begins with (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -530,9 +501,11 @@ mod tests {
     use std::net::IpAddr;
 
     use rustls::ServerConfig;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
     use tokio::net::UnixStream;
+    use tokio::time::timeout;
 
+    use super::super::closing::{LINGERING, LINGERING_SILENCE};
     use super::*;
     use crate::config::Limits;
 
@@ -564,6 +537,16 @@ mod tests {
         (Guarded::new(ours, visit.clone(), Arc::new(Nowhere)), visit, theirs)
     }
 
+    /// A stream whose client uploads.
+    async fn uploading() -> (Guarded<UnixStream>, Arc<Visit>, UnixStream) {
+        let (mut stream, visit, mut client) = connected(Phase::Head);
+        let head = b"POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        stream.read_exact(&mut [0; 44]).await.unwrap();
+        visit.set(Phase::Body);
+        (stream, visit, client)
+    }
+
     /// Reads what there is, and waits for more. The clock goes on by itself when nobody has anything else to do.
     async fn read(stream: &mut Guarded<UnixStream>) -> (usize, io::ErrorKind) {
         let mut bytes = [0; 1 << 16];
@@ -582,13 +565,12 @@ mod tests {
     async fn a_head_has_its_time_from_the_first_byte_on() {
         let (mut stream, visit, mut client) = connected(Phase::Head);
         let start = Instant::now();
-        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err(), "idle is not slow");
+        assert!(timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err(), "idle is not slow");
         client.write_all(b"GET /").await.unwrap();
         let begun = Instant::now();
         assert_eq!(read(&mut stream).await, (5, io::ErrorKind::TimedOut));
         let took = begun.elapsed();
         assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?} of {:?}", start.elapsed());
-        assert_eq!(stream.leaving, Leaving::Lingers);
         let mut said = [0; 12];
         client.read_exact(&mut said).await.unwrap();
         assert_eq!(&said, b"HTTP/1.1 408");
@@ -599,37 +581,37 @@ mod tests {
         visit.set(Phase::Served);
         stream.visit.set(Phase::Served);
         stream.visit.set(Phase::Head);
-        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+        assert!(timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_has_to_keep_its_rate() {
         // Twenty seconds, and two more for a thousand bytes.
-        let (mut stream, visit, mut client) = connected(Phase::Body);
+        let (mut stream, visit, mut client) = uploading().await;
         client.write_all(&[0; 1000]).await.unwrap();
         let start = Instant::now();
         assert_eq!(read(&mut stream).await, (1000, io::ErrorKind::TimedOut));
         let took = start.elapsed();
         assert!(took >= Duration::from_secs(22) && took < Duration::from_secs(23), "{took:?}");
-        assert!(visit.body_was_slow.load(Ordering::Relaxed));
+        assert_eq!(visit.clone().serve(async { Visit::body_fault() }).await, Some(Deny::BodyTimeout));
         // One that has ended is not waited for: the app may take its time.
-        let (mut stream, visit, mut client) = connected(Phase::Body);
+        let (mut stream, visit, mut client) = uploading().await;
         client.write_all(&[0; 1000]).await.unwrap();
         stream.read_exact(&mut [0; 1000]).await.unwrap();
         visit.serve(async { Visit::body_ended() }).await;
-        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+        assert!(timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
         // And of a tunnel nothing has to come.
         let (mut stream, visit, _client) = connected(Phase::Tunnel);
         visit.clone().serve(async { Visit::body_ended() }).await;
-        assert_eq!(visit.phase.load(Ordering::Relaxed) & 0xff, Phase::Tunnel as u32);
-        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+        assert_eq!(visit.phase().0, Phase::Tunnel);
+        assert!(timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_takes_nothing_is_given_up() {
         let (mut stream, _, client) = connected(Phase::Served);
         // More than the socket holds, and what is left in our own buffer.
-        while tokio::time::timeout(Duration::from_secs(1), async {
+        while timeout(Duration::from_secs(1), async {
             stream.write_all(&[0; 100]).await.unwrap();
             stream.flush().await.unwrap();
         })
@@ -663,12 +645,12 @@ mod tests {
         let (mut stream, _, mut client) = connected(Phase::Opening);
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         stream.read_exact(&mut [0; 24]).await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
+        assert!(timeout(Duration::from_secs(3600), read(&mut stream)).await.is_err());
     }
 
     #[tokio::test]
     async fn whoever_is_refused_can_read_why() {
-        let (mut stream, _, mut client) = connected(Phase::Head);
+        let (mut stream, visit, mut client) = connected(Phase::Head);
         let limit = usize::try_from(Limits::default().head_size()).unwrap();
         let sending = tokio::spawn(async move {
             let _ = client.write_all(&vec![b'x'; 4 * limit]).await;
@@ -678,9 +660,144 @@ mod tests {
         });
         let (count, error) = read(&mut stream).await;
         assert!(count >= limit && error == io::ErrorKind::TimedOut, "{count} {error}");
-        Shutdown::shutdown(&mut stream).await;
         drop(stream);
+        visit.closing().unwrap().await;
         assert!(sending.await.unwrap().starts_with("HTTP/1.1 431 "));
+    }
+
+    /// What comes of this within an hour, in one piece; nothing if it is waited for.
+    async fn part(stream: &mut Guarded<UnixStream>) -> Option<String> {
+        let mut bytes = [0; 4096];
+        let read = timeout(Duration::from_secs(3600), stream.read(&mut bytes)).await.ok()?;
+        Some(String::from_utf8(bytes[..read.unwrap()].to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_read_one_by_one() {
+        let (mut stream, visit, mut client) = connected(Phase::Head);
+        let requests = ["POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "GET /b HTTP/1.1\r\n\r\n"];
+        client.write_all(format!("{0}\r\n\r\n{1}{1}", requests[0], requests[1]).as_bytes()).await.unwrap();
+        for request in [requests[0], requests[1], requests[1]] {
+            visit.set(Phase::Head);
+            assert_eq!(part(&mut stream).await.as_deref(), Some(request));
+            visit.set(Phase::Served);
+            assert_eq!(part(&mut stream).await, None, "what follows waits");
+        }
+        // What comes while one is served is the next one's too.
+        let reading = tokio::spawn(async move { (timeout(Duration::from_secs(9), read(&mut stream)).await, stream) });
+        tokio::task::yield_now().await;
+        client.write_all(requests[1].as_bytes()).await.unwrap();
+        let (waited, mut stream) = reading.await.unwrap();
+        assert!(waited.is_err());
+        visit.set(Phase::Head);
+        let mut came = String::new();
+        while came.len() < requests[1].len() {
+            came += &part(&mut stream).await.unwrap();
+        }
+        assert_eq!(came, requests[1]);
+        // Faults are found in each of them.
+        client.write_all(b"GET / HTTP/1.1\r\n\r\nGET <> HTTP/1.1\r\n\r\n").await.unwrap();
+        visit.set(Phase::Served);
+        visit.set(Phase::Head);
+        assert!(part(&mut stream).await.is_some());
+        visit.set(Phase::Served);
+        visit.set(Phase::Head);
+        assert_eq!(read(&mut stream).await.1, io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_half_is_no_end_of_a_request() {
+        let (mut stream, visit, mut client) = connected(Phase::Head);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        AsyncWriteExt::shutdown(&mut client).await.unwrap();
+        assert_eq!(part(&mut stream).await.map(|head| head.len()), Some(18));
+        visit.set(Phase::Served);
+        assert_eq!(part(&mut stream).await, None);
+        stream.write_all(b"answer").await.unwrap();
+        visit.set(Phase::Head);
+        assert_eq!(part(&mut stream).await.as_deref(), Some(""), "no other request comes");
+        drop(stream);
+        visit.closing().unwrap().await;
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "answer");
+        // Within a body it is one.
+        let (mut stream, visit, mut client) = connected(Phase::Head);
+        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc").await.unwrap();
+        AsyncWriteExt::shutdown(&mut client).await.unwrap();
+        assert!(part(&mut stream).await.is_some());
+        visit.set(Phase::Body);
+        assert_eq!(part(&mut stream).await.as_deref(), Some(""));
+        // Of a tunnel it is one after a while, which begins anew with what the app says.
+        let (mut stream, _, mut client) = connected(Phase::Tunnel);
+        AsyncWriteExt::shutdown(&mut client).await.unwrap();
+        let start = Instant::now();
+        assert!(timeout(TUNNEL_HALF_CLOSED / 2, read(&mut stream)).await.is_err());
+        stream.write_all(b"more").await.unwrap();
+        assert_eq!(part(&mut stream).await.as_deref(), Some(""));
+        assert!(start.elapsed() > TUNNEL_HALF_CLOSED && start.elapsed() < TUNNEL_HALF_CLOSED * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_goes_out_before_anything_is_waited_for() {
+        let (mut stream, visit, mut client) = connected(Phase::Head);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert!(part(&mut stream).await.is_some());
+        visit.set(Phase::Served);
+        stream.write_all(b"the head of an answer").await.unwrap();
+        let mut said = [0; 21];
+        assert!(timeout(Duration::from_secs(1), client.read_exact(&mut said)).await.is_err(), "not at once");
+        assert_eq!(part(&mut stream).await, None);
+        client.read_exact(&mut said).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_connection_lingers() {
+        let served = async || {
+            let (mut stream, visit, mut client) = connected(Phase::Head);
+            client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\nabc").await.unwrap();
+            assert!(part(&mut stream).await.is_some());
+            visit.set(Phase::Body);
+            stream.write_all(b"answer").await.unwrap();
+            drop(stream);
+            (visit.closing().unwrap(), client)
+        };
+        // For as long as the client goes on,
+        let (closing, mut client) = served().await;
+        let start = Instant::now();
+        let sending = tokio::spawn(async move {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                client.write_all(&[0; 100_000]).await.unwrap();
+            }
+            let mut said = String::new();
+            client.read_to_string(&mut said).await.unwrap();
+            assert_eq!(said, "answer");
+        });
+        closing.await;
+        sending.await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(15));
+        // but not if it is silent, nor for ever.
+        let (closing, _client) = served().await;
+        let start = Instant::now();
+        closing.await;
+        assert!(start.elapsed() >= LINGERING_SILENCE && start.elapsed() < LINGERING_SILENCE * 2);
+        let (closing, mut client) = served().await;
+        let start = Instant::now();
+        let sending = tokio::spawn(async move {
+            while client.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        closing.await;
+        assert!(start.elapsed() >= LINGERING && start.elapsed() < LINGERING * 2);
+        sending.await.unwrap();
+        // Nobody waits for a client that is idle, or gone.
+        let (stream, visit, _client) = connected(Phase::Head);
+        drop(stream);
+        let start = Instant::now();
+        visit.closing().unwrap().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -712,7 +829,8 @@ mod tests {
         visit.say_goodbye(websocket::GOING_AWAY);
         let start = Instant::now();
         assert_eq!(read(&mut stream).await, (0, io::ErrorKind::UnexpectedEof));
-        assert!(start.elapsed() >= LINGERING && start.elapsed() < LINGERING * 2, "{:?}", start.elapsed());
+        let took = start.elapsed();
+        assert!(took >= TUNNEL_LINGERING && took < TUNNEL_LINGERING * 2, "{took:?}");
         client.write_all(b"\x81\x80mask").await.unwrap();
     }
 }

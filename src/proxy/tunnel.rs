@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
-use super::stream::Visit;
+use super::visit::Visit;
 use super::websocket;
 use crate::config::{Policy, Sha256};
 use crate::gate::{Grant, Speaker};

@@ -2,10 +2,10 @@
 //! segment of the path:
 //!
 //! `fixed` 5 bytes · `chunked` three chunks · `big-N` N bytes · `status-N` · `until-close` · `cors` with headers of its
-//! own · `stream` and `sse` in two parts, the second after [`App::release`] · `slow` after [`App::release`] · `hang`
-//! never · `reset` RST instead of an answer · `close` closes instead · `close-reused` too, unless it is the connection's
+//! own · `stream`, `sse` and, with a length, `held` in two parts, the second after [`App::release`] · `slow` after
+//! [`App::release`] · `hang` never · `reset` RST instead of an answer · `close` closes instead · `close-reused` too, unless it is the connection's
 //! first request · `partial` breaks off · `reset-body` by RST · `no-http` · `early` without reading the body · `ws` 101,
-//! then every byte back · `health` whatever [`App::set_health`] says · anything else: JSON of what came.
+//! then every byte back, `ws-slow` after [`App::release`] · `health` whatever [`App::set_health`] says · anything else: JSON of what came.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -109,7 +109,12 @@ impl App {
         self.shared.health.store(status, Ordering::SeqCst);
     }
 
-    /// Lets the answers go on that wait for it; for good.
+    /// Has answers wait for [`App::release`] anew.
+    pub fn hold(&self) {
+        *self.shared.released.0.lock().unwrap() = false;
+    }
+
+    /// Lets the answers go on that wait for it; for good, unless [`App::hold`] says so.
     pub fn release(&self) {
         *self.shared.released.0.lock().unwrap() = true;
         self.shared.released.1.notify_all();
@@ -257,6 +262,11 @@ impl Connection {
                 self.wait_for_release();
                 self.stream.write_all(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")?;
             }
+            "held" => {
+                self.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst ")?;
+                self.wait_for_release();
+                self.stream.write_all(b"second")?;
+            }
             "slow" => {
                 self.wait_for_release();
                 self.fixed(seen, 200, b"late")?;
@@ -294,7 +304,8 @@ impl Connection {
                      X-App: yes\r\nContent-Length: 2\r\n\r\nok";
                 self.stream.write_all(head.as_bytes())?;
             }
-            "ws" => return self.echo_bytes(seen),
+            "ws" => return self.echo_bytes(seen, false),
+            "ws-slow" => return self.echo_bytes(seen, true),
             _ => {
                 if let Some(size) = last.strip_prefix("big-").and_then(|size| size.parse().ok()) {
                     self.fixed(seen, 200, &pattern(size))?;
@@ -328,7 +339,7 @@ impl Connection {
         if seen.method() == "HEAD" { Ok(()) } else { self.stream.write_all(body) }
     }
 
-    fn echo_bytes(&mut self, seen: &Seen) -> io::Result<bool> {
+    fn echo_bytes(&mut self, seen: &Seen, waits: bool) -> io::Result<bool> {
         let accept = seen.header("sec-websocket-key").map(|key| accept_key(&key)).unwrap_or_default();
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -337,6 +348,9 @@ impl Connection {
         self.stream.write_all(head.as_bytes())?;
         loop {
             let bytes = std::mem::take(&mut self.buffered);
+            if waits && !bytes.is_empty() {
+                self.wait_for_release();
+            }
             self.stream.write_all(&bytes)?;
             if !self.fill()? {
                 return Ok(false);

@@ -180,6 +180,11 @@ impl Conn {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Goes with a reset.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+
     pub fn ask(&mut self, request: &Request) -> Response {
         self.try_ask(request)
             .unwrap_or_else(|error| panic!("no answer to {} {}: {error}", request.method, request.target))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -119,6 +119,38 @@ impl TlsConn {
 
     pub fn protocol(&self) -> Option<String> {
         self.stream.conn.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).expect("write to the gate");
+    }
+
+    /// No more will be sent: TLS says so, or only TCP.
+    pub fn finish_writing(&mut self, politely: bool) {
+        if politely {
+            self.stream.conn.send_close_notify();
+            self.stream.conn.complete_io(&mut self.stream.sock).unwrap();
+        } else {
+            self.stream.sock.shutdown(Shutdown::Write).unwrap();
+        }
+    }
+
+    /// Everything until the gate ends the connection, as TLS does it.
+    pub fn read_to_end(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).expect("the gate ends with a close_notify");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Everything until it ends with this.
+    pub fn read_until(&mut self, end: &str) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).expect("more of the answer");
+            bytes.push(byte[0]);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// The answer, which has a Content-Length or ends the connection.

@@ -13,6 +13,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
     known: &[
         "connections",
         "connections_per_address",
+        "streams_per_address",
         "head_size",
         "head_timeout",
         "body_timeout",
@@ -41,6 +42,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> Limits {
             0..=MAX_CONNECTIONS,
             default.connections_per_address,
         ),
+        streams_per_address: section.number("streams_per_address", 0..=MAX_CONNECTIONS, default.streams_per_address),
         head_size,
         head_timeout: section.duration("head_timeout", SHORTEST..=LONGEST, default.head_timeout),
         body_timeout: section.duration("body_timeout", SHORTEST..=LONGEST, default.body_timeout),
@@ -89,6 +91,7 @@ mod tests {
         assert_eq!(*config.policy.limits(), Limits::default());
         let limits = config.policy.limits();
         assert_eq!((limits.connections(), limits.connections_per_address()), (None, None));
+        assert_eq!(limits.streams_per_address(), Some(1000));
         assert_eq!((limits.head_size(), limits.body_size(), limits.body_rate()), (64 << 10, None, Some(500)));
         assert!(limits.per_address().is_unlimited());
         let empty = check(&format!("{SERVER}[limits]\n{REALM}{LOGIN}")).unwrap();
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn all_of_it() {
-        let keys = "connections = 1000\nconnections_per_address = 20\nhead_size = \"8KiB\"\nhead_timeout = \"5s\"\n\
+        let keys = "connections = 1000\nconnections_per_address = 20\nstreams_per_address = 0\nhead_size = \"8KiB\"\nhead_timeout = \"5s\"\n\
                     body_timeout = \"500ms\"\nbody_rate = \"0\"\nbody_size = \"1MiB\"\nkeepalive = \"10s\"\n\
                     rate = 0.5\nburst = 3\nconcurrent = 4\n";
         let key = "[[realm.key]]\nid = \"web\"\nsecret = \"0123456789abcdef\"\nrate = 1_000\nconcurrent = 7\n";
@@ -105,6 +108,7 @@ mod tests {
         let config = check(&text).unwrap();
         let limits = config.policy.limits();
         assert_eq!((limits.connections(), limits.connections_per_address()), (Some(1000), Some(20)));
+        assert_eq!(limits.streams_per_address(), None);
         assert_eq!((limits.head_size(), limits.body_size(), limits.body_rate()), (8192, Some(1 << 20), None));
         assert_eq!(
             (limits.head_timeout(), limits.body_timeout()),

@@ -331,7 +331,13 @@ def r18_floods_over_http_2(it):
                 break
             client.stream += 2
 
-    for flood in (rapid_resets, made_resets, empty_data, continuations, settings, streams):
+    def windows(client):
+        stream = client.headers(posts, end=False)
+        for _ in range(200):
+            if not client.conn.send(h2.frame(h2.WINDOW_UPDATE, 0, stream, b"\0\0\0\x01") * 500):
+                break
+
+    for flood in (rapid_resets, made_resets, empty_data, continuations, settings, streams, windows):
         survives(it, flood.__name__.replace("_", " "), flood)
 
 
@@ -365,6 +371,37 @@ def r57_connections_of_one_client(it):
                 answer = it.send("GET", it.profile.public + "/x")
                 shared = own & {seen.connection for seen in it.recorder.take(0.05)}
                 it.expect(answer.status == 200 and not shared, ask, "another connection to the app", f"{answer} on {shared}")
+
+
+BOMBS = [("CVE-2026-49975", "servers of HTTP/2",
+          "heads of one-byte references, whose answers no window let out, stayed in memory"),
+         ("CVE-2026-47774", "servers of HTTP/2", "references counted by their size on the wire")]  # fmt: skip
+
+
+@check("heads of references whose answers nobody lets in, over HTTP/2", *BOMBS)
+def r58_references_and_no_window(it):
+    it.needs(it.profile.h2c, "it speaks no HTTP/2 without TLS")
+    head = h2.block(h2.pseudo(it.profile, it.profile.protected + "/x") + h2.lines(it.profile))
+    # A field that gets into the table, where it is number 62 then (RFC 7541, 6.2.1 and 6.1).
+    entry = b"\x40" + b"".join(h2.number(len(text), 7, 0) + text for text in (b"x-bomb", b"y" * 20))
+    before, clients = memory(it), []
+    try:
+        for _ in range(20):
+            client = h2.Client(it.profile.h2c, timeout=2)
+            clients.append(client)
+            client.send(h2.SETTINGS, 0, 0, b"\0\x04\0\0\0\0")
+            for number in range(100):
+                block = head + (b"" if number else entry) + b"\xbe" * 2000
+                if not client.conn.send(h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 2 * number + 1, block)):
+                    break
+        answer = it.send("GET", it.profile.public + "/x", timeout=5)
+        it.expect(answer.status == 200, "4 MB of references", "others are served meanwhile", answer)
+        grown = memory(it) - before
+        it.expect(grown < 64 << 20, "4 MB of references", "less than 64 MiB more", f"{grown >> 20} MiB")
+    finally:
+        for client in clients:
+            client.conn.close()
+    it.recorder.take(0.05)
 
 
 TUNNELS = [("CVE-2025-64763", "Envoy", "early data after CONNECT was forwarded"),

@@ -1,0 +1,174 @@
+//! Connections of HTTP/2: which streams a client may have open, and when a connection has had its time.
+//!
+//! ☠ Pingora has a loop for this (`accept_downstream_sessions`), which closes a connection only if nothing is being served on
+//! it, and never asks whether a client takes its answers: one that lets none of them in, and asks on, would hold all that it
+//! has asked for (SECURITY.md, R58). Reading, frames and their limits are those of the crate h2, as with pingora's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use h2::Reason;
+use pingora::apps::HttpServerApp;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake};
+use pingora::protocols::{Digest, Stream};
+use pingora::server::ShutdownWatch;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use super::House;
+use super::connections::{Guest, OpenStream};
+use super::listener::Door;
+use crate::gate::Deny;
+
+/// Serves a connection whose client speaks HTTP/2, until it ends.
+pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+    door: &Arc<Door<A>>,
+    stream: Stream,
+    guest: &Guest,
+    house: &Arc<dyn House>,
+    stopped: &ShutdownWatch,
+) {
+    let digest = Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    });
+    let Ok(mut connection) = handshake(stream, Some(options())).await else { return };
+    let served = Arc::new(Served::default());
+    let mut stop = stopped.clone();
+    let (mut is_last, mut malformed) = (false, 0);
+    let mut was_used = false;
+    let mut idle_since = Instant::now();
+    let mut due = idle_since + UNTAKEN;
+    loop {
+        let patience = if is_last { LAST_WORDS } else { UNTAKEN.min(house.limits().keepalive()) };
+        let is_idle = served.is_idle();
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed(), if !is_last => {
+                connection.graceful_shutdown();
+                (is_last, due) = (true, Instant::now() + LAST_WORDS);
+                continue;
+            }
+            // Drives the connection, too.
+            accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
+            () = served.until_idle(), if !is_idle => {
+                idle_since = Instant::now();
+                due = idle_since + patience;
+                continue;
+            }
+            () = sleep_until(due), if is_idle => {
+                // A stream that is not being served has an answer that nobody takes, or the rest of one.
+                let is_waiting = connection.has_streams() || !was_used;
+                let limit = if is_waiting { UNTAKEN } else { house.limits().keepalive() };
+                if !is_last && idle_since.elapsed() < limit {
+                    due = idle_since + limit;
+                    continue;
+                }
+                if is_last {
+                    return;
+                }
+                // A request may be on its way still: it is answered, and what comes after it is told not to.
+                connection.graceful_shutdown();
+                (is_last, due) = (true, Instant::now() + LAST_WORDS);
+                continue;
+            }
+        };
+        match accepted {
+            Ok(Some(H2Accept::Session(mut session))) => {
+                let Some(open) = guest.open_stream(house.limits().streams_per_address()) else {
+                    house.refused(Deny::ConcurrencyLimited);
+                    // Which says that nothing was done, and that it may be sent again (RFC 9113, 8.7).
+                    session.shutdown_with_reason(Reason::REFUSED_STREAM);
+                    continue;
+                };
+                let stream = served.begin(open);
+                // It may have been served before this is looked at again.
+                (was_used, idle_since) = (true, Instant::now());
+                due = idle_since + patience;
+                let (door, stopped) = (door.clone(), stopped.clone());
+                tokio::spawn(async move {
+                    let _stream = stream;
+                    door.serve(ServerSession::new_http2(session), &stopped).await;
+                });
+            }
+            // Pingora has answered it, or reset it. It counts them in its own loop only.
+            Ok(Some(H2Accept::Rejected)) => {
+                malformed += 1;
+                if malformed >= MOST_MALFORMED {
+                    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
+            }
+            Ok(None) => return,
+            Err(error) => {
+                debug!(error = error.etype().as_str(), "a connection of HTTP/2 ended");
+                return;
+            }
+        }
+    }
+}
+
+/// What a client may send, and how much of its answers waits for it.
+fn options() -> H2Options {
+    let mut options = default_h2_options();
+    options.max_header_list_size(MAX_HEADER_LIST);
+    options.max_send_buffer_size(MAX_SEND_BUFFER);
+    options
+}
+
+/// The streams of one connection that are being served.
+#[derive(Debug, Default)]
+struct Served {
+    streams: AtomicUsize,
+    idle: Notify,
+}
+
+impl Served {
+    fn begin(self: &Arc<Self>, open: OpenStream) -> ServedStream {
+        self.streams.fetch_add(1, Ordering::AcqRel);
+        ServedStream { of: self.clone(), _open: open }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.streams.load(Ordering::Acquire) == 0
+    }
+
+    async fn until_idle(&self) {
+        while !self.is_idle() {
+            self.idle.notified().await;
+        }
+    }
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct ServedStream {
+    of: Arc<Served>,
+    _open: OpenStream,
+}
+
+impl Drop for ServedStream {
+    fn drop(&mut self) {
+        if self.of.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // With a permit, if nobody waits yet.
+            self.of.idle.notify_one();
+        }
+    }
+}
+
+/// The largest head of a request, as its sender counts it: names, values and 32 bytes a field, whatever HPACK makes of them
+/// (RFC 9113, 6.5.2). The client is told. A larger one is 431, and one of four times as much ends the connection.
+const MAX_HEADER_LIST: u32 = 32 << 10;
+/// Of each stream's answer, what is kept for a connection that does not take it.
+const MAX_SEND_BUFFER: usize = 32 << 10;
+/// How long an answer of the gate's own waits for its client to let it in, when nothing else is being served; and how long a
+/// connection waits for its first request.
+const UNTAKEN: Duration = Duration::from_secs(20);
+/// How long a connection that was told to end stays open for what may be on its way.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// As in pingora's own loop.
+const MOST_MALFORMED: u32 = 32;

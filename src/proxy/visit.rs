@@ -1,0 +1,175 @@
+//! What a client's stream and those who serve its requests tell each other.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+
+use super::closing::Closing;
+use crate::gate::Deny;
+
+/// What the bytes of a connection are at the moment. The stream obeys it, and those who serve the requests set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Before it is known which protocol is spoken.
+    Opening = 0,
+    /// A request's head is to come, sooner or later; when it has begun, it has to end soon.
+    Head = 1,
+    /// A request's body is coming.
+    Body = 2,
+    /// Nothing is expected, or nothing that is bounded here.
+    Served = 3,
+    /// A WebSocket.
+    Tunnel = 4,
+}
+
+/// What a connection's stream and those who serve its requests share.
+#[derive(Default)]
+pub(super) struct Visit {
+    /// The phase, and above it a number that tells one request from the next.
+    phase: AtomicU32,
+    /// The code to say goodbye with; 0: none yet.
+    goodbye: AtomicU32,
+    /// The last read failed since a body came too slowly.
+    body_was_slow: AtomicBool,
+    /// Or since its chunks can be read in two ways.
+    body_was_ambiguous: AtomicBool,
+    /// Whoever waits for the client of a tunnel.
+    waker: Mutex<Option<Waker>>,
+    /// What ends the chunks of an answer with trailers, until it is written.
+    last_chunk: Mutex<Option<Bytes>>,
+    has_trailers: AtomicBool,
+    /// What is left to do with the connection, once nobody serves it any more.
+    closing: Mutex<Option<Closing>>,
+}
+
+impl Visit {
+    /// That of the HTTP/1 connection which this task serves, if it does.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        VISIT.try_with(Clone::clone).ok()
+    }
+
+    /// Enters a phase of the connection that this task serves, if it serves one of HTTP/1.
+    pub(super) fn enter(phase: Phase) {
+        let _ = VISIT.try_with(|visit| visit.set(phase));
+    }
+
+    /// All of the request's body has come. What comes over a tunnel is none.
+    pub(super) fn body_ended() {
+        let _ = VISIT.try_with(|visit| {
+            if visit.phase.load(Ordering::Relaxed) & 0xff == Phase::Body as u32 {
+                visit.set(Phase::Served);
+            }
+        });
+    }
+
+    /// Why the connection that this task serves could not be read on, if it is for a body that may not come so.
+    pub(super) fn body_fault() -> Option<Deny> {
+        let fault = |visit: &Arc<Self>| {
+            let slow = visit.body_was_slow.load(Ordering::Relaxed).then_some(Deny::BodyTimeout);
+            slow.or_else(|| visit.body_was_ambiguous.load(Ordering::Relaxed).then_some(Deny::Framing))
+        };
+        VISIT.try_with(fault).ok().flatten()
+    }
+
+    /// The last chunk, which pingora writes next on the connection that this task serves, has these trailers behind it.
+    ///
+    /// ☠ Pingora writes none to clients of HTTP/1 (`pingora-core 0.9.1 src/protocols/http/v1/server.rs`).
+    pub(super) fn end_chunks_with(trailers: &HeaderMap) {
+        let mut bytes = BytesMut::from(&LAST_CHUNK[..LAST_CHUNK.len() - 2]);
+        for (name, value) in trailers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        let _ = VISIT.try_with(|visit| {
+            *visit.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes.freeze());
+            visit.has_trailers.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// What is to be written in the place of these bytes.
+    pub(super) fn replaced(&self, bytes: &[u8]) -> Option<Bytes> {
+        if bytes != LAST_CHUNK || !self.has_trailers.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        self.last_chunk.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Serves the connection of this visit.
+    pub(super) async fn serve<T>(self: Arc<Self>, serving: impl Future<Output = T>) -> T {
+        VISIT.scope(self, serving).await
+    }
+
+    /// The phase, and a number that tells it from all before.
+    pub(super) fn phase(&self) -> (Phase, u32) {
+        let number = self.phase.load(Ordering::Relaxed);
+        let phase = match number & 0xff {
+            0 => Phase::Opening,
+            1 => Phase::Head,
+            2 => Phase::Body,
+            4 => Phase::Tunnel,
+            _ => Phase::Served,
+        };
+        (phase, number)
+    }
+
+    /// Whether it is time to say goodbye.
+    pub(super) fn ends(&self) -> bool {
+        self.goodbye.load(Ordering::Acquire) != 0
+    }
+
+    /// The body that is coming came too slowly, or can be read in two ways.
+    pub(super) fn note_body_fault(&self, deny: Deny) {
+        let fault = if deny == Deny::BodyTimeout { &self.body_was_slow } else { &self.body_was_ambiguous };
+        fault.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves what is to be done with the connection.
+    pub(super) fn close_with(&self, closing: Closing) {
+        *self.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(closing);
+    }
+
+    /// What is left to do with the connection. Nothing, if its client has gone.
+    pub(super) fn closing(&self) -> Option<Closing> {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Ends a tunnel, with a word for the client as soon as one fits in.
+    pub(super) fn say_goodbye(&self, code: u16) {
+        self.goodbye.store(code.into(), Ordering::Release);
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
+    /// Only the task that serves the connection sets it.
+    pub(super) fn set(&self, phase: Phase) {
+        let number = (self.phase.load(Ordering::Relaxed) >> 8).wrapping_add(1);
+        self.phase.store(number << 8 | phase as u32, Ordering::Relaxed);
+    }
+
+    /// The code to say goodbye with, if it is time; else wakes whoever waits for that.
+    pub(super) fn goodbye(&self, waker: &Waker) -> Option<u16> {
+        let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+        drop(slot);
+        match self.goodbye.load(Ordering::Acquire) {
+            0 => None,
+            code => u16::try_from(code).ok(),
+        }
+    }
+}
+
+tokio::task_local! {
+    static VISIT: Arc<Visit>;
+}
+
+/// As pingora writes it, in one piece.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
