@@ -249,7 +249,7 @@ mod tests {
             ("access = \"public\"\nroles = [\"admin\"]", "only a user has roles"),
             (r#"access = "key""#, "nobody has a key"),
             (r#"access = "all""#, r#""user" or "key" or "public""#),
-            (r#"access = ["user", "all"]"#, r#"route[0].access[1]: "all" is none of the values"#),
+            (r#"access = ["user", "all"]"#, "route[0].access[1]: must be \"user\""),
             ("access = []", "route[0].access: is empty"),
             (r#"access = ["user", "user"]"#, "listed twice"),
             (r#"access = ["user", "public"]"#, "lets everyone pass"),
