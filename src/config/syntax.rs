@@ -57,7 +57,8 @@ fn repair_section(text: &mut String, range: Range<usize>) -> Vec<SyntaxError> {
             text.replace_range(from..range.end, &blank(&text[from..range.end]));
             errors.truncate(1);
             if first_error(&text[range.clone()]).is_some() {
-                text.replace_range(range.clone(), &blank(&text[range.clone()]));
+                let blanks = blank(&text[range.clone()]);
+                text.replace_range(range, &blanks);
             }
             break;
         }

@@ -120,7 +120,7 @@ impl OtherCookies {
         }
         let mut kept = Vec::new();
         for line in headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes) {
-            let mut rest = without_pairs(line, &ours);
+            let mut rest = without_pairs(line, ours);
             if rest.iter().all(|byte| matches!(byte, b';' | b' ' | b'\t')) {
                 continue;
             }

@@ -174,7 +174,7 @@ impl Snapshot {
         let mut pools: HashMap<Upstream, Arc<ResolvedPool>> =
             there.clone().map(|pool| (pool.upstream().clone(), pool.clone())).collect();
         let mut pool_of = |upstream: &Upstream| {
-            let new = || Arc::new(ResolvedPool::new(upstream, there.clone()));
+            let new = || Arc::new(ResolvedPool::new(upstream, &there));
             pools.entry(upstream.clone()).or_insert_with(new).clone()
         };
         let pools = policy.routing().routes().iter().map(|route| pool_of(route.upstream())).collect();

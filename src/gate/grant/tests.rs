@@ -196,7 +196,7 @@ fn any_of_a_list_is_enough() {
         // What is no key is the app's, and opens nothing.
         ("GET /both?key=wc_order_1", &[cookie], user()),
         ("GET /both?key=wc_order_1", &[], missing.clone()),
-        ("GET /both", &[("x-api-key", "guess")], missing.clone()),
+        ("GET /both", &[("x-api-key", "guess")], missing),
         // A key that does not count any more was meant for the gate.
         ("GET /both", &[cookie, OFF], Err(Deny::KeyDisabled)),
         ("GET /both?key=0123456789abcdef-old", &[bearer], Err(Deny::KeyExpired)),
@@ -350,7 +350,7 @@ fn r53_an_apps_own_authorization_header_beside_the_cookie() {
         ("GET /app", &[bearer], Err(Deny::TokenMissing)),
         ("GET /app-public", &[forged], Ok((None, None, true))),
         ("GET /public", &[TOKEN_APPS], Ok((None, None, false))),
-        ("GET /public", &[TOKEN_APPS, cookie], apps.clone()),
+        ("GET /public", &[TOKEN_APPS, cookie], apps),
         ("GET /public", &[forged, cookie], Ok((None, None, false))),
         ("GET /public", &[bearer, bearer], Err(Deny::CredentialConflict)),
     ] {

@@ -60,7 +60,7 @@ impl ResolvedPool {
     /// The servers of `upstream`. What `previous` know of its names is taken over.
     pub(in crate::proxy) fn new<'p>(
         upstream: &Upstream,
-        previous: impl Iterator<Item = &'p Arc<Self>> + Clone,
+        previous: &(impl Iterator<Item = &'p Arc<Self>> + Clone),
     ) -> Self {
         let mut names: Vec<ResolvedName> = Vec::new();
         for server in upstream.servers().iter().filter(|server| server.address().is_none()) {

@@ -143,7 +143,7 @@ fn merged(path: &[u8]) -> Vec<u8> {
     let mut merged: Vec<u8> = Vec::new();
     path.iter().for_each(|byte| {
         if *byte != b'/' || merged.last() != Some(byte) {
-            merged.push(*byte)
+            merged.push(*byte);
         }
     });
     merged
@@ -174,7 +174,7 @@ fn resolved(path: &[u8]) -> Vec<u8> {
 /// What stands between the first two slashes is a host (RFC 3986, 4.2).
 fn local(path: &[u8]) -> Vec<u8> {
     let Some(rest) = path.strip_prefix(b"//") else { return path.to_vec() };
-    rest.iter().position(|byte| *byte == b'/').map_or(b"/".to_vec(), |at| rest[at..].to_vec())
+    rest.iter().position(|byte| *byte == b'/').map_or_else(|| b"/".to_vec(), |at| rest[at..].to_vec())
 }
 
 /// As older decoders have it: `%u002e`, and more bytes of UTF-8 than a character needs.
