@@ -812,6 +812,64 @@ fn r59_values_of_a_query_are_the_apps() {
 }
 
 #[test]
+fn r59_raw_bytes_pass_as_they_came() {
+    let app = App::start();
+    let conf = Conf::new(&app).login("host", "\"login.example.com\"").log("access", "\"all\"");
+    let route =
+        format!("[[route]]\npath = \"/\"\nrealm = \"examples\"\naccess = \"public\"\nupstream = [\"{}\"]\n", app.url());
+    let gate = conf.routes(&route).start();
+    let mut conn = gate.conn();
+    let head = |method: &str, target: &[u8], more: &str| {
+        let rest = format!(" HTTP/1.1\r\nHost: {}\r\n{more}\r\n", gate.addr);
+        [method.as_bytes(), b" ", target, rest.as_bytes()].concat()
+    };
+    let key = format!("X-API-Key: {KEY}\r\n");
+    for target in [
+        &b"/x?q={\"a\":[1,\"<b>\"]}"[..],
+        b"/x?q=M\xfcnchen&\xff\xfe=`",
+        "/caf\u{e9}/x?q=\u{fc}".as_bytes(),
+        b"/M\xfcnchen//x",
+        b"/x?\"",
+    ] {
+        // One after the other on one connection, and whole bodies between them.
+        conn.write(head("GET", target, &key));
+        conn.read().expect(200);
+        assert_eq!(app.only().raw_target(), target);
+        app.forget();
+        conn.write(head("POST", target, &format!("{key}Content-Length: 3\r\n")));
+        conn.write("\"\"\"");
+        conn.read().expect(200);
+        let seen = app.only();
+        assert_eq!((seen.raw_target(), &seen.body()[..]), (target.to_vec(), &b"\"\"\""[..]));
+        app.forget();
+        // In pieces, and less the key.
+        let with_key = [target, if target.contains(&b'?') { b"&key=" } else { b"?key=" }, KEY.as_bytes()].concat();
+        let whole = head("GET", &with_key, "");
+        let (first, second) = whole.split_at(8);
+        conn.write(first);
+        conn.write(second);
+        conn.read().expect(200);
+        assert_eq!(app.only().raw_target(), target);
+        app.forget();
+    }
+    // Each of a pipeline has its own.
+    let pipeline: [&[u8]; 3] = [b"/1?\"\xfc\"", b"/2", b"/3?\xff<>"];
+    conn.write(pipeline.map(|target| head("GET", target, &key)).concat());
+    for target in pipeline {
+        conn.read().expect(200);
+        assert!(app.seen().iter().any(|seen| seen.raw_target() == target), "{}", target.escape_ascii());
+    }
+    app.forget();
+    until_true(PATIENCE, "the log", || gate.stderr().contains("/caf"));
+    for target in [&b"/a/../\xff"[..], b"/\xc0\xae\xc0\xae/a", b"/\"a", b"/a\xff#b", b"/\x85\\"] {
+        conn = gate.conn();
+        conn.write(head("GET", target, &key));
+        conn.read().refused(400, "target_invalid");
+    }
+    app.saw_nothing();
+}
+
+#[test]
 fn r59_a_member_that_the_gate_reads_must_decode() {
     let (app, gate) = gate();
     let body = serde_json::json!({"username": "alice", "password": PASSWORD});

@@ -53,7 +53,8 @@ impl<'a> Target<'a> {
         let end = raw.iter().position(|byte| *byte == b'?');
         let (wire_path, query) = end.map_or((raw, None), |end| (&raw[..end], Some(&raw[end + 1..])));
         // Browsers never send a fragment; a proxy that cuts it off and an app that does not would part here.
-        let stands_in_paths = |byte: &u8| is_visible(*byte) && !matches!(byte, b'\\' | b'#');
+        // Nobody sends quotation marks and angle brackets in a path, and some proxies encode them.
+        let stands_in_paths = |byte: &u8| is_visible(*byte) && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>');
         if wire_path.first() != Some(&b'/') || !wire_path.iter().all(stands_in_paths) {
             return Err(Deny::Target);
         }
@@ -314,6 +315,8 @@ mod tests {
             "/%25%32%65",
             "/%c0%ae",
             "/a#b",
+            "/a\"b",
+            "/<a>",
             "/#",
             "/a?b#c",
             "/a b",

@@ -11,6 +11,7 @@ use pingora::{Error, ErrorType};
 use tracing::warn;
 
 use super::forwarded::{self, Added, Body};
+use super::raw_target::Hidden;
 use super::record::Record;
 use super::upstream::{Attempts, BoundConnection, BoundConnections, Pool, Sending, Sent, reason};
 use super::{RequestId, Snapshot};
@@ -24,6 +25,8 @@ pub struct Context {
     pub(super) granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     pub(super) denied: Option<Deny>,
     pub(super) attempts: Attempts,
+    /// What of its target pingora does not show.
+    pub(super) hidden: Option<Hidden>,
     /// A body is announced.
     pub(super) has_body: bool,
     /// It asks for the upgrade to a WebSocket.
@@ -45,6 +48,7 @@ impl Context {
             granted: None,
             denied: None,
             attempts: Attempts::default(),
+            hidden: None,
             has_body: false,
             upgrade: false,
             body_began: None,

@@ -90,7 +90,8 @@ impl Gateway {
         let (request, sending) = context.forward(session, has_body)?;
         context.record.send();
         let write = upstream.write_timeout();
-        let begun = app.begin(&request, sending, context.upgrade, write).await;
+        let target = context.granted.as_ref().map_or(&b"/"[..], |(_, grant)| grant.target());
+        let begun = app.begin((&request, target), sending, context.upgrade, write).await;
         begun.map_err(|error| error.into_up())?;
         drop(request);
         let mut state = Passing {

@@ -125,13 +125,8 @@ fn frame(headers: &mut HeaderMap, body: Body) -> Sending {
 }
 
 fn finish(mut parts: Parts, grant: &Grant, policy: &Policy, added: &Added<'_>) -> pingora::Result<RequestHeader> {
-    let as_it_came = parts.uri.path_and_query().is_some_and(|target| target.as_str().as_bytes() == grant.target());
     headers(&mut parts.headers, grant, policy, added).or_err(ErrorType::InvalidHTTPHeader, "a header of ours")?;
-    let mut request = RequestHeader::from(parts);
-    if !as_it_came {
-        request.set_raw_path(grant.target())?;
-    }
-    Ok(request)
+    Ok(RequestHeader::from(parts))
 }
 
 fn headers(

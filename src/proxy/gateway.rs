@@ -62,9 +62,11 @@ impl Gateway {
         // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
         let authority = header.uri.authority().map(http::uri::Authority::as_str);
+        let restored = context.hidden.as_ref().zip(raw.as_ref().and_then(|raw| wire::target(raw)));
+        let restored = restored.map(|(hidden, target)| hidden.restore(target));
         let (target, ambiguous_length, size) = match &raw {
             Some(raw) => (
-                wire::target(raw).unwrap_or_default(),
+                restored.as_deref().or_else(|| wire::target(raw)).unwrap_or_default(),
                 context.has_body && header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(raw),
                 raw.len(),
             ),
@@ -165,6 +167,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+        context.hidden = Visit::take_hidden();
+        if let Some(hidden) = &context.hidden {
+            let target = session.as_http1().map(|session| hidden.restore(session.req_header().raw_path()));
+            context.record.target = target.map(|target| String::from_utf8_lossy(&target).into_owned());
+        }
         context.has_body = wire::has_body(&session.req_header().headers);
         context.upgrade = is_websocket(session.req_header());
         Visit::enter(if context.has_body { Phase::Body } else { Phase::Served });

@@ -13,6 +13,7 @@ mod http2;
 mod listener;
 mod login;
 pub mod meters;
+mod raw_target;
 mod record;
 mod redact;
 mod redirect;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tracing::Level;
@@ -34,6 +35,8 @@ pub(super) struct Record {
     /// Bytes of an answer's body that pingora does not count.
     pub(super) uncounted: usize,
     pub(super) span: Option<Span>,
+    /// Its target, where pingora does not show it as it came.
+    pub(super) target: Option<String>,
     sent: Option<Instant>,
     waited: Option<Duration>,
 }
@@ -59,6 +62,7 @@ impl Record {
             left: false,
             uncounted: 0,
             span: None,
+            target: None,
             sent: None,
             waited: None,
         }
@@ -125,12 +129,15 @@ impl Record {
         let header = session.req_header();
         let host = header.uri.authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| header.headers.get(http::header::HOST)?.to_str().ok()).unwrap_or_default();
+        let target = self.target.as_deref().or_else(|| header.uri.path_and_query().map(PathAndQuery::as_str));
+        let target = target.unwrap_or_default();
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let mut trace_id = TraceParent::of(&header.headers).map(|parent| parent.trace_id().to_owned());
         if let Some(span) = self.span.take() {
             trace_id = Some(span.trace_id());
             span.end(Told {
                 method: &header.method,
-                path: cut(header.uri.path(), MAX_PATH),
+                path: cut(path, MAX_PATH),
                 version: header.version,
                 host: cut(host, 255),
                 client: self.client.or_else(|| client(state, session)).map(|client| client.to_string()),
@@ -152,8 +159,8 @@ impl Record {
         }
         line.text("method", cut(header.method.as_str(), 32));
         line.text("host", cut(host, 255));
-        line.text("path", cut(header.uri.path(), MAX_PATH));
-        if let Some(query) = header.uri.query() {
+        line.text("path", cut(path, MAX_PATH));
+        if let Some(query) = query {
             line.text("query", cut(&redact::query(query), MAX_PATH));
         }
         line.text("protocol", if header.version == http::Version::HTTP_2 { "HTTP/2" } else { version(header.version) });

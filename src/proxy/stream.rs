@@ -21,6 +21,7 @@ use super::House;
 use super::answer::bare;
 use super::closing::close;
 use super::framing::{Fault, Framing};
+use super::raw_target::RawTarget;
 use super::visit::{Phase, Visit};
 use super::websocket::{self, Frames};
 use crate::gate::Deny;
@@ -41,6 +42,7 @@ pub(super) struct Guarded<S: IO + 'static> {
     began: Option<Instant>,
     /// How far the request has come, in HTTP/1.
     framing: Framing,
+    raw_target: RawTarget,
     /// What came after it: the next ones, which wait until it is answered.
     ahead: BytesMut,
     /// The client sends nothing more.
@@ -81,6 +83,7 @@ impl<S: IO + 'static> Guarded<S> {
             timer: None,
             began: None,
             framing: Framing::default(),
+            raw_target: RawTarget::default(),
             ahead: BytesMut::new(),
             has_ended: false,
             is_broken: false,
@@ -109,6 +112,7 @@ impl<S: IO + 'static> Guarded<S> {
         }
         if phase == Phase::Head && self.read == 0 {
             self.framing = Framing::default();
+            self.raw_target = RawTarget::default();
         }
         phase
     }
@@ -419,7 +423,14 @@ impl<S: IO + 'static> AsyncRead for Guarded<S> {
         if this.framing.is_over() {
             return this.watch(context, buffer);
         }
-        this.receive_request(phase, context, buffer)
+        let before = buffer.filled().len();
+        let received = this.receive_request(phase, context, buffer);
+        if phase == Phase::Head
+            && let Some(hidden) = this.raw_target.hide(&mut buffer.filled_mut()[before..])
+        {
+            this.visit.hide(hidden);
+        }
+        received
     }
 }
 

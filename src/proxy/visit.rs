@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use super::closing::Closing;
+use super::raw_target::Hidden;
 use crate::gate::Deny;
 
 /// What the bytes of a connection are at the moment. The stream obeys it, and those who serve the requests set it.
@@ -42,6 +43,9 @@ pub(super) struct Visit {
     /// What ends the chunks of an answer with trailers, until it is written.
     last_chunk: Mutex<Option<Bytes>>,
     has_trailers: AtomicBool,
+    /// What of the target of the request that came last is hidden from pingora.
+    hidden: Mutex<Option<Hidden>>,
+    has_hidden: AtomicBool,
     /// What is left to do with the connection, once nobody serves it any more.
     closing: Mutex<Option<Closing>>,
 }
@@ -90,6 +94,23 @@ impl Visit {
             *visit.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes.freeze());
             visit.has_trailers.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// What pingora does not show of the target of the request which this task serves.
+    pub(super) fn take_hidden() -> Option<Hidden> {
+        let take = |visit: &Arc<Self>| {
+            if !visit.has_hidden.swap(false, Ordering::Relaxed) {
+                return None;
+            }
+            visit.hidden.lock().unwrap_or_else(PoisonError::into_inner).take()
+        };
+        VISIT.try_with(take).ok().flatten()
+    }
+
+    /// Keeps what is hidden from pingora.
+    pub(super) fn hide(&self, hidden: Hidden) {
+        *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(hidden);
+        self.has_hidden.store(true, Ordering::Relaxed);
     }
 
     /// What is to be written in the place of these bytes.

@@ -152,6 +152,11 @@ impl Seen {
         self.line().split(' ').nth(1).unwrap_or_default().to_owned()
     }
 
+    /// As it came, whatever bytes it has.
+    pub fn raw_target(&self) -> Vec<u8> {
+        self.head.split(|byte| *byte == b' ').nth(1).unwrap_or_default().to_vec()
+    }
+
     pub fn headers(&self) -> Vec<(String, String)> {
         let text = self.text();
         let lines = text.split("\r\n").skip(1).filter(|line| !line.is_empty());

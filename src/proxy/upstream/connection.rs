@@ -121,20 +121,22 @@ impl Connection {
         Self { bound: true, ..Self::new(stream) }
     }
 
-    /// Sends the head of a request, whose body comes as `sending` says. `upgrade`: it asks for another protocol.
+    /// Sends the head of a request with this target, whose body comes as `sending` says. `upgrade`: it asks for another
+    /// protocol.
     pub(in crate::proxy) async fn begin(
         &mut self,
-        request: &RequestHeader,
+        (request, target): (&RequestHeader, &[u8]),
         sending: Sending,
         upgrade: bool,
         patience: Duration,
     ) -> pingora::Result<()> {
         let head = http_req_header_to_wire(request)
             .ok_or_else(|| Error::explain(ErrorType::InvalidHTTPHeader, "a request that can't be written"))?;
+        let head = with_target(head.freeze(), request, target);
         (self.sending, self.upgrade) = (sending, upgrade);
         self.bound |= may_bind(&request.headers);
         self.method.clone_from(&request.method);
-        self.outgoing.push_back(head.freeze());
+        self.outgoing.push_back(head);
         match timeout(patience, poll_fn(|context| self.poll_send(context))).await {
             Ok(sent) => sent,
             Err(_) => Err(Error::explain(ErrorType::WriteTimedout, "sending the head of a request")),
@@ -405,6 +407,18 @@ fn malformed(what: &'static str) -> Box<Error> {
     Error::new(ErrorType::Custom(what))
 }
 
+/// The head of a request with this target in the place of its own. Pingora's holds no other bytes than a URI of `http` does, and
+/// the gate lets more through (see `raw_target`), so it goes by what was judged.
+fn with_target(head: Bytes, request: &RequestHeader, target: &[u8]) -> Bytes {
+    let own = request.raw_path();
+    if own == target {
+        return head;
+    }
+    let start = request.method.as_str().len() + " ".len();
+    let (before, after) = (&head[..start], &head[start + own.len()..]);
+    [before, target, after].concat().into()
+}
+
 fn too_long() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a body that is longer than announced")
 }
@@ -456,7 +470,7 @@ mod tests {
         let mut request = RequestHeader::build(method.clone(), b"/", None).unwrap();
         request.set_version(Version::HTTP_11);
         let patience = Duration::from_secs(60);
-        connection.begin(&request, Sending::Done, false, patience).await.unwrap();
+        connection.begin((&request, request.raw_path()), Sending::Done, false, patience).await.unwrap();
         let mut all = String::new();
         while !connection.has_answered() {
             match connection.event(patience, patience).await {
@@ -556,7 +570,7 @@ mod tests {
             (Sending::Chunks, &[], "0\r\n\r\n"),
             (Sending::Done, &[], ""),
         ] {
-            connection.begin(&request, sending, false, patience).await.unwrap();
+            connection.begin((&request, request.raw_path()), sending, false, patience).await.unwrap();
             for piece in pieces {
                 connection.send(Bytes::from_static(piece.as_bytes())).unwrap();
             }
@@ -569,7 +583,7 @@ mod tests {
             assert_eq!(String::from_utf8(sent).unwrap(), format!("POST / HTTP/1.1\r\n\r\n{expected}"));
         }
         // One that is longer or shorter than it says would be another request, or a part of the next.
-        connection.begin(&request, Sending::Bytes(5), false, patience).await.unwrap();
+        connection.begin((&request, request.raw_path()), Sending::Bytes(5), false, patience).await.unwrap();
         assert!(connection.send(Bytes::from_static(b"hello!")).is_err());
         assert!(connection.finish().is_err());
         assert!(matches!(connection.finished(), Afterwards::Closed(_)));
