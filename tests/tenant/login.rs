@@ -209,18 +209,19 @@ fn r31_every_login_that_fails_is_answered_alike() {
         format!(
             "[[realm]]\nname = \"{name}\"\nissuer = \"https://gate.example.com\"\ncookie = \"{name}\"\n\
              registration = \"open\"\n{keys}\n\
-             [[login]]\ndialect = \"project\"\npath = \"/{name}\"\nrealm = \"{name}\"\n"
+             [[login]]\ndialect = \"project\"\npath = \"/of/{name}\"\nrealm = \"{name}\"\n"
         )
     };
-    let keyed = realm("keyed", &format!("[[realm.key]]\nid = \"k\"\nsecret = \"{}\"", "5".repeat(32)));
+    let keyed =
+        realm("keyed", &format!("require_key = true\n[[realm.key]]\nid = \"k\"\nsecret = \"{}\"", "5".repeat(32)));
     let shy = realm("shy", "require_key = false\norigins = [\"https://shy.example.com\"]\nrequire_origin = true");
     let gate = conf(&app, "").more(&keyed).more(&shy).start();
     let body = json!({"username": "alice", "password": PASSWORD});
     gate.register("alice");
     gate.register("disabled");
     gate.user_command(&["disable", "disabled"], "").ok();
-    gate.send(&post("/keyed").header("X-API-Key", "5".repeat(32)).json(&body)).expect(200);
-    gate.send(&post("/shy").origin("https://shy.example.com").json(&body)).expect(200);
+    gate.send(&post("/of/keyed").header("X-API-Key", "5".repeat(32)).json(&body)).expect(200);
+    gate.send(&post("/of/shy").origin("https://shy.example.com").json(&body)).expect(200);
     let wrong = refused(gate.send(&log_in_at(TENANT, "alice", "not hers")), 401, "NotAuthorizedException");
     assert_eq!(wrong.json()["message"], "Incorrect username or password.");
     for (what, request) in [

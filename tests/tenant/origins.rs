@@ -127,11 +127,11 @@ fn a_tenant_whose_rules_are_not_kept_is_no_tenant() {
         format!(
             "[[realm]]\nname = \"{name}\"\nissuer = \"https://gate.example.com\"\ncookie = \"{name}\"\n\
              registration = \"open\"\n{keys}\n\
-             [[login]]\ndialect = \"project\"\npath = \"/{name}\"\nrealm = \"{name}\"\n"
+             [[login]]\ndialect = \"project\"\npath = \"/of/{name}\"\nrealm = \"{name}\"\n"
         )
     };
     let more = realm("shy", &format!("require_key = false\norigins = [\"{shy}\"]\n"))
-        + &realm("keyed", &format!("[[realm.key]]\nid = \"k\"\nsecret = \"{own_key}\"\n"));
+        + &realm("keyed", &format!("require_key = true\n[[realm.key]]\nid = \"k\"\nsecret = \"{own_key}\"\n"));
     // The login's own realm knows both, and neither is enough to come in elsewhere.
     let gate = conf(&app, "")
         .realm("origins", &format!("[\"{ORIGIN}\", \"{shy}\"]"))
@@ -139,8 +139,8 @@ fn a_tenant_whose_rules_are_not_kept_is_no_tenant() {
         .more(&more)
         .start();
     let body = json!({"username": "alice", "password": PASSWORD});
-    gate.send(&post("/shy").json(&body)).expect(200);
-    gate.send(&post("/keyed").header("X-API-Key", &own_key).json(&body)).expect(200);
+    gate.send(&post("/of/shy").json(&body)).expect(200);
+    gate.send(&post("/of/keyed").header("X-API-Key", &own_key).json(&body)).expect(200);
     let wrong = refused(gate.send(&log_in_at(TENANT, "nobody", "wrong").origin(ORIGIN)), 401, "NotAuthorizedException");
     let of = |tenant: &str| log_in_at(tenant, "alice", PASSWORD);
     for request in [
