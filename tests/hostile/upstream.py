@@ -289,7 +289,7 @@ def oddities(head):
     if b"\0" in head:
         odd.append("a NUL")
     first, *lines = re.split(rb"\r?\n", head.rstrip(b"\r\n"))
-    if not re.fullmatch(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.[01]", first):
+    if not re.fullmatch(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~\x80-\xff]+ HTTP/1\.[01]", first):
         odd.append(f"the request line {first!r}")
     names = []
     for line in lines:

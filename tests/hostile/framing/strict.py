@@ -160,7 +160,7 @@ def _short(line: bytes) -> str:
 
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x22\x24-\x7e]+) (HTTP/1\.[01])")
+REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x22\x24-\x7e\x80-\xff]+) (HTTP/1\.[01])")
 # RFC 9110, 4.2.2 and RFC 3986, 3.2.2, without user information: no reader agrees with another about that.
 HOST = re.compile(rb"(?:[A-Za-z0-9._~\-!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 LENGTH = re.compile(rb"[0-9]{1,19}")
