@@ -238,7 +238,6 @@ BAD_TARGETS = [
     b"<PATH>\rx",
     b"<PATH>\xff",
     b"<PATH>\xc3\xa9",
-    b"<PATH>?\xff",
     b"<PATH>?\x00",
     b"<PATH>?a\tb",
     b"x<PATH>",
