@@ -233,7 +233,7 @@ fn a_query_says_nothing_and_a_broken_one_is_a_bad_request() {
                 "{what}"
             );
         }
-        let two = post(format!("{path}?key={KEY}")).header("X-API-Key", "other").json(&body);
+        let two = post(format!("{path}?key={KEY}")).header("X-API-Key", EXPIRED_KEY).json(&body);
         refused(gate.send(&two), 400, "InvalidParameterException");
     }
 }
