@@ -33,13 +33,18 @@ impl Host {
         &self.0
     }
 
+    /// The address that this is; `None`: it is a name.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.trim_matches(['[', ']']).parse().ok()
+    }
+
     /// Whether it can only be this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3): browsers take `Secure` cookies from it over
     /// plain HTTP, too (Secure Contexts, 3.1).
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let address = self.0.trim_matches(['[', ']']).parse::<IpAddr>();
-        address
-            .map_or_else(|_| *self.0 == *"localhost" || self.0.ends_with(".localhost"), |address| address.is_loopback())
+        self.address()
+            .map_or_else(|| *self.0 == *"localhost" || self.0.ends_with(".localhost"), |address| address.is_loopback())
     }
 }
 

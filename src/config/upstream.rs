@@ -1,6 +1,6 @@
 //! The servers behind a route, and how to treat them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,8 +160,7 @@ impl UpstreamServer {
     /// Where it listens, if the URL has an address. `None`: a name, which is resolved while the gate runs.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        let address: IpAddr = self.host.as_str().trim_matches(['[', ']']).parse().ok()?;
-        Some(SocketAddr::new(address, self.port))
+        self.host.address().map(|address| SocketAddr::new(address, self.port))
     }
 
     /// Host and port as the file writes them.

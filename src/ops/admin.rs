@@ -2,7 +2,7 @@
 //! the gate can reach them (SECURITY.md R6). It asks for no login, so it answers for names that are its own only: a page of
 //! another site can have its own name lead here (DNS rebinding), and would read the answers (R68).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -161,7 +161,7 @@ fn is_for(own: SocketAddr, names: &[Host], headers: &HeaderMap) -> bool {
     if host.as_str() == "localhost" || names.contains(&host) {
         return true;
     }
-    let Ok(address) = host.as_str().trim_matches(['[', ']']).parse::<IpAddr>() else { return false };
+    let Some(address) = host.address() else { return false };
     let (own, address) = (own.ip().to_canonical(), address.to_canonical());
     // An address can't be made to lead elsewhere. Of a listener on all of them, nobody knows which it has.
     own.is_unspecified() || own == address || (own.is_loopback() && address.is_loopback())
