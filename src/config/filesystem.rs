@@ -74,7 +74,15 @@ mod tests {
         let missing = can_write_file(&at("a/b")).unwrap_err();
         assert!(missing.starts_with("the directory ") && missing.ends_with("/a does not exist"), "{missing}");
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
-        can_create_directory(Path::new("no-such-directory")).unwrap();
+    }
+
+    #[test]
+    fn a_path_without_a_directory_is_below_the_working_directory() {
+        assert_eq!(here_if_empty(Path::new("file").parent().unwrap()), Path::new("."));
+        // Another user than its owner runs this in a checkout, too.
+        let here = can_create_in(Path::new("."));
+        assert_eq!(can_create_directory(Path::new("no-such-directory")), here);
+        assert_eq!(can_write_file(Path::new("no-such-file")), here);
     }
 
     #[test]
