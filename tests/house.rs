@@ -1,4 +1,4 @@
-//! The house's own rules, read from the source tree: who may name whom, what the lock file holds, what the README lists.
+//! The house's own rules, read from the source tree: who may name whom, what the lock file holds, what docs/ list.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -195,12 +195,61 @@ fn reason_codes() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_readme_lists_every_reason_code() {
+fn errors_md_lists_every_reason_code() {
     let codes = reason_codes();
     assert!(codes.len() >= 45 && codes.contains("key_missing") && codes.contains("token_revoked"), "{codes:?}");
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let missing: Vec<_> = codes.iter().filter(|code| !readme.contains(&format!("`{code}`"))).collect();
-    assert!(missing.is_empty(), "the README does not list {missing:?}");
+    let page = fs::read_to_string(root().join("docs/errors.md")).expect("docs/errors.md");
+    let missing: Vec<_> = codes.iter().filter(|code| !page.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "docs/errors.md does not list {missing:?}");
+}
+
+#[test]
+fn metrics_md_lists_every_metric_and_no_other() {
+    let words = |text: &str| -> BTreeSet<String> {
+        let names = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+        names.filter(|name| name.starts_with("tollgate_") && *name != "tollgate_").map(str::to_owned).collect()
+    };
+    let metrics = sources().into_iter().filter(|(name, _)| name.starts_with("ops/metrics/"));
+    let lines = metrics.flat_map(|(_, lines)| lines).map(|(_, line)| line);
+    let strings = lines.flat_map(|line| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
+    let code: BTreeSet<_> = strings.flat_map(|text| words(&text)).collect();
+    let page = words(&fs::read_to_string(root().join("docs/metrics.md")).expect("docs/metrics.md"));
+    assert!(code.len() > 30, "{code:?}");
+    assert_eq!(code, page);
+}
+
+/// What GitHub makes of a heading, for links to it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
+    kept.map(|char| if char == ' ' { '-' } else { char }).collect()
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let own = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
+    let mut dead = Vec::new();
+    for page in pages.chain(own) {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let leads = match heading {
+                None => target.exists(),
+                Some(heading) => fs::read_to_string(&target)
+                    .is_ok_and(|text| text.lines().any(|line| line.starts_with('#') && anchor(line) == heading)),
+            };
+            if !leads {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
 
 #[test]

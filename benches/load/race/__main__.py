@@ -116,7 +116,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="how often everybody has a turn")
     parser.add_argument("--seconds", type=int, default=3, help="how long a turn is; the default is 3")
     parser.add_argument("--report", type=Path, help="where to write the report, too; the plot beside it")
-    parser.add_argument("--write", action="store_true", help="the tables and the plot into README.md and docs/")
+    parser.add_argument("--write", action="store_true", help="the tables and the plot into docs/")
     options = parser.parse_args()
     unknown = set(options.parts) - {*names, "train"}
     if unknown:

@@ -1,4 +1,4 @@
-"""The report as a whole, and what of it stands in the README."""
+"""The report as a whole, and what of it stands in docs/performance.md."""
 
 import datetime
 import os
@@ -13,7 +13,7 @@ from .plot import plot
 from .report import what_each_does
 
 ROOT = Path(__file__).parents[3]
-README, REPORT, PLOT = ROOT / "README.md", ROOT / "docs" / "performance-report.md", ROOT / "docs" / "performance.svg"
+PAGE, REPORT, PLOT = (ROOT / "docs" / name for name in ("performance.md", "performance-report.md", "performance.svg"))
 BEGIN, END = "<!-- load:begin -->", "<!-- load:end -->"
 BRIEF = {
     "bare pingora",
@@ -86,12 +86,12 @@ class Report:
         return plot(section, f"{self.date:%Y-%m-%d}, {self.machine}") if section else None
 
     def brief(self):
-        """What stands in the README."""
+        """What stands in docs/performance.md."""
         lines = [
             f"On {self.date:%Y-%m-%d}, {self.machine}; one worker each, 32 connections, answers of 20 bytes; medians of "
-            "interleaved rounds, ratios within a round. [docs/performance-report.md](docs/performance-report.md) has all of it.",
+            "interleaved rounds, ratios within a round. [performance-report.md](performance-report.md) has all of it.",
             self.checks().brief(BRIEF),
-            "![CPU time a request of each proxy](docs/performance.svg)",
+            "![CPU time a request of each proxy](performance.svg)",
         ]
         return "\n\n".join(lines)
 
@@ -160,14 +160,14 @@ def commit():
 
 def check():
     """Whether there is a place for it, before a quarter of an hour is spent."""
-    text = README.read_text()
+    text = PAGE.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise Failed(f"README.md needs the lines {BEGIN} and {END}, once each")
+        raise Failed(f"docs/performance.md needs the lines {BEGIN} and {END}, once each")
 
 
 def write(report):
     REPORT.write_text(report.markdown())
     PLOT.write_text(report.plot())
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    README.write_text(f"{before}{BEGIN}\n{report.brief()}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{report.brief()}\n{END}{after}")

@@ -46,7 +46,7 @@ class Section:
         return "| " + " | ".join(cells) + " |"
 
     def brief(self, names):
-        """For the README: some of the rows, few of the columns."""
+        """For docs/performance.md: some of the rows, few of the columns."""
         rows = ["| | CPU a request | × bare pingora | × HAProxy HS256 | requests/s | p99 |", "|---|--:|--:|--:|--:|--:|"]
         for one in self.contenders:
             if one.name in names or one.name.startswith("Tollgate ("):
