@@ -3,10 +3,12 @@
 //! A thread of its own writes them. When it can't, since the reader of a pipe hangs or a disk is full, lines are dropped and
 //! counted, and requests go on: what a gate does must not depend on who reads its log.
 
+mod file;
 mod journal;
 mod line;
 mod sink;
 
+pub use file::{can_open, open};
 pub use journal::{Audit, Journal, Stream};
 pub use line::{Form, Json, Line};
-pub use sink::{Counts, can_open, open};
+pub use sink::Counts;

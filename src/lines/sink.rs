@@ -1,18 +1,14 @@
 //! A thread that writes lines, and the queue to it.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{Access, access};
-
-use crate::owner;
+use super::file::{LineFile, write_all};
 
 /// What became of the lines of one stream.
 #[derive(Debug, Default)]
@@ -70,8 +66,7 @@ impl Sink {
     /// # Errors
     /// It can't be opened.
     pub(super) fn file(path: &Path, counts: Arc<Counts>) -> io::Result<Self> {
-        let file = open(path)?;
-        Self::start("audit", Target::File { path: path.to_owned(), file: Some(file), torn: false }, counts)
+        Self::start("audit", Target::File(LineFile::open(path)?), counts)
     }
 
     fn start(name: &str, target: Target, counts: Arc<Counts>) -> io::Result<Self> {
@@ -109,13 +104,7 @@ impl Sink {
 
 enum Target {
     Stderr,
-    File {
-        path: PathBuf,
-        /// `None`: it could not be opened again.
-        file: Option<File>,
-        /// The last line was written in part: another one must not stand right behind it.
-        torn: bool,
-    },
+    File(LineFile),
 }
 
 struct Writer {
@@ -164,8 +153,8 @@ impl Writer {
         self.counts.dropped.fetch_add(lost, Ordering::Relaxed);
         let failed = self.counts.fails.swap(result.is_err(), Ordering::Relaxed);
         // Of stderr itself nobody could be told.
-        if let Target::File { path, .. } = &self.target {
-            let path = path.display();
+        if let Target::File(file) = &self.target {
+            let path = file.path().display();
             match result {
                 Err(error) if !failed => tracing::error!("{path}: audit lines can't be written, and are lost: {error}"),
                 Ok(()) if failed => tracing::warn!("{path}: audit lines are written again; some were lost"),
@@ -178,85 +167,17 @@ impl Writer {
 impl Target {
     /// Returns how many bytes were written beside, if not all.
     fn write(&mut self, batch: &[u8]) -> (io::Result<()>, usize) {
-        self.follow();
         match self {
             Self::Stderr => write_all(&mut io::stderr(), batch),
-            Self::File { file: None, .. } => (Err(io::Error::other("it can't be opened")), 0),
-            Self::File { file: Some(file), torn, .. } => {
-                if *torn && file.write_all(b"\n").is_err() {
-                    return (Err(io::ErrorKind::StorageFull.into()), 0);
-                }
-                let (result, written) = write_all(file, batch);
-                *torn = written > 0 && batch[written - 1] != b'\n' || *torn && written == 0 && result.is_err();
-                (result, written)
-            }
+            Self::File(file) => file.write(batch),
         }
     }
 
-    /// Opens the file of this name if it is another one by now: the old one was renamed, by logrotate for one.
     fn follow(&mut self) {
-        let Self::File { path, file, torn } = self else { return };
-        let same = file.as_ref().and_then(|file| file.metadata().ok()).zip(std::fs::metadata(&*path).ok());
-        if same.is_none_or(|(ours, there)| (ours.dev(), ours.ino()) != (there.dev(), there.ino())) {
-            // The old one, should that fail: lines there are better than none.
-            if let Ok(new) = open(path) {
-                (*file, *torn) = (Some(new), false);
-            }
+        if let Self::File(file) = self {
+            file.follow();
         }
     }
-}
-
-/// Opens a file to add lines to, and makes it if there is none, for its owner's eyes.
-///
-/// # Errors
-/// It can't be opened, or is a pipe: whoever opens one waits for somebody who reads.
-pub fn open(path: &Path) -> io::Result<File> {
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
-    }
-    match File::options().append(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => {
-            let made = made?;
-            owner::hand_over(&made, path)?;
-            return Ok(made);
-        }
-    }
-    // There, or a link to where there is nothing yet.
-    File::options().append(true).create(true).mode(0o600).open(path)
-}
-
-/// Whether [`open`] is going to succeed, as far as that can be known without making the file.
-///
-/// # Errors
-/// As [`open`], most likely.
-pub fn can_open(path: &Path) -> io::Result<()> {
-    match std::fs::metadata(path) {
-        Ok(_) => open(path).map(drop),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory =
-                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-            if !std::fs::metadata(directory)?.is_dir() {
-                return Err(io::ErrorKind::NotADirectory.into());
-            }
-            Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// As `Write::write_all`, but tells how far it came.
-fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> (io::Result<()>, usize) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match to.write(&bytes[written..]) {
-            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), written),
-            Ok(more) => written += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (Err(error), written),
-        }
-    }
-    (Ok(()), written)
 }
 
 /// Some twenty thousand lines.
@@ -265,7 +186,11 @@ const BATCH_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
+    use crate::lines::open;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -300,19 +225,6 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_opened_is_known_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let (new, old) = (dir.path().join("new"), dir.path().join("old"));
-        std::fs::write(&old, "x").unwrap();
-        can_open(&new).unwrap();
-        can_open(&old).unwrap();
-        assert!(!new.exists() && read(&old) == "x");
-        for bad in [dir.path().to_owned(), dir.path().join("a/b"), old.join("b")] {
-            assert!(can_open(&bad).is_err() && open(&bad).is_err(), "{}", bad.display());
-        }
-    }
-
-    #[test]
     fn what_does_not_fit_is_dropped_and_nobody_waits() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
@@ -321,7 +233,7 @@ mod tests {
         let pipe = File::options().read(true).write(true).open(&path).unwrap();
         let counts = Arc::new(Counts::default());
         assert!(Sink::file(&path, counts.clone()).is_err());
-        let target = Target::File { path, file: Some(pipe.try_clone().unwrap()), torn: false };
+        let target = Target::File(LineFile::of(path, pipe.try_clone().unwrap(), false));
         let sink = Sink::start("log", target, counts.clone()).unwrap();
         for _ in 0..20_000 {
             sink.write(vec![b'\n'; 1024]);
@@ -333,14 +245,13 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_and_tears_no_line() {
         let counts = Arc::new(Counts::default());
-        let full =
-            Target::File { path: "/dev/full".into(), file: Some(open(Path::new("/dev/full")).unwrap()), torn: false };
+        let full = Target::File(LineFile::open(Path::new("/dev/full")).unwrap());
         let mut writer = Writer { target: full, queued: Arc::default(), counts: counts.clone() };
         writer.write(b"one\ntwo\n");
         assert_eq!((counts.written(), counts.dropped(), counts.fails()), (0, 2, true));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit");
-        writer.target = Target::File { path: path.clone(), file: Some(open(&path).unwrap()), torn: true };
+        writer.target = Target::File(LineFile::of(path.clone(), open(&path).unwrap(), true));
         writer.write(b"three\n");
         assert_eq!(read(&path), "\nthree\n", "what was torn stands on a line of its own");
         writer.write(b"four\n");
