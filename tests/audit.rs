@@ -228,6 +228,90 @@ fn a_full_disk_stops_no_request() {
     gate.visit(&token).expect(200);
 }
 
+#[test]
+fn r69_a_flood_of_refused_logins_does_not_fill_the_disk() {
+    const MIB: u64 = 1 << 20;
+    let app = App::start();
+    let mut gate = conf(&app).log("audit_size", "\"1MiB\"").log("audit_keep", "1").start();
+    gate.register("alice");
+    let old = gate.dir.path().join("audit.log.1");
+    // A name that takes as much room in a line as a name can.
+    let name = |number: usize| format!("{number:06}{}", "\u{1}".repeat(250));
+    let flood = |gate: &Gate, from: usize| {
+        let mut conn = gate.conn();
+        for number in from..from + 1000 {
+            let body = json!({"username": name(number), "password": "wrong"});
+            let status = conn.ask(&post(auth("login=true&noATCookie=true")).json(&body)).status;
+            assert!(status == 401 || status == 429, "{status}");
+        }
+    };
+    let rotations = |gate: &Gate| metric(gate, "tollgate_audit_rotations_total");
+    let sizes = |gate: &Gate| {
+        [file(gate), old.clone()].map(|path| std::fs::metadata(path).map_or(0, |metadata| metadata.len()))
+    };
+    let mut sent = 0;
+    until_true(PATIENCE * 4, "three rotations", || {
+        flood(&gate, sent);
+        sent += 1000;
+        assert!(sizes(&gate).iter().all(|size| *size <= MIB), "{:?}", sizes(&gate));
+        rotations(&gate) >= 3
+    });
+    // Whoever is refused last is there, and no line is missing among the newest.
+    let last = name(sent - 1);
+    let has = |path: &Path, name: &str| lines(path).iter().any(|line| line["username"] == name);
+    until_true(PATIENCE, "the last line", || has(&file(&gate), &last) || has(&old, &last));
+    let is_flood = |line: &Value| line["username"].as_str().and_then(|name| name.get(..6)?.parse::<usize>().ok());
+    let kept: Vec<_> = [lines(&old), lines(&file(&gate))].concat().iter().filter_map(is_flood).collect();
+    assert!(kept.len() > 500 && kept.last() == Some(&(sent - 1)), "{}", kept.len());
+    assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{kept:?}");
+    let names: Vec<_> = std::fs::read_dir(gate.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.iter().filter(|name| name.to_string_lossy().starts_with("audit.log")).count(), 2, "{names:?}");
+    for path in [&old, &file(&gate)] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(metric(&gate, "tollgate_log_lines_dropped_total{stream=\"audit\"}"), 0);
+    // kill -9: what was written stays, and the next process goes on in the same files.
+    gate.crash_and_restart();
+    assert!(has(&file(&gate), &last) || has(&old, &last));
+    flood(&gate, 0);
+    until_true(PATIENCE, "a rotation", || rotations(&gate) >= 1);
+    // A reload changes the size.
+    gate.edit_by_rename(&gate.conf().log("audit_size", "\"64MiB\""));
+    until_true(PATIENCE, "the reload", || gate.generation() == 2);
+    flood(&gate, 0);
+    until_true(PATIENCE, "a larger file", || sizes(&gate)[0] > MIB);
+}
+
+#[test]
+fn r69_what_cannot_be_rotated_is_told_once_and_stops_nothing() {
+    let app = App::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    // A directory is in the way.
+    std::fs::create_dir_all(dir.path().join("audit.log.1/x")).unwrap();
+    std::fs::write(&path, "{}\n".repeat(400_000)).unwrap();
+    let gate = Conf::new(&app)
+        .log("audit", &format!("\"{}\"", path.display()))
+        .log("audit_size", "\"1MiB\"")
+        .log("audit_keep", "1")
+        .start();
+    gate.send(&get("/app/x")).refused(403, "key_missing");
+    let told = || gate.stderr().matches("the audit file can't be rotated, and grows beyond log.audit_size").count();
+    until_true(PATIENCE, "the log says so", || told() == 1);
+    for _ in 0..3 {
+        gate.send(&get("/app/x")).refused(403, "key_missing");
+    }
+    until_true(PATIENCE, "all lines", || lines(&path).iter().filter(|line| line["event"] == "denied").count() == 4);
+    assert_eq!((told(), metric(&gate, "tollgate_audit_rotation_failures_total")), (1, 1));
+    assert_eq!(metric(&gate, "tollgate_log_failing{stream=\"audit\"}"), 0);
+    // SIGHUP: now.
+    std::fs::remove_dir_all(dir.path().join("audit.log.1")).unwrap();
+    gate.hang_up();
+    until_true(PATIENCE, "the rotation", || metric(&gate, "tollgate_audit_rotations_total") == 1);
+    assert_eq!(lines(&dir.path().join("audit.log.1")).iter().filter(|line| line["event"] == "denied").count(), 4);
+    until_true(PATIENCE, "the log says so", || gate.stderr().contains("the audit file is rotated again"));
+}
+
 /// fail2ban's own reader, over what the real gate wrote.
 #[test]
 fn fail2ban_finds_who_guesses_and_nobody_else() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::lines::Audit;
+use crate::lines::{Audit, Rotation};
 
 /// `[log]`. Hot, as the policy that it is part of.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,7 @@ pub struct Log {
     pub(super) format: LogFormat,
     pub(super) access: AccessLog,
     pub(super) audit: Audit,
+    pub(super) audit_rotation: Option<Rotation>,
     pub(super) trace_ratio: f64,
 }
 
@@ -80,6 +81,12 @@ impl Log {
         &self.audit
     }
 
+    /// When the audit file is rotated. `None`: never.
+    #[must_use]
+    pub const fn audit_rotation(&self) -> Option<Rotation> {
+        self.audit_rotation
+    }
+
     /// The file that they go to, if it is one.
     #[must_use]
     pub fn audit_path(&self) -> Option<&Path> {
@@ -97,6 +104,7 @@ impl Default for Log {
             format: LogFormat::Text,
             access: AccessLog::Off,
             audit: Audit::Off,
+            audit_rotation: Some(Rotation { size: 64 << 20, keep: 8 }),
             trace_ratio: 0.0,
         }
     }

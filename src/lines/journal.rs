@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tracing::Level;
 
+use super::file::Rotation;
 use super::line::{Form, Json, Line, priority};
 use super::sink::{Counts, Sink};
 
@@ -68,17 +69,22 @@ impl Journal {
         self.json.store(json.into(), Ordering::Relaxed);
     }
 
-    /// From now on. What the stream of before still has to write, it writes.
+    /// From now on. What the stream of before still has to write, it writes. A file is rotated as `rotation` says; `None`:
+    /// never.
     ///
     /// # Errors
     /// The file can't be opened. The stream of before stays.
-    pub fn set_audit(&self, audit: &Audit) -> io::Result<()> {
-        if self.audit.load().0 == *audit {
+    pub fn set_audit(&self, audit: &Audit, rotation: Option<Rotation>) -> io::Result<()> {
+        let current = self.audit.load();
+        if current.0 == *audit {
+            if let Some(sink) = &current.1 {
+                sink.set_rotation(rotation);
+            }
             return Ok(());
         }
         let sink = match audit {
             Audit::Off | Audit::Stderr => None,
-            Audit::File(path) => Some(Sink::file(path, self.audit_counts.clone())?),
+            Audit::File(path) => Some(Sink::file(path, rotation, self.audit_counts.clone())?),
         };
         self.audit.store(Arc::new((audit.clone(), sink)));
         Ok(())

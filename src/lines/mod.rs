@@ -8,7 +8,7 @@ mod journal;
 mod line;
 mod sink;
 
-pub use file::{can_open, open};
+pub use file::{Rotation, can_open, can_rotate, open};
 pub use journal::{Audit, Journal, Stream};
 pub use line::{Form, Json, Line};
 pub use sink::Counts;

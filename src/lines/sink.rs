@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::file::{LineFile, write_all};
+use super::file::{LineFile, Rotated, Rotation, write_all};
 
 /// What became of the lines of one stream.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
     fails: AtomicBool,
+    rotations: AtomicU64,
+    rotation_failures: AtomicU64,
 }
 
 impl Counts {
@@ -36,6 +38,18 @@ impl Counts {
     pub fn fails(&self) -> bool {
         self.fails.load(Ordering::Relaxed)
     }
+
+    /// Rotations of the file since the start.
+    #[must_use]
+    pub fn rotations(&self) -> u64 {
+        self.rotations.load(Ordering::Relaxed)
+    }
+
+    /// Rotations that failed. The file goes on growing, and a rotation is tried again after a minute.
+    #[must_use]
+    pub fn rotation_failures(&self) -> u64 {
+        self.rotation_failures.load(Ordering::Relaxed)
+    }
 }
 
 /// Where lines go. Dropping it ends its thread after the lines that are queued.
@@ -51,6 +65,8 @@ enum Message {
     Line(Vec<u8>),
     /// Look whether the file is still the one of its name.
     Reopen,
+    /// Rotate the file so from now on.
+    Rotation(Option<Rotation>),
     /// Everything before it was written, or dropped.
     Written(SyncSender<()>),
 }
@@ -65,14 +81,14 @@ impl Sink {
     ///
     /// # Errors
     /// It can't be opened.
-    pub(super) fn file(path: &Path, counts: Arc<Counts>) -> io::Result<Self> {
-        Self::start("audit", Target::File(LineFile::open(path)?), counts)
+    pub(super) fn file(path: &Path, rotation: Option<Rotation>, counts: Arc<Counts>) -> io::Result<Self> {
+        Self::start("audit", Target::File(LineFile::open(path, rotation)?), counts)
     }
 
     fn start(name: &str, target: Target, counts: Arc<Counts>) -> io::Result<Self> {
         let (queue, messages) = channel();
         let queued = Arc::new(AtomicUsize::new(0));
-        let writer = Writer { target, queued: queued.clone(), counts: counts.clone() };
+        let writer = Writer { target, queued: queued.clone(), counts: counts.clone(), rotation_fails: false };
         thread::Builder::new().name(name.into()).spawn(move || writer.run(&messages))?;
         Ok(Self { queue, queued, counts })
     }
@@ -93,6 +109,11 @@ impl Sink {
         let _ = self.queue.send(Message::Reopen);
     }
 
+    /// Rotates the file so from the next line on.
+    pub(super) fn set_rotation(&self, rotation: Option<Rotation>) {
+        let _ = self.queue.send(Message::Rotation(rotation));
+    }
+
     /// Waits until what was queued is written, but no longer than `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let (written, wait) = sync_channel(1);
@@ -111,6 +132,7 @@ struct Writer {
     target: Target,
     queued: Arc<AtomicUsize>,
     counts: Arc<Counts>,
+    rotation_fails: bool,
 }
 
 impl Writer {
@@ -138,7 +160,8 @@ impl Writer {
                 self.queued.fetch_sub(batch.len(), Ordering::Relaxed);
             }
             match last {
-                Some(Message::Reopen) => self.target.follow(),
+                Some(Message::Reopen) => self.target.reopen(),
+                Some(Message::Rotation(rotation)) => self.target.set_rotation(rotation),
                 Some(Message::Written(told)) => drop(told.send(())),
                 Some(Message::Line(_)) | None => {}
             }
@@ -146,6 +169,7 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &[u8]) {
+        self.make_room(batch);
         let (result, written) = self.target.write(batch);
         let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         let (written, lost) = (lines(&batch[..written]), lines(&batch[written..]));
@@ -164,6 +188,31 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Rotates a full file.
+    fn make_room(&mut self, batch: &[u8]) {
+        let Target::File(file) = &mut self.target else { return };
+        match file.make_room(batch) {
+            Rotated::No => {}
+            Rotated::Yes => {
+                self.counts.rotations.fetch_add(1, Ordering::Relaxed);
+                if std::mem::take(&mut self.rotation_fails) {
+                    tracing::warn!("{}: the audit file is rotated again", file.path().display());
+                }
+            }
+            Rotated::Failed(error) => {
+                self.counts.rotation_failures.fetch_add(1, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.rotation_fails, true) {
+                    let path = file.path().display();
+                    tracing::error!(
+                        "{path}: the audit file can't be rotated, and grows beyond log.audit_size: {error}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 impl Target {
     /// Returns how many bytes were written beside, if not all.
     fn write(&mut self, batch: &[u8]) -> (io::Result<()>, usize) {
@@ -173,9 +222,15 @@ impl Target {
         }
     }
 
-    fn follow(&mut self) {
+    fn reopen(&mut self) {
         if let Self::File(file) = self {
-            file.follow();
+            file.reopen();
+        }
+    }
+
+    fn set_rotation(&mut self, rotation: Option<Rotation>) {
+        if let Self::File(file) = self {
+            file.set_rotation(rotation);
         }
     }
 }
@@ -203,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, old) = (dir.path().join("audit"), dir.path().join("audit.1"));
         let counts = Arc::new(Counts::default());
-        let sink = Sink::file(&path, counts.clone()).unwrap();
+        let sink = Sink::file(&path, None, counts.clone()).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         sink.write(b"one\n".to_vec());
         sink.flush(PATIENCE);
@@ -232,7 +287,7 @@ mod tests {
         // Open at both ends, and nobody reads.
         let pipe = File::options().read(true).write(true).open(&path).unwrap();
         let counts = Arc::new(Counts::default());
-        assert!(Sink::file(&path, counts.clone()).is_err());
+        assert!(Sink::file(&path, None, counts.clone()).is_err());
         let target = Target::File(LineFile::of(path, pipe.try_clone().unwrap(), false));
         let sink = Sink::start("log", target, counts.clone()).unwrap();
         for _ in 0..20_000 {
@@ -245,8 +300,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_and_tears_no_line() {
         let counts = Arc::new(Counts::default());
-        let full = Target::File(LineFile::open(Path::new("/dev/full")).unwrap());
-        let mut writer = Writer { target: full, queued: Arc::default(), counts: counts.clone() };
+        let full = Target::File(LineFile::open(Path::new("/dev/full"), None).unwrap());
+        let mut writer = Writer { target: full, queued: Arc::default(), counts: counts.clone(), rotation_fails: false };
         writer.write(b"one\ntwo\n");
         assert_eq!((counts.written(), counts.dropped(), counts.fails()), (0, 2, true));
         let dir = tempfile::tempdir().unwrap();
@@ -257,5 +312,39 @@ mod tests {
         writer.write(b"four\n");
         assert_eq!(read(&path), "\nthree\nfour\n");
         assert_eq!((counts.written(), counts.dropped(), counts.fails()), (2, 2, false));
+    }
+
+    #[test]
+    fn r69_a_stream_of_lines_takes_bounded_room_and_failures_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit");
+        let counts = Arc::new(Counts::default());
+        let sink = Sink::file(&path, None, counts.clone()).unwrap();
+        sink.write(b"before\n".to_vec());
+        sink.set_rotation(Some(Rotation { size: 200_000, keep: 2 }));
+        for number in 0..10_000 {
+            sink.write(format!("{number:099}\n").into_bytes());
+        }
+        sink.flush(PATIENCE);
+        let files: Vec<_> = ["audit.2", "audit.1", "audit"].iter().map(|name| read(&dir.path().join(name))).collect();
+        assert!(
+            files.iter().all(|text| text.len() <= 200_000),
+            "{:?}",
+            files.iter().map(String::len).collect::<Vec<_>>()
+        );
+        let numbers: Vec<u32> = files.concat().lines().map(|line| line.parse().unwrap()).collect();
+        assert!(numbers.len() > 2_600 && numbers.last() == Some(&9_999), "{}", numbers.len());
+        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no line is lost or split");
+        assert!((5..=10).contains(&counts.rotations()), "{counts:?}");
+        assert_eq!((counts.written(), counts.dropped(), counts.rotation_failures()), (10_001, 0, 0));
+        std::fs::remove_file(dir.path().join("audit.1")).unwrap();
+        std::fs::create_dir_all(dir.path().join("audit.1/x")).unwrap();
+        sink.set_rotation(Some(Rotation { size: 100, keep: 1 }));
+        for _ in 0..100 {
+            sink.write(b"more\n".to_vec());
+            sink.flush(PATIENCE);
+        }
+        assert!(read(&path).ends_with("more\nmore\n"));
+        assert_eq!((counts.dropped(), counts.rotation_failures()), (0, 1));
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn start() -> io::Result<Arc<Journal>> {
 /// # Errors
 /// The audit file can't be opened: then all is as it was.
 pub(super) fn follow(log: &Log, journal: &Journal) -> Result<(), String> {
-    journal.set_audit(log.audit()).map_err(|error| match log.audit_path() {
+    journal.set_audit(log.audit(), log.audit_rotation()).map_err(|error| match log.audit_path() {
         Some(path) => format!("log.audit: {} can't be opened: {error}", path.display()),
         None => format!("log.audit: {error}"),
     })?;

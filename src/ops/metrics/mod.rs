@@ -225,6 +225,10 @@ fn lines(page: &mut Exposition, state: &State) {
     for stream in Stream::ALL {
         family.sample(&[("stream", stream.name())], state.journal.counts(stream).dropped());
     }
+    let audit = state.journal.counts(Stream::Audit);
+    page.counter("tollgate_audit_rotations_total", "Rotations of the audit file.").sample(&[], audit.rotations());
+    let help = "Rotations of the audit file that failed: it grows beyond log.audit_size.";
+    page.counter("tollgate_audit_rotation_failures_total", help).sample(&[], audit.rotation_failures());
     let mut family = page.gauge("tollgate_log_failing", "Whether the last write failed.");
     for stream in Stream::ALL {
         family.sample(&[("stream", stream.name())], u8::from(state.journal.counts(stream).fails()));
