@@ -169,3 +169,26 @@ fn requests_go_on_when_nobody_reads_the_log() {
     let mut gate = gate;
     assert!(gate.stop().success(), "the end waits for no reader either");
 }
+
+#[test]
+fn r69_no_client_decides_how_much_is_logged() {
+    let gate = Conf::with_upstream(&format!("[\"http://127.0.0.1:{}\"]", free_port())).start();
+    let limited = || {
+        let page = get("/metrics").send(gate.admin).expect(200).text();
+        let line = page.lines().find_map(|line| line.strip_prefix("tollgate_log_lines_limited_total "));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    // Within two minutes, as the clock has them, at the most.
+    let sent = 1400;
+    for _ in 0..sent {
+        let status = get("/open/x").key().send(gate.addr).status;
+        assert!(status == 502 || status == 503, "{status}");
+    }
+    let lines = || gate.stderr().matches("forwarding failed").count();
+    until_true(PATIENCE, "each is written or counted", || lines() + limited() >= sent);
+    assert!(limited() >= 200, "{} of {sent}", lines());
+    assert!(gate.stderr().contains(" client=\"127.0.0.1\" "), "{}", gate.stderr());
+    // Another client's are there, and other kinds.
+    Conn::open_from("127.0.0.9".parse().unwrap(), gate.addr).ask(&get("/open/x").key());
+    until_true(PATIENCE, "another client", || gate.stderr().contains(" client=\"127.0.0.9\" "));
+}

@@ -1,6 +1,8 @@
 //! Everything that the gate writes down: the log on stderr, access lines among them, and the audit stream.
 
+use std::hash::Hash;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use arc_swap::ArcSwap;
 use tracing::Level;
 
 use super::file::Rotation;
+use super::limiter::Limiter;
 use super::line::{Form, Json, Line, priority};
 use super::sink::{Counts, Sink};
 
@@ -33,6 +36,7 @@ pub struct Journal {
     log_counts: Arc<Counts>,
     audit_counts: Arc<Counts>,
     audit: ArcSwap<(Audit, Option<Sink>)>,
+    limiter: Limiter,
     json: AtomicU8,
     /// stderr is a stream to systemd's journal.
     journald: bool,
@@ -59,6 +63,7 @@ impl Journal {
             log_counts,
             audit_counts: Arc::default(),
             audit: ArcSwap::default(),
+            limiter: Limiter::new(),
             json: AtomicU8::new(0),
             journald: is_journald(),
         })
@@ -105,6 +110,19 @@ impl Journal {
             (false, true) => Form::Journal,
             (false, false) => Form::Text,
         }
+    }
+
+    /// Returns whether another line of this kind about this client is to be written, at this Unix time in milliseconds: the
+    /// number of those that were not, since the last one that was; `None` if this one is not, either.
+    #[must_use]
+    pub fn admit(&self, kind: impl Hash, client: Option<IpAddr>, now_ms: i64) -> Option<u64> {
+        self.limiter.admit(kind, client, now_ms)
+    }
+
+    /// Returns the number of lines of the log that were not written, since there were too many of their kind.
+    #[must_use]
+    pub fn limited(&self) -> u64 {
+        self.limiter.refused()
     }
 
     /// Adds a line to the log.

@@ -5,6 +5,7 @@
 
 mod file;
 mod journal;
+mod limiter;
 mod line;
 mod sink;
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -119,12 +120,21 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut said = Said::default();
         event.record(&mut said);
         let metadata = event.metadata();
-        let mut line = Line::new(self.journal.form(), *metadata.level(), now_ms(), &said.message);
+        let now_ms = now_ms();
+        // `Level` orders errors first. An operator who writes level = "debug" wants each line.
+        let is_limited = *metadata.level() <= Level::INFO;
+        let admitted =
+            if is_limited { self.journal.admit(metadata.callsite(), said.client(), now_ms) } else { Some(0) };
+        let Some(left_out) = admitted else { return };
+        let mut line = Line::new(self.journal.form(), *metadata.level(), now_ms, &said.message);
         for (name, value) in &said.fields {
             match value {
                 Value::Text(text) => line.text(name, text),
                 Value::Plain(text) => line.plain(name, text),
             }
+        }
+        if left_out > 0 {
+            line.plain("left_out", left_out);
         }
         self.journal.log(line);
     }
@@ -144,6 +154,14 @@ enum Value {
 }
 
 impl Said {
+    /// The client that the event is about.
+    fn client(&self) -> Option<IpAddr> {
+        self.fields.iter().find_map(|(name, value)| match value {
+            Value::Text(text) if *name == "client" => text.parse().ok(),
+            _ => None,
+        })
+    }
+
     fn add(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::Text(text) | Value::Plain(text)) => self.message = text,

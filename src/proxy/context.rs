@@ -127,7 +127,14 @@ impl Context {
     fn tell_of_attempt(&self, error: &Error, again: bool) {
         if again {
             let server = self.attempts.server().map(tracing::field::display);
-            warn!(request = self.request_id.as_str(), server, error = reason(error), "attempt failed, trying again");
+            let client = self.record.client.map(tracing::field::display);
+            warn!(
+                request = self.request_id.as_str(),
+                client,
+                server,
+                error = reason(error),
+                "attempt failed, trying again"
+            );
         }
     }
 }

@@ -278,6 +278,7 @@ impl ProxyHttp for Gateway {
         if !client_left && deny.row().status.is_server_error() {
             warn!(
                 request = context.request_id.as_str(),
+                client = context.record.client.map(tracing::field::display),
                 reason = deny.row().reason,
                 server = context.attempts.server().map(tracing::field::display),
                 error = reason(error),

@@ -225,6 +225,8 @@ fn lines(page: &mut Exposition, state: &State) {
     for stream in Stream::ALL {
         family.sample(&[("stream", stream.name())], state.journal.counts(stream).dropped());
     }
+    let help = "Lines of the log that were not written: too many of one kind about one client network in a minute.";
+    page.counter("tollgate_log_lines_limited_total", help).sample(&[], state.journal.limited());
     let audit = state.journal.counts(Stream::Audit);
     page.counter("tollgate_audit_rotations_total", "Rotations of the audit file.").sample(&[], audit.rotations());
     let help = "Rotations of the audit file that failed: it grows beyond log.audit_size.";
