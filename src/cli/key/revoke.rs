@@ -112,3 +112,74 @@ fn uses(config: &Config, dir: &KeysDir) -> Vec<(String, KeysDir)> {
     };
     config.policy.realms().iter().filter_map(|realm| of_realm(realm)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn configuration(dir: &Path, store: &str) -> ConfigFile {
+        let text = format!(
+            "[server]\nlisten = [\"127.0.0.1:8080\"]\n[store]\nurl = \"sqlite://{store}\"\n\
+             [[realm]]\nname = \"a\"\nissuer = \"https://a.example\"\nrequire_key = false\nkeys_dir = \"keys\"\n\
+             [[realm]]\nname = \"b\"\nissuer = \"https://b.example\"\nrequire_key = false\nkeys_dir = \"./keys\"\n\
+             algorithm = \"ES256\"\n\
+             [[realm]]\nname = \"c\"\nissuer = \"https://c.example\"\nrequire_key = false\n\
+             [[login]]\ndialect = \"project\"\npath = \"/login\"\nrealm = \"a\"\n"
+        );
+        let path = dir.join("t.toml");
+        std::fs::write(&path, text).unwrap();
+        ConfigFile { path }
+    }
+
+    fn kids(dir: &Path) -> BTreeSet<String> {
+        let names = std::fs::read_dir(dir.join("keys")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter_map(|name| Some(name.to_str()?.strip_suffix(".jwk")?.to_owned())).collect()
+    }
+
+    fn revoke(config: ConfigFile, kid: &str) -> (Result<(), Failure>, String) {
+        let mut out = Vec::new();
+        let revoked = Revoke { config, realm: "a".into(), kid: kid.into() }.run(&mut out, NOW);
+        (revoked, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn r62_each_realm_of_the_directory_has_a_key_and_another_epoch() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path();
+        let config = configuration(dir, "t.db");
+        let loaded = load(&config.path, Mode::Serve).unwrap();
+        let signs = |realm: &str| loaded.policy.realm(realm).unwrap().tokens().keys.signing(NOW).kid().to_owned();
+        let (stolen, other) = (signs("a"), signs("b"));
+        let epochs = || with_store(&loaded, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
+        assert!(epochs().is_empty());
+        let (revoked, said) = revoke(configuration(dir, "t.db"), &stolen);
+        revoked.unwrap();
+        assert!(said.starts_with("Made the HS256 key ") && !said.contains("ES256"), "{said}");
+        let left = kids(dir);
+        assert!(left.len() == 2 && left.contains(&other) && !left.contains(&stolen), "{left:?}");
+        let begun = epochs();
+        let keys: Vec<_> = begun.iter().map(|epoch| (&*epoch.realm, epoch.keys.iter().cloned().collect())).collect();
+        assert_eq!(keys, [("a", left.clone()), ("b", left)], "and none in c, which has keys of its own");
+        let (gone, _) = revoke(config, &stolen);
+        assert_eq!(gone.unwrap_err().code, exit::DATA);
+    }
+
+    #[test]
+    fn a_store_that_is_away_keeps_no_stolen_key() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path();
+        let loaded = load(&configuration(dir, "absent/t.db").path, Mode::Serve).unwrap();
+        let stolen = loaded.policy.realm("a").unwrap().tokens().keys.signing(NOW).kid().to_owned();
+        let (revoked, said) = revoke(configuration(dir, "absent/t.db"), &stolen);
+        let failure = revoked.unwrap_err();
+        assert!(!kids(dir).contains(&stolen) && said.contains("Took the key"), "{said}");
+        assert_eq!(failure.code, exit::UNAVAILABLE);
+        let remedy = failure.lines.last().unwrap();
+        assert!(remedy.contains("tollgate session end -c ") && remedy.contains("--realm a --all"), "{remedy}");
+    }
+}
