@@ -1,5 +1,6 @@
 //! A realm's directory of signing keys: one file `<kid>.jwk` a key.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -40,12 +41,11 @@ pub(super) struct Stored {
 /// # Errors
 /// Sentences that name the file or directory: one that can't be read, is no key, or that others have access to.
 pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<String>> {
-    let unreadable = |error: &io::Error| vec![format!("can't read {}: {}", dir.display(), reason(error))];
     let mode = match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(vec![format!("{} is not a directory", dir.display())]),
         Ok(metadata) => metadata.mode() & 0o7777,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(&error)),
+        Err(error) => return Err(unreadable(dir, &error)),
     };
     // To list it harms nothing, since the files have modes of their own. But whoever puts a key in here signs tokens.
     if readers == Readers::Owner && mode & 0o022 != 0 {
@@ -54,23 +54,48 @@ pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<Stri
             dir.display()
         )]);
     }
-    let entries: io::Result<Vec<_>> = fs::read_dir(dir).map_err(|error| unreadable(&error))?.collect();
-    let mut paths: Vec<_> = entries.map_err(|error| unreadable(&error))?.iter().map(fs::DirEntry::path).collect();
-    paths.retain(|path| is_key_file(path));
-    paths.sort();
-    let (mut keys, mut errors) = (Vec::new(), Vec::new());
-    for path in paths {
-        let key = secret_file::read(&path, readers);
-        let key =
-            key.and_then(|text| Key::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display())));
-        match key {
+    for _ in 1..READ_ATTEMPTS {
+        let (keys, all_there) = read_files(dir, readers)?;
+        if all_there {
+            return Ok(keys);
+        }
+    }
+    read_files(dir, readers).map(|(keys, _)| keys)
+}
+
+/// Reads each key file once. Returns also whether every listed file was still there: if another process removed one after the
+/// directory was listed, the list may lack the key that the process wrote before.
+fn read_files(dir: &Path, readers: Readers) -> Result<(Vec<Stored>, bool), Vec<String>> {
+    let (mut keys, mut errors, mut all_there) = (Vec::new(), Vec::new(), true);
+    for path in list(dir, is_key_file).map_err(|error| unreadable(dir, &error))? {
+        match read_file(&path, readers) {
             Ok(key) => keys.push(Stored { path, key }),
-            // Another gate has retired it since the directory was listed.
-            Err(_) if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {}
+            Err(_) if is_gone(&path) => all_there = false,
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(keys) } else { Err(errors) }
+    if errors.is_empty() { Ok((keys, all_there)) } else { Err(errors) }
+}
+
+fn read_file(path: &Path, readers: Readers) -> Result<Key, String> {
+    let text = secret_file::read(path, readers)?;
+    Key::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display()))
+}
+
+/// The files of this kind, sorted by name.
+fn list(dir: &Path, is_listed: fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(dir)?.collect();
+    let mut paths: Vec<_> = entries?.iter().map(fs::DirEntry::path).filter(|path| is_listed(path)).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn unreadable(dir: &Path, error: &io::Error) -> Vec<String> {
+    vec![format!("can't read {}: {}", dir.display(), reason(error))]
+}
+
+fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Puts a key, which will sign tokens that live for `token_ttl` seconds, into the directory, which is made (0700) if it
@@ -102,6 +127,42 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Takes the file of a stolen key away from the keys: no reader of the directory uses it any more. The renamed file marks a
+/// revocation that has not ended yet, until [`forget_revoked`] removes it.
+pub(super) fn revoke(path: &Path) -> io::Result<()> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut name = OsString::from(REVOKED);
+    name.push(path.file_name().unwrap_or_default());
+    fs::rename(path, dir.join(name))?;
+    File::open(dir)?.sync_all()
+}
+
+/// Whether the revocation of the key `kid` has begun and not ended.
+///
+/// # Errors
+/// A sentence: the directory can't be read.
+pub(super) fn is_revoked(dir: &Path, kid: &str, readers: Readers) -> Result<bool, String> {
+    Ok(!revoked(dir, kid, readers).map_err(|error| unreadable(dir, &error).concat())?.is_empty())
+}
+
+/// Ends the revocation of the key `kid`.
+pub(super) fn forget_revoked(dir: &Path, kid: &str, readers: Readers) -> io::Result<()> {
+    revoked(dir, kid, readers)?.iter().try_for_each(|path| remove(path))
+}
+
+fn revoked(dir: &Path, kid: &str, readers: Readers) -> io::Result<Vec<PathBuf>> {
+    let is_marker = |path: &Path| {
+        let name = path.file_name();
+        name.is_some_and(|name| name.as_encoded_bytes().starts_with(REVOKED.as_bytes()))
+    };
+    let mut paths = match list(dir, is_marker) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        listed => listed?,
+    };
+    paths.retain(|path| read_file(path, readers).is_ok_and(|key| key.kid() == kid));
+    Ok(paths)
 }
 
 /// Keeps every other gate and command that wants to write to the directory from it, until the file is closed. Whoever
@@ -171,6 +232,10 @@ fn is_key_file(path: &Path) -> bool {
 const REMEDY: &str = ": put back a good one, or take the file away (tollgate key rotate makes a new one)";
 
 const UNFINISHED: &str = ".new-key-";
+/// Hidden, so that no reader takes it for a key.
+const REVOKED: &str = ".revoked-";
+/// How often the directory is listed until no listed file is gone.
+const READ_ATTEMPTS: usize = 10;
 const SWEEP_AGE: Duration = Duration::from_secs(60);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
@@ -204,6 +269,33 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".new-key-now", ".other", "k.jwk"]);
+    }
+
+    #[test]
+    fn r62_a_reader_of_a_directory_that_changes_misses_no_key() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().to_owned();
+        let save = |at: i64| save_key(&dir, &Key::generate(Algorithm::HS256, at, at).unwrap(), 60).unwrap();
+        let mut last = save(0);
+        std::thread::scope(|scope| {
+            // Each time the new key first, then the old one goes.
+            let writer = scope.spawn(|| {
+                for at in 1..200 {
+                    let next = save(at);
+                    revoke(&last).unwrap();
+                    forget_revoked(&dir, last.file_stem().unwrap().to_str().unwrap(), Readers::Owner).unwrap();
+                    last = next;
+                }
+            });
+            let mut newest = 0;
+            while !writer.is_finished() {
+                let keys = read(&dir, Readers::Owner).unwrap();
+                let now = keys.iter().map(|one| one.key.made_at()).max();
+                assert!(now >= Some(newest), "{now:?} after {newest}");
+                newest = now.unwrap();
+            }
+        });
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -99,6 +99,14 @@ impl KeysDir {
         Ok(Rotation::Made { turn, dropped: self.remove(&waiting, &stored, now)? })
     }
 
+    /// Whether a revocation of the key `kid` has begun and not ended: [`KeysDir::revoke`] without [`KeysDir::end_revocation`].
+    ///
+    /// # Errors
+    /// A sentence: the directory can't be read.
+    pub fn is_revoked(&self, kid: &str) -> Result<bool, String> {
+        keys_dir::is_revoked(&self.path, kid, self.readers)
+    }
+
     /// Makes a key that signs at once, if `kid`, whose file is to be taken away, is the one that signs, or no other has had
     /// its turn. Returns the new one.
     ///
@@ -106,17 +114,26 @@ impl KeysDir {
     /// A sentence: there is no such key, or the directory can't be read, locked or written to.
     pub fn stand_in_for(&self, kid: &str, now: i64) -> Result<Option<Turn>, String> {
         let (_lock, stored) = self.alone()?;
-        if !stored.iter().any(|one| one.key.kid() == kid) {
+        let stolen = stored.iter().find(|one| one.key.kid() == kid);
+        if stolen.is_none() && !self.is_revoked(kid)? {
             return Err(format!("{} has no key {kid:?} any more", self.path.display()));
         }
         let signs = signing(self.own(&stored).map(|one| &one.key), self.algorithm, now);
-        let goes_on = signs.is_some_and(|key| key.kid() != kid && key.signs_from() <= now);
-        if goes_on { Ok(None) } else { self.add_now(&stored, now).map(Some) }
+        if signs.is_some_and(|key| key.kid() != kid && key.signs_from() <= now) {
+            return Ok(None);
+        }
+        // Its turn begins where that of the stolen key began. If it began in the next second, an older key would sign until
+        // then; a gate whose clock is late would sign with the older key for longer.
+        let from = stolen.map_or(now, |one| one.key.signs_from().saturating_add(1).min(now));
+        let others = self.own(&stored).map(|one| &one.key).filter(|key| key.kid() != kid && key.signs_from() <= now);
+        let last = others.map(Key::signs_from).max();
+        let made = self.add(now, last.map_or(from, |last| from.max(last + 1)))?;
+        Ok(Some(Turn { state: TurnState::Signs, ..made }))
     }
 
     /// Takes the key `kid` away, at once, and drops those that wait for their turns and were made no later than the one that
     /// signs then: whoever could read the one may have read them. `made`: the key that was made in its place. Returns those
-    /// that were dropped.
+    /// that were dropped. The revocation goes on until [`KeysDir::end_revocation`]: a command that ends before is repeated.
     ///
     /// # Errors
     /// A sentence: without it there would be no key that signs, or the directory can't be read, locked or written to.
@@ -132,12 +149,21 @@ impl KeysDir {
         let waiting =
             others().filter(|one| one.key.signs_from() > now && is_older(&one.key) && one.key.kid() != signs.kid());
         let waiting: Vec<_> = waiting.collect();
-        // Those first: a run that ends between the two is repeated.
+        // Those first: the file of the stolen key, whatever its name, is what a repeated command finds.
         let dropped = self.remove(&waiting, &stored, now)?;
         for one in stored.iter().filter(|one| one.key.kid() == kid) {
-            keys_dir::remove(&one.path).map_err(|error| self.unwritable(&error))?;
+            keys_dir::revoke(&one.path).map_err(|error| self.unwritable(&error))?;
         }
         Ok(dropped)
+    }
+
+    /// Ends the revocation of the key `kid`: nothing is left to be repeated.
+    ///
+    /// # Errors
+    /// A sentence: the directory can't be read, locked or written to.
+    pub fn end_revocation(&self, kid: &str) -> Result<(), String> {
+        let _lock = keys_dir::lock(&self.path).map_err(|error| self.unwritable(&error))?;
+        keys_dir::forget_revoked(&self.path, kid, self.readers).map_err(|error| self.unwritable(&error))
     }
 
     /// Whether keys may be put into it and taken away; not if systemd puts them there.
@@ -378,6 +404,9 @@ mod tests {
         let revoke = |kid: &str, now: i64| {
             let made = scene.dir.stand_in_for(kid, now).unwrap();
             let dropped = scene.dir.revoke(kid, made.as_ref(), now).unwrap();
+            assert!(scene.dir.is_revoked(kid).unwrap());
+            scene.dir.end_revocation(kid).unwrap();
+            assert!(!scene.dir.is_revoked(kid).unwrap());
             (made.map(|turn| turn.kid), dropped.into_iter().map(|turn| turn.kid).collect::<Vec<_>>())
         };
         let old = scene.rotate(NOW - 100, true);
@@ -388,7 +417,7 @@ mod tests {
         let (made, dropped) = revoke(&first, NOW);
         let made = made.unwrap();
         assert_eq!((dropped, scene.kids()), (vec![waiting], [old.clone(), made.clone()].into()));
-        assert_eq!(scene.signs(NOW + 1), made);
+        assert_eq!((scene.signs(NOW), scene.signs(NOW - 1)), (made.clone(), old.clone()));
         // One that signs no more has no stand-in, and nothing waits that was made before the one that signs.
         let next = scene.rotate(NOW + 2, false);
         assert_eq!(revoke(&old, NOW + 3), (None, Vec::new()));
@@ -402,6 +431,28 @@ mod tests {
         assert!(gone.contains("has no key"), "{gone}");
         let refused = scene.dir.revoke(&last.unwrap(), None, NOW + 3).unwrap_err();
         assert!(refused.contains("no other key") && scene.kids().len() == 1, "{refused}");
+    }
+
+    #[test]
+    fn r62_a_stand_in_takes_the_turn_of_the_stolen_key() {
+        let scene = Scene::new(Algorithm::ES256);
+        let old = scene.rotate(NOW, true);
+        // Of one second: its turn is the next one.
+        let stolen = scene.rotate(NOW, true);
+        assert_eq!((scene.signs(NOW), scene.signs(NOW + 1)), (old, stolen.clone()));
+        let made = scene.dir.stand_in_for(&stolen, NOW + 1).unwrap().unwrap();
+        scene.dir.revoke(&stolen, Some(&made), NOW + 1).unwrap();
+        assert_eq!(scene.signs(NOW + 1), made.kid, "no older one, not for a second");
+        // At a gate whose clock is late, once the stolen one began to sign some time ago.
+        let next = scene.dir.stand_in_for(&made.kid, NOW + 100).unwrap().unwrap();
+        assert_eq!((scene.signs(NOW + 2), scene.signs(NOW + 100)), (next.kid.clone(), next.kid.clone()));
+        // Again, as after a crash before the stolen one went: it signs, so no other is made.
+        assert_eq!(scene.dir.stand_in_for(&made.kid, NOW + 100), Ok(None));
+        assert_eq!(scene.dir.revoke(&made.kid, None, NOW + 100), Ok(Vec::new()));
+        // And after it went.
+        assert_eq!(scene.dir.stand_in_for(&made.kid, NOW + 100), Ok(None));
+        assert_eq!(scene.dir.revoke(&made.kid, None, NOW + 100), Ok(Vec::new()));
+        assert_eq!(scene.signs(NOW + 100), next.kid);
     }
 
     #[test]

@@ -198,8 +198,6 @@ fn r62_a_stolen_signing_key_opens_no_session_and_is_revoked_by_one_command() {
     let (after, kid) = (gate.tokens("carol"), Jwk::of(&gate).kid);
     assert_ne!(kid, thief.key.kid);
     gate.visit(&gate.refreshed(&after.refresh).access).expect(200);
-    // There was one key only, whose end the gate saw for itself: it did not end what came after the command once more.
-    assert!(!gate.stderr().contains("all signing keys are new"), "{}", gate.stderr());
     let gone = command(&gate, "key revoke", &["--realm", "examples", &thief.key.kid]).failed(65);
     assert!(gone.stderr.contains(&kid), "{}", gone.stderr);
 }
@@ -224,11 +222,8 @@ fn r62_a_running_gate_hears_of_a_revoked_key_and_keeps_what_others_signed() {
     for tokens in [&first, &second] {
         ended(gate.send(&refresh(&tokens.refresh)));
     }
-    // The file that is gone and the one that is new may be two reloads.
-    until_true(PATIENCE, "another key signs, and not the older one", || {
-        let third = gate.tokens("alice");
-        key_of(&third.access) != kid && key_of(&third.access) != stolen
-    });
+    let third = gate.tokens("alice");
+    assert!(key_of(&third.access) != kid && key_of(&third.access) != stolen, "the older one is not back");
     // It can be ended, though it can't be refreshed.
     gate.send(&post("/Logout").json(&json!({"RefreshToken": first.refresh}))).expect(200);
     gate.visit(&first.access).refused(401, "token_revoked");

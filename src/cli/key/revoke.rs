@@ -39,11 +39,12 @@ impl Revoke {
             turn.iter().try_for_each(|turn| say_made(turn, &place, out))?;
             made.push(turn);
         }
-        // Before the key goes: a run that ends in between is repeated, and without the key there would be nothing to repeat.
-        let ended = self.end_epochs(&uses, now);
         for ((_, dir), made) in uses.iter().zip(&made) {
             say_dropped(&dir.revoke(&self.kid, made.as_ref(), now).map_err(failed)?, out)?;
         }
+        // After the key is gone, so that it opens no session of the new epoch. Until the epoch has begun, the directory keeps
+        // a mark of the revocation: a command that ends before is repeated.
+        let ended = self.end_epochs(&uses, now);
         writeln!(
             out,
             "Took the key {} away from {place}: running gates refuse what it signed within some seconds.",
@@ -51,13 +52,14 @@ impl Revoke {
         )?;
         if let Err(mut failure) = ended {
             failure.lines.push(format!(
-                "tollgate: the key is gone, but sessions that began while it was there can still be refreshed: end them with \
-                 tollgate session end -c {} --realm {} --all",
+                "tollgate: the key is gone, but sessions that began while it was there can still be refreshed: repeat this \
+                 command, or end them with tollgate session end -c {} --realm {} --all",
                 self.config.path.display(),
                 self.realm
             ));
             return Err(failure);
         }
+        dir.end_revocation(&self.kid).map_err(failed)?;
         writeln!(out, "No session of before can be refreshed, and no login that was begun before can be finished.")?;
         Ok(())
     }
@@ -67,7 +69,9 @@ impl Revoke {
         let mut kids = Vec::new();
         for (dir, _) in realm.keys_dirs() {
             let turns = dir.turns(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
-            if turns.iter().any(|turn| turn.kid == self.kid) {
+            let is_there = turns.iter().any(|turn| turn.kid == self.kid);
+            // A command was ended before its last step.
+            if is_there || dir.is_revoked(&self.kid).map_err(|error| Failure::new(exit::CONFIG, error))? {
                 return Ok(dir);
             }
             kids.extend(turns.into_iter().map(|turn| turn.kid));
@@ -170,6 +174,35 @@ mod tests {
     }
 
     #[test]
+    fn r62_a_command_that_was_ended_between_two_steps_is_repeated() {
+        for steps in 0..3 {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = temp.path();
+            let config = configuration(dir, "t.db");
+            let loaded = load(&config.path, Mode::Serve).unwrap();
+            let realm = loaded.policy.realm("a").unwrap();
+            let stolen = realm.tokens().keys.signing(NOW).kid().to_owned();
+            let (keys, _) = realm.keys_dirs().next().unwrap();
+            let made = (steps > 0).then(|| keys.stand_in_for(&stolen, NOW).unwrap().unwrap());
+            if steps > 1 {
+                keys.revoke(&stolen, made.as_ref(), NOW).unwrap();
+                assert!(keys.turns(NOW).unwrap().iter().all(|turn| turn.kid != stolen), "it counts no more");
+            }
+            let (revoked, said) = revoke(config, &stolen);
+            revoked.unwrap();
+            let left = kids(dir);
+            // No mark is left, whose name would be longer.
+            assert!(left.iter().all(|kid| *kid != stolen && kid.len() == stolen.len()), "{steps}: {left:?}");
+            assert!(said.contains("Took the key"), "{steps}: {said}");
+            let after = load(&configuration(dir, "t.db").path, Mode::Check).unwrap();
+            let signs = after.policy.realm("a").unwrap().tokens().keys.signing(NOW).kid().to_owned();
+            assert!(made.is_none_or(|made| made.kid == signs || steps == 1), "{steps}");
+            let epochs = with_store(&after, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
+            assert!(epochs.iter().any(|epoch| &*epoch.realm == "a" && epoch.keys.contains(&signs)), "{steps}");
+        }
+    }
+
+    #[test]
     fn a_store_that_is_away_keeps_no_stolen_key() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path();
@@ -181,5 +214,9 @@ mod tests {
         assert_eq!(failure.code, exit::UNAVAILABLE);
         let remedy = failure.lines.last().unwrap();
         assert!(remedy.contains("tollgate session end -c ") && remedy.contains("--realm a --all"), "{remedy}");
+        // Repeated when the store is there.
+        let (repeated, _) = revoke(configuration(dir, "t.db"), &stolen);
+        repeated.unwrap();
+        assert_eq!(revoke(configuration(dir, "t.db"), &stolen).0.unwrap_err().code, exit::DATA);
     }
 }
