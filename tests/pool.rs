@@ -4,6 +4,7 @@
 mod away;
 mod fake;
 mod folded;
+mod guessing;
 mod moto;
 
 use serde_json::{Value, json};

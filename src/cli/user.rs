@@ -117,7 +117,7 @@ impl Command {
         let place = self.place();
         let config = load(&place.config, Mode::Check)?;
         let realm = realm_of(&config, &place.config, &place.realm)?;
-        let terms = Terms { realm, asks: asks(&config, realm) };
+        let terms = Terms { realm, asks: asks(&config, realm), has_pool: has_pool(&config, realm) };
         let to = match self {
             Self::List(_) | Self::Sessions(_) => Use::Read,
             Self::Add(_) | Self::Import(_) => Use::Make,
@@ -134,6 +134,8 @@ struct Terms<'a> {
     realm: &'a Realm,
     /// Some login can ask for more than a password.
     asks: bool,
+    /// The users of some login are those of a user pool.
+    has_pool: bool,
 }
 
 impl Terms<'_> {
@@ -160,6 +162,16 @@ fn asks(config: &Config, realm: &Realm) -> bool {
     config.policy.routing().logins().iter().any(|login| match login.dialect() {
         // Of a user pool it is the pool's users who are asked.
         Dialect::Tenant(tenant) if tenant.user_pool().is_none() => {
+            tenant.realms().iter().any(|other| other.number() == realm.number())
+        }
+        _ => false,
+    })
+}
+
+/// Whether users of the realm log in with a user pool.
+fn has_pool(config: &Config, realm: &Realm) -> bool {
+    config.policy.routing().logins().iter().any(|login| match login.dialect() {
+        Dialect::Tenant(tenant) if tenant.user_pool().is_some() => {
             tenant.realms().iter().any(|other| other.number() == realm.number())
         }
         _ => false,
@@ -265,8 +277,18 @@ async fn execute(
         }
         Command::Mfa(mfa) => mfa.run(store, terms, console, now_ms).await,
         Command::Unlock(one) => {
-            let user = find(store, realm, &one.user).await?;
-            store.reset_guesses(realm, &user.id, now_ms).await?;
+            let found = find(store, realm, &one.user).await;
+            // Users of a pool have no row here: what is locked is the name with which they log in.
+            let names = [Name::username(&one.user), Name::email(&one.user)].into_iter().flatten();
+            let accounts: Vec<_> = names.filter(|_| terms.has_pool).map(|name| name.pool_account()).collect();
+            for account in &accounts {
+                store.reset_guesses(realm, account, now_ms).await?;
+            }
+            match found {
+                Ok(user) => store.reset_guesses(realm, &user.id, now_ms).await?,
+                Err(failure) if accounts.is_empty() => return Err(failure),
+                Err(_) => {}
+            }
             console.say(&format!("{} unlocked", one.user))
         }
         Command::Delete(one) => {
@@ -393,7 +415,7 @@ mod tests {
             let mut console =
                 Console { input: &mut input.as_bytes(), interactive: false, output: &mut output, colours: false };
             let realm = Realm::for_tests(false, SameSite::None, false);
-            let terms = Terms { realm: &realm, asks: self.asks };
+            let terms = Terms { realm: &realm, asks: self.asks, has_pool: false };
             execute(&command, &self.store, terms, &mut console, 1_609_066_725_000).await?;
             Ok(String::from_utf8(output).unwrap())
         }

@@ -96,7 +96,7 @@ pub(super) async fn user_of(attempt: &Attempt<'_>, desk: &Desk) -> Result<Option
         (false, false) => desk.throttle.succeed(&subjects, &at, now_ms)?,
     }
     if !has_challenge(user) {
-        standing.signed_in(user, desk, now_ms).await?;
+        standing.signed_in(&user.realm, &user.id, desk, now_ms).await?;
     }
     Ok(rehashed(user, share, attempt.password, desk).await)
 }

@@ -27,9 +27,18 @@ impl Standing {
         client: IpAddr,
         desk: &Desk,
     ) -> Result<Self, StoreError> {
+        Self::of_account(realm, user.map_or("", |user| &user.id), client, desk).await
+    }
+
+    /// That of an account, by its id or by [`Name::pool_account`].
+    pub(super) async fn of_account(realm: &str, id: &str, client: IpAddr, desk: &Desk) -> Result<Self, StoreError> {
         let network = NetworkId::of(client);
-        let id = user.map_or("", |user| &user.id);
         Ok(Self { network, guesses: desk.store.guesses(realm, id, network).await? })
+    }
+
+    /// Without a guess, and without a sign-in.
+    pub(super) fn new(client: IpAddr) -> Self {
+        Self { network: NetworkId::of(client), guesses: Guesses::default() }
     }
 
     /// Whether the account has signed in from there.
@@ -47,21 +56,32 @@ impl Standing {
     }
 
     /// Notes that the user signed in, if there is anything new in it: most logins write nothing here.
-    pub(super) async fn signed_in(&self, user: &User, desk: &Desk, now_ms: i64) -> Result<(), StoreError> {
+    pub(super) async fn signed_in(&self, realm: &str, id: &str, desk: &Desk, now_ms: i64) -> Result<(), StoreError> {
         let Guesses { known, passwords, codes, used_at, .. } = self.guesses;
         if known && passwords == 0 && codes == 0 && now_ms.saturating_sub(used_at) < AGE_MS {
             return Ok(());
         }
-        desk.store.signed_in(&user.realm, &user.id, self.network, now_ms).await
+        desk.store.signed_in(realm, id, self.network, now_ms).await
     }
 }
 
 /// Counts a wrong guess at a user. The one that locks the account is told to the operator.
 pub(super) async fn count(request: &Request<'_>, user: &User, guess: Guess, desk: &Desk) -> Result<(), StoreError> {
+    count_at(request, (&user.realm, &user.id), &user.id, guess, desk).await
+}
+
+/// The same for an account by its realm and id. `user`: what the operator knows it by.
+pub(super) async fn count_at(
+    request: &Request<'_>,
+    (realm, id): (&str, &str),
+    user: &str,
+    guess: Guess,
+    desk: &Desk,
+) -> Result<(), StoreError> {
     let network = NetworkId::of(request.client);
-    if desk.store.count_guess(&user.realm, &user.id, network, guess).await? == MOST_GUESSES {
-        request.trail.locked(&user.id);
-        let (realm, user, client) = (&user.realm, &user.id, request.client);
+    if desk.store.count_guess(realm, id, network, guess, request.now_ms).await? == MOST_GUESSES {
+        request.trail.locked(user);
+        let client = request.client;
         tracing::warn!(
             realm,
             user,
@@ -79,7 +99,9 @@ pub(super) async fn count_nothing(request: &Request<'_>, name: &str, desk: &Desk
     // One of 256, so that guesses at once do not all wait for one row, and so that there are no more.
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
     let id = format!("-{:02x}", digest.as_ref()[0]);
-    desk.store.count_guess(request.realm.name(), &id, NetworkId::of(request.client), Guess::Password).await?;
+    desk.store
+        .count_guess(request.realm.name(), &id, NetworkId::of(request.client), Guess::Password, request.now_ms)
+        .await?;
     Ok(())
 }
 

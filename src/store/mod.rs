@@ -394,7 +394,8 @@ pub struct Guesses {
     pub codes: u32,
     /// When the account last signed in from this network, Unix milliseconds; 0 if it has not.
     pub used_at: i64,
-    /// When the operator reset the counts, Unix milliseconds; 0: never.
+    /// When the operator reset the counts, Unix milliseconds; 0: never, or of an account of a user pool: there was a wrong
+    /// guess since.
     pub reset_at: i64,
 }
 
@@ -723,7 +724,8 @@ pub trait Store: Send + Sync {
     async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError>;
 
     /// Counts a wrong guess at an account. Returns how many there are now in a row. An id that is no user's has a count too,
-    /// so that the time of this says nothing of who exists: the caller makes such ids of a small number of values.
+    /// so that the time of this says nothing of who exists: the caller makes such ids of a small number of values, or by
+    /// [`Name::pool_account`], of which [`Store::purge`] forgets old ones.
     ///
     /// # Errors
     /// The database failed.
@@ -733,6 +735,7 @@ pub trait Store: Send + Sync {
         user_id: &str,
         network: NetworkId,
         guess: Guess,
+        now_ms: i64,
     ) -> Result<u32, StoreError>;
 
     /// Notes that an account signed in from this network, and forgets the wrong guesses that counted there. Of the networks

@@ -62,6 +62,15 @@ impl Name {
             Self::Username(text) | Self::Email(text) => &text.0,
         }
     }
+
+    /// The id under which the store counts wrong guesses at this name in a user pool, whose users have no id here. It is no
+    /// user's id: those do not begin with `@`.
+    #[must_use]
+    pub fn pool_account(&self) -> String {
+        let kind: &[u8] = if matches!(self, Self::Email(_)) { b"email " } else { b"username " };
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &[kind, self.as_str().as_bytes()].concat());
+        digest.as_ref()[..16].iter().fold(String::from("@"), |id, byte| format!("{id}{byte:02x}"))
+    }
 }
 
 /// What a name looks like, in its canonical form and as it was written: two names that share one of these can be taken for

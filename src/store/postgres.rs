@@ -282,6 +282,14 @@ impl Store for Postgres {
                 purged += rows;
             }
         }
+        for purge in guesses::PURGES {
+            let mut more = true;
+            while more {
+                let rows;
+                (rows, more) = transact!(self, BEGIN_ALONE, |transaction| guesses::purge(transaction, purge, now))?;
+                purged += rows;
+            }
+        }
         Ok(purged)
     }
 
@@ -295,8 +303,9 @@ impl Store for Postgres {
         user_id: &str,
         network: NetworkId,
         guess: Guess,
+        now_ms: i64,
     ) -> Result<u32, StoreError> {
-        transact!(self, BEGIN, |transaction| guesses::count_one(transaction, realm, user_id, network, guess))
+        transact!(self, BEGIN, |transaction| guesses::count_one(transaction, realm, user_id, network, guess, now_ms))
     }
 
     async fn signed_in(&self, realm: &str, user_id: &str, network: NetworkId, now_ms: i64) -> Result<(), StoreError> {

@@ -253,6 +253,16 @@ impl Store for Sqlite {
                 purged += rows;
             }
         }
+        for purge in guesses::PURGES {
+            let mut more = true;
+            while more {
+                let mut transaction = self.begin().await?;
+                let rows;
+                (rows, more) = guesses::purge(&mut transaction, purge, now).await?;
+                transaction.commit().await?;
+                purged += rows;
+            }
+        }
         Ok(purged)
     }
 
@@ -266,9 +276,10 @@ impl Store for Sqlite {
         user_id: &str,
         network: NetworkId,
         guess: Guess,
+        now_ms: i64,
     ) -> Result<u32, StoreError> {
         let mut transaction = self.begin().await?;
-        let count = guesses::count_one(&mut transaction, realm, user_id, network, guess).await?;
+        let count = guesses::count_one(&mut transaction, realm, user_id, network, guess, now_ms).await?;
         transaction.commit().await?;
         Ok(count)
     }

@@ -102,7 +102,7 @@ pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
     } else {
         desk.throttle.succeed(&subjects, &at, now_ms)?;
     }
-    standing.signed_in(&user, desk, now_ms).await?;
+    standing.signed_in(&user.realm, &user.id, desk, now_ms).await?;
     // Changed again since: the session is of a user who is not the same any more, or of an epoch that has ended.
     Ok(open(request, (tenant, realm), &user, (mfa, Some(epoch.id)), desk).await?.ok_or(Deny::Session)?)
 }

@@ -3,6 +3,7 @@
 //! The pool is asked nothing before the throttle was, and nothing that it says goes to a client as it is: its exceptions
 //! are folded into ours, and its tokens are handed on only if the guard would take them.
 
+mod account;
 mod call;
 mod fold;
 mod secret;
@@ -14,7 +15,6 @@ use serde_json::{Map, Value, json};
 
 use super::super::body::{self, ok};
 use super::super::credentials::Place;
-use super::super::throttle::Subject;
 use super::super::{Answer, Desk, Refusal, Request, session};
 use super::challenge::CODE_MEMBERS;
 use super::refresh::{REFRESH_MEMBERS, end, end_own};
@@ -24,8 +24,9 @@ use crate::clock::now;
 use crate::config::{Endpoint, MAX_ACCESS_TTL, MAX_LEEWAY, Realm, Tenant, UserPool};
 use crate::gate::Deny;
 use crate::json;
-use crate::store::{Ends, Name};
+use crate::store::{Ends, Guess, Name};
 use crate::token::{Accepted, Claims, Marks, Reject, Source, TokenId, peek};
+use account::Account;
 use call::{Failure, Operation, call};
 use fold::{Step, fold, is_no_token};
 use secret::RefreshToken;
@@ -82,23 +83,19 @@ impl Visit<'_> {
         let place = if of_us { Place::Realm(self.realm.name()) } else { Place::Stranger(&tenant_name) };
         // Of what two forms it may have, the one that holds the other.
         let name = Name::username(&user_name).or_else(|| Name::email(&user_name));
-        let subjects = subjects(place, name.as_ref(), self.request);
-        self.desk.throttle.admit(&subjects, self.request.now_ms)?;
-        // Of a tenant that is none of ours, and for a name that can't be throttled, somebody is asked for whom nobody
-        // knows: it takes as long, and the answer is the same.
-        let (user_name, password) =
-            if of_us && name.is_some() { (user_name, password) } else { (stranger(), stranger()) };
+        let account = Account::read(place, name.as_ref(), self.request, self.desk).await?;
+        // Of a tenant that is none of ours, for a name that can't be throttled, one that has to wait and one that is locked,
+        // the pool is asked for a user whom it does not have: it takes as long, and the answer is the same.
+        let is_asked = account.may_be_asked() && !account.is_locked(Guess::Password).await;
+        let (user_name, password) = if is_asked { (user_name, password) } else { (stranger(), stranger()) };
         let mut parameters = Map::new();
         parameters.insert("USERNAME".into(), user_name.as_str().into());
         parameters.insert("PASSWORD".into(), password.into());
         self.add_hash(&mut parameters, Some(&user_name));
         let said = self.initiate("USER_PASSWORD_AUTH", parameters).await;
         match self.said(Step::Login, said) {
-            Ok(said) if of_us && name.is_some() => self.settle(said, &subjects).await,
-            Ok(_) | Err(Deny::Credentials) => {
-                self.desk.throttle.fail(&subjects, self.request.now_ms)?;
-                Err(Deny::Credentials.into())
-            }
+            Ok(said) if is_asked && !account.is_locked(Guess::Password).await => self.settle(said, &account).await,
+            Ok(_) | Err(Deny::Credentials) => Err(account.fail(Some(Guess::Password), Deny::Credentials).await),
             Err(deny) => Err(deny.into()),
         }
     }
@@ -122,8 +119,9 @@ impl Visit<'_> {
         text(&given, wanted, missing)?;
         // Who can't be throttled is nobody.
         let throttled = Name::username(user_name).or_else(|| Name::email(user_name)).ok_or(Deny::Session)?;
-        let subjects = subjects(Place::Realm(self.realm.name()), Some(&throttled), self.request);
-        self.desk.throttle.admit(&subjects, self.request.now_ms)?;
+        let place = Place::Realm(self.realm.name());
+        let account = Account::read(place, Some(&throttled), self.request, self.desk).await?;
+        account.admit()?;
         let goes_on = |member: &str| {
             member == wanted
                 || member == "USERNAME"
@@ -140,11 +138,14 @@ impl Visit<'_> {
         });
         let said = call(self.pool, Operation::RespondToAuthChallenge, &request).await;
         match self.said(Step::Challenge, said) {
-            Ok(said) => self.settle(said, &subjects).await,
-            Err(deny @ (Deny::Code | Deny::CodeUsed | Deny::Session)) => {
-                self.desk.throttle.fail(&subjects, self.request.now_ms)?;
-                Err(deny.into())
+            // Of a locked account a right code is a wrong one.
+            Ok(_) if wanted != "NEW_PASSWORD" && account.is_locked(Guess::Code).await => {
+                Err(account.fail(Some(Guess::Code), Deny::Code).await)
             }
+            Ok(said) => self.settle(said, &account).await,
+            Err(Deny::Code) => Err(account.fail(Some(Guess::Code), Deny::Code).await),
+            // Without a session of the pool it is no guess at a code, and locks no account.
+            Err(deny @ (Deny::CodeUsed | Deny::Session)) => Err(account.fail(None, deny).await),
             Err(deny) => Err(deny.into()),
         }
     }
@@ -263,16 +264,16 @@ impl Visit<'_> {
     }
 
     /// Answers whoever proved what was asked, with tokens or with the next question.
-    async fn settle(&self, said: Said, subjects: &[Subject<'_>]) -> Result<Answer, Refusal> {
+    async fn settle(&self, said: Said, account: &Account<'_>) -> Result<Answer, Refusal> {
         match said {
             // Failures are remembered yet: whoever knows the password must not guess at the second factor without end.
             Said::Challenge { name, parameters, session } => {
-                self.desk.throttle.admit(subjects, self.request.now_ms)?;
+                account.admit()?;
                 Ok(challenge_answer(self.request.trail, &name, &parameters, &session))
             }
             Said::Tokens(tokens) => {
                 let claims = self.verified(&tokens, Deny::Credentials).await?;
-                self.desk.throttle.succeed(subjects, &[], self.request.now_ms)?;
+                account.succeed().await?;
                 let Some(refresh) = tokens.refresh.as_deref() else {
                     tracing::warn!(realm = self.realm.name(), "the user pool gave no refresh token");
                     return Err(Deny::PoolFailed.into());
@@ -380,15 +381,6 @@ impl Said {
         let name = string(answer.shift_remove("ChallengeName"))?;
         Some(Self::Challenge { name, parameters, session: string(answer.shift_remove("Session"))? })
     }
-}
-
-/// One count for all spellings of a name, and one for the address.
-fn subjects<'a>(place: Place<'a>, name: Option<&'a Name>, request: &'a Request<'_>) -> Vec<Subject<'a>> {
-    let account = name.map(|name| match place {
-        Place::Realm(realm) => Subject::Name(realm, name),
-        Place::Stranger(tenant) => Subject::Stranger(request.realm.name(), tenant, name),
-    });
-    account.into_iter().chain([request.address()]).collect()
 }
 
 /// A name that nobody has, or a password.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{stored, username};
-use crate::store::{Guess, Guesses, NetworkId, Store};
+use crate::store::{Guess, Guesses, Name, NetworkId, Store};
 
 fn network(number: u8) -> NetworkId {
     NetworkId::of([192, 0, 2, number].into())
@@ -19,13 +19,14 @@ pub(super) async fn wrong_guesses_are_counted(store: &Arc<dyn Store>) {
     no_guess_of_many_at_once_is_lost(store).await;
     ten_networks_are_known_of_an_account(&**store).await;
     guesses_at_a_user_who_is_gone_are_forgotten(&**store).await;
+    guesses_at_names_of_a_user_pool_are_purged(&**store).await;
 }
 
 /// Leaves two.
 pub(super) async fn another_process_counts_on(one: &dyn Store, other: &dyn Store, id: &str) {
     let network = NetworkId([7; 16]);
-    assert_eq!(one.count_guess("two", id, network, Guess::Password).await.unwrap(), 1);
-    assert_eq!(other.count_guess("two", id, network, Guess::Password).await.unwrap(), 2);
+    assert_eq!(one.count_guess("two", id, network, Guess::Password, 1).await.unwrap(), 1);
+    assert_eq!(other.count_guess("two", id, network, Guess::Password, 1).await.unwrap(), 2);
     assert_eq!(one.guesses("two", id, network).await.unwrap().passwords, 2);
 }
 
@@ -35,10 +36,10 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
     assert_eq!(store.guesses("guessed", id, home).await.unwrap(), Guesses::default());
     assert!(!store.is_known(home).await.unwrap());
     for count in 1..4 {
-        let counted = store.count_guess("guessed", id, network(count), Guess::Password).await.unwrap();
+        let counted = store.count_guess("guessed", id, network(count), Guess::Password, 1).await.unwrap();
         assert_eq!(counted, u32::from(count));
     }
-    assert_eq!(store.count_guess("guessed", id, away, Guess::Code).await.unwrap(), 1);
+    assert_eq!(store.count_guess("guessed", id, away, Guess::Code, 1).await.unwrap(), 1);
     assert_eq!((at(store, id, 1).await, at(store, id, 9).await), ((false, 3, 1), (false, 3, 1)));
 
     // One success where no count is apart forgets the common one.
@@ -50,21 +51,21 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
 
     // From now on they are apart, and a success forgets those of its network only.
     for count in 1..=2 {
-        assert_eq!(store.count_guess("guessed", id, away, Guess::Password).await.unwrap(), count);
+        assert_eq!(store.count_guess("guessed", id, away, Guess::Password, 1).await.unwrap(), count);
     }
-    assert_eq!(store.count_guess("guessed", id, home, Guess::Password).await.unwrap(), 1);
-    assert_eq!(store.count_guess("guessed", id, home, Guess::Code).await.unwrap(), 1);
+    assert_eq!(store.count_guess("guessed", id, home, Guess::Password, 1).await.unwrap(), 1);
+    assert_eq!(store.count_guess("guessed", id, home, Guess::Code, 1).await.unwrap(), 1);
     assert_eq!((at(store, id, 1).await, at(store, id, 2).await), ((true, 1, 1), (false, 2, 0)));
     store.signed_in("guessed", id, home, 6000).await.unwrap();
     assert_eq!((at(store, id, 1).await, at(store, id, 2).await), ((true, 0, 0), (false, 2, 0)));
 
     // The operator forgets all of them, and no network.
-    store.count_guess("guessed", id, home, Guess::Password).await.unwrap();
+    store.count_guess("guessed", id, home, Guess::Password, 1).await.unwrap();
     store.reset_guesses("guessed", id, 7000).await.unwrap();
     let guesses = store.guesses("guessed", id, home).await.unwrap();
     assert_eq!(guesses, Guesses { known: true, used_at: 6000, reset_at: 7000, ..Guesses::default() });
     assert_eq!(at(store, id, 2).await, (false, 0, 0));
-    assert_eq!(store.count_guess("guessed", id, away, Guess::Password).await.unwrap(), 1);
+    assert_eq!(store.count_guess("guessed", id, away, Guess::Password, 1).await.unwrap(), 1);
     assert_eq!(store.guesses("guessed", id, away).await.unwrap().reset_at, 7000);
 
     // Another account, another realm, and no one.
@@ -72,11 +73,37 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
     assert_eq!(at(store, &bob.id, 1).await, (false, 0, 0));
     assert_eq!(store.guesses("elsewhere", id, home).await.unwrap(), Guesses::default());
     for count in 1..=2 {
-        assert_eq!(store.count_guess("guessed", "-7f", home, Guess::Password).await.unwrap(), count);
+        assert_eq!(store.count_guess("guessed", "-7f", home, Guess::Password, 1).await.unwrap(), count);
     }
     assert_eq!(at(store, "-7f", 1).await, (false, 2, 0));
     store.signed_in("guessed", "-7f", away, 1).await.unwrap();
     assert_eq!(at(store, "-7f", 2).await, (false, 0, 0), "no one signs in");
+}
+
+/// Accounts of a user pool, which has no rows of users here.
+async fn guesses_at_names_of_a_user_pool_are_purged(store: &dyn Store) {
+    let (day, now) = (24 * 3600_i64, 1_800_000_000_i64);
+    let id = |name: &str| username(name).pool_account();
+    assert_ne!(id("alice"), Name::email("alice@example.com").unwrap().pool_account());
+    let (alice, bob) = (id("alice"), id("bob"));
+    for (count, id) in [(1, &alice), (2, &alice), (1, &bob)] {
+        assert_eq!(store.count_guess("guessed", id, network(1), Guess::Password, now * 1000).await.unwrap(), count);
+    }
+    assert_eq!(store.guesses("guessed", &alice, network(1)).await.unwrap().reset_at, 0, "the time is the guess's");
+    store.signed_in("guessed", &alice, network(1), now * 1000).await.unwrap();
+    assert_eq!(at(store, &alice, 1).await, (true, 0, 0));
+    for _ in 0..100 {
+        store.count_guess("guessed", &alice, network(2), Guess::Password, now * 1000).await.unwrap();
+    }
+    store.purge(now + 89 * day).await.unwrap();
+    assert_eq!(at(store, &bob, 1).await, (false, 1, 0));
+    store.purge(now + 91 * day).await.unwrap();
+    assert_eq!((at(store, &bob, 1).await, at(store, &alice, 1).await), ((false, 0, 0), (true, 0, 0)));
+    store.purge(now + 401 * day).await.unwrap();
+    assert_eq!(at(store, &alice, 1).await, (false, 100, 0), "locked still");
+    store.reset_guesses("guessed", &alice, now * 1000 + 1).await.unwrap();
+    let reset = store.guesses("guessed", &alice, network(1)).await.unwrap();
+    assert_eq!((reset.passwords, reset.reset_at), (0, now * 1000 + 1));
 }
 
 async fn no_guess_of_many_at_once_is_lost(store: &Arc<dyn Store>) {
@@ -85,7 +112,9 @@ async fn no_guess_of_many_at_once_is_lost(store: &Arc<dyn Store>) {
     let guesses: Vec<_> = (0..40)
         .map(|number| {
             let (store, id) = (Arc::clone(store), carol.id.clone());
-            tokio::spawn(async move { store.count_guess("guessed", &id, network(number % 2), Guess::Password).await })
+            tokio::spawn(
+                async move { store.count_guess("guessed", &id, network(number % 2), Guess::Password, 1).await },
+            )
         })
         .collect();
     let mut counts = Vec::new();
@@ -102,8 +131,8 @@ async fn ten_networks_are_known_of_an_account(store: &dyn Store) {
     for number in 1..=10 {
         store.signed_in("guessed", &dave.id, network(number), number.into()).await.unwrap();
     }
-    store.count_guess("guessed", &dave.id, network(2), Guess::Password).await.unwrap();
-    store.count_guess("guessed", &dave.id, network(99), Guess::Password).await.unwrap();
+    store.count_guess("guessed", &dave.id, network(2), Guess::Password, 1).await.unwrap();
+    store.count_guess("guessed", &dave.id, network(99), Guess::Password, 1).await.unwrap();
     // The first is used again, so that the second is the oldest.
     store.signed_in("guessed", &dave.id, network(1), 11).await.unwrap();
     assert_eq!((at(store, &dave.id, 2).await, at(store, &dave.id, 99).await), ((true, 1, 0), (false, 1, 0)));
@@ -116,7 +145,7 @@ async fn ten_networks_are_known_of_an_account(store: &dyn Store) {
 async fn guesses_at_a_user_who_is_gone_are_forgotten(store: &dyn Store) {
     let erin = stored(store, "guessed", "erin").await;
     store.signed_in("guessed", &erin.id, network(200), 1).await.unwrap();
-    store.count_guess("guessed", &erin.id, network(201), Guess::Password).await.unwrap();
+    store.count_guess("guessed", &erin.id, network(201), Guess::Password, 1).await.unwrap();
     assert!(store.is_known(network(200)).await.unwrap());
     store.delete_user("guessed", &erin.id, None).await.unwrap().unwrap();
     assert!(!store.is_known(network(200)).await.unwrap());

@@ -22,7 +22,8 @@ pub(in crate::store) async fn read(
         let (passwords, codes, used_at) = (count(&row, "passwords")?, count(&row, "codes")?, row.try_get("used_at")?);
         let of_others = row.try_get::<&[u8], _>("network")? == ALL_OTHERS;
         if of_others {
-            guesses.reset_at = used_at;
+            let is_guess = user_id.starts_with(POOL) && (count(&row, "passwords")?, count(&row, "codes")?) != (0, 0);
+            guesses.reset_at = if is_guess { 0 } else { used_at };
         } else {
             (guesses.known, guesses.used_at) = (true, used_at);
         }
@@ -40,13 +41,15 @@ pub(in crate::store) async fn count_one(
     user_id: &str,
     network: NetworkId,
     guess: Guess,
+    now_ms: i64,
 ) -> Result<u32, StoreError> {
     let query = sqlx::query(
         "INSERT INTO sign_in_networks (realm, user_id, network, passwords, codes, used_at) \
          SELECT $1, $2, CASE WHEN EXISTS (SELECT 1 FROM sign_in_networks \
-         WHERE realm = $1 AND user_id = $2 AND network = $3) THEN $3 ELSE $4 END, $5, $6, 0 WHERE 1 = 1 \
+         WHERE realm = $1 AND user_id = $2 AND network = $3) THEN $3 ELSE $4 END, $5, $6, $7 WHERE 1 = 1 \
          ON CONFLICT (realm, user_id, network) DO UPDATE SET \
-         passwords = sign_in_networks.passwords + excluded.passwords, codes = sign_in_networks.codes + excluded.codes \
+         passwords = sign_in_networks.passwords + excluded.passwords, codes = sign_in_networks.codes + excluded.codes, \
+         used_at = CASE WHEN sign_in_networks.network = $4 AND $7 > 0 THEN $7 ELSE sign_in_networks.used_at END \
          RETURNING passwords, codes",
     );
     let (column, passwords, codes) = match guess {
@@ -54,6 +57,8 @@ pub(in crate::store) async fn count_one(
         Guess::Code => ("codes", 0, 1),
     };
     let query = query.bind(realm).bind(user_id).bind(&network.0[..]).bind(ALL_OTHERS).bind(passwords).bind(codes);
+    // Says when to forget the row of an account of a user pool. Of others it would be taken for a reset.
+    let query = query.bind(if user_id.starts_with(POOL) { now_ms } else { 0 });
     count(&query.fetch_one(connection).await?, column)
 }
 
@@ -80,10 +85,11 @@ pub(in crate::store) async fn signed_in(
     others.bind(realm).bind(user_id).bind(ALL_OTHERS).execute(&mut *connection).await?;
     let insert = sqlx::query(
         "INSERT INTO sign_in_networks (realm, user_id, network, passwords, codes, used_at) \
-         SELECT $1, $2, $3, 0, 0, $4 WHERE EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2) \
+         SELECT $1, $2, $3, 0, 0, $4 WHERE $5 OR EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2) \
          ON CONFLICT (realm, user_id, network) DO UPDATE SET passwords = 0, codes = 0, used_at = excluded.used_at",
     );
-    insert.bind(realm).bind(user_id).bind(&network.0[..]).bind(now_ms).execute(&mut *connection).await?;
+    let insert = insert.bind(realm).bind(user_id).bind(&network.0[..]).bind(now_ms).bind(user_id.starts_with(POOL));
+    insert.execute(&mut *connection).await?;
     let oldest = sqlx::query(
         "DELETE FROM sign_in_networks WHERE realm = $1 AND user_id = $2 AND network <> $3 AND network NOT IN \
          (SELECT network FROM sign_in_networks WHERE realm = $1 AND user_id = $2 AND network <> $3 \
@@ -102,13 +108,64 @@ pub(in crate::store) async fn reset(
 ) -> Result<(), StoreError> {
     let insert = sqlx::query(
         "INSERT INTO sign_in_networks (realm, user_id, network, passwords, codes, used_at) \
-         SELECT $1, $2, $3, 0, 0, $4 WHERE EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2) \
+         SELECT $1, $2, $3, 0, 0, $4 WHERE $5 OR EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2) \
          ON CONFLICT (realm, user_id, network) DO UPDATE SET used_at = excluded.used_at",
     );
-    insert.bind(realm).bind(user_id).bind(ALL_OTHERS).bind(now_ms).execute(&mut *connection).await?;
+    let insert = insert.bind(realm).bind(user_id).bind(ALL_OTHERS).bind(now_ms).bind(user_id.starts_with(POOL));
+    insert.execute(&mut *connection).await?;
     let update = sqlx::query("UPDATE sign_in_networks SET passwords = 0, codes = 0 WHERE realm = $1 AND user_id = $2");
     update.bind(realm).bind(user_id).execute(connection).await?;
     Ok(())
+}
+
+/// What deletes rows of accounts of user pools: the counts of guesses that are older than the time, the oldest beyond the
+/// greatest number, and networks that were not used for long. A locked account stays locked.
+pub(in crate::store) const PURGES: [Purge; 3] = [
+    Purge {
+        statement: "DELETE FROM sign_in_networks WHERE network = $1 AND (realm, user_id) IN \
+            (SELECT realm, user_id FROM sign_in_networks WHERE network = $1 AND user_id LIKE '@%' \
+            AND passwords < 100 AND codes < 100 AND used_at < $2 LIMIT $3)",
+        age_ms: 90 * DAY_MS,
+        kept: 0,
+    },
+    Purge {
+        statement: "DELETE FROM sign_in_networks WHERE network <> $1 AND (realm, user_id, network) IN \
+            (SELECT realm, user_id, network FROM sign_in_networks WHERE network <> $1 AND user_id LIKE '@%' \
+            AND passwords < 100 AND codes < 100 AND used_at < $2 LIMIT $3)",
+        age_ms: 400 * DAY_MS,
+        kept: 0,
+    },
+    Purge {
+        statement: "DELETE FROM sign_in_networks WHERE network = $1 AND (realm, user_id) IN \
+            (SELECT realm, user_id FROM sign_in_networks WHERE network = $1 AND user_id LIKE '@%' \
+            AND passwords < 100 AND codes < 100 AND used_at < $2 ORDER BY used_at DESC LIMIT $3 OFFSET $4)",
+        age_ms: 0,
+        kept: 100_000,
+    },
+];
+
+/// One of [`PURGES`].
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Purge {
+    statement: &'static str,
+    age_ms: i64,
+    /// How many rows stay; the statement has the parameter if there is any.
+    kept: i64,
+}
+
+/// Runs one of [`PURGES`] at `now` (Unix seconds). Returns how many rows went, and whether there may be more.
+pub(in crate::store) async fn purge(
+    connection: &mut Connection,
+    purge: Purge,
+    now: i64,
+) -> Result<(u64, bool), StoreError> {
+    let before = now.saturating_mul(1000).saturating_sub(purge.age_ms);
+    let mut query = sqlx::query(purge.statement).bind(ALL_OTHERS).bind(before).bind(PURGED_AT_ONCE);
+    if purge.kept > 0 {
+        query = query.bind(purge.kept);
+    }
+    let rows = query.execute(connection).await?.rows_affected();
+    Ok((rows, rows >= PURGED_AT_ONCE.unsigned_abs()))
 }
 
 /// Forgets a user.
@@ -131,3 +188,7 @@ fn count(row: &Row, column: &str) -> Result<u32, StoreError> {
 /// Stands for all networks from which an account has not signed in.
 const ALL_OTHERS: &[u8] = b"";
 const NETWORKS_KEPT: i64 = 10;
+/// What the ids of accounts of user pools begin with.
+const POOL: char = '@';
+const DAY_MS: i64 = 24 * 3600 * 1000;
+const PURGED_AT_ONCE: i64 = 2000;

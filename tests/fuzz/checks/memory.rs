@@ -246,7 +246,7 @@ impl Store for Memory {
         Ok(Guesses::default())
     }
 
-    async fn count_guess(&self, _: &str, _: &str, _: NetworkId, _: Guess) -> Result<u32, StoreError> {
+    async fn count_guess(&self, _: &str, _: &str, _: NetworkId, _: Guess, _: i64) -> Result<u32, StoreError> {
         Ok(1)
     }
 

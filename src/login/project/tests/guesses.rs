@@ -17,7 +17,7 @@ impl Gate {
     async fn guessed(&self, username: &str, client: &str, times: u32) {
         let (user, network) = (self.stored(username).await, NetworkId::of(client.parse().unwrap()));
         for _ in 0..times {
-            self.desk.store.count_guess(&user.realm, &user.id, network, Guess::Password).await.unwrap();
+            self.desk.store.count_guess(&user.realm, &user.id, network, Guess::Password, 1).await.unwrap();
         }
     }
 }
