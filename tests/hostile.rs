@@ -78,6 +78,11 @@ fn r60_r61_r66_names_and_passwords() {
 }
 
 #[test]
+fn r62_to_r65_stolen_keys_and_guessing() {
+    passes("checks", "r6[2-5]_");
+}
+
+#[test]
 fn r58_memory_over_http_2() {
     passes("checks", "r58_");
 }

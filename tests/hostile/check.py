@@ -72,12 +72,12 @@ class Case:
             lines.append(f"Content-Length: {len(body)}")
         return request(method, target, lines, body, version)
 
-    def send(self, method, target, *more, timeout=5.0, **how):
-        """`bytes`, sent on a connection of its own. The answer; its `sent` are the bytes."""
-        return self.send_bytes(self.bytes(method, target, *more, **how), method, timeout)
+    def send(self, method, target, *more, timeout=5.0, source=None, **how):
+        """`bytes`, sent on a connection of its own, from the address `source`. The answer; its `sent` are the bytes."""
+        return self.send_bytes(self.bytes(method, target, *more, **how), method, timeout, source)
 
-    def send_bytes(self, data, method="GET", timeout=5.0):
-        answer = exchange(self.profile.base, data, method, timeout)
+    def send_bytes(self, data, method="GET", timeout=5.0, source=None):
+        answer = exchange(self.profile.base, data, method, timeout, source=source)
         answer.sent = data
         return answer
 

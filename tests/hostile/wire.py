@@ -74,10 +74,12 @@ class Answer:
 class Conn:
     """One connection to the proxy. Nothing raises because the other side has closed it: that is an answer, too."""
 
-    def __init__(self, address, timeout=PATIENCE, tls=None):
-        """`address` is `host:port`; `tls` an ssl.SSLContext and the name to ask for."""
+    def __init__(self, address, timeout=PATIENCE, tls=None, source=None):
+        """`address` is `host:port`; `tls` an ssl.SSLContext and the name to ask for; `source` the client's own address, of
+        127.0.0.0/8, so that one machine is many clients."""
         host, _, port = address.rpartition(":")
-        self.sock = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout)
+        here = (source, 0) if source else None
+        self.sock = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout, source_address=here)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.sock = tls[0].wrap_socket(self.sock, server_hostname=tls[1])
@@ -203,10 +205,10 @@ class Conn:
         return self.over
 
 
-def exchange(address, data, method="GET", timeout=PATIENCE, finish=False):
+def exchange(address, data, method="GET", timeout=PATIENCE, finish=False, source=None):
     """One request on a connection of its own, and its answer."""
     try:
-        with Conn(address, timeout) as conn:
+        with Conn(address, timeout, source=source) as conn:
             conn.send(data)
             if finish:
                 conn.finish()

@@ -36,9 +36,10 @@ class Site:
         body = {"email" if "@" in name else "username": name, "password": password} | more
         return self.it.send("POST", LOGIN, JSON, body=json.dumps(body), timeout=20)
 
-    def log_in(self, name, password=PASSWORD, *lines, query="&noATCookie=true"):
+    def log_in(self, name, password=PASSWORD, *lines, query="&noATCookie=true", source=None):
         body = {"email" if "@" in name else "username": name, "password": password}
-        return self.it.send("POST", f"{LOGIN}?login=true{query}", JSON, *lines, body=json.dumps(body), timeout=20)
+        path = f"{LOGIN}?login=true{query}"
+        return self.it.send("POST", path, JSON, *lines, body=json.dumps(body), timeout=20, source=source)
 
     def token(self, name, password=PASSWORD):
         answer = self.log_in(name, password)
@@ -742,6 +743,143 @@ def r61_renames_without_limit(it):
         it.expect(last.status == 429 and last.header("retry-after"), last, "429 with Retry-After", last)
         made = sum(answer.status == 200 for answer in asked)
         it.expect(made <= 12, last, "no more than 12 in all", f"{made} registrations")
+
+
+@check("a stolen signing key opens no session, and one command ends what it opens",
+       ("2020", "Golden SAML", "whoever had the key was anybody for years"),
+       ("Storm-0558", "Microsoft", "one stolen signing key made tokens of anybody for weeks"))  # fmt: skip
+def r62_a_stolen_signing_key(it):
+    with Site(it) as site:
+        record = json.loads(site.register("alice").body)
+        honest = json.loads(site.tenant("alice").body)["cognitoToken"]["AuthenticationResult"]
+        forged = site.it.profile.minter.token(sub=record["uniqueId"], username="alice")
+        it.expect(site.opens(forged) == ["alice"], "a token of the stolen key", "in: the key is there", "out")
+        for token in (forged, honest["AccessToken"]):
+            answer = site.tenant("", path=TENANT + "/Refresh", RefreshToken=token)
+            it.expect(answer.status in (400, 401), answer, "no refresh token", answer)
+        for challenge, what in (("NEW_PASSWORD_REQUIRED", "NEW_PASSWORD"), ("SOFTWARE_TOKEN_MFA", "SOFTWARE_TOKEN_MFA_CODE")):
+            responses = {"USERNAME": "alice", what: "123456"}
+            answer = site.tenant("", path=TENANT + "/Challenge", ChallengeName=challenge, Session=forged,
+                                 ChallengeResponses=responses)  # fmt: skip
+            it.expect(answer.status in (400, 401), answer, "no session", answer)
+        site.gate.command("key", "revoke", "--realm", REALM, site.gate.kid)
+        gone = eventually(lambda: site.opens(forged) is None)
+        it.expect(gone, "the key is revoked", "out within a second", "in")
+        answer = site.tenant("", path=TENANT + "/Refresh", RefreshToken=honest["RefreshToken"])
+        it.expect(answer.status in (400, 401), answer, "no session of before goes on", answer)
+        it.expect(site.opens(site.token("alice")) == ["alice"], "a new login", "in", "out")
+
+
+LOCKED_OUT = [("Authentication Cheat Sheet", "OWASP", "wrong passwords of anybody locked an account for its user")]
+
+OTHER_REALM = """
+[[realm]]
+name = "vault"
+issuer = "https://vault.example.com"
+require_key = true
+[[realm.key]]
+id = "vault"
+secret = "8d3a1c0f5e7b4296ab1d7c55aa10e6f4"
+[[login]]
+dialect = "tenant"
+path = "/Other/Login"
+logout_path = "/Other/Logout"
+realm = "hostile"
+tenants = { Vault = "vault" }
+[[login]]
+dialect = "tenant"
+path = "/Vault/Login"
+logout_path = "/Vault/Logout"
+realm = "vault"
+"""
+
+
+@check("wrong passwords from elsewhere lock no user out where it signs in", *LOCKED_OUT)
+def r63_guesses_from_elsewhere(it):
+    with Site(it) as site:
+        site.register("alice")
+        answer = site.log_in("alice", source="127.0.7.1")
+        it.expect(answer.status == 200, answer, "in, at home", answer)
+        answers = [site.log_in("alice", "wrong", source=f"127.0.8.{last}") for last in range(1, 9)]
+        it.expect(answers[-1].status == 429, answers[-1], "429 after some failures", answers)
+        answer = site.log_in("alice", source="127.0.8.100")
+        it.expect(answer.status == 429, answer, "429 at a new network", answer)
+        for name in ("alice", "ALICE"):
+            answer = site.log_in(name, source="127.0.7.1")
+            it.expect(answer.status == 200, answer, "in, at home", answer)
+
+
+@check("without a realm's API key nothing counts against its users", *LOCKED_OUT)
+def r63_guesses_without_a_key(it):
+    with Site(it, more=OTHER_REALM) as site:
+        site.gate.command("user", "add", "--realm", "vault", "alice", input=PASSWORD + "\n")
+        for tenant in ("Vault", "vault", "Nobody"):
+            body = {"UserName": "alice", "TenantName": tenant, "Password": "wrong"}
+            answers = [site.tenant("", path="/Other/Login", **body) for _ in range(7)]
+            # Told alike, whether or not there is such a tenant.
+            it.expect(
+                [answer.status for answer in answers] == [401] * 5 + [429] * 2, answers[-1], "401, then 429", answers
+            )
+        body = json.dumps({"UserName": "alice", "TenantName": "vault", "Password": PASSWORD})
+        key = "X-API-Key: 8d3a1c0f5e7b4296ab1d7c55aa10e6f4"
+        answer = site.it.send("POST", "/Vault/Login", JSON, key, key=False, body=body, timeout=20)
+        it.expect(answer.status == 200, answer, "in, at her own login", answer)
+
+
+@check("a client with one good account starves no one's logins",
+       ("2026", "Tollgate 0.1", "one client kept the hashing threads busy, and all others were turned away"))  # fmt: skip
+def r64_logins_beside_a_flood(it):
+    with Site(it, server="hash_queue = 8") as site:
+        site.register("alice")
+        site.register("mallory")
+        over, flood = threading.Event(), []
+
+        def flooding():
+            while not over.is_set():
+                flood.append(site.log_in("mallory", source="127.0.0.2").status)
+
+        threads = [threading.Thread(target=flooding) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: 503 in flood)
+        answers = [site.log_in("alice", source=f"127.0.9.{last}") for last in range(1, 7)]
+        over.set()
+        for thread in threads:
+            thread.join()
+        it.expect(503 in flood, "12 logins of one client at once", "503 for some", flood)
+        good = sum(answer.status == 200 for answer in answers)
+        it.expect(good == len(answers), "logins from elsewhere meanwhile", "all are in", answers)
+
+
+@check("a hundred wrong passwords lock an account, before and after a restart",
+       ("CVE-2024-21652, CVE-2024-21662", "Argo CD", "failures were forgotten by a restart"),
+       ("CVE-2026-9798", "Keycloak", "another way in did not count them"))  # fmt: skip
+def r65_guesses_without_end(it):
+    with Site(it) as site:
+        site.register("alice")
+        it.expect(site.log_in("alice", source="127.0.7.1").status == 200, "alice", "in, at home", "out")
+        site.log_in("alice", "wrong", source="127.0.8.1")
+        # In real time the waits would make a day of it.
+        with sqlite3.connect(site.gate.directory / "tollgate.db", timeout=10) as store:
+            of_others = "user_id NOT LIKE '-%' AND network = x''"
+            counted = store.execute(f"UPDATE sign_in_networks SET passwords = 99 WHERE {of_others}").rowcount
+        store.close()
+        it.expect(counted == 1, "one wrong password", "counted in the store", f"{counted} rows")
+        answer = site.log_in("alice", "wrong", source="127.0.8.2")
+        it.expect(answer.status == 401, answer, 401, answer)
+        for restart in (False, True):
+            if restart:
+                site.gate.end()
+                site.gate.start()
+            wrong, right = (site.log_in("alice", word, source=f"127.0.8.{3 + restart}") for word in ("wrong", PASSWORD))
+            it.expect(right.status == 401 and alike(right) == alike(wrong), right, f"as a wrong one: {wrong}", right)
+            answer = site.tenant("alice")
+            it.expect(answer.status == 401, answer, "401 at the other login", answer)
+            answer = site.log_in("alice", source="127.0.7.1")
+            it.expect(answer.status == 200, answer, "in, at home", answer)
+        site.gate.command("user", "unlock", "--realm", REALM, "alice")
+        answer = site.log_in("alice", source="127.0.8.9")
+        it.expect(answer.status == 200, answer, "in, once the operator unlocked it", answer)
 
 
 @check("passwords that are tried first are chosen by nobody",
