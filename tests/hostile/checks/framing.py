@@ -400,7 +400,7 @@ def r58_references_and_no_window(it):
         it.expect(answer.status == 200, "4 MB of references", "others are served meanwhile", answer)
         grown = memory(it) - before
         it.expect(grown < 100_000_000, "4 MB of references", "at most 100 MB more", f"{grown >> 20} MiB")
-        # The gate's time-out for a write is 20 s.
+        # An answer of the gate's own waits for 20 s for a client that does not let it in.
         for client in clients:
             for _ in client.frames(sent + 40):
                 pass

@@ -40,7 +40,7 @@ impl<'a> Account<'a> {
             _ => None,
         };
         // Of a stranger too, so that it takes as long.
-        let (realm, id) = known_as.as_ref().map_or((request.realm.name(), ""), |(realm, id, _)| (*realm, id));
+        let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm.name(), ""), |(realm, id, _)| (*realm, id));
         let standing = read(realm, id, request, desk).await;
         let mut account = Self { request, desk, known_as, subjects, standing, waits: None };
         account.forget_what_was_reset();
