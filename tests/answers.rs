@@ -274,6 +274,11 @@ fn interim_answers_pass_to_whoever_knows_them() {
     assert!(parts[3].starts_with("HTTP/1.1 200 OK\r\n") && parts[4] == "hello", "{got}");
     let (got, _) = ask(&gate, &last("GET", "1.0"));
     assert!(got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("\r\n\r\nhello"), "RFC 9110, 15.2: {got}");
+    let got = over_http2(&gate, "GET").unwrap();
+    assert_eq!((got.status, &got.body[..]), (200, &b"hello"[..]));
+    assert_eq!(got.interim.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [103, 102, 103]);
+    assert_eq!(got.interim[0].1["link"], "</a.css>; rel=preload");
+    assert_eq!(got.interim[0].1.len(), 1, "{:?}", got.interim);
     assert_eq!(app.connections(), 1);
     // As many as there may be, and a body where there is none.
     for answer in [

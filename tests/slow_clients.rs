@@ -104,6 +104,29 @@ fn a_body_that_comes_too_slowly_is_408() {
 }
 
 #[test]
+fn a_body_that_pauses_over_http2_is_408() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").limits("body_timeout", "\"300ms\"").start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(gate.addr).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let request =
+            http::Request::post(format!("http://{}/open/x", gate.addr)).header("x-api-key", KEY).body(()).unwrap();
+        let (answer, mut upload) = client.send_request(request, false).unwrap();
+        upload.send_data("a part".into(), false).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), answer)
+            .await
+            .expect("it does not wait for the app")
+            .unwrap()
+            .status()
+    });
+    assert_eq!(status, 408);
+}
+
+#[test]
 fn one_address_gets_so_many_connections() {
     let app = App::start();
     let gate = gate(&app, "connections_per_address = 3\n");

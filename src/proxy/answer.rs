@@ -10,9 +10,7 @@ use http::header::{
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType};
 use serde_json::{Value, json};
 
 use crate::gate::{Cors, Deny, Form, Preflight, Refusal, Row};
@@ -27,8 +25,8 @@ pub(super) struct Context<'a> {
     pub(super) cors: Option<&'a Cors>,
 }
 
-/// Answers a login. Returns, as the others do, how many bytes of the body pingora does not count.
-pub(super) async fn login(session: &mut Session, answer: Answer, context: &Context<'_>) -> pingora::Result<usize> {
+/// Answers a login.
+pub(super) async fn login(session: &mut Session, answer: Answer, context: &Context<'_>) -> pingora::Result<()> {
     let (parts, body) = answer.into_parts();
     let mut header = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 8))?;
     for (name, value) in &parts.headers {
@@ -38,7 +36,7 @@ pub(super) async fn login(session: &mut Session, answer: Answer, context: &Conte
 }
 
 /// Refuses a request, in the form that its client expects.
-pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<usize> {
+pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<()> {
     let row = refusal.deny.row();
     let (content_type, body) = match refusal.form {
         Form::Problem => ("application/problem+json", problem(&row, &refusal.detail())),
@@ -109,7 +107,7 @@ fn problem(row: &Row, detail: &str) -> Value {
 }
 
 /// Answers a preflight.
-pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_id: &str) -> pingora::Result<usize> {
+pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_id: &str) -> pingora::Result<()> {
     let mut header = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(10))?;
     header.insert_header(ACCESS_CONTROL_ALLOW_METHODS, asked.method)?;
     let names = asked.headers.unwrap_or_else(|| HeaderValue::from_static(USUAL_HEADERS));
@@ -120,7 +118,7 @@ pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_i
 }
 
 /// Answers with public keys: anybody may have them, from any page.
-pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str) -> pingora::Result<usize> {
+pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str) -> pingora::Result<()> {
     let mut header = ResponseHeader::build_no_case(StatusCode::OK, Some(8))?;
     // RFC 7517 has application/jwk-set+json, but this is what clients look for.
     header.insert_header(CONTENT_TYPE, "application/json")?;
@@ -154,7 +152,7 @@ async fn write(
     header: ResponseHeader,
     body: Bytes,
     context: &Context<'_>,
-) -> pingora::Result<usize> {
+) -> pingora::Result<()> {
     let mut parts = Parts::from(header);
     parts.headers.reserve(ADDED);
     add_cors(&mut parts.headers, context.in_realm, context.cors);
@@ -168,22 +166,10 @@ async fn write(
     // ☠ HTTP/2 would send the body of an answer to HEAD.
     let ends = body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(header), ends).await?;
-    if ends {
-        return Ok(0);
+    if !ends {
+        session.write_response_body(Some(body), true).await?;
     }
-    // ☠ Pingora would wait for the client to let it in, and keep the request until then (SECURITY.md, R58). It is small, so
-    // the stream may have all of it at once; how long that is kept is for `http2`.
-    if let ServerSession::H2(stream) = &mut *session.downstream_session
-        && let Some(mut writer) = stream.take_response_body_writer()
-    {
-        let length = body.len();
-        return match writer.send_data(body, true) {
-            Ok(()) => Ok(length),
-            Err(error) => Err(Error::because(ErrorType::WriteError, "while answering", error).into_down()),
-        };
-    }
-    session.write_response_body(Some(body), true).await?;
-    Ok(0)
+    Ok(())
 }
 
 /// RFC 6750, 3: an error code only if a token was sent.

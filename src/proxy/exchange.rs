@@ -95,7 +95,7 @@ impl Gateway {
         begun.map_err(|error| error.into_up())?;
         drop(request);
         let mut state = Passing {
-            client: if session.as_http2().is_some() { Version::HTTP_2 } else { session.req_header().version },
+            client: session.req_header().version,
             read: upstream.read_timeout(),
             silence: upstream.tunnel_timeout(),
             is_tunnel: false,

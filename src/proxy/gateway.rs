@@ -139,8 +139,7 @@ impl Gateway {
 
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
         (context.denied, context.record.place) = (Some(refusal.deny), refusal.place);
-        context.record.uncounted = answer::refusal(session, refusal, context.request_id.as_str()).await?;
-        Ok(())
+        answer::refusal(session, refusal, context.request_id.as_str()).await
     }
 }
 
@@ -194,8 +193,7 @@ impl ProxyHttp for Gateway {
         let snapshot = self.state.snapshot.load_full();
         context.record.snapshot = Some(snapshot.clone());
         context.record.begin_span(&self.state.exporter, session.req_header(), &snapshot);
-        // Of the body. ☠ Pingora does nothing of the kind for HTTP/2: there an upload that pauses ends with the time-out of
-        // the app's answer (see `fail_to_proxy`).
+        // Of the body.
         session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
         match self.decide(session, &snapshot, context).await {
             Verdict::Grant(grant) => {
@@ -232,7 +230,7 @@ impl ProxyHttp for Gateway {
                             in_realm: true,
                             cors: cors.as_ref(),
                         };
-                        context.record.uncounted = answer::login(session, given, &about).await?;
+                        answer::login(session, given, &about).await?;
                     }
                     Err(login::Refusal { deny, set_cookie }) => {
                         let refusal =
@@ -243,10 +241,10 @@ impl ProxyHttp for Gateway {
             }
             Verdict::Preflight(asked) => {
                 context.record.place = asked.place;
-                context.record.uncounted = answer::preflight(session, asked, context.request_id.as_str()).await?;
+                answer::preflight(session, asked, context.request_id.as_str()).await?;
             }
             Verdict::KeySet(keys) => {
-                context.record.uncounted = answer::key_set(session, keys, context.request_id.as_str()).await?;
+                answer::key_set(session, keys, context.request_id.as_str()).await?;
             }
             Verdict::Refusal(refusal) => {
                 audit::denied(&self.state, session, &refusal, context.request_id.as_str());

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use h2::Reason;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake};
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options, handshake};
 use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
@@ -20,6 +19,7 @@ use tracing::debug;
 
 use super::House;
 use super::connections::{Guest, OpenStream};
+use super::http2_session::Http2Session;
 use super::listener::Door;
 use crate::gate::Deny;
 
@@ -40,7 +40,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     let Ok(mut connection) = handshake(stream, Some(options())).await else { return };
     let served = Arc::new(Served::default());
     let mut stop = stopped.clone();
-    let (mut is_last, mut malformed) = (false, 0);
+    let mut is_last = false;
     let mut was_used = false;
     let mut idle_since = Instant::now();
     let mut due = idle_since + UNTAKEN;
@@ -55,7 +55,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 continue;
             }
             // Drives the connection, too.
-            accepted = HttpSession::from_h2_conn(&mut connection, digest.clone()) => accepted,
+            accepted = Http2Session::accept(&mut connection, &digest) => accepted,
             () = served.until_idle(), if !is_idle => {
                 idle_since = Instant::now();
                 due = idle_since + patience;
@@ -79,11 +79,10 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
             }
         };
         match accepted {
-            Ok(Some(H2Accept::Session(mut session))) => {
+            Some(Ok(session)) => {
                 let Some(open) = guest.open_stream(house.limits().streams_per_address()) else {
                     house.refused(Deny::ConcurrencyLimited);
-                    // Which says that nothing was done, and that it may be sent again (RFC 9113, 8.7).
-                    session.shutdown_with_reason(Reason::REFUSED_STREAM);
+                    session.refuse();
                     continue;
                 };
                 let stream = served.begin(open);
@@ -93,19 +92,12 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 let (door, stopped) = (door.clone(), stopped.clone());
                 tokio::spawn(async move {
                     let _stream = stream;
-                    door.serve(ServerSession::new_http2(session), &stopped).await;
+                    door.serve(ServerSession::new_custom(Box::new(session)), &stopped).await;
                 });
             }
-            // Pingora has answered it, or reset it. It counts them in its own loop only.
-            Ok(Some(H2Accept::Rejected)) => {
-                malformed += 1;
-                if malformed >= MOST_MALFORMED {
-                    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                }
-            }
-            Ok(None) => return,
-            Err(error) => {
-                debug!(error = error.etype().as_str(), "a connection of HTTP/2 ended");
+            None => return,
+            Some(Err(error)) => {
+                debug!(error = %error, "a connection of HTTP/2 ended");
                 return;
             }
         }
@@ -170,5 +162,3 @@ const MAX_SEND_BUFFER: usize = 32 << 10;
 const UNTAKEN: Duration = Duration::from_secs(20);
 /// How long a connection that was told to end stays open for what may be on its way.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// As in pingora's own loop.
-const MOST_MALFORMED: u32 = 32;

@@ -32,8 +32,6 @@ pub(super) struct Record {
     pub(super) key: Option<Arc<ApiKey>>,
     /// It was the client that broke it off.
     pub(super) left: bool,
-    /// Bytes of an answer's body that pingora does not count.
-    pub(super) uncounted: usize,
     pub(super) span: Option<Span>,
     /// Its target, where pingora does not show it as it came.
     pub(super) target: Option<String>,
@@ -60,7 +58,6 @@ impl Record {
             speaker: None,
             key: None,
             left: false,
-            uncounted: 0,
             span: None,
             target: None,
             sent: None,
@@ -171,7 +168,7 @@ impl Record {
         if !reason.is_empty() {
             line.text("reason", reason);
         }
-        line.plain("bytes", session.body_bytes_sent() + self.uncounted);
+        line.plain("bytes", session.body_bytes_sent());
         line.plain("seconds", format_args!("{:.6}", took.as_secs_f64()));
         if let Some(server) = ended.server {
             line.text("upstream", &server.to_string());

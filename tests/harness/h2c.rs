@@ -1,6 +1,9 @@
 //! HTTP/2 without TLS, by prior knowledge, with the `h2` crate as the client.
 
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -11,6 +14,8 @@ pub struct H2Answer {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
     pub trailers: Option<HeaderMap>,
+    /// The answers before it, 103 for one.
+    pub interim: Vec<(u16, HeaderMap)>,
 }
 
 /// Sends one request; an `Err` is a refused connection or a reset stream.
@@ -29,7 +34,7 @@ pub fn h2c_in_pieces(to: SocketAddr, request: Request<()>, pieces: &[&[u8]]) -> 
             let (client, connection) = h2::client::handshake(stream).await?;
             let driver = tokio::spawn(connection);
             let mut client = client.ready().await?;
-            let (answer, mut upload) = client.send_request(request, pieces.is_empty())?;
+            let (mut answer, mut upload) = client.send_request(request, pieces.is_empty())?;
             let last = pieces.pop();
             for piece in pieces {
                 upload.send_data(piece, false)?;
@@ -37,6 +42,14 @@ pub fn h2c_in_pieces(to: SocketAddr, request: Request<()>, pieces: &[&[u8]]) -> 
             if let Some(last) = last {
                 upload.send_data(last, true)?;
             }
+            let mut interim = Vec::new();
+            let answer = poll_fn(|context| {
+                while let Poll::Ready(Some(Ok(came))) = answer.poll_informational(context) {
+                    let (parts, ()) = came.into_parts();
+                    interim.push((parts.status.as_u16(), parts.headers));
+                }
+                Pin::new(&mut answer).poll(context)
+            });
             let (parts, mut stream) = answer.await?.into_parts();
             let mut received = Vec::new();
             while let Some(chunk) = stream.data().await {
@@ -46,7 +59,7 @@ pub fn h2c_in_pieces(to: SocketAddr, request: Request<()>, pieces: &[&[u8]]) -> 
             }
             let trailers = stream.trailers().await?;
             driver.abort();
-            Ok(H2Answer { status: parts.status.as_u16(), headers: parts.headers, body: received, trailers })
+            Ok(H2Answer { status: parts.status.as_u16(), headers: parts.headers, body: received, trailers, interim })
         });
         exchange.await.expect("an answer over HTTP/2 in time")
     })

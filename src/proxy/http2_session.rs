@@ -1,0 +1,340 @@
+//! A request over HTTP/2, and its answer, as pingora serves them.
+//!
+//! ☠ Pingora has a session for this (`pingora-core 0.9.1 src/protocols/http/v2/server.rs`), which drops interim answers, waits
+//! for a body for ever, and keeps all of an answer of the gate's own until its client lets it in. Reading, frames and their
+//! limits are those of the crate h2, as with pingora's.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream as Messages;
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{HeaderMap, Response};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::HttpTask;
+use pingora::protocols::http::body_buffer::FixedBuffer;
+use pingora::protocols::http::custom::CustomMessageWrite;
+use pingora::protocols::http::custom::server::Session;
+use pingora::protocols::http::date::get_cached_date;
+use pingora::protocols::http::v2::write_body;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::{Digest, Stream};
+use pingora::time::timeout;
+use pingora::{Error, ErrorType, OrErr};
+
+/// One stream of a connection.
+pub(super) struct Http2Session {
+    request: RequestHeader,
+    body: RecvStream,
+    respond: SendResponse<Bytes>,
+    /// Once there is a final answer.
+    writer: Option<SendStream<Bytes>>,
+    answered: Option<Box<ResponseHeader>>,
+    /// The end of the answer was sent.
+    ended: bool,
+    body_read: usize,
+    body_sent: usize,
+    kept: Option<FixedBuffer>,
+    digest: Arc<Digest>,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    drain_timeout: Option<Duration>,
+}
+
+impl Http2Session {
+    /// The next request. Nothing on the connection moves unless this is waited for. `None`: it has ended.
+    pub(super) async fn accept(
+        connection: &mut Connection<Stream, Bytes>,
+        digest: &Arc<Digest>,
+    ) -> Option<Result<Self, h2::Error>> {
+        let accepted = connection.accept().await?;
+        Some(accepted.map(|(request, respond)| {
+            let (request, body) = request.into_parts();
+            Self {
+                request: request.into(),
+                body,
+                respond,
+                writer: None,
+                answered: None,
+                ended: false,
+                body_read: 0,
+                body_sent: 0,
+                kept: None,
+                digest: digest.clone(),
+                read_timeout: None,
+                write_timeout: None,
+                drain_timeout: None,
+            }
+        }))
+    }
+
+    /// Says that nothing was done, and that the request may be sent again (RFC 9113, 8.7).
+    pub(super) fn refuse(mut self) {
+        self.respond.send_reset(Reason::REFUSED_STREAM);
+    }
+
+    fn write_head(&mut self, mut header: Box<ResponseHeader>, end: bool) -> pingora::Result<()> {
+        if self.answered.is_some() || self.ended {
+            return Ok(());
+        }
+        if header.status.is_informational() {
+            let interim = Response::from_parts(header.as_owned_parts(), ());
+            return self.respond.send_informational(interim).or_err(ErrorType::WriteError, "an interim answer");
+        }
+        header.insert_header(DATE, get_cached_date())?;
+        let response = Response::from_parts(header.as_owned_parts(), ());
+        let writer =
+            self.respond.send_response(response, end).or_err(ErrorType::WriteError, "the head of an answer")?;
+        (self.writer, self.answered, self.ended) = (Some(writer), Some(header), end);
+        Ok(())
+    }
+
+    /// Writes a piece of the body when the client lets it in.
+    async fn write_piece(&mut self, piece: Bytes, end: bool) -> pingora::Result<()> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        let length = piece.len();
+        write_body(writer, piece, end, self.write_timeout).await?;
+        self.body_sent += length;
+        self.ended |= end;
+        Ok(())
+    }
+
+    fn end(&mut self) -> pingora::Result<()> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        self.ended = true;
+        writer.send_data(Bytes::new(), true).or_err(ErrorType::WriteError, "the end of an answer")
+    }
+
+    /// Waits until the client has given the stream up.
+    async fn reset(&mut self) -> Box<Error> {
+        let reason = match &mut self.writer {
+            Some(writer) => poll_fn(|context| writer.poll_reset(context)).await,
+            None => poll_fn(|context| self.respond.poll_reset(context)).await,
+        };
+        match reason {
+            Ok(reason) => Error::explain(ErrorType::ConnectionClosed, format!("the stream was reset: {reason}")),
+            Err(error) => Error::because(ErrorType::ConnectionClosed, "the connection has ended", error),
+        }
+    }
+}
+
+#[async_trait]
+impl Session for Http2Session {
+    fn req_header(&self) -> &RequestHeader {
+        &self.request
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        &mut self.request
+    }
+
+    async fn read_body_bytes(&mut self) -> pingora::Result<Option<Bytes>> {
+        let next = self.body.data();
+        // Once there is an answer, client and app may have agreed that the client speaks when it likes.
+        let came = match self.read_timeout.filter(|_| self.answered.is_none()) {
+            Some(patience) => match timeout(patience, next).await {
+                Ok(came) => came,
+                Err(_) => return Err(Error::explain(ErrorType::ReadTimedout, "reading a body")),
+            },
+            None => next.await,
+        };
+        let Some(piece) = came.transpose().or_err(ErrorType::ReadError, "reading a body")? else { return Ok(None) };
+        self.body_read += piece.len();
+        if let Some(kept) = &mut self.kept {
+            kept.write_to_buffer(&piece);
+        }
+        // The client may send as much again. It can't fail: so much has come.
+        let _ = self.body.flow_control().release_capacity(piece.len());
+        Ok(Some(piece))
+    }
+
+    async fn drain_request_body(&mut self) -> pingora::Result<()> {
+        while self.read_body_bytes().await?.is_some() {}
+        Ok(())
+    }
+
+    async fn write_response_header(&mut self, header: Box<ResponseHeader>, end: bool) -> pingora::Result<()> {
+        self.write_head(header, end)
+    }
+
+    async fn write_response_header_ref(&mut self, header: &ResponseHeader, end: bool) -> pingora::Result<()> {
+        self.write_head(Box::new(header.clone()), end)
+    }
+
+    /// Of an answer of the gate's own. It is small, so the stream has all of it at once, and the request ends before the
+    /// client has let it in (SECURITY.md, R58).
+    async fn write_body(&mut self, body: Bytes, end: bool) -> pingora::Result<()> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        self.body_sent += body.len();
+        self.ended = end;
+        writer.send_data(body, end).or_err(ErrorType::WriteError, "while answering")
+    }
+
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> pingora::Result<()> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
+        self.ended = true;
+        writer.send_trailers(trailers).or_err(ErrorType::WriteError, "the trailers of an answer")
+    }
+
+    /// Writes the pieces of an app's answer.
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> pingora::Result<bool> {
+        let down = |error: Box<Error>| error.into_down();
+        let mut ends = false;
+        for task in tasks {
+            ends |= match task {
+                HttpTask::Header(header, end) => {
+                    self.write_head(header, end).map_err(down)?;
+                    end
+                }
+                HttpTask::Body(Some(piece), end) if !piece.is_empty() => {
+                    self.write_piece(piece, end).await.map_err(down)?;
+                    end
+                }
+                HttpTask::Body(_, end) => end,
+                HttpTask::Trailer(Some(trailers)) => {
+                    self.write_trailers(*trailers).await.map_err(down)?;
+                    true
+                }
+                HttpTask::Trailer(None) | HttpTask::Done => true,
+                HttpTask::UpgradedBody(..) => {
+                    return Err(Error::explain(ErrorType::InternalError, "a tunnel in a stream of HTTP/2"));
+                }
+                HttpTask::Failed(error) => return Err(error),
+            };
+        }
+        if ends {
+            self.end().map_err(down)?;
+        }
+        Ok(ends)
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.read_timeout = timeout;
+    }
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        self.read_timeout
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.write_timeout = timeout;
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        self.write_timeout
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.drain_timeout = timeout;
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.drain_timeout
+    }
+
+    /// Without the query, which may hold an API key.
+    fn request_summary(&self) -> String {
+        format!("{} over HTTP/2", self.request.method)
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.answered.as_deref()
+    }
+
+    async fn shutdown(&mut self, _: u32, _: &str) {
+        if !self.ended {
+            self.respond.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        self.is_body_empty() || self.body.is_end_stream()
+    }
+
+    async fn finish(&mut self) -> pingora::Result<()> {
+        self.end()
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        let says_none = || self.request.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+        self.body_read == 0 && (self.body.is_end_stream() || says_none())
+    }
+
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> pingora::Result<Option<Bytes>> {
+        if no_body_expected || self.is_body_done() { Err(self.reset().await) } else { self.read_body_bytes().await }
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.body_sent
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.body_read
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        Some(&self.digest)
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        Arc::get_mut(&mut self.digest)
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.digest.socket_digest.as_ref()?.peer_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.digest.socket_digest.as_ref()?.local_addr()
+    }
+
+    /// Nobody asks for it but pingora's own filters.
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn enable_retry_buffering(&mut self) {
+        self.kept.get_or_insert_with(|| FixedBuffer::new(KEPT));
+    }
+
+    fn retry_buffer_truncated(&self) -> bool {
+        self.kept.as_ref().is_some_and(FixedBuffer::is_truncated)
+    }
+
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        self.kept.as_ref().filter(|kept| !kept.is_truncated())?.get_buffer()
+    }
+
+    async fn finish_custom(&mut self) -> pingora::Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(
+        &mut self,
+    ) -> Option<Box<dyn Messages<Item = pingora::Result<Bytes>> + Unpin + Send + Sync + 'static>> {
+        None
+    }
+
+    fn restore_custom_message_reader(
+        &mut self,
+        _: Box<dyn Messages<Item = pingora::Result<Bytes>> + Unpin + Send + Sync + 'static>,
+    ) -> pingora::Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> pingora::Result<()> {
+        Ok(())
+    }
+}
+
+/// As much of a body as pingora keeps for another attempt.
+const KEPT: usize = 64 << 10;
