@@ -154,16 +154,20 @@ impl Session for Http2Session {
     }
 
     async fn drain_request_body(&mut self) -> pingora::Result<()> {
-        while self.read_body_bytes().await?.is_some() {}
-        Ok(())
+        let limit = self.drain_timeout.unwrap_or(DRAIN_TIMEOUT);
+        let drained = timeout(limit, async {
+            while self.read_body_bytes().await?.is_some() {}
+            Ok(())
+        });
+        drained.await.unwrap_or_else(|_| Err(Error::explain(ErrorType::ReadTimedout, "draining a body")))
     }
 
     async fn write_response_header(&mut self, header: Box<ResponseHeader>, end: bool) -> pingora::Result<()> {
-        self.write_head(header, end)
+        self.write_head(header, end).map_err(|error| error.into_down())
     }
 
     async fn write_response_header_ref(&mut self, header: &ResponseHeader, end: bool) -> pingora::Result<()> {
-        self.write_head(Box::new(header.clone()), end)
+        self.write_head(Box::new(header.clone()), end).map_err(|error| error.into_down())
     }
 
     /// Of an answer of the gate's own. It is small, so the stream has all of it at once, and the request ends before the
@@ -172,7 +176,8 @@ impl Session for Http2Session {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
         self.body_sent += body.len();
         self.ended = end;
-        writer.send_data(body, end).or_err(ErrorType::WriteError, "while answering")
+        let sent = writer.send_data(body, end).or_err(ErrorType::WriteError, "while answering");
+        sent.map_err(|error| error.into_down())
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> pingora::Result<()> {
@@ -338,3 +343,5 @@ impl Session for Http2Session {
 
 /// As much of a body as pingora keeps for another attempt.
 const KEPT: usize = 64 << 10;
+/// How long a body that has no reader is read, unless pingora sets a limit.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
