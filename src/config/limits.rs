@@ -81,21 +81,25 @@ impl Limits {
     }
 }
 
-/// What holds where the file says nothing.
+impl Limits {
+    /// The limits without a `[limits]` section.
+    pub(super) const DEFAULT: Self = Self {
+        connections: 0,
+        connections_per_address: 0,
+        streams_per_address: 1000,
+        head_size: 64 << 10,
+        head_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(30),
+        body_rate: 500,
+        body_size: 0,
+        keepalive: Duration::from_secs(75),
+        per_address: Quota { rate: None, concurrent: None },
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 0,
-            connections_per_address: 0,
-            streams_per_address: 1000,
-            head_size: 64 << 10,
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            body_rate: 500,
-            body_size: 0,
-            keepalive: Duration::from_secs(75),
-            per_address: Quota::default(),
-        }
+        Self::DEFAULT
     }
 }
 

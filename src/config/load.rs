@@ -15,10 +15,15 @@ use super::login::Login;
 use super::outside::{Noted, Outside};
 use super::policy::Policy;
 use super::reader::{Report, Section};
+use super::report::Reported;
 use super::route::{Clash, Route, Routing, Rule};
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
-use super::sections::{self, Realms, cognito, limits, log, login, realm, route, server, store, tls};
+use super::sections::file::FileKeys;
+use super::sections::server::ServerKeys;
+use super::sections::store::StoreKeys;
+use super::sections::tls::TlsKeys;
+use super::sections::{Realms, cognito, limits, log, login, realm, route, server, store, tls};
 use super::server::Server;
 use super::syntax;
 use crate::clock::now;
@@ -96,51 +101,50 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     let (readable, syntax) = syntax::repair(text);
     let (table, duplicates) = DeTable::parse_recoverable(&readable);
     let report = Report::new(file, text, &syntax, &duplicates);
-    let root = Section::root(&report, table.get_ref(), &sections::FILE);
+    let root = Section::root(&report, table.get_ref(), &FileKeys::SECTION);
+    let mut file_keys = FileKeys::read(&root);
 
-    let server = root.table("server", &server::KEYS);
-    if !root.has("server") {
-        root.missing("server", "is missing: write [server] with listen = [\"127.0.0.1:8080\"]");
+    if !file_keys.server.is_written() {
+        file_keys.server.missing("is missing: write [server] with listen = [\"127.0.0.1:8080\"]");
     }
-    let insecure_key_files = server.as_ref().is_some_and(server::insecure_key_files);
-    let tls = server.as_ref().and_then(|section| section.table("tls", &tls::KEYS));
-    let server_section = server;
-    let server = server_section.as_ref().map(|section| server::read(section, tls.as_ref()));
-    if let (Mode::Rehearse, Some(section), Some(server)) = (mode, &server_section, &server) {
-        server::rehearse(section, tls.as_ref(), server);
+    let server_keys = file_keys.server.as_ref().map(ServerKeys::read);
+    let insecure_key_files = server_keys.as_ref().is_some_and(|keys| *keys.insecure_key_files);
+    let tls_keys = server_keys.as_ref().and_then(|keys| keys.tls.as_ref()).map(TlsKeys::read);
+    let server = server_keys.as_ref().map(|keys| server::read(keys, tls_keys.as_ref()));
+    if let (Mode::Rehearse, Some(keys), Some(server)) = (mode, &server_keys, &server) {
+        server::rehearse(keys, tls_keys.as_ref(), server);
     }
     let rehearses = matches!(mode, Mode::Rehearse);
     let outside = Outside::new(input, credentials_directory(), insecure_key_files, now()).rehearsing(rehearses);
-    let store_section = root.table("store", &store::KEYS);
-    let store_place = store_section.as_ref().map(|section| section.place("url"));
-    let store = store_section.and_then(|section| store::read(&section, &outside));
-    if !root.has("store") {
-        root.missing("store", "is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
+    if !file_keys.store.is_written() {
+        file_keys.store.missing("is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
-    let limits = root.table("limits", &limits::KEYS).map(|section| limits::read(&section)).unwrap_or_default();
-    let log_section = root.table("log", &log::KEYS);
-    let log = log_section.as_ref().map(|section| log::read(section, outside.base())).unwrap_or_default();
+    let store_keys = file_keys.store.as_ref().map(StoreKeys::read);
+    let store = store_keys.as_ref().map(|keys| store::read(keys, &outside));
+    let limits = file_keys.limits.as_ref().map(limits::read).unwrap_or_default();
+    let log = file_keys.log.as_ref().map(|section| log::read(section, outside.base())).unwrap_or_default();
     let current = match mode {
         Mode::Reload(policy) => Some(policy),
         Mode::Check | Mode::Rehearse | Mode::Serve => None,
     };
     let in_force = current.and_then(|policy| policy.tls.as_ref());
-    let tls = tls.and_then(|section| tls::read(&section, &outside, in_force));
-    let logins = root.tables("login", &login::KEYS);
-    let pools = cognito::read_all(&logins, &outside);
-    let realms = realm::read_all(&root, &logins, &pools, &outside, current);
-    if !root.has("realm") {
-        root.missing("realm", "is missing: write at least one [[realm]]");
+    let tls = tls_keys.as_ref().and_then(|keys| tls::read(keys, &outside, in_force).ok());
+    let realm_sections = std::mem::take(&mut file_keys.realm.value);
+    let logins = &file_keys.login;
+    let pools = cognito::read_all(logins, &outside);
+    if !file_keys.realm.is_written() {
+        file_keys.realm.missing("is missing: write at least one [[realm]]");
     }
-    let routing = routing(&root, (&logins, &pools), &realms, (server.as_ref(), &limits), &outside);
+    let realms = realm::read_all(realm_sections, logins, &pools, &outside, current);
+    let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &outside);
 
     let Noted { mut inputs, new_keys, issuers, names } = outside.finish();
     if let Mode::Reload(current) = mode {
         for key in new_keys.iter().filter(|key| key.only) {
-            // R43: to sign with a new key instead would end every session without a word.
+            // SECURITY.md R43: a new key would end every session silently.
             if current.realms.iter().any(|realm| realm.keys_dir.path == key.dir.path) {
                 let message = format!(
-                    "the signing keys in {} are gone: put them back; a restart without them makes a new one, and ends every session",
+                    "no signing key found in {}: restore the key files. A restart without them creates a new key and ends every session",
                     key.dir.path.display()
                 );
                 report.error(key.place.at, key.place.key.clone(), message);
@@ -153,7 +157,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
                 report.error(key.place.at, key.place.key.clone(), message);
             }
         }
-        if let Some(section) = &log_section {
+        if let Some(section) = file_keys.log.as_ref() {
             log::rehearse(section, &log);
         }
     }
@@ -164,23 +168,25 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
                 Ok(true) => {}
                 // There is another one by now, which is to be read, too.
                 Ok(false) => return parse(text, file, mode),
-                Err((place, message)) => report.error(place.at, place.key, message),
+                Err((place, message)) => {
+                    report.error(place.at, place.key, message);
+                }
             }
         }
-        if let Some(section) = &log_section {
+        if let Some(section) = file_keys.log.as_ref() {
             log::open_audit(section, &log);
         }
     }
     match (server, store, routing) {
-        (Some(server), Some(store), Some(routing)) if report.is_empty() => {
-            let realms: Vec<_> = realms.declared.into_iter().filter_map(|declared| declared.realm).collect();
+        (Some(server), Some(Ok(store)), Ok(routing)) if report.is_empty() => {
+            let realms: Vec<_> = realms.declared.into_iter().filter_map(|declared| declared.realm.ok()).collect();
             let mut cookie_names: Vec<_> = realms.iter().map(|realm| realm.cookie().name().to_owned()).collect();
             cookie_names.sort();
             cookie_names.dedup();
             let key_sets = KeySets::of(&realms);
             let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
-            let reach = store_place.filter(|_| rehearses).map(|store| Reach {
-                store: report.blank(store),
+            let reach = store_keys.filter(|_| rehearses).map(|keys| Reach {
+                store: report.blank(keys.url.place()),
                 issuers: issuers.into_iter().map(|(place, keys)| (report.blank(place), keys)).collect(),
                 names: names.into_iter().map(|(place, host, port)| (report.blank(place), host, port)).collect(),
             });
@@ -201,42 +207,41 @@ impl Config {
     }
 }
 
-/// `None` was reported.
 fn routing(
     root: &Section<'_>,
-    (login_sections, pools): (&[Section<'_>], &Pools),
+    file: &FileKeys<'_>,
+    pools: &Pools,
     realms: &Realms,
     process: (Option<&Server>, &Limits),
     outside: &Outside,
-) -> Option<Routing> {
-    let route_sections = root.tables("route", &route::KEYS);
-    if !root.has("login") && !root.has("route") {
-        root.missing("", "nothing is served: write at least one [[login]] or [[route]]");
+) -> Result<Routing, Reported> {
+    if !file.login.is_written() && !file.route.is_written() {
+        root.missing("", "the file defines no login and no route: write at least one [[login]] or [[route]]");
     }
-    let logins = login_sections.iter().enumerate();
+    let logins = file.login.iter().enumerate();
     let logins = logins.map(|(index, section)| (section, login::read(section, index, pools.of_login(index), realms)));
     let (login_sections, logins): (Vec<_>, Vec<Arc<Login>>) =
-        logins.filter_map(|(section, login)| Some((section, login?))).unzip();
-    let routes = route_sections.iter().enumerate();
+        logins.filter_map(|(section, login)| Some((section, login.ok()?))).unzip();
+    let routes = file.route.iter().enumerate();
     let routes = routes.map(|(index, section)| (section, route::read(section, index, realms, process, outside)));
     let (route_sections, routes): (Vec<_>, Vec<Arc<Route>>) =
-        routes.filter_map(|(section, route)| Some((section, route?))).unzip();
+        routes.filter_map(|(section, route)| Some((section, route.ok()?))).unzip();
     let report = |clashes: Vec<Clash>| {
         for clash in clashes {
             match clash {
                 Clash::Login { earlier, later } => {
                     let (earlier, later) = (login_sections[earlier], login_sections[later]);
                     let place = format!("{} (line {})", earlier.path(), earlier.line());
-                    later.error("path", format!("is the path of {place} too: write another"));
+                    later.error("path", format!("duplicates the path of {place}: write a different path"));
                 }
                 Clash::RouteOfLogin { route, login } => {
                     let (route, login) = (route_sections[route], login_sections[login]);
                     let place = format!("{} (line {})", route.path(), route.line());
-                    login.error("path", format!("{place} has a path of this login, and would never get its requests: write another path or host in one of the two"));
+                    login.error("path", format!("{place} has a path of this login, so its requests would never reach the route: write a different path or host in one of the two"));
                 }
                 Clash::Reserved { login, path } => {
                     let message = format!(
-                        "the gate publishes its keys at \"{path}\", and the login would never be asked: write another path"
+                        "Tollgate publishes its keys at \"{path}\", so no request would reach the login: write a different path"
                     );
                     login_sections[login].error("path", message);
                 }
@@ -250,24 +255,27 @@ fn routing(
                         }
                         Rule::Reserved(path) => format!("the key set at \"{path}\""),
                     };
-                    route_sections[route].error("path_rules", format!("{place} lies below this route, and an app may read a path in another way than this gate: write path_rules = \"strict\""));
+                    route_sections[route].error("path_rules", format!("{place} is below this route, and an application can interpret a path in a different way: write path_rules = \"strict\""));
                 }
                 Clash::Own(login) => {
                     let section = login_sections[login];
                     // Whichever of the two it has.
                     let key = if section.has("callback_path") { "callback_path" } else { "logout_path" };
-                    section.error(key, "is another path of this login: write another");
+                    section.error(key, "duplicates another path of this login: write a different path");
                 }
                 Clash::Route { earlier, later } => {
                     let (earlier, later) = (route_sections[earlier], route_sections[later]);
                     let place = format!("{} (line {})", earlier.path(), earlier.line());
-                    later.error("path", format!("{place} has the same host and path, and takes a method that this one takes: change the path, or give both methods without one in common"));
+                    later.error("path", format!("conflicts with {place} (same host, path and method): change the path, or set disjoint methods in both routes"));
                 }
             }
         }
     };
     let names = realms.declared.iter().map(|declared| declared.name.as_str());
-    Routing::new(logins, routes, &KeySets::paths(names)).map_err(report).ok()
+    Routing::new(logins, routes, &KeySets::paths(names)).map_err(|clashes| {
+        report(clashes);
+        root.reported()
+    })
 }
 
 fn credentials_directory() -> Option<PathBuf> {
@@ -332,7 +340,9 @@ mod tests {
     #[test]
     fn an_empty_file_is_told_what_it_needs() {
         let errors = check("").unwrap_err().to_string();
-        for key in ["server: is missing", "store: is missing", "realm: is missing", "nothing is served"] {
+        for key in
+            ["server: is missing", "store: is missing", "realm: is missing", "the file defines no login and no route"]
+        {
             assert!(errors.contains(&format!("t.toml:1:1: {key}")), "{errors}");
         }
     }
@@ -372,14 +382,13 @@ mod tests {
         let errors_of = |text: String| check(&format!("{SERVER}{REALM}{text}{LOGIN}")).unwrap_err().to_string();
         let apart = format!("{SERVER}{REALM}{second}cookie = \"__Host-a\"\nkeys_dir = \"keys/a\"\n{LOGIN}");
         assert_eq!(check(&apart).unwrap().policy.cookie_names(), ["__Host-a"], "another audience");
-        assert!(errors_of(REALM.to_owned()).contains("is the name of a realm above too"));
+        assert!(errors_of(REALM.to_owned()).contains("duplicates the name of another realm"));
         let same_keys = format!("{second}audience = \"a\"\nkeys_dir = \"keys/./a\"\n");
-        assert!(errors_of(same_keys).contains("is the directory of realm.a (line 5) too"));
-        assert!(errors(&format!("{LOGIN}{LOGIN}"))[0].contains("login[1].path: is the path of login[0] (line 9) too"));
+        assert!(errors_of(same_keys).contains("is shared with realm.a (line 5)"));
         assert!(
-            errors(&format!("{ROUTE}{ROUTE}"))[0]
-                .contains("route[1].path: route[0] (line 9) has the same host and path")
+            errors(&format!("{LOGIN}{LOGIN}"))[0].contains("login[1].path: duplicates the path of login[0] (line 9)")
         );
+        assert!(errors(&format!("{ROUTE}{ROUTE}"))[0].contains("route[1].path: conflicts with route[0] (line 9)"));
         let methods = |list: &str| format!("{ROUTE}methods = {list}\n");
         assert!(errors(&format!("{}{ROUTE}", methods("[\"GET\"]")))[0].starts_with("16: route[1].path"));
         assert!(errors(&format!("{}{}", methods("[\"GET\"]"), methods("[\"GET\", \"POST\"]"))).len() == 1);
@@ -408,17 +417,17 @@ mod tests {
                 format!("{}{}", login("dialect = \"tenant\""), route(r#"path = "/LOGIN/refresh""#)),
                 Some("has a path of this login"),
             ),
-            (login(r#"path = "/.well-known/jwks.json""#), Some("login[0].path: the gate publishes its keys")),
-            (login(r#"path = "/a/.well-known/jwks.json""#), Some("login[0].path: the gate publishes its keys")),
+            (login(r#"path = "/.well-known/jwks.json""#), Some("login[0].path: Tollgate publishes its keys")),
+            (login(r#"path = "/a/.well-known/jwks.json""#), Some("login[0].path: Tollgate publishes its keys")),
             (login(r#"path = "/b/.well-known/jwks.json""#), None),
             (format!("{LOGIN}{}", login(r#"host = "a.example""#)), None),
-            (format!("{0}{0}", login(r#"host = "a.example""#)), Some("login[1].path: is the path of login[0]")),
+            (format!("{0}{0}", login(r#"host = "a.example""#)), Some("login[1].path: duplicates the path of login[0]")),
             (
                 format!("{}{}", login(r#"host = "a.example""#), login(r#"host = "A.example.""#)),
-                Some("is the path of login[0]"),
+                Some("duplicates the path of login[0]"),
             ),
             (format!("{}{}", login(r#"host = "a.example""#), login(r#"host = "b.example""#)), None),
-            (login(r#"host = "*.example""#), Some("login[0].host: \"*.example\" is a pattern")),
+            (login(r#"host = "*.example""#), Some("login[0].host: invalid host \"*.example\": a pattern")),
         ] {
             let found = errors(&text);
             assert_eq!(found.len(), usize::from(expected.is_some()), "{text}: {found:?}");
@@ -436,7 +445,7 @@ mod tests {
             (opaque("/", ""), None),
             (
                 format!("{}{}", opaque("/", ""), other("/admin", "")),
-                Some("route[0].path_rules: route[1] (line 17) lies below this route"),
+                Some("route[0].path_rules: route[1] (line 17) is below this route"),
             ),
             (format!("{}{}", opaque("/", ""), other("/admin", a)), Some("route[1]")),
             (format!("{}{}", opaque("/", a), other("/admin", "")), None),

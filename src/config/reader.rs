@@ -13,40 +13,30 @@ use toml::de::{DeTable, DeValue};
 
 use super::duration;
 use super::error::Severity;
-pub(super) use super::report::{Place, Report};
+pub(super) use super::report::{Place, Report, Reported};
+use super::schema::SectionKeys;
 use super::size;
 use super::spelling::{bare, closest, none_of, quote, unexpanded};
-
-/// The keys of a kind of section.
-pub(super) struct Keys {
-    /// How its header looks, such as `[[realm]]`.
-    pub(super) header: &'static str,
-    pub(super) known: &'static [&'static str],
-    /// Keys that the documentation promises, and this version does not have.
-    pub(super) later: &'static [&'static str],
-    /// The section that this one is a part of. Its keys must stand above this one's header, which is easily forgotten.
-    pub(super) parent: Option<&'static Self>,
-}
 
 /// One section of the file.
 pub(super) struct Section<'a> {
     report: &'a Report<'a>,
     table: &'a DeTable<'a>,
-    keys: &'static Keys,
+    keys: &'static SectionKeys,
     path: String,
     at: usize,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
-    pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static Keys) -> Self {
+    pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static SectionKeys) -> Self {
         let section = Self { report, table, keys, path: String::new(), at: 0 };
         section.refuse_unknown_keys(None);
         section
     }
 
     /// The section `key`, if it is there.
-    pub(super) fn table(&self, key: &'static str, keys: &'static Keys) -> Option<Self> {
+    pub(super) fn table(&self, key: &'static str, keys: &'static SectionKeys) -> Option<Self> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Table(table) => Some(self.open(table, keys, self.path_of(key), value.span().start)),
@@ -62,7 +52,7 @@ impl<'a> Section<'a> {
     }
 
     /// The sections `key`, in the order of the file.
-    pub(super) fn tables(&self, key: &'static str, keys: &'static Keys) -> Vec<Self> {
+    pub(super) fn tables(&self, key: &'static str, keys: &'static SectionKeys) -> Vec<Self> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let items = match value.get_ref() {
             DeValue::Array(items) => items,
@@ -113,6 +103,11 @@ impl<'a> Section<'a> {
         self.value(key).is_some()
     }
 
+    /// Whether `key` is written, and its value is valid.
+    pub(super) fn is_valid(&self, key: &'static str) -> bool {
+        self.has(key) && !self.is_refused(key)
+    }
+
     /// Whether `key` is written as a list of nothing.
     pub(super) fn is_empty_list(&self, key: &'static str) -> bool {
         self.value(key).and_then(|value| value.get_ref().as_array()).is_some_and(|items| items.is_empty())
@@ -131,8 +126,13 @@ impl<'a> Section<'a> {
 
     /// What is wrong with `key`, at its line; at the section's header if it is not written. Not told of a key whose value was
     /// refused already.
-    pub(super) fn error(&self, key: &'static str, message: impl Into<String>) {
-        self.report.unless_refused(Severity::Error, self.at, key, self.place(key), message.into());
+    pub(super) fn error(&self, key: &'static str, message: impl Into<String>) -> Reported {
+        self.report.unless_refused(Severity::Error, self.at, key, self.place(key), message.into())
+    }
+
+    /// For a value whose error is in the report already.
+    pub(super) fn reported(&self) -> Reported {
+        self.report.reported()
     }
 
     /// Reports a warning about `key`, at its line; at the section's header if it is not written. The sentence names the
@@ -142,17 +142,34 @@ impl<'a> Section<'a> {
     }
 
     /// What the section as a whole lacks. `key` may be empty.
-    pub(super) fn missing(&self, key: &'static str, message: impl Into<String>) {
-        if !self.report.is_broken() {
-            let place = Place { at: self.at, key: self.path_of(key) };
-            self.report.unless_refused(Severity::Error, self.at, key, place, message.into());
+    pub(super) fn missing(&self, key: &'static str, message: impl Into<String>) -> Reported {
+        if self.report.is_broken() {
+            return self.reported();
         }
+        let place = Place { at: self.at, key: self.path_of(key) };
+        self.report.unless_refused(Severity::Error, self.at, key, place, message.into())
     }
 
     /// What `key` refers to is not in the file.
-    pub(super) fn missing_value(&self, key: &'static str, message: impl Into<String>) {
-        if !self.report.is_broken() {
-            self.error(key, message);
+    pub(super) fn missing_value(&self, key: &'static str, message: impl Into<String>) -> Reported {
+        if self.report.is_broken() { self.reported() } else { self.error(key, message) }
+    }
+
+    /// The string that `key` has, if it has one. Reports nothing.
+    pub(super) fn text(&self, key: &'static str) -> Option<&'a str> {
+        match self.value(key)?.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Reports each of `keys` that is written although `other` has another value than `word`.
+    pub(super) fn restrict(&self, keys: &[&'static str], other: &'static str, word: &str) {
+        if self.is_refused(other) || self.text(other).is_none_or(|text| text == word) {
+            return;
+        }
+        for key in keys.iter().filter(|key| self.has(key)) {
+            self.error(key, format!("applies only to {other} = \"{word}\": remove it"));
         }
     }
 
@@ -169,17 +186,17 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// The same, for a string that must be there. `example` is a value as the file writes it.
+    /// The same, for a key that must be there. `example` is a value as the file writes it.
     pub(super) fn required<T>(
         &self,
         key: &'static str,
         example: &str,
         parse: impl FnOnce(&'a str) -> Result<T, String>,
-    ) -> Option<T> {
+    ) -> Result<T, Reported> {
         if !self.has(key) {
-            self.missing(key, format!("is missing: write {key} = {example}"));
+            return Err(self.missing(key, format!("is missing: write {key} = {example}")));
         }
-        self.optional(key, parse)
+        self.optional(key, parse).ok_or_else(|| self.reported())
     }
 
     /// A list of strings, each of which `parse` accepts. Empty if it is not written.
@@ -356,21 +373,25 @@ impl<'a> Section<'a> {
     }
 
     /// A section within this one.
-    fn open(&self, table: &'a DeTable<'a>, keys: &'static Keys, path: String, at: usize) -> Self {
+    fn open(&self, table: &'a DeTable<'a>, keys: &'static SectionKeys, path: String, at: usize) -> Self {
         let section = Self { report: self.report, table, keys, path, at };
         section.refuse_unknown_keys(Some(self));
         section
     }
 
     fn refuse_unknown_keys(&self, parent: Option<&Self>) {
-        for key in self.table.keys().filter(|key| !self.keys.known.contains(&key.get_ref().as_ref())) {
+        for key in self.table.keys().filter(|key| !self.keys.contains(key.get_ref())) {
             let name = key.get_ref().as_ref();
-            self.report.error(key.span().start, self.path_of(&bare(name)), self.keys.explain(name));
+            self.report.error(
+                key.span().start,
+                self.path_of(&bare(name)),
+                self.keys.explain(name, parent.map(|parent| parent.keys)),
+            );
             // Then that one is not missing, too.
-            if let Some(meant) = closest(name, self.keys.known.iter().copied()) {
+            if let Some(meant) = closest(name, self.keys.names()) {
                 self.report.refuse(self.at, meant);
             }
-            if let Some(parent) = parent.filter(|parent| parent.keys.known.contains(&name)) {
+            if let Some(parent) = parent.filter(|parent| parent.keys.contains(name)) {
                 self.report.refuse(parent.at, name);
             }
         }
@@ -384,7 +405,7 @@ impl<'a> Section<'a> {
     }
 
     fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        debug_assert!(key.is_empty() || self.keys.known.contains(&key), "{key} is not listed in {}", self.keys.header);
+        debug_assert!(key.is_empty() || self.keys.contains(key), "{key} is not listed in {}", self.keys.header);
         self.table.get(key)
     }
 
@@ -401,7 +422,7 @@ impl<'a> Section<'a> {
     }
 }
 
-fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, String> {
+pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, String> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }
@@ -412,20 +433,20 @@ fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T,
     Err(none_of(text, words.iter().map(|(word, _)| *word)))
 }
 
-impl Keys {
-    /// Why this key is not known, and what was perhaps meant.
-    fn explain(&self, name: &str) -> String {
+impl SectionKeys {
+    /// Says why the key is unknown, and what the operator probably meant.
+    fn explain(&self, name: &str, parent: Option<&Self>) -> String {
         if self.later.contains(&name) {
             return "is not supported by this version: remove it".into();
         }
-        if let Some(parent) = self.parent.filter(|parent| parent.known.contains(&name)) {
+        if let Some(parent) = parent.filter(|parent| parent.header != WHOLE_FILE && parent.contains(name)) {
             return format!("belongs to {0} but follows {1}: move it above the {1} line", parent.header, self.header);
         }
         // All that is in the file itself are sections.
         let kind = if self.header == WHOLE_FILE { "section" } else { "key" };
-        match closest(name, self.known.iter().copied()) {
+        match closest(name, self.names()) {
             Some(known) => format!("unknown {kind}: did you mean {known}?"),
-            None => format!("unknown {kind}: use one of {}", self.known.join(", ")),
+            None => format!("unknown {kind}: use one of {}", self.names().collect::<Vec<_>>().join(", ")),
         }
     }
 }
@@ -451,15 +472,14 @@ mod tests {
 
     use super::*;
 
-    const ROOT: Keys = Keys { header: WHOLE_FILE, known: &["server", "realm"], later: &[], parent: None };
-    const SERVER: Keys = Keys {
+    const ROOT: SectionKeys = SectionKeys { header: WHOLE_FILE, known: &[&["server", "realm"]], later: &[] };
+    const SERVER: SectionKeys = SectionKeys {
         header: "[server]",
-        known: &["listen", "threads", "h2c", "grace", "log", "at", "secret"],
+        known: &[&["listen", "threads", "h2c", "grace", "log", "at", "secret"]],
         later: &["tls"],
-        parent: None,
     };
-    const REALM: Keys = Keys { header: "[[realm]]", known: &["name", "key"], later: &[], parent: None };
-    const KEY: Keys = Keys { header: "[[realm.key]]", known: &["id"], later: &[], parent: Some(&REALM) };
+    const REALM: SectionKeys = SectionKeys { header: "[[realm]]", known: &[&["name", "key"]], later: &[] };
+    const KEY: SectionKeys = SectionKeys { header: "[[realm.key]]", known: &[&["id"]], later: &[] };
 
     fn errors(text: &str, read: impl Fn(&Section<'_>)) -> Vec<String> {
         let (readable, syntax) = crate::config::syntax::repair(text);
@@ -478,7 +498,7 @@ mod tests {
             server.duration("grace", Duration::from_secs(1)..=Duration::from_secs(60), Duration::from_secs(30));
             server.choice("log", &[("info", 1), ("debug", 2)], &["audit"]);
             server.timestamp("at");
-            server.required("secret", "\"…\"", |_| Err::<(), _>("is too short".into()));
+            let _ = server.required("secret", "\"…\"", |_| Err::<(), _>("is too short".into()));
         })
     }
 

@@ -31,6 +31,10 @@ struct Entry {
     unless: Option<KeyId>,
 }
 
+/// Proof that the report has an error, or that a syntax error suppresses it. Only this module makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reported(());
+
 /// Where something is written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
@@ -63,9 +67,15 @@ impl<'a> Report<'a> {
         report
     }
 
-    /// Something is wrong at byte `at`.
-    pub(super) fn error(&self, at: usize, key: String, message: impl Into<String>) {
-        self.add(Severity::Error, Place { at, key }, message.into(), None);
+    /// Reports an error at byte `at`.
+    pub(super) fn error(&self, at: usize, key: String, message: impl Into<String>) -> Reported {
+        self.add(Severity::Error, Place { at, key }, message.into(), None)
+    }
+
+    /// For a value whose error is here already.
+    pub(super) fn reported(&self) -> Reported {
+        debug_assert!(!self.is_empty() || !self.refused.borrow().is_empty(), "an error was reported");
+        Reported(())
     }
 
     /// The value of `key` in the section at `section` was refused, or `key` is what was meant by a misspelt one.
@@ -80,8 +90,15 @@ impl<'a> Report<'a> {
 
     /// Something is wrong with `key` in the section at `section`, unless its value was refused or is going to be: then this
     /// follows from that.
-    pub(super) fn unless_refused(&self, severity: Severity, section: usize, key: &str, place: Place, message: String) {
-        self.add(severity, place, message, Some((section, key.to_owned())));
+    pub(super) fn unless_refused(
+        &self,
+        severity: Severity,
+        section: usize,
+        key: &str,
+        place: Place,
+        message: String,
+    ) -> Reported {
+        self.add(severity, place, message, Some((section, key.to_owned())))
     }
 
     /// Whether there is a syntax error. What seems to be missing after one may well be there, where the parser could not
@@ -119,11 +136,12 @@ impl<'a> Report<'a> {
         Diagnostic { severity, file, line, column, key: place.key, message }
     }
 
-    fn add(&self, severity: Severity, place: Place, message: String, unless: Option<KeyId>) {
+    fn add(&self, severity: Severity, place: Place, message: String, unless: Option<KeyId>) -> Reported {
         if !self.broken.contains(&self.line(place.at)) {
             let diagnostic = self.blank(place).with(severity, message);
             self.entries.borrow_mut().push(Entry { diagnostic, unless });
         }
+        Reported(())
     }
 
     /// The column of byte `at` in its line, in characters from 1.

@@ -7,175 +7,247 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use http::header::{HeaderName, HeaderValue};
 
-use super::{limits, realm};
+use super::limits::{self, MAX_CONNECTIONS};
+use crate::config::kind::{Raw, decimal, flag, optional_number, raw, required, text, timestamp};
 use crate::config::outside::Outside;
 use crate::config::policy::{ApiKey, Policy, Sha256};
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::{Setting, keys, section};
 use crate::config::spelling::quote;
+use crate::quota::{MAX_BURST, MAX_RATE, MIN_RATE};
 
-/// The keys of an API key.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[[realm.key]]",
-    known: &["id", "secret", "sha256", "secret_file", "expires", "disabled", "rate", "burst", "concurrent"],
-    later: &[],
-    parent: Some(&realm::KEYS),
-};
+section! {
+    /// An API key. `tollgate key new` prints a section with a new secret. A realm can have several keys, so that a key can be
+    /// replaced without an outage.
+    ApiKeyKeys = "[[realm.key]]", Reloadable;
 
-/// The keys of a master key.
-pub(in crate::config) const MASTER_KEYS: Keys =
-    Keys { header: "[realm.master_key]", known: &["sha256", "sha256_file"], later: &[], parent: Some(&realm::KEYS) };
+    /// Name of the key, for people: 1 to 64 letters, digits, dots, hyphens and underscores.
+    id: Result<String, Reported> = required(text(id, "\"web\""));
 
-/// The API keys of the realm of this name. Those that `current` has, too, go on with what was used of them.
+    /// The secret: at least 8 characters. Write exactly one of `secret`, `sha256` and `secret_file`.
+    secret: Raw = raw("\"…\""), default "one of three is required";
+
+    /// SHA-256 of the secret: 64 hexadecimal digits.
+    sha256: Raw = raw("\"de0de4246d78530d2a7b25a83102b9627935703ceb765f21c80d68b1f4500215\""), default "one of three is required";
+
+    /// File with the secret. Only its owner can have access to it.
+    secret_file: Raw = raw("\"secrets/web\""), default "one of three is required";
+
+    /// Time from which Tollgate rejects the key: a date-time with a UTC offset.
+    expires: Option<i64> = timestamp("2027-01-01T00:00:00Z"), default "never";
+
+    /// Whether Tollgate rejects the key.
+    disabled: bool = flag(false);
+
+    /// Rate limit of the key over all clients, in requests per second.
+    rate: Option<f64> = decimal(MIN_RATE..=MAX_RATE, "100"), default "no limit";
+
+    /// Number of requests above `rate` that can come at once, after a time with fewer requests.
+    burst: Option<usize> = optional_number(0..=MAX_BURST as usize, "200"), default "the requests of one second";
+
+    /// Maximum number of concurrent requests with the key.
+    concurrent: Option<usize> = optional_number(1..=MAX_CONNECTIONS, "100"), default "no limit";
+}
+
+section! {
+    /// A secret that replaces the token of any user for reading, updating and deleting users at a login. It is for your own
+    /// servers only.
+    MasterKeyKeys = "[realm.master_key]", Reloadable;
+
+    /// SHA-256 of the secret: 64 hexadecimal digits. Write exactly one of `sha256` and `sha256_file`.
+    sha256: Raw = raw("\"06b2799ed28622da833ba860f6216563b216fd4932894db7aee69e875278785d\""), default "one of two is required";
+
+    /// File with the SHA-256 of the secret.
+    sha256_file: Raw = raw("\"secrets/master.sha256\""), default "one of two is required";
+}
+
+keys! {
+    /// The places for an API key in a request.
+    KeyCarrierKeys, Reloadable;
+
+    /// Whether every request requires an API key, also at logins and on public routes. A browser shows its API key to its user:
+    /// such a key identifies an application, not a user.
+    require_key: bool = flag(false);
+
+    /// Query parameter that carries an API key. `""`: none. A realm without `[[realm.key]]` does not read it.
+    key_query: Option<String> = text(query_name, "\"key\""), default "\"key\"";
+
+    /// Header that carries an API key. `""`: none. A realm without `[[realm.key]]` does not read it.
+    key_header: Option<Option<HeaderName>> = text(optional_header_name, "\"X-API-Key\""), default "\"X-API-Key\"";
+}
+
+/// Reads the API keys of the realm with this name. The usage counters of a key in `current` continue.
 pub(in crate::config) fn read(
-    realm: &Section<'_>,
+    sections: &[Section<'_>],
     name: &str,
     outside: &Outside,
     current: Option<&Policy>,
 ) -> HashMap<Sha256, Arc<ApiKey>, RandomState> {
-    let mut keys: HashMap<Sha256, Arc<ApiKey>, RandomState> = HashMap::default();
+    let mut api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState> = HashMap::default();
     let mut ids = HashSet::new();
     let meters = current.map(|current| current.meters(name)).unwrap_or_default();
-    for section in realm.tables("key", &KEYS) {
-        let id = section.required("id", "\"web\"", id);
-        let secret = secret(&section, outside);
-        let (expires_at, disabled) = (section.timestamp("expires"), section.flag("disabled", false));
-        let quota = limits::quota(&section);
-        if let Some(id) = id.filter(|id| !ids.insert(*id)) {
-            section.error("id", format!("\"{id}\" is the id of another key of this realm: write another"));
+    for section in sections {
+        let keys = ApiKeyKeys::read(section);
+        let secret = secret(section, &keys, outside);
+        let quota = limits::quota(&keys.rate, &keys.burst, *keys.concurrent);
+        let id = keys.id.as_deref().unwrap_or_default();
+        if !id.is_empty() && !ids.insert(id.to_owned()) {
+            keys.id.error(format!("duplicates the id \"{id}\" of another key of the realm: write a different id"));
         }
-        let Some((written_as, secret)) = secret else { continue };
-        let meter = id.and_then(|id| meters.get(id)).map(|meter| Arc::clone(meter)).unwrap_or_default();
-        // An id can stand in a header, unless it is a bad one, which was reported.
-        let header = id.and_then(|id| HeaderValue::from_str(id).ok()).unwrap_or(HeaderValue::from_static(""));
-        let key = ApiKey { id: id.unwrap_or_default().into(), header, secret, expires_at, disabled, quota, meter };
-        if let Some(other) = keys.get(&secret) {
-            section.error(
-                written_as,
-                format!("is the secret of the key \"{}\" too: make another with tollgate key new", other.id),
-            );
+        let Ok((written_as, secret)) = secret else { continue };
+        let key = ApiKey {
+            // An id can be in a header, except an invalid one, which has an error.
+            header: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("")),
+            id: id.into(),
+            secret,
+            expires_at: keys.expires.value,
+            disabled: keys.disabled.value,
+            quota,
+            meter: meters.get(id).map(|meter| Arc::clone(meter)).unwrap_or_default(),
+        };
+        if let Some(other) = api_keys.get(&secret) {
+            written_as.error(format!(
+                "duplicates the secret of key \"{}\": create a different one with tollgate key new",
+                other.id
+            ));
         }
-        keys.insert(secret, Arc::new(key));
+        api_keys.insert(secret, Arc::new(key));
     }
-    keys
+    api_keys
 }
 
-/// Where a request to the realm may carry a key: the member of the query, and the header. `""` turns one off.
-pub(in crate::config) fn carriers(realm: &Section<'_>) -> (Option<String>, Option<HeaderName>) {
-    let query = realm.optional("key_query", |name| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-        if name.len() > MAX_QUERY_BYTES || !name.bytes().all(plain) {
-            return Err(format!("invalid name of a query member {}: write letters, digits and -._~ only", quote(name)));
-        }
-        if READ_BY_LOGINS.contains(&name) {
-            return Err(format!("{} is read by logins: write another name, such as \"key\"", quote(name)));
-        }
-        Ok(name)
-    });
-    let header = realm.optional("key_header", |name| match name {
-        "" => Ok(None),
-        _ => header_name(name).map(Some),
-    });
-    let query = query.unwrap_or(DEFAULT_QUERY);
+/// The query parameter and the header that can carry an API key.
+pub(in crate::config) fn carriers(keys: &KeyCarrierKeys<'_>) -> (Option<String>, Option<HeaderName>) {
+    let query = keys.key_query.as_deref().unwrap_or(DEFAULT_QUERY);
     let query = if query.is_empty() { None } else { Some(query.to_owned()) };
-    (query, header.unwrap_or_else(|| Some(HeaderName::from_static(DEFAULT_HEADER))))
+    (query, keys.key_header.value.clone().unwrap_or_else(|| Some(HeaderName::from_static(DEFAULT_HEADER))))
+}
+
+fn query_name(name: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    if name.len() > MAX_QUERY_BYTES || !name.bytes().all(plain) {
+        return Err(format!("invalid name of a query parameter {}: write letters, digits and -._~ only", quote(name)));
+    }
+    if READ_BY_LOGINS.contains(&name) {
+        return Err(format!("{} is a parameter of logins: write a different name, such as \"key\"", quote(name)));
+    }
+    Ok(name.to_owned())
+}
+
+fn optional_header_name(name: &str) -> Result<Option<HeaderName>, String> {
+    if name.is_empty() { Ok(None) } else { header_name(name).map(Some) }
 }
 
 fn header_name(name: &str) -> Result<HeaderName, String> {
     let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("invalid name of a header {}: write it as \"X-API-Key\"", quote(name)))?;
+        .map_err(|_| format!("invalid header name {}: write it as \"X-API-Key\"", quote(name)))?;
     if parsed == http::header::AUTHORIZATION {
         return Err(
             "Authorization carries tokens: write basic = true in a route that takes API keys as Authorization: Basic"
                 .into(),
         );
     }
-    // As apps fold names (R1), so that no spelling of one of these is taken.
+    // Applications treat other characters as a hyphen (SECURITY.md R1), so Tollgate rejects every such spelling.
     let folded: String =
         parsed.as_str().chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
     if OTHERS.contains(&&*folded) || OTHERS_BEGIN.iter().any(|prefix| folded.starts_with(prefix)) {
         return Err(format!(
-            "the header {} has another meaning: write another name, such as \"X-API-Key\"",
+            "the header {} has a different purpose: write a different name, such as \"X-API-Key\"",
             quote(name)
         ));
     }
     Ok(parsed)
 }
 
-/// The master key of a realm.
-pub(in crate::config) fn read_master(realm: &Section<'_>, outside: &Outside) -> Option<Sha256> {
-    let section = realm.table("master_key", &MASTER_KEYS)?;
-    match exactly_one(&section, ["sha256", "sha256_file"])? {
-        "sha256" => section.optional("sha256", hash),
-        _ => section.optional("sha256_file", |path| {
-            hash(&outside.secret(path)?).map_err(|problem| format!("{}: its text {problem}", quote(path)))
-        }),
-    }
+/// Reads the master key of a realm.
+pub(in crate::config) fn read_master(section: &Section<'_>, outside: &Outside) -> Result<Sha256, Reported> {
+    let keys = MasterKeyKeys::read(section);
+    let (_, hash) = secret_of(
+        section,
+        &[(&keys.sha256, &|text| hash(text)), (&keys.sha256_file, &|path| in_file(path, outside, hash))],
+    )?;
+    Ok(hash)
 }
 
-fn id(text: &str) -> Result<&str, String> {
+fn id(text: &str) -> Result<String, String> {
     if ApiKey::is_id(text) {
-        return Ok(text);
+        return Ok(text.into());
     }
-    Err(format!("{} is no id: write 1 to 64 letters, digits, dots, hyphens and underscores", quote(text)))
+    Err(format!("invalid id {}: write 1 to 64 letters, digits, dots, hyphens and underscores", quote(text)))
 }
 
-/// The hash of the key's secret, and the key of the file that it came from.
-fn secret(section: &Section<'_>, outside: &Outside) -> Option<(&'static str, Sha256)> {
-    let written_as = exactly_one(section, ["secret", "sha256", "secret_file"])?;
+/// The hash of the secret, and the key of the file that has it.
+fn secret<'k, 's>(
+    section: &Section<'_>,
+    keys: &'k ApiKeyKeys<'s>,
+    outside: &Outside,
+) -> Result<(&'k Setting<'s, Raw>, Sha256), Reported> {
     let is_weak = Cell::new(false);
     let plain_secret = |text: &str| {
         is_weak.set(text.len() < STRONG_SECRET_BYTES);
         plain_secret(text)
     };
-    let secret = match written_as {
-        "secret" => section.optional("secret", plain_secret),
-        "sha256" => section.optional("sha256", hash),
-        _ => section.optional("secret_file", |path| {
-            plain_secret(&outside.secret(path)?).map_err(|problem| format!("{}: its text {problem}", quote(path)))
-        }),
-    }?;
+    let (written_as, secret) = secret_of(
+        section,
+        &[
+            (&keys.secret, &plain_secret),
+            (&keys.sha256, &|text| hash(text)),
+            (&keys.secret_file, &|path| in_file(path, outside, plain_secret)),
+        ],
+    )?;
     if is_weak.get() {
-        section.warn(
-            written_as,
-            format!("is shorter than {STRONG_SECRET_BYTES} characters, so an attacker can guess it: make one with tollgate key new"),
-        );
+        written_as.warn(format!(
+            "is shorter than {STRONG_SECRET_BYTES} characters, so an attacker can guess it: make one with tollgate key new"
+        ));
     }
-    Some((written_as, secret))
+    Ok((written_as, secret))
 }
 
-fn exactly_one<const N: usize>(section: &Section<'_>, keys: [&'static str; N]) -> Option<&'static str> {
-    let mut written = keys.into_iter().filter(|key| section.has(key));
-    let Some(first) = written.next() else {
-        section.missing("", format!("has no secret: write one of {}", keys.join(", ")));
-        return None;
+/// A key of the file that can have the secret, and how it is read.
+type Form<'k, 's, 'f> = (&'k Setting<'s, Raw>, &'f dyn Fn(&str) -> Result<Sha256, String>);
+
+/// The secret in exactly one of several forms, and the key of the file that has it.
+fn secret_of<'k, 's>(
+    section: &Section<'_>,
+    forms: &[Form<'k, 's, '_>],
+) -> Result<(&'k Setting<'s, Raw>, Sha256), Reported> {
+    let names = || forms.iter().map(|(setting, _)| setting.key()).collect::<Vec<_>>().join(", ");
+    let mut written = forms.iter().filter(|(setting, _)| setting.is_written());
+    let Some((first, parse)) = written.next() else {
+        return Err(section.missing("", format!("has no secret: write one of {}", names())));
     };
-    if let Some(second) = written.next() {
-        section.error(second, format!("excludes {first}: write only one of {}", keys.join(", ")));
+    if let Some((second, _)) = written.next() {
+        second.error(format!("can't be combined with {}: write only one of {}", first.key(), names()));
     }
-    Some(first)
+    Ok((first, first.required(parse)?))
 }
 
-/// Never quoted, not even in part.
+fn in_file(path: &str, outside: &Outside, parse: impl Fn(&str) -> Result<Sha256, String>) -> Result<Sha256, String> {
+    parse(&outside.secret(path)?).map_err(|problem| format!("{}: its text {problem}", quote(path)))
+}
+
+/// No message quotes the secret, not even in part.
 fn plain_secret(text: &str) -> Result<Sha256, String> {
     if text.len() < MIN_SECRET_BYTES {
         return Err(format!("is shorter than {MIN_SECRET_BYTES} characters: make one with tollgate key new"));
     }
     if text.starts_with("${") {
-        return Err("is the path of a file: write it in secret_file".into());
+        return Err("looks like the path of a file: write it in secret_file".into());
     }
-    // What a header carries as it is (RFC 9110, 5.5); a space at either end would be cut off.
+    // A header carries these characters unchanged (RFC 9110, 5.5), except spaces at the ends.
     let sendable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && text.trim() == text;
     if !sendable {
-        return Err("has a character that a header can't carry: make one with tollgate key new".into());
+        return Err("must have only characters that a header can carry: make one with tollgate key new".into());
     }
     Ok(Sha256::of(text))
 }
 
-/// Not quoted either: a secret may be written here by mistake.
+/// No message quotes the hash: it can be a secret that is here by mistake.
 fn hash(text: &str) -> Result<Sha256, String> {
-    let hash =
-        Sha256::from_hex(text).ok_or("is not a SHA-256 hash, 64 hexadecimal digits: make one with tollgate key new")?;
-    // What a script writes whose variable was not set.
+    let hash = Sha256::from_hex(text)
+        .ok_or("must be a SHA-256 hash with 64 hexadecimal digits: make one with tollgate key new")?;
+    // A script with an unset variable writes this hash.
     if hash == Sha256::of("") || hash == Sha256::of("\n") {
         return Err("is the hash of an empty secret: make one with tollgate key new".into());
     }
@@ -185,10 +257,10 @@ fn hash(text: &str) -> Result<Sha256, String> {
 const DEFAULT_QUERY: &str = "key";
 const DEFAULT_HEADER: &str = "x-api-key";
 const MAX_QUERY_BYTES: usize = 64;
-/// Members of the query that mean something at a login (README, Logins and Exchange login).
+/// Query parameters of logins (README, Logins and Exchange login).
 const READ_BY_LOGINS: [&str; 9] =
     ["masterKey", "login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
-/// Headers that frame a message, or that browsers, proxies and the gate write.
+/// Headers for message framing, and headers that browsers, proxies and Tollgate write.
 const OTHERS: [&str; 28] = [
     "accept",
     "connection",
@@ -222,7 +294,7 @@ const OTHERS: [&str; 28] = [
 const OTHERS_BEGIN: [&str; 10] =
     ["accept-", "access-control-", "cache-", "content-", "http2-", "if-", "proxy-", "sec-", "x-auth-", "x-forwarded-"];
 const MIN_SECRET_BYTES: usize = 8;
-/// 128 bits, if each is drawn from 256 values; `tollgate key new` draws 256 bits.
+/// 128 bits, if each byte is random; `tollgate key new` uses 256 bits.
 const STRONG_SECRET_BYTES: usize = 16;
 
 #[cfg(test)]
@@ -287,13 +359,13 @@ mod tests {
         assert!(!without_keys.requires_key());
         assert_eq!((without_keys.key_query(), without_keys.key_header()), (None, None), "there is nothing to look for");
         for (keys, expected) in [
-            (r#"key_query = "a b""#, "invalid name of a query member \"a b\""),
-            (r#"key_query = "masterKey""#, "is read by logins"),
-            (r#"key_header = "a b""#, "invalid name of a header"),
+            (r#"key_query = "a b""#, "invalid name of a query parameter \"a b\""),
+            (r#"key_query = "masterKey""#, "is a parameter of logins"),
+            (r#"key_header = "a b""#, "invalid header name"),
             (r#"key_header = "Authorization""#, "basic = true"),
-            (r#"key_header = "Cookie""#, "has another meaning"),
-            (r#"key_header = "X_Auth_Subject""#, "has another meaning"),
-            (r#"key_header = "Sec-Fetch-Site""#, "has another meaning"),
+            (r#"key_header = "Cookie""#, "has a different purpose"),
+            (r#"key_header = "X_Auth_Subject""#, "has a different purpose"),
+            (r#"key_header = "Sec-Fetch-Site""#, "has a different purpose"),
             (r#"key_header = 1"#, "must be a string"),
         ] {
             assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), expected);
@@ -302,7 +374,7 @@ mod tests {
             format!("require_key = true\nkey_query = \"\"\nkey_header = \"\"\n[[realm.key]]\nid = \"web\"\n{GOOD}\n");
         assert_error(
             &format!("{SERVER}{}{LOGIN}", with(REALM, &off)),
-            "realm.a.require_key: no request can carry a key",
+            "realm.a.require_key: no request can carry an API key",
         );
     }
 
@@ -333,25 +405,25 @@ mod tests {
             (r#"secret = "hunter2""#.into(), "realm.a.key[0].secret: is shorter than 8"),
             (r#"secret = "${CREDENTIALS_DIRECTORY}/web""#.into(), "write it in secret_file"),
             (r#"secret = "${API_KEY_OF_THE_WEB_APP}""#.into(), "variables are not expanded"),
-            (r#"secret = " hunter2hunter2hunter2""#.into(), "can't carry"),
-            (r#"secret = "hunter2\nhunter2hunter2""#.into(), "can't carry"),
-            (r#"secret = "hunter2hunter2hunter2é""#.into(), "can't carry"),
+            (r#"secret = " hunter2hunter2hunter2""#.into(), "a header can carry"),
+            (r#"secret = "hunter2\nhunter2hunter2""#.into(), "a header can carry"),
+            (r#"secret = "hunter2hunter2hunter2é""#.into(), "a header can carry"),
             ("secret = 2222222222222222".into(), "must be a string in double quotes (found a whole number)"),
-            (r#"sha256 = "hunter2hunter2hunter2""#.into(), "not a SHA-256 hash"),
+            (r#"sha256 = "hunter2hunter2hunter2""#.into(), "must be a SHA-256 hash"),
             (format!("sha256 = \"{}\"", hash_of("")), "empty secret"),
             (String::new(), "has no secret"),
-            (format!("{GOOD}\nsecret_file = \"x\""), "excludes secret"),
+            (format!("{GOOD}\nsecret_file = \"x\""), "can't be combined with secret"),
             (r#"secret_file = "gone""#.into(), "/nonexistent/gone: it does not exist"),
             (format!("{GOOD}\nexpires = \"2027-01-01T00:00:00Z\""), "without quotes"),
             (format!("{GOOD}\nexpires = 2027-01-01T00:00:00"), "with a UTC offset"),
             (format!("{GOOD}\norigins = []"), "belongs to [[realm]] but follows [[realm.key]]"),
-            (second("id = \"web\"\nsecret = \"hunter3hunter3hunter3\""), "the id of another"),
-            (second(&format!("id = \"app\"\n{GOOD}")), "realm.a.key[1].secret: is the secret of the key \"web\" too"),
-            (second("id = \"a b\"\nsecret = \"hunter3hunter3hunter3\""), "is no id"),
+            (second("id = \"web\"\nsecret = \"hunter3hunter3hunter3\""), "of another key"),
+            (second(&format!("id = \"app\"\n{GOOD}")), "realm.a.key[1].secret: duplicates the secret of key \"web\""),
+            (second("id = \"a b\"\nsecret = \"hunter3hunter3hunter3\""), "invalid id"),
             (second("secret = \"hunter3hunter3hunter3\""), "realm.a.key[1].id: is missing"),
             (
                 format!("{GOOD}\n[realm.master_key]\nsha256 = \"{}\"", hash_of("hunter2hunter2hunter2")),
-                "is the secret of the API key \"web\" too",
+                "duplicates the secret of API key \"web\"",
             ),
         ] {
             let text = with(REALM, &format!("[[realm.key]]\nid = \"web\"\n{keys}\n"));
@@ -359,7 +431,7 @@ mod tests {
         }
         for (keys, expected) in [
             ("", "realm.a.master_key: has no secret: write one of sha256, sha256_file"),
-            (r#"sha256 = "hunter2""#, "realm.a.master_key.sha256: is not a SHA-256 hash"),
+            (r#"sha256 = "hunter2""#, "realm.a.master_key.sha256: must be a SHA-256 hash"),
             (r#"sha256_file = "gone""#, "it does not exist"),
         ] {
             let text = with(REALM, &format!("[realm.master_key]\n{keys}\n"));

@@ -6,21 +6,44 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::{login, plain, trusted_issuer};
+use super::login::TenantKeys;
+use super::trusted_issuer::{self, TIMEOUTS};
+use crate::config::kind::{Raw, duration, flag, raw, required, text};
 use crate::config::outside::Outside;
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::section;
 use crate::config::spelling::quote;
 use crate::config::user_pool::UserPool;
 use crate::outbound;
 use crate::token::{Location, Remote, check_url};
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[login.cognito]",
-    known: &["user_pool", "client_secret", "client_secret_file", "endpoint", "insecure_http", "ca_file", "timeout"],
-    later: &[],
-    parent: Some(&login::KEYS),
-};
+section! {
+    /// A user pool of Amazon Cognito for a tenant login. The realm trusts its access tokens without a
+    /// `[[realm.trusted_issuer]]`. `client_id` of the login is the app client.
+    CognitoKeys = "[login.cognito]", Reloadable;
+
+    /// Id of the user pool.
+    user_pool: Result<String, Reported> = required(text(pool_id, "\"eu-west-1_AbCdEf123\""));
+
+    /// Secret of the app client, if it has one. Write only one of `client_secret` and `client_secret_file`.
+    client_secret: Raw = raw("\"1example23456789abcdefgh\""), default "no secret";
+
+    /// File with the secret of the app client. Only its owner can have access to it.
+    client_secret_file: Raw = raw("\"secrets/app-client\""), default "no secret";
+
+    /// URL of the Cognito API, without a path.
+    endpoint: Raw = raw("\"https://cognito-idp.eu-west-1.amazonaws.com\""), default "the endpoint of the region at AWS";
+
+    /// Whether `endpoint` can use http. An attacker on the network can then read passwords.
+    insecure_http: bool = flag(false);
+
+    /// PEM file with CA certificates for the endpoint.
+    ca_file: Raw = raw("\"ca.pem\""), default "the CA certificates of the system";
+
+    /// Maximum time for a call.
+    timeout: Duration = duration(TIMEOUTS, trusted_issuer::DEFAULT_TIMEOUT);
+}
 
 /// The user pools of the file.
 #[derive(Default)]
@@ -48,21 +71,19 @@ impl Pools {
     }
 }
 
-/// The pools of the logins that have one. They are read before the realms, which trust them.
+/// Reads the user pools of all logins. The realms trust them, so they are read before the realms.
 pub(in crate::config) fn read_all(logins: &[Section<'_>], outside: &Outside) -> Pools {
     let mut pools = Pools::default();
-    for (index, login) in logins.iter().enumerate().filter(|(_, login)| login::is_over_pool(login)) {
-        let realm = login.optional("realm", Ok).unwrap_or_default();
-        let Some(pool) = read(login, outside) else { continue };
+    for (index, login) in logins.iter().enumerate().filter(|(_, login)| super::login::is_over_pool(login)) {
+        let realm = login.text("realm").unwrap_or_default();
+        let keys = TenantKeys::read(login);
+        let Ok(pool) = read(&keys, outside) else { continue };
         let other = pools.0.iter().find(|other| other.realm == realm && other.pool.issuer == pool.issuer);
         if let Some(other) = other.filter(|other| other.pool.keys != pool.keys) {
-            login.error(
-                "cognito",
-                format!(
-                    "reaches the user pool of {} in another way: write the same endpoint, insecure_http, ca_file and timeout",
-                    other.place
-                ),
-            );
+            keys.cognito.error(format!(
+                "reaches the user pool of {} in a different way: write the same endpoint, insecure_http, ca_file and timeout",
+                other.place
+            ));
         }
         let place = format!("{} (line {})", login.path(), login.line());
         pools.0.push(Entry { login: index, realm: realm.into(), place, pool: Arc::new(pool) });
@@ -70,66 +91,69 @@ pub(in crate::config) fn read_all(logins: &[Section<'_>], outside: &Outside) -> 
     pools
 }
 
-fn read(login: &Section<'_>, outside: &Outside) -> Option<UserPool> {
-    let client_id = login.required("client_id", "\"…\", the app client's id", plain);
-    if !login.has("cognito") {
-        login.missing("cognito", "is missing: write [login.cognito] with user_pool = \"eu-west-1_AbCdEf123\"");
-    }
-    let section = login.table("cognito", &KEYS)?;
-    let id = section.required("user_pool", "\"eu-west-1_AbCdEf123\"", pool_id);
-    let client_secret = secret(&section, outside);
-    let insecure_http = section.flag("insecure_http", false);
-    let endpoint = section.optional("endpoint", |text| endpoint(text, insecure_http));
-    let endpoint_is_bad = section.has("endpoint") && endpoint.is_none();
-    let roots = trusted_issuer::roots(&section, outside);
-    let timeout = section.duration("timeout", trusted_issuer::TIMEOUTS, trusted_issuer::DEFAULT_TIMEOUT);
-    let client = outbound::builder(insecure_http, roots.as_deref()).and_then(|builder| {
-        let builder = builder
-            // Passwords go to the endpoint, and not where the environment says.
-            .no_proxy()
-            // Less than any server keeps them for: a call on a connection that is being closed fails, and may not be
-            // repeated.
-            .pool_idle_timeout(IDLE);
-        builder.build().map_err(|error| outbound::reason(&error))
+fn read(login: &TenantKeys<'_>, outside: &Outside) -> Result<UserPool, Reported> {
+    let client_id = if login.client_id.is_written() {
+        login.client_id.value.clone().ok_or_else(|| login.client_id.reported())
+    } else {
+        Err(login.client_id.missing("is missing: write client_id = \"…\", the app client's id"))
+    };
+    let Some(section) = login.cognito.as_ref() else {
+        let missing = "is missing: write [login.cognito] with user_pool = \"eu-west-1_AbCdEf123\"";
+        return Err(if login.cognito.is_written() { login.cognito.reported() } else { login.cognito.missing(missing) });
+    };
+    let keys = CognitoKeys::read(section);
+    let client_secret = secret(&keys, outside);
+    let insecure_http = *keys.insecure_http;
+    let endpoint = keys.endpoint.optional(|text| endpoint(text, insecure_http));
+    let roots = trusted_issuer::roots(&keys.ca_file, outside);
+    let timeout = *keys.timeout;
+    let client = roots.and_then(|roots| {
+        let client = outbound::builder(insecure_http, roots.as_deref()).and_then(|builder| {
+            let builder = builder
+                // Passwords go to the endpoint, not to a proxy from the environment.
+                .no_proxy()
+                // Less than the keep-alive time of any server: a call on a connection that is being closed fails, and must
+                // not be repeated.
+                .pool_idle_timeout(IDLE);
+            builder.build().map_err(|error| outbound::reason(&error))
+        });
+        client.map(|client| (client, roots)).map_err(|error| keys.ca_file.error(error))
     });
-    let client = client.map_err(|error| section.error("ca_file", error)).ok();
-    let (id, (region, _)) = id.and_then(|id| Some((id, id.split_once('_')?)))?;
+    let id = keys.user_pool.value.clone()?;
+    let region = id.split_once('_').map_or("", |(region, _)| region);
     let host = format!("https://cognito-idp.{region}.amazonaws.com");
     let issuer = format!("{host}/{id}");
-    let endpoint = endpoint.unwrap_or(host);
-    let keys = Remote {
-        location: Location::Jwks(format!("{endpoint}/{id}/.well-known/jwks.json")),
-        insecure_http,
-        roots,
-        refresh: trusted_issuer::DEFAULT_REFRESH,
-        max_stale: trusted_issuer::DEFAULT_STALE,
-        timeout,
-    };
-    if endpoint_is_bad {
-        return None;
-    }
-    Some(UserPool {
+    let endpoint = endpoint?.unwrap_or(host);
+    let (client, roots) = client?;
+    Ok(UserPool {
         issuer,
         client_id: client_id?,
-        client_secret: client_secret.ok()?,
-        endpoint,
+        client_secret: client_secret?,
         timeout,
-        keys,
-        client: client?,
+        keys: Remote {
+            location: Location::Jwks(format!("{endpoint}/{id}/.well-known/jwks.json")),
+            insecure_http,
+            roots,
+            refresh: trusted_issuer::DEFAULT_REFRESH,
+            max_stale: trusted_issuer::DEFAULT_STALE,
+            timeout,
+        },
+        endpoint,
+        client,
         calls: Semaphore::new(MAX_CALLS),
     })
 }
 
 /// The region, an underscore, and letters and digits.
-fn pool_id(text: &str) -> Result<&str, String> {
+fn pool_id(text: &str) -> Result<String, String> {
     let is_region = |region: &str| {
         region.contains('-')
             && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match text.split_once('_') {
-        Some((region, id)) if text.len() <= MAX_POOL_BYTES && is_region(region) && is_id(id) => Ok(text),
-        _ => Err(format!("{} is no id of a user pool: write it as \"eu-west-1_AbCdEf123\"", quote(text))),
+        Some((region, id)) if text.len() <= MAX_POOL_BYTES && is_region(region) && is_id(id) => Ok(text.into()),
+        _ => Err(format!("invalid user pool id {}: write it as \"eu-west-1_AbCdEf123\"", quote(text))),
     }
 }
 
@@ -139,47 +163,41 @@ fn endpoint(text: &str, insecure_http: bool) -> Result<String, String> {
     let problem = match check_url(base, insecure_http) {
         Err(problem) => problem,
         Ok(()) if base.split("//").nth(1).is_some_and(|rest| rest.contains(['/', '?'])) => {
-            "has a path or a query: write scheme, host and port only"
+            "must not have a path or a query: write scheme, host and port only"
         }
         Ok(()) => return Ok(base.into()),
     };
     Err(format!("{} {problem}", quote(text)))
 }
 
-/// `Err(())` was reported.
-fn secret(section: &Section<'_>, outside: &Outside) -> Result<Option<Zeroizing<String>>, ()> {
-    let (written, in_file) = (section.has("client_secret"), section.has("client_secret_file"));
-    if written && in_file {
-        section.error("client_secret_file", "excludes client_secret: write only one of the two");
-        return Err(());
+fn secret(keys: &CognitoKeys<'_>, outside: &Outside) -> Result<Option<Zeroizing<String>>, Reported> {
+    let in_file = keys.client_secret_file.is_written();
+    if keys.client_secret.is_written() && in_file {
+        return Err(keys.client_secret_file.error("can't be combined with client_secret: write only one of the two"));
     }
-    let secret = if in_file {
-        section.optional("client_secret_file", |path| {
+    if in_file {
+        return keys.client_secret_file.optional(|path| {
             let secret = outside.secret(path)?;
             check_secret(&secret).map_err(|problem| format!("{}: its text {problem}", quote(path)))?;
             Ok(secret)
-        })
-    } else {
-        section.optional("client_secret", |text| {
-            check_secret(text).map(|()| text.to_owned().into()).map_err(str::to_owned)
-        })
-    };
-    if (written || in_file) && secret.is_none() { Err(()) } else { Ok(secret) }
+        });
+    }
+    keys.client_secret.optional(|text| check_secret(text).map(|()| text.to_owned().into()).map_err(str::to_owned))
 }
 
-/// Never quoted, not even in part.
+/// No message quotes the secret, not even in part.
 fn check_secret(text: &str) -> Result<(), &'static str> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {
-        Err("is no secret of an app client: copy it as Cognito shows it, in one word")
+        Err("is not a valid secret of an app client: copy it from Cognito, without spaces")
     }
 }
 
 /// As in Cognito.
 const MAX_POOL_BYTES: usize = 55;
 const IDLE: Duration = Duration::from_secs(10);
-/// While a pool hangs, whoever comes with one more is told 503 at once.
+/// While a user pool does not respond, Tollgate answers one more call with 503 at once.
 const MAX_CALLS: usize = 512;
 
 #[cfg(test)]
@@ -240,16 +258,16 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (cognito, expected) in [
-            ("user_pool = \"AbCdEf123\"", "login[0].cognito.user_pool: \"AbCdEf123\" is no id of a user pool"),
-            ("user_pool = \"eu-west-1_a/b\"", "is no id of a user pool"),
-            ("user_pool = \"evil.example#-_a\"", "is no id of a user pool"),
+            ("user_pool = \"AbCdEf123\"", "login[0].cognito.user_pool: invalid user pool id \"AbCdEf123\""),
+            ("user_pool = \"eu-west-1_a/b\"", "invalid user pool id"),
+            ("user_pool = \"evil.example#-_a\"", "invalid user pool id"),
             ("endpoint = \"http://127.0.0.1:5000\"", "cognito.endpoint: \"http://127.0.0.1:5000\" lets whoever"),
-            ("endpoint = \"https://a.example/x\"", "has a path or a query"),
+            ("endpoint = \"https://a.example/x\"", "must not have a path or a query"),
             ("endpoint = \"https://u:p@a.example\"", "no user and no fragment"),
-            ("client_secret = \"hunter2 \"", "cognito.client_secret: is no secret of an app client"),
-            ("client_secret = \"\"", "is no secret of an app client"),
+            ("client_secret = \"hunter2 \"", "cognito.client_secret: is not a valid secret of an app client"),
+            ("client_secret = \"\"", "is not a valid secret of an app client"),
             ("client_secret_file = \"/nonexistent/s\"", "client_secret_file: can't read"),
-            ("client_secret = \"a\"\nclient_secret_file = \"b\"", "excludes client_secret"),
+            ("client_secret = \"a\"\nclient_secret_file = \"b\"", "can't be combined with client_secret"),
             ("timeout = \"2m\"", "out of range"),
             ("ca_file = \"/dev/null\"", "not a regular file"),
             ("path = \"/x\"", "belongs to [[login]] but follows [login.cognito]"),
@@ -258,11 +276,11 @@ mod tests {
             assert_error(&text("", cognito), expected);
         }
         for (login, expected) in [
-            ("access_ttl = \"1h\"", "login[0].access_ttl: is for backend = \"local\""),
-            ("refresh_grace = \"1s\"", "login[0].refresh_grace: is for backend = \"local\""),
+            ("access_ttl = \"1h\"", "login[0].access_ttl: applies only to backend = \"local\""),
+            ("refresh_grace = \"1s\"", "login[0].refresh_grace: applies only to backend = \"local\""),
             ("tenants = { b = \"b\" }", "there is no realm \"b\""),
             ("backend = \"azure\"", "must be \"local\" or \"cognito\""),
-            ("backend = \"local\"", "login[0].cognito: is for backend = \"cognito\""),
+            ("backend = \"local\"", "login[0].cognito: applies only to backend = \"cognito\""),
         ] {
             assert_error(&text(login, ""), expected);
         }
@@ -271,9 +289,9 @@ mod tests {
         assert_error(&text("", "").replace("user_pool", "#"), "cognito.user_pool: is missing");
         let two = with(REALM, "name = \"b\"\nissuer = \"https://b.example\"");
         let alias = text("tenants = { Acme = \"b\" }", "");
-        assert_error(&format!("{alias}{two}"), "login[0].tenants: \"Acme\" is of another realm than the login");
+        assert_error(&format!("{alias}{two}"), "login[0].tenants: \"Acme\" names another realm");
         let own = text("", "").replace("https://a.example", ISSUER);
-        assert_error(&own, "realm.a.issuer: is that of the user pool of login[0] (line");
+        assert_error(&own, "realm.a.issuer: duplicates the issuer of the user pool of login[0] (line");
         let declared = format!(
             "{REALM}[[realm.trusted_issuer]]\nissuer = \"{ISSUER}\"\nclient_ids = [\"app\"]\njwks_url = \"{ISSUER}/x\"\n"
         );

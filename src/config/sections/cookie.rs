@@ -1,17 +1,40 @@
-//! The cookie of `[[realm]]`: its name and attributes, and whether browsers will accept it.
+//! The cookie of a `[[realm]]`: its name and attributes, and whether browsers accept it.
 
 use crate::config::host::Authority;
+use crate::config::kind::{Raw, choice, flag, raw};
 use crate::config::origin::{Origin, Origins};
 use crate::config::policy::{CookieSpec, SameSite};
 use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::{Setting, keys};
 use crate::config::spelling::quote;
 
-/// The cookie of the realm of this name.
+keys! {
+    /// The cookie of a realm.
+    CookieKeys, Reloadable;
+
+    /// Name of the cookie with the token. Browsers accept a cookie with the prefix `__Host-` only from the host itself, so
+    /// another host of the domain can't set it. Realms on one host need different names.
+    cookie: Raw = raw("\"__Host-examples\""), default "`\"__Host-<name>\"`; with `insecure_cookie` the name of the realm";
+
+    /// `SameSite` attribute of the cookie. `"none"` is for pages on another site than Tollgate.
+    same_site: SameSite = choice(&SAME_SITE, SameSite::Lax);
+
+    /// Whether the cookie has no `Secure` attribute, for plain HTTP in a private network. Others on the network can read the
+    /// cookie. `cookie`, `same_site` and `partitioned` must not require `Secure`.
+    insecure_cookie: bool = flag(false);
+
+    /// `Partitioned` attribute of the cookie (CHIPS): a separate cookie for each site that embeds the application.
+    partitioned: bool = flag(false);
+}
+
+/// Reads the cookie of the realm with this name.
 pub(in crate::config) fn read(section: &Section<'_>, realm: &str) -> CookieSpec {
-    let secure = !section.flag("insecure_cookie", false);
-    let name = section.optional("cookie", |text| {
+    let keys = CookieKeys::read(section);
+    let secure = !*keys.insecure_cookie;
+    let name = keys.cookie.optional(|text| {
         if text.is_empty() || text.len() > MAX_COOKIE_BYTES || !text.bytes().all(is_token_byte) {
-            return Err(format!("{} is no name of a cookie: write letters, digits and !#$%&'*+-.^_`|~ only", quote(text)));
+            return Err(format!("invalid cookie name {}: write letters, digits and !#$%&'*+-.^_`|~ only", quote(text)));
         }
         match without_prefix(text) {
             Some(rest) if !secure => Err(format!(
@@ -19,27 +42,30 @@ pub(in crate::config) fn read(section: &Section<'_>, realm: &str) -> CookieSpec 
                 quote(text)
             )),
             Some("") => Err(format!("{} is a prefix without a name: write cookie = \"{text}{realm}\"", quote(text))),
-            _ => Ok(text),
+            _ => Ok(text.to_owned()),
         }
     });
-    let same_site = section.choice("same_site", &SAME_SITE, &[]).unwrap_or(SameSite::Lax);
-    let partitioned = section.flag("partitioned", false);
-    if !secure && same_site == SameSite::None {
-        section.error("same_site", "browsers accept SameSite=None only with Secure, which insecure_cookie = true leaves out: write same_site = \"lax\", or remove insecure_cookie");
+    if !secure && *keys.same_site == SameSite::None {
+        keys.same_site.error("browsers accept SameSite=None only with Secure, which insecure_cookie = true leaves out: write same_site = \"lax\", or remove insecure_cookie");
     }
-    if !secure && partitioned {
-        section.error("partitioned", "browsers accept Partitioned only with Secure, which insecure_cookie = true leaves out: remove one of the two");
+    if !secure && *keys.partitioned {
+        keys.partitioned.error("browsers accept Partitioned only with Secure, which insecure_cookie = true leaves out: remove one of the two");
     }
-    if secure && partitioned && same_site != SameSite::None {
-        section.warn("partitioned", "has an effect only on pages of other sites, to which the cookie is not sent: write same_site = \"none\", or remove partitioned");
+    if secure && *keys.partitioned && *keys.same_site != SameSite::None {
+        keys.partitioned.warn("has an effect only on pages of other sites, which do not get the cookie: write same_site = \"none\", or remove partitioned");
     }
-    // Another one for each realm, so that those on one host don't take each other's place in a browser. R51: a browser takes
-    // a cookie of this prefix from the host itself only, so that no other host of the domain can plant one.
+    // A different name for each realm, so that the cookies of realms on one host do not replace each other. SECURITY.md R51: with
+    // this prefix, another host of the domain can't set the cookie.
     let default = || if secure { format!("__Host-{realm}") } else { realm.to_owned() };
-    CookieSpec { name: name.map_or_else(default, str::to_owned), same_site, secure, partitioned }
+    CookieSpec {
+        name: name.ok().flatten().unwrap_or_else(default),
+        same_site: keys.same_site.value,
+        secure,
+        partitioned: keys.partitioned.value,
+    }
 }
 
-/// What follows the prefix by which browsers know what a cookie must have (RFC 6265bis, 4.1.3), whatever its letter case.
+/// Returns the name after a prefix that requires attributes (RFC 6265bis, 4.1.3), in any letter case.
 fn without_prefix(name: &str) -> Option<&str> {
     COOKIE_PREFIXES.iter().find_map(|prefix| {
         let start = name.get(..prefix.len())?;
@@ -47,30 +73,29 @@ fn without_prefix(name: &str) -> Option<&str> {
     })
 }
 
-/// A browser drops a `Secure` cookie that comes over plain HTTP, and says nothing: every login seems to succeed, and the next
-/// request has no cookie.
+/// Warns of a `Secure` cookie over plain HTTP. A browser drops it silently: the login succeeds, and the next request has no
+/// cookie.
 pub(in crate::config) fn warn_of_plain_http(
-    section: &Section<'_>,
     cookie: &CookieSpec,
-    issuer: Option<&str>,
-    origins: &Origins,
+    issuer: &Setting<'_, Result<String, Reported>>,
+    (listed, origins): (&Setting<'_, Vec<Option<Origin>>>, &Origins),
 ) {
     if !cookie.secure() {
         return;
     }
-    let remedy = "browsers drop it there without a word. Serve the gate over https, or write insecure_cookie = true for plain http in a network of your own";
+    let remedy = "browsers drop it silently. Serve Tollgate over https, or write insecure_cookie = true for plain http in a private network";
     let is_plain = |url: &str| {
         let rest = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).map(|_| &url[7..]);
         let authority = rest.and_then(|rest| Authority::parse(rest.split(['/', '?', '#']).next()?));
         authority.is_some_and(|authority| !authority.host.is_loopback())
     };
-    if issuer.is_some_and(is_plain) {
-        section.warn("issuer", format!("is an http URL, and the realm's cookie is Secure: {remedy}"));
+    if issuer.as_ref().is_ok_and(|issuer| is_plain(issuer)) {
+        issuer.warn(format!("is an http URL, and the realm's cookie is Secure: {remedy}"));
     }
     let mut plain: Vec<_> = origins.listed.iter().map(Origin::as_str).filter(|origin| is_plain(origin)).collect();
     plain.sort_unstable();
     if let Some(origin) = plain.first() {
-        section.warn("origins", format!("\"{origin}\" is an http origin, and the realm's cookie is Secure: {remedy}"));
+        listed.warn(format!("\"{origin}\" is an http origin, and the realm's cookie is Secure: {remedy}"));
     }
 }
 
@@ -97,8 +122,8 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            (r#"cookie = "a b""#, "is no name of a cookie"),
-            (r#"cookie = """#, "is no name of a cookie"),
+            (r#"cookie = "a b""#, "invalid cookie name"),
+            (r#"cookie = """#, "invalid cookie name"),
             (r#"cookie = "__Host-""#, r#"write cookie = "__Host-a""#),
             ("insecure_cookie = true\ncookie = \"__Host-x\"", r#"write cookie = "x", or remove insecure_cookie"#),
             ("insecure_cookie = true\ncookie = \"__SECURE-x\"", "only with Secure"),

@@ -3,55 +3,70 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::route;
 use crate::config::host::Authority;
-use crate::config::reader::{Keys, Section};
+use crate::config::kind::{duration, list, number, required, text};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::section;
 use crate::config::spelling::quote;
 use crate::config::upstream::HealthCheck;
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[route.health_check]",
-    known: &["path", "host", "status", "interval", "timeout", "healthy_after", "unhealthy_after"],
-    later: &[],
-    parent: Some(&route::KEYS),
-};
+section! {
+    /// An active health check: Tollgate sends periodic test requests to each upstream server, and forwards requests only to
+    /// healthy servers. The first result sets the state. Before it, a server is healthy.
+    HealthCheckKeys = "[route.health_check]", Reloadable;
 
-/// That of a route, if it has one.
-pub(super) fn read(route: &Section<'_>) -> Option<HealthCheck> {
-    let section = route.table("health_check", &KEYS)?;
-    let path = section.required("path", "\"/healthz\"", target);
-    let host = section.optional("host", host);
-    let mut statuses = section.list("status", status);
-    if section.is_empty_list("status") {
-        section.error("status", "is empty: write status = [\"200-399\"], or remove it, which means the same");
-    } else if statuses.is_empty() {
-        statuses.push(200..=399);
+    /// Path of the test request, a `GET` without credentials.
+    path: Result<String, Reported> = required(text(target, "\"/healthz\""));
+
+    /// `Host` header of the test request.
+    host: Option<String> = text(host, "\"app.internal\""), default "host and port of the server in `upstream`";
+
+    /// Status codes of a successful check, single or as a range.
+    status: Vec<RangeInclusive<u16>> = list(status, "[\"200\", \"300-399\"]"), default "[\"200-399\"]";
+
+    /// Time from the end of a check to the start of the next one.
+    interval: Duration = duration(MIN_TIME..=MAX_TIME, Duration::from_secs(5));
+
+    /// Maximum time for a check.
+    timeout: Duration = duration(MIN_TIME..=MAX_TIME, Duration::from_secs(2));
+
+    /// Number of consecutive successful checks that make an unhealthy server healthy.
+    healthy_after: usize = number(1..=100, 2);
+
+    /// Number of consecutive failed checks that make a healthy server unhealthy.
+    unhealthy_after: usize = number(1..=100, 3);
+}
+
+/// Reads the health check of a route.
+pub(super) fn read(section: &Section<'_>) -> Result<HealthCheck, Reported> {
+    let keys = HealthCheckKeys::read(section);
+    if keys.status.is_empty_list() {
+        keys.status.error("must not be empty: write status = [\"200-399\"], or remove it for the same effect");
     }
-    let time = |key, default| section.duration(key, MIN_TIME..=MAX_TIME, default);
-    Some(HealthCheck {
-        path: path?,
-        host,
-        status: statuses,
-        interval: time("interval", Duration::from_secs(5)),
-        timeout: time("timeout", Duration::from_secs(2)),
-        healthy_after: section.number("healthy_after", 1..=100, 2),
-        unhealthy_after: section.number("unhealthy_after", 1..=100, 3),
+    Ok(HealthCheck {
+        path: keys.path.value?,
+        host: keys.host.value,
+        status: keys.status.if_written().unwrap_or_else(|| vec![200..=399]),
+        interval: keys.interval.value,
+        timeout: keys.timeout.value,
+        healthy_after: keys.healthy_after.value,
+        unhealthy_after: keys.unhealthy_after.value,
     })
 }
 
-/// What stands in a request's first line.
+/// Checks the target of a request line.
 fn target(text: &str) -> Result<String, String> {
     if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Ok(text.into());
     }
-    Err(format!("{} is no path: write it as \"/healthz\"", quote(text)))
+    Err(format!("invalid path {}: write it as \"/healthz\"", quote(text)))
 }
 
 fn host(text: &str) -> Result<String, String> {
     match Authority::parse(text) {
         Some(_) => Ok(text.into()),
-        None => Err(format!("{} is no host: write it as \"app.internal\"", quote(text))),
+        None => Err(format!("invalid host {}: write it as \"app.internal\"", quote(text))),
     }
 }
 
@@ -64,7 +79,10 @@ fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err(format!("{} is no status: write one from 200 to 599, or a range as \"200-399\"", quote(text))),
+        _ => Err(format!(
+            "invalid status {}: write a number from 200 to 599, or a range such as \"200-399\"",
+            quote(text)
+        )),
     }
 }
 
@@ -98,13 +116,13 @@ mod tests {
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
             ("", "route[0].health_check.path: is missing: write path = \"/healthz\""),
-            ("path = \"up\"", "is no path"),
-            ("path = \"/a b\"", "is no path"),
-            ("path = \"/\"\nhost = \"a b\"", "is no host"),
-            ("path = \"/\"\nstatus = []", "is empty"),
-            ("path = \"/\"\nstatus = [\"2xx\"]", "route[0].health_check.status[0]: \"2xx\" is no status"),
-            ("path = \"/\"\nstatus = [\"399-200\"]", "is no status"),
-            ("path = \"/\"\nstatus = [\"100\"]", "is no status"),
+            ("path = \"up\"", "invalid path"),
+            ("path = \"/a b\"", "invalid path"),
+            ("path = \"/\"\nhost = \"a b\"", "invalid host"),
+            ("path = \"/\"\nstatus = []", "must not be empty"),
+            ("path = \"/\"\nstatus = [\"2xx\"]", "route[0].health_check.status[0]: invalid status \"2xx\""),
+            ("path = \"/\"\nstatus = [\"399-200\"]", "invalid status"),
+            ("path = \"/\"\nstatus = [\"100\"]", "invalid status"),
             ("path = \"/\"\ninterval = \"1ms\"", "out of range"),
             ("path = \"/\"\nhealthy_after = 0", "out of range"),
             ("path = \"/\"\nread_timeout = \"1s\"", "belongs to [[route]] but follows [route.health_check]"),

@@ -1,76 +1,97 @@
-//! `[limits]`, and what an address or an API key may send.
+//! `[limits]`, and the quota of an address or an API key.
 
 use std::num::NonZero;
 use std::time::Duration;
 
+use crate::config::kind::{decimal, duration, number, optional_number, size};
 use crate::config::limits::Limits;
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::schema::{Setting, section};
 use crate::quota::{MAX_BURST, MAX_RATE, MIN_RATE, Quota, Rate};
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[limits]",
-    known: &[
-        "connections",
-        "connections_per_address",
-        "streams_per_address",
-        "head_size",
-        "head_timeout",
-        "body_timeout",
-        "body_rate",
-        "body_size",
-        "keepalive",
-        "rate",
-        "burst",
-        "concurrent",
-    ],
-    later: &[],
-    parent: None,
-};
+section! {
+    /// Limits for clients. Open connections and counters survive a reload.
+    LimitKeys = "[limits]", Reloadable;
 
-/// What is in it.
+    /// Maximum number of open client connections. `0`: half of the file descriptors that the process can have.
+    connections: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.connections);
+
+    /// Maximum number of open connections of one client address. `0`: no limit. Tollgate does not count the connections of
+    /// `trusted_proxies`.
+    connections_per_address: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.connections_per_address);
+
+    /// Maximum number of concurrent HTTP/2 requests of one client address over all its connections. `0`: no limit. Tollgate
+    /// refuses more streams in a way that lets the client retry them. It does not count those of `trusted_proxies`.
+    streams_per_address: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.streams_per_address);
+
+    /// Maximum size of a request head: request line and header fields. Over HTTP/2 never more than 32 KiB. A larger head, or one
+    /// with more than 256 header fields, gets 431. Minimum: `"1KiB"`.
+    head_size: u64 = size(MAX_HEAD, Limits::DEFAULT.head_size);
+
+    /// Maximum time from the first byte of a request head to its last one. Then the response is 408.
+    head_timeout: Duration = duration(SHORTEST..=LONGEST, Limits::DEFAULT.head_timeout);
+
+    /// Maximum pause within a request body. Then the response is 408. A WebSocket has `tunnel_timeout` instead.
+    body_timeout: Duration = duration(SHORTEST..=LONGEST, Limits::DEFAULT.body_timeout);
+
+    /// Minimum average rate of a request body in bytes per second, measured after the first 20 s. `"0"`: no minimum.
+    body_rate: u64 = size(MAX_BODY_RATE, Limits::DEFAULT.body_rate);
+
+    /// Maximum size of a request body. `"0"`: no limit. A larger body gets 413. A route can have its own limit. A login accepts
+    /// at most 64 KiB.
+    body_size: u64 = size(MAX_BODY, Limits::DEFAULT.body_size);
+
+    /// Time after which Tollgate closes an idle client connection.
+    keepalive: Duration = duration(Duration::from_secs(1)..=LONGEST, Limits::DEFAULT.keepalive);
+
+    /// Rate limit per client address (for IPv6: per /64 prefix), in requests per second. More requests get 429. Behind a
+    /// proxy, set `trusted_proxies`: otherwise all clients have one address.
+    rate: Option<f64> = decimal(MIN_RATE..=MAX_RATE, "20"), default "no limit";
+
+    /// Number of requests above `rate` that a client address can send at once, after a time with fewer requests.
+    burst: Option<usize> = optional_number(0..=MAX_BURST as usize, "40"), default "the requests of one second";
+
+    /// Maximum number of concurrent requests of a client address.
+    concurrent: Option<usize> = optional_number(1..=MAX_CONNECTIONS, "50"), default "no limit";
+}
+
+/// Reads the section.
 pub(in crate::config) fn read(section: &Section<'_>) -> Limits {
-    let default = Limits::default();
-    let head_size = section.size("head_size", MAX_HEAD, default.head_size);
-    if head_size < MIN_HEAD {
-        section.error("head_size", "is too small for any request: write at least \"1KiB\"");
+    let keys = LimitKeys::read(section);
+    if *keys.head_size < MIN_HEAD {
+        keys.head_size.error("is too small for any request: write at least \"1KiB\"");
     }
     Limits {
-        connections: section.number("connections", 0..=MAX_CONNECTIONS, default.connections),
-        connections_per_address: section.number(
-            "connections_per_address",
-            0..=MAX_CONNECTIONS,
-            default.connections_per_address,
-        ),
-        streams_per_address: section.number("streams_per_address", 0..=MAX_CONNECTIONS, default.streams_per_address),
-        head_size,
-        head_timeout: section.duration("head_timeout", SHORTEST..=LONGEST, default.head_timeout),
-        body_timeout: section.duration("body_timeout", SHORTEST..=LONGEST, default.body_timeout),
-        body_rate: section.size("body_rate", MAX_BODY_RATE, default.body_rate),
-        body_size: section.size("body_size", MAX_BODY, default.body_size),
-        keepalive: section.duration("keepalive", Duration::from_secs(1)..=LONGEST, default.keepalive),
-        per_address: quota(section),
+        connections: keys.connections.value,
+        connections_per_address: keys.connections_per_address.value,
+        streams_per_address: keys.streams_per_address.value,
+        head_size: keys.head_size.value,
+        head_timeout: keys.head_timeout.value,
+        body_timeout: keys.body_timeout.value,
+        body_rate: keys.body_rate.value,
+        body_size: keys.body_size.value,
+        keepalive: keys.keepalive.value,
+        per_address: quota(&keys.rate, &keys.burst, *keys.concurrent),
     }
 }
 
-/// `rate`, `burst` and `concurrent` of a section.
-pub(in crate::config) fn quota(section: &Section<'_>) -> Quota {
-    let most = |key, most| {
-        // The default is never used: it is there.
-        section.has(key).then(|| section.number(key, 1..=most, 1)).and_then(|number| u32::try_from(number).ok())
-    };
-    let burst = section.has("burst").then(|| section.number("burst", 0..=MAX_BURST as usize, 0));
-    let burst = burst.and_then(|number| u32::try_from(number).ok());
-    if burst.is_some() && !section.has("rate") {
-        section.error("burst", "goes on top of a rate: write rate, or remove burst");
+/// The quota that three keys of a section describe.
+pub(in crate::config) fn quota(
+    rate: &Setting<'_, Option<f64>>,
+    burst: &Setting<'_, Option<usize>>,
+    concurrent: Option<usize>,
+) -> Quota {
+    if burst.is_written() && !rate.is_written() {
+        burst.error("requires rate: write rate, or remove burst");
     }
+    let whole = |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok());
     Quota {
-        rate: section.decimal("rate", MIN_RATE..=MAX_RATE).and_then(|rate| Rate::new(rate, burst)),
-        concurrent: most("concurrent", MAX_CONNECTIONS).and_then(NonZero::new),
+        rate: rate.value.and_then(|rate| Rate::new(rate, whole(burst.value))),
+        concurrent: whole(concurrent).and_then(NonZero::new),
     }
 }
 
-/// Every request of a browser with a token in a cookie is larger than this.
+/// A request of a browser with a token in a cookie is larger.
 const MIN_HEAD: u64 = 1 << 10;
 /// Half of what pingora reads.
 const MAX_HEAD: u64 = 512 << 10;
@@ -78,7 +99,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(3600);
 const MAX_BODY_RATE: u64 = 1 << 30;
 pub(in crate::config) const MAX_BODY: u64 = 1 << 50;
-const MAX_CONNECTIONS: usize = 10_000_000;
+pub(in crate::config) const MAX_CONNECTIONS: usize = 10_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -134,7 +155,7 @@ mod tests {
             ("rate = -0.5", "limits.rate: -0.5 is out of range"),
             ("rate = nan", "limits.rate: nan is out of range"),
             ("rate = \"10/s\"", "limits.rate: must be a number, without quotes (found a string)"),
-            ("burst = 5", "limits.burst: goes on top of a rate: write rate"),
+            ("burst = 5", "limits.burst: requires rate: write rate"),
             ("rate = 1\nburst = -1", "limits.burst: -1 is out of range"),
             (
                 "rate = 1\nburst = 0.5",
@@ -151,6 +172,6 @@ mod tests {
             assert_error(&format!("{SERVER}[limits]\n{keys}\n{REALM}{LOGIN}"), expected);
         }
         let key = "[[realm.key]]\nid = \"web\"\nsecret = \"0123456789abcdef\"\nburst = 1\n";
-        assert_error(&format!("{SERVER}{REALM}{key}{LOGIN}"), "realm.a.key[0].burst: goes on top of a rate");
+        assert_error(&format!("{SERVER}{REALM}{key}{LOGIN}"), "realm.a.key[0].burst: requires rate");
     }
 }

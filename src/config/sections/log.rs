@@ -3,42 +3,64 @@
 use std::io;
 use std::path::Path;
 
+use crate::config::kind::{Raw, choice, decimal, number, raw, text};
 use crate::config::log::{AccessLog, Log, LogFormat, LogLevel};
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::schema::section;
 use crate::config::secret_file::reason;
 use crate::config::size;
 use crate::config::spelling::quote;
 use crate::lines::{self, Audit, Rotation};
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[log]",
-    known: &["level", "format", "access", "audit", "audit_size", "audit_keep", "trace_ratio"],
-    later: &[],
-    parent: None,
-};
+section! {
+    /// The log on stderr, the access log and the audit log. No log contains a secret.
+    LogKeys = "[log]", Reloadable;
 
-/// What is in it. Relative paths begin at `base`.
+    /// Minimum level of log lines.
+    level: LogLevel = choice(&LEVELS, LogLevel::Info);
+
+    /// Format of log lines: text, or one JSON object per line.
+    format: LogFormat = choice(&FORMATS, LogFormat::Text);
+
+    /// Requests with a line in the access log. `"off"`: none. `"denied"`: denied and failed requests. `"all"`: all. A line has
+    /// the names of query parameters, not their values.
+    access: AccessLog = choice(&ACCESS, AccessLog::Off);
+
+    /// Target of the audit log: `"off"`, `"stderr"`, or the path of a file. The audit log has one JSON object per line for each
+    /// login, denied request and reload. Tollgate creates the file with mode 0600 and opens it again after a rename (logrotate).
+    audit: Raw = raw("\"/var/log/tollgate/audit.log\""), default "\"off\"";
+
+    /// Size at which Tollgate rotates the audit file, from `"1MiB"` to `"64GiB"`. `"0"`: no rotation.
+    audit_size: Option<u64> = text(audit_size, "\"64MiB\""), default "\"64MiB\"";
+
+    /// Number of rotated audit files that Tollgate keeps; `audit.log.1` is the newest.
+    audit_keep: usize = number(1..=MAX_KEEP, 8);
+
+    /// Fraction of requests without a trace for which Tollgate starts one. A value above 0 requires a build with
+    /// `--features otlp` and `OTEL_EXPORTER_OTLP_ENDPOINT`. Tollgate always traces a request with a sampled `traceparent`.
+    trace_ratio: Option<f64> = decimal(0.0..=1.0, "0.1"), default "0";
+}
+
+/// Reads the section. Relative paths begin at `base`.
 pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
-    let default = Log::default();
-    let trace_ratio = section.decimal("trace_ratio", 0.0..=1.0).unwrap_or(default.trace_ratio);
+    let keys = LogKeys::read(section);
+    let trace_ratio = keys.trace_ratio.unwrap_or(Log::default().trace_ratio);
     if trace_ratio > 0.0 && !cfg!(feature = "otlp") {
-        section
-            .error("trace_ratio", "this program was built without OTLP: remove it, or build it with --features otlp");
+        keys.trace_ratio.error("requires a build with OTLP: remove it, or build with --features otlp");
     }
-    let audit = section.optional("audit", |text| audit(text, base)).unwrap_or_default();
-    let audit_rotation = rotation(section, &audit, default.audit_rotation);
+    let audit = keys.audit.optional(|text| audit(text, base)).ok().flatten().unwrap_or_default();
+    let audit_rotation = rotation(&keys, &audit, Log::default().audit_rotation);
     Log {
-        level: section.choice("level", &LEVELS, &[]).unwrap_or(default.level),
-        format: section.choice("format", &FORMATS, &[]).unwrap_or(default.format),
-        access: section.choice("access", &ACCESS, &[]).unwrap_or(default.access),
+        level: keys.level.value,
+        format: keys.format.value,
+        access: keys.access.value,
         audit,
         audit_rotation,
         trace_ratio,
     }
 }
 
-/// Whether the audit file can be written to: it is made for that, if there is none.
+/// Creates and opens the audit file.
 pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
     if let Some(path) = log.audit_path()
         && let Err(error) = lines::open(path)
@@ -47,7 +69,7 @@ pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
     }
 }
 
-/// Whether it could be, without making it.
+/// Checks that the audit file can be opened, without creating it.
 pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
     if let Some(path) = log.audit_path()
         && let Err(error) = lines::can_open(path)
@@ -67,26 +89,28 @@ pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
     }
 }
 
-fn rotation(section: &Section<'_>, audit: &Audit, default: Option<Rotation>) -> Option<Rotation> {
+fn rotation(keys: &LogKeys<'_>, audit: &Audit, default: Option<Rotation>) -> Option<Rotation> {
     let default = default?;
-    let keys = ["audit_size", "audit_keep"].into_iter().filter(|key| section.has(key));
-    // A value of `audit` that is wrong may be meant for a file.
-    if !matches!(audit, Audit::File(_)) && !section.is_refused("audit") {
-        keys.for_each(|key| {
-            section.error(key, "requires a file: write audit = \"/var/log/tollgate/audit.log\", or remove it");
-        });
+    let needs_file = "requires a file: write audit = \"/var/log/tollgate/audit.log\", or remove it";
+    // An invalid value of `audit` can be meant for a file.
+    if !matches!(audit, Audit::File(_)) && !keys.audit.is_refused() {
+        if keys.audit_size.is_written() {
+            keys.audit_size.error(needs_file);
+        }
+        if keys.audit_keep.is_written() {
+            keys.audit_keep.error(needs_file);
+        }
         return Some(default);
     }
-    let size = section.optional("audit_size", size).unwrap_or(default.size);
-    if size == 0 && section.has("audit_keep") {
-        section.error("audit_keep", "requires rotation, which audit_size = \"0\" turns off: remove one of the two");
+    let size = keys.audit_size.unwrap_or(default.size);
+    if size == 0 && keys.audit_keep.is_written() {
+        keys.audit_keep.error("requires rotation, which audit_size = \"0\" turns off: remove one of the two");
     }
-    // With no old file at all, a rotation would delete the lines of a moment ago.
-    let keep = section.number("audit_keep", 1..=MAX_KEEP, default.keep as usize);
-    (size > 0).then(|| Rotation { size, keep: u32::try_from(keep).unwrap_or(default.keep) })
+    // At least one: otherwise a rotation would delete the newest lines.
+    (size > 0).then(|| Rotation { size, keep: u32::try_from(*keys.audit_keep).unwrap_or(default.keep) })
 }
 
-fn size(text: &str) -> Result<u64, String> {
+fn audit_size(text: &str) -> Result<u64, String> {
     size::parse(text).filter(|size| *size == 0 || (MIN_SIZE..=MAX_SIZE).contains(size)).ok_or_else(|| {
         let (min, max) = (size::format(MIN_SIZE), size::format(MAX_SIZE));
         format!("{} is out of range: write a size from \"{min}\" to \"{max}\", or \"0\" for no rotation", quote(text))
@@ -94,17 +118,17 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn cannot_be_opened(path: &Path, error: &io::Error) -> String {
-    format!("{} can't be opened: {}: write a path that this user can write to", path.display(), reason(error))
+    format!("{} can't be opened: {}: write a path that this user is allowed to write", path.display(), reason(error))
 }
 
 fn audit(text: &str, base: &Path) -> Result<Audit, String> {
     match text {
         "off" => Ok(Audit::Off),
         "stderr" => Ok(Audit::Stderr),
-        // A word alone is rather a value that there is not than a file of that name.
+        // A single word is more likely a misspelled value than a file name.
         path if path.contains('/') && !path.ends_with('/') => Ok(Audit::File(base.join(path))),
         _ => Err(format!(
-            "{} is neither \"off\" nor \"stderr\", nor a path: write it as \"/var/log/tollgate/audit.log\" or \"./audit.log\"",
+            "must be \"off\", \"stderr\" or a path (found {}): write it as \"/var/log/tollgate/audit.log\" or \"./audit.log\"",
             quote(text)
         )),
     }
@@ -136,7 +160,7 @@ mod tests {
             (r#"level = "verbose""#, r#"log.level: must be "error" or "warn""#),
             (r#"format = "xml""#, r#""text" or "json""#),
             (r#"access = "some""#, r#""off" or "denied" or "all""#),
-            (r#"audit = "syslog""#, "neither \"off\" nor \"stderr\", nor a path"),
+            (r#"audit = "syslog""#, "must be \"off\", \"stderr\" or a path"),
             ("audit = true", "log.audit"),
             ("trace_ratio = 1.5", "log.trace_ratio"),
             ("audit_size = \"2MiB\"", "log.audit_size: requires a file"),

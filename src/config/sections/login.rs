@@ -4,206 +4,224 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::cognito::CognitoKeys;
+use super::exchange::ExchangeKeys;
 use super::{Realms, exchange, host, path, plain, realm_of};
+use crate::config::host::Host;
+use crate::config::kind::{Raw, choice, duration, map, raw, required, subsection, text, word};
 use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, Shape, Tenant};
 use crate::config::policy::{MAX_TTL, Realm};
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::{Setting, keys, section};
 use crate::config::spelling::quote;
 use crate::config::user_pool::UserPool;
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[[login]]",
-    known: &[
-        "dialect",
-        "host",
-        "path",
-        "realm",
-        "logout_path",
-        "tenants",
-        "shape",
-        "client_id",
-        "access_ttl",
-        "refresh_ttl",
-        "refresh_grace",
-        "backend",
-        "cognito",
-        "issuer",
-        "allowed_clients",
-        "required_permission",
-        "required_attributes",
-        "email_claim",
-        "require_verified_email",
-        "callback_url",
-        "callback_path",
-        "after_login",
-        "redirect_urls",
-        "answer",
-    ],
-    later: &[],
-    parent: None,
-};
+section! {
+    /// A login API at a path, which Tollgate answers itself.
+    LoginKeys = "[[login]]", Reloadable, with [TenantKeys, ExchangeKeys];
 
-/// Whether one of these hands out ID tokens of ours, to users of whichever realm.
+    /// API of the login. `"project"`: register, log in, log out, read, update and delete a user at one URL. `"tenant"`: log in
+    /// with `UserName`, `TenantName` and `Password`, with challenges and refresh tokens, compatible with Amazon Cognito.
+    /// `"exchange"`: exchange an access token of a trusted issuer for a URL that logs a browser in.
+    dialect: Result<Kind, Reported> = required(word(&KINDS));
+
+    /// Host of the login. At the callback of an exchange login, the host of `callback_url` also matches. A login with `host`
+    /// applies before one without.
+    host: Option<Host> = text(host, "\"login.example.com\""), default "every host";
+
+    /// Path of the login. It matches as a whole; with `"tenant"` in any letter case. A route must not have the same path at the
+    /// same host.
+    path: Result<String, Reported> = required(text(path, "\"/api/1/ce/examples/auth\""));
+
+    /// Realm of the users. With `"tenant"`, `TenantName` can name another realm, if the request satisfies the API key and origin
+    /// settings of that realm, too.
+    realm: Raw = required(raw("\"…\", the name of a [[realm]]"));
+}
+
+keys! {
+    /// A login with the API of Amazon Cognito.
+    TenantKeys, Reloadable, when dialect = "tenant";
+
+    /// Path at which a session ends.
+    logout_path: Option<String> = text(path, "\"/Logout\""), default "`Logout` beside `path`";
+
+    /// Aliases of realms for `TenantName`. The name of a realm is always valid.
+    tenants: Vec<(String, Value)> = map("a table, as { \"Acme\" = \"acme\" }", "{ \"Acme Inc.\" = \"acme\" }"), default "{}";
+
+    /// Layout of the response. `"nested"`: `{"cognitoToken": {"ChallengeParameters": {}, "AuthenticationResult": {…}}}`.
+    /// `"flat"`: `{"cognitoToken": {…}, "user": {"OloID": …, "TenantID": …, "TenantName": …}}`.
+    shape: Shape = choice(&SHAPES, Shape::Nested);
+
+    /// `client_id` of access tokens and `aud` of ID tokens. With `backend = "cognito"`: the id of the app client, which is
+    /// required.
+    client_id: Option<String> = text(plain, "\"1example23456789\""), default "`audience` of the realm";
+
+    /// Lifetime of access tokens and ID tokens, limited by `token_ttl` of the realm.
+    access_ttl: Duration = duration(MIN_ACCESS..=MAX_ACCESS_TTL, DEFAULT_ACCESS);
+
+    /// Time after a login in which its session can be refreshed. With `backend = "cognito"`: how long Tollgate remembers a
+    /// logout.
+    refresh_ttl: Duration = duration(MIN_REFRESH..=MAX_TTL, DEFAULT_REFRESH);
+
+    /// Grace period for the reuse of a refresh token by a client that lost the response: it gets the same new token. A later
+    /// reuse ends the session.
+    refresh_grace: Duration = duration(Duration::ZERO..=MAX_GRACE, DEFAULT_GRACE);
+
+    /// Source of the users. `"local"`: the users of the realm. `"cognito"`: the users of a user pool, which also issues the
+    /// tokens.
+    backend: Backend = choice(&BACKENDS, Backend::Local);
+
+    /// The user pool, with `backend = "cognito"`.
+    cognito: Option<Section<'s>> = subsection(&CognitoKeys::SECTION), default "no user pool";
+}
+
+/// Whether a login issues ID tokens of Tollgate, for the users of any realm.
 pub(in crate::config) fn have_id_tokens(sections: &[Section<'_>]) -> bool {
-    sections.iter().any(|section| section.optional("dialect", Ok) == Some("tenant") && !is_over_pool(section))
+    sections.iter().any(|section| is_tenant(section) && !is_over_pool(section))
 }
 
-/// Whether users of the store log in to the realm `name` through one of these. A tenant login is for every realm.
+/// Whether users of the store log in to the realm `name` through one of these logins. A tenant login is for every realm.
 pub(in crate::config) fn have_local_users(sections: &[Section<'_>], name: &str) -> bool {
-    sections.iter().any(|section| {
-        let is_tenant = section.optional("dialect", Ok) == Some("tenant");
-        !is_over_pool(section) && (is_tenant || section.optional("realm", Ok) == Some(name))
-    })
+    sections.iter().any(|section| !is_over_pool(section) && (is_tenant(section) || section.text("realm") == Some(name)))
 }
 
-/// Whether its users are those of a user pool.
+/// Whether the users of a login are those of a user pool.
 pub(in crate::config) fn is_over_pool(section: &Section<'_>) -> bool {
-    section.optional("dialect", Ok) == Some("tenant") && section.optional("backend", Ok) == Some("cognito")
+    is_tenant(section) && section.text("backend") == Some("cognito")
 }
 
-/// What is in it, but for its user pool, which was read before.
+fn is_tenant(section: &Section<'_>) -> bool {
+    section.text("dialect") == Some("tenant")
+}
+
+/// Reads the login at position `index` of the file. `user_pool`: its user pool, which was read before.
 pub(in crate::config) fn read(
     section: &Section<'_>,
     index: usize,
     user_pool: Option<&Arc<UserPool>>,
     realms: &Realms,
-) -> Option<Arc<Login>> {
-    if !section.has("dialect") {
-        section.missing("dialect", "is missing: write dialect = \"project\", \"tenant\" or \"exchange\"");
-    }
-    let kind = section.choice("dialect", &KINDS, &[]);
-    let host = section.optional("host", host);
-    let path = section.required("path", "\"/api/1/ce/examples/auth\"", path);
-    let realm = realm_of(section, realms);
-    for (other, dialect, keys) in
-        [(Kind::Tenant, "tenant", &TENANT_KEYS[..]), (Kind::Exchange, "exchange", &exchange::KEYS)]
-    {
-        for key in keys.iter().filter(|key| kind.is_some_and(|kind| kind != other) && section.has(key)) {
-            section.error(key, format!("is a key of dialect = \"{dialect}\": remove it"));
-        }
-    }
+) -> Result<Arc<Login>, Reported> {
+    let keys = LoginKeys::read(section);
+    let realm = realm_of(&keys.realm, realms);
+    let checked = realm.and_then(|declared| declared.realm.clone());
+    let path = keys.path.value;
+    let kind = keys.dialect.value;
+    let tenant_keys = TenantKeys::read(section);
+    let exchange_keys = ExchangeKeys::read(section);
     let dialect = match kind? {
-        Kind::Project => Some(Dialect::Project),
+        Kind::Project => Ok(Dialect::Project),
         Kind::Tenant => {
-            let own = realm.and_then(|declared| declared.realm.as_ref());
-            tenant(section, user_pool, path.as_deref(), own, realms).map(|tenant| Dialect::Tenant(Box::new(tenant)))
+            let path = path.as_deref().map_err(|reported| *reported);
+            let own = checked.as_ref().map_err(|reported| *reported);
+            tenant(section, tenant_keys, user_pool, path, own, realms).map(|tenant| Dialect::Tenant(Box::new(tenant)))
         }
         Kind::Exchange => {
-            let realm = realm.and_then(|declared| declared.realm.as_deref());
-            exchange::read(section, realm).map(|exchange| Dialect::Exchange(Box::new(exchange)))
+            exchange::read(section, exchange_keys, checked.as_deref().map_err(|reported| *reported), &keys.realm)
+                .map(|exchange| Dialect::Exchange(Box::new(exchange)))
         }
     };
-    Some(Arc::new(Login { index, dialect: dialect?, host, path: path?, realm: realm?.realm.clone()? }))
+    Ok(Arc::new(Login { index, dialect: dialect?, host: keys.host.value, path: path?, realm: checked? }))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(in crate::config) enum Kind {
     Project,
     Tenant,
     Exchange,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum Backend {
+    Local,
+    Cognito,
+}
+
 fn tenant(
     section: &Section<'_>,
+    keys: TenantKeys<'_>,
     user_pool: Option<&Arc<UserPool>>,
-    path: Option<&str>,
-    own: Option<&Arc<Realm>>,
+    path: Result<&str, Reported>,
+    own: Result<&Arc<Realm>, Reported>,
     realms: &Realms,
-) -> Option<Tenant> {
-    let local = section.choice("backend", &[("local", true), ("cognito", false)], &[]);
+) -> Result<Tenant, Reported> {
     let over_pool = is_over_pool(section);
     if over_pool {
-        for key in ["access_ttl", "refresh_grace"].into_iter().filter(|key| section.has(key)) {
-            section.error(key, "is for backend = \"local\": remove it, the app client of the user pool says so");
+        for setting in [&keys.access_ttl, &keys.refresh_grace].into_iter().filter(|setting| setting.is_written()) {
+            setting.error("applies only to backend = \"local\": remove it and set the lifetime in the app client");
         }
-    } else if section.has("cognito") && (local == Some(true) || !section.has("backend")) {
-        section.error("cognito", "is for backend = \"cognito\": write that, or remove the section");
+    } else if keys.cognito.is_written() && !keys.backend.is_refused() {
+        keys.cognito.error("applies only to backend = \"cognito\": write that, or remove the section");
     }
-    let logout_path = section.optional("logout_path", super::path);
-    let shape = section.choice("shape", &[("nested", Shape::Nested), ("flat", Shape::Flat)], &[]);
     let client_id = match user_pool {
         Some(pool) => Some(pool.client_id().to_owned()),
-        // Of a pool that could not be read, everything was told.
-        None if over_pool => None,
-        None => section.optional("client_id", plain),
+        None => keys.client_id.value,
     };
-    let access_ttl = section.duration("access_ttl", MIN_ACCESS..=MAX_ACCESS_TTL, DEFAULT_ACCESS);
-    let refresh_ttl = section.duration("refresh_ttl", MIN_REFRESH..=MAX_TTL, DEFAULT_REFRESH);
-    let refresh_grace = section.duration("refresh_grace", Duration::ZERO..=MAX_GRACE, DEFAULT_GRACE);
-    for (key, duration) in [("access_ttl", access_ttl), ("refresh_ttl", refresh_ttl)] {
-        if duration.subsec_nanos() != 0 {
-            section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
+    for setting in [&keys.access_ttl, &keys.refresh_ttl] {
+        if setting.subsec_nanos() != 0 {
+            setting.error("must be a whole number of seconds, as times in tokens are: write it with s, m, h or d");
         }
     }
-    let mut by_name = by_tenant_name(section, realms);
+    let mut by_name = by_tenant_name(&keys.tenants, realms);
     if over_pool {
         let own = own?;
         let is_own = |realm: &Realm| realm.number() == own.number();
         for (alias, _) in by_name.iter().filter(|(name, realm)| !is_own(realm) && *name != realm.name()) {
-            section.error(
-                "tenants",
-                format!("{} is of another realm than the login, and its users are not in the user pool", quote(alias)),
-            );
+            keys.tenants.error(format!(
+                "{} names another realm, but a Cognito login serves only its own realm: remove it",
+                quote(alias)
+            ));
         }
         by_name.retain(|_, realm| is_own(realm));
     }
     let path = path?;
-    // Beside the login, since clients know it as /Logout beside /Login.
-    let logout_path =
-        logout_path.unwrap_or_else(|| format!("{}/Logout", path.rsplit_once('/').map_or("", |(dir, _)| dir)));
-    Some(Tenant {
-        logout_path,
+    // Clients expect /Logout beside /Login.
+    let default_path = || format!("{}/Logout", path.rsplit_once('/').map_or("", |(dir, _)| dir));
+    Ok(Tenant {
+        logout_path: keys.logout_path.value.unwrap_or_else(default_path),
         realms: by_name,
-        shape: shape.unwrap_or(Shape::Nested),
+        shape: keys.shape.value,
         client_id,
-        access_ttl,
-        refresh_ttl,
-        refresh_grace,
+        access_ttl: keys.access_ttl.value,
+        refresh_ttl: keys.refresh_ttl.value,
+        refresh_grace: keys.refresh_grace.value,
         user_pool: user_pool.cloned(),
     })
 }
 
-/// Every realm by its name, and by the names that `tenants` gives it.
-fn by_tenant_name(section: &Section<'_>, realms: &Realms) -> BTreeMap<String, Arc<Realm>> {
+/// Every realm by its name and by its aliases in `tenants`.
+fn by_tenant_name(tenants: &Setting<'_, Vec<(String, Value)>>, realms: &Realms) -> BTreeMap<String, Arc<Realm>> {
     let declared = realms.declared.iter();
     let mut by_name: BTreeMap<_, _> =
-        declared.filter_map(|declared| Some((declared.name.clone(), declared.realm.clone()?))).collect();
-    for (alias, name) in section.values("tenants", "a table, as { \"Acme\" = \"acme\" }") {
+        declared.filter_map(|declared| Some((declared.name.clone(), declared.realm.clone().ok()?))).collect();
+    for (alias, name) in &tenants.value {
         let Some(name) = name.as_str() else {
-            section.error("tenants", format!("{} must be the name of a realm, in double quotes", quote(&alias)));
+            tenants.error(format!("{} must be the name of a realm, in double quotes", quote(alias)));
             continue;
         };
         let Some(declared) = realms.declared.iter().find(|declared| declared.name == name) else {
-            if !realms.misnamed {
-                section.error("tenants", format!("there is no realm {}: write [[realm]] with that name", quote(name)));
+            if realms.misnamed.is_none() {
+                tenants.error(format!("there is no realm {}: write [[realm]] with that name", quote(name)));
             }
             continue;
         };
-        if alias != name && realms.declared.iter().any(|other| other.name == alias) {
-            section.error("tenants", format!("{} is the name of a realm itself: remove it", quote(&alias)));
+        if alias != name && realms.declared.iter().any(|other| other.name == *alias) {
+            tenants.error(format!("{} is the name of a realm: remove it", quote(alias)));
             continue;
         }
-        if let Some(realm) = &declared.realm {
-            by_name.insert(alias, realm.clone());
+        if let Ok(realm) = &declared.realm {
+            by_name.insert(alias.clone(), realm.clone());
         }
     }
     by_name
 }
 
 const KINDS: [(&str, Kind); 3] = [("project", Kind::Project), ("tenant", Kind::Tenant), ("exchange", Kind::Exchange)];
-const TENANT_KEYS: [&str; 9] = [
-    "logout_path",
-    "tenants",
-    "shape",
-    "client_id",
-    "access_ttl",
-    "refresh_ttl",
-    "refresh_grace",
-    "backend",
-    "cognito",
-];
-/// Cognito's bounds and defaults, but for the lower ones, which only tests need.
+const BACKENDS: [(&str, Backend); 2] = [("local", Backend::Local), ("cognito", Backend::Cognito)];
+const SHAPES: [(&str, Shape); 2] = [("nested", Shape::Nested), ("flat", Shape::Flat)];
+/// The limits and defaults of Amazon Cognito, except the minimums, which are for tests.
 const MIN_ACCESS: Duration = Duration::from_secs(1);
 const DEFAULT_ACCESS: Duration = Duration::from_secs(3600);
 const MIN_REFRESH: Duration = Duration::from_secs(1);
@@ -224,9 +242,9 @@ mod tests {
             (r#"dialect = "oauth""#, r#"must be "project" or "tenant" or "exchange" (found "oauth")"#),
             (r#"path = "login""#, "does not start with a slash"),
             (r#"realm = "examples""#, r#"there is no realm "examples": write [[realm]] with that name"#),
-            ("tenants = {}", "login[0].tenants: is a key of dialect = \"tenant\": remove it"),
-            ("backend = \"local\"", "login[0].backend: is a key of dialect = \"tenant\": remove it"),
-            ("after_login = \"/\"", "login[0].after_login: is a key of dialect = \"exchange\": remove it"),
+            ("tenants = {}", "login[0].tenants: applies only to dialect = \"tenant\": remove it"),
+            ("backend = \"local\"", "login[0].backend: applies only to dialect = \"tenant\": remove it"),
+            ("after_login = \"/\"", "login[0].after_login: applies only to dialect = \"exchange\": remove it"),
         ] {
             assert_error(&format!("{SERVER}{REALM}{}", with(LOGIN, keys)), expected);
         }
@@ -242,7 +260,7 @@ mod tests {
         for (keys, expected) in [
             (r#"shape = "round""#, r#"must be "nested" or "flat""#),
             (r#"access_ttl = "25h""#, r#"from "1s" to "1d""#),
-            (r#"access_ttl = "1500ms""#, "whole seconds"),
+            (r#"access_ttl = "1500ms""#, "whole number of seconds"),
             (r#"refresh_grace = "2m""#, r#"from "0s" to "1m""#),
             (r#"refresh_ttl = "0s""#, "login[0].refresh_ttl"),
             (r#"tenants = "acme""#, "a table"),
@@ -251,12 +269,15 @@ mod tests {
             (r#"logout_path = "Logout""#, "does not start with a slash"),
             (r#"logout_path = "/login""#, "login[0].logout_path: "),
             (r#"logout_path = "/login/REFRESH""#, "login[0].logout_path: "),
-            (r#"client_id = """#, "is empty"),
+            (r#"client_id = """#, "must not be empty"),
         ] {
             assert_error(&format!("{SERVER}{REALM}{}", with(TENANT, keys)), expected);
         }
         let two = format!("{SERVER}{REALM}{}", with(REALM, "name = \"b\""));
-        assert_error(&format!("{two}{}", with(TENANT, r#"tenants = { b = "a" }"#)), "is the name of a realm itself");
+        assert_error(
+            &format!("{two}{}", with(TENANT, r#"tenants = { b = "a" }"#)),
+            "is the name of a realm: remove it",
+        );
     }
 
     #[test]
@@ -291,8 +312,8 @@ mod tests {
             "dialect = \"tenant\"\npath = \"/x\"",
         ] {
             let other = format!("[[login]]\nrealm = \"a\"\n{other}\n");
-            assert_error(&format!("{SERVER}{REALM}{TENANT}{other}"), "login[1].path: is the path of login[0]");
-            assert_error(&format!("{SERVER}{REALM}{other}{TENANT}"), "login[1].path: is the path of login[0]");
+            assert_error(&format!("{SERVER}{REALM}{TENANT}{other}"), "login[1].path: duplicates the path of login[0]");
+            assert_error(&format!("{SERVER}{REALM}{other}{TENANT}"), "login[1].path: duplicates the path of login[0]");
         }
         check(&format!(
             "{SERVER}{REALM}{TENANT}[[login]]\nrealm = \"a\"\ndialect = \"project\"\npath = \"/Login/x\"\n"

@@ -1,9 +1,10 @@
-//! The sections of the file, and what each key may be.
+//! The sections of the file, and their keys.
 
 pub(super) mod api_key;
 pub(super) mod cognito;
 mod cookie;
 mod exchange;
+pub(super) mod file;
 #[cfg(test)]
 pub(super) mod fixture;
 pub(super) mod health_check;
@@ -22,71 +23,66 @@ mod user_rules;
 use std::sync::Arc;
 
 use super::host::{Authority, Host};
+use super::kind::Raw;
 use super::outside::Outside;
 use super::pem::CaFile;
 use super::policy::Realm;
-use super::reader::{Keys, Section, WHOLE_FILE};
+use super::report::Reported;
+use super::schema::Setting;
 use super::spelling::{closest, quote};
-
-/// The file as a whole.
-pub(super) const FILE: Keys = Keys {
-    header: WHOLE_FILE,
-    known: &["server", "log", "store", "limits", "realm", "login", "route"],
-    later: &[],
-    parent: None,
-};
 
 /// The realms of the file.
 #[derive(Default)]
 pub(super) struct Realms {
     pub(super) declared: Vec<Declared>,
-    /// One of them has no name, or a bad one: it may be the one that a login or a route names.
-    pub(super) misnamed: bool,
+    /// A realm without a valid name: it can be the one that a login or a route names.
+    pub(super) misnamed: Option<Reported>,
 }
 
-/// A realm that the file names, whether or not it could be read.
+/// A realm of the file, valid or not.
 pub(super) struct Declared {
     pub(super) name: String,
-    /// It has API keys, good or bad ones.
+    /// It has API keys, valid or not.
     pub(super) has_keys: bool,
-    pub(super) realm: Option<Arc<Realm>>,
+    pub(super) realm: Result<Arc<Realm>, Reported>,
 }
 
-/// `realm` of a login or a route. `None` was reported, here or where a realm has a bad name.
-fn realm_of<'r>(section: &Section<'_>, realms: &'r Realms) -> Option<&'r Declared> {
-    let name = section.required("realm", "\"…\", the name of a [[realm]]", Ok)?;
-    if let Some(declared) = realms.declared.iter().find(|declared| declared.name == name) {
-        return Some(declared);
+/// The realm that a login or a route names.
+fn realm_of<'r>(name: &Setting<'_, Raw>, realms: &'r Realms) -> Result<&'r Declared, Reported> {
+    let text = name.required(|text| Ok(text.to_owned()))?;
+    if let Some(declared) = realms.declared.iter().find(|declared| declared.name == text) {
+        return Ok(declared);
     }
-    if realms.misnamed {
-        return None;
+    if let Some(reported) = realms.misnamed {
+        return Err(reported);
     }
-    let message = match closest(name, realms.declared.iter().map(|declared| declared.name.as_str())) {
-        Some(meant) => format!("there is no realm {}: did you mean \"{meant}\"?", quote(name)),
-        None => format!("there is no realm {}: write [[realm]] with that name", quote(name)),
-    };
-    section.missing_value("realm", message);
-    None
+    Err(name.missing_value(match closest(&text, realms.declared.iter().map(|declared| declared.name.as_str())) {
+        Some(meant) => format!("there is no realm {}: did you mean \"{meant}\"?", quote(&text)),
+        None => format!("there is no realm {}: write [[realm]] with that name", quote(&text)),
+    }))
 }
 
-/// The CA certificates in the file that `key` names.
-fn ca_file(section: &Section<'_>, key: &'static str, outside: &Outside) -> Option<CaFile> {
-    let file = section.optional(key, |path| CaFile::read(path, outside))?;
-    for sentence in file.expired(outside.now()) {
-        section.warn(key, sentence);
+/// The CA certificates in the file that a key names, if it is written.
+fn ca_file(file: &Setting<'_, Raw>, outside: &Outside) -> Result<Option<CaFile>, Reported> {
+    let certificates = file.optional(|path| CaFile::read(path, outside))?;
+    for sentence in certificates.iter().flat_map(|certificates| certificates.expired(outside.now())) {
+        file.warn(sentence);
     }
-    Some(file)
+    Ok(certificates)
 }
 
 /// The one host that something is for.
 fn host(text: &str) -> Result<Host, String> {
     if text.contains('*') {
-        return Err(format!("{} is a pattern: write one host, or leave it out for every one", quote(text)));
+        return Err(format!(
+            "invalid host {}: a pattern is not supported; write one host, or remove it to match every host",
+            quote(text)
+        ));
     }
     if let Some(Authority { host, port: Some(_) }) = Authority::parse(text) {
-        return Err(format!("{} has a port: write \"{host}\"", quote(text)));
+        return Err(format!("invalid host {}: it has a port; write \"{host}\"", quote(text)));
     }
-    Host::parse(text).ok_or_else(|| format!("{} is no host: write it as \"app.example.com\"", quote(text)))
+    Host::parse(text).ok_or_else(|| format!("invalid host {}: write it as \"app.example.com\"", quote(text)))
 }
 
 /// A path in the one form in which the gate judges the paths of requests.
@@ -98,17 +94,17 @@ fn path(text: &str) -> Result<String, String> {
     } else if text.split('/').any(|segment| matches!(segment, "." | "..")) {
         "has a dot segment"
     } else if text.len() > 1 && text.ends_with('/') {
-        "ends with a slash: write it without, it matches whole segments and everything below"
+        "ends with a slash: write it without, since a path includes everything below it"
     } else if text.contains(['?', '#']) {
         "has a query or a fragment: write the path only"
     } else if text.contains('*') {
-        "has an asterisk: write the path without, it matches everything below anyway"
+        "has an asterisk: write it without, since a path includes everything below it"
     } else if !text.bytes().all(is_path_byte) {
         "has a character other than letters, digits, slashes and -._~!$&'()+,;=:@"
     } else {
         return Ok(text.into());
     };
-    Err(format!("{} {problem}", quote(text)))
+    Err(format!("invalid path {}: it {problem}", quote(text)))
 }
 
 /// What RFC 3986 allows in a path without percent-encoding, less the asterisk, which looks like a pattern.
@@ -121,10 +117,10 @@ const fn is_path_byte(byte: u8) -> bool {
 /// A string that is sent as it is, in a token or a header.
 fn plain(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        return Err("is empty".into());
+        return Err("must not be empty".into());
     }
     if text.chars().any(char::is_control) {
-        return Err(format!("{} has a control character", quote(text)));
+        return Err(format!("{} must not have a control character", quote(text)));
     }
     Ok(text.into())
 }

@@ -4,58 +4,88 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::api_key::{ApiKeyKeys, KeyCarrierKeys, MasterKeyKeys};
 use super::cognito::Pools;
+use super::cookie::CookieKeys;
+use super::trusted_issuer::TrustedIssuerKeys;
+use super::user_rules::UserKeys;
 use super::{Declared, Realms, api_key, cookie, login, plain, trusted_issuer, user_rules};
 use crate::config::filesystem::can_create_directory;
 use crate::config::keys_dir::KeysDir;
+use crate::config::kind::{
+    Raw, choice, duration, flag, list, optional_duration, raw, required, subsection, subsections, text,
+};
 use crate::config::origin::{Origin, Origins};
 use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, MAX_TTL, Policy, Realm};
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::{Setting, section};
 use crate::config::spelling::quote;
 use crate::token::{self, Algorithm};
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[[realm]]",
-    known: &[
-        "name",
-        "issuer",
-        "audience",
-        "algorithm",
-        "keys_dir",
-        "rotate_every",
-        "publish_ahead",
-        "token_ttl",
-        "leeway",
-        "cookie",
-        "same_site",
-        "insecure_cookie",
-        "partitioned",
-        "require_key",
-        "key_query",
-        "key_header",
-        "origins",
-        "any_origin_credentials",
-        "require_origin",
-        "registration",
-        "registrations_per_hour",
-        "rename",
-        "password_min",
-        "key",
-        "master_key",
-        "trusted_issuer",
-    ],
-    later: &[],
-    parent: None,
-};
+section! {
+    /// A realm: a set of users, API keys, origins and token settings. The file needs at least one.
+    RealmKeys = "[[realm]]", Reloadable, with [CookieKeys, KeyCarrierKeys, UserKeys];
 
-/// Every realm of the file.
+    /// Name of the realm: 1 to 63 lower-case letters, digits, hyphens and underscores. The users belong to this name. The
+    /// application receives it in `X-Auth-Realm`.
+    name: Result<String, Reported> = required(text(check_name, "\"examples\""));
+
+    /// Issuer (`iss`) of the tokens, usually the URL of your site. A change ends every session.
+    issuer: Result<String, Reported> = required(text(plain, "\"https://gate.example.com\""));
+
+    /// Audience (`aud`) of the tokens. A change ends every session.
+    audience: Option<String> = text(plain, "\"examples\""), default "the name of the realm";
+
+    /// Signature algorithm of new tokens. For all except `HS256`, Tollgate publishes the public keys at
+    /// `/.well-known/jwks.json`. Tokens with the previous algorithm stay valid.
+    algorithm: Algorithm = choice(&ALGORITHMS, Algorithm::HS256);
+
+    /// Directory of the signing keys, with one file `<kid>.jwk` each. Tollgate creates the first key of the algorithm. The
+    /// active key signs, all keys verify, and Tollgate removes a key when its last token has expired.
+    keys_dir: Raw = raw("\"/var/lib/tollgate/keys/examples\""), default "`\"keys/<name>\"` beside the configuration file";
+
+    /// Interval of the automatic rotation of the signing key. It must be longer than `publish_ahead`.
+    rotate_every: Option<Duration> = optional_duration(MIN_ROTATION..=MAX_TTL, DEFAULT_ROTATION), default "no rotation";
+
+    /// Time between the publication of a new signing key and its activation. In this time, other instances that share
+    /// `keys_dir`, and verifiers with a cached JWKS, load the key.
+    publish_ahead: Option<Duration> = optional_duration(Duration::ZERO..=MAX_AHEAD, PUBLIC_AHEAD),
+        default "`\"10m\"`; with HS256 `\"10s\"`";
+
+    /// Lifetime of a token from a login.
+    token_ttl: Duration = duration(Duration::from_secs(1)..=MAX_TTL, DEFAULT_TTL);
+
+    /// Allowed clock skew for `exp` and `nbf` (RFC 7519, 4.1.4 and 4.1.5).
+    leeway: Duration = duration(Duration::ZERO..=MAX_LEEWAY, DEFAULT_LEEWAY);
+
+    /// Origins with credentialed CORS requests, such as `"https://app.example.com"`. An origin must match exactly. `"null"` is
+    /// allowed only if it is listed. Empty: pages of any origin, but without cookies.
+    origins: Vec<Option<Origin>> = list(origin, "[\"https://app.example.com\", \"http://localhost:5173\"]"), default "[]";
+
+    /// With empty `origins`: whether pages of any origin can send requests with cookies. Any site that a user visits can then
+    /// act as that user.
+    any_origin_credentials: bool = flag(false);
+
+    /// Whether Tollgate rejects requests without `Origin`. Programs other than browsers usually send none.
+    require_origin: bool = flag(false);
+
+    /// API keys.
+    key: Vec<Section<'s>> = subsections(&ApiKeyKeys::SECTION), default "no API keys";
+
+    /// Master key.
+    master_key: Option<Section<'s>> = subsection(&MasterKeyKeys::SECTION), default "no master key";
+
+    /// External issuers of tokens.
+    trusted_issuer: Vec<Section<'s>> = subsections(&TrustedIssuerKeys::SECTION), default "no trusted issuers";
+}
+
+/// Reads all realms of the file.
 ///
-/// `logins`: one that hands out ID tokens needs keys of their own for them. `pools`: the user pools of the
-/// logins, which their realms trust.
+/// `logins`: a login with ID tokens needs keys for them. `pools`: the user pools of the logins, which their realms trust.
 pub(in crate::config) fn read_all(
-    root: &Section<'_>,
+    sections: Vec<Section<'_>>,
     logins: &[Section<'_>],
     pools: &Pools,
     outside: &Outside,
@@ -63,30 +93,30 @@ pub(in crate::config) fn read_all(
 ) -> Realms {
     let mut realms = Realms::default();
     let mut taken = Taken::default();
-    for (number, mut section) in (0..).zip(root.tables("realm", &KEYS)) {
-        let name = section.required("name", "\"examples\"", check_name);
-        if let Some(name) = name {
+    for (number, mut section) in (0..).zip(sections) {
+        if let Some(name) = section.text("name").filter(|name| check_name(name).is_ok()) {
             section.name(name);
         }
-        let twice = realms.declared.iter().any(|other| Some(other.name.as_str()) == name);
+        let keys = RealmKeys::read(&section);
+        let name = keys.name.value.clone();
+        let twice = realms.declared.iter().any(|other| name.as_ref() == Ok(&other.name));
         if twice {
-            section.error("name", "is the name of a realm above too: write another");
+            keys.name.error("duplicates the name of another realm: write a different name");
         }
-        // Without a name the rest is read all the same, for its errors.
-        let realm = read(&section, number, (name, logins, pools), outside, current, &mut taken);
+        let has_keys = section.has("key");
+        // Without a name, the rest is read for its errors.
+        let realm = read(&section, keys, number, (logins, pools), outside, current, &mut taken);
         match name {
-            Some(name) if !twice => {
-                let has_keys = section.has("key");
-                realms.declared.push(Declared { name: name.into(), has_keys, realm: realm.map(Arc::new) });
-            }
-            _ => realms.misnamed = true,
+            Ok(name) if !twice => realms.declared.push(Declared { name, has_keys, realm: realm.map(Arc::new) }),
+            Ok(_) => realms.misnamed = Some(section.reported()),
+            Err(reported) => realms.misnamed = Some(reported),
         }
     }
     realms
 }
 
-/// What no two realms may share, issuer, audience and signing keys all three: the tokens of one would open the other. With
-/// the path and line of the realm that has it.
+/// Directories of signing keys that are in use, with the path and line of the realm. If issuer and audience are equal, too,
+/// then each of two realms accepts the tokens of the other.
 #[derive(Default)]
 struct Taken {
     keys_dirs: Vec<(Signer, String, usize)>,
@@ -101,185 +131,183 @@ struct Signer {
 
 fn read(
     section: &Section<'_>,
+    keys: RealmKeys<'_>,
     number: u32,
-    (name, logins, pools): (Option<&str>, &[Section<'_>], &Pools),
+    (logins, pools): (&[Section<'_>], &Pools),
     outside: &Outside,
     current: Option<&Policy>,
     taken: &mut Taken,
-) -> Option<Realm> {
-    let issuer = section.required("issuer", "\"https://gate.example.com\"", plain);
-    let audience = section.optional("audience", plain);
-    let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, DEFAULT_LEEWAY);
-    let token_ttl = section.duration("token_ttl", Duration::from_secs(1)..=MAX_TTL, DEFAULT_TTL);
-    whole_seconds(section, &[("leeway", leeway), ("token_ttl", token_ttl)]);
-    let audience = audience.or_else(|| name.map(str::to_owned));
-    let keys_dir = keys_dir(section, name, (issuer.as_ref(), audience.as_ref()), outside, taken)
-        .and_then(|path| turns(section, path, token_ttl, outside));
-    let report = |errors: Vec<String>| errors.into_iter().for_each(|error| section.error("keys_dir", error));
+) -> Result<Realm, Reported> {
+    let name = keys.name.value.as_deref().ok();
+    let issuer = keys.issuer.value.as_deref().ok();
+    whole_seconds(&keys.leeway, *keys.leeway);
+    whole_seconds(&keys.token_ttl, *keys.token_ttl);
+    let audience = keys.audience.value.clone().or_else(|| name.map(str::to_owned));
     let keys_dir =
-        keys_dir.and_then(|dir| Some((outside.keys(&dir, section.place("keys_dir")).map_err(report).ok()?, dir)));
-    // What systemd put there is all that there is. And who knows a shared secret can sign anything with it.
-    let id_keys_dir = keys_dir.as_ref().map(|(_, dir)| dir);
+        keys_dir(section, &keys, audience.as_ref(), outside, taken).and_then(|path| rotation(&keys, path, outside));
+    let report = |errors: Vec<String>| {
+        errors.into_iter().for_each(|error| {
+            keys.keys_dir.error(error);
+        });
+        section.reported()
+    };
+    let keys_dir = keys_dir.and_then(|dir| Ok((outside.keys(&dir, keys.keys_dir.place()).map_err(report)?, dir)));
+    // A systemd credential can't be extended. A client that knows a shared secret can sign anything with it.
+    let id_keys_dir = keys_dir.as_ref().ok().map(|(_, dir)| dir);
     let id_tokens = login::have_id_tokens(logins);
     let id_keys_dir = id_keys_dir.filter(|dir| id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
     let id_keys_dir = id_keys_dir.map(|dir| KeysDir { path: dir.path.join(ID_KEYS), ..dir.clone() });
-    let id_keys = id_keys_dir.as_ref().map(|dir| outside.keys(dir, section.place("keys_dir")).map_err(report).ok());
+    let id_keys = id_keys_dir.as_ref().map(|dir| outside.keys(dir, keys.keys_dir.place()).map_err(report)).transpose();
     let pools = name.into_iter().flat_map(|name| pools.of_realm(name));
     let local_users = name.is_some_and(|name| login::have_local_users(logins, name));
-    let own = trusted_issuer::Own { issuer: issuer.as_deref(), leeway, local_users };
-    let trusted = trusted_issuer::read(section, own, pools, outside, current);
+    let own = trusted_issuer::Own { issuer: &keys.issuer, leeway: *keys.leeway, local_users };
+    let trusted = trusted_issuer::read(&keys.trusted_issuer, own, pools, outside, current);
     let cookie = cookie::read(section, name.unwrap_or("examples"));
-    let require_key = section.flag("require_key", false);
-    let api_keys = api_key::read(section, name.unwrap_or_default(), outside, current);
+    let api_keys = api_key::read(&keys.key, name.unwrap_or_default(), outside, current);
+    let carriers = KeyCarrierKeys::read(section);
+    let require_key = *carriers.require_key;
     if require_key && !section.has("key") {
-        section.missing(
-            "require_key",
-            "every request needs an API key, and there is none: write a [[realm.key]] (tollgate key new), or require_key = false",
+        carriers.require_key.missing(
+            "require_key is true, but the realm has no API key: write a [[realm.key]] (tollgate key new), or require_key = false",
         );
     }
-    let (key_query, key_header) = api_key::carriers(section);
+    let (key_query, key_header) = api_key::carriers(&carriers);
     if require_key && key_query.is_none() && key_header.is_none() {
-        section.error("require_key", "no request can carry a key, since key_query and key_header are both \"\": write one of them, or require_key = false");
+        carriers.require_key.error("no request can carry an API key, since key_query and key_header are \"\": write one of them, or require_key = false");
     }
-    let master_key = api_key::read_master(section, outside);
-    if let Some(key) = master_key.and_then(|secret| api_keys.get(&secret)) {
-        section.error("master_key", format!("is the secret of the API key \"{}\" too: make another", key.id));
+    let master_key = keys.master_key.as_ref().map(|section| api_key::read_master(section, outside)).transpose();
+    if let Some(key) = master_key.ok().flatten().and_then(|secret| api_keys.get(&secret)) {
+        keys.master_key.error(format!("duplicates the secret of API key \"{}\": create a different one", key.id));
     }
-    let origins = origins(section);
-    cookie::warn_of_plain_http(section, &cookie, issuer.as_deref(), &origins);
-    let require_origin = section.flag("require_origin", false);
+    let origins = origins(&keys);
+    cookie::warn_of_plain_http(&cookie, &keys.issuer, (&keys.origins, &origins));
     let users = user_rules::read(section);
-    let name = name?;
-    let (keys, keys_dir) = keys_dir?;
-    let leeway = leeway.as_secs().try_into().ok()?;
-    Some(Realm {
+    let name = keys.name.value.clone()?;
+    let issuer = issuer.map(str::to_owned).ok_or_else(|| section.reported())?;
+    let (signing_keys, keys_dir) = keys_dir?;
+    Ok(Realm {
         number,
-        name: name.into(),
         tokens: token::Rules {
-            issuer: issuer?,
-            audience: audience?,
-            leeway,
-            keys,
-            id_keys: id_keys.flatten(),
+            issuer,
+            audience: audience.unwrap_or_else(|| name.clone()),
+            leeway: keys.leeway.as_secs().try_into().unwrap_or(i64::MAX),
+            keys: signing_keys,
+            id_keys: id_keys?,
             trusted,
         },
+        name,
         keys_dir,
         id_keys_dir,
-        token_ttl,
+        token_ttl: keys.token_ttl.value,
         cookie,
         require_key,
         key_query,
         key_header,
         api_keys,
-        master_key,
+        master_key: master_key?,
         origins,
-        require_origin,
+        require_origin: keys.require_origin.value,
         users,
     })
 }
 
-fn check_name(text: &str) -> Result<&str, String> {
+fn check_name(text: &str) -> Result<String, String> {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let valid = text.len() <= MAX_NAME_BYTES
         && text.bytes().next().is_some_and(alphanumeric)
         && text.bytes().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'_'));
     if valid {
-        return Ok(text);
+        return Ok(text.into());
     }
     Err(format!(
-        "{} is no name of a realm: write 1 to {MAX_NAME_BYTES} lower-case letters, digits, hyphens and underscores, a letter or digit first",
+        "invalid realm name {}: write 1 to {MAX_NAME_BYTES} lower-case letters, digits, hyphens and underscores, starting with a letter or digit",
         quote(text)
     ))
 }
 
-/// Which algorithm its keys are of, and how they take turns.
-fn turns(section: &Section<'_>, path: PathBuf, token_ttl: Duration, outside: &Outside) -> Option<KeysDir> {
-    let algorithm = section.choice("algorithm", &ALGORITHMS, &[]).unwrap_or(Algorithm::HS256);
+/// The directory of the signing keys, with their algorithm and rotation.
+fn rotation(keys: &RealmKeys<'_>, path: PathBuf, outside: &Outside) -> Result<KeysDir, Reported> {
+    let algorithm = *keys.algorithm;
     let default = if algorithm == Algorithm::HS256 { SECRET_AHEAD } else { PUBLIC_AHEAD };
-    let publish_ahead = section.duration("publish_ahead", Duration::ZERO..=MAX_AHEAD, default);
-    let rotate_every = section.duration("rotate_every", MIN_ROTATION..=MAX_TTL, DEFAULT_ROTATION);
-    let rotate_every = section.has("rotate_every").then_some(rotate_every);
-    whole_seconds(section, &[("publish_ahead", publish_ahead), ("rotate_every", rotate_every.unwrap_or_default())]);
+    let publish_ahead = keys.publish_ahead.unwrap_or(default);
+    let rotate_every = *keys.rotate_every;
+    whole_seconds(&keys.publish_ahead, publish_ahead);
+    whole_seconds(&keys.rotate_every, rotate_every.unwrap_or_default());
     let (readers, writable) = outside.access(&path);
-    if rotate_every.is_some_and(|every| every <= publish_ahead) && !section.is_refused("publish_ahead") {
-        section.error("rotate_every", "is not longer than publish_ahead: a key would be replaced before it signs");
+    if rotate_every.is_some_and(|every| every <= publish_ahead) && !keys.publish_ahead.is_refused() {
+        keys.rotate_every.error("must be longer than publish_ahead, or a key is replaced before it becomes active");
     }
     if rotate_every.is_some() && !writable {
-        section
-            .error("rotate_every", "keys_dir is one of systemd's credentials, into which no key can be put: remove it");
+        keys.rotate_every.error("requires a writable keys_dir, but this one is a systemd credential: remove it");
     }
     if rotate_every.is_some()
         && writable
         && outside.rehearses()
         && let Err(problem) = can_create_directory(&path)
     {
-        let message = format!("can't write the next signing key: {problem}: set keys_dir to a writable directory");
-        section.warn("keys_dir", message);
+        keys.keys_dir
+            .warn(format!("can't write the next signing key: {problem}: set keys_dir to a writable directory"));
     }
-    let token_ttl = token_ttl.as_secs().try_into().ok()?;
-    Some(KeysDir { path, readers, writable, algorithm, token_ttl, rotate_every, publish_ahead })
+    let token_ttl = keys.token_ttl.as_secs().try_into().unwrap_or(i64::MAX);
+    Ok(KeysDir { path, readers, writable, algorithm, token_ttl, rotate_every, publish_ahead })
 }
 
-fn whole_seconds(section: &Section<'_>, durations: &[(&'static str, Duration)]) {
-    for (key, duration) in durations {
-        if duration.subsec_nanos() != 0 {
-            section.error(key, "tokens count in whole seconds: write it with s, m, h or d");
-        }
+fn whole_seconds<T>(setting: &Setting<'_, T>, duration: Duration) {
+    if duration.subsec_nanos() != 0 {
+        setting.error("must be a whole number of seconds, as times in tokens are: write it with s, m, h or d");
     }
 }
 
 fn keys_dir(
     section: &Section<'_>,
-    name: Option<&str>,
-    (issuer, audience): (Option<&String>, Option<&String>),
+    keys: &RealmKeys<'_>,
+    audience: Option<&String>,
     outside: &Outside,
     taken: &mut Taken,
-) -> Option<PathBuf> {
-    let dir = if section.has("keys_dir") {
-        section.optional("keys_dir", |text| outside.file(text))?
-    } else {
-        outside.base().join("keys").join(name?)
+) -> Result<PathBuf, Reported> {
+    let dir = match keys.keys_dir.optional(|text| outside.file(text))? {
+        Some(dir) => dir,
+        None => outside.base().join("keys").join(keys.name.value.as_deref().map_err(|reported| *reported)?),
     };
-    // Two spellings of one directory are one.
+    // Two spellings of one directory are equal.
     let identity = dir.canonicalize().unwrap_or_else(|_| dir.clone());
-    let signer = Signer { dir: identity, issuer: issuer.cloned(), audience: audience.cloned() };
+    let issuer = keys.issuer.value.clone().ok();
+    let signer = Signer { dir: identity, issuer, audience: audience.cloned() };
     if let Some((_, other, line)) = taken.keys_dirs.iter().find(|(other, ..)| *other == signer) {
-        section.error(
-            "keys_dir",
-            format!(
-                "is the directory of {other} (line {line}) too, which has the same issuer and audience: tokens of one would open the other"
-            ),
-        );
-        return None;
+        return Err(keys.keys_dir.error(format!(
+            "is shared with {other} (line {line}), and issuer and audience are equal, so each realm accepts tokens of the other: change one of the three"
+        )));
     }
     taken.keys_dirs.push((signer, section.path().into(), section.line()));
-    Some(dir)
+    Ok(dir)
 }
 
-fn origins(section: &Section<'_>) -> Origins {
-    let listed = section.list("origins", |text| match text {
+fn origin(text: &str) -> Result<Option<Origin>, String> {
+    match text {
         "null" => Ok(None),
-        // R48
+        // SECURITY.md R48
         "*" => {
-            Err("\"*\" would let every site call with its visitor's login: list the origins, or leave the list empty \
-                    to let any site call without"
+            Err("\"*\" would allow credentialed requests from every site: list the origins, or leave the list empty \
+                    to allow requests without cookies from every site"
                 .into())
         }
         _ => Origin::parse(text).map(Some).ok_or_else(|| not_an_origin(text)),
-    });
-    let any_with_credentials = section.flag("any_origin_credentials", false);
-    if any_with_credentials && section.has("origins") && !section.is_empty_list("origins") {
-        section.error("any_origin_credentials", "excludes origins: remove one of the two");
     }
-    let null = listed.contains(&None);
+}
+
+fn origins(keys: &RealmKeys<'_>) -> Origins {
+    let any_with_credentials = *keys.any_origin_credentials;
+    if any_with_credentials && keys.origins.is_written() && !keys.origins.is_empty_list() {
+        keys.any_origin_credentials.error("can't be combined with origins: remove one of the two");
+    }
+    let null = keys.origins.contains(&None);
     if null {
-        section.warn(
-            "origins",
-            "\"null\" is the origin of a sandboxed frame, which any site can make: it may call with its visitor's cookie. Remove it; \
-             forms of the gate's own pages with Referrer-Policy: no-referrer count without it",
+        keys.origins.warn(
+            "\"null\" is the origin of a sandboxed frame, which any site can create: it could send requests with the cookie of its visitor. \
+             Remove it; forms of Tollgate's own pages with Referrer-Policy: no-referrer do not need it",
         );
     }
-    Origins { listed: listed.into_iter().flatten().collect(), null, any_with_credentials }
+    Origins { listed: keys.origins.iter().flatten().cloned().collect(), null, any_with_credentials }
 }
 
 fn not_an_origin(text: &str) -> String {
@@ -288,24 +316,23 @@ fn not_an_origin(text: &str) -> String {
         Origin::parse(&format!("{scheme}://{authority}"))
     });
     let origin = meant.as_ref().map_or("https://app.example.com", Origin::as_str);
-    format!("{} is no origin: write it as \"{origin}\", with nothing after the host and port", quote(text))
+    format!("invalid origin {}: write it as \"{origin}\", without anything after host and port", quote(text))
 }
 
-/// Those that we sign with.
 const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("HS256", Algorithm::HS256),
     ("ES256", Algorithm::ES256),
     ("EdDSA", Algorithm::EdDSA),
     ("RS256", Algorithm::RS256),
 ];
-/// Longer than the key set may stay in caches (`max-age`), so that who verifies has the key before a token needs it.
+/// Longer than the `max-age` of the JWKS, so that every verifier has the key before a token needs it.
 const PUBLIC_AHEAD: Duration = Duration::from_secs(600);
-/// Only other gates that share the directory have to learn of a secret.
+/// Nothing is published: only other instances that share the directory load the key.
 const SECRET_AHEAD: Duration = Duration::from_secs(10);
 const MAX_AHEAD: Duration = Duration::from_secs(30 * 86_400);
-/// It is looked after once a minute.
+/// Tollgate maintains the keys once per minute.
 const MIN_ROTATION: Duration = Duration::from_secs(60);
-/// Only for the error's example: without the key there is no rotation.
+/// Example for messages and documentation: without the key there is no rotation.
 const DEFAULT_ROTATION: Duration = Duration::from_secs(90 * 86_400);
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
@@ -324,22 +351,25 @@ mod tests {
             (r#"algorithm = "HS512""#, r#"must be "HS256" or "ES256" or "EdDSA" or "RS256" (found "HS512")"#),
             (r#"algorithm = "none""#, "realm.a.algorithm: "),
             (r#"rotate_every = "59s""#, r#"from "1m""#),
-            (r#"rotate_every = "60500ms""#, "whole seconds"),
+            (r#"rotate_every = "60500ms""#, "whole number of seconds"),
             (r#"publish_ahead = "31d""#, r#"to "30d""#),
-            ("rotate_every = \"1h\"\npublish_ahead = \"1h\"", "realm.a.rotate_every: is not longer than publish_ahead"),
-            (r#"issuer = """#, "realm.a.issuer: is empty"),
+            (
+                "rotate_every = \"1h\"\npublish_ahead = \"1h\"",
+                "realm.a.rotate_every: must be longer than publish_ahead",
+            ),
+            (r#"issuer = """#, "realm.a.issuer: must not be empty"),
             (r#"issuer = "a\nb""#, "control character"),
             (r#"leeway = "6m""#, r#"from "0s" to "5m""#),
-            (r#"leeway = "500ms""#, "whole seconds"),
+            (r#"leeway = "500ms""#, "whole number of seconds"),
             (r#"token_ttl = "1ms""#, "out of range"),
-            ("require_key = true", "there is none: write a [[realm.key]]"),
+            ("require_key = true", "has no API key: write a [[realm.key]]"),
             (r#"origins = ["*"]"#, "every site"),
             (r#"origins = ["https://app.example.com/"]"#, r#"write it as "https://app.example.com""#),
-            (r#"origins = ["app.example.com"]"#, "is no origin"),
+            (r#"origins = ["app.example.com"]"#, "invalid origin"),
             (r#"origins = ["capacitor://localhost/"]"#, r#"write it as "capacitor://localhost""#),
-            (r#"origins = ["chrome-extension://*"]"#, "is no origin"),
-            (r#"origins = ["https://u:hunter2@a.example"]"#, "is no origin"),
-            ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "excludes origins"),
+            (r#"origins = ["chrome-extension://*"]"#, "invalid origin"),
+            (r#"origins = ["https://u:hunter2@a.example"]"#, "invalid origin"),
+            ("origins = [\"https://a.example\"]\nany_origin_credentials = true", "can't be combined with origins"),
             (r#"keys_dir = "/dev/null""#, "/dev/null is not a directory"),
             (r#"keys_dir = "${HOME}/keys""#, "only ${CREDENTIALS_DIRECTORY}"),
         ] {
@@ -397,7 +427,7 @@ mod tests {
         assert_error(&format!("{SERVER}{}{LOGIN}", with(REALM, "name = 1")), "realm[0].name: must be a string");
         let third = with(REALM, "name = \"examples\"\ncookie = \"e\"");
         let second = with(REALM, "name = \"B\"\ncookie = \"b\"");
-        assert_error(&format!("{SERVER}{REALM}{third}{second}{LOGIN}"), "\"B\" is no name of a realm");
+        assert_error(&format!("{SERVER}{REALM}{third}{second}{LOGIN}"), "invalid realm name \"B\"");
         for good in ["a", "0", "a-b_c", &"a".repeat(63)] {
             let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{good}\""));
             assert!(check(&text).is_ok(), "{good}");

@@ -11,89 +11,123 @@ use ipnet::{IpNet, Ipv4Net};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::host;
-use crate::config::reader::{Keys, Section};
+use super::tls::TlsKeys;
+use crate::config::host::Host;
+use crate::config::kind::{RawList, choice, duration, flag, list, number, raw_list, required, size, subsection, text};
+use crate::config::reader::Section;
+use crate::config::schema::{Setting, section};
 use crate::config::server::{ForwardedFamily, Proxies, Server};
 use crate::config::spelling::quote;
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[server]",
-    known: &[
-        "listen",
-        "admin",
-        "admin_hosts",
-        "threads",
-        "trusted_proxies",
-        "forwarded",
-        "trust_forwarded_host",
-        "h2c",
-        "shutdown_grace",
-        "hash_threads",
-        "hash_queue",
-        "token_cache",
-        "insecure_key_files",
-        "insecure_trust_everyone",
-        "tls",
-    ],
-    later: &[],
-    parent: None,
-};
+section! {
+    /// The process. After a change of a restart-only key, Tollgate logs a warning and continues with the previous value.
+    ServerKeys = "[server]", RestartOnly;
 
-/// What is in it, and of what is in `[server.tls]` the cold part.
-pub(in crate::config) fn read(section: &Section<'_>, tls: Option<&Section<'_>>) -> Server {
+    /// Addresses for clients: IP addresses with ports. `"0.0.0.0:8080"` is every IPv4 address, `"[::]:8080"` every address.
+    listen: RawList = required(raw_list("[\"127.0.0.1:8080\"]"));
+
+    /// Address of the admin listener: `/healthz`, `/readyz`, `/status` and `/metrics`. It requires no login: do not expose it.
+    /// `""`: no admin listener.
+    admin: Option<Option<SocketAddr>> = text(admin, "\"127.0.0.1:9080\""), default "\"127.0.0.1:9080\"";
+
+    /// Host names for the admin listener, in addition to its address and `localhost`. Another host name gets 421, which
+    /// protects against DNS rebinding.
+    admin_hosts: Vec<Host> = list(host, "[\"gate.internal\"]"), default "[]";
+
+    /// Number of worker threads. `0`: one per CPU core.
+    threads: usize = number(0..=MAX_THREADS, 0);
+
+    /// Networks of the proxies in front of Tollgate. Tollgate uses the client address in their headers. A network that is too
+    /// large lets clients forge their address, on which rate limits and login throttling depend.
+    trusted_proxies: RawList = raw_list("[\"10.0.0.0/8\", \"192.0.2.7\"]"), default "[]";
+
+    /// Headers of the trusted proxies. `"x-forwarded"`: `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    /// `"rfc7239"`: `Forwarded`. Tollgate ignores the other headers. The last value counts.
+    forwarded: ForwardedFamily = choice(&FAMILIES, ForwardedFamily::XForwarded);
+
+    /// Whether the application receives the host from the headers of a trusted proxy in `X-Forwarded-Host`, instead of the
+    /// `Host` of the request. Requires a proxy that replaces this header.
+    trust_forwarded_host: bool = flag(false);
+
+    /// HTTP/2 without TLS, with prior knowledge. Not with `[server.tls]`.
+    h2c: bool = flag(false);
+
+    /// Maximum time for requests in flight after SIGTERM.
+    shutdown_grace: Duration = duration(MIN_GRACE..=MAX_GRACE, DEFAULT_GRACE);
+
+    /// Number of threads that hash passwords. Each needs 19 MiB during a hash. `0`: half of the CPU cores, at least one.
+    hash_threads: usize = number(0..=MAX_THREADS, 0);
+
+    /// Number of passwords that can wait for a hash thread. Realms have equal shares, and so have the client networks of a
+    /// realm (an IPv4 address, or an IPv6 /56 prefix). If the queue is full, the newest password of the network with the most
+    /// passwords gets 503 with `Retry-After`.
+    hash_queue: usize = number(0..=MAX_QUEUE, DEFAULT_QUEUE);
+
+    /// Size of the token cache: verified tokens in memory, so that Tollgate verifies each signature once. A token needs about
+    /// 2 KiB. `"0"`: no cache.
+    token_cache: u64 = size(MAX_TOKEN_CACHE, DEFAULT_TOKEN_CACHE);
+
+    /// Whether group or others can have access to secret files and signing keys.
+    insecure_key_files(Reloadable): bool = flag(false);
+
+    /// Whether `trusted_proxies` can contain every address of IPv4 or IPv6.
+    insecure_trust_everyone(Reloadable): bool = flag(false);
+
+    /// TLS for clients.
+    tls: Option<Section<'s>> = subsection(&TlsKeys::SECTION), default "no TLS";
+}
+
+/// Reads the restart-only part of the section and of `[server.tls]`.
+pub(in crate::config) fn read(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>) -> Server {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let or_else = |number, otherwise| if number == 0 { otherwise } else { number };
-    let listen = listen(section);
-    let redirect = tls.map_or_else(Vec::new, |tls| redirect(tls, &listen));
+    let listen = listen(&keys.listen);
+    let redirect = tls.map_or_else(Vec::new, |tls| redirect(&tls.redirect, &listen));
     let default_admin = SocketAddr::from(([127, 0, 0, 1], DEFAULT_ADMIN_PORT));
-    let admin = section.optional("admin", |text| if text.is_empty() { Ok(None) } else { address(text).map(Some) });
-    let admin = admin.unwrap_or(Some(default_admin));
+    let admin = keys.admin.unwrap_or(Some(default_admin));
     if let Some(admin) = admin
         && listen.iter().chain(&redirect).any(|listen| overlap(listen, &admin))
     {
-        section.error("admin", format!("{admin} is in server.listen too: write another port, or \"\" for none"));
+        keys.admin.error(format!("{admin} is also in server.listen: write a different port, or \"\" for none"));
     }
     if let Some(admin) = admin.filter(|admin| !admin.ip().to_canonical().is_loopback()) {
-        section.warn(
-            "admin",
-            format!("{admin} may be reached from other machines, and asks for no login: write \"127.0.0.1:{}\", or let a firewall keep others away", admin.port()),
-        );
+        keys.admin.warn(format!("{admin} is reachable from other machines and requires no login: write \"127.0.0.1:{}\", or block it in a firewall", admin.port()));
     }
-    let h2c = section.flag("h2c", false);
-    if h2c && tls.is_some() {
-        section.error("h2c", "is HTTP/2 without TLS, and this listens with TLS: remove it, HTTP/2 is on there anyway");
+    if *keys.h2c && keys.tls.is_written() {
+        keys.h2c.error("can't be combined with [server.tls]: remove it. ALPN enables HTTP/2 over TLS");
     }
     Server {
         listen,
         admin,
-        threads: or_else(section.number("threads", 0..=MAX_THREADS, 0), cores),
-        admin_hosts: section.list("admin_hosts", host),
-        proxies: proxies(section),
-        h2c,
-        tls: tls.is_some(),
+        threads: or_else(keys.threads.value, cores),
+        admin_hosts: keys.admin_hosts.value.clone(),
+        proxies: proxies(keys),
+        h2c: keys.h2c.value,
+        tls: keys.tls.is_some(),
         redirect,
-        shutdown_grace: section.duration("shutdown_grace", MIN_GRACE..=MAX_GRACE, DEFAULT_GRACE),
-        hash_threads: or_else(section.number("hash_threads", 0..=MAX_THREADS, 0), (cores / 2).max(1)),
-        hash_queue: section.number("hash_queue", 0..=MAX_QUEUE, DEFAULT_QUEUE),
-        token_cache: section.size("token_cache", MAX_TOKEN_CACHE, DEFAULT_TOKEN_CACHE),
+        shutdown_grace: keys.shutdown_grace.value,
+        hash_threads: or_else(keys.hash_threads.value, (cores / 2).max(1)),
+        hash_queue: keys.hash_queue.value,
+        token_cache: keys.token_cache.value,
     }
 }
 
-/// Whether the files that hold secrets may be readable for others.
-pub(in crate::config) fn insecure_key_files(section: &Section<'_>) -> bool {
-    section.flag("insecure_key_files", false)
+fn admin(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 
-/// Warns of addresses that this user or this machine can hardly listen on.
-pub(in crate::config) fn rehearse(section: &Section<'_>, tls: Option<&Section<'_>>, server: &Server) {
-    let keys = [(Some(section), "listen", &*server.listen), (tls, "redirect", &*server.redirect)];
-    let keys = keys.into_iter().chain([(Some(section), "admin", server.admin.as_slice())]);
-    for (section, key, addresses) in keys {
-        for address in addresses {
-            if let (Some(section), Some(message)) = (section, cannot_be_bound(address)) {
-                section.warn(key, message);
-            }
+/// Warns of addresses on which this user or this machine probably can't listen.
+pub(in crate::config) fn rehearse(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>, server: &Server) {
+    for message in server.listen.iter().filter_map(cannot_be_bound) {
+        keys.listen.warn(message);
+    }
+    if let Some(tls) = tls {
+        for message in server.redirect.iter().filter_map(cannot_be_bound) {
+            tls.redirect.warn(message);
         }
+    }
+    if let Some(message) = server.admin.as_ref().and_then(cannot_be_bound) {
+        keys.admin.warn(message);
     }
 }
 
@@ -136,31 +170,31 @@ fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
     a.to_canonical() == b.to_canonical() || everywhere(a, b.to_canonical()) || everywhere(b, a.to_canonical())
 }
 
-fn listen(section: &Section<'_>) -> Vec<SocketAddr> {
-    const EXAMPLE: &str = "[\"127.0.0.1:8080\"]";
+fn listen(setting: &Setting<'_, RawList>) -> Vec<SocketAddr> {
     let seen = RefCell::new(Vec::<SocketAddr>::new());
-    let listen = section.list("listen", |text| {
+    let listen = setting.each(|text| {
         let address = address(text)?;
         let mut seen = seen.borrow_mut();
         if let Some(other) = seen.iter().find(|other| overlap(other, &address)) {
-            return Err(format!("\"{address}\" is a part of \"{other}\", which is listed too: remove one of the two"));
+            return Err(format!("\"{address}\" is part of \"{other}\", which is also listed: remove one of the two"));
         }
         seen.push(address);
         Ok(address)
     });
-    if !section.has("listen") {
-        section.missing("listen", format!("is missing: write listen = {EXAMPLE}"));
-    } else if section.is_empty_list("listen") {
-        section.error("listen", format!("is empty: write listen = {EXAMPLE}"));
+    let example = setting.example;
+    if !setting.is_written() {
+        setting.missing(format!("is missing: write listen = {example}"));
+    } else if setting.is_empty_list() {
+        setting.error(format!("must not be empty: write listen = {example}"));
     }
     listen
 }
 
-fn redirect(tls: &Section<'_>, listen: &[SocketAddr]) -> Vec<SocketAddr> {
-    tls.list("redirect", |text| {
+fn redirect(setting: &Setting<'_, RawList>, listen: &[SocketAddr]) -> Vec<SocketAddr> {
+    setting.each(|text| {
         let redirect = address(text)?;
         if listen.iter().any(|listen| overlap(listen, &redirect)) {
-            return Err(format!("\"{redirect}\" is in server.listen too: write another port"));
+            return Err(format!("\"{redirect}\" is also in server.listen: write a different port"));
         }
         Ok(redirect)
     })
@@ -172,46 +206,49 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         let port =
             text.strip_prefix(':').or_else(|| text.strip_prefix("*:")).or_else(|| text.strip_prefix("localhost:"));
         match port.filter(|port| port.parse::<u16>().is_ok()) {
-            Some(port) if text.starts_with("localhost") => format!("{text_and} is a name: write \"127.0.0.1:{port}\""),
+            Some(port) if text.starts_with("localhost") => {
+                format!("invalid address {text_and}: a name is not supported; write \"127.0.0.1:{port}\"")
+            }
             Some(port) => {
-                format!("{text_and} has no address: write \"0.0.0.0:{port}\" or \"[::]:{port}\" for every one")
+                format!("invalid address {text_and}: write \"0.0.0.0:{port}\" or \"[::]:{port}\" for every address")
             }
             None => {
-                format!("{text_and} is no IP address with a port: write it as \"127.0.0.1:8080\" or \"[::1]:8080\"")
+                format!("invalid address {text_and}: write it as \"127.0.0.1:8080\" or \"[::1]:8080\"")
             }
         }
     })
 }
 
-fn proxies(section: &Section<'_>) -> Proxies {
-    let families = [("x-forwarded", ForwardedFamily::XForwarded), ("rfc7239", ForwardedFamily::Rfc7239)];
-    let family = section.choice("forwarded", &families, &[]).unwrap_or_default();
-    let host = section.flag("trust_forwarded_host", false);
-    let trusted = trusted_proxies(section);
-    for (key, written) in [("forwarded", family != ForwardedFamily::default()), ("trust_forwarded_host", host)] {
-        if written && !section.has("trusted_proxies") {
-            section.error(key, "nobody is believed: list your proxies in trusted_proxies, or remove it");
+fn proxies(keys: &ServerKeys<'_>) -> Proxies {
+    let trusted = trusted_proxies(keys);
+    let unused = "requires trusted_proxies: list your proxies, or remove it";
+    if !keys.trusted_proxies.is_written() {
+        if *keys.forwarded != ForwardedFamily::default() {
+            keys.forwarded.error(unused);
+        }
+        if *keys.trust_forwarded_host {
+            keys.trust_forwarded_host.error(unused);
         }
     }
-    Proxies::new(trusted, family, host)
+    Proxies::new(trusted, keys.forwarded.value, keys.trust_forwarded_host.value)
 }
 
-fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
-    let trust_everyone = section.flag("insecure_trust_everyone", false);
-    let trusted = section.list("trusted_proxies", |text| {
+fn trusted_proxies(keys: &ServerKeys<'_>) -> Vec<IpNet> {
+    let trust_everyone = *keys.insecure_trust_everyone;
+    let trusted = keys.trusted_proxies.each(|text| {
         let net = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse::<IpNet>().map_err(|_| {
-                format!("{} is no network: write it as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"", quote(text))
+                format!("invalid network {}: write it as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"", quote(text))
             })?,
         };
         if net.trunc() != net {
-            return Err(format!("\"{net}\" has bits set to the right of its mask: write \"{}\"", net.trunc()));
+            return Err(format!("\"{net}\" has host bits after its prefix: write \"{}\"", net.trunc()));
         }
-        // R4: whoever is trusted names the client's address, and with it whom to throttle.
+        // SECURITY.md R4: a trusted proxy sets the client address, and with it the key of login throttling.
         if net.prefix_len() == 0 && !trust_everyone {
             return Err(format!(
-                "\"{net}\" is everyone, so that each client can forge its address: list your proxies, \
+                "\"{net}\" contains every address, so any client can forge its own: list your proxies, \
                  or set insecure_trust_everyone = true in [server]"
             ));
         }
@@ -219,13 +256,10 @@ fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
     });
     let whole = trusted.iter().any(|net| net.prefix_len() == 0);
     if let Some(family) = everyone_of(&trusted).filter(|_| !trust_everyone && !whole) {
-        section.error(
-            "trusted_proxies",
-            format!(
-                "its networks together are every address of {family}, so that each client can forge its address: list your \
-                 proxies, or set insecure_trust_everyone = true in [server]"
-            ),
-        );
+        keys.trusted_proxies.error(format!(
+            "its networks together contain every address of {family}, so any client can forge its own: list your proxies, \
+             or set insecure_trust_everyone = true in [server]"
+        ));
     }
     trusted
 }
@@ -263,6 +297,8 @@ const NOT_ROUTED_V4: [&str; 10] = [
 ];
 /// All but 2000::/3 (RFC 4291, 2.4).
 const NOT_ROUTED_V6: [&str; 3] = ["::/3", "4000::/2", "8000::/1"];
+const FAMILIES: [(&str, ForwardedFamily); 2] =
+    [("x-forwarded", ForwardedFamily::XForwarded), ("rfc7239", ForwardedFamily::Rfc7239)];
 const DEFAULT_ADMIN_PORT: u16 = 9080;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const MIN_GRACE: Duration = Duration::from_secs(1);
@@ -286,18 +322,18 @@ mod tests {
         for (keys, expected) in [
             (r#"listen = [":8080"]"#, r#"write "0.0.0.0:8080""#),
             (r#"listen = ["localhost:8080"]"#, r#"write "127.0.0.1:8080""#),
-            (r#"listen = ["8080"]"#, "no IP address with a port"),
-            ("listen = []", "is empty"),
-            (r#"listen = ["0.0.0.0:9080"]"#, "server.admin: 127.0.0.1:9080 is in server.listen too"),
+            (r#"listen = ["8080"]"#, "invalid address"),
+            ("listen = []", "must not be empty"),
+            (r#"listen = ["0.0.0.0:9080"]"#, "server.admin: 127.0.0.1:9080 is also in server.listen"),
             (r#"trusted_proxies = ["0.0.0.0/0"]"#, "insecure_trust_everyone"),
             (r#"trusted_proxies = ["::/0"]"#, "insecure_trust_everyone"),
             (r#"trusted_proxies = ["10.0.0.1/8"]"#, r#"write "10.0.0.0/8""#),
-            (r#"trusted_proxies = ["proxy"]"#, "is no network"),
+            (r#"trusted_proxies = ["proxy"]"#, "invalid network"),
             (r#"forwarded = "both""#, r#"must be "x-forwarded" or "rfc7239""#),
-            (r#"forwarded = "rfc7239""#, "list your proxies in trusted_proxies"),
-            ("trust_forwarded_host = true", "list your proxies in trusted_proxies"),
-            (r#"admin_hosts = ["gate.internal:9080"]"#, r#"has a port: write "gate.internal""#),
-            (r#"admin_hosts = ["http://gate.internal"]"#, "is no host"),
+            (r#"forwarded = "rfc7239""#, "requires trusted_proxies"),
+            ("trust_forwarded_host = true", "requires trusted_proxies"),
+            (r#"admin_hosts = ["gate.internal:9080"]"#, r#"it has a port; write "gate.internal""#),
+            (r#"admin_hosts = ["http://gate.internal"]"#, "invalid host"),
             (r#"shutdown_grace = "2d""#, r#"from "1s" to "1d""#),
         ] {
             assert_error(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)), expected);
@@ -320,7 +356,7 @@ mod tests {
         let proxies = server.proxies();
         assert!(proxies.trusts("192.0.2.9".parse().unwrap()) && !proxies.trusts("192.0.3.9".parse().unwrap()));
         assert_eq!((proxies.family(), proxies.tell_host()), (ForwardedFamily::Rfc7239, true));
-        assert_eq!(server.admin_hosts(), [crate::config::Host::parse("gate.internal").unwrap()]);
+        assert_eq!(server.admin_hosts(), [Host::parse("gate.internal").unwrap()]);
     }
 
     #[test]
@@ -345,7 +381,7 @@ mod tests {
             let config = |keys: &str| check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys)));
             let errors = config(&list).map_or_else(|errors| errors.to_string(), |_| String::new());
             assert_eq!(
-                errors.contains("server.trusted_proxies: its networks together are every"),
+                errors.contains("server.trusted_proxies: its networks together contain every"),
                 family.is_some(),
                 "{list}: {errors}"
             );
@@ -387,7 +423,7 @@ mod tests {
         }
         assert_error(
             &format!("{}{REALM}{LOGIN}", with(SERVER, r#"listen = ["0.0.0.0:80", "192.0.2.1:80"]"#)),
-            "server.listen[1]: \"192.0.2.1:80\" is a part of \"0.0.0.0:80\"",
+            "server.listen[1]: \"192.0.2.1:80\" is part of \"0.0.0.0:80\"",
         );
     }
 

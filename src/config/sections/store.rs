@@ -9,43 +9,58 @@ use zeroize::Zeroizing;
 
 use crate::config::database::{Database, Password, Postgres, PostgresTls, SslMode};
 use crate::config::filesystem::can_write_file;
+use crate::config::kind::{Raw, number, raw, required};
 use crate::config::outside::Outside;
 use crate::config::pem::CaFile;
-use crate::config::reader::{Keys, Section};
+use crate::config::report::Reported;
+use crate::config::schema::section;
 use crate::config::tls::{Certificate, Unfit};
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys =
-    Keys { header: "[store]", known: &["url", "password_file", "connections"], later: &[], parent: None };
+section! {
+    /// The database for users, sessions and revocations.
+    StoreKeys = "[store]", RestartOnly;
 
-/// What is in it.
-pub(in crate::config) fn read(section: &Section<'_>, outside: &Outside) -> Option<Database> {
-    let example = "\"sqlite:///var/lib/tollgate/tollgate.db\" or \"postgres://user@host/database\"";
-    let connections = section.number("connections", 1..=1000, DEFAULT_CONNECTIONS).try_into().ok()?;
-    let database = section.required("url", example, |text| url(text, outside))?;
+    /// URL of the database. SQLite: `sqlite:///absolute/path.db` or `sqlite://relative.db`. PostgreSQL:
+    /// `postgres://user@host:5432/database`, which several instances of Tollgate can share. Parameters for PostgreSQL:
+    /// `sslmode` (`disable`, `prefer`, `require`, `verify-full`; default: `verify-full`, on this machine `prefer`),
+    /// `sslrootcert`, `sslcert`, `sslkey` (PEM files), and `host` (directory of a socket). If the URL contains a password,
+    /// the configuration file is a secret.
+    url: Raw = required(raw("\"sqlite:///var/lib/tollgate/tollgate.db\" or \"postgres://user@host/database\""));
+
+    /// File with the password for PostgreSQL.
+    password_file: Raw = raw("\"${CREDENTIALS_DIRECTORY}/database\""), default "no password";
+
+    /// Maximum number of connections to PostgreSQL.
+    connections: usize = number(1..=1000, DEFAULT_CONNECTIONS);
+}
+
+/// Reads the section.
+pub(in crate::config) fn read(keys: &StoreKeys<'_>, outside: &Outside) -> Result<Database, Reported> {
+    let database = keys.url.required(|text| url(text, outside))?;
     let Database::Postgres(mut postgres) = database else {
-        for key in ["password_file", "connections"] {
-            if section.has(key) {
-                section.error(key, "is for postgres:// only: remove it");
-            }
+        let only_postgres = "applies only to postgres://: remove it";
+        if keys.password_file.is_written() {
+            keys.password_file.error(only_postgres);
+        }
+        if keys.connections.is_written() {
+            keys.connections.error(only_postgres);
         }
         if let Database::Sqlite(path) = &database
             && outside.rehearses()
             && let Err(problem) = can_write_file(path)
         {
-            section.error("url", format!("{problem}: write the path of a file that this user can write to"));
+            keys.url.error(format!("{problem}: write the path of a file that this user is allowed to write"));
         }
-        return Some(database);
+        return Ok(database);
     };
-    postgres.connections = connections;
-    if section.has("password_file") {
-        if postgres.password.is_some() {
-            section.error("password_file", "excludes a password in url: write only one of the two");
-        }
-        let secret = section.optional("password_file", |path| outside.secret(path))?;
+    postgres.connections = keys.connections.value.try_into().unwrap_or(u32::MAX);
+    if keys.password_file.is_written() && postgres.password.is_some() {
+        keys.password_file.error("can't be combined with a password in url: write only one of the two");
+    }
+    if let Some(secret) = keys.password_file.optional(|path| outside.secret(path))? {
         postgres.password = Some(Password { secret, from_file: true });
     }
-    Some(Database::Postgres(postgres))
+    Ok(Database::Postgres(postgres))
 }
 
 /// None of the messages quotes the URL, which may hold a password.
@@ -54,8 +69,7 @@ fn url(text: &str, outside: &Outside) -> Result<Database, String> {
         Some("sqlite") => sqlite(text, outside.base()),
         Some("postgres" | "postgresql") => Ok(Database::Postgres(Box::new(postgres(text, outside)?))),
         _ => {
-            Err("is no URL of a store: write \"sqlite:///absolute/path.db\" or \"postgres://user@host/database\""
-                .into())
+            Err("is not a valid URL: write \"sqlite:///absolute/path.db\" or \"postgres://user@host/database\"".into())
         }
     }
 }
@@ -65,12 +79,12 @@ fn sqlite(text: &str, base: &Path) -> Result<Database, String> {
         return Err("two slashes are missing: write \"sqlite:///absolute/path.db\" or \"sqlite://relative.db\"".into());
     };
     let problem = if path.is_empty() || path.ends_with('/') {
-        "names no file: write \"sqlite:///absolute/path.db\" or \"sqlite://relative.db\""
+        "has no file name: write \"sqlite:///absolute/path.db\" or \"sqlite://relative.db\""
     } else if path.starts_with(":memory:") {
-        "a store in memory would forget every user at the next start: write the path of a file"
+        "a database in memory loses all users at a restart: write the path of a file"
     } else if path.contains(['?', '#', '%']) {
-        // The store takes the path as it is written. Who writes one of these expects something else of it.
-        "has parameters or percent-encoding, and neither is supported: write a path without ?, # and %"
+        // The store uses the path as it is. These characters suggest parameters or an encoding.
+        "must not have parameters or percent-encoding: write a path without ?, # and %"
     } else {
         return Ok(Database::Sqlite(base.join(path)));
     };
@@ -79,26 +93,27 @@ fn sqlite(text: &str, base: &Path) -> Result<Database, String> {
 
 fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
     // Its errors are sentences about what they miss, and quote nothing.
-    let url = Url::parse(text)
-        .map_err(|error| format!("is no URL ({error}): write {FORM}, with special characters percent-encoded"))?;
+    let url = Url::parse(text).map_err(|error| {
+        format!("is not a valid URL ({error}): write {FORM}, with special characters percent-encoded")
+    })?;
     if url.fragment().is_some() {
-        return Err(format!("has a #: write {FORM}, with %23 for it"));
+        return Err(format!("must not have a \"#\": write {FORM}, with %23 for \"#\""));
     }
     let mut parameters = Parameters::of(&url)?;
     let host = match (parameters.host.take(), url.host_str()) {
         (Some(directory), _) if directory.starts_with('/') => directory,
         (Some(_), _) => {
-            return Err("its parameter host is for the directory of a socket: write an absolute path".into());
+            return Err("the parameter host must be the directory of a socket: write an absolute path".into());
         }
         (None, Some(host)) => decoded(host.trim_matches(['[', ']']))?,
-        (None, None) => return Err(format!("names no host: write {FORM}, or ?host=/directory/of/a/socket")),
+        (None, None) => return Err(format!("has no host: write {FORM}, or ?host=/directory/of/a/socket")),
     };
     if host.contains(',') {
-        return Err("names several hosts: write one, and let it be an address that moves with the server".into());
+        return Err("must not have several hosts: write one, such as an address that follows the primary server".into());
     }
     let database = decoded(url.path().trim_start_matches('/'))?;
     if database.is_empty() || database.contains('/') {
-        return Err(format!("names no database: write {FORM}"));
+        return Err(format!("has no database: write {FORM}"));
     }
     let user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(decoded).transpose()?;
@@ -122,7 +137,7 @@ impl Parameters {
         let mut parameters = Self::default();
         // Not as a form, in which a plus is a space.
         for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or("has a parameter without a value")?;
+            let (name, value) = pair.split_once('=').ok_or("has a parameter without a value: write name=value")?;
             let value = decoded(value)?;
             match name {
                 "host" => parameters.host = Some(value),
@@ -131,9 +146,7 @@ impl Parameters {
                 "sslcert" => parameters.client.0 = Some(value),
                 "sslkey" => parameters.client.1 = Some(value),
                 _ => {
-                    return Err(
-                        "has an unknown parameter: there are host, sslmode, sslrootcert, sslcert and sslkey".into()
-                    );
+                    return Err("has an unknown parameter: use host, sslmode, sslrootcert, sslcert and sslkey".into());
                 }
             }
         }
@@ -147,10 +160,10 @@ fn mode(text: &str) -> Result<SslMode, String> {
         "prefer" => Ok(SslMode::Prefer),
         "require" => Ok(SslMode::Require),
         "verify-full" => Ok(SslMode::VerifyFull),
-        // The driver trusts the system's authorities in any case, from which anybody gets a certificate for some name.
-        "verify-ca" => Err("sslmode=verify-ca would take anybody's certificate: write sslmode=verify-full".into()),
+        // The driver always trusts the CA certificates of the system, from which an attacker can get a certificate for some name.
+        "verify-ca" => Err("sslmode=verify-ca does not check the host name: write sslmode=verify-full".into()),
         // Not quoted, as nothing of the URL is.
-        _ => Err("its sslmode must be disable or prefer or require or verify-full: write one of them".into()),
+        _ => Err("invalid sslmode: write disable, prefer, require or verify-full".into()),
     }
 }
 
@@ -163,13 +176,13 @@ fn tls(host: &str, parameters: Parameters, outside: &Outside) -> Result<Postgres
         None => SslMode::VerifyFull,
     };
     if parameters.roots.is_some() && mode != SslMode::VerifyFull {
-        return Err("has sslrootcert, which only counts with sslmode=verify-full: write both, or neither".into());
+        return Err("sslrootcert applies only to sslmode=verify-full: write both, or neither".into());
     }
     let roots = parameters.roots.map(|path| CaFile::read(&path, outside)).transpose()?.map(|file| file.text);
     let client = match parameters.client {
         (Some(certificate), Some(key)) => Some(client(&certificate, &key, outside)?),
         (None, None) => None,
-        _ => return Err("has only one of sslcert and sslkey: write both, or neither".into()),
+        _ => return Err("sslcert and sslkey require each other: write both, or neither".into()),
     };
     Ok(PostgresTls { mode, roots, client })
 }
@@ -193,7 +206,7 @@ fn is_this_machine(host: &str) -> bool {
 fn decoded(text: &str) -> Result<String, String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) if !text.contains('\0') => Ok(text.into_owned()),
-        _ => Err("has percent-encoding that is no text".into()),
+        _ => Err("has invalid percent-encoding: write UTF-8 text without NUL".into()),
     }
 }
 
@@ -271,38 +284,38 @@ mod tests {
     #[test]
     fn what_is_no_store_is_not_quoted() {
         for (bad, message) in [
-            ("mysql://u:hunter2@h/d", "no URL of a store"),
-            ("hunter2", "no URL of a store"),
+            ("mysql://u:hunter2@h/d", "is not a valid URL"),
+            ("hunter2", "is not a valid URL"),
             ("sqlite:hunter2.db", "two slashes"),
             ("sqlite::memory:", "two slashes"),
-            ("sqlite://:memory:", "forget"),
-            ("sqlite://", "names no file"),
-            ("sqlite:///var/", "names no file"),
+            ("sqlite://:memory:", "loses all users"),
+            ("sqlite://", "has no file name"),
+            ("sqlite:///var/", "has no file name"),
             ("sqlite:///a.db?mode=memory&p=hunter2", "parameters"),
             ("sqlite:///a%20b.db", "percent"),
-            ("postgres:hunter2", "names no host"),
-            ("postgres://u:hunter2@h", "names no database"),
-            ("postgres://u:hunter2@h/", "names no database"),
-            ("postgres://u:hunter2@h/a/b", "names no database"),
-            ("postgres:///d", "names no host"),
-            ("postgres://u:hunter2@/d", "is no URL (empty host)"),
-            ("postgres://u:hunter2@h:x/d", "is no URL (invalid port number)"),
-            ("postgres://u:hunter2#3@h/d", "is no URL"),
+            ("postgres:hunter2", "has no host"),
+            ("postgres://u:hunter2@h", "has no database"),
+            ("postgres://u:hunter2@h/", "has no database"),
+            ("postgres://u:hunter2@h/a/b", "has no database"),
+            ("postgres:///d", "has no host"),
+            ("postgres://u:hunter2@/d", "is not a valid URL (empty host)"),
+            ("postgres://u:hunter2@h:x/d", "is not a valid URL (invalid port number)"),
+            ("postgres://u:hunter2#3@h/d", "is not a valid URL"),
             ("postgres://u:p@h/d#hunter2", "%23"),
-            ("postgres://u:%ff@h/d", "no text"),
-            ("postgres://u:p@h/d%00", "no text"),
+            ("postgres://u:%ff@h/d", "UTF-8 text"),
+            ("postgres://u:p@h/d%00", "UTF-8 text"),
             ("postgres://u@h1,h2/d", "several hosts"),
             ("postgres://u@h/d?host=other", "absolute path"),
             ("postgres://u@h/d?hunter2=x", "unknown parameter"),
             ("postgres://u@h/d?password=hunter2", "unknown parameter"),
             ("postgres://u@h/d?sslmode", "without a value"),
-            ("postgres://u@h/d?sslmode=hunter2", "its sslmode must be"),
-            ("postgres://u@h/d?sslmode=allow", "its sslmode must be"),
+            ("postgres://u@h/d?sslmode=hunter2", "invalid sslmode"),
+            ("postgres://u@h/d?sslmode=allow", "invalid sslmode"),
             ("postgres://u@h/d?sslmode=verify-ca", "verify-full"),
-            ("postgres://u@h/d?sslmode=require&sslrootcert=/ca", "only counts with sslmode=verify-full"),
+            ("postgres://u@h/d?sslmode=require&sslrootcert=/ca", "applies only to sslmode=verify-full"),
             ("postgres://u@h/d?sslrootcert=/nonexistent/ca", "does not exist"),
             ("postgres://u@h/d?sslrootcert=/proc/self/status", "no certificate"),
-            ("postgres://u@h/d?sslcert=/c", "only one of sslcert and sslkey"),
+            ("postgres://u@h/d?sslcert=/c", "sslcert and sslkey require each other"),
         ] {
             let error = at("/etc", bad).unwrap_err();
             assert!(error.contains(message) && !error.contains("hunter2"), "{bad}: {error}");
@@ -312,17 +325,17 @@ mod tests {
     #[test]
     fn the_keys_beside_the_url() {
         let text = |keys: &str| format!("{SERVER}{keys}\n{REALM}{ROUTE}");
-        assert_error(&text("connections = 5"), "store.connections: is for postgres:// only");
+        assert_error(&text("connections = 5"), "store.connections: applies only to postgres://");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("password");
         fs::write(&file, "hunter2\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let file = file.display();
-        assert_error(&text(&format!("password_file = \"{file}\"")), "store.password_file: is for postgres:// only");
+        assert_error(&text(&format!("password_file = \"{file}\"")), "store.password_file: applies only to postgres://");
         let url = |url: &str, keys: &str| text(keys).replace("sqlite:///var/lib/t.db", url);
         assert_error(
             &url("postgres://u:hunter2@h/d", &format!("password_file = \"{file}\"")),
-            "store.password_file: excludes a password in url",
+            "store.password_file: can't be combined with a password in url",
         );
         assert_error(&url("postgres://u@h/d", "password_file = \"/nonexistent/p\""), "does not exist");
         assert_error(&url("postgres://u@h/d", "connections = 0"), "store.connections: 0 is out of range");

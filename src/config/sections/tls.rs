@@ -5,76 +5,105 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{ca_file, server};
+use super::ca_file;
+use crate::config::kind::{Raw, RawList, flag, raw, raw_list, required, subsections, word};
 use crate::config::outside::Outside;
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::{Setting, section};
 use crate::config::tls::{Certificate, ClientAuth, Tls, Unfit};
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[server.tls]",
-    known: &["cert", "key", "certificate", "client_ca", "client_auth", "h2", "redirect"],
-    later: &[],
-    parent: Some(&server::KEYS),
-};
+section! {
+    /// TLS for clients. With this section, all addresses of `listen` accept only TLS 1.2 and 1.3. Tollgate reads a changed
+    /// certificate or key at once; if the pair is invalid, the previous one stays in force.
+    TlsKeys = "[server.tls]", Reloadable;
 
-/// Those of another certificate.
-pub(in crate::config) const CERTIFICATE: Keys =
-    Keys { header: "[[server.tls.certificate]]", known: &["cert", "key"], later: &[], parent: Some(&KEYS) };
+    /// PEM file with the certificate and its chain.
+    cert: Raw = required(raw("\"cert.pem\""));
 
-/// What is in it. `current`: what is in force, and stays as it is if nothing has changed.
+    /// PEM file with the private key: PKCS #8, RSA or EC. Only its owner can have access to it.
+    key: Raw = required(raw("\"key.pem\""));
+
+    /// More certificates. A client gets the first certificate for the host name it requests (SNI), or the one of `cert`.
+    certificate: Vec<Section<'s>> = subsections(&CertificateKeys::SECTION), default "no other certificates";
+
+    /// PEM file with the CA certificates for client certificates. The application receives the SHA-256 of the client
+    /// certificate in `X-Auth-Client-Cert`.
+    client_ca: Raw = raw("\"clients-ca.pem\""), default "no client certificates";
+
+    /// Whether a client needs a certificate. `"required"`: every client. `"optional"`: no, but Tollgate verifies one that it
+    /// gets.
+    client_auth: Option<ClientAuth> = word(&CLIENT_AUTH), default "\"required\"";
+
+    /// HTTP/2, negotiated by ALPN.
+    h2: bool = flag(true);
+
+    /// Addresses without TLS that redirect all requests to the first address of `listen`, with status 308.
+    redirect(RestartOnly): RawList = raw_list("[\"0.0.0.0:80\"]"), default "[]";
+}
+
+section! {
+    /// Another certificate.
+    CertificateKeys = "[[server.tls.certificate]]", Reloadable;
+
+    /// PEM file with the certificate and its chain.
+    cert: Raw = required(raw("\"cert.pem\""));
+
+    /// PEM file with the private key.
+    key: Raw = required(raw("\"key.pem\""));
+}
+
+/// Reads the reloadable part of the section. `current`: the settings in force, which stay if no file has changed.
 pub(in crate::config) fn read(
-    section: &Section<'_>,
+    keys: &TlsKeys<'_>,
     outside: &Outside,
     current: Option<&Arc<Tls>>,
-) -> Option<Arc<Tls>> {
+) -> Result<Arc<Tls>, Reported> {
     let mut files = Vec::new();
-    let first = certificate(section, outside, &mut files);
-    let others: Vec<_> = section.tables("certificate", &CERTIFICATE);
-    let others: Vec<_> = others.iter().map(|section| certificate(section, outside, &mut files)).collect();
-    let modes = [("required", ClientAuth::Required), ("optional", ClientAuth::Optional)];
-    let auth = section.choice("client_auth", &modes, &[]);
-    if auth.is_some() && !section.has("client_ca") {
-        section.error("client_auth", "needs client_ca: whose certificates should clients show?");
+    let first = certificate(&keys.cert, &keys.key, outside, &mut files);
+    let others: Vec<_> = keys
+        .certificate
+        .iter()
+        .map(|section| {
+            let keys = CertificateKeys::read(section);
+            certificate(&keys.cert, &keys.key, outside, &mut files)
+        })
+        .collect();
+    if keys.client_auth.is_some() && !keys.client_ca.is_written() {
+        keys.client_auth.error("requires client_ca: write client_ca = \"clients-ca.pem\"");
     }
-    let clients = ca_file(section, "client_ca", outside).map(|file| {
+    let auth = keys.client_auth.unwrap_or(ClientAuth::Required);
+    let clients = ca_file(&keys.client_ca, outside)?.map(|file| {
         let roots = file.roots();
         files.push(file.text.into());
-        files.push(vec![u8::from(auth == Some(ClientAuth::Optional))].into());
-        (roots, auth.unwrap_or(ClientAuth::Required))
+        files.push(vec![u8::from(auth == ClientAuth::Optional)].into());
+        (roots, auth)
     });
-    if section.has("client_ca") && clients.is_none() {
-        return None;
-    }
-    let certificates: Option<Vec<_>> = std::iter::once(first).chain(others).collect();
-    let tls = Tls::new(certificates?, clients, section.flag("h2", true), &files);
-    let tls = Arc::new(tls.map_err(|message| section.error("cert", message)).ok()?);
+    let certificates: Result<Vec<_>, _> = std::iter::once(first).chain(others).collect();
+    let tls = Tls::new(certificates?, clients, *keys.h2, &files).map_err(|message| keys.cert.error(message))?;
+    let tls = Arc::new(tls);
     match current {
-        Some(current) if current.is_same(&tls) => Some(current.clone()),
-        _ => Some(tls),
+        Some(current) if current.is_same(&tls) => Ok(current.clone()),
+        _ => Ok(tls),
     }
 }
 
-/// `None` was reported.
-fn certificate(section: &Section<'_>, outside: &Outside, files: &mut Vec<Zeroizing<Vec<u8>>>) -> Option<Certificate> {
-    let chain = section.required("cert", "\"cert.pem\"", |path| public(path, outside));
-    let key = section.required("key", "\"key.pem\"", |path| Ok((outside.file(path)?, outside.secret(path)?)));
-    let ((chain_path, chain), (key_path, key)) = chain.zip(key)?;
-    match Certificate::read(&chain, &key) {
-        Ok(certificate) => {
-            files.push(chain.into());
-            files.push(key.as_bytes().to_vec().into());
-            Some(certificate)
-        }
-        Err(Unfit::Chain(message)) => {
-            section.error("cert", format!("{} {message}", chain_path.display()));
-            None
-        }
-        Err(Unfit::Key(message)) => {
-            section.error("key", format!("{} {message}", key_path.display()));
-            None
-        }
-    }
+fn certificate(
+    cert: &Setting<'_, Raw>,
+    key: &Setting<'_, Raw>,
+    outside: &Outside,
+    files: &mut Vec<Zeroizing<Vec<u8>>>,
+) -> Result<Certificate, Reported> {
+    let chain = cert.required(|path| public(path, outside));
+    let secret = key.required(|path| Ok((outside.file(path)?, outside.secret(path)?)));
+    let ((chain_path, chain), (key_path, secret)) = (chain?, secret?);
+    let certificate = Certificate::read(&chain, &secret).map_err(|error| match error {
+        Unfit::Chain(message) => cert.error(format!("{} {message}", chain_path.display())),
+        Unfit::Key(message) => key.error(format!("{} {message}", key_path.display())),
+    })?;
+    files.push(chain.into());
+    files.push(secret.as_bytes().to_vec().into());
+    Ok(certificate)
 }
 
 fn public(path: &str, outside: &Outside) -> Result<(PathBuf, Vec<u8>), String> {
@@ -82,3 +111,5 @@ fn public(path: &str, outside: &Outside) -> Result<(PathBuf, Vec<u8>), String> {
     let pem = outside.public_file(&path)?;
     Ok((path, pem))
 }
+
+const CLIENT_AUTH: [(&str, ClientAuth); 2] = [("required", ClientAuth::Required), ("optional", ClientAuth::Optional)];

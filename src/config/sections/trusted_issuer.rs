@@ -4,10 +4,15 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ca_file, plain, realm};
+use serde_json::Value;
+
+use super::{ca_file, plain};
+use crate::config::kind::{Raw, duration, flag, list, map, optional_duration, raw, required, size, text, word_list};
 use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, Policy};
-use crate::config::reader::{Keys, Section};
+use crate::config::reader::Section;
+use crate::config::report::Reported;
+use crate::config::schema::{Setting, section};
 use crate::config::spelling::{none_of, quote};
 use crate::config::user_pool::UserPool;
 use crate::token::{
@@ -15,113 +20,113 @@ use crate::token::{
     check_url,
 };
 
-/// Its keys.
-pub(in crate::config) const KEYS: Keys = Keys {
-    header: "[[realm.trusted_issuer]]",
-    known: &[
-        "issuer",
-        "audience",
-        "client_ids",
-        "token_size",
-        "algorithms",
-        "types",
-        "jwks_url",
-        "jwks_file",
-        "discovery",
-        "insecure_http",
-        "ca_file",
-        "refresh",
-        "max_stale",
-        "timeout",
-        "leeway",
-        "required_claims",
-        "claims",
-        "roles_claims",
-        "username_claim",
-        "username_prefix",
-        "email_claim",
-    ],
-    later: &[],
-    parent: Some(&realm::KEYS),
-};
+section! {
+    /// An external issuer of JWTs, such as Auth0, Amazon Cognito, Keycloak or Microsoft Entra ID. The routes of the realm accept
+    /// its tokens, logins do not.
+    TrustedIssuerKeys = "[[realm.trusted_issuer]]", Reloadable;
 
-/// What its issuers need to know of a realm.
+    /// Issuer (`iss`) of the tokens, compared byte for byte.
+    issuer: Result<String, Reported> = required(text(plain, "\"https://tenant.eu.auth0.com/\""));
+
+    /// Accepted audiences: `aud` of a token must contain one of them. Write `audience`, `client_ids` or both.
+    audience: Vec<String> = list(plain, "[\"https://api.example.com\"]"), default "one of two is required";
+
+    /// Accepted OAuth clients: `client_id`, `azp` or `cid` of a token must be one of them. Without `audience`, `aud` can have any
+    /// value or be absent.
+    client_ids: Vec<String> = list(plain, "[\"7Hq2example\"]"), default "one of two is required";
+
+    /// Maximum length of a token. `head_size` of `[limits]` must be larger.
+    token_size: u64 = size(MAX_TRUSTED_TOKEN_BYTES as u64, DEFAULT_TOKEN_SIZE);
+
+    /// URL of the JWKS. Write exactly one of `jwks_url`, `jwks_file` and `discovery = true`. Tollgate fetches the keys in the
+    /// background and keeps them after a reload.
+    jwks_url: Raw = raw("\"https://tenant.eu.auth0.com/.well-known/jwks.json\""), default "one of three is required";
+
+    /// File with the JWKS.
+    jwks_file: Raw = raw("\"auth0.json\""), default "one of three is required";
+
+    /// Whether the URL of the JWKS comes from `/.well-known/openid-configuration` of the issuer (OpenID Connect Discovery).
+    discovery: bool = flag(false);
+
+    /// Accepted signature algorithms: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`.
+    algorithms: Vec<Algorithm> = list(algorithm, "[\"RS256\", \"ES256\"]"), default "[\"RS256\"]";
+
+    /// Accepted values of `typ` in the header of a token. `"absent"`: no `typ`.
+    types: Vec<Type> = word_list(&TYPES, "[\"JWT\", \"absent\"]"), default "[\"JWT\", \"at+jwt\"]";
+
+    /// Whether Tollgate can fetch keys over http. An attacker on the network can then sign tokens.
+    insecure_http: bool = flag(false);
+
+    /// PEM file with CA certificates for the fetch.
+    ca_file: Raw = raw("\"ca.pem\""), default "the CA certificates of the system";
+
+    /// Age at which Tollgate fetches the keys again.
+    refresh: Duration = duration(MIN_REFRESH..=MAX_REFRESH, DEFAULT_REFRESH);
+
+    /// Maximum age of the keys if a fetch fails. Not shorter than `refresh`.
+    max_stale: Option<Duration> = optional_duration(MIN_REFRESH..=MAX_STALE, DEFAULT_STALE), default "\"24h\"";
+
+    /// Maximum time for a fetch.
+    timeout: Duration = duration(TIMEOUTS, DEFAULT_TIMEOUT);
+
+    /// Allowed clock skew for `exp` and `nbf`.
+    leeway: Option<Duration> = optional_duration(Duration::ZERO..=MAX_LEEWAY, Duration::from_secs(5)), default "`leeway` of the realm";
+
+    /// Claims that a token must have.
+    required_claims: Vec<String> = list(plain, "[\"sub\"]"), default "[]";
+
+    /// Claims that a token must have with exactly this value.
+    claims: Vec<(String, Value)> = map(
+        "a table of claims with their exact values, such as { token_use = \"access\" }",
+        "{ token_use = \"access\", tenant = 7 }",
+    ), default "{}";
+
+    /// Claims with roles: strings of words separated by spaces, lists of strings, or objects, whose member names are the roles.
+    /// If a token has no claim with the exact name, the name is a path: `"realm_access.roles"` (Keycloak).
+    roles_claims: Vec<String> = list(plain, "[\"permissions\", \"realm_access.roles\"]"), default "[]";
+
+    /// Claim with the value of `X-Auth-Username`. `""`: none.
+    username_claim: Option<Option<String>> = text(claim, "\"username\""), default "\"username\"";
+
+    /// Prefix of each username of this issuer in `X-Auth-Username`, so that it never equals the name of a local user.
+    username_prefix: Option<String> = text(plain, "\"corp:\""), default "no prefix";
+
+    /// Claim with the value of `X-Auth-Email`. `""`: none.
+    email_claim: Option<Option<String>> = text(claim, "\"email\""), default "\"email\"";
+}
+
+/// The settings of a realm that matter to its trusted issuers.
 #[derive(Clone, Copy)]
-pub(super) struct Own<'a> {
-    /// The issuer of its own tokens.
-    pub(super) issuer: Option<&'a str>,
-    /// Allowed clock skew of its own tokens.
+pub(super) struct Own<'k, 's> {
+    /// The issuer of the realm's own tokens.
+    pub(super) issuer: &'k Setting<'s, Result<String, Reported>>,
+    /// Allowed clock skew of the realm's own tokens.
     pub(super) leeway: Duration,
-    /// Users of the store log in to it.
+    /// Users of the store log in to the realm.
     pub(super) local_users: bool,
 }
 
-/// The trusted issuers of a realm, and the user pools of its logins,
-/// each with the place of its login. Keys that `current` has from the same place are kept: a reload must not depend on an
-/// issuer that answers.
+/// Reads the trusted issuers of a realm, and adds the user pools of its logins, each with the place of its login. Keys that
+/// `current` has from the same source are kept: a reload must not depend on an issuer.
 pub(super) fn read<'p>(
-    realm: &Section<'_>,
-    own: Own<'_>,
+    sections: &[Section<'_>],
+    own: Own<'_, '_>,
     pools: impl Iterator<Item = (&'p str, &'p UserPool)>,
     outside: &Outside,
     current: Option<&Policy>,
 ) -> Vec<Issuer> {
     let mut issuers: Vec<Issuer> = Vec::new();
     let pools: Vec<_> = pools.collect();
-    for section in realm.tables("trusted_issuer", &KEYS) {
-        let name = section.required("issuer", "\"https://tenant.eu.auth0.com/\"", plain);
-        if let Some(name) = &name {
-            if own.issuer == Some(name) {
-                section.error("issuer", "is the issuer of the realm itself: whose keys should verify its tokens?");
-            }
-            if issuers.iter().any(|other| *other.name == **name) {
-                section.error("issuer", "is that of another [[realm.trusted_issuer]] of this realm: make them one");
-            }
-            if let Some((place, _)) = pools.iter().find(|(_, pool)| pool.issuer() == name) {
-                section.error(
-                    "issuer",
-                    format!("is the user pool of {place}, which is trusted already: remove one of the two"),
-                );
-            }
+    for section in sections {
+        let settings = TrustedIssuerKeys::read(section);
+        check_issuer(&settings.issuer, own, &issuers, &pools);
+        if let Ok(issuer) = issuer(section, settings, own, outside, current) {
+            issuers.push(issuer);
         }
-        let algorithms = algorithms(&section);
-        let audience = audience(&section);
-        let token_size = section.size("token_size", MAX_TRUSTED_TOKEN_BYTES as u64, DEFAULT_TOKEN_SIZE);
-        let token_size = usize::try_from(token_size).unwrap_or(MAX_TRUSTED_TOKEN_BYTES);
-        let types = types(&section);
-        let leeway = section.duration("leeway", Duration::ZERO..=MAX_LEEWAY, own.leeway);
-        let required = section.list("required_claims", plain);
-        let exact =
-            section.values("claims", "a table of claims with their exact values, such as { token_use = \"access\" }");
-        let mapping = Mapping {
-            username: claim(&section, "username_claim", "username"),
-            username_prefix: section.optional("username_prefix", plain).unwrap_or_default(),
-            email: claim(&section, "email_claim", "email"),
-            roles: section.list("roles_claims", plain),
-        };
-        if own.local_users && mapping.username.is_some() && !section.has("username_prefix") {
-            let message = "is missing, and users of the realm log in too: an application can't tell a username of this issuer from \
-                           the same one of a local user: write a prefix such as \"corp:\", or username_claim = \"\"";
-            section.warn("username_prefix", message);
-        }
-        let Some((name, source)) = name.clone().zip(source(&section, name.as_deref(), outside)) else { continue };
-        let keys = keys(&name, &source, &algorithms, current);
-        let written = ["jwks_url", "jwks_file"].into_iter().find(|key| section.has(key)).unwrap_or("discovery");
-        outside.note_issuer(section.place(written), keys.clone());
-        if let Source::File(path) = &source {
-            let installed = outside.public_file(path).and_then(|text| {
-                keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display()))
-            });
-            if let Err(problem) = installed {
-                section.error("jwks_file", problem);
-            }
-        }
-        let (name, leeway) = (name.into(), i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX));
-        issuers.push(Issuer { name, audience, token_size, algorithms, types, leeway, required, exact, mapping, keys });
     }
     for (place, pool) in pools {
-        if own.issuer == Some(pool.issuer()) {
-            realm.error("issuer", format!("is that of the user pool of {place}: write a name of your own"));
+        if own.issuer.as_deref() == Ok(pool.issuer()) {
+            own.issuer.error(format!("duplicates the issuer of the user pool of {place}: write a different name"));
         }
         // Other app clients of the same pool.
         let same = issuers.iter_mut().find(|other| *other.name == *pool.issuer());
@@ -136,6 +141,76 @@ pub(super) fn read<'p>(
     issuers
 }
 
+fn check_issuer(
+    name: &Setting<'_, Result<String, Reported>>,
+    own: Own<'_, '_>,
+    issuers: &[Issuer],
+    pools: &[(&str, &UserPool)],
+) {
+    let Ok(text) = &name.value else { return };
+    if own.issuer.as_ref() == Ok(text) {
+        name.error("must differ from the realm's own issuer: write the iss of the external provider");
+    }
+    if issuers.iter().any(|other| *other.name == **text) {
+        name.error("duplicates another [[realm.trusted_issuer]] of the realm: merge the two");
+    }
+    if let Some((place, _)) = pools.iter().find(|(_, pool)| pool.issuer() == text) {
+        name.error(format!("is the user pool of {place}, which the realm already trusts: remove one of the two"));
+    }
+}
+
+fn issuer(
+    section: &Section<'_>,
+    settings: TrustedIssuerKeys<'_>,
+    own: Own<'_, '_>,
+    outside: &Outside,
+    current: Option<&Policy>,
+) -> Result<Issuer, Reported> {
+    check_lists(&settings);
+    if own.local_users && settings.username_claim.value != Some(None) && !settings.username_prefix.is_written() {
+        settings.username_prefix.warn(
+            "is missing, and users of the realm log in too: an application can't tell a username of this issuer from \
+             the same one of a local user: write a prefix such as \"corp:\", or username_claim = \"\"",
+        );
+    }
+    let source = source(section, &settings, outside);
+    let name = settings.issuer.value?;
+    let source = source?;
+    let algorithms = settings.algorithms.if_written().unwrap_or_else(|| vec![Algorithm::RS256]);
+    let keys = keys(&name, &source, &algorithms, current);
+    let place = match &source {
+        Source::File(_) => &settings.jwks_file,
+        Source::Remote(_) => &settings.jwks_url,
+    };
+    outside.note_issuer(if *settings.discovery { settings.discovery.place() } else { place.place() }, keys.clone());
+    if let Source::File(path) = &source {
+        let installed = outside
+            .public_file(path)
+            .and_then(|text| keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display())));
+        if let Err(problem) = installed {
+            settings.jwks_file.error(problem);
+        }
+    }
+    let or_default = |claim: Option<Option<String>>, default: &str| claim.unwrap_or_else(|| Some(default.to_owned()));
+    Ok(Issuer {
+        name: name.into(),
+        audience: Audience { any_of: settings.audience.value, clients: settings.client_ids.value },
+        token_size: usize::try_from(settings.token_size.value).unwrap_or(MAX_TRUSTED_TOKEN_BYTES),
+        algorithms,
+        types: settings.types.if_written().unwrap_or_else(|| vec![Type::Jwt, Type::AccessToken]),
+        leeway: i64::try_from(settings.leeway.unwrap_or(own.leeway).as_secs()).unwrap_or(i64::MAX),
+        required: settings.required_claims.value,
+        exact: settings.claims.value,
+        mapping: Mapping {
+            username: or_default(settings.username_claim.value, "username"),
+            username_prefix: settings.username_prefix.value.unwrap_or_default(),
+            email: or_default(settings.email_claim.value, "email"),
+            roles: settings.roles_claims.value,
+        },
+        keys,
+    })
+}
+
 /// A user pool of Amazon Cognito, as its documentation describes its access tokens.
 fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issuer {
     let (algorithms, source) = (vec![Algorithm::RS256], Source::Remote(pool.keys.clone()));
@@ -145,12 +220,12 @@ fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issue
         audience: Audience { any_of: Vec::new(), clients: vec![pool.client_id().into()] },
         token_size: DEFAULT_TOKEN_SIZE as usize,
         algorithms,
-        // Cognito writes none; moto's does.
+        // Cognito writes no `typ`; moto does.
         types: vec![Type::Absent, Type::Jwt],
         leeway: i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX),
         required: Vec::new(),
         exact: vec![("token_use".into(), "access".into())],
-        // An access token has no email but one that a trigger put there, and nobody says that it was verified.
+        // An access token has an email address only from a trigger, and nothing says that it is verified.
         mapping: Mapping {
             username: Some("username".into()),
             username_prefix: String::new(),
@@ -161,14 +236,14 @@ fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issue
     }
 }
 
-/// Those that `current` has from there, or none yet. A file is read anew: what is wrong with the rest of the configuration
-/// must leave the policy in force as it is.
+/// The keys that `current` has from this source, or none yet. A file is read again, so that a rejected configuration does not
+/// change the policy in force.
 fn keys(name: &str, source: &Source, algorithms: &[Algorithm], current: Option<&Policy>) -> Arc<TrustedKeys> {
     let fetched = current.filter(|_| matches!(source, Source::Remote(_)));
     let kept = fetched.and_then(|policy| policy.trusted_keys(name, source, algorithms));
     kept.unwrap_or_else(|| {
         let keys = TrustedKeys::new(source.clone(), algorithms.to_vec());
-        // A longer `max_stale` is what one writes while the issuer is away: its keys must not be lost over it.
+        // An operator sets a longer `max_stale` while the issuer is unavailable: that must not remove its keys.
         if let Some(there) = fetched.and_then(|policy| policy.keys_from_there(name, source)) {
             keys.inherit(there);
         }
@@ -176,105 +251,84 @@ fn keys(name: &str, source: &Source, algorithms: &[Algorithm], current: Option<&
     })
 }
 
-fn algorithms(section: &Section<'_>) -> Vec<Algorithm> {
-    if section.is_empty_list("algorithms") {
-        section.error("algorithms", "is empty: list those that this issuer signs with, such as [\"RS256\"]");
+fn check_lists(settings: &TrustedIssuerKeys<'_>) {
+    if settings.algorithms.is_empty_list() {
+        settings.algorithms.error("must not be empty: list the algorithms of the issuer, such as [\"RS256\"]");
     }
-    let listed = section.list("algorithms", |text| match Algorithm::from_name(text) {
-        // Whoever can verify with it can sign with it.
-        Some(Algorithm::HS256) => {
-            Err("\"HS256\" is for the realm's own tokens only: let the issuer sign with a private key, such as RS256"
-                .into())
-        }
-        Some(algorithm) => Ok(algorithm),
-        None => Err(none_of(text, Algorithm::ALL.iter().skip(1).map(|algorithm| algorithm.name()))),
-    });
-    if section.has("algorithms") { listed } else { vec![Algorithm::RS256] }
-}
-
-fn audience(section: &Section<'_>) -> Audience {
-    if !section.has("audience") && !section.has("client_ids") {
-        section.missing(
-            "audience",
-            "write audience, of which the aud of a token must name one, or client_ids, of which its client_id, azp or cid must be one, or both",
+    if settings.types.is_empty_list() {
+        settings.types.error("must not be empty: list \"JWT\", \"at+jwt\", and \"absent\" for tokens without typ");
+    }
+    if !settings.audience.is_written() && !settings.client_ids.is_written() {
+        settings.audience.missing(
+            "is missing: write audience, of which aud of a token must contain one, or client_ids, of which client_id, azp or cid must be one, or both",
         );
     }
-    for key in ["audience", "client_ids"] {
-        if section.is_empty_list(key) {
-            section.error(key, "must not be empty: write at least one value");
-        }
+    for list in [&settings.audience, &settings.client_ids].into_iter().filter(|list| list.is_empty_list()) {
+        list.error("must not be empty: write at least one value");
     }
-    Audience { any_of: section.list("audience", plain), clients: section.list("client_ids", plain) }
 }
 
-fn types(section: &Section<'_>) -> Vec<Type> {
-    if section.is_empty_list("types") {
-        section.error("types", "is empty: list \"JWT\", \"at+jwt\", and \"absent\" for tokens without typ");
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    match Algorithm::from_name(text) {
+        // Each verifier can also sign.
+        Some(Algorithm::HS256) => Err(
+            "\"HS256\" is only for the realm's own tokens: use an issuer that signs with a private key, such as RS256"
+                .into(),
+        ),
+        Some(algorithm) => Ok(algorithm),
+        None => Err(none_of(text, Algorithm::ALL.iter().skip(1).map(|algorithm| algorithm.name()))),
     }
-    let listed = section.list("types", |text| match text {
-        "JWT" => Ok(Type::Jwt),
-        "at+jwt" => Ok(Type::AccessToken),
-        "absent" => Ok(Type::Absent),
-        _ => Err(none_of(text, ["JWT", "at+jwt", "absent"].into_iter())),
-    });
-    if section.has("types") { listed } else { vec![Type::Jwt, Type::AccessToken] }
 }
 
-/// The name of a claim; empty for none.
-fn claim(section: &Section<'_>, key: &'static str, default: &str) -> Option<String> {
-    let written = section.optional(key, |text| if text.is_empty() { Ok(None) } else { plain(text).map(Some) });
-    written.unwrap_or_else(|| Some(default.to_owned()))
+fn claim(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() { Ok(None) } else { plain(text).map(Some) }
 }
 
-/// Where its keys are.
-fn source(section: &Section<'_>, issuer: Option<&str>, outside: &Outside) -> Option<Source> {
-    let discovery = section.flag("discovery", false);
-    let written: Vec<_> = ["jwks_url", "jwks_file"].into_iter().filter(|key| section.has(key)).collect();
-    if section.is_refused("discovery") {
-        return None;
+/// Where the keys of the issuer are.
+fn source(section: &Section<'_>, settings: &TrustedIssuerKeys<'_>, outside: &Outside) -> Result<Source, Reported> {
+    let discovery = *settings.discovery;
+    if settings.discovery.is_refused() {
+        return Err(section.reported());
     }
-    if written.len() + usize::from(discovery) != 1 {
-        section
-            .missing("", "needs exactly one of jwks_url, jwks_file and discovery = true, which say where its keys are");
-        return None;
+    let written = [&settings.jwks_url, &settings.jwks_file].into_iter().filter(|setting| setting.is_written()).count();
+    if written + usize::from(discovery) != 1 {
+        return Err(section.missing("", "requires exactly one of jwks_url, jwks_file and discovery = true"));
     }
-    let insecure_http = section.flag("insecure_http", false);
-    let roots = roots(section, outside);
-    let refresh = section.duration("refresh", MIN_REFRESH..=MAX_REFRESH, DEFAULT_REFRESH);
-    let max_stale = section.duration("max_stale", MIN_REFRESH..=MAX_STALE, DEFAULT_STALE.max(refresh));
-    if max_stale < refresh && !section.is_refused("refresh") {
-        section
-            .error("max_stale", "is shorter than refresh: its keys would count no more before they are fetched again");
+    let insecure_http = *settings.insecure_http;
+    let roots = roots(&settings.ca_file, outside);
+    let refresh = *settings.refresh;
+    let max_stale = settings.max_stale.unwrap_or(DEFAULT_STALE.max(refresh));
+    if max_stale < refresh && !settings.refresh.is_refused() {
+        settings.max_stale.error("must not be shorter than refresh, or keys expire before the next fetch");
     }
-    let timeout = section.duration("timeout", TIMEOUTS, DEFAULT_TIMEOUT);
     let location = if discovery {
         // OpenID Connect Discovery 1.0, 4.1
-        let url = format!("{}/.well-known/openid-configuration", issuer?.trim_end_matches('/'));
+        let issuer = settings.issuer.value.as_deref().map_err(|reported| *reported)?;
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         match check_url(&url, insecure_http) {
             Ok(()) => Location::Discovery(url),
-            Err(problem) => {
-                section.error("issuer", format!("{} {problem}", quote(&url)));
-                return None;
-            }
+            Err(problem) => return Err(settings.issuer.error(format!("{} {problem}", quote(&url)))),
         }
-    } else if section.has("jwks_url") {
-        Location::Jwks(section.optional("jwks_url", |text| {
+    } else if settings.jwks_url.is_written() {
+        Location::Jwks(settings.jwks_url.required(|text| {
             check_url(text, insecure_http)
                 .map(|()| text.to_owned())
                 .map_err(|problem| format!("{} {problem}", quote(text)))
         })?)
     } else {
-        return section.optional("jwks_file", |path| outside.file(path)).map(Source::File);
+        return settings.jwks_file.required(|path| outside.file(path)).map(Source::File);
     };
-    Some(Source::Remote(Remote { location, insecure_http, roots, refresh, max_stale, timeout }))
+    let timeout = *settings.timeout;
+    Ok(Source::Remote(Remote { location, insecure_http, roots: roots?, refresh, max_stale, timeout }))
 }
 
-/// Certificates to trust for what is fetched.
-pub(super) fn roots(section: &Section<'_>, outside: &Outside) -> Option<Vec<u8>> {
-    ca_file(section, "ca_file", outside).map(|file| file.text)
+/// The CA certificates for a fetch, if the key is written.
+pub(super) fn roots(file: &Setting<'_, Raw>, outside: &Outside) -> Result<Option<Vec<u8>>, Reported> {
+    Ok(ca_file(file, outside)?.map(|file| file.text))
 }
 
-/// Bytes. Microsoft Entra ID puts up to 200 group ids into a token, Keycloak the roles of all clients: 10 to 30 KB.
+const TYPES: [(&str, Type); 3] = [("JWT", Type::Jwt), ("at+jwt", Type::AccessToken), ("absent", Type::Absent)];
+/// Bytes. Microsoft Entra ID writes up to 200 group ids into a token, Keycloak the roles of all clients: 10 to 30 KB.
 const DEFAULT_TOKEN_SIZE: u64 = 32 << 10;
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 const MAX_REFRESH: Duration = Duration::from_secs(86_400);
@@ -346,16 +400,16 @@ mod tests {
     #[test]
     fn bad_values_name_the_key_and_the_remedy() {
         for (keys, expected) in [
-            ("issuer = \"https://a.example\"", "trusted_issuer[0].issuer: is the issuer of the realm itself"),
+            ("issuer = \"https://a.example\"", "trusted_issuer[0].issuer: must differ from the realm's own issuer"),
             ("audience = []", "audience: must not be empty"),
             ("client_ids = []", "client_ids: must not be empty"),
             ("token_size = \"65KiB\"", "token_size: "),
-            ("username_prefix = \"\"", "username_prefix: is empty"),
-            ("algorithms = []", "algorithms: is empty"),
-            ("algorithms = [\"HS256\"]", "for the realm's own tokens only"),
+            ("username_prefix = \"\"", "username_prefix: must not be empty"),
+            ("algorithms = []", "algorithms: must not be empty"),
+            ("algorithms = [\"HS256\"]", "only for the realm's own tokens"),
             ("algorithms = [\"none\"]", "must be \"ES256\" or "),
             ("types = [\"jwt\"]", "(found \"jwt\"): did you mean \"JWT\"?"),
-            ("types = []", "types: is empty"),
+            ("types = []", "types: must not be empty"),
             ("jwks_file = \"x\"", "exactly one of jwks_url, jwks_file and discovery"),
             ("discovery = true", "exactly one of jwks_url, jwks_file and discovery"),
             ("jwks_url = \"http://idp.example/jwks\"", "write https, or insecure_http = true"),
@@ -364,7 +418,7 @@ mod tests {
             ("jwks_url = \"file:///etc/passwd\"", "jwks_url"),
             ("ca_file = \"/dev/null\"", "not a regular file"),
             ("refresh = \"2d\"", "out of range"),
-            ("refresh = \"1h\"\nmax_stale = \"5m\"", "is shorter than refresh"),
+            ("refresh = \"1h\"\nmax_stale = \"5m\"", "must not be shorter than refresh"),
             ("refresh = \"1hour\"\nmax_stale = \"5m\"", "refresh: invalid duration"),
             ("discovery = \"true\"", "discovery: must be true or false"),
             ("leeway = \"6m\"", "out of range"),
@@ -376,7 +430,7 @@ mod tests {
         }
         assert_error(&text("audience = []").replace("audience = []\n", ""), "write audience, of which");
         let twice = format!("{SERVER}{REALM}{ISSUER}{ISSUER}{LOGIN}");
-        assert_error(&twice, "is that of another [[realm.trusted_issuer]]");
+        assert_error(&twice, "duplicates another [[realm.trusted_issuer]]");
         let plain = text("")
             .replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")
             .replace("https://idp", "http://idp");

@@ -1,4 +1,4 @@
-//! The keys of a `[[route]]` that are about the servers behind it.
+//! The keys of a `[[route]]` about its upstream servers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,71 +8,125 @@ use rustls::pki_types::ServerName;
 
 use super::{ca_file, health_check};
 use crate::config::host::{Authority, Host};
+use crate::config::kind::{Raw, RawList, choice, duration, number, raw, raw_list, required, subsection, text};
 use crate::config::outside::Outside;
 use crate::config::reader::Section;
+use crate::config::schema::{Setting, keys};
 use crate::config::server::Server;
 use crate::config::spelling::quote;
 use crate::config::upstream::{Authorities, Balance, Upstream, UpstreamServer};
 
-/// Those of a route.
+keys! {
+    /// The upstream servers of a route.
+    UpstreamKeys, Reloadable;
+
+    /// URLs of the upstream servers: `http://host:port`, or `https://` for all of them. Each address of a host name is a
+    /// server. With `https`, Tollgate always verifies the certificate. Maximum: 64 URLs.
+    upstream: RawList = required(raw_list("[\"http://127.0.0.1:3000\"]"));
+
+    /// Name that the certificate of an `https` server must have. A URL with an IP address requires this key.
+    upstream_name: Option<Arc<str>> = text(name, "\"app.internal\""), default "the host of the URL";
+
+    /// PEM file with the CA certificates that sign the certificates of `https` servers.
+    upstream_ca: Raw = raw("\"ca.pem\""), default "the CA certificates of the system";
+
+    /// Load balancing method. `"round_robin"`: each server in turn. `"least_connections"`: the server with the fewest requests
+    /// in flight.
+    balance: Balance = choice(&BALANCES, Balance::RoundRobin);
+
+    /// Interval between two DNS lookups of the host names in `upstream`. Tollgate also looks them up at the start and after a
+    /// failed connection. A name that does not resolve is a server that is down.
+    resolve: Duration = duration(MIN_RESOLVE..=MAX_TIMEOUT, Duration::from_secs(30));
+
+    /// Maximum number of retries of a request on another server: after a failed connection, or, for an idempotent method,
+    /// after a connection that closed before the response began.
+    retries: usize = number(0..=MAX_RETRIES, 3);
+
+    /// Number of consecutive failures after which Tollgate ejects a server, if the upstream has several. `0`: no ejection.
+    eject_after: usize = number(0..=1000, 3);
+
+    /// Time for which Tollgate ejects a server. Then it sends one trial request.
+    eject_for: Duration = duration(MIN_TIMEOUT..=MAX_TIMEOUT, Duration::from_secs(5));
+
+    /// Active health checks of the upstream servers.
+    health_check: Option<Section<'s>> = subsection(&health_check::HealthCheckKeys::SECTION), default "no health checks";
+
+    /// Maximum time for a connection to a server, including the TLS handshake.
+    connect_timeout: Duration = duration(MIN_TIMEOUT..=MAX_TIMEOUT, Duration::from_secs(3));
+
+    /// Maximum time between two reads of a response.
+    read_timeout: Duration = duration(MIN_TIMEOUT..=MAX_TIMEOUT, Duration::from_secs(60));
+
+    /// Maximum time between two writes of a request to the application, or of its response to the client.
+    write_timeout: Duration = duration(MIN_TIMEOUT..=MAX_TIMEOUT, Duration::from_secs(60));
+
+    /// Time after which Tollgate closes an idle connection to a server.
+    idle_timeout: Duration = duration(MIN_TIMEOUT..=MAX_TIMEOUT, Duration::from_secs(60));
+
+    /// Maximum time between two reads of a WebSocket, or of a response of type `text/event-stream`.
+    tunnel_timeout: Duration = duration(MIN_TIMEOUT..=MAX_TIMEOUT, Duration::from_secs(3600));
+}
+
+/// Reads the upstream of a route.
 pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Outside) -> Upstream {
-    let name = section.optional("upstream_name", name);
-    // A bad one is an error by itself; that there is none is not another.
-    let name_of = |host: &Host| match &name {
+    let keys = UpstreamKeys::read(section);
+    let name_of = |host: &Host| match &keys.upstream_name.value {
         Some(name) => Ok(name.clone()),
-        None if section.has("upstream_name") => Ok(host.as_str().into()),
-        None => self::name(host.as_str()).and_then(not_an_address),
+        // An invalid name is one error. That there is none is not another.
+        None if keys.upstream_name.is_refused() => Ok(host.as_str().into()),
+        None => name(host.as_str()).and_then(not_an_address),
     };
-    let servers = servers(section, &name_of, server);
+    let servers = servers(&keys.upstream, &name_of, server);
     for server in servers.iter().filter(|server| server.address().is_none()) {
-        outside.note_name(section.place("upstream"), server.host.clone(), server.port);
+        outside.note_name(keys.upstream.place(), server.host.clone(), server.port);
     }
     let tls = servers.first().is_some_and(|server| server.name.is_some());
     if servers.iter().any(|server| server.name.is_some() != tls) {
-        section.error("upstream", "mixes http and https: what one server needs, all of them need; write two routes");
+        keys.upstream.error("must not mix http and https: write two routes");
     }
-    for key in ["upstream_name", "upstream_ca"] {
-        if section.has(key) && !servers.is_empty() && !tls {
-            section.error(key, "is about TLS: write https:// URLs in upstream, or remove it");
+    let needs_https = "applies only to https: write https:// URLs in upstream, or remove it";
+    if !servers.is_empty() && !tls {
+        if keys.upstream_name.is_written() {
+            keys.upstream_name.error(needs_https);
+        }
+        if keys.upstream_ca.is_written() {
+            keys.upstream_ca.error(needs_https);
         }
     }
     let read_authorities = || {
-        let file = ca_file(section, "upstream_ca", outside)?;
+        let file = ca_file(&keys.upstream_ca, outside).ok().flatten()?;
         Some(Authorities(file.certificates.iter().map(|certificate| certificate.to_vec()).collect()))
     };
-    let balances = [("round_robin", Balance::RoundRobin), ("least_connections", Balance::LeastConnections)];
-    let timeout = |key, default| section.duration(key, MIN_TIMEOUT..=MAX_TIMEOUT, default);
     Upstream {
         authorities: if tls || servers.is_empty() { read_authorities() } else { None },
         servers,
-        resolve: section.duration("resolve", MIN_RESOLVE..=MAX_TIMEOUT, Duration::from_secs(30)),
-        balance: section.choice("balance", &balances, &[]).unwrap_or(Balance::RoundRobin),
-        retries: section.number("retries", 0..=MAX_RETRIES, 3),
-        eject_after: u32::try_from(section.number("eject_after", 0..=1000, 3)).unwrap_or(u32::MAX),
-        eject_for: timeout("eject_for", Duration::from_secs(5)),
-        health_check: health_check::read(section),
-        connect_timeout: timeout("connect_timeout", Duration::from_secs(3)),
-        read_timeout: timeout("read_timeout", Duration::from_secs(60)),
-        write_timeout: timeout("write_timeout", Duration::from_secs(60)),
-        idle_timeout: timeout("idle_timeout", Duration::from_secs(60)),
-        tunnel_timeout: timeout("tunnel_timeout", Duration::from_secs(3600)),
+        resolve: keys.resolve.value,
+        balance: keys.balance.value,
+        retries: keys.retries.value,
+        eject_after: u32::try_from(keys.eject_after.value).unwrap_or(u32::MAX),
+        eject_for: keys.eject_for.value,
+        health_check: keys.health_check.value.and_then(|section| health_check::read(&section).ok()),
+        connect_timeout: keys.connect_timeout.value,
+        read_timeout: keys.read_timeout.value,
+        write_timeout: keys.write_timeout.value,
+        idle_timeout: keys.idle_timeout.value,
+        tunnel_timeout: keys.tunnel_timeout.value,
     }
 }
 
-/// Whom the certificate of the server at this host must be for.
+/// Returns the name that the certificate of the server at a host must have.
 type NameOf<'f> = dyn Fn(&Host) -> Result<Arc<str>, String> + 'f;
 
-/// Every server, once.
-fn servers(section: &Section<'_>, name_of: &NameOf<'_>, server: Option<&Server>) -> Vec<UpstreamServer> {
-    const EXAMPLE: &str = "[\"http://127.0.0.1:3000\"]";
-    let servers = section.list("upstream", |text| server_at(text, name_of, server));
-    if !section.has("upstream") {
-        section.missing("upstream", format!("is missing: write upstream = {EXAMPLE}"));
+/// Returns every server once.
+fn servers(upstream: &Setting<'_, RawList>, name_of: &NameOf<'_>, server: Option<&Server>) -> Vec<UpstreamServer> {
+    let servers = upstream.each(|text| server_at(text, name_of, server));
+    let example = upstream.example;
+    if !upstream.is_written() {
+        upstream.missing(format!("is missing: write upstream = {example}"));
     } else if servers.len() > MAX_SERVERS {
-        let message = format!("has {} servers: write at most {MAX_SERVERS} for one route", servers.len());
-        section.error("upstream", message);
-    } else if section.is_empty_list("upstream") {
-        section.error("upstream", format!("is empty: write upstream = {EXAMPLE}"));
+        upstream.error(format!("has {} servers: write at most {MAX_SERVERS} in one route", servers.len()));
+    } else if upstream.is_empty_list() {
+        upstream.error(format!("must not be empty: write upstream = {example}"));
     }
     let mut distinct: Vec<UpstreamServer> = Vec::with_capacity(servers.len());
     for server in servers {
@@ -90,7 +144,7 @@ fn servers(section: &Section<'_>, name_of: &NameOf<'_>, server: Option<&Server>)
 fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&Server>) -> Result<UpstreamServer, String> {
     if text.contains('@') {
         // Not quoted: there may be a password in it.
-        return Err("has a user or password, which is not supported: write \"http://host:port\"".into());
+        return Err("must not have a user or password: write \"http://host:port\"".into());
     }
     let (scheme, default_port, rest) = match text.strip_prefix("https://") {
         Some(rest) => ("https", 443, Some(rest)),
@@ -101,13 +155,13 @@ fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&Server>) -> Resul
         let hint = match rest.and_then(|rest| Authority::parse(rest.split(['/', '?', '#']).next()?)) {
             Some(Authority { host, port }) => {
                 let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-                format!("write \"{scheme}://{host}{port}\", since the request's own path is forwarded")
+                format!("write \"{scheme}://{host}{port}\", since Tollgate forwards the path of the request")
             }
             None => "write it as \"http://127.0.0.1:3000\"".into(),
         };
-        return Err(format!("{} is no URL of a server: {hint}", quote(text)));
+        return Err(format!("invalid URL {}: {hint}", quote(text)));
     };
-    // ☠ Without a name pingora does not look at the certificate at all.
+    // PITFALL: without a name, pingora does not verify the certificate.
     let name = if scheme == "https" { Some(name_of(&host)?) } else { None };
     let authority = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
     let found = UpstreamServer { host, port: port.unwrap_or(default_port), authority, name };
@@ -117,37 +171,37 @@ fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&Server>) -> Resul
     let local = loopback.into_iter().filter(|_| is_local).map(|address| SocketAddr::new(address, found.port));
     if found.address().into_iter().chain(local).any(|address| server.is_some_and(|own| own.is_at(address))) {
         return Err(format!(
-            "{} is Tollgate itself, so requests would go round in circles: write your app's address",
+            "{} is a listen address of Tollgate (proxy loop): write your application's address",
             quote(text)
         ));
     }
     Ok(found)
 }
 
-/// A name that a certificate can be for.
+/// Checks a name for certificates.
 fn name(text: &str) -> Result<Arc<str>, String> {
-    // ☠ For a name with an underscore in its first label pingora would have another one verified, with a hyphen there.
+    // PITFALL: pingora replaces "_" with "-" in the first label before it verifies the name (pingora-core 0.9.1,
+    // src/connectors/tls/mod.rs, replace_leftmost_underscore).
     let host = Host::parse(text).filter(|host| !host.as_str().contains('_'));
     let name = host.as_ref().map(|host| host.as_str().trim_matches(['[', ']']));
     match name.filter(|name| ServerName::try_from(*name).is_ok()) {
         Some(name) => Ok(name.into()),
-        None => Err(format!(
-            "{} is no name that a certificate can be for: write upstream_name = \"app.internal\"",
-            quote(text)
-        )),
+        None => Err(format!("invalid certificate name {}: write upstream_name = \"app.internal\"", quote(text))),
     }
 }
 
-/// The host of a URL is where a server is found. Whether its certificate is for that address must be said.
+/// Rejects the address in a URL as the name in a certificate: the operator must confirm it.
 fn not_an_address(name: Arc<str>) -> Result<Arc<str>, String> {
     if name.parse::<IpAddr>().is_ok() {
         return Err(format!(
-            "with an address, upstream_name must say whom the certificate is for: write upstream_name = \"app.internal\", or \"{name}\" if it is for that"
+            "a URL with an IP address requires upstream_name: write the name in the certificate, such as upstream_name = \"app.internal\" or \"{name}\""
         ));
     }
     Ok(name)
 }
 
+const BALANCES: [(&str, Balance); 2] =
+    [("round_robin", Balance::RoundRobin), ("least_connections", Balance::LeastConnections)];
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const MIN_RESOLVE: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
@@ -176,31 +230,31 @@ mod tests {
         for (keys, expected) in [
             (
                 r#"upstream = ["http://127.0.0.1:3000/api"]"#,
-                r#"write "http://127.0.0.1:3000", since the request's own"#,
+                r#"write "http://127.0.0.1:3000", since Tollgate forwards"#,
             ),
             (r#"upstream = ["https://app.internal/api"]"#, r#"write "https://app.internal", since"#),
             (r#"upstream = ["127.0.0.1:3000"]"#, r#"write it as "http://127.0.0.1:3000""#),
-            (r#"upstream = ["http://127.0.0.1:0"]"#, "is no URL of a server"),
-            (r#"upstream = ["http://u:hunter2@127.0.0.1"]"#, "has a user or password"),
-            (r#"upstream = ["u:hunter2@127.0.0.1"]"#, "has a user or password"),
-            (r#"upstream = ["postgres://u:hunter2@127.0.0.1"]"#, "has a user or password"),
-            (r#"upstream = ["http://127.0.0.1:8080"]"#, "is Tollgate itself"),
+            (r#"upstream = ["http://127.0.0.1:0"]"#, "invalid URL"),
+            (r#"upstream = ["http://u:hunter2@127.0.0.1"]"#, "must not have a user or password"),
+            (r#"upstream = ["u:hunter2@127.0.0.1"]"#, "must not have a user or password"),
+            (r#"upstream = ["postgres://u:hunter2@127.0.0.1"]"#, "must not have a user or password"),
+            (r#"upstream = ["http://127.0.0.1:8080"]"#, "is a listen address of Tollgate"),
             (
                 r#"upstream = ["http://[::1]:9080", "http://127.0.0.1:9080"]"#,
-                r#"route[0].upstream[1]: "http://127.0.0.1:9080" is Tollgate itself"#,
+                r#"route[0].upstream[1]: "http://127.0.0.1:9080" is a listen address of Tollgate"#,
             ),
-            (r#"upstream = ["http://localhost:8080"]"#, "is Tollgate itself"),
+            (r#"upstream = ["http://localhost:8080"]"#, "is a listen address of Tollgate"),
             ("resolve = \"0s\"", "out of range"),
-            ("upstream = []", "is empty"),
-            (r#"upstream = ["https://127.0.0.1"]"#, "upstream_name must say whom the certificate is for"),
-            (r#"upstream = ["https://[::1]:8443"]"#, r#"or "::1" if it is for that"#),
-            (r#"upstream = ["https://my_app"]"#, "is no name that a certificate can be for"),
-            (r#"upstream = ["https://localhost", "http://localhost"]"#, "mixes http and https"),
-            ("upstream = [\"https://127.0.0.1\"]\nupstream_name = \"\"", "is no name that a certificate can be for"),
-            ("upstream = [\"https://127.0.0.1\"]\nupstream_name = \"*.a.example\"", "is no name"),
-            ("upstream = [\"https://127.0.0.1\"]\nupstream_name = \"a.example:443\"", "is no name"),
-            ("upstream_name = \"app.internal\"", "upstream_name: is about TLS"),
-            ("upstream_ca = \"/nonexistent/ca.pem\"", "is about TLS"),
+            ("upstream = []", "must not be empty"),
+            (r#"upstream = ["https://127.0.0.1"]"#, "a URL with an IP address requires upstream_name"),
+            (r#"upstream = ["https://[::1]:8443"]"#, r#"or "::1""#),
+            (r#"upstream = ["https://my_app"]"#, "invalid certificate name"),
+            (r#"upstream = ["https://localhost", "http://localhost"]"#, "must not mix http and https"),
+            ("upstream = [\"https://127.0.0.1\"]\nupstream_name = \"\"", "invalid certificate name"),
+            ("upstream = [\"https://127.0.0.1\"]\nupstream_name = \"*.a.example\"", "invalid certificate name"),
+            ("upstream = [\"https://127.0.0.1\"]\nupstream_name = \"a.example:443\"", "invalid certificate name"),
+            ("upstream_name = \"app.internal\"", "upstream_name: applies only to https"),
+            ("upstream_ca = \"/nonexistent/ca.pem\"", "applies only to https"),
             (r#"balance = "random""#, r#""round_robin" or "least_connections""#),
             ("retries = 16", "out of range"),
             ("eject_for = \"0s\"", "out of range"),

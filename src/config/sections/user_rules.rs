@@ -1,26 +1,45 @@
-//! The keys of `[[realm]]` that are about its users.
+//! The keys of a `[[realm]]` about its users.
 
+use crate::config::kind::{choice, number};
 use crate::config::reader::Section;
+use crate::config::schema::keys;
 use crate::config::user_rules::UserRules;
 
+keys! {
+    /// Registration, names and passwords of the users of a realm.
+    UserKeys, Reloadable;
+
+    /// Who can create users. `"open"`: any client can register a user. `"closed"`: only the operator, with `tollgate user add`.
+    registration: bool = choice(&REGISTRATION, UserRules::DEFAULT.registration_open);
+
+    /// Maximum number of registrations and renames per client address (for IPv6: per /64 prefix) and hour. All of them can come
+    /// at once. One more gets 429 with `Retry-After`.
+    registrations_per_hour: usize = number(1..=MAX_PER_HOUR, DEFAULT_PER_HOUR);
+
+    /// Who can change the username and the email address of a user. `"operator"`: `tollgate user set` and the master key; a
+    /// user gets 403 `rename_forbidden`. `"self"`: also the user, with an update.
+    rename: bool = choice(&RENAME, UserRules::DEFAULT.self_rename);
+
+    /// Minimum number of characters of a new password. A password must also have at most 256 characters, and must not be a
+    /// common password or a name of the user or realm. Existing passwords stay valid.
+    password_min: usize = number(UserRules::DEFAULT.password_min..=MAX_PASSWORD_MIN, UserRules::DEFAULT.password_min);
+}
+
 pub(super) fn read(section: &Section<'_>) -> UserRules {
-    let default = UserRules::DEFAULT;
-    let per_hour = section.number("registrations_per_hour", 1..=MAX_PER_HOUR, DEFAULT_PER_HOUR);
+    let keys = UserKeys::read(section);
     UserRules {
-        registration_open: section
-            .choice("registration", &[("open", true), ("closed", false)], &[])
-            .unwrap_or(default.registration_open),
-        registrations_per_hour: u32::try_from(per_hour).unwrap_or(default.registrations_per_hour),
-        self_rename: section
-            .choice("rename", &[("operator", false), ("self", true)], &[])
-            .unwrap_or(default.self_rename),
-        password_min: section.number("password_min", default.password_min..=MAX_PASSWORD_MIN, default.password_min),
+        registration_open: keys.registration.value,
+        registrations_per_hour: u32::try_from(keys.registrations_per_hour.value).unwrap_or(u32::MAX),
+        self_rename: keys.rename.value,
+        password_min: keys.password_min.value,
     }
 }
 
+const REGISTRATION: [(&str, bool); 2] = [("open", true), ("closed", false)];
+const RENAME: [(&str, bool); 2] = [("operator", false), ("self", true)];
 const DEFAULT_PER_HOUR: usize = UserRules::DEFAULT.registrations_per_hour as usize;
 const MAX_PER_HOUR: usize = 1_000_000;
-/// NIST SP 800-63B-4, 3.1.1.2: passwords of 64 characters have to be taken, so no more may be asked for.
+/// NIST SP 800-63B-4, 3.1.1.2: a verifier must accept passwords of 64 characters, so a higher minimum is not allowed.
 const MAX_PASSWORD_MIN: usize = 64;
 
 #[cfg(test)]
