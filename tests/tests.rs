@@ -45,6 +45,7 @@ mod passwords;
 mod pool;
 mod postgres;
 mod project;
+mod reference;
 mod reload;
 mod replay;
 mod revocation;

@@ -31,6 +31,9 @@ _tollgate() {
             tollgate,key)
                 cmd="tollgate__subcmd__key"
                 ;;
+            tollgate,schema)
+                cmd="tollgate__subcmd__schema"
+                ;;
             tollgate,serve)
                 cmd="tollgate__subcmd__serve"
                 ;;
@@ -122,7 +125,7 @@ _tollgate() {
 
     case "${cmd}" in
         tollgate)
-            opts="-h -V --help --version serve demo check explain init key token user session store"
+            opts="-h -V --help --version serve demo check explain init schema key token user session store"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -330,6 +333,20 @@ _tollgate() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        tollgate__subcmd__schema)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

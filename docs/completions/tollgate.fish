@@ -31,6 +31,7 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Try it:
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "check" -d 'Validate a configuration: print every error and warning with its place, and exit with 0 or 78'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "explain" -d 'Say which rule decides about a request, and why. Nothing is sent, and nothing is counted'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "init" -d 'Write a starter configuration with a signing key and an API key; nothing is overwritten'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "schema" -d 'Print the JSON Schema of the configuration file, with which editors complete keys and mark invalid values'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys, and the keys that sign tokens'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Access tokens: inspect, mint, revoke'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "user" -d 'The users of a realm: add, list, change, import'
@@ -51,6 +52,7 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l heade
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -l from -d 'Who connects' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand init" -s h -l help -d 'Print help'
+complete -c tollgate -n "__fish_tollgate_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "new" -d 'Make an API key: print its secret, once, and the section to paste into the configuration'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "list" -d 'List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs'

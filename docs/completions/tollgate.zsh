@@ -75,6 +75,12 @@ _arguments "${_arguments_options[@]}" : \
 ':directory -- Where to write it; the directory is made if it is not there:_files' \
 && ret=0
 ;;
+(schema)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (key)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -431,6 +437,7 @@ _tollgate_commands() {
 'check:Validate a configuration\: print every error and warning with its place, and exit with 0 or 78' \
 'explain:Say which rule decides about a request, and why. Nothing is sent, and nothing is counted' \
 'init:Write a starter configuration with a signing key and an API key; nothing is overwritten' \
+'schema:Print the JSON Schema of the configuration file, with which editors complete keys and mark invalid values' \
 'key:API keys, and the keys that sign tokens' \
 'token:Access tokens\: inspect, mint, revoke' \
 'user:The users of a realm\: add, list, change, import' \
@@ -488,6 +495,11 @@ _tollgate__subcmd__key__subcmd__revoke_commands() {
 _tollgate__subcmd__key__subcmd__rotate_commands() {
     local commands; commands=()
     _describe -t commands 'tollgate key rotate commands' commands "$@"
+}
+(( $+functions[_tollgate__subcmd__schema_commands] )) ||
+_tollgate__subcmd__schema_commands() {
+    local commands; commands=()
+    _describe -t commands 'tollgate schema commands' commands "$@"
 }
 (( $+functions[_tollgate__subcmd__serve_commands] )) ||
 _tollgate__subcmd__serve_commands() {

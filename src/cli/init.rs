@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::key;
+use super::{key, schema};
 use crate::clock::now;
 use crate::config::save_key;
 use crate::exit::{self, Failure};
@@ -22,10 +22,11 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let file = self.directory.join("tollgate.toml");
+        let schema_file = self.directory.join(SCHEMA);
         let keys_dir = self.directory.join("keys").join(REALM);
         let occupied = |path: &Path| path.symlink_metadata().is_ok();
-        // Both looked at before anything is written, so that a refusal leaves nothing behind.
-        for path in [&file, &keys_dir] {
+        // All looked at before anything is written, so that a refusal leaves nothing behind.
+        for path in [&file, &schema_file, &keys_dir] {
             if occupied(path) {
                 return Err(refusal(path));
             }
@@ -39,10 +40,18 @@ impl Args {
         };
         make(&self.directory).map_err(|error| failed(&self.directory, &error))?;
         write_new(&file, &starter(&secret)).map_err(|error| failed(&file, &error))?;
-        if let Err(error) = save_key(&keys_dir, &signing_key, 0) {
-            // Ours, as `write_new` has just made it: without the key, the next try would be refused because of it.
-            let _ = fs::remove_file(&file);
-            return Err(failed(&keys_dir, &error));
+        let rest = write_new(&schema_file, &format!("{}\n", schema::text()))
+            .map_err(|error| (vec![&file], failed(&schema_file, &error)))
+            .and_then(|()| {
+                save_key(&keys_dir, &signing_key, 0)
+                    .map_err(|error| (vec![&file, &schema_file], failed(&keys_dir, &error)))
+            });
+        if let Err((written, failure)) = rest {
+            // `write_new` has just created them. If they stayed, the next run would refuse to overwrite them.
+            for path in written {
+                let _ = fs::remove_file(path);
+            }
+            return Err(failure);
         }
         write!(out, "{}", next_steps(&file, &keys_dir, &secret))?;
         Ok(())
@@ -79,7 +88,8 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 fn starter(secret: &str) -> String {
     let key = key::section("web", secret, None);
     format!(
-        r#"# Tollgate. Every key and its default: conf/tollgate.toml in its source, or in /usr/share/doc/tollgate/examples.
+        r#"#:schema ./{SCHEMA}
+# Tollgate. Every key and its default: conf/tollgate.toml in its source, or in /usr/share/doc/tollgate/examples.
 # What is below [store] takes effect when this file is saved. Check it with: tollgate check -c FILE
 
 [server]
@@ -141,6 +151,8 @@ fn shell_word(text: &str) -> String {
 }
 
 const REALM: &str = "main";
+/// Beside the configuration file, which names it in a comment for editors.
+const SCHEMA: &str = "tollgate.schema.json";
 
 #[cfg(test)]
 mod tests {
@@ -194,6 +206,8 @@ mod tests {
         refused(&first, "first/tollgate.toml");
         assert_eq!(fs::read(first.join("tollgate.toml")).unwrap(), text);
         fs::remove_file(first.join("tollgate.toml")).unwrap();
+        refused(&first, "first/tollgate.schema.json");
+        fs::remove_file(first.join(SCHEMA)).unwrap();
         refused(&first, "first/keys/main");
         assert!(!first.join("tollgate.toml").exists());
         std::os::unix::fs::symlink("nowhere", first.join("tollgate.toml")).unwrap();
@@ -204,6 +218,7 @@ mod tests {
         fs::create_dir(&blocked).unwrap();
         fs::write(blocked.join("keys"), "").unwrap();
         refused(&blocked, "blocked/keys/main");
+        assert!(!blocked.join(SCHEMA).exists());
         assert!(!blocked.join("tollgate.toml").exists(), "the next try is not refused because of this one");
     }
 

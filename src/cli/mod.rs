@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod init;
 mod key;
+mod schema;
 mod serve;
 mod session;
 mod store;
@@ -41,6 +42,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Init(init::Args),
+    Schema(schema::Args),
     #[command(subcommand)]
     Key(key::Command),
     #[command(subcommand)]
@@ -61,6 +63,7 @@ impl Command {
             Self::Check(args) => args.run(out, &mut std::io::stderr().lock()),
             Self::Explain(args) => args.run(out),
             Self::Init(args) => args.run(out),
+            Self::Schema(args) => args.run(out),
             Self::Key(command) => command.run(out),
             Self::Token(command) => command.run(out),
             Self::User(command) => command.run(out),

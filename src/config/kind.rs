@@ -42,21 +42,33 @@ impl Kind for Flag {
 
 /// A whole number.
 pub(in crate::config) const fn number(range: RangeInclusive<usize>, default: usize) -> Number {
-    Number(range, default)
+    Number { range, default, example: default }
 }
 
-pub(in crate::config) struct Number(RangeInclusive<usize>, usize);
+pub(in crate::config) struct Number {
+    range: RangeInclusive<usize>,
+    default: usize,
+    example: usize,
+}
+
+impl Number {
+    /// The same with an example other than the default.
+    pub(in crate::config) const fn example(mut self, example: usize) -> Self {
+        self.example = example;
+        self
+    }
+}
 
 impl Kind for Number {
     type Value<'a> = usize;
 
     fn read(&self, section: &Section<'_>, key: &'static str) -> usize {
-        section.number(key, self.0.clone(), self.1)
+        section.number(key, self.range.clone(), self.default)
     }
 
     fn doc(&self) -> ValueDoc {
-        let example = if self.1 == 0 { self.0.end().min(&100) } else { &self.1 };
-        optional(ValueType::Integer(*self.0.start(), *self.0.end()), Some(self.1.to_string()), &example.to_string())
+        let kind = ValueType::Integer(*self.range.start(), *self.range.end());
+        optional(kind, Some(self.default.to_string()), &self.example.to_string())
     }
 }
 

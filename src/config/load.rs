@@ -290,7 +290,10 @@ mod tests {
 
     use super::*;
     use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
-    use crate::config::{Access, Balance, Dialect, EncodedSlash, SameSite, UpstreamServer};
+    use crate::config::{
+        Access, Balance, Dialect, Effect, EncodedSlash, ForwardedFamily, Password, Proxies, SameSite, UpstreamServer,
+        reference,
+    };
 
     #[test]
     fn defaults() {
@@ -541,5 +544,38 @@ mod tests {
         assert!(old.cold_changes(&config(SERVER)).is_empty());
         let new = config(&with(SERVER, "listen = [\"127.0.0.1:8081\"]\nhash_queue = 1").replace("t.db", "u.db"));
         assert_eq!(old.cold_changes(&new), ["server.listen", "server.hash_queue", "store.url"]);
+    }
+
+    #[test]
+    fn every_restart_only_key_is_reported_after_a_change() {
+        let config =
+            |url: &str| check(&format!("{}{REALM}{LOGIN}", SERVER.replace("sqlite:///var/lib/t.db", url))).unwrap();
+        let old = config("postgres://u:p@h/d");
+        let mut new = config("postgres://u@h/e");
+        let changed = &mut new.server;
+        changed.listen.clear();
+        changed.admin = None;
+        changed.threads += 1;
+        changed.admin_hosts.push(Host::parse("a.example").unwrap());
+        changed.proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap()], ForwardedFamily::Rfc7239, true);
+        (changed.h2c, changed.tls) = (!changed.h2c, !changed.tls);
+        changed.redirect.push("127.0.0.1:80".parse().unwrap());
+        changed.shutdown_grace *= 2;
+        (changed.hash_threads, changed.hash_queue) = (changed.hash_threads + 1, changed.hash_queue + 1);
+        changed.token_cache += 1;
+        let Database::Postgres(postgres) = &mut new.store else { panic!() };
+        postgres.connections += 1;
+        postgres.password = Some(Password { secret: "x".to_owned().into(), from_file: true });
+        let mut reported: Vec<_> = old.cold_changes(&new).into_iter().map(str::to_owned).collect();
+        let sections = reference().into_iter().skip(1);
+        let declared = sections.flat_map(|section| {
+            let place = section.header.trim_matches(['[', ']']).to_owned();
+            let keys = section.keys.into_iter().filter(|key| key.effect == Effect::RestartOnly);
+            keys.map(move |key| format!("{place}.{}", key.name)).collect::<Vec<_>>()
+        });
+        let mut declared: Vec<_> = declared.collect();
+        declared.sort();
+        reported.sort();
+        assert_eq!(reported, declared);
     }
 }

@@ -305,7 +305,38 @@ macro_rules! keys {
 
 pub(in crate::config) use {keys, section};
 
+impl SectionDoc {
+    /// The description as one paragraph.
+    #[must_use]
+    pub fn text(&self) -> String {
+        paragraph(&self.description)
+    }
+}
+
+impl KeyDoc {
+    /// The description as one paragraph.
+    #[must_use]
+    pub fn text(&self) -> String {
+        paragraph(&self.description)
+    }
+}
+
+fn paragraph(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
 impl ValueDoc {
+    /// The first value of the example: an example in a message can have more words.
+    #[must_use]
+    pub fn example_value(&self) -> &str {
+        let is_toml = |text: &str| format!("value = {text}").parse::<toml::Table>().is_ok();
+        let ends = self.example.match_indices(' ').map(|(at, _)| self.example[..at].trim_end_matches(','));
+        if is_toml(&self.example) {
+            return &self.example;
+        }
+        ends.filter(|text| is_toml(text)).last().unwrap_or(&self.example)
+    }
+
     /// The same with another default, as TOML or as a phrase.
     pub(in crate::config) fn with_default(self, default: &str) -> Self {
         Self { default: Some(default.to_owned()), ..self }

@@ -14,11 +14,11 @@ section! {
     LimitKeys = "[limits]", Reloadable;
 
     /// Maximum number of open client connections. `0`: half of the file descriptors that the process can have.
-    connections: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.connections);
+    connections: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.connections).example(20_000);
 
     /// Maximum number of open connections of one client address. `0`: no limit. Tollgate does not count the connections of
     /// `trusted_proxies`.
-    connections_per_address: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.connections_per_address);
+    connections_per_address: usize = number(0..=MAX_CONNECTIONS, Limits::DEFAULT.connections_per_address).example(100);
 
     /// Maximum number of concurrent HTTP/2 requests of one client address over all its connections. `0`: no limit. Tollgate
     /// refuses more streams in a way that lets the client retry them. It does not count those of `trusted_proxies`.

@@ -38,7 +38,7 @@ section! {
 
     /// Realm of the users. With `"tenant"`, `TenantName` can name another realm, if the request satisfies the API key and origin
     /// settings of that realm, too.
-    realm: Raw = required(raw("\"…\", the name of a [[realm]]"));
+    realm: Raw = required(raw("\"examples\", the name of a [[realm]]"));
 }
 
 keys! {

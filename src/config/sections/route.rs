@@ -35,7 +35,7 @@ section! {
     methods: Vec<Method> = list(method, "[\"GET\", \"POST\"]"), default "every method";
 
     /// Name of the realm. The tokens, API keys and origins of this realm apply.
-    realm: Raw = required(raw("\"…\", the name of a [[realm]]"));
+    realm: Raw = required(raw("\"examples\", the name of a [[realm]]"));
 
     /// Required credential. `"user"`: a valid token. `"key"`: a valid API key. `["user", "key"]`: one of the two.
     /// `"public"`: none, but an API key if the realm has `require_key = true`. If an API key opened the route, the application

@@ -35,7 +35,7 @@ section! {
     admin_hosts: Vec<Host> = list(host, "[\"gate.internal\"]"), default "[]";
 
     /// Number of worker threads. `0`: one per CPU core.
-    threads: usize = number(0..=MAX_THREADS, 0);
+    threads: usize = number(0..=MAX_THREADS, 0).example(8);
 
     /// Networks of the proxies in front of Tollgate. Tollgate uses the client address in their headers. A network that is too
     /// large lets clients forge their address, on which rate limits and login throttling depend.
@@ -56,7 +56,7 @@ section! {
     shutdown_grace: Duration = duration(MIN_GRACE..=MAX_GRACE, DEFAULT_GRACE);
 
     /// Number of threads that hash passwords. Each needs 19 MiB during a hash. `0`: half of the CPU cores, at least one.
-    hash_threads: usize = number(0..=MAX_THREADS, 0);
+    hash_threads: usize = number(0..=MAX_THREADS, 0).example(4);
 
     /// Number of passwords that can wait for a hash thread. Realms have equal shares, and so have the client networks of a
     /// realm (an IPv4 address, or an IPv6 /56 prefix). If the queue is full, the newest password of the network with the most
