@@ -302,3 +302,37 @@ fn an_idle_connection_is_told_to_end() {
     assert!(frames.iter().any(|(kind, ..)| *kind == GOAWAY), "and told");
     assert!(start.elapsed() < Duration::from_secs(35));
 }
+
+#[test]
+fn r09_a_fragment_in_a_path_is_refused() {
+    let app = App::start();
+    let gate = Conf::new(&app).server("h2c", "true").start();
+    let mut client = Client::open(&gate, 65_535);
+    let key = entry("x-api-key", KEY);
+    // The path by its name in the static table, which gets into the dynamic one.
+    let head =
+        |path: &str| [&[0x82, 0x86, 0x44][..], &string(path), &[0x01], &string(&gate.addr.to_string()), &key].concat();
+    let mut status = |head: &[u8]| {
+        let stream = client.request(head, true);
+        let (_, _, _, head) = std::iter::from_fn(|| client.next_frame(PATIENCE))
+            .find(|(kind, _, of, _)| *kind == HEADERS && *of == stream)
+            .expect("an answer");
+        head[0]
+    };
+    // Of the static table: 200, and 400.
+    assert_eq!(status(&head("/open/fixed")), 0x88);
+    assert_eq!(status(&head("/open/fixed#")), 0x8c);
+    assert_eq!(status(&head("/open/fixed?a#b")), 0x8c);
+    assert_eq!(status(&head("/open/fixed?a=%23")), 0x88);
+    // The table now holds, the newest first: key, path, key, path with a fragment, …
+    let again = |path: u8| [&[0x82, 0x86, path, 0x01][..], &string(&gate.addr.to_string()), &[0xbe]].concat();
+    assert_eq!(status(&again(0xbf)), 0x88);
+    assert_eq!(status(&again(0xc1)), 0x8c);
+    assert_eq!(status(&again(0xc3)), 0x8c);
+    assert_eq!(status(&again(0xc5)), 0x88);
+    assert_eq!(app.seen().len(), 4);
+    // A block that can't be followed ends the connection.
+    let stream = client.request(&[0x82, 0x86, 0x04, 0x81, 0xff, 0x01], true);
+    assert!(client.is_ended_at(Instant::now() + PATIENCE), "{stream}");
+    assert_eq!(app.seen().len(), 4);
+}

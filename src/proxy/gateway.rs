@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::context::Context;
 use super::framing::MAX_FIELDS;
+use super::http2_session::HasFragment;
 use super::record::Ended;
 use super::tunnel::Pass;
 use super::upstream::reason;
@@ -64,6 +65,8 @@ impl Gateway {
         let authority = header.uri.authority().map(http::uri::Authority::as_str);
         let restored = context.hidden.as_ref().zip(raw.as_ref().and_then(|raw| wire::target(raw)));
         let restored = restored.map(|(hidden, target)| hidden.restore(target));
+        // Over HTTP/2 it is known that there was one.
+        let fragment = header.extensions.get::<HasFragment>().map(|_| [header.raw_path(), b"#"].concat());
         let (target, ambiguous_length, size) = match &raw {
             Some(raw) => (
                 restored.as_deref().or_else(|| wire::target(raw)).unwrap_or_default(),
@@ -71,7 +74,8 @@ impl Gateway {
                 raw.len(),
             ),
             None => {
-                let (path, scheme) = (header.raw_path(), header.uri.scheme_str().unwrap_or_default());
+                let path = fragment.as_deref().unwrap_or_else(|| header.raw_path());
+                let scheme = header.uri.scheme_str().unwrap_or_default();
                 // ☠ h2 lets both of them pass.
                 if scheme.is_empty() || !wire::names_are_tokens(&header.headers) {
                     return Verdict::Refusal(Refusal::of(Deny::Header));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use h2::Reason;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options, handshake};
@@ -21,12 +22,14 @@ use super::House;
 use super::connections::{Guest, OpenStream};
 use super::http2_session::Http2Session;
 use super::listener::Door;
+use super::visit::Visit;
 use crate::gate::Deny;
 
 /// Serves a connection whose client speaks HTTP/2, until it ends.
 pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     door: &Arc<Door<A>>,
     stream: Stream,
+    visit: &Visit,
     guest: &Guest,
     house: &Arc<dyn House>,
     stopped: &ShutdownWatch,
@@ -55,7 +58,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 continue;
             }
             // Drives the connection, too.
-            accepted = Http2Session::accept(&mut connection, &digest) => accepted,
+            accepted = Http2Session::accept(&mut connection, visit, &digest) => accepted,
             () = served.until_idle(), if !is_idle => {
                 idle_since = Instant::now();
                 due = idle_since + patience;
@@ -79,6 +82,11 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
             }
         };
         match accepted {
+            // What it asks for may be another path than the one that h2 shows.
+            Some(Ok(session)) if visit.has_lost_paths() => {
+                session.refuse();
+                connection.abrupt_shutdown(Reason::PROTOCOL_ERROR);
+            }
             Some(Ok(session)) => {
                 let Some(open) = guest.open_stream(house.limits().streams_per_address()) else {
                     house.refused(Deny::ConcurrencyLimited);

@@ -217,7 +217,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         }
         if speaks_http2 {
             // In a box, since those of HTTP/1 would have room for it.
-            Box::pin(http2::serve(&self.door, stream, guest, &self.house, &self.stopped)).await;
+            Box::pin(http2::serve(&self.door, stream, &visit, guest, &self.house, &self.stopped)).await;
         } else {
             visit.clone().serve(self.door.speak_http1(stream, &self.stopped)).await;
         }

@@ -10,6 +10,7 @@ mod forwarded;
 mod framing;
 mod gateway;
 mod http2;
+mod http2_path;
 mod http2_session;
 mod listener;
 mod login;

@@ -21,6 +21,7 @@ use super::House;
 use super::answer::bare;
 use super::closing::close;
 use super::framing::{Fault, Framing};
+use super::http2_path::Paths;
 use super::raw_target::RawTarget;
 use super::visit::{Phase, Visit};
 use super::websocket::{self, Frames};
@@ -43,6 +44,8 @@ pub(super) struct Guarded<S: IO + 'static> {
     /// How far the request has come, in HTTP/1.
     framing: Framing,
     raw_target: RawTarget,
+    /// The header blocks of HTTP/2.
+    paths: Option<Box<Paths>>,
     /// What came after it: the next ones, which wait until it is answered.
     ahead: BytesMut,
     /// The client sends nothing more.
@@ -84,6 +87,7 @@ impl<S: IO + 'static> Guarded<S> {
             began: None,
             framing: Framing::default(),
             raw_target: RawTarget::default(),
+            paths: None,
             ahead: BytesMut::new(),
             has_ended: false,
             is_broken: false,
@@ -395,6 +399,7 @@ impl<S: IO + 'static> AsyncRead for Guarded<S> {
                 let before = buffer.filled().len();
                 ready!(this.receive(context, buffer))?;
                 this.read += (buffer.filled().len() - before) as u64;
+                this.paths.get_or_insert_default().follow(&buffer.filled()[before..], &this.visit);
                 return Poll::Ready(Ok(()));
             }
             Phase::Head if this.read > 0 => {

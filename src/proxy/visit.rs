@@ -46,6 +46,11 @@ pub(super) struct Visit {
     /// What of the target of the request that came last is hidden from pingora.
     hidden: Mutex<Option<Hidden>>,
     has_hidden: AtomicBool,
+    /// The streams of HTTP/2 that begin with a `#` in their `:path` and were not served yet.
+    fragments: Mutex<Vec<u32>>,
+    has_fragments: AtomicBool,
+    /// It is not known which do.
+    lost_paths: AtomicBool,
     /// What is left to do with the connection, once nobody serves it any more.
     closing: Mutex<Option<Closing>>,
 }
@@ -150,6 +155,39 @@ impl Visit {
         fault.store(true, Ordering::Relaxed);
     }
 
+    /// This stream of HTTP/2 begins with a `#` in its `:path`.
+    pub(super) fn note_fragment(&self, stream: u32) {
+        let mut fragments = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
+        if fragments.len() == MOST_FRAGMENTS {
+            self.lose_paths();
+        } else {
+            fragments.push(stream);
+            self.has_fragments.store(true, Ordering::Release);
+        }
+    }
+
+    /// Nothing is known of the streams that come.
+    pub(super) fn lose_paths(&self) {
+        self.lost_paths.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_lost_paths(&self) -> bool {
+        self.lost_paths.load(Ordering::Acquire)
+    }
+
+    /// Whether this stream, the newest one that is served, begins with a `#` in its `:path`.
+    pub(super) fn take_fragment(&self, stream: u32) -> bool {
+        if !self.has_fragments.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut fragments = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_noted = fragments.contains(&stream);
+        // Older ones were reset by h2, or are answered already.
+        fragments.retain(|noted| *noted > stream);
+        self.has_fragments.store(!fragments.is_empty(), Ordering::Release);
+        is_noted
+    }
+
     /// Leaves what is to be done with the connection.
     pub(super) fn close_with(&self, closing: Closing) {
         *self.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(closing);
@@ -192,5 +230,7 @@ tokio::task_local! {
     static VISIT: Arc<Visit>;
 }
 
+/// More than a client may have open.
+const MOST_FRAGMENTS: usize = 256;
 /// As pingora writes it, in one piece.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

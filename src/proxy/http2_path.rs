@@ -1,0 +1,528 @@
+//! Which requests of an HTTP/2 connection have a `#` in their `:path`.
+//!
+//! ☠ The parser of `http` cuts a fragment off (`http 1.5.0 src/uri/path.rs`), and h2 keeps nothing of the `:path` but that. So the
+//! header blocks are followed here, on the bytes that h2 reads (RFC 9113, 6.2 and 6.10; RFC 7541). Of the dynamic table only the
+//! lengths are kept, and whether a value is a `:path` with a `#`. After a block that can't be followed no request of the
+//! connection is served: h2 reports the error if it is one.
+
+use std::collections::VecDeque;
+
+use super::visit::Visit;
+
+/// The frames and the dynamic table of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    /// How much of the preface has come.
+    preface: usize,
+    head: [u8; HEAD],
+    head_length: usize,
+    /// What is left of the payload of this frame.
+    left: usize,
+    /// The payload as far as it has come, of a frame of a header block.
+    payload: Vec<u8>,
+    /// The header block that has begun, until its last frame,
+    block: Vec<u8>,
+    /// and its stream.
+    open: Option<u32>,
+    table: Table,
+}
+
+/// A block that can't be followed.
+#[derive(Debug, PartialEq, Eq)]
+struct Lost;
+
+impl Paths {
+    /// Reads on, and notes what it finds for the streams that are served.
+    pub(super) fn follow(&mut self, bytes: &[u8], visit: &Visit) {
+        if !visit.has_lost_paths() && self.read(bytes, &mut |stream| visit.note_fragment(stream)).is_err() {
+            visit.lose_paths();
+        }
+    }
+
+    /// Reads on. Calls `found` with each stream that begins with a `#` in its `:path`.
+    ///
+    /// # Errors
+    /// [`Lost`] if the table is not known any more. Nothing may be read on then.
+    fn read(&mut self, mut bytes: &[u8], found: &mut impl FnMut(u32)) -> Result<(), Lost> {
+        let skipped = bytes.len().min(PREFACE - self.preface);
+        self.preface += skipped;
+        bytes = &bytes[skipped..];
+        while !bytes.is_empty() {
+            if self.head_length < HEAD {
+                let count = bytes.len().min(HEAD - self.head_length);
+                self.head[self.head_length..][..count].copy_from_slice(&bytes[..count]);
+                self.head_length += count;
+                bytes = &bytes[count..];
+                if self.head_length < HEAD {
+                    return Ok(());
+                }
+                let [a, b, c, ..] = self.head;
+                self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                self.begin_frame()?;
+            }
+            let (here, rest) = bytes.split_at(bytes.len().min(self.left));
+            self.left -= here.len();
+            bytes = rest;
+            if matches!(self.head[3], HEADERS | CONTINUATION) {
+                if self.left > 0 {
+                    self.payload.extend_from_slice(here);
+                } else if self.payload.is_empty() {
+                    self.end_frame(here, found)?;
+                } else {
+                    let mut payload = std::mem::take(&mut self.payload);
+                    payload.extend_from_slice(here);
+                    self.end_frame(&payload, found)?;
+                }
+            }
+            if self.left == 0 {
+                self.head_length = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_frame(&self) -> Result<(), Lost> {
+        let is_expected = match self.head[3] {
+            HEADERS => self.open.is_none() && self.stream() != 0,
+            CONTINUATION => self.open == Some(self.stream()),
+            // No client sends one (RFC 9113, 8.4).
+            PUSH_PROMISE => false,
+            _ => self.open.is_none(),
+        };
+        let is_block = matches!(self.head[3], HEADERS | CONTINUATION);
+        let is_small = !is_block || self.block.len() + self.left <= MOST_OF_A_BLOCK;
+        if is_expected && is_small { Ok(()) } else { Err(Lost) }
+    }
+
+    /// Reads the payload of a frame of a header block.
+    fn end_frame(&mut self, payload: &[u8], found: &mut impl FnMut(u32)) -> Result<(), Lost> {
+        let (flags, stream) = (self.head[4], self.stream());
+        let fragment = if self.head[3] == HEADERS { unpadded(payload, flags, stream)? } else { payload };
+        if flags & END_HEADERS == 0 {
+            self.block.extend_from_slice(fragment);
+            self.open = Some(stream);
+            return Ok(());
+        }
+        let has_fragment = if self.open.take().is_none() {
+            self.table.read(fragment)?
+        } else {
+            let mut block = std::mem::take(&mut self.block);
+            block.extend_from_slice(fragment);
+            self.table.read(&block)?
+        };
+        if has_fragment {
+            found(stream);
+        }
+        Ok(())
+    }
+
+    fn stream(&self) -> u32 {
+        let [.., a, b, c, d] = self.head;
+        u32::from_be_bytes([a & 0x7f, b, c, d])
+    }
+}
+
+/// The fragment of the block in a HEADERS frame, without padding and priority (RFC 9113, 6.2).
+fn unpadded(mut payload: &[u8], flags: u8, stream: u32) -> Result<&[u8], Lost> {
+    let mut padding = 0;
+    if flags & PADDED != 0 {
+        let (length, rest) = payload.split_first().ok_or(Lost)?;
+        (padding, payload) = (usize::from(*length), rest);
+    }
+    if flags & PRIORITY != 0 {
+        let (priority, rest) = payload.split_first_chunk::<5>().ok_or(Lost)?;
+        // ☠ h2 resets a stream that depends on itself without reading its block, and loses its own table by that.
+        let [a, b, c, d, _] = *priority;
+        if u32::from_be_bytes([a & 0x7f, b, c, d]) == stream {
+            return Err(Lost);
+        }
+        payload = rest;
+    }
+    let length = payload.len().checked_sub(padding).ok_or(Lost)?;
+    Ok(&payload[..length])
+}
+
+/// What is kept of a field.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: usize,
+    size: usize,
+    is_path: bool,
+    has_fragment: bool,
+}
+
+/// The dynamic table, the newest entry first.
+#[derive(Debug)]
+struct Table {
+    entries: VecDeque<Entry>,
+    size: usize,
+    most: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), size: 0, most: MOST_OF_THE_TABLE }
+    }
+}
+
+impl Table {
+    /// Reads a header block, and tells whether a `:path` in it has a `#`.
+    fn read(&mut self, block: &[u8]) -> Result<bool, Lost> {
+        let mut bytes = block;
+        let mut has_fragment = false;
+        while let Some(first) = bytes.first() {
+            has_fragment |= match first {
+                0x80.. => match integer(&mut bytes, 7)? {
+                    0 => return Err(Lost),
+                    index if index <= STATIC.len() => false,
+                    index => self.entry(index)?.has_fragment,
+                },
+                0x40.. => {
+                    let entry = self.literal(&mut bytes, 6, true)?;
+                    self.insert(entry);
+                    entry.has_fragment
+                }
+                0x20.. => {
+                    self.most = integer(&mut bytes, 5)?;
+                    if self.most > MOST_OF_THE_TABLE {
+                        return Err(Lost);
+                    }
+                    self.evict(0);
+                    false
+                }
+                _ => self.literal(&mut bytes, 4, false)?.has_fragment,
+            };
+        }
+        Ok(has_fragment)
+    }
+
+    fn entry(&self, index: usize) -> Result<Entry, Lost> {
+        index.checked_sub(STATIC.len() + 1).and_then(|index| self.entries.get(index)).copied().ok_or(Lost)
+    }
+
+    /// Reads a literal field. The length of its value is counted only if it is kept.
+    fn literal(&self, bytes: &mut &[u8], prefix: u8, is_kept: bool) -> Result<Entry, Lost> {
+        let (name, is_path) = match integer(bytes, prefix)? {
+            0 => {
+                let name = Text::read(bytes)?;
+                (name.measure()?.0, name.is(PATH, PATH_IN_HUFFMAN))
+            }
+            index if index <= STATIC.len() => (usize::from(STATIC[index - 1]), matches!(index, 4 | 5)),
+            index => self.entry(index).map(|entry| (entry.name, entry.is_path))?,
+        };
+        let value = Text::read(bytes)?;
+        let (length, has_number_sign) = if is_kept || is_path { value.measure()? } else { (0, false) };
+        Ok(Entry { name, size: name + length + OVERHEAD, is_path, has_fragment: is_path && has_number_sign })
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        self.evict(entry.size);
+        if entry.size <= self.most {
+            self.size += entry.size;
+            self.entries.push_front(entry);
+        }
+    }
+
+    /// Makes room for an entry (RFC 7541, 4.3 and 4.4).
+    fn evict(&mut self, size: usize) {
+        while self.size + size > self.most
+            && let Some(oldest) = self.entries.pop_back()
+        {
+            self.size -= oldest.size;
+        }
+    }
+}
+
+/// A string as it came (RFC 7541, 5.2).
+struct Text<'a> {
+    bytes: &'a [u8],
+    is_huffman: bool,
+}
+
+impl<'a> Text<'a> {
+    fn read(bytes: &mut &'a [u8]) -> Result<Self, Lost> {
+        let is_huffman = bytes.first().ok_or(Lost)? & 0x80 != 0;
+        let length = integer(bytes, 7)?;
+        let (text, rest) = bytes.split_at_checked(length).ok_or(Lost)?;
+        *bytes = rest;
+        Ok(Self { bytes: text, is_huffman })
+    }
+
+    /// Once it was measured there is one way only to write a text in Huffman's code.
+    fn is(&self, text: &[u8], in_huffman: &[u8]) -> bool {
+        self.bytes == if self.is_huffman { in_huffman } else { text }
+    }
+
+    /// Its length, and whether a `#` is in it.
+    fn measure(&self) -> Result<(usize, bool), Lost> {
+        if self.is_huffman {
+            huffman(self.bytes).ok_or(Lost)
+        } else {
+            Ok((self.bytes.len(), self.bytes.contains(&b'#')))
+        }
+    }
+}
+
+/// Reads an integer (RFC 7541, 5.1), of as many bytes as h2 takes.
+fn integer(bytes: &mut &[u8], prefix: u8) -> Result<usize, Lost> {
+    let (first, mut rest) = bytes.split_first().ok_or(Lost)?;
+    let mask = (1_u8 << prefix) - 1;
+    let mut value = usize::from(first & mask);
+    if first & mask == mask {
+        for shift in [0, 7, 14, 21] {
+            let (byte, after) = rest.split_first().ok_or(Lost)?;
+            rest = after;
+            value += usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                *bytes = rest;
+                return Ok(value);
+            }
+        }
+        return Err(Lost);
+    }
+    *bytes = rest;
+    Ok(value)
+}
+
+/// How many characters a string in Huffman's code has, and whether one is a `#`. The code is canonical: a character's length
+/// follows from its place in the order of all, so that nothing else need be known (RFC 7541, appendix B).
+fn huffman(bytes: &[u8]) -> Option<(usize, bool)> {
+    let mut input = bytes.iter();
+    let (mut window, mut bits) = (0_u64, 0_u32);
+    let (mut count, mut has_number_sign) = (0, false);
+    loop {
+        while bits <= 32
+            && let Some(byte) = input.next()
+        {
+            (window, bits) = (window << 8 | u64::from(*byte), bits + 8);
+        }
+        // The next 32 bits; after the end there are ones only, as in the padding.
+        let next = if bits >= 32 { window >> (bits - 32) } else { ((window + 1) << (32 - bits)) - 1 } & 0xffff_ffff;
+        if bits < 8 && next == 0xffff_ffff {
+            return Some((count, has_number_sign));
+        }
+        let mut length = 5;
+        while next >= *LIMITS.get(length)? {
+            length += 1;
+        }
+        bits = bits.checked_sub(u32::try_from(length).ok()?)?;
+        window &= (1 << bits) - 1;
+        count += 1;
+        has_number_sign |= length == 12 && next >> 20 == NUMBER_SIGN;
+    }
+}
+
+/// For each length the first 32 bits that begin a longer code.
+const LIMITS: [u64; CODES.len()] = {
+    let mut limits = [0; CODES.len()];
+    let (mut code, mut length) = (0, 1);
+    while length < CODES.len() {
+        code = (code << 1) + CODES[length];
+        limits[length] = code << (32 - length);
+        length += 1;
+    }
+    limits
+};
+/// How many characters have a code of each length, from 0 to 30 bits.
+const CODES: [u64; 31] =
+    [0, 0, 0, 0, 0, 10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3, 0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19, 29, 0, 3];
+/// The code of `#`.
+const NUMBER_SIGN: u64 = 0xffa;
+const PATH: &[u8] = b":path";
+const PATH_IN_HUFFMAN: &[u8] = &[0xb9, 0x58, 0xd3, 0x3f];
+/// The lengths of the names in the static table (RFC 7541, appendix A).
+const STATIC: [u8; 61] = [
+    10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4,
+    4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16,
+];
+/// That of an entry (RFC 7541, 4.1).
+const OVERHEAD: usize = 32;
+/// The default of `SETTINGS_HEADER_TABLE_SIZE`, which h2 does not change.
+const MOST_OF_THE_TABLE: usize = 4096;
+/// As `http2` has it for a head that ends the connection.
+const MOST_OF_A_BLOCK: usize = 128 << 10;
+const PREFACE: usize = 24;
+const HEAD: usize = 9;
+const HEADERS: u8 = 1;
+const PUSH_PROMISE: u8 = 5;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[0, length[0], length[1], kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// The streams with a `#`, of these frames, however they come.
+    fn found(frames: &[Vec<u8>]) -> Result<Vec<u32>, Lost> {
+        let bytes = [&[b'x'; PREFACE][..], &frames.concat()].concat();
+        let read = |size: usize| {
+            let (mut paths, mut found) = (Paths::default(), Vec::new());
+            bytes.chunks(size).try_for_each(|piece| paths.read(piece, &mut |stream| found.push(stream)))?;
+            Ok(found)
+        };
+        let whole = read(bytes.len());
+        for size in [1, 2, 7, 40] {
+            assert_eq!(read(size), whole, "{size}");
+        }
+        whole
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+    }
+
+    /// In Huffman's code, of the characters that the tests use.
+    fn coded(text: &str) -> Vec<u8> {
+        let codes = text.bytes().map(|byte| match byte {
+            b'#' => "111111111010",
+            b'/' => "011000",
+            b'a' => "00011",
+            b':' => "1011100",
+            b'p' => "101011",
+            b't' => "01001",
+            b'h' => "100111",
+            b'$' => "1111111111001",
+            b'\\' => "1111111111111110000",
+            b'|' => "111111111111100",
+            _ => unreachable!("{byte}"),
+        });
+        let mut bits: String = codes.collect();
+        while !bits.len().is_multiple_of(8) {
+            bits.push('1');
+        }
+        let bytes: Vec<_> = bits.as_bytes().chunks(8).map(|bits| std::str::from_utf8(bits).unwrap()).collect();
+        let bytes: Vec<_> = bytes.into_iter().map(|bits| u8::from_str_radix(bits, 2).unwrap()).collect();
+        [&[0x80 | u8::try_from(bytes.len()).unwrap()], &bytes[..]].concat()
+    }
+
+    fn literal(first: u8, path: &[u8]) -> Vec<u8> {
+        [&[first][..], path].concat()
+    }
+
+    #[test]
+    fn the_code_is_the_one_of_the_rfc() {
+        // RFC 7541, C.4 and C.6.
+        let examples: [(&[u8], usize); 4] = [
+            (&[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff], 15),
+            (&[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf], 8),
+            (&[0x64, 0x02], 3),
+            (
+                &[0x9d, 0x29, 0xad, 0x17, 0x18, 0x63, 0xc7, 0x8f, 0x0b, 0x97, 0xc8, 0xe9, 0xae, 0x82, 0xae, 0x43, 0xd3],
+                23,
+            ),
+        ];
+        for (bytes, length) in examples {
+            assert_eq!(huffman(bytes), Some((length, false)));
+        }
+        assert_eq!(huffman(&[]), Some((0, false)));
+        for (string, has) in [("#", true), ("a#", true), ("/a#a", true), ("aaa$|#", true), ("a$\\|$", false)] {
+            assert_eq!(huffman(&coded(string)[1..]), Some((string.len(), has)), "{string}");
+        }
+        // A whole byte of padding, zeros, and the end of string.
+        for bytes in [&[0xff][..], &[0x1f, 0xff], &[0x18], &[0xff; 4], &[0xff; 9]] {
+            assert_eq!(huffman(bytes), None, "{bytes:?}");
+        }
+        assert_eq!(CODES.iter().sum::<u64>(), 256);
+        assert_eq!(LIMITS[30], 0xffff_fffc, "what is left is the end of string");
+        assert_eq!(coded(":path")[1..], *PATH_IN_HUFFMAN);
+    }
+
+    #[test]
+    fn a_fragment_is_found_in_every_form_of_a_field() {
+        for (path, has) in [("/a", false), ("/a#a", true), ("#", true)] {
+            let expected = if has { vec![1] } else { vec![] };
+            for value in [text(path), coded(path)] {
+                for first in [0x04, 0x05, 0x14, 0x44, 0x45] {
+                    let block = [&[0x82, 0x86][..], &literal(first, &value)].concat();
+                    assert_eq!(found(&[frame(HEADERS, END_HEADERS, 1, &block)]), Ok(expected.clone()));
+                }
+                for name in [text(":path"), coded(":path")] {
+                    for first in [0x00, 0x10, 0x40] {
+                        let block = [literal(first, &name), value.clone()].concat();
+                        assert_eq!(found(&[frame(HEADERS, END_HEADERS, 1, &block)]), Ok(expected.clone()));
+                    }
+                }
+                // Of another field it means nothing.
+                let block = [literal(0x40, &text("a")), value.clone(), literal(0x41, &value)].concat();
+                assert_eq!(found(&[frame(HEADERS, END_HEADERS, 1, &block)]), Ok(vec![]));
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_of_the_table_is_known_until_it_is_evicted() {
+        let head = |stream, block: &[u8]| frame(HEADERS, END_HEADERS, stream, block);
+        let kept = literal(0x44, &coded("/a#a"));
+        // By its index, its name alone, and under another index when others came.
+        let other = [literal(0x40, &text("a")), text("a")].concat();
+        let frames = [head(1, &kept), head(3, &[0xbe]), head(5, &other), head(7, &[0xbe]), head(9, &[0xbf])];
+        assert_eq!(found(&frames), Ok(vec![1, 3, 9]));
+        let named = [head(1, &literal(0x44, &text("/"))), head(3, &literal(0x7e, &text("/#"))), head(5, &[0xbf, 0xbe])];
+        assert_eq!(found(&named), Ok(vec![3, 5]));
+        // An entry of 41 bytes, and others of 34: 119 of them leave room for it, another one does not.
+        let fill = |count: u8| (0..count).map(|_| other.clone()).collect::<Vec<_>>().concat();
+        let after = |count: u8| found(&[head(1, &kept), head(3, &fill(count)), head(5, &literal(0xff, &[count - 65]))]);
+        assert_eq!(after(119), Ok(vec![1, 5]));
+        assert_eq!(after(120), Err(Lost));
+        // Whoever makes the table smaller loses it, and one that is larger than the table empties it.
+        assert_eq!(found(&[head(1, &kept), head(3, &[0x20]), head(5, &[0xbe])]), Err(Lost));
+        assert_eq!(found(&[head(1, &kept), head(3, &[0x3f, 9]), head(5, &[0xbe])]), Err(Lost));
+        assert_eq!(found(&[head(1, &kept), head(3, &[0x3f, 10]), head(5, &[0xbe])]), Ok(vec![1, 5]));
+        assert_eq!(found(&[head(1, &[0x3f, 0xe2, 0x1f])]), Err(Lost), "more than 4096");
+    }
+
+    #[test]
+    fn a_block_may_come_in_parts_padded_and_with_a_priority() {
+        let block = literal(0x04, &coded("/a#a"));
+        let priority = [0x80, 0, 0, 0, 15];
+        let padded = [&[3][..], &block, &[0; 3]].concat();
+        assert_eq!(found(&[frame(HEADERS, END_HEADERS | PADDED, 1, &padded)]), Ok(vec![1]));
+        let weighed = [&priority[..], &block].concat();
+        assert_eq!(found(&[frame(HEADERS, END_HEADERS | PRIORITY, 1, &weighed)]), Ok(vec![1]));
+        let both = [&[2][..], &priority, &block, &[0; 2]].concat();
+        assert_eq!(found(&[frame(HEADERS, END_HEADERS | PADDED | PRIORITY, 1, &both)]), Ok(vec![1]));
+        for cut in 0..=block.len() {
+            let parts = [
+                frame(HEADERS, 0, 3, &block[..cut]),
+                frame(CONTINUATION, 0, 3, b""),
+                frame(CONTINUATION, END_HEADERS, 3, &block[cut..]),
+                frame(0, 0, 3, b"##"),
+                frame(HEADERS, END_HEADERS, 5, &[0x84]),
+            ];
+            assert_eq!(found(&parts), Ok(vec![3]), "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_followed_is_lost() {
+        let block = literal(0x04, &text("/"));
+        for frames in [
+            vec![frame(HEADERS, END_HEADERS, 0, &block)],
+            vec![frame(CONTINUATION, END_HEADERS, 1, &block)],
+            vec![frame(HEADERS, 0, 1, &block), frame(CONTINUATION, END_HEADERS, 3, b"")],
+            vec![frame(HEADERS, 0, 1, &block), frame(0, 0, 1, b"")],
+            vec![frame(HEADERS, 0, 1, &block), frame(HEADERS, END_HEADERS, 1, &block)],
+            vec![frame(PUSH_PROMISE, END_HEADERS, 1, &block)],
+            vec![frame(HEADERS, END_HEADERS | PADDED, 1, &[9, 0x84])],
+            vec![frame(HEADERS, END_HEADERS | PRIORITY, 1, &[0, 0, 0, 3])],
+            vec![frame(HEADERS, END_HEADERS | PRIORITY, 1, &[0, 0, 0, 1, 9, 0x84])],
+            vec![frame(HEADERS, END_HEADERS, 1, &[0x80])],
+            vec![frame(HEADERS, END_HEADERS, 1, &[0xbe])],
+            vec![frame(HEADERS, END_HEADERS, 1, &[0x04, 0x02, b'/'])],
+            vec![frame(HEADERS, END_HEADERS, 1, &[0x04])],
+            vec![frame(HEADERS, END_HEADERS, 1, &[0x04, 0x81, 0xff])],
+            vec![frame(HEADERS, END_HEADERS, 1, &[0xff, 0x80, 0x80, 0x80, 0x80, 0x01])],
+            (0..9).map(|part| frame(if part == 0 { HEADERS } else { CONTINUATION }, 0, 1, &[0x84; 16_384])).collect(),
+        ] {
+            let shown: Vec<_> = frames.iter().map(|frame| &frame[..frame.len().min(20)]).collect();
+            assert_eq!(found(&frames), Err(Lost), "{shown:?}");
+        }
+    }
+}
