@@ -131,3 +131,59 @@ fn who_does_not_answer_is_a_warning_and_no_error() {
     assert!(ran.stderr.contains("upstream: no-such-host.invalid does not resolve now"), "{}", ran.stderr);
     assert!(!check(&named, &["--offline"]).ok().stderr.contains("does not resolve"));
 }
+
+#[test]
+fn each_mistake_is_one_error_with_its_place() {
+    let app = App::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tollgate.toml");
+    let good = Conf::new(&app).text(free_port(), free_port());
+    let errors = |text: &str| -> Vec<String> {
+        write_file(&file, text, 0o600);
+        let ran = tollgate(&["check", "--json", "-c", file.to_str().unwrap()], "");
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(78), ""), "{}", ran.stdout);
+        let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let told = found.as_array().unwrap().iter().filter(|one| one["severity"] == "error");
+        let line = |one: &serde_json::Value| {
+            assert!(one["column"].is_u64() && one["file"] == file.to_str().unwrap(), "{one}");
+            let remedy = one["remedy"].as_str().map(|remedy| format!(": {remedy}")).unwrap_or_default();
+            format!("{}: {}: {}{remedy}", one["line"], one["key"].as_str().unwrap(), one["message"].as_str().unwrap())
+        };
+        told.map(line).collect()
+    };
+    let line_of = |text: &str, start: &str| 1 + text.lines().position(|line| line.starts_with(start)).unwrap();
+    // What follows from a bad value is not told.
+    let text = Conf::new(&app).realm("require_key", "\"false\"").text(free_port(), free_port());
+    let found = errors(&text);
+    assert!(found.len() == 1 && found[0].contains("require_key: must be true or false"), "{found:?}");
+    // A syntax error hides no other section, and none of what is good.
+    let text = good.replacen("issuer = \"", "issuer = ", 1).replacen("access = \"user\"", "access = \"usr\"", 1);
+    let found = errors(&text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with(&format!("{}: : is not TOML: ", line_of(&text, "issuer"))), "{found:?}");
+    assert!(found[1].contains("route[0].access: ") && found[1].ends_with(": did you mean \"user\"?"), "{found:?}");
+    // A key that is written twice is named with both lines.
+    let text = good.replacen("[[realm]]\n", "[[realm]]\nissuer = \"https://a.example\"\n", 1);
+    let (first, found) = (line_of(&text, "issuer = \"https://a.example\""), errors(&text));
+    assert!(found.len() == 1 && found[0].contains(&format!("first in line {first}: remove one")), "{found:?}");
+    assert!(!found[0].starts_with(&format!("{first}: ")), "{found:?}");
+    // A variable is no value.
+    let text = good.replacen("issuer = \"", "issuer = \"https://${HOST}", 1);
+    assert!(
+        errors(&text)[0].contains("issuer: variables are not expanded, and ${HOST} would count as it is"),
+        "{text}"
+    );
+    // What is no text at all has a place, too.
+    std::fs::write(&file, b"[server]\n\xff\n").unwrap();
+    let ran = tollgate(&["check", "-c", file.to_str().unwrap()], "").failed(78);
+    assert!(ran.stderr.contains(":2:1: is not UTF-8 text: save it as UTF-8"), "{}", ran.stderr);
+    let ran = tollgate(&["check", "-c", dir.path().to_str().unwrap()], "").failed(78);
+    assert!(ran.stderr.contains("is a directory: write the path of the file in it"), "{}", ran.stderr);
+    write_file(&file, &"#".repeat(17 << 20), 0o600);
+    let ran = tollgate(&["check", "-c", file.to_str().unwrap()], "").failed(78);
+    assert!(ran.stderr.contains("is larger than 16MiB"), "{}", ran.stderr);
+    for text in [format!("\u{feff}{good}"), good.replace('\n', "\r\n")] {
+        write_file(&file, &text, 0o600);
+        tollgate(&["check", "-c", file.to_str().unwrap()], "").ok();
+    }
+}

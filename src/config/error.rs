@@ -133,9 +133,11 @@ pub struct Errors {
 }
 
 impl Errors {
-    pub(super) fn unreadable(file: &Path, input: Input, message: String) -> Self {
+    /// The file can't be read, at this line and column.
+    pub(super) fn unreadable(file: &Path, input: Input, place: Option<(usize, usize)>, message: String) -> Self {
         let (file, key) = (file.into(), String::new());
-        let error = Diagnostic { severity: Severity::Error, file, line: None, column: None, key, message };
+        let (line, column) = place.unzip();
+        let error = Diagnostic { severity: Severity::Error, file, line, column, key, message };
         Self { errors: vec![error], warnings: Vec::new(), inputs: vec![input] }
     }
 
@@ -189,9 +191,9 @@ impl std::error::Error for Errors {}
 
 const SEPARATOR: &str = ": ";
 /// The words that a remedy begins with.
-const IMPERATIVES: [&str; 23] = [
+const IMPERATIVES: [&str; 24] = [
     "add", "build", "change", "choose", "create", "did", "give", "install", "let", "list", "make", "move", "name",
-    "put", "remove", "restore", "run", "send", "set", "start", "try", "use", "write",
+    "put", "remove", "restore", "run", "send", "save", "set", "start", "try", "use", "write",
 ];
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The way from a file to a [`Config`].
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use super::sections::store::StoreKeys;
 use super::sections::tls::TlsKeys;
 use super::sections::{Realms, cognito, limits, log, login, realm, route, server, store, tls};
 use super::server::Server;
+use super::size;
 use super::syntax;
 use crate::clock::now;
 use crate::token::TrustedKeys;
@@ -82,11 +85,31 @@ pub enum Mode<'a> {
 pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
     // Before it is read: a change from then on is one that the result does not know.
     let input = Input::look(path);
-    let unreadable = |message| Errors::unreadable(path, input.clone(), message);
-    let bytes = std::fs::read(path).map_err(|error| unreadable(format!("can't be read: {}", reason(&error))))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| unreadable(format!("is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to())))?;
+    let unreadable = |place, message| Errors::unreadable(path, input.clone(), place, message);
+    let bytes = read_file(path).map_err(|message| unreadable(None, message))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let (good, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let line = 1 + bytes[..good].iter().filter(|byte| **byte == b'\n').count();
+        let before = bytes[..good].rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let column = 1 + String::from_utf8_lossy(before).chars().count();
+        unreadable(Some((line, column)), "is not UTF-8 text: save it as UTF-8".into())
+    })?;
     read(&text, path, input, mode)
+}
+
+/// The bytes of the file, which may be a pipe, too.
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: &io::Error| match error.kind() {
+        io::ErrorKind::IsADirectory => "is a directory: write the path of the file in it".to_owned(),
+        _ => format!("can't be read: {}", reason(error)),
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("is larger than {}: write the path of a configuration", size::format(MAX_FILE)));
+    }
+    Ok(bytes)
 }
 
 /// Reads `text` as if it were that of the file at `file`.
@@ -277,6 +300,9 @@ fn routing(
         root.reported()
     })
 }
+
+/// A hundred thousand routes.
+const MAX_FILE: u64 = 16 << 20;
 
 fn credentials_directory() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute())
@@ -534,7 +560,12 @@ mod tests {
         assert_eq!(errors.to_string(), format!("{}: can't be read: it does not exist", file.display()));
         assert_eq!(errors.inputs(), [Input::look(&file)]);
         fs::write(&file, b"[server]\n\xff").unwrap();
-        assert!(load(&file, Mode::Check).unwrap_err().to_string().ends_with("is not UTF-8 text, from byte 9 on"));
+        assert!(
+            load(&file, Mode::Check)
+                .unwrap_err()
+                .to_string()
+                .ends_with("t.toml:2:1: is not UTF-8 text: save it as UTF-8")
+        );
     }
 
     #[test]

@@ -388,7 +388,7 @@ impl<'a> Section<'a> {
                 self.keys.explain(name, parent.map(|parent| parent.keys)),
             );
             // Then that one is not missing, too.
-            if let Some(meant) = closest(name, self.keys.names()) {
+            if let Some(meant) = self.keys.meant(name) {
                 self.report.refuse(self.at, meant);
             }
             if let Some(parent) = parent.filter(|parent| parent.keys.contains(name)) {
@@ -434,6 +434,12 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -
 }
 
 impl SectionKeys {
+    /// The key that was meant by an unknown one.
+    fn meant(&self, name: &str) -> Option<&'static str> {
+        let other = OTHER_NAMES.iter().find(|(other, known)| *other == name && self.contains(known));
+        other.map(|(_, known)| *known).or_else(|| closest(name, self.names()))
+    }
+
     /// Says why the key is unknown, and what the operator probably meant.
     fn explain(&self, name: &str, parent: Option<&Self>) -> String {
         if self.later.contains(&name) {
@@ -444,12 +450,40 @@ impl SectionKeys {
         }
         // All that is in the file itself are sections.
         let kind = if self.header == WHOLE_FILE { "section" } else { "key" };
-        match closest(name, self.names()) {
+        match self.meant(name) {
             Some(known) => format!("unknown {kind}: did you mean {known}?"),
             None => format!("unknown {kind}: use one of {}", self.names().collect::<Vec<_>>().join(", ")),
         }
     }
 }
+
+/// Names of keys in the configuration of nginx, Caddy, Traefik and other proxies, with ours.
+const OTHER_NAMES: [(&str, &str); 24] = [
+    ("address", "listen"),
+    ("addr", "listen"),
+    ("bind", "listen"),
+    ("port", "listen"),
+    ("workers", "threads"),
+    ("real_ip_from", "trusted_proxies"),
+    ("backend", "upstream"),
+    ("backends", "upstream"),
+    ("proxy_pass", "upstream"),
+    ("target", "upstream"),
+    ("url", "upstream"),
+    ("location", "path"),
+    ("prefix", "path"),
+    ("domain", "host"),
+    ("hostname", "host"),
+    ("server_name", "host"),
+    ("auth", "access"),
+    ("certificate", "cert"),
+    ("cert_file", "cert"),
+    ("key_file", "key"),
+    ("cors", "origins"),
+    ("allowed_origins", "origins"),
+    ("jwks_uri", "jwks_url"),
+    ("database", "url"),
+];
 
 /// The header of what is no section, but has them.
 pub(super) const WHOLE_FILE: &str = "the file";
