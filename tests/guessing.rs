@@ -203,7 +203,13 @@ fn r65_a_hundred_wrong_guesses_lock_an_account_across_restarts() {
     from(gate.addr, home, &log_in("alice", PASSWORD)).expect(200);
     from(gate.addr, [127, 0, 8, 7], &log_in("alice", PASSWORD)).expect(401);
 
+    let state = || {
+        let table = user(&gate, &["list"], "").ok().stdout;
+        table.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap().to_owned()
+    };
+    assert_eq!(state(), "locked");
     assert_eq!(user(&gate, &["unlock", "ALICE"], "").ok().stdout, "ALICE unlocked\n");
+    assert_eq!(state(), "enabled");
     user(&gate, &["unlock", "nobody"], "").failed(65);
     from(gate.addr, [127, 0, 8, 8], &log_in("alice", PASSWORD)).expect(200);
 

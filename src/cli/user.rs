@@ -668,7 +668,7 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&lines).unwrap(),
             json!({"id": id, "username": "Alice", "email": "a@b.example", "data": {"username": "Alice", "email": "a@b.example"},
-                   "roles": ["a", "b"], "disabled": true, "temporary": false, "mfa": false, "vouched": true, "emailVerified": true,
+                   "roles": ["a", "b"], "disabled": true, "temporary": false, "locked": false, "mfa": false, "vouched": true, "emailVerified": true,
                    "createdAt": created, "updatedAt": created})
         );
         assert!(!lines.contains("argon2") && !table.contains("argon2"));

@@ -106,6 +106,6 @@ pub(super) async fn count_nothing(request: &Request<'_>, name: &str, desk: &Desk
 }
 
 /// NIST SP 800-63B-4, 3.2.2.
-pub(super) const MOST_GUESSES: u32 = 100;
+pub(crate) const MOST_GUESSES: u32 = 100;
 /// After a day it is written again that a network is in use: which ones were used last decides which are kept.
 const AGE_MS: i64 = 24 * 3600 * 1000;

@@ -6,7 +6,7 @@ mod cookie;
 mod credentials;
 pub mod exchange;
 mod fair_queue;
-mod guesses;
+pub(crate) mod guesses;
 pub mod password;
 pub mod project;
 pub(crate) mod record;

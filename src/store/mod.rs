@@ -751,6 +751,13 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn reset_guesses(&self, realm: &str, user_id: &str, now_ms: i64) -> Result<(), StoreError>;
 
+    /// The ids of the realm's users with so many wrong guesses in a row, at the password or at codes, from networks from which
+    /// they have not signed in.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn guessed_at(&self, realm: &str, times: u32) -> Result<Vec<String>, StoreError>;
+
     /// Whether any account has signed in from this network.
     ///
     /// # Errors

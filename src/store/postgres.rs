@@ -316,6 +316,10 @@ impl Store for Postgres {
         transact!(self, BEGIN, |transaction| guesses::reset(transaction, realm, user_id, now_ms))
     }
 
+    async fn guessed_at(&self, realm: &str, times: u32) -> Result<Vec<String>, StoreError> {
+        read!(self, |connection| guesses::guessed_at(connection, realm, times))
+    }
+
     async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError> {
         read!(self, |connection| guesses::is_known(connection, network))
     }

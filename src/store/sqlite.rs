@@ -296,6 +296,10 @@ impl Store for Sqlite {
         Ok(transaction.commit().await?)
     }
 
+    async fn guessed_at(&self, realm: &str, times: u32) -> Result<Vec<String>, StoreError> {
+        guesses::guessed_at(&mut *self.readers.acquire().await?, realm, times).await
+    }
+
     async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError> {
         guesses::is_known(&mut *self.readers.acquire().await?, network).await
     }

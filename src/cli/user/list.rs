@@ -1,10 +1,13 @@
 //! `tollgate user list`.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use serde_json::json;
 
 use super::{Console, Place};
 use crate::exit::Failure;
+use crate::login::guesses::MOST_GUESSES;
 use crate::login::record::iso8601;
 use crate::store::{Store, User};
 
@@ -21,6 +24,7 @@ pub(in crate::cli) struct List {
 impl List {
     pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>) -> Result<(), Failure> {
         let mut page = store.users(&self.place.realm, None, PAGE).await?;
+        let locked: HashSet<_> = store.guessed_at(&self.place.realm, MOST_GUESSES).await?.into_iter().collect();
         if !self.json {
             console.say(&row(["USERNAME", "EMAIL", "STATE", "MFA", "ROLES", "CREATED", "ID"]))?;
         }
@@ -28,8 +32,10 @@ impl List {
             let Some(last) = page.last() else { return Ok(()) };
             let after = last.id.clone();
             for user in &page {
+                let locked = locked.contains(&user.id);
                 let state = match user {
                     User { disabled: true, .. } => "disabled",
+                    User { .. } if locked => "locked",
                     User { temporary: true, .. } => "temporary",
                     User { .. } => "enabled",
                 };
@@ -38,7 +44,7 @@ impl List {
                 let line = if self.json {
                     let line = json!({
                         "id": user.id, "username": user.username, "email": user.email, "data": user.data, "roles": user.roles,
-                        "disabled": user.disabled, "temporary": user.temporary, "mfa": mfa, "vouched": user.vouched, "emailVerified": user.email_verified, "createdAt": created, "updatedAt": updated,
+                        "disabled": user.disabled, "temporary": user.temporary, "locked": locked, "mfa": mfa, "vouched": user.vouched, "emailVerified": user.email_verified, "createdAt": created, "updatedAt": updated,
                     });
                     line.to_string()
                 } else {

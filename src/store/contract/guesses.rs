@@ -59,6 +59,10 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
     store.signed_in("guessed", id, home, 6000).await.unwrap();
     assert_eq!((at(store, id, 1).await, at(store, id, 2).await), ((true, 0, 0), (false, 2, 0)));
 
+    assert_eq!(store.guessed_at("guessed", 3).await.unwrap(), [""; 0]);
+    assert_eq!(store.guessed_at("guessed", 2).await.unwrap(), [id]);
+    assert_eq!(store.guessed_at("elsewhere", 2).await.unwrap(), [""; 0]);
+
     // The operator forgets all of them, and no network.
     store.count_guess("guessed", id, home, Guess::Password, 1).await.unwrap();
     store.reset_guesses("guessed", id, 7000).await.unwrap();
@@ -76,6 +80,7 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
         assert_eq!(store.count_guess("guessed", "-7f", home, Guess::Password, 1).await.unwrap(), count);
     }
     assert_eq!(at(store, "-7f", 1).await, (false, 2, 0));
+    assert_eq!(store.guessed_at("guessed", 2).await.unwrap(), [""; 0], "who is no user is not listed");
     store.signed_in("guessed", "-7f", away, 1).await.unwrap();
     assert_eq!(at(store, "-7f", 2).await, (false, 0, 0), "no one signs in");
 }

@@ -168,6 +168,20 @@ pub(in crate::store) async fn purge(
     Ok((rows, rows >= PURGED_AT_ONCE.unsigned_abs()))
 }
 
+/// Returns the ids of the users with `times` or more wrong guesses in a row, from networks from which they have not signed in.
+pub(in crate::store) async fn guessed_at(
+    connection: &mut Connection,
+    realm: &str,
+    times: u32,
+) -> Result<Vec<String>, StoreError> {
+    let query = sqlx::query(
+        "SELECT user_id FROM sign_in_networks WHERE realm = $1 AND network = $2 AND (passwords >= $3 OR codes >= $3) \
+         AND EXISTS (SELECT 1 FROM users WHERE users.realm = $1 AND users.id = sign_in_networks.user_id)",
+    );
+    let rows = query.bind(realm).bind(ALL_OTHERS).bind(i64::from(times)).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(row.try_get("user_id")?)).collect()
+}
+
 /// Forgets a user.
 pub(super) async fn forget(connection: &mut Connection, realm: &str, user_id: &str) -> Result<(), StoreError> {
     let delete = sqlx::query("DELETE FROM sign_in_networks WHERE realm = $1 AND user_id = $2");

@@ -258,6 +258,10 @@ impl Store for Memory {
         Ok(())
     }
 
+    async fn guessed_at(&self, _: &str, _: u32) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn is_known(&self, _: NetworkId) -> Result<bool, StoreError> {
         Ok(false)
     }
