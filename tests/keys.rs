@@ -464,7 +464,7 @@ fn r43_a_bad_key_file_keeps_the_old_policy_and_the_log_says_what_to_do() {
         until_true(PATIENCE, "all is well again", || gate.status()["last_reload"]["ok"] == true);
     }
     let log = gate.stderr();
-    assert!(log.lines().any(|line| line.contains("bad.jwk") && line.contains("take the file away")), "{log}");
+    assert!(log.lines().any(|line| line.contains("bad.jwk") && line.contains("delete the file")), "{log}");
     assert!(!log.contains(secret));
     // The bad file may stand there before the start, too.
     write_file(&gate.dir.path().join("keys/examples/bad.jwk"), "{}", 0o600);

@@ -119,7 +119,7 @@ fn a_new_certificate_comes_into_force_and_a_bad_pair_does_not() {
     fs::write(home(&gate).join("a.key"), "nonsense").unwrap();
     until_true(PATIENCE, "the bad key is noticed", || gate.status()["last_reload"]["ok"] == false);
     let errors = gate.status()["last_reload"]["errors"].to_string();
-    assert!(errors.contains("server.tls.key: ") && errors.contains("holds no private key in PEM"), "{errors}");
+    assert!(errors.contains("server.tls.key: ") && errors.contains("contains no PEM private key"), "{errors}");
     gate.says("the old policy stays");
     assert_eq!((shown(), gate.generation()), (second.der().clone(), generation));
     third.write(&home(&gate), "a");
@@ -218,16 +218,16 @@ fn a_bad_start_says_which_file_and_why() {
     };
     for (section, expected) in [
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/b.key\"", "server.tls.key: "),
-        ("cert = \"DIR/a.pem\"\nkey = \"DIR/b.key\"", "b.key is not the key of the certificate"),
+        ("cert = \"DIR/a.pem\"\nkey = \"DIR/b.key\"", "b.key does not match the certificate"),
         ("cert = \"DIR/none.pem\"\nkey = \"DIR/a.key\"", "none.pem: it does not exist"),
-        ("cert = \"DIR/empty.pem\"\nkey = \"DIR/a.key\"", "empty.pem holds no certificate in PEM"),
-        ("cert = \"DIR/a.key\"\nkey = \"DIR/a.key\"", "a.key holds a key and no certificate"),
+        ("cert = \"DIR/empty.pem\"\nkey = \"DIR/a.key\"", "empty.pem contains no PEM certificate"),
+        ("cert = \"DIR/a.key\"\nkey = \"DIR/a.key\"", "a.key contains a key and no certificate"),
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.pem\"", "a.pem"),
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/open.key\"", "run chmod 600"),
         ("cert = \"DIR/a.pem\"", "server.tls.key: is missing: write key = \"key.pem\""),
-        ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nclient_auth = \"required\"", "needs client_ca"),
-        ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nclient_ca = \"DIR/empty.pem\"", "holds no certificate"),
-        ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nredirect = [\"127.0.0.1:1\"]", "is in server.listen too"),
+        ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nclient_auth = \"required\"", "requires client_ca"),
+        ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nclient_ca = \"DIR/empty.pem\"", "contains no PEM certificate"),
+        ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nredirect = [\"127.0.0.1:1\"]", "is also in server.listen"),
         ("cert = \"DIR/a.pem\"\nkey = \"DIR/a.key\"\nmin_version = \"1.3\"", "server.tls.min_version"),
     ] {
         let said = check(section);

@@ -50,7 +50,7 @@ pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<Stri
     // To list it harms nothing, since the files have modes of their own. But whoever puts a key in here signs tokens.
     if readers == Readers::Owner && mode & 0o022 != 0 {
         return Err(vec![format!(
-            "group or others may write to {0} (mode {mode:04o}): run chmod 700 {0}, or set insecure_key_files = true in [server]",
+            "group or others can write to {0} (mode {mode:04o}): run chmod 700 {0}, or set insecure_key_files = true in [server]",
             dir.display()
         )]);
     }
@@ -174,7 +174,7 @@ pub(super) fn lock(dir: &Path) -> io::Result<File> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
             Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
-            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another process keeps it locked")),
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another process has locked it")),
             Err(error) => return Err(error.into()),
         }
     }
@@ -229,7 +229,7 @@ fn is_key_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "jwk") && !hidden
 }
 
-const REMEDY: &str = ": put back a good one, or take the file away (tollgate key rotate makes a new one)";
+const REMEDY: &str = ": restore a valid key file, or delete the file (tollgate key rotate creates a new key)";
 
 const UNFINISHED: &str = ".new-key-";
 /// Hidden, so that no reader takes it for a key.

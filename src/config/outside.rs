@@ -165,7 +165,7 @@ impl Outside {
     fn path(&self, text: &str) -> Result<(PathBuf, Readers), String> {
         // Errors name paths, one line each; and quotes that were left open swallow what follows, secrets too.
         if text.chars().any(char::is_control) {
-            return Err("has a line break or another control character in it: write a path on one line".into());
+            return Err("must not have a line break or another control character: write a path on one line".into());
         }
         let path = match text.strip_prefix(CREDENTIALS) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => {
@@ -176,9 +176,11 @@ impl Outside {
                 };
                 credentials.join(rest.trim_start_matches('/'))
             }
-            _ if text.is_empty() => return Err("is empty: write a path".into()),
+            _ if text.is_empty() => return Err("must not be empty: write a path".into()),
             _ if text.contains("${") => {
-                return Err(format!("only {CREDENTIALS} is substituted, and only at the beginning of a path"));
+                return Err(format!(
+                    "only {CREDENTIALS} is expanded, and only at the beginning of a path: write the path itself"
+                ));
             }
             _ => self.base.join(text),
         };
@@ -261,10 +263,10 @@ mod tests {
         assert_eq!(outside.secret("secret").unwrap().as_str(), "hunter2");
         assert_eq!(outside.secret(dir.path().join("secret").to_str().unwrap()).unwrap().as_str(), "hunter2");
         assert!(outside.secret("empty").unwrap_err().ends_with("is empty"));
-        assert!(outside.secret("").unwrap_err().starts_with("is empty"));
+        assert!(outside.secret("").unwrap_err().starts_with("must not be empty"));
         assert!(outside.secret("gone").is_err());
         for broken in ["a\nsecret = 'hunter2'", "a\0b", "a\u{85}"] {
-            assert!(outside.secret(broken).unwrap_err().starts_with("has a line break"), "{broken:?}");
+            assert!(outside.secret(broken).unwrap_err().starts_with("must not have a line break"), "{broken:?}");
         }
         assert!(outside.secret("${HOME}/x").unwrap_err().contains("only ${CREDENTIALS_DIRECTORY}"));
         assert!(outside.secret("x/${CREDENTIALS_DIRECTORY}").unwrap_err().contains("at the beginning"));

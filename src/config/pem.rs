@@ -43,7 +43,7 @@ impl CaFile {
         });
         let sentence = |(index, _)| {
             let path = self.path.display();
-            format!("certificate {} in {path} has expired: put its successor into the file, or remove it", index + 1)
+            format!("certificate {} in {path} has expired: write its successor into the file, or remove it", index + 1)
         };
         expired.map(sentence).collect()
     }
@@ -67,8 +67,8 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
         let problem = match text {
             // A SEQUENCE with a length of two bytes.
             [0x30, 0x82, ..] => "is DER: run openssl x509 -inform der to convert it to PEM",
-            _ if has_key => "holds a key and no certificate: write the path of the certificate",
-            _ => "holds no certificate in PEM: write the path of a file with -----BEGIN CERTIFICATE-----",
+            _ if has_key => "contains a key and no certificate: write the path of the certificate",
+            _ => "contains no PEM certificate: write the path of a file with -----BEGIN CERTIFICATE-----",
         };
         return Err(problem.into());
     }
@@ -94,7 +94,7 @@ fn authorities(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
             .is_ok_and(|(_, parsed)| !parsed.is_ca() && parsed.issuer() != parsed.subject());
         if useless {
             return Err(format!(
-                "has certificate {number}, which is not that of a CA: write the path of the CA that has signed it"
+                "must contain CA certificates only, but certificate {number} is not one: write the path of the CA certificate that signed it"
             ));
         }
     }
@@ -185,15 +185,18 @@ mod tests {
         let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         let hollow = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (text, verdict) in [
-            (b"".to_vec(), "ca.pem holds no certificate in PEM: write the path of a file"),
-            (b"hello".to_vec(), "ca.pem holds no certificate in PEM"),
-            (key.clone().into_bytes(), "ca.pem holds a key and no certificate: write"),
+            (b"".to_vec(), "ca.pem contains no PEM certificate: write the path of a file"),
+            (b"hello".to_vec(), "ca.pem contains no PEM certificate"),
+            (key.clone().into_bytes(), "ca.pem contains a key and no certificate: write"),
             (der, "ca.pem is DER: run openssl"),
             (broken.into(), "ca.pem is not PEM: restore"),
             (format!("{ca}{broken}").into_bytes(), "ca.pem is not PEM after certificate 1: restore"),
             (hollow.into(), "ca.pem is malformed in certificate 1: restore"),
-            (leaf.clone().into_bytes(), "ca.pem has certificate 1, which is not that of a CA: write"),
-            (format!("{ca}{leaf}").into_bytes(), "ca.pem has certificate 2, which is not that of a CA"),
+            (
+                leaf.clone().into_bytes(),
+                "ca.pem must contain CA certificates only, but certificate 1 is not one: write",
+            ),
+            (format!("{ca}{leaf}").into_bytes(), "but certificate 2 is not one"),
         ] {
             std::fs::write(&file, text).unwrap();
             for config in every_key(&file) {

@@ -83,8 +83,7 @@ impl KeysDir {
     /// A sentence: the directory can't be read, locked or written to.
     pub fn rotate(&self, now: i64, at_once: bool) -> Result<Rotation, String> {
         if !self.writable {
-            let message =
-                "is one of systemd's credentials: put a new key where they come from, and restart the service";
+            let message = "is a read-only systemd credential: add the new key at the source of the credential, and restart the service";
             return Err(format!("{} {message}", self.path.display()));
         }
         keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
@@ -116,7 +115,7 @@ impl KeysDir {
         let (_lock, stored) = self.alone()?;
         let stolen = stored.iter().find(|one| one.key.kid() == kid);
         if stolen.is_none() && !self.is_revoked(kid)? {
-            return Err(format!("{} has no key {kid:?} any more", self.path.display()));
+            return Err(format!("{} has no key {kid:?}", self.path.display()));
         }
         let signs = signing(self.own(&stored).map(|one| &one.key), self.algorithm, now);
         if signs.is_some_and(|key| key.kid() != kid && key.signs_from() <= now) {
@@ -143,7 +142,7 @@ impl KeysDir {
         let is_made = |one: &&Stored| made.is_some_and(|made| made.kid == one.key.kid());
         let signs = others().find(is_made).map(|one| &one.key);
         let signs = signs.or_else(|| signing(others().map(|one| &one.key), self.algorithm, now));
-        let signs = signs.ok_or_else(|| format!("{} has no other key that could sign", self.path.display()))?;
+        let signs = signs.ok_or_else(|| format!("{} has no other key that can sign", self.path.display()))?;
         // Whatever its clock said: what is there now was made before the one that was made just now.
         let is_older = |key: &Key| made.is_some() || key.made_at() <= signs.made_at();
         let waiting =

@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, S
         _ => unreadable(path, &error),
     })?;
     if text.len() > MAX_BYTES {
-        return Err(format!("{} is larger than {MAX_BYTES} bytes, so it is hardly a secret", path.display()));
+        return Err(format!("{} is larger than {MAX_BYTES} bytes, the maximum for a secret file", path.display()));
     }
     Ok(text)
 }
@@ -76,7 +76,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "it does not exist".into(),
-        io::ErrorKind::PermissionDenied => "permission denied for the user that runs this".into(),
+        io::ErrorKind::PermissionDenied => "permission denied for the user of this process".into(),
         _ => error.to_string(),
     }
 }

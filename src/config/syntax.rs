@@ -115,17 +115,20 @@ const OPEN_LIST: &str = "is not TOML: a list has no end, or a comma is missing: 
 
 /// How messages of the parser (toml_parser 1.1) begin, and what is said instead.
 const WORDS: [(&str, &str); 11] = [
-    ("string values must be quoted", "is not TOML: a text has no quotes: write it in double quotes"),
+    ("string values must be quoted", "is not TOML: a string has no quotes: write it in double quotes"),
     ("key with no value", "is not TOML: a key has no value: write key = value"),
-    ("invalid unquoted key", "is not TOML: a key has a character that is no letter, digit, - or _: write key = value"),
-    ("unexpected key or value", "is not TOML: more follows than one value: write # before a comment"),
+    (
+        "invalid unquoted key",
+        "is not TOML: a key has a character other than letters, digits, - and _: write key = value",
+    ),
+    ("unexpected key or value", "is not TOML: a value is followed by more text: write # before a comment"),
     ("missing comma between array", OPEN_LIST),
-    ("invalid boolean", "is not TOML: true and false have small letters: write one of them"),
-    ("invalid basic string", "is not TOML: a text in double quotes has no end in its line: write the second quote"),
-    ("invalid literal string", "is not TOML: a text in single quotes has no end in its line: write the second quote"),
+    ("invalid boolean", "is not TOML: a boolean is in lower case: write true or false"),
+    ("invalid basic string", "is not TOML: a string in double quotes has no end in its line: write the second quote"),
+    ("invalid literal string", "is not TOML: a string in single quotes has no end in its line: write the second quote"),
     (
         "missing escaped value",
-        "is not TOML: a backslash in double quotes begins an escape: write two, or use single quotes",
+        "is not TOML: a backslash in double quotes starts an escape: write two, or use single quotes",
     ),
     ("unclosed table", "is not TOML: a header has no end: write ]"),
     ("unclosed array", "is not TOML: a list or header has no end: write ]"),
@@ -163,8 +166,8 @@ mod tests {
             ("b: 2", 3, "write key = value", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
             ("b 2", 3, "write key = value", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
             ("b = \"2", 3, "write the second quote", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
-            ("b = True", 3, "small letters", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
-            ("b = \"2\";", 3, "more follows than one value", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
+            ("b = True", 3, "lower case", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
+            ("b = \"2\";", 3, "followed by more text", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
             ("b = \"C:\\keys\"", 3, "write two, or", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
             ("b = [2", 4, "is not TOML", "a=1[x][[y]]d=\"4\"[[y]]e=5"),
             ("b = \"\"\"2", 7, "is not TOML", "a=1[x][[y]]d=\"4\"[[y]]e=5"),

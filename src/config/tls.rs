@@ -115,9 +115,12 @@ impl Certificate {
     /// Reads a chain and its key, both PEM. The errors hold nothing of the key.
     pub(super) fn read(chain: &[u8], key: &str) -> Result<Self, Unfit> {
         let chain = pem::certificates(chain).map_err(Unfit::Chain)?;
-        let leaf = chain.first().ok_or_else(|| Unfit::Chain("holds no certificate".into()))?;
-        let (_, parsed) =
-            X509Certificate::from_der(leaf).map_err(|_| Unfit::Chain("holds no X.509 certificate".into()))?;
+        let leaf = chain.first().ok_or_else(|| {
+            Unfit::Chain("contains no certificate: write the certificate and its chain as PEM".into())
+        })?;
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| {
+            Unfit::Chain("contains no X.509 certificate: write the certificate and its chain as PEM".into())
+        })?;
         let expires_at = parsed.validity().not_after.timestamp();
         let alternatives = parsed.subject_alternative_name().ok().flatten();
         let names = alternatives.iter().flat_map(|names| &names.value.general_names);
@@ -127,10 +130,12 @@ impl Certificate {
         });
         let names = names.collect();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
-            Unfit::Key("holds no private key in PEM: it begins with -----BEGIN PRIVATE KEY-----".into())
+            Unfit::Key("contains no PEM private key: write the path of a file with -----BEGIN PRIVATE KEY-----".into())
         })?;
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Unfit::Key("is not the key of the certificate".into()),
+            rustls::Error::InconsistentKeys(_) => {
+                Unfit::Key("does not match the certificate: write the key of this certificate".into())
+            }
             _ => Unfit::Key("can't be used: write a PKCS #8, RSA or EC key without a password".into()),
         })?;
         Ok(Self { key: Arc::new(key), names, expires_at })

@@ -49,7 +49,7 @@ fn sections_that_trust_too_much_or_nobody_are_refused() {
         (by_url("claims = { a = [1] }"), "claims"),
         (by_url("claim = { a = 1 }"), "claim"),
         (by_url("ca_file = \"nowhere.pem\""), "nowhere.pem"),
-        (format!("{}{}", by_url(""), by_url("")), "issuer: is that of another"),
+        (format!("{}{}", by_url(""), by_url("")), "issuer: duplicates another"),
         (own("https://gate.example.com", &format!("jwks_url = \"{url}\"")), "issuer"),
         (own("", &format!("jwks_url = \"{url}\"")), "issuer"),
     ] {

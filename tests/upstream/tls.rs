@@ -220,7 +220,7 @@ fn another_authority_is_in_force_at_once_and_a_bad_one_never() {
     fs::write(&ca, "no certificate\n").unwrap();
     let failed = || gate.status()["last_reload"]["ok"] == false;
     until_true(PATIENCE, "a bad one is refused", failed);
-    assert!(gate.status()["last_reload"]["errors"].to_string().contains("in-use.pem holds no certificate"));
+    assert!(gate.status()["last_reload"]["errors"].to_string().contains("in-use.pem contains no PEM certificate"));
     gate.send(&get("/open/x").key()).expect(200);
     fs::remove_file(&ca).unwrap();
     until_true(PATIENCE, "none is refused", || {
@@ -238,8 +238,8 @@ fn a_start_without_its_authority_or_its_name_is_refused_with_78() {
     for (upstream, key, value, why) in [
         ("https://localhost:1", "upstream_ca", "gone.pem", "upstream_ca: can't read"),
         ("https://localhost:1", "upstream_ca", "bad.pem", "is malformed in certificate 1"),
-        ("https://127.0.0.1:1", "upstream_ca", "gone.pem", "upstream_name must say whom the certificate is for"),
-        ("http://127.0.0.1:1", "upstream_name", "app.internal", "is about TLS"),
+        ("https://127.0.0.1:1", "upstream_ca", "gone.pem", "a URL with an IP address requires upstream_name"),
+        ("http://127.0.0.1:1", "upstream_name", "app.internal", "applies only to https"),
     ] {
         let routes = format!(
             "[[route]]\npath = \"/\"\nrealm = \"examples\"\naccess = \"public\"\nupstream = [\"{upstream}\"]\n{key} = \"{value}\"\n"

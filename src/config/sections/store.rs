@@ -314,7 +314,7 @@ mod tests {
             ("postgres://u@h/d?sslmode=verify-ca", "verify-full"),
             ("postgres://u@h/d?sslmode=require&sslrootcert=/ca", "applies only to sslmode=verify-full"),
             ("postgres://u@h/d?sslrootcert=/nonexistent/ca", "does not exist"),
-            ("postgres://u@h/d?sslrootcert=/proc/self/status", "no certificate"),
+            ("postgres://u@h/d?sslrootcert=/proc/self/status", "no PEM certificate"),
             ("postgres://u@h/d?sslcert=/c", "sslcert and sslkey require each other"),
         ] {
             let error = at("/etc", bad).unwrap_err();

@@ -304,8 +304,8 @@ mod tests {
         assert!(problem().contains("upstream_ca: can't read") && problem().contains("it does not exist"));
         let malformed = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         for (text, expected) in [
-            ("", "holds no certificate"),
-            ("hello", "holds no certificate"),
+            ("", "contains no PEM certificate"),
+            ("hello", "contains no PEM certificate"),
             ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "is not PEM: restore the file"),
             (malformed, "is malformed in certificate 1"),
         ] {
