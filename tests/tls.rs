@@ -136,6 +136,13 @@ fn a_certificate_that_has_expired_is_served_and_told() {
     let expired = authority.sign_until(&["gate.example.com"], (2020, 1, 2));
     let gate = start(&app, PAIR, |dir| expired.write(dir, "a"));
     assert_eq!(gate.status()["certificate_expires_at"], "2020-01-02T00:00:00Z");
+    let warned = tollgate(&["check", "-c", &gate.config_arg()], "").ok().stderr;
+    assert!(
+        warned.contains("warning: server.tls.cert: ")
+            && warned.contains(" has expired at 2020-01-02T00:00:00Z: renew it"),
+        "{warned}"
+    );
+    tollgate(&["check", "--strict", "-c", &gate.config_arg()], "").failed(78);
     until_true(PATIENCE, "it is told", || gate.stderr().contains("a certificate of [server.tls] has expired"));
     let client = TlsClient::new(&authority, "gate.example.com");
     assert!(client.connect(gate.addr).err().unwrap().contains("expired"), "it is up to the client");

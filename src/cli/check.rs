@@ -204,7 +204,11 @@ mod tests {
             json!({"severity": "error", "file": file, "line": line, "column": 1, "key": "store.ur",
                    "message": "unknown key", "remedy": "did you mean url?"})
         );
-        let dubious = format!("{good}\n[[realm.key]]\nid = \"short\"\nsecret = \"hunter2-123\"\n");
+        let dubious = format!("{good}\n[[realm.key]]\nid = \"short\"\nsecret = \"hunter2-123\"\n").replacen(
+            "access = \"user\"",
+            "access = [\"user\", \"key\"]",
+            1,
+        );
         let ran = check(&path, &dubious, false, false);
         assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{}", ran.stderr);
         assert!(ran.stderr.contains(": warning: realm."), "{}", ran.stderr);

@@ -117,7 +117,11 @@ impl Command {
         let place = self.place();
         let config = load(&place.config, Mode::Check)?;
         let realm = realm_of(&config, &place.config, &place.realm)?;
-        let terms = Terms { realm, asks: asks(&config, realm), has_pool: has_pool(&config, realm) };
+        let terms = Terms {
+            realm,
+            asks: config.policy.routing().logins().iter().any(|login| login.asks_users_of(realm)),
+            has_pool: has_pool(&config, realm),
+        };
         let to = match self {
             Self::List(_) | Self::Sessions(_) => Use::Read,
             Self::Add(_) | Self::Import(_) => Use::Make,
@@ -155,17 +159,6 @@ impl Terms<'_> {
     fn check(&self, password: &Password, username: Option<&str>, email: Option<&str>) -> Result<(), Failure> {
         password.check(self.realm, username, email).map_err(|weak| Failure::new(exit::DATA, weak))
     }
-}
-
-/// Whether a login of the realm can ask its users for a code or another password.
-fn asks(config: &Config, realm: &Realm) -> bool {
-    config.policy.routing().logins().iter().any(|login| match login.dialect() {
-        // Of a user pool it is the pool's users who are asked.
-        Dialect::Tenant(tenant) if tenant.user_pool().is_none() => {
-            tenant.realms().iter().any(|other| other.number() == realm.number())
-        }
-        _ => false,
-    })
 }
 
 /// Whether users of the realm log in with a user pool.

@@ -191,9 +191,9 @@ impl std::error::Error for Errors {}
 
 const SEPARATOR: &str = ": ";
 /// The words that a remedy begins with.
-const IMPERATIVES: [&str; 24] = [
+const IMPERATIVES: [&str; 25] = [
     "add", "build", "change", "choose", "create", "did", "give", "install", "let", "list", "make", "move", "name",
-    "put", "remove", "restore", "run", "send", "save", "set", "start", "try", "use", "write",
+    "put", "remove", "renew", "restore", "run", "send", "save", "set", "start", "try", "use", "write",
 ];
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use super::sections::{Realms, cognito, limits, log, login, realm, route, server,
 use super::server::Server;
 use super::size;
 use super::syntax;
+use super::warnings;
 use crate::clock::now;
 use crate::token::TrustedKeys;
 
@@ -160,6 +161,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     }
     let realms = realm::read_all(realm_sections, logins, &pools, &outside, current);
     let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &outside);
+
+    if let Ok(routing) = &routing
+        && report.is_empty()
+    {
+        warnings::between_sections(&report, &file_keys.route, &realms, routing);
+    }
 
     let Noted { mut inputs, new_keys, issuers, names } = outside.finish();
     if let Mode::Reload(current) = mode {

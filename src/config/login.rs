@@ -114,6 +114,17 @@ impl Login {
         &self.realm
     }
 
+    /// Whether it can ask users of `realm` for a one-time code or a new password. A user pool asks its users itself.
+    #[must_use]
+    pub fn asks_users_of(&self, realm: &Realm) -> bool {
+        match &self.dialect {
+            Dialect::Tenant(tenant) if tenant.user_pool.is_none() => {
+                tenant.realms.values().any(|other| other.number() == realm.number())
+            }
+            _ => false,
+        }
+    }
+
     /// What is asked at this path: one of a tenant login matches without regard to case, any other one whole.
     #[must_use]
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {

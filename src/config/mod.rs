@@ -40,6 +40,7 @@ mod tls;
 mod upstream;
 mod user_pool;
 mod user_rules;
+mod warnings;
 
 pub use database::{Database, Password, Postgres, PostgresTls, SslMode};
 pub use duration::parse as parse_duration;
@@ -60,7 +61,7 @@ pub use route::{Access, Authorization, CorsBy, EncodedSlash, Found, PathRules, R
 pub use schema::{Effect, KeyDoc, SectionDoc, ValueDoc, ValueType};
 pub use sections::file::reference;
 pub use server::{ForwardedFamily, NO_PROXIES, Proxies, Server};
-pub use tls::Tls;
+pub use tls::{EXPIRES_SOON, Tls};
 pub use upstream::{Authorities, Balance, HealthCheck, Upstream, UpstreamServer};
 pub use user_pool::UserPool;
 pub use user_rules::UserRules;

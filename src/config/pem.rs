@@ -8,6 +8,8 @@ use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::outside::Outside;
+use super::tls::EXPIRES_SOON;
+use crate::clock::rfc3339;
 
 /// A file of CA certificates, each of which can be used as one.
 #[derive(Debug)]
@@ -36,16 +38,27 @@ impl CaFile {
         roots
     }
 
-    /// The certificates that do not count at `now` (Unix seconds), a sentence each.
+    /// A sentence for each certificate that has expired at `now` (Unix seconds) or expires soon.
     pub(super) fn expired(&self, now: i64) -> Vec<String> {
-        let expired = self.certificates.iter().enumerate().filter(|(_, der)| {
-            X509Certificate::from_der(der).is_ok_and(|(_, parsed)| parsed.validity().not_after.timestamp() < now)
-        });
-        let sentence = |(index, _)| {
+        let expiring = self.certificates.iter().enumerate().filter_map(|(index, der)| {
+            let (_, parsed) = X509Certificate::from_der(der).ok()?;
+            let problem = expiry(parsed.validity().not_after.timestamp(), now)?;
             let path = self.path.display();
-            format!("certificate {} in {path} has expired: write its successor into the file, or remove it", index + 1)
-        };
-        expired.map(sentence).collect()
+            Some(format!(
+                "certificate {} in {path} {problem}: write its successor into the file, or remove it",
+                index + 1
+            ))
+        });
+        expiring.collect()
+    }
+}
+
+/// Says that a certificate with this `notAfter` has expired at `now`, or expires soon (both Unix seconds).
+pub(super) fn expiry(not_after: i64, now: i64) -> Option<String> {
+    match not_after.saturating_sub(now) {
+        ..0 => Some(format!("has expired at {}", rfc3339(not_after))),
+        0..EXPIRES_SOON => Some(format!("expires soon, at {}", rfc3339(not_after))),
+        _ => None,
     }
 }
 
@@ -217,6 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_expires_within_two_weeks_is_told() {
+        let (now, day) = (1_700_000_000, 86_400);
+        for (left, expected) in [
+            (-1, Some("has expired at ")),
+            (0, Some("expires soon, at ")),
+            (14 * day - 1, Some("expires soon, at ")),
+            (14 * day, None),
+        ] {
+            let told = expiry(now + left, now);
+            assert_eq!(
+                told.as_deref().map(|told| &told[..told.len() - "2023-11-14T22:13:20Z".len()]),
+                expected,
+                "{left}"
+            );
+        }
+    }
+
+    #[test]
     fn a_ca_that_has_expired_is_a_warning() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ca.pem");
@@ -227,7 +258,9 @@ mod tests {
         assert_eq!((read.certificates.len(), read.roots().len()), (2, 2));
         let told = read.expired(1_700_000_000);
         assert!(
-            told.len() == 1 && told[0].starts_with("certificate 2 in ") && told[0].contains(" has expired: "),
+            told.len() == 1
+                && told[0].starts_with("certificate 2 in ")
+                && told[0].contains(" has expired at 2020-01-01T00:00:00Z: "),
             "{told:?}"
         );
         for config in &every_key(&file)[1..4] {

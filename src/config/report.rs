@@ -72,6 +72,11 @@ impl<'a> Report<'a> {
         self.add(Severity::Error, Place { at, key }, message.into(), None)
     }
 
+    /// Reports a warning.
+    pub(super) fn warn(&self, place: Place, message: String) {
+        self.add(Severity::Warning, place, message, None);
+    }
+
     /// For a value whose error is here already.
     pub(super) fn reported(&self) -> Reported {
         debug_assert!(!self.is_empty() || !self.refused.borrow().is_empty(), "an error was reported");

@@ -140,7 +140,15 @@ impl Certificate {
         })?;
         Ok(Self { key: Arc::new(key), names, expires_at })
     }
+
+    /// `notAfter`, in Unix seconds.
+    pub(super) const fn expires_at(&self) -> i64 {
+        self.expires_at
+    }
 }
+
+/// Time before the expiry of a certificate from which `check` and the log warn, in seconds: two weeks.
+pub const EXPIRES_SOON: i64 = 14 * 86_400;
 
 /// Which of the two files is to blame, and why.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 use super::epochs::Epochs;
 use super::status::Status;
 use crate::clock::{now, rfc3339};
+use crate::config::EXPIRES_SOON;
 use crate::proxy::{State, audit};
 use crate::store::{self, StoreError};
 
@@ -110,15 +111,13 @@ fn tell_of_expiry(state: &State, told: &mut Option<(i64, bool)>) {
     let Some(expires_at) = snapshot.policy.tls().map(|tls| tls.expires_at()) else { return };
     let left = expires_at - now();
     let news = Some((expires_at, left <= 0));
-    if left < SOON && *told != news {
+    if left < EXPIRES_SOON && *told != news {
         let verb = if left > 0 { "soon expires" } else { "has expired" };
         warn!(at = rfc3339(expires_at), "a certificate of [server.tls] {verb}: its clients will not go on");
         *told = news;
     }
 }
 
-/// Seconds: two weeks, when even a slow authority can do something about it.
-const SOON: i64 = 14 * 86_400;
 /// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);

@@ -95,6 +95,9 @@ pub(in crate::config) fn read(
         if !id.is_empty() && !ids.insert(id.to_owned()) {
             keys.id.error(format!("duplicates the id \"{id}\" of another key of the realm: write a different id"));
         }
+        if keys.expires.value.is_some_and(|at| at <= outside.now()) {
+            keys.expires.warn("is in the past, so Tollgate rejects the key: write a later time, or remove the key");
+        }
         let Ok((written_as, secret)) = secret else { continue };
         let key = ApiKey {
             // An id can be in a header, except an invalid one, which has an error.
@@ -302,7 +305,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::sections::fixture::{LOGIN, REALM, SERVER, assert_error, check, warnings, with};
+    use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, assert_error, check, warnings, with};
     use crate::config::{Mode, parse};
 
     const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
@@ -333,8 +336,9 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_a_warning() {
-        let text =
-            |keys: &str| format!("{SERVER}{}{LOGIN}", with(REALM, &format!("[[realm.key]]\nid = \"web\"\n{keys}\n")));
+        let text = |keys: &str| {
+            format!("{SERVER}{REALM}[[realm.key]]\nid = \"web\"\n{keys}\n{}", with(ROUTE, "access = \"key\""))
+        };
         let found = warnings(&text("secret = \"hunter2-1234567\""));
         assert_eq!(found.len(), 1, "{found:?}");
         let start = "11: realm.a.key[0].secret: is shorter than 16 characters, so ";

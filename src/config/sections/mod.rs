@@ -27,7 +27,7 @@ use super::kind::Raw;
 use super::outside::Outside;
 use super::pem::CaFile;
 use super::policy::Realm;
-use super::report::Reported;
+use super::report::{Place, Reported};
 use super::schema::Setting;
 use super::spelling::{closest, quote};
 
@@ -42,8 +42,8 @@ pub(super) struct Realms {
 /// A realm of the file, valid or not.
 pub(super) struct Declared {
     pub(super) name: String,
-    /// It has API keys, valid or not.
-    pub(super) has_keys: bool,
+    /// Where its API keys are, valid or not, if it has any.
+    pub(super) api_keys: Option<Place>,
     pub(super) realm: Result<Arc<Realm>, Reported>,
 }
 

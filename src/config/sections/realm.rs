@@ -103,11 +103,11 @@ pub(in crate::config) fn read_all(
         if twice {
             keys.name.error("duplicates the name of another realm: write a different name");
         }
-        let has_keys = section.has("key");
+        let api_keys = keys.key.is_written().then(|| keys.key.place());
         // Without a name, the rest is read for its errors.
         let realm = read(&section, keys, number, (logins, pools), outside, current, &mut taken);
         match name {
-            Ok(name) if !twice => realms.declared.push(Declared { name, has_keys, realm: realm.map(Arc::new) }),
+            Ok(name) if !twice => realms.declared.push(Declared { name, api_keys, realm: realm.map(Arc::new) }),
             Ok(_) => realms.misnamed = Some(section.reported()),
             Err(reported) => realms.misnamed = Some(reported),
         }

@@ -99,7 +99,7 @@ pub(in crate::config) fn read(
     let checked = realm.and_then(|declared| declared.realm.clone());
     let access = access(&keys);
     // No request could pass such a route.
-    if let (Ok(Declared { name, has_keys: false, .. }), Ok(true)) = (realm, access.map(Access::takes_key)) {
+    if let (Ok(Declared { name, api_keys: None, .. }), Ok(true)) = (realm, access.map(Access::takes_key)) {
         keys.access.missing_value(format!(
             "\"key\" requires an API key in realm \"{name}\": write a [[realm.key]] (tollgate key new)"
         ));

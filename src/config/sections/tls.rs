@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::ca_file;
 use crate::config::kind::{Raw, RawList, flag, raw, raw_list, required, subsections, word};
 use crate::config::outside::Outside;
+use crate::config::pem::expiry;
 use crate::config::reader::Section;
 use crate::config::report::Reported;
 use crate::config::schema::{Setting, section};
@@ -101,6 +102,9 @@ fn certificate(
         Unfit::Chain(message) => cert.error(format!("{} {message}", chain_path.display())),
         Unfit::Key(message) => key.error(format!("{} {message}", key_path.display())),
     })?;
+    if let Some(problem) = expiry(certificate.expires_at(), outside.now()) {
+        cert.warn(format!("{} {problem}: renew it, or write the path of its successor", chain_path.display()));
+    }
     files.push(chain.into());
     files.push(secret.as_bytes().to_vec().into());
     Ok(certificate)
