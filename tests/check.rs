@@ -57,6 +57,9 @@ fn what_fails_a_start_fails_check_and_nothing_is_written() {
         let place = line.strip_prefix(&format!("{arg}:")).unwrap_or_else(|| panic!("{line}"));
         let numbers: Vec<_> = place.split(": ").next().unwrap().split(':').collect();
         assert!(numbers.len() == 2 && numbers.iter().all(|number| number.parse::<usize>().is_ok()), "{line}");
+        // As `systemctl reload` does.
+        let offline = tollgate(&["check", "--offline", "-c", arg], "").failed(78);
+        assert!(offline.stderr.contains(line), "{}", offline.stderr);
         assert_eq!(names(dir.path()), before, "{key}");
         let served = tollgate(&["serve", "-c", arg], "");
         assert!(matches!(served.code, Some(69 | 78)), "{key}: {:?} {}", served.code, served.stderr);
@@ -82,6 +85,8 @@ fn r67_what_fails_a_reload_fails_check_and_is_told_while_the_old_policy_stays() 
         until_true(PATIENCE, "the reload fails", || failed(&gate) > before);
         let checked = tollgate(&["check", "-c", &gate.config_arg()], "").failed(78).stderr;
         assert!(checked.contains(key), "{checked}");
+        let offline = tollgate(&["check", "--offline", "-c", &gate.config_arg()], "").failed(78).stderr;
+        assert!(offline.contains(key), "{offline}");
         let status = gate.status();
         assert_eq!((&status["last_reload"]["ok"], gate.generation()), (&false.into(), generation));
         let told = status["last_reload"]["errors"].to_string();
@@ -185,5 +190,37 @@ fn each_mistake_is_one_error_with_its_place() {
     for text in [format!("\u{feff}{good}"), good.replace('\n', "\r\n")] {
         write_file(&file, &text, 0o600);
         tollgate(&["check", "-c", file.to_str().unwrap()], "").ok();
+    }
+}
+
+#[test]
+fn the_mistakes_of_a_newcomer_are_told_once_with_what_to_write() {
+    let app = App::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tollgate.toml");
+    let good = Conf::new(&app).text(free_port(), free_port());
+    let edited = |from: &str, to: &str| {
+        assert!(good.contains(from), "{good}");
+        good.replace(from, to)
+    };
+    for (text, expected) in [
+        (
+            "example.com {\n  reverse_proxy localhost:3000\n}\n".into(),
+            ":1:1: is not TOML, but looks like a configuration of nginx or Caddy: ",
+        ),
+        (
+            "server:\n  listen: 127.0.0.1:8080\n".into(),
+            ":1:1: is not TOML, but looks like YAML: write sections such as [server]",
+        ),
+        ("{\n  \"server\": {}\n}\n".into(), ":1:1: is not TOML, but looks like JSON: "),
+        (edited("[[route]]", "[[routes]]"), ": routes: unknown section: did you mean route?"),
+        (edited("[[realm]]\n", "[realm]\n"), ": realm: must be an array: write [[realm]], with two brackets"),
+        (edited("[store]\n", "[store]\nthreads = 4\n"), ": store.threads: is a key of [server]: move it there"),
+        (edited("[store]\n", "[store]\nupstreams = 4\n"), ": store.upstreams: unknown key: use one of url, "),
+    ] {
+        write_file(&file, &text, 0o600);
+        let ran = tollgate(&["check", "--offline", "-c", file.to_str().unwrap()], "").failed(78);
+        let errors: Vec<_> = ran.stderr.lines().filter(|line| !line.contains(": warning: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{expected}: {errors:?}");
     }
 }

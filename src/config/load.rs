@@ -19,6 +19,7 @@ use super::policy::Policy;
 use super::reader::{Report, Section};
 use super::report::Reported;
 use super::route::{Clash, Route, Routing, Rule};
+use super::schema::Setting;
 use super::secret_file::reason;
 use super::sections::cognito::Pools;
 use super::sections::file::FileKeys;
@@ -159,7 +160,11 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     if !file_keys.realm.is_written() {
         file_keys.realm.missing("is missing: write at least one [[realm]]");
     }
-    let realms = realm::read_all(realm_sections, logins, &pools, &outside, current);
+    let mut realms = realm::read_all(realm_sections, logins, &pools, &outside, current);
+    if file_keys.realm.is_refused() {
+        // A login or a route can name a realm whose header is wrong.
+        realms.misnamed = Some(file_keys.realm.reported());
+    }
     let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &outside);
 
     if let Ok(routing) = &routing
@@ -245,7 +250,8 @@ fn routing(
     process: (Option<&Server>, &Limits),
     outside: &Outside,
 ) -> Result<Routing, Reported> {
-    if !file.login.is_written() && !file.route.is_written() {
+    let is_absent = |sections: &Setting<'_, Vec<Section<'_>>>| !sections.is_written() && !sections.is_refused();
+    if is_absent(&file.login) && is_absent(&file.route) {
         root.missing("", "the file defines no login and no route: write at least one [[login]] or [[route]]");
     }
     let logins = file.login.iter().enumerate();

@@ -14,7 +14,8 @@ use toml::de::{DeTable, DeValue};
 use super::duration;
 use super::error::Severity;
 pub(super) use super::report::{Place, Report, Reported};
-use super::schema::SectionKeys;
+use super::schema::{SectionDoc, SectionKeys};
+use super::sections::file::reference;
 use super::size;
 use super::spelling::{bare, closest, none_of, quote, unexpanded};
 
@@ -452,9 +453,19 @@ impl SectionKeys {
         let kind = if self.header == WHOLE_FILE { "section" } else { "key" };
         match self.meant(name) {
             Some(known) => format!("unknown {kind}: did you mean {known}?"),
-            None => format!("unknown {kind}: use one of {}", self.names().collect::<Vec<_>>().join(", ")),
+            None => match &owners(name)[..] {
+                [] => format!("unknown {kind}: use one of {}", self.names().collect::<Vec<_>>().join(", ")),
+                owners => format!("is a key of {}: move it there", owners.join(" or ")),
+            },
         }
     }
+}
+
+/// The headers of the sections that have a key with this name.
+fn owners(name: &str) -> Vec<&'static str> {
+    let sections = reference();
+    let has_key = |section: &&SectionDoc| section.keys.iter().any(|key| key.name == name);
+    sections.iter().filter(has_key).map(|section| section.header).filter(|header| !header.is_empty()).collect()
 }
 
 /// Names of keys in the configuration of nginx, Caddy, Traefik and other proxies, with ours.

@@ -18,6 +18,9 @@ pub(super) struct SyntaxError {
 
 /// A text that is TOML, but for keys that are written twice: the same with blanks instead of what is not; and the errors.
 pub(super) fn repair(text: &str) -> (String, Vec<SyntaxError>) {
+    if let Some(error) = other_format(text) {
+        return (blank(text), vec![error]);
+    }
     let mut repaired = text.to_owned();
     let mut errors = Vec::new();
     if first_error(text).is_some() {
@@ -32,6 +35,47 @@ pub(super) fn repair(text: &str) -> (String, Vec<SyntaxError>) {
         repaired = blank(text);
     }
     (repaired, errors)
+}
+
+/// The error of a file in the format of other programs, by its first line. TOML has a header or `key = value` there.
+fn other_format(text: &str) -> Option<SyntaxError> {
+    let mut at = 0;
+    let line = text.split_inclusive('\n').find(|line| {
+        let content = line.trim_start_matches('\u{feff}').trim();
+        let is_content = !content.is_empty() && !content.starts_with(['#', '%']) && content != "---";
+        if !is_content {
+            at += line.len();
+        }
+        is_content
+    })?;
+    let content = line.trim_start_matches('\u{feff}').trim();
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let name = if json_follows(&text[at..]) {
+        "JSON"
+    } else if content.ends_with('{') && !content.contains('=') {
+        "a configuration of nginx or Caddy"
+    } else if content
+        .split_once(':')
+        .is_some_and(|(word, rest)| is_word(word) && !word.is_empty() && (rest.is_empty() || rest.starts_with(' ')))
+        && !content.contains('=')
+    {
+        "YAML"
+    } else {
+        return None;
+    };
+    let indent = line.find(content).unwrap_or_default();
+    let message = format!(
+        "is not TOML, but looks like {name}: write sections such as [server], and lines such as key = value in them ('tollgate init DIR' creates an example)"
+    );
+    Some(SyntaxError { at: at + indent, message })
+}
+
+/// Whether the brace at the beginning of `text` opens a JSON object: Caddy has one for its global options.
+fn json_follows(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}')
+        .trim_start()
+        .strip_prefix('{')
+        .is_some_and(|rest| rest.trim_start().starts_with(['"', '}']))
 }
 
 /// As toml says it (toml 1.2, `src/de/parser/document.rs`). Such a text can be read.
@@ -137,6 +181,36 @@ const WORDS: [(&str, &str); 11] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_for_another_program_is_one_error() {
+        for (text, name, at) in [
+            ("{\n  \"server\": {\"listen\": [\"127.0.0.1:8080\"]},\n  \"realm\": []\n}\n", "JSON", 0),
+            ("{\"server\": {}}", "JSON", 0),
+            ("# mine\n\nserver:\n  listen: 127.0.0.1:8080\nrealm:\n  - name: a\n", "YAML", 8),
+            ("---\nserver: { listen: 1 }\n", "YAML", 4),
+            ("example.com {\n  reverse_proxy localhost:3000\n}\n", "nginx or Caddy", 0),
+            ("{\n  email a@example.com\n}\nexample.com {\n}\n", "nginx or Caddy", 0),
+            ("  server {\n  listen 80;\n}\n", "nginx or Caddy", 2),
+        ] {
+            let (repaired, errors) = repair(text);
+            let [error] = &errors[..] else { panic!("{text}: {errors:?}") };
+            assert!(error.message.contains(name) && error.message.contains(": write sections such as"), "{error:?}");
+            assert_eq!((error.at, repaired.trim()), (at, ""), "{text}");
+        }
+        for text in [
+            "[server]\n",
+            "[[realm]]\nname: \"a\"\n",
+            "a = { b = 1 }\n",
+            "\"a:b\" = 1\n",
+            "a = {\n",
+            "a.b = \"c: d\"\n",
+            "",
+            "#\n",
+        ] {
+            assert_eq!(other_format(text), None, "{text}");
+        }
+    }
 
     const GOOD: &str = "a = 1\n[x]\nb = 2\nc = [\n  3,\n]\n[[y]]\nd = \"4\"\n[[y]]\ne = 5\n";
 
