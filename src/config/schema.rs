@@ -330,11 +330,11 @@ impl ValueDoc {
     #[must_use]
     pub fn example_value(&self) -> &str {
         let is_toml = |text: &str| format!("value = {text}").parse::<toml::Table>().is_ok();
-        let ends = self.example.match_indices(' ').map(|(at, _)| self.example[..at].trim_end_matches(','));
+        let mut ends = self.example.match_indices(' ').map(|(at, _)| self.example[..at].trim_end_matches(','));
         if is_toml(&self.example) {
             return &self.example;
         }
-        ends.filter(|text| is_toml(text)).last().unwrap_or(&self.example)
+        ends.rfind(|text| is_toml(text)).unwrap_or(&self.example)
     }
 
     /// The same with another default, as TOML or as a phrase.

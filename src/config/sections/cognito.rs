@@ -119,7 +119,7 @@ fn read(login: &TenantKeys<'_>, outside: &Outside) -> Result<UserPool, Reported>
         });
         client.map(|client| (client, roots)).map_err(|error| keys.ca_file.error(error))
     });
-    let id = keys.user_pool.value.clone()?;
+    let id = keys.user_pool.value?;
     let region = id.split_once('_').map_or("", |(region, _)| region);
     let host = format!("https://cognito-idp.{region}.amazonaws.com");
     let issuer = format!("{host}/{id}");

@@ -105,7 +105,7 @@ pub(in crate::config) fn read_all(
         }
         let api_keys = keys.key.is_written().then(|| keys.key.place());
         // Without a name, the rest is read for its errors.
-        let realm = read(&section, keys, number, (logins, pools), outside, current, &mut taken);
+        let realm = read(&section, &keys, number, (logins, pools), outside, current, &mut taken);
         match name {
             Ok(name) if !twice => realms.declared.push(Declared { name, api_keys, realm: realm.map(Arc::new) }),
             Ok(_) => realms.misnamed = Some(section.reported()),
@@ -131,7 +131,7 @@ struct Signer {
 
 fn read(
     section: &Section<'_>,
-    keys: RealmKeys<'_>,
+    keys: &RealmKeys<'_>,
     number: u32,
     (logins, pools): (&[Section<'_>], &Pools),
     outside: &Outside,
@@ -144,7 +144,7 @@ fn read(
     whole_seconds(&keys.token_ttl, *keys.token_ttl);
     let audience = keys.audience.value.clone().or_else(|| name.map(str::to_owned));
     let keys_dir =
-        keys_dir(section, &keys, audience.as_ref(), outside, taken).and_then(|path| rotation(&keys, path, outside));
+        keys_dir(section, keys, audience.as_ref(), outside, taken).and_then(|path| rotation(keys, path, outside));
     let report = |errors: Vec<String>| {
         errors.into_iter().for_each(|error| {
             keys.keys_dir.error(error);
@@ -179,7 +179,7 @@ fn read(
     if let Some(key) = master_key.ok().flatten().and_then(|secret| api_keys.get(&secret)) {
         keys.master_key.error(format!("duplicates the secret of API key \"{}\": create a different one", key.id));
     }
-    let origins = origins(&keys);
+    let origins = origins(keys);
     cookie::warn_of_plain_http(&cookie, &keys.issuer, (&keys.origins, &origins));
     let users = user_rules::read(section);
     let name = keys.name.value.clone()?;

@@ -150,7 +150,7 @@ pub(in crate::config) fn read(
         path_rules: keys.path_rules.value,
         encoded_slash: keys.encoded_slash.value,
         cors,
-        body_size: some(keys.body_size.value.or(limits.body_size()).unwrap_or_default()),
+        body_size: some(keys.body_size.value.or_else(|| limits.body_size()).unwrap_or_default()),
     }))
 }
 
