@@ -192,7 +192,7 @@ fn another_validator_accepts_the_samples_by_the_schema_and_refuses_mistakes() {
         ("#threads = 0", "threads = \"0\""),
         ("#retries = 3", "retries = 16"),
         ("#retries = 3", "retrys = 3"),
-        ("access = \"user\"", "access = \"users\""),
+        ("access = [\"user\", \"key\"]", "access = [\"user\", \"keys\"]"),
         ("#balance = \"round_robin\"", "balance = \"random\""),
         ("#connect_timeout = \"3s\"", "connect_timeout = \"3\""),
         ("\n[store]", "\n[stores]"),
