@@ -109,9 +109,9 @@ fn a_secret_that_apps_do_not_have_signs_none() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tollgate.toml");
     for (algorithm, audience, sentence) in [
-        ("HS256", "https://app.internal", "which no app can check"),
-        ("ES256", "examples", "is the audience of the realm's access tokens"),
-        ("ES256", "", "is empty"),
+        ("HS256", "https://app.internal", "requires an asymmetric algorithm"),
+        ("ES256", "examples", "must differ from the audience of the realm's access tokens"),
+        ("ES256", "", "must not be empty"),
     ] {
         let conf = Conf::with_upstream("[\"http://127.0.0.1:9\"]").realm("algorithm", &format!("\"{algorithm}\""));
         write_file(&file, &conf.route("assertion", &format!("\"{audience}\"")).text(8080, 9080), 0o600);
