@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollgate::config::{self, Mode, Policy, Realm};
-use tollgate::gate::{Deny, Gate, Head, KnownTokens, Permits, Usage, Verdict};
-use tollgate::token::{Algorithm, Claims, Reject, Revocations, TokenId};
+use tollgate::gate::{AddressLimiters, Authorizer, Decision, DenyReason, Head, RequestPermits, TokenCache};
+use tollgate::token::{Algorithm, Claims, Revocations, TokenError, TokenId};
 
 pub const NOW: i64 = 1_800_000_000;
 const HOUR: i64 = 3600;
@@ -33,8 +33,8 @@ impl Size {
 pub struct Place {
     pub policy: Policy,
     revoked: Revocations,
-    known: KnownTokens,
-    usage: Usage,
+    known: TokenCache,
+    usage: AddressLimiters,
     size: Size,
 }
 
@@ -105,16 +105,16 @@ impl Case {
     }
 
     /// Why it is refused, if it is.
-    const fn refused(self) -> Option<Deny> {
+    const fn refused(self) -> Option<DenyReason> {
         match self {
             Self::Public | Self::Key | Self::Known | Self::KnownCookie | Self::New | Self::Preflight => None,
-            Self::Revoked => Some(Deny::Token(Reject::Revoked)),
-            Self::Expired => Some(Deny::Token(Reject::Expired)),
-            Self::Forged => Some(Deny::Token(Reject::Signature)),
-            Self::NoToken => Some(Deny::TokenMissing),
-            Self::WrongKey => Some(Deny::KeyUnknown),
-            Self::WrongOrigin => Some(Deny::OriginDenied),
-            Self::NoRoute => Some(Deny::NotFound),
+            Self::Revoked => Some(DenyReason::Token(TokenError::Revoked)),
+            Self::Expired => Some(DenyReason::Token(TokenError::Expired)),
+            Self::Forged => Some(DenyReason::Token(TokenError::Signature)),
+            Self::NoToken => Some(DenyReason::TokenMissing),
+            Self::WrongKey => Some(DenyReason::KeyUnknown),
+            Self::WrongOrigin => Some(DenyReason::OriginDenied),
+            Self::NoRoute => Some(DenyReason::NotFound),
         }
     }
 }
@@ -155,7 +155,7 @@ impl Place {
         let policy = config::parse(&text(algorithm, size), Path::new("bench.toml"), Mode::Check).unwrap().policy;
         let revoked = Revocations::new();
         revoked.extend((0..size.revoked).map(|_| (TokenId::random(), NOW + HOUR)));
-        Self { policy, revoked, known: KnownTokens::new(64 << 20), usage: Usage::new(), size }
+        Self { policy, revoked, known: TokenCache::new(64 << 20), usage: AddressLimiters::new(), size }
     }
 
     pub fn realm(&self) -> &Realm {
@@ -251,8 +251,8 @@ impl Place {
     }
 
     /// The whole of what a request costs here: the judgement, and to let go of what it came to.
-    pub fn decide(&self, request: &Request) -> Verdict {
-        let gate = Gate {
+    pub fn decide(&self, request: &Request) -> Decision {
+        let gate = Authorizer {
             policy: &self.policy,
             revoked: &self.revoked,
             proxies: &config::NO_PROXIES,
@@ -263,16 +263,16 @@ impl Place {
             may_wait: true,
             trace: None,
         };
-        gate.decide(&request.head(), NOW, &mut Permits::default())
+        gate.decide(&request.head(), NOW, &mut RequestPermits::default())
     }
 
     /// That what is measured is what it is said to be.
     fn check(&self, case: Case, request: &Request) {
         let verdict = self.decide(request);
         match (&verdict, case.refused()) {
-            (Verdict::Refusal(refusal), Some(deny)) => assert_eq!(refusal.deny, deny, "{case:?}"),
-            (Verdict::Preflight(_), None) => assert_eq!(case, Case::Preflight),
-            (Verdict::Grant(grant), None) => {
+            (Decision::Refusal(refusal), Some(deny)) => assert_eq!(refusal.deny, deny, "{case:?}"),
+            (Decision::Preflight(_), None) => assert_eq!(case, Case::Preflight),
+            (Decision::Grant(grant), None) => {
                 assert_eq!(grant.speaker().is_some(), !matches!(case, Case::Public | Case::Key), "{case:?}");
             }
             _ => panic!("{case:?}: {verdict:?}"),
@@ -281,7 +281,7 @@ impl Place {
 }
 
 /// Judges one of many such requests each time: one alone would be in the nearest cache, and all that it needs with it.
-pub fn in_turns(place: &Place, case: Case) -> impl FnMut() -> Verdict + '_ {
+pub fn in_turns(place: &Place, case: Case) -> impl FnMut() -> Decision + '_ {
     let mut requests: Vec<_> = (0..TURNS).map(|turn| place.request(case, turn)).collect();
     let mut turn = 0;
     move || {

@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 
 use criterion::Criterion;
 use http::HeaderMap;
-use tollgate::gate::{OtherCookies, cookies};
+use tollgate::gate::{RemainingCookies, cookies};
 use tollgate::token::Algorithm;
 
 use crate::fixture::{Case, NOW, Place, Request, Size};
@@ -40,7 +40,7 @@ pub(crate) fn cookies_of(criterion: &mut Criterion) {
         });
         group.measure(&format!("{name}: taken out"), || {
             let (headers, names): (HeaderMap, _) = (request().headers, place.policy.cookie_names());
-            move || OtherCookies::of(&headers, names)
+            move || RemainingCookies::from_headers(&headers, names)
         });
         group.measure(&format!("{name}: judged"), || judged(&place, request()));
     }
@@ -69,7 +69,7 @@ pub(crate) fn targets(criterion: &mut Criterion) {
     }
 }
 
-fn judged(place: &Place, request: Request) -> impl FnMut() -> tollgate::gate::Verdict + '_ {
+fn judged(place: &Place, request: Request) -> impl FnMut() -> tollgate::gate::Decision + '_ {
     move || place.decide(&request)
 }
 

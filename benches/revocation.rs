@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 
 use criterion::Criterion;
-use tollgate::token::{AccountId, Marks, Revocations, TokenId};
+use tollgate::token::{AccountId, RevocationKeys, Revocations, TokenId};
 use tollgate_counting::during;
 
 use crate::fixture::NOW;
@@ -32,35 +32,35 @@ pub(crate) fn changed(criterion: &mut Criterion) {
     let set = LazyCell::new(|| filled(MILLION, 0));
     let mut group = Group::new(criterion, "revoked, 1,000,000");
     group.measure("one more", || || set.0.extend([(TokenId::random(), NOW + 3600)]));
-    group.measure("a sweep that finds nothing", || || set.0.sweep(NOW));
+    group.measure("a sweep that finds nothing", || || set.0.purge_expired(NOW));
 }
 
-fn in_turns<'m>(revoked: &'m Revocations, marks: &'m [Marks]) -> impl FnMut() -> bool + 'm {
+fn in_turns<'m>(revoked: &'m Revocations, marks: &'m [RevocationKeys]) -> impl FnMut() -> bool + 'm {
     let mut turn = marks.iter().cycle();
-    move || revoked.contain(turn.next().unwrap())
+    move || revoked.contains(turn.next().unwrap())
 }
 
 /// All tokens are of one realm.
 const EVERYONE: u128 = 7 << 64;
 
-fn random_marks() -> Marks {
+fn random_marks() -> RevocationKeys {
     let (session, account) = (Some(TokenId::random()), AccountId(TokenId::random().0));
-    Marks { token: TokenId::random(), session, account, everyone: AccountId(EVERYONE), issued_at: NOW }
+    RevocationKeys { token: TokenId::random(), session, account, everyone: AccountId(EVERYONE), issued_at: NOW }
 }
 
 /// A set of this many ids, and the marks of `ASKED` tokens that are in it.
-fn filled(ids: usize, accounts: usize) -> (Revocations, Vec<Marks>) {
+fn filled(ids: usize, accounts: usize) -> (Revocations, Vec<RevocationKeys>) {
     let mut hits = Vec::with_capacity(ASKED);
     let (revoked, asked) = during(|| {
         let revoked = Revocations::new();
         for _ in 0..ids / PAGE {
             let page: Vec<_> = (0..PAGE).map(|_| (TokenId::random(), NOW + 3600)).collect();
             let sample = page.iter().step_by(ids.div_ceil(ASKED));
-            hits.extend(sample.map(|(token, _)| Marks { token: *token, ..random_marks() }));
+            hits.extend(sample.map(|(token, _)| RevocationKeys { token: *token, ..random_marks() }));
             revoked.extend(page);
         }
         for _ in 0..accounts / PAGE {
-            revoked.cut_off((0..PAGE).map(|_| (AccountId(TokenId::random().0), NOW, NOW + 3600)));
+            revoked.revoke_subject((0..PAGE).map(|_| (AccountId(TokenId::random().0), NOW, NOW + 3600)));
         }
         revoked
     });

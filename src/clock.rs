@@ -14,7 +14,7 @@ pub fn now() -> i64 {
 
 /// How long before `at` this process asked for the first time: by a clock that nobody sets, and that only goes on.
 #[must_use]
-pub fn uptime(at: Instant) -> Duration {
+pub fn monotonic_now(at: Instant) -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     at.saturating_duration_since(*START)
 }

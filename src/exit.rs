@@ -43,8 +43,8 @@ impl From<Errors> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::Exists | StoreError::Nameless => DATA,
-            StoreError::Stale | StoreError::Revoked | StoreError::Failed(_) => UNAVAILABLE,
+            StoreError::NameTaken | StoreError::MissingName => DATA,
+            StoreError::VersionConflict | StoreError::Revoked | StoreError::Failed(_) => UNAVAILABLE,
         };
         Self::new(code, error)
     }

@@ -20,7 +20,7 @@ pub mod config;
 pub mod exit;
 pub mod gate;
 pub mod json;
-pub mod lines;
+pub mod log_output;
 pub mod login;
 pub mod ops;
 pub mod outbound;

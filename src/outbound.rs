@@ -9,7 +9,7 @@ use reqwest::{Certificate, ClientBuilder, Response, redirect};
 ///
 /// # Errors
 /// `roots`, certificates (PEM) to trust instead of the system's, can't be read.
-pub fn builder(insecure_http: bool, roots: Option<&[u8]>) -> Result<ClientBuilder, String> {
+pub fn client_builder(insecure_http: bool, roots: Option<&[u8]>) -> Result<ClientBuilder, String> {
     // Says so itself if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
@@ -18,7 +18,7 @@ pub fn builder(insecure_http: bool, roots: Option<&[u8]>) -> Result<ClientBuilde
         .https_only(!insecure_http)
         .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
     let Some(roots) = roots else { return Ok(builder) };
-    let roots = Certificate::from_pem_bundle(roots).map_err(|error| format!("ca_file: {}", reason(&error)))?;
+    let roots = Certificate::from_pem_bundle(roots).map_err(|error| format!("ca_file: {}", root_cause(&error)))?;
     Ok(builder.tls_certs_only(roots))
 }
 
@@ -26,7 +26,7 @@ pub fn builder(insecure_http: bool, roots: Option<&[u8]>) -> Result<ClientBuilde
 ///
 /// # Errors
 /// It broke off, or, `None`, it is larger.
-pub async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, Option<reqwest::Error>> {
+pub async fn read_limited(mut response: Response, limit: usize) -> Result<Vec<u8>, Option<reqwest::Error>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Some)? {
         if body.len() + chunk.len() > limit {
@@ -39,7 +39,7 @@ pub async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, Optio
 
 /// The innermost cause; those around it say "error sending request".
 #[must_use]
-pub fn reason(error: &reqwest::Error) -> String {
+pub fn root_cause(error: &reqwest::Error) -> String {
     let mut source = error.source();
     let mut reason = error.to_string();
     while let Some(inner) = source {

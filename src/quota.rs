@@ -1,6 +1,6 @@
 //! How many requests somebody may send: so many a second, and so many at once.
 //!
-//! What is allowed ([`Quota`]) is apart from what was used ([`Meter`]): a reload changes the one and keeps the other. A
+//! What is allowed ([`Quota`]) is apart from what was used ([`RateLimiter`]): a reload changes the one and keeps the other. A
 //! meter takes no lock. Pure: times are nanoseconds since some moment, by a clock that nobody sets.
 
 use std::fmt;
@@ -65,7 +65,7 @@ impl fmt::Display for Rate {
 
 /// What somebody used.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct RateLimiter {
     /// When the next request would be due if they came evenly (GCRA's theoretical arrival time).
     due: AtomicU64,
     in_flight: AtomicU32,
@@ -82,20 +82,20 @@ pub enum Exceeded {
 
 /// A request that was let in. It is in flight for as long as this lives.
 #[derive(Debug)]
-pub struct Permit(Arc<Meter>);
+pub struct InFlightPermit(Arc<RateLimiter>);
 
-impl Drop for Permit {
+impl Drop for InFlightPermit {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Release);
     }
 }
 
-impl Meter {
+impl RateLimiter {
     /// Counts a request at `now`. What is refused is not counted: who goes on asking does not wait for longer.
     ///
     /// # Errors
     /// The quota is used up.
-    pub fn admit(self: &Arc<Self>, quota: &Quota, now: u64) -> Result<Permit, Exceeded> {
+    pub fn try_acquire(self: &Arc<Self>, quota: &Quota, now: u64) -> Result<InFlightPermit, Exceeded> {
         // Without a limit too: a reload may bring one, which then knows of these.
         let one_more = |count: u32| match quota.concurrent {
             Some(most) if count >= most.get() => None,
@@ -104,7 +104,7 @@ impl Meter {
         self.in_flight
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more)
             .map_err(|_| Exceeded::Concurrent)?;
-        let permit = Permit(self.clone());
+        let permit = InFlightPermit(self.clone());
         if let Some(rate) = quota.rate {
             self.pass(rate, now)?;
         }
@@ -172,13 +172,13 @@ mod tests {
     }
 
     /// How many of a thousand requests at `now` are let in.
-    fn admitted(meter: &Arc<Meter>, quota: &Quota, now: u64) -> usize {
-        (0..1000).filter(|_| meter.admit(quota, now).is_ok()).count()
+    fn admitted(meter: &Arc<RateLimiter>, quota: &Quota, now: u64) -> usize {
+        (0..1000).filter(|_| meter.try_acquire(quota, now).is_ok()).count()
     }
 
     #[test]
     fn a_burst_and_then_one_an_interval_to_the_nanosecond() {
-        let (meter, quota) = (Arc::new(Meter::default()), rate(10.0, 4));
+        let (meter, quota) = (Arc::new(RateLimiter::default()), rate(10.0, 4));
         assert_eq!(admitted(&meter, &quota, T), 5, "the one that is due, and the burst on top");
         assert_eq!(admitted(&meter, &quota, T + 100 * MS - 1), 0);
         assert_eq!(admitted(&meter, &quota, T + 100 * MS), 1);
@@ -186,29 +186,29 @@ mod tests {
         assert_eq!(admitted(&meter, &quota, T + 400 * MS), 3, "what was not used is saved");
         assert_eq!(admitted(&meter, &quota, T + 3_600_000 * MS), 5, "up to the burst, and no more");
         // Even traffic at the rate is never refused, nor is any beyond it let in.
-        let (meter, quota) = (Arc::new(Meter::default()), rate(3.0, 0));
-        let let_in = (0..3000).filter(|tick| meter.admit(&quota, T + tick * MS).is_ok()).count();
+        let (meter, quota) = (Arc::new(RateLimiter::default()), rate(3.0, 0));
+        let let_in = (0..3000).filter(|tick| meter.try_acquire(&quota, T + tick * MS).is_ok()).count();
         assert_eq!(let_in, 9, "3 a second for 3 seconds");
     }
 
     #[test]
     fn the_wait_is_the_whole_second_after_which_it_is_over() {
         for (per_second, burst, wait) in [(10.0, 4, 1), (1.0, 0, 1), (0.5, 0, 2), (0.4, 3, 3), (0.001, 0, 1000)] {
-            let (meter, quota) = (Arc::new(Meter::default()), rate(per_second, burst));
+            let (meter, quota) = (Arc::new(RateLimiter::default()), rate(per_second, burst));
             assert_eq!(admitted(&meter, &quota, T), usize::try_from(burst + 1).unwrap());
-            let Err(Exceeded::Rate(seconds)) = meter.admit(&quota, T) else { panic!("{per_second}") };
+            let Err(Exceeded::Rate(seconds)) = meter.try_acquire(&quota, T) else { panic!("{per_second}") };
             assert_eq!(seconds, wait, "{per_second}");
-            assert!(meter.admit(&quota, T + u64::from(seconds) * 1000 * MS).is_ok(), "{per_second}");
+            assert!(meter.try_acquire(&quota, T + u64::from(seconds) * 1000 * MS).is_ok(), "{per_second}");
         }
-        let (meter, quota) = (Arc::new(Meter::default()), rate(0.5, 0));
-        meter.admit(&quota, T).unwrap();
-        assert_eq!(meter.admit(&quota, T + 999 * MS).unwrap_err(), Exceeded::Rate(2), "1.001 s");
-        assert_eq!(meter.admit(&quota, T + 1000 * MS).unwrap_err(), Exceeded::Rate(1));
+        let (meter, quota) = (Arc::new(RateLimiter::default()), rate(0.5, 0));
+        meter.try_acquire(&quota, T).unwrap();
+        assert_eq!(meter.try_acquire(&quota, T + 999 * MS).unwrap_err(), Exceeded::Rate(2), "1.001 s");
+        assert_eq!(meter.try_acquire(&quota, T + 1000 * MS).unwrap_err(), Exceeded::Rate(1));
     }
 
     #[test]
     fn refused_requests_cost_nobody_anything() {
-        let (meter, quota) = (Arc::new(Meter::default()), rate(1.0, 0));
+        let (meter, quota) = (Arc::new(RateLimiter::default()), rate(1.0, 0));
         assert_eq!(admitted(&meter, &quota, T), 1);
         for tick in 1..1000 {
             assert_eq!(admitted(&meter, &quota, T + tick * MS), 0);
@@ -216,20 +216,20 @@ mod tests {
         assert_eq!(admitted(&meter, &quota, T + 1000 * MS), 1, "however often it was asked in between");
         // One that is refused for the one reason is not counted for the other.
         let both = Quota { concurrent: NonZero::new(1), ..rate(1.0, 1) };
-        let meter = Arc::new(Meter::default());
-        let held = meter.admit(&both, T).unwrap();
-        assert_eq!(meter.admit(&both, T).unwrap_err(), Exceeded::Concurrent);
+        let meter = Arc::new(RateLimiter::default());
+        let held = meter.try_acquire(&both, T).unwrap();
+        assert_eq!(meter.try_acquire(&both, T).unwrap_err(), Exceeded::Concurrent);
         drop(held);
-        drop(meter.admit(&both, T).unwrap());
-        assert_eq!(meter.admit(&both, T).unwrap_err(), Exceeded::Rate(1));
+        drop(meter.try_acquire(&both, T).unwrap());
+        assert_eq!(meter.try_acquire(&both, T).unwrap_err(), Exceeded::Rate(1));
         assert_eq!(meter.in_flight(), 0);
     }
 
     #[test]
     fn a_clock_that_goes_back_shuts_nobody_out_for_longer_than_a_full_bucket() {
-        let (meter, quota) = (Arc::new(Meter::default()), rate(1.0, 4));
+        let (meter, quota) = (Arc::new(RateLimiter::default()), rate(1.0, 4));
         assert_eq!(admitted(&meter, &quota, T), 5);
-        assert_eq!(meter.admit(&quota, 1000).unwrap_err(), Exceeded::Rate(1));
+        assert_eq!(meter.try_acquire(&quota, 1000).unwrap_err(), Exceeded::Rate(1));
         assert_eq!(admitted(&meter, &quota, 1000 + 999 * MS), 0);
         assert_eq!(admitted(&meter, &quota, 1000 + 1000 * MS), 1);
         assert_eq!(admitted(&meter, &quota, T + 1000 * MS), 5, "an hour is an hour, whichever way the clock took");
@@ -241,10 +241,10 @@ mod tests {
         let fastest = rate(MAX_RATE, MAX_BURST);
         for quota in [slowest, fastest, rate(MAX_RATE, 0)] {
             for now in [0, 1, T, u64::MAX - 1, u64::MAX] {
-                let meter = Arc::new(Meter::default());
-                assert!(meter.admit(&quota, now).is_ok(), "{quota:?} {now}");
+                let meter = Arc::new(RateLimiter::default());
+                assert!(meter.try_acquire(&quota, now).is_ok(), "{quota:?} {now}");
                 for later in [0, T, u64::MAX] {
-                    let _ = meter.admit(&quota, later);
+                    let _ = meter.try_acquire(&quota, later);
                 }
             }
         }
@@ -259,7 +259,7 @@ mod tests {
     fn without_a_burst_it_is_what_a_second_brings() {
         for (per_second, let_in) in [(10.0, 11), (0.5, 2), (2.5, 4)] {
             let quota = Quota { rate: Rate::new(per_second, None), concurrent: None };
-            assert_eq!(admitted(&Arc::new(Meter::default()), &quota, T), let_in, "{per_second}");
+            assert_eq!(admitted(&Arc::new(RateLimiter::default()), &quota, T), let_in, "{per_second}");
         }
     }
 
@@ -273,37 +273,37 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_permit_is_gone() {
-        let (meter, two) = (Arc::new(Meter::default()), at_once(2));
-        let (first, second) = (meter.admit(&two, T).unwrap(), meter.admit(&two, T).unwrap());
-        assert_eq!(meter.admit(&two, T).unwrap_err(), Exceeded::Concurrent);
+        let (meter, two) = (Arc::new(RateLimiter::default()), at_once(2));
+        let (first, second) = (meter.try_acquire(&two, T).unwrap(), meter.try_acquire(&two, T).unwrap());
+        assert_eq!(meter.try_acquire(&two, T).unwrap_err(), Exceeded::Concurrent);
         drop(first);
-        let third = meter.admit(&two, T).unwrap();
-        assert_eq!(meter.admit(&at_once(3), T).map(drop), Ok(()), "more are allowed by now");
-        assert_eq!(meter.admit(&at_once(1), T).unwrap_err(), Exceeded::Concurrent, "or fewer");
+        let third = meter.try_acquire(&two, T).unwrap();
+        assert_eq!(meter.try_acquire(&at_once(3), T).map(drop), Ok(()), "more are allowed by now");
+        assert_eq!(meter.try_acquire(&at_once(1), T).unwrap_err(), Exceeded::Concurrent, "or fewer");
         drop((second, third));
         assert_eq!(meter.in_flight(), 0);
         // Those that came while there was no limit are known to one that comes.
-        let early = meter.admit(&Quota::default(), T).unwrap();
-        assert_eq!(meter.admit(&at_once(1), T).unwrap_err(), Exceeded::Concurrent);
+        let early = meter.try_acquire(&Quota::default(), T).unwrap();
+        assert_eq!(meter.try_acquire(&at_once(1), T).unwrap_err(), Exceeded::Concurrent);
         drop(early);
-        assert!(meter.admit(&at_once(1), T).is_ok());
+        assert!(meter.try_acquire(&at_once(1), T).is_ok());
     }
 
     #[test]
     fn another_rate_counts_at_once_and_keeps_what_was_used() {
-        let meter = Arc::new(Meter::default());
+        let meter = Arc::new(RateLimiter::default());
         assert_eq!(admitted(&meter, &rate(0.001, 9), T), 10, "10,000 seconds ahead");
         assert_eq!(admitted(&meter, &rate(10.0, 9), T), 0, "a full bucket is one of the new size");
         assert_eq!(admitted(&meter, &rate(10.0, 9), T + 99 * MS), 0);
         assert_eq!(admitted(&meter, &rate(10.0, 9), T + 100 * MS), 1);
-        let meter = Arc::new(Meter::default());
+        let meter = Arc::new(RateLimiter::default());
         assert_eq!(admitted(&meter, &rate(1.0, 1), T), 2);
         assert_eq!(admitted(&meter, &rate(1.0, 4), T), 3, "a larger burst is there at once, less what was used");
     }
 
     #[test]
     fn a_thousand_threads_get_no_more_than_one() {
-        let (meter, quota) = (Arc::new(Meter::default()), rate(1.0, 99));
+        let (meter, quota) = (Arc::new(RateLimiter::default()), rate(1.0, 99));
         let let_in: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| admitted(&meter, &quota, T))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()

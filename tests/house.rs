@@ -37,8 +37,21 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
 
 /// From the ground up, as src/lib.rs tells it: a module may name those below it, never one above.
 const FLOORS: [&str; 15] = [
-    "json", "clock", "owner", "quota", "lines", "outbound", "token", "config", "store", "gate", "login", "proxy",
-    "exit", "ops", "cli",
+    "json",
+    "clock",
+    "owner",
+    "quota",
+    "log_output",
+    "outbound",
+    "token",
+    "config",
+    "store",
+    "gate",
+    "login",
+    "proxy",
+    "exit",
+    "ops",
+    "cli",
 ];
 
 fn floor(module: &str) -> Option<usize> {
@@ -167,7 +180,8 @@ fn every_known_fault_has_a_row_and_a_check() {
         let row = row.unwrap_or_else(|| panic!("R{number} has no row in SECURITY.md"));
         let file = row.split_once(&link).unwrap().1.split(')').next().unwrap();
         let checks = fs::read_to_string(root().join(file)).unwrap();
-        assert!(checks.contains(&format!("def r{number:02}_")), "{file} has no check of R{number}");
+        let is_tested = ["def", "fn"].iter().any(|word| checks.contains(&format!("{word} r{number:02}_")));
+        assert!(is_tested, "{file} has no test of R{number}");
     }
 }
 

@@ -144,8 +144,8 @@ print(json.dumps({"secret": list(secret), "codes": [totp.generate(int(time)).dec
     let factor = SecondFactor { secret: bytes.collect(), used: -1, recovery: Vec::new() };
     assert_eq!(made["codes"].as_array().unwrap().len(), times.len());
     for (time, code) in times.iter().zip(made["codes"].as_array().unwrap()) {
-        let used =
-            totp::use_code(&factor, code.as_str().unwrap(), *time).unwrap_or_else(|error| panic!("{time}: {error}"));
+        let used = totp::consume_code(&factor, code.as_str().unwrap(), *time)
+            .unwrap_or_else(|error| panic!("{time}: {error}"));
         assert_eq!(used.used, time / 30);
     }
     // It is the stored one.

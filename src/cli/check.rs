@@ -11,7 +11,7 @@ use crate::config::{Config, Database, Diagnostic, Host, Mode, Reach, Severity, l
 use crate::exit::{self, Failure};
 use crate::ops::fetch_keys;
 use crate::store::{self, Problem};
-use crate::token::TrustedKeys;
+use crate::token::IssuerKeys;
 
 /// Validate a configuration: print every error and warning with its place, and exit with 0 or 78
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ fn store_problem(config: &Config, reach: &Reach, offline: bool) -> Result<Option
 
 /// The trusted issuers whose keys can't be fetched at the moment. All are asked at once.
 fn unreachable_issuers(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
-    let ask = |(place, keys): &(Diagnostic, Arc<TrustedKeys>)| {
+    let ask = |(place, keys): &(Diagnostic, Arc<IssuerKeys>)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let problem = runtime.block_on(fetch_keys(&config.policy, keys)).err()?;
         Some(place.with(Severity::Warning, format!("the keys can't be had now: {problem}: let this machine reach it")))

@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::exit::{self, Failure};
 use crate::ops::{self, Dumps};
-use crate::proxy::{Bound, PlainHouse};
-use crate::token::{Algorithm, Claims, Key, KeySet, Rules, TokenId};
+use crate::proxy::{BoundListeners, DefaultListenerPolicy};
+use crate::token::{Algorithm, Claims, SigningKey, SigningKeys, TokenId, TokenSettings};
 
 /// Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ impl Args {
 
 fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     let home = tempfile::Builder::new().prefix("tollgate-demo-").tempdir().map_err(failed)?;
-    let echo = Bound::new(vec![TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?]);
+    let echo = BoundListeners::new(vec![TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?]);
     let upstream = echo.addresses().next().ok_or_else(|| failed("no address for the echo app"))?;
     std::thread::Builder::new().name("echo".into()).spawn(|| serve_echo(echo)).map_err(failed)?;
 
@@ -131,13 +131,13 @@ upstream = ["http://{upstream}"]
 /// a token that the issuer's client got for itself.
 fn other_issuer(home: &Path) -> Result<String, Failure> {
     let now = crate::clock::now();
-    let key = Key::generate(Algorithm::RS256, now, now).map_err(failed)?;
+    let key = SigningKey::generate(Algorithm::RS256, now, now).map_err(failed)?;
     std::fs::write(home.join("other-issuer.json"), json!({"keys": [key.public_jwk()]}).to_string()).map_err(failed)?;
-    let rules = Rules {
+    let rules = TokenSettings {
         issuer: OTHER_ISSUER.into(),
         audience: "https://api.example.com".into(),
         leeway: 0,
-        keys: KeySet::new(Algorithm::RS256, vec![key]).map_err(failed)?,
+        keys: SigningKeys::new(Algorithm::RS256, vec![key]).map_err(failed)?,
         id_keys: None,
         trusted: Vec::new(),
     };
@@ -249,10 +249,10 @@ fn free(address: SocketAddr) -> SocketAddr {
     listener.and_then(|listener| listener.local_addr()).unwrap_or(address)
 }
 
-fn serve_echo(bound: Bound) {
+fn serve_echo(bound: BoundListeners) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let _listening = bound.serve(Echo, Arc::new(PlainHouse), Arc::default(), false);
+        let _listening = bound.serve(Echo, Arc::new(DefaultListenerPolicy), Arc::default(), false);
         std::future::pending::<()>().await;
     });
 }

@@ -9,15 +9,18 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderVa
 use http::{Method, StatusCode};
 
 use super::ConfigFile;
-use super::token_inspect::harmless;
-use crate::clock::{now, uptime};
-use crate::config::{Config, Mode, Policy, UpstreamServer, load};
+use super::token_inspect::escape_control_chars;
+use crate::clock::{monotonic_now, now};
+use crate::config::{Config, Mode, Policy, ServerAddress, load};
 use crate::exit::{self, Failure};
-use crate::gate::{Admitted, Gate, Grant, Head, KnownTokens, Permits, Refusal, Trace, Usage, Verdict, wire};
+use crate::gate::{
+    AddressLimiters, AdmittedLogin, Authorizer, Decision, Denial, Explanation, Grant, Head, RequestPermits, TokenCache,
+    wire,
+};
 use crate::ops::fetch_keys;
-use crate::proxy::preview;
-use crate::store::{StoreError, learn, open_read_only};
-use crate::token::{Revocations, TrustedKeys};
+use crate::proxy::preview_headers;
+use crate::store::{StoreError, load_revocations, open_read_only};
+use crate::token::{IssuerKeys, Revocations};
 
 /// Say which rule decides about a request, and why. Nothing is sent, and nothing is counted
 #[derive(Debug, clap::Args)]
@@ -48,8 +51,8 @@ impl Args {
             Ok(revoked) => (revoked, None),
             Err(why) => (Revocations::new(), Some(why)),
         };
-        let trace = Trace::default();
-        let fetch = |keys: &Arc<TrustedKeys>| runtime.block_on(fetch_keys(&config.policy, keys));
+        let trace = Explanation::default();
+        let fetch = |keys: &Arc<IssuerKeys>| runtime.block_on(fetch_keys(&config.policy, keys));
         let (verdict, unfetched) = asked.judge(&config, &revoked, &trace, fetch);
 
         let mut lines = Vec::new();
@@ -64,7 +67,7 @@ impl Args {
         }
         lines.extend(decision(&asked, &verdict, &config.policy));
         for (step, found) in lines {
-            writeln!(out, "{step:<11} {}", harmless(&found))?;
+            writeln!(out, "{step:<11} {}", escape_control_chars(&found))?;
         }
         Ok(())
     }
@@ -118,10 +121,10 @@ impl Asked {
         &self,
         config: &Config,
         revoked: &Revocations,
-        trace: &Trace,
-        fetch: impl Fn(&Arc<TrustedKeys>) -> Result<(), String>,
-    ) -> (Verdict, Option<String>) {
-        let (known, usage) = (KnownTokens::new(0), Usage::new());
+        trace: &Explanation,
+        fetch: impl Fn(&Arc<IssuerKeys>) -> Result<(), String>,
+    ) -> (Decision, Option<String>) {
+        let (known, usage) = (TokenCache::new(0), AddressLimiters::new());
         let head = Head {
             method: &self.method,
             target: self.target.as_bytes(),
@@ -134,20 +137,20 @@ impl Asked {
             peer: self.from,
             tls: self.tls,
         };
-        let gate = |may_wait| Gate {
+        let gate = |may_wait| Authorizer {
             policy: &config.policy,
             revoked,
             proxies: config.server.proxies(),
             known: &known,
             usage: &usage,
-            uptime: uptime(Instant::now()),
+            uptime: monotonic_now(Instant::now()),
             generation: 1,
             may_wait,
             trace: Some(trace),
         };
-        let mut permits = Permits::default();
+        let mut permits = RequestPermits::default();
         match gate(true).decide(&head, now(), &mut permits) {
-            Verdict::Wait(keys) => {
+            Decision::Wait(keys) => {
                 let failed = fetch(&keys).err();
                 trace.clear();
                 (gate(false).decide(&head, now(), &mut permits), failed)
@@ -168,39 +171,39 @@ impl Asked {
 async fn revocations(config: &Config) -> Result<Revocations, StoreError> {
     let store = open_read_only(&config.store).await?;
     let revoked = Revocations::new();
-    let learnt = learn(&*store, &revoked, 0, now()).await;
+    let learnt = load_revocations(&*store, &revoked, 0, now()).await;
     store.close().await;
     learnt.map(|_| revoked)
 }
 
 type Line = (&'static str, String);
 
-fn decision(asked: &Asked, verdict: &Verdict, policy: &Policy) -> Vec<Line> {
+fn decision(asked: &Asked, verdict: &Decision, policy: &Policy) -> Vec<Line> {
     match verdict {
-        Verdict::Grant(grant) => forwarded(asked, grant, policy),
-        Verdict::Login(admitted) => login(admitted),
-        Verdict::Preflight(preflight) => {
+        Decision::Grant(grant) => forwarded(asked, grant, policy),
+        Decision::Login(admitted) => login(admitted),
+        Decision::Preflight(preflight) => {
             let method = preflight.method.to_str().unwrap_or_default();
             vec![("decision", format!("204: the gate answers the preflight, and lets the page send {method}"))]
         }
-        Verdict::KeySet(_) => vec![("decision", "200: the gate answers with public keys".into())],
-        Verdict::Refusal(refusal) => vec![("decision", refused(refusal))],
-        Verdict::Wait(_) => Vec::new(),
+        Decision::Jwks(_) => vec![("decision", "200: the gate answers with public keys".into())],
+        Decision::Refusal(refusal) => vec![("decision", refused(refusal))],
+        Decision::Wait(_) => Vec::new(),
     }
 }
 
-fn refused(refusal: &Refusal) -> String {
-    let (status, row) = (refusal.status(), refusal.deny.row());
+fn refused(refusal: &Denial) -> String {
+    let (status, row) = (refusal.status(), refusal.deny.response());
     format!("{} {}: {}", status.as_u16(), row.reason, refusal.detail())
 }
 
-fn login(admitted: &Admitted) -> Vec<Line> {
+fn login(admitted: &AdmittedLogin) -> Vec<Line> {
     let mut lines = Vec::new();
     match &admitted.token {
         _ if admitted.master => lines.push(("token", "none needed: the master key is good".into())),
         Ok(claims) => lines.push(("token", format!("good: subject {:?}", claims.subject))),
-        Err(deny) if deny.row().status == StatusCode::UNAUTHORIZED && admitted.tokens.is_empty() => {
-            lines.push(("token", format!("{}, where one is needed", deny.row().reason)));
+        Err(deny) if deny.response().status == StatusCode::UNAUTHORIZED && admitted.tokens.is_empty() => {
+            lines.push(("token", format!("{}, where one is needed", deny.response().reason)));
         }
         Err(_) => {}
     }
@@ -212,7 +215,7 @@ fn login(admitted: &Admitted) -> Vec<Line> {
 }
 
 fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
-    let server = |server: &UpstreamServer| {
+    let server = |server: &ServerAddress| {
         let place = server.address().map_or_else(|| server.authority().to_owned(), |address| address.to_string());
         match server.name() {
             Some(name) => format!("{place} over TLS as {name}"),
@@ -224,7 +227,7 @@ fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
         ("decision", format!("forwarded to {}", servers.join(" or "))),
         ("request", format!("{} {}", asked.method, without_values(&String::from_utf8_lossy(grant.target())))),
     ];
-    let Some(headers) = preview(&asked.headers, grant, policy) else { return lines };
+    let Some(headers) = preview_headers(&asked.headers, grant, policy) else { return lines };
     let values = |map: &HeaderMap, name: &HeaderName| map.get_all(name).iter().cloned().collect::<Vec<_>>();
     for name in headers.keys().filter(|name| values(&headers, name) != values(&asked.headers, name)) {
         let value = match (name, name.as_str()) {

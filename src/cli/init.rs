@@ -9,7 +9,7 @@ use crate::clock::now;
 use crate::config::save_key;
 use crate::exit::{self, Failure};
 use crate::owner;
-use crate::token::{Algorithm, Key};
+use crate::token::{Algorithm, SigningKey};
 
 /// Write a starter configuration with a signing key and an API key; nothing is overwritten
 #[derive(Debug, clap::Args)]
@@ -31,8 +31,8 @@ impl Args {
                 return Err(refusal(path));
             }
         }
-        let signing_key =
-            Key::generate(Algorithm::HS256, now(), now()).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+        let signing_key = SigningKey::generate(Algorithm::HS256, now(), now())
+            .map_err(|error| Failure::new(exit::SOFTWARE, error))?;
         let secret = key::new_secret()?;
         let failed = |path: &Path, error: &io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => refusal(path),

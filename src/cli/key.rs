@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ConfigFile;
 use crate::clock::{self, now};
-use crate::config::{ApiKey, KeysDir, Mode, Policy, Realm, Rotation, Sha256, Turn, TurnState, load};
+use crate::config::{ApiKey, KeyState, KeyStatus, KeysDir, Mode, Policy, Realm, RotationResult, Sha256, load};
 use crate::exit::{self, Failure};
 use revoke::Revoke;
 
@@ -93,7 +93,7 @@ impl List {
         for realm in realms {
             rows.extend(realm.api_keys().into_iter().map(|key| row(key, realm.name(), now)));
             for ((dir, _), use_) in realm.keys_dirs().zip(["", " (ID tokens)"]) {
-                let keys = dir.turns(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
+                let keys = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
                 turns.extend(keys.iter().map(|key| signing_row(key, realm.name(), use_)));
             }
         }
@@ -117,12 +117,12 @@ impl Rotate {
         let rotation = dir.rotate(now, self.now).map_err(|message| Failure::new(exit::CANNOT_CREATE, message))?;
         let place = dir.path().display();
         match rotation {
-            Rotation::Made { turn, dropped } => {
+            RotationResult::Made { turn, dropped } => {
                 say_made(&turn, &place, out)?;
                 say_dropped(&dropped, out)?;
             }
-            Rotation::Waiting(Turn { kid, state, .. }) => {
-                let from = if let TurnState::Waits(from) = state { from } else { now };
+            RotationResult::Waiting(KeyStatus { kid, state, .. }) => {
+                let from = if let KeyState::Pending(from) = state { from } else { now };
                 let from = clock::rfc3339(from);
                 writeln!(
                     out,
@@ -134,15 +134,15 @@ impl Rotate {
     }
 }
 
-fn say_made(turn: &Turn, place: &dyn Display, out: &mut dyn Write) -> std::io::Result<()> {
-    let Turn { kid, algorithm, state, .. } = turn;
-    let from = if let TurnState::Waits(from) = state { clock::rfc3339(*from) } else { "now".into() };
+fn say_made(turn: &KeyStatus, place: &dyn Display, out: &mut dyn Write) -> std::io::Result<()> {
+    let KeyStatus { kid, algorithm, state, .. } = turn;
+    let from = if let KeyState::Pending(from) = state { clock::rfc3339(*from) } else { "now".into() };
     writeln!(out, "Made the {} key {kid} in {place}. It signs from {from} on.", algorithm.name())
 }
 
-fn say_dropped(dropped: &[Turn], out: &mut dyn Write) -> std::io::Result<()> {
-    for Turn { kid, algorithm, state, .. } in dropped {
-        let from = if let TurnState::Waits(from) = state { clock::rfc3339(*from) } else { "now".into() };
+fn say_dropped(dropped: &[KeyStatus], out: &mut dyn Write) -> std::io::Result<()> {
+    for KeyStatus { kid, algorithm, state, .. } in dropped {
+        let from = if let KeyState::Pending(from) = state { clock::rfc3339(*from) } else { "now".into() };
         writeln!(out, "Dropped the {} key {kid}, which would have signed from {from} on.", algorithm.name())?;
     }
     Ok(())
@@ -183,7 +183,7 @@ pub(super) fn new_secret() -> Result<String, Failure> {
 
 /// `[[realm.key]]` for this secret, of which it holds the hash only.
 pub(super) fn section(id: &str, secret: &str, expires: Option<Timestamp>) -> String {
-    let hash = Sha256::of(secret).to_hex();
+    let hash = Sha256::new(secret).to_hex();
     let expires = expires.map(|expires| format!("expires = {expires}\n")).unwrap_or_default();
     // The grammar of ids leaves nothing to escape.
     format!("[[realm.key]]\nid = \"{id}\"\nsha256 = \"{hash}\"\n{expires}")
@@ -202,18 +202,18 @@ fn row(key: &ApiKey, realm: &str, now: i64) -> [String; 4] {
 }
 
 /// `use_`: what the key is for, if not for access tokens.
-fn signing_row(key: &Turn, realm: &str, use_: &str) -> [String; 5] {
+fn signing_row(key: &KeyStatus, realm: &str, use_: &str) -> [String; 5] {
     let state = match key.state {
-        TurnState::Waits(from) => format!("signs from {}", clock::rfc3339(from)),
-        TurnState::Signs => "signs".into(),
-        TurnState::Verifies(Some(until)) => format!("verifies until {}", clock::rfc3339(until)),
-        TurnState::Verifies(None) => "verifies".into(),
+        KeyState::Pending(from) => format!("signs from {}", clock::rfc3339(from)),
+        KeyState::Active => "signs".into(),
+        KeyState::Passive(Some(until)) => format!("verifies until {}", clock::rfc3339(until)),
+        KeyState::Passive(None) => "verifies".into(),
     };
     [key.kid.clone(), realm.into(), key.algorithm.name().into(), clock::rfc3339(key.made_at), state + use_]
 }
 
 fn parse_id(text: &str) -> Result<String, &'static str> {
-    if ApiKey::is_id(text) {
+    if ApiKey::is_valid_id(text) {
         Ok(text.into())
     } else {
         Err("write 1 to 64 letters, digits, dots, hyphens and underscores")

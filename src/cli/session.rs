@@ -9,7 +9,7 @@ use super::{ConfigFile, Use, realm_of, with_store};
 use crate::clock::{now, rfc3339};
 use crate::config::{Config, MAX_LEEWAY, MAX_TTL, Mode, Realm, load};
 use crate::exit::{self, Failure};
-use crate::store::{Ends, Epoch, Store};
+use crate::store::{Epoch, Store, TokenExpiry};
 use crate::token::TokenId;
 
 /// Sessions: end one of them, all of a user, or all of a realm ("tollgate user sessions" lists them)
@@ -83,7 +83,7 @@ async fn end_one(store: &dyn Store, id: &str) -> Result<String, Failure> {
     let Some(session) = store.session(id).await? else {
         return Err(Failure::new(exit::DATA, format!("there is no session {id}: it has ended, or never was one")));
     };
-    let revoked = store.revoke(id, Ends::At(session.expires_at)).await?;
+    let revoked = store.revoke(id, TokenExpiry::At(session.expires_at)).await?;
     let (user, until) = (session.user_id, rfc3339(revoked.expires_at));
     Ok(format!(
         "the session {id} of user {user} in realm {} ended, and its tokens are revoked until {until}",

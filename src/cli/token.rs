@@ -12,15 +12,15 @@ use jiff::Timestamp;
 
 use super::key::parse_timestamp;
 use super::session::longest;
-use super::token_inspect::{Inspect, judge};
-use super::user::{Place, change, find};
+use super::token_inspect::{Inspect, verify_in_realms};
+use super::user::{RealmArgs, change, find};
 use super::{ConfigFile, Use, realm_of, with_store};
 use crate::clock::{self, rfc3339};
 use crate::config::{Config, Mode, Realm, load, parse_duration};
 use crate::exit::{self, Failure};
 use crate::login::session;
-use crate::store::{Ended, Ends, Store, StoreError};
-use crate::token::{Accepted, AccountId, TokenId};
+use crate::store::{SessionsToEnd, Store, StoreError, TokenExpiry};
+use crate::token::{AccountId, TokenId, VerifiedToken};
 
 /// Access tokens: inspect, mint, revoke
 #[derive(Debug, Subcommand)]
@@ -34,7 +34,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Mint {
     #[command(flatten)]
-    place: Place,
+    place: RealmArgs,
     /// The user's name, email address or id
     #[arg(long, value_name = "USER")]
     user: String,
@@ -115,8 +115,8 @@ impl Mint {
             if user.disabled {
                 return Err(Failure::new(exit::DATA, format!("{} is disabled", self.user)));
             }
-            let claims = session::claims(&user, ttl, clock::now());
-            let token = realm.tokens().mint_with(&claims, session::more(&user));
+            let claims = session::new_claims(&user, ttl, clock::now());
+            let token = realm.tokens().mint_with(&claims, session::extra_claims(&user));
             let token = token.map_err(|_| Failure::new(exit::SOFTWARE, "the signing key does not sign"))?;
             // A realm without a signing key on the disk got one that only this process knows. Who reads the file again
             // has another.
@@ -126,8 +126,8 @@ impl Mint {
                 return Err(Failure::new(exit::CONFIG, line));
             }
             // The session before the token is shown, so that there is none that does not end with its user.
-            match store.create_session(&session::of(realm.name(), &claims), user.version).await {
-                Err(StoreError::Stale) => {}
+            match store.create_session(&session::new_session(realm.name(), &claims), user.version).await {
+                Err(StoreError::VersionConflict) => {}
                 created => {
                     created?;
                     let name = user.username.or(user.email).unwrap_or(user.id);
@@ -135,7 +135,7 @@ impl Mint {
                 }
             }
         }
-        Err(StoreError::Stale.into())
+        Err(StoreError::VersionConflict.into())
     }
 }
 
@@ -226,18 +226,18 @@ impl What<'_> {
         let longest = longest(now);
         match *self {
             Self::Id(id) => {
-                let kept = store.revoke(id, Ends::AtMost(longest)).await?.expires_at;
+                let kept = store.revoke(id, TokenExpiry::AtMost(longest)).await?.expires_at;
                 let unknown = if kept == longest { ", though no session of this id is known" } else { "" };
                 Ok(format!("{id} is revoked until {}{unknown}", rfc3339(kept)))
             }
             Self::Token { realm, id, end } => {
-                let kept = store.revoke(id, Ends::At(end)).await?.expires_at;
+                let kept = store.revoke(id, TokenExpiry::At(end)).await?.expires_at;
                 Ok(format!("the token {id} of realm {realm} is revoked until {}", rfc3339(kept)))
             }
             Self::User { realm, user } => end_user(store, realm, user, now).await,
             Self::Account { issuer, subject, until } => {
                 // Inclusive here: nothing else is known of another issuer's tokens, and one too many is logged in again.
-                let kept = store.cut_off(AccountId::of(issuer, subject), until, longest).await?;
+                let kept = store.revoke_subject(AccountId::new(issuer, subject), until, longest).await?;
                 let until = rfc3339(kept.until);
                 Ok(format!("all tokens that {issuer:?} issued to {subject:?} until {until} are revoked"))
             }
@@ -252,11 +252,11 @@ pub(super) async fn end_user(store: &dyn Store, realm: &Realm, user: &str, now: 
     // from a backup, say). It leaves out the second that has begun, as tokens tell no parts of one: a login right after this
     // command must count.
     let until = now - 1;
-    let account = AccountId::of(&realm.tokens().issuer, &id);
-    store.cut_off(account, until, longest(now)).await?;
+    let account = AccountId::new(&realm.tokens().issuer, &id);
+    store.revoke_subject(account, until, longest(now)).await?;
     // By the id: a name may become somebody else's at any moment. A new version of the user, too, so that a login whose
     // password was checked before this does not open a session after it.
-    let (_, ended) = change(store, realm.name(), &id, Ended::All, Ok).await?;
+    let (_, ended) = change(store, realm.name(), &id, SessionsToEnd::All, Ok).await?;
     let until = rfc3339(until);
     Ok(format!("{user}: {ended} sessions ended, and all tokens that were issued until {until} are revoked"))
 }
@@ -265,11 +265,11 @@ pub(super) async fn end_user(store: &dyn Store, realm: &Realm, user: &str, now: 
 fn accepted<'a>(config: &'a Config, token: &str, now: i64) -> Result<What<'a>, Failure> {
     let realms: Vec<_> = config.policy.realms().iter().map(|realm| &**realm).collect();
     let mut refusals = Vec::new();
-    for (realm, judgement) in judge(&realms, token, now)? {
+    for (realm, judgement) in verify_in_realms(&realms, token, now)? {
         match judgement {
-            Ok(Accepted { claims, issuer, .. }) => {
-                let id = claims.known_by(issuer.is_none());
-                return Ok(What::Token { realm: realm.name(), id, end: session::end(&claims) });
+            Ok(VerifiedToken { claims, issuer, .. }) => {
+                let id = claims.public_id(issuer.is_none());
+                return Ok(What::Token { realm: realm.name(), id, end: session::max_expiry(&claims) });
             }
             Err(reject) => refusals.push(format!("{}: {}", realm.name(), reject.code())),
         }
@@ -311,10 +311,10 @@ const ATTEMPTS: usize = 5;
 mod tests {
     use clap::Parser;
 
-    use super::super::user::blank_user;
+    use super::super::user::new_user;
     use super::*;
     use crate::config::{Database, SameSite};
-    use crate::store::{self, Revoked, User};
+    use crate::store::{self, RevocationEntry, User};
 
     #[derive(Parser)]
     struct Cli {
@@ -328,14 +328,14 @@ mod tests {
     async fn shop() -> (std::sync::Arc<dyn Store>, Realm, User, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let store = store::open(&Database::Sqlite(directory.path().join("store.db"))).await.unwrap();
-        let user = User { username: Some("alice".into()), ..blank_user("examples", 0) };
+        let user = User { username: Some("alice".into()), ..new_user("examples", 0) };
         store.create_user(&user).await.unwrap();
         (store, Realm::for_tests(false, SameSite::Lax, false), user, directory)
     }
 
     async fn log_in(store: &dyn Store, user: &User, now: i64) -> Result<TokenId, StoreError> {
-        let claims = session::claims(user, DEFAULT_TTL, now);
-        store.create_session(&session::of("examples", &claims), user.version).await.map(|()| claims.token_id)
+        let claims = session::new_claims(user, DEFAULT_TTL, now);
+        store.create_session(&session::new_session("examples", &claims), user.version).await.map(|()| claims.token_id)
     }
 
     #[tokio::test]
@@ -347,16 +347,17 @@ mod tests {
             said.starts_with("ALICE: 2 sessions ended, and all tokens that were issued until 2027-01-15T07:59:59Z")
         );
         let revoked = store.revocations_after(0, NOW, 10).await.unwrap();
-        let ended = |token| revoked.iter().any(|revoked| matches!(revoked, Revoked::Id(id) if id.token == token));
+        let ended =
+            |token| revoked.iter().any(|revoked| matches!(revoked, RevocationEntry::Id(id) if id.token == token));
         assert!(ended(old) && ended(fresh), "the second that has begun is ended exactly");
-        let account = AccountId::of("https://gate.example.com", &user.id);
+        let account = AccountId::new("https://gate.example.com", &user.id);
         let cut = revoked.iter().find_map(|revoked| match revoked {
-            Revoked::Account(cut) => Some((cut.account, cut.until, cut.expires_at)),
-            Revoked::Id(_) => None,
+            RevocationEntry::Account(cut) => Some((cut.account, cut.until, cut.expires_at)),
+            RevocationEntry::Id(_) => None,
         });
         assert_eq!(cut, Some((account, NOW - 1, LONGEST)));
         // Its password was checked before.
-        assert!(matches!(log_in(&*store, &user, NOW).await, Err(StoreError::Stale)));
+        assert!(matches!(log_in(&*store, &user, NOW).await, Err(StoreError::VersionConflict)));
         let user = find(&*store, "examples", "alice").await.unwrap();
         log_in(&*store, &user, NOW).await.unwrap();
         assert_eq!(What::User { realm: &realm, user: "bob" }.revoke(&*store, NOW).await.unwrap_err().code, exit::DATA);

@@ -12,8 +12,8 @@ use crate::clock::{self, rfc3339};
 use crate::config::{Config, Database, Mode, Realm, load};
 use crate::exit::{self, Failure};
 use crate::ops::fetch_foreign_keys;
-use crate::store::{Store, learn};
-use crate::token::{Accepted, Reject, Revocations, peek};
+use crate::store::{Store, load_revocations};
+use crate::token::{Revocations, TokenError, VerifiedToken, decode_unverified};
 
 /// Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first
 /// line of standard input
@@ -35,11 +35,11 @@ impl Inspect {
         let config = load(&self.config.path, Mode::Check)?;
         let realms = self.realms(&config, &self.config.path)?;
         let token = read_token(input, interactive)?;
-        if let Some((header, payload)) = peek(&token) {
-            writeln!(out, "{}", harmless(&format!("{:#}", json!({"header": header, "payload": payload}))))?;
+        if let Some((header, payload)) = decode_unverified(&token) {
+            writeln!(out, "{}", escape_control_chars(&format!("{:#}", json!({"header": header, "payload": payload}))))?;
         }
         let now = clock::now();
-        let judged = judge(&realms, &token, now)?;
+        let judged = verify_in_realms(&realms, &token, now)?;
         // Where there is no database yet, nothing was revoked.
         let is_new = matches!(&config.store, Database::Sqlite(path) if path.try_exists().is_ok_and(|exists| !exists));
         let revoked = if !is_new && judged.iter().any(|(_, judgement)| judgement.is_ok()) {
@@ -50,7 +50,7 @@ impl Inspect {
         let mut refusals = Vec::new();
         for (realm, judgement) in judged {
             match judgement {
-                Ok(accepted) if !revoked.contain(&accepted.marks) => {
+                Ok(accepted) if !revoked.contains(&accepted.marks) => {
                     let by = accepted.issuer.as_ref().map_or("the realm itself", |by| &*by.issuer);
                     let claims = &accepted.claims;
                     writeln!(
@@ -60,14 +60,14 @@ impl Inspect {
                         rfc3339(claims.expires_at),
                         claims.subject,
                         claims.roles.join(","),
-                        claims.known_by(accepted.issuer.is_none()),
+                        claims.public_id(accepted.issuer.is_none()),
                     )?;
                     for claim in realm.tokens().roles_not_found(&token) {
                         writeln!(out, "{}: roles_claims: the token has no claim {claim:?}", realm.name())?;
                     }
                 }
                 refused => {
-                    let reject = refused.err().unwrap_or(Reject::Revoked);
+                    let reject = refused.err().unwrap_or(TokenError::Revoked);
                     refusals.push(format!("{}: refused, {}: {}", realm.name(), reject.code(), reject.detail()));
                 }
             }
@@ -91,7 +91,7 @@ impl Inspect {
 
 /// JSON without what a terminal takes for a command, or turns round: who inspects a token does not trust it yet. JSON
 /// itself escapes only the first 32 characters.
-pub(super) fn harmless(json: &str) -> String {
+pub(super) fn escape_control_chars(json: &str) -> String {
     let escaped = |char: char| {
         let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if turns || (char.is_control() && char != '\n') { format!("\\u{:04x}", u32::from(char)) } else { char.into() }
@@ -100,10 +100,14 @@ pub(super) fn harmless(json: &str) -> String {
 }
 
 /// A realm, and what it makes of a token.
-type Judged<'a> = (&'a Realm, Result<Accepted, Reject>);
+type RealmResult<'a> = (&'a Realm, Result<VerifiedToken, TokenError>);
 
 /// What each of these realms makes of the token, revocations aside. Fetches the keys that it takes.
-pub(super) fn judge<'a>(realms: &[&'a Realm], token: &str, now: i64) -> Result<Vec<Judged<'a>>, Failure> {
+pub(super) fn verify_in_realms<'a>(
+    realms: &[&'a Realm],
+    token: &str,
+    now: i64,
+) -> Result<Vec<RealmResult<'a>>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut judged = Vec::new();
     for realm in realms {
@@ -117,7 +121,7 @@ pub(super) fn judge<'a>(realms: &[&'a Realm], token: &str, now: i64) -> Result<V
 
 async fn revocations(store: &dyn Store, now: i64) -> Result<Revocations, Failure> {
     let revoked = Revocations::new();
-    learn(store, &revoked, 0, now).await?;
+    load_revocations(store, &revoked, 0, now).await?;
     Ok(revoked)
 }
 
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn a_token_says_nothing_to_the_terminal() {
         let value = json!({"a": "\u{1b}[2J", "b": "\u{9b}2J\u{7f}\u{202e}", "c": "zoë"});
-        let text = harmless(&format!("{value:#}"));
+        let text = escape_control_chars(&format!("{value:#}"));
         assert_eq!(text, "{\n  \"a\": \"\\u001b[2J\",\n  \"b\": \"\\u009b2J\\u007f\\u202e\",\n  \"c\": \"zoë\"\n}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value, "and means the same");
     }

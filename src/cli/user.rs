@@ -18,10 +18,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 
 use super::{Use, realm_of, with_store};
-use crate::config::{Attribute, Config, Dialect, Mode, Realm, load};
+use crate::config::{Config, Dialect, Mode, Realm, RequiredAttribute, load};
 use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
-use crate::store::{Ended, Name, PasswordHash, Store, StoreError, User};
+use crate::store::{LoginName, PasswordHash, SessionsToEnd, Store, StoreError, User};
 use add::Add;
 pub(super) use add::add_user;
 use import::Import;
@@ -44,15 +44,15 @@ pub(super) enum Command {
     /// Set a user's password, and end all its sessions
     Passwd(Passwd),
     /// Let a disabled user log in again
-    Enable(One),
+    Enable(UserArgs),
     /// Refuse a user's logins, and end all its sessions
-    Disable(One),
+    Disable(UserArgs),
     /// Stand by a user's email address and data, for exchange logins and X-Auth-Email: of users who registered themselves
-    Vouch(One),
+    Vouch(UserArgs),
     /// Unlock a user's account after too many wrong passwords or codes
-    Unlock(One),
+    Unlock(UserArgs),
     /// Delete a user, and end all its sessions
-    Delete(One),
+    Delete(UserArgs),
     /// A user's second factor: one-time codes, beside the password
     #[command(subcommand)]
     Mfa(Mfa),
@@ -62,7 +62,7 @@ pub(super) enum Command {
 
 /// Whose users.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct RealmArgs {
     /// The configuration file
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(super) config: PathBuf,
@@ -75,7 +75,7 @@ pub(super) struct Place {
 #[derive(Debug, Args)]
 pub(super) struct Passwd {
     #[command(flatten)]
-    one: One,
+    one: UserArgs,
     /// The password is only for choosing another one, at the next login
     #[arg(long)]
     temporary: bool,
@@ -83,9 +83,9 @@ pub(super) struct Passwd {
 
 /// The commands for one user.
 #[derive(Debug, Args)]
-pub(super) struct One {
+pub(super) struct UserArgs {
     #[command(flatten)]
-    place: Place,
+    place: RealmArgs,
     /// The user's name, email address or id
     user: String,
 }
@@ -93,7 +93,7 @@ pub(super) struct One {
 impl Command {
     /// Whose users it is about.
     #[must_use]
-    const fn place(&self) -> &Place {
+    const fn place(&self) -> &RealmArgs {
         match self {
             Self::Add(add) => &add.place,
             Self::List(list) => &list.place,
@@ -165,7 +165,7 @@ impl Terms<'_> {
 fn has_pool(config: &Config, realm: &Realm) -> bool {
     config.policy.routing().logins().iter().any(|login| match login.dialect() {
         Dialect::Tenant(tenant) if tenant.user_pool().is_some() => {
-            tenant.realms().iter().any(|other| other.number() == realm.number())
+            tenant.realms().iter().any(|other| other.index() == realm.index())
         }
         _ => false,
     })
@@ -205,7 +205,7 @@ impl Console<'_> {
     }
 
     /// Writes a line. A reader that has seen enough, such as `head`, is no failure.
-    fn say(&mut self, line: &str) -> Result<(), Failure> {
+    fn print_line(&mut self, line: &str) -> Result<(), Failure> {
         match writeln!(self.output, "{line}") {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
@@ -213,7 +213,7 @@ impl Console<'_> {
     }
 
     /// Writes what nobody can ask for again: here a reader that is gone is a failure.
-    fn show_once(&mut self, text: &str) -> Result<(), Failure> {
+    fn print_secret(&mut self, text: &str) -> Result<(), Failure> {
         writeln!(self.output, "{text}")?;
         Ok(self.output.flush()?)
     }
@@ -242,37 +242,37 @@ async fn execute(
             terms.check(&password, user.username.as_deref(), user.email.as_deref())?;
             let (password, temporary) = (hash(&password)?, *temporary);
             let set = |user| Ok(User { password: password.clone(), temporary, updated_at: now_ms, ..user });
-            let (user, ended) = change(store, realm, &one.user, Ended::All, set).await?;
+            let (user, ended) = change(store, realm, &one.user, SessionsToEnd::All, set).await?;
             // What was guessed at is gone.
             store.reset_guesses(realm, &user.id, now_ms).await?;
             let kind = if temporary { "temporary password" } else { "password" };
-            console.say(&format!("{kind} of {} set, {ended} sessions ended", one.user))
+            console.print_line(&format!("{kind} of {} set, {ended} sessions ended", one.user))
         }
         Command::Enable(one) => {
             let set = |user| Ok(User { disabled: false, updated_at: now_ms, ..user });
-            change(store, realm, &one.user, Ended::Nothing, set).await?;
-            console.say(&format!("{} enabled", one.user))
+            change(store, realm, &one.user, SessionsToEnd::Nothing, set).await?;
+            console.print_line(&format!("{} enabled", one.user))
         }
         Command::Vouch(one) => {
             let set = |user: User| {
                 Ok(User { vouched: true, email_verified: user.email.is_some(), updated_at: now_ms, ..user })
             };
-            let (user, _) = change(store, realm, &one.user, Ended::Nothing, set).await?;
+            let (user, _) = change(store, realm, &one.user, SessionsToEnd::Nothing, set).await?;
             // The user may have changed all of it since whoever says this looked.
-            let [licence, profile] = Attribute::ALL.map(|attribute| user.data.get(attribute.name()));
+            let [licence, profile] = RequiredAttribute::ALL.map(|attribute| user.data.get(attribute.name()));
             let what = json!({"email": user.email, "licence": licence, "profile": profile});
-            console.say(&format!("{} vouched for, with {what}", one.user))
+            console.print_line(&format!("{} vouched for, with {what}", one.user))
         }
         Command::Disable(one) => {
             let set = |user| Ok(User { disabled: true, updated_at: now_ms, ..user });
-            let (_, ended) = change(store, realm, &one.user, Ended::All, set).await?;
-            console.say(&format!("{} disabled, {ended} sessions ended", one.user))
+            let (_, ended) = change(store, realm, &one.user, SessionsToEnd::All, set).await?;
+            console.print_line(&format!("{} disabled, {ended} sessions ended", one.user))
         }
         Command::Mfa(mfa) => mfa.run(store, terms, console, now_ms).await,
         Command::Unlock(one) => {
             let found = find(store, realm, &one.user).await;
             // Users of a pool have no row here: what is locked is the name with which they log in.
-            let names = [Name::username(&one.user), Name::email(&one.user)].into_iter().flatten();
+            let names = [LoginName::username(&one.user), LoginName::email(&one.user)].into_iter().flatten();
             let accounts: Vec<_> = names.filter(|_| terms.has_pool).map(|name| name.pool_account()).collect();
             for account in &accounts {
                 store.reset_guesses(realm, account, now_ms).await?;
@@ -282,20 +282,20 @@ async fn execute(
                 Err(failure) if accounts.is_empty() => return Err(failure),
                 Err(_) => {}
             }
-            console.say(&format!("{} unlocked", one.user))
+            console.print_line(&format!("{} unlocked", one.user))
         }
         Command::Delete(one) => {
             let user = find(store, realm, &one.user).await?;
             let deleted = store.delete_user(realm, &user.id, None).await?;
             let (_, ended) = deleted.ok_or_else(|| unknown(&one.user))?;
-            console.say(&format!("{} deleted, {} sessions ended", one.user, ended.len()))
+            console.print_line(&format!("{} deleted, {} sessions ended", one.user, ended.len()))
         }
         Command::Import(import) => import.run(store, terms, console, now_ms).await,
     }
 }
 
 /// A user without anything but an id.
-pub(super) fn blank_user(realm: &str, now_ms: i64) -> User {
+pub(super) fn new_user(realm: &str, now_ms: i64) -> User {
     User {
         realm: realm.to_owned(),
         id: uuid::Uuid::new_v4().simple().to_string(),
@@ -322,7 +322,7 @@ pub(super) async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<U
         return Ok(user);
     }
     let mut found: Option<User> = None;
-    for name in [Name::username(text), Name::email(text)].into_iter().flatten() {
+    for name in [LoginName::username(text), LoginName::email(text)].into_iter().flatten() {
         let Some(user) = store.user_by_name(realm, &name).await? else { continue };
         if found.as_ref().is_some_and(|other| other.id != user.id) {
             let line = format!("{text} is the username of one user and the email address of another: give the id");
@@ -339,20 +339,20 @@ pub(super) async fn change(
     store: &dyn Store,
     realm: &str,
     text: &str,
-    ended: Ended,
+    ended: SessionsToEnd,
     set: impl Fn(User) -> Result<User, Failure>,
 ) -> Result<(User, usize), Failure> {
     for _ in 0..ATTEMPTS {
         let user = find(store, realm, text).await?;
         match store.update_user(&set(user)?, ended, None).await {
-            Err(StoreError::Stale) => {}
+            Err(StoreError::VersionConflict) => {}
             updated => {
                 let (user, ended) = updated?;
                 return Ok((user, ended.len()));
             }
         }
     }
-    Err(StoreError::Stale.into())
+    Err(StoreError::VersionConflict.into())
 }
 
 fn hash(password: &Password) -> Result<PasswordHash, Failure> {
@@ -374,7 +374,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Database, SameSite};
-    use crate::store::{self, Revoked, Session};
+    use crate::store::{self, RevocationEntry, Session};
     use crate::token::TokenId;
 
     #[derive(Parser)]
@@ -435,15 +435,15 @@ mod tests {
         pub(super) async fn revoked(&self) -> Vec<TokenId> {
             let all = self.store.revocations_after(0, 0, 100).await.unwrap();
             let ids = all.into_iter().filter_map(|revoked| match revoked {
-                Revoked::Id(revocation) => Some(revocation.token),
-                Revoked::Account(_) => None,
+                RevocationEntry::Id(revocation) => Some(revocation.token),
+                RevocationEntry::Account(_) => None,
             });
             ids.collect()
         }
     }
 
     async fn opens(user: &User, password: &str) -> bool {
-        let pool = password::Pool::new(1, 1).unwrap();
+        let pool = password::HashPool::new(1, 1).unwrap();
         let share = password::Share { realm: "examples", client: std::net::Ipv4Addr::LOCALHOST.into() };
         pool.verify(share, &Password::new(password.into()), Some(&user.password)).await.unwrap()
     }
@@ -525,8 +525,8 @@ mod tests {
             }
         }
         let mut console = Console { input: &mut io::empty(), interactive: false, output: &mut Gone, colours: false };
-        console.say("a list").unwrap();
-        console.show_once("a secret").unwrap_err();
+        console.print_line("a list").unwrap();
+        console.print_secret("a secret").unwrap_err();
     }
 
     #[tokio::test]
@@ -577,7 +577,7 @@ mod tests {
         shop.run(&["add", "--email", "a@example.com", "alice"], "a long secret\n").await.unwrap();
         shop.run(&["add", "bob"], "a long secret\n").await.unwrap();
         assert!(shop.user("alice").await.email_verified && !shop.user("bob").await.email_verified);
-        let own = User { email: Some("c@example.com".into()), ..blank_user("examples", 0) };
+        let own = User { email: Some("c@example.com".into()), ..new_user("examples", 0) };
         shop.store.create_user(&User { vouched: false, email_verified: false, ..own }).await.unwrap();
         shop.run(&["vouch", "c@example.com"], "").await.unwrap();
         assert!(shop.user("c@example.com").await.email_verified);

@@ -10,12 +10,12 @@ pub enum Database {
     /// One file, at this absolute path.
     Sqlite(PathBuf),
     /// A server that several gates may share.
-    Postgres(Box<Postgres>),
+    Postgres(Box<PostgresSettings>),
 }
 
 /// A database of a PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Postgres {
+pub struct PostgresSettings {
     /// A name, an address (IPv6 without brackets), or the absolute path of the directory of a Unix socket.
     pub host: String,
     /// Where it listens; of a socket a part of its name.
@@ -23,7 +23,7 @@ pub struct Postgres {
     /// As whom to connect; without one as the user of the system that runs this.
     pub user: Option<String>,
     /// If the server asks for one.
-    pub password: Option<Password>,
+    pub password: Option<DatabasePassword>,
     /// Its name.
     pub database: String,
     /// How the connection is protected.
@@ -34,14 +34,14 @@ pub struct Postgres {
 
 /// What the server asks for. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password {
+pub struct DatabasePassword {
     /// The secret.
     pub secret: Zeroizing<String>,
     /// It is from `password_file`, not from the URL.
     pub from_file: bool,
 }
 
-impl std::fmt::Debug for Password {
+impl std::fmt::Debug for DatabasePassword {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Password(…)")
     }
@@ -83,8 +83,8 @@ impl Database {
         let (Self::Postgres(old), Self::Postgres(new)) = (self, other) else {
             return if self == other { Vec::new() } else { vec!["store.url"] };
         };
-        let secret_of_file = |of: &Postgres| of.password.clone().filter(|password| password.from_file);
-        let rest = |of: &Postgres| Postgres {
+        let secret_of_file = |of: &PostgresSettings| of.password.clone().filter(|password| password.from_file);
+        let rest = |of: &PostgresSettings| PostgresSettings {
             password: of.password.clone().filter(|password| !password.from_file),
             connections: 0,
             ..of.clone()

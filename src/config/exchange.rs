@@ -4,11 +4,11 @@ use super::host::Host;
 
 /// An Auth0 access token for our own, by way of a URL ("API Palace").
 #[derive(Debug)]
-pub struct Exchange {
+pub struct ExchangeLogin {
     pub(super) issuer: String,
     pub(super) allowed_clients: Vec<String>,
     pub(super) required_permission: Option<String>,
-    pub(super) required_attributes: Vec<Attribute>,
+    pub(super) required_attributes: Vec<RequiredAttribute>,
     pub(super) email_claim: String,
     pub(super) require_verified_email: bool,
     pub(super) callback_url: String,
@@ -16,12 +16,12 @@ pub struct Exchange {
     pub(super) callback_path: String,
     pub(super) after_login: String,
     pub(super) redirect_urls: Vec<String>,
-    pub(super) answer: Revision,
+    pub(super) answer: AnswerVersion,
 }
 
 /// What a user must have, besides a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attribute {
+pub enum RequiredAttribute {
     /// `licence`
     Licence,
     /// `profile`
@@ -30,14 +30,14 @@ pub enum Attribute {
 
 /// Which revision of the documentation the answer is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revision {
+pub enum AnswerVersion {
     /// Revision 33: `status`, `url` and `message`.
     First,
     /// Those of 2024: `token` and `expires_in`, an absolute time, besides.
     Of2024,
 }
 
-impl Attribute {
+impl RequiredAttribute {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Licence, Self::Profile];
 
@@ -51,7 +51,7 @@ impl Attribute {
     }
 }
 
-impl Exchange {
+impl ExchangeLogin {
     /// Whose tokens are exchanged: that one's of the realm's trusted issuers.
     #[must_use]
     pub fn issuer(&self) -> &str {
@@ -61,7 +61,7 @@ impl Exchange {
     /// Whether a token of this client, with these permissions, may log users in. One of the two is configured at least; where
     /// both are, both must fit.
     #[must_use]
-    pub fn admits(&self, client: &str, permissions: &[&str]) -> bool {
+    pub fn allows_client(&self, client: &str, permissions: &[&str]) -> bool {
         let known = self.allowed_clients.is_empty() || self.allowed_clients.iter().any(|allowed| allowed == client);
         let permitted = self.required_permission.as_deref().is_none_or(|needed| permissions.contains(&needed));
         let limited = !self.allowed_clients.is_empty() || self.required_permission.is_some();
@@ -70,7 +70,7 @@ impl Exchange {
 
     /// What a user must have, in the order in which it is asked for.
     #[must_use]
-    pub fn required_attributes(&self) -> &[Attribute] {
+    pub fn required_attributes(&self) -> &[RequiredAttribute] {
         &self.required_attributes
     }
 
@@ -112,7 +112,7 @@ impl Exchange {
 
     /// Which revision's answer is given.
     #[must_use]
-    pub const fn answer(&self) -> Revision {
+    pub const fn answer(&self) -> AnswerVersion {
         self.answer
     }
 }
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_configured_has_to_fit_and_nothing_lets_nobody_in() {
-        let exchange = |clients: &[&str], permission: Option<&str>| Exchange {
+        let exchange = |clients: &[&str], permission: Option<&str>| ExchangeLogin {
             issuer: "https://idp.example/".into(),
             allowed_clients: clients.iter().map(|client| (*client).to_owned()).collect(),
             required_permission: permission.map(str::to_owned),
@@ -135,7 +135,7 @@ mod tests {
             callback_path: "/site/callback".into(),
             after_login: "/".into(),
             redirect_urls: vec!["https://app.example/failed".into()],
-            answer: Revision::First,
+            answer: AnswerVersion::First,
         };
         for (clients, permission, client, permissions, admitted) in [
             (&["a", "b"][..], None, "b", &[][..], true),
@@ -150,7 +150,7 @@ mod tests {
             (&[], None, "a", &["login"], false),
         ] {
             let exchange = exchange(clients, permission);
-            assert_eq!(exchange.admits(client, permissions), admitted, "{clients:?} {permission:?} {client}");
+            assert_eq!(exchange.allows_client(client, permissions), admitted, "{clients:?} {permission:?} {client}");
         }
         let one = exchange(&["a"], None);
         assert!(one.allows_redirect("https://app.example/failed"));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::secret_file::reason;
+use super::secret_file::io_error_text;
 
 /// Whether `dir` is a directory in which this user can create files, or can be created with its parents.
 pub(super) fn can_create_directory(dir: &Path) -> Result<(), String> {
@@ -15,10 +15,10 @@ pub(super) fn can_create_directory(dir: &Path) -> Result<(), String> {
         match fs::metadata(here_if_empty(existing)) {
             Ok(_) => return can_create_in(here_if_empty(existing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                existing = existing.parent().ok_or_else(|| reason(&error))?;
+                existing = existing.parent().ok_or_else(|| io_error_text(&error))?;
             }
             // One of those above it is a file, or is closed to this user.
-            Err(error) => return Err(format!("{}: {}", existing.display(), reason(&error))),
+            Err(error) => return Err(format!("{}: {}", existing.display(), io_error_text(&error))),
         }
     }
 }
@@ -30,7 +30,7 @@ pub(super) fn can_write_file(path: &Path) -> Result<(), String> {
         Ok(metadata) if !metadata.is_file() => Err(format!("{} is not a regular file", path.display())),
         Ok(_) => allowed(path, Access::READ_OK | Access::WRITE_OK),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("{}: {}", path.display(), reason(&error))),
+        Err(error) => Err(format!("{}: {}", path.display(), io_error_text(&error))),
     }
 }
 
@@ -41,12 +41,12 @@ fn can_create_in(dir: &Path) -> Result<(), String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(format!("the directory {} does not exist", dir.display()))
         }
-        Err(error) => Err(format!("{}: {}", dir.display(), reason(&error))),
+        Err(error) => Err(format!("{}: {}", dir.display(), io_error_text(&error))),
     }
 }
 
 fn allowed(path: &Path, to: Access) -> Result<(), String> {
-    access(path, to).map_err(|error| format!("{}: {}", path.display(), reason(&error.into())))
+    access(path, to).map_err(|error| format!("{}: {}", path.display(), io_error_text(&error.into())))
 }
 
 fn here_if_empty(path: &Path) -> &Path {

@@ -16,10 +16,10 @@ pub struct Input {
 impl Input {
     /// Looks at `path`, which need not exist. Of a directory, the files right in it count.
     #[must_use]
-    pub fn look(path: &Path) -> Self {
+    pub fn stat(path: &Path) -> Self {
         // Absolute, because the program may change its directory between two looks.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        let seen = Fingerprint::of(&path);
+        let seen = Fingerprint::from_path(&path);
         Self { path, seen }
     }
 
@@ -30,8 +30,8 @@ impl Input {
     }
 
     /// Looks again. Returns whether anything differs from the last look.
-    pub fn look_again(&mut self) -> bool {
-        let seen = Fingerprint::of(&self.path);
+    pub fn has_changed(&mut self) -> bool {
+        let seen = Fingerprint::from_path(&self.path);
         let differs = seen != self.seen;
         self.seen = seen;
         differs
@@ -60,20 +60,21 @@ struct Stamp {
 }
 
 impl Fingerprint {
-    fn of(path: &Path) -> Self {
+    fn from_path(path: &Path) -> Self {
         let Ok(metadata) = fs::metadata(path) else { return Self::Nothing };
         if !metadata.is_dir() {
-            return Self::File(Stamp::of(&metadata));
+            return Self::File(Stamp::from_metadata(&metadata));
         }
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         // Links are followed here, too: Kubernetes mounts each file as one.
-        let entries = entries.map(|entry| (entry.file_name(), fs::metadata(entry.path()).ok().as_ref().map(Stamp::of)));
-        Self::Directory(Stamp::of(&metadata), entries.collect())
+        let entries = entries
+            .map(|entry| (entry.file_name(), fs::metadata(entry.path()).ok().as_ref().map(Stamp::from_metadata)));
+        Self::Directory(Stamp::from_metadata(&metadata), entries.collect())
     }
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -96,14 +97,14 @@ mod tests {
     fn whatever_happens_to_a_file_is_told_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut input = Input::look(&path);
-        assert!(!input.look_again(), "it was not there, and is not");
+        let mut input = Input::stat(&path);
+        assert!(!input.has_changed(), "it was not there, and is not");
         let mut happens = |what: &str, change: &dyn Fn()| {
             // Files are stamped with the time of the last tick of the clock.
             std::thread::sleep(std::time::Duration::from_millis(20));
             change();
-            assert!(input.look_again(), "{what}");
-            assert!(!input.look_again(), "{what}, and nothing since");
+            assert!(input.has_changed(), "{what}");
+            assert!(!input.has_changed(), "{what}, and nothing since");
         };
         happens("made", &|| fs::write(&path, "1").unwrap());
         happens("written, at the same length", &|| fs::write(&path, "2").unwrap());
@@ -122,6 +123,6 @@ mod tests {
     #[test]
     fn a_file_is_one_input_however_its_path_is_spelled() {
         let absolute = std::env::current_dir().unwrap().join("Cargo.toml");
-        assert_eq!(Input::look(Path::new("Cargo.toml")), Input::look(&absolute));
+        assert_eq!(Input::stat(Path::new("Cargo.toml")), Input::stat(&absolute));
     }
 }

@@ -9,16 +9,16 @@ use super::policy::Realm;
 
 /// Where they are, and what they hold: public keys, those that sign next included.
 #[derive(Debug, Default)]
-pub(super) struct KeySets {
+pub(super) struct PublishedJwks {
     all: Bytes,
     by_realm: Vec<(String, Bytes)>,
 }
 
-impl KeySets {
-    pub(super) fn of(realms: &[Arc<Realm>]) -> Self {
+impl PublishedJwks {
+    pub(super) fn new(realms: &[Arc<Realm>]) -> Self {
         let published = |realm: &Arc<Realm>| {
             let keys = realm.keys_dirs().flat_map(|(_, keys)| keys.keys());
-            keys.filter_map(crate::token::Key::public_jwk).collect::<Vec<_>>()
+            keys.filter_map(crate::token::SigningKey::public_jwk).collect::<Vec<_>>()
         };
         let mut all: Vec<Value> = Vec::new();
         for key in realms.iter().flat_map(published) {
@@ -71,16 +71,16 @@ mod tests {
         let third = with(REALM, "name = \"c\"\nalgorithm = \"ES256\"");
         let policy = check(&format!("{SERVER}{REALM}{second}{third}{LOGIN}")).unwrap().policy;
         let algorithms = |path: &str| {
-            let set: serde_json::Value = serde_json::from_slice(policy.key_set(path)?).unwrap();
+            let set: serde_json::Value = serde_json::from_slice(policy.jwks_at(path)?).unwrap();
             let name = |key: &serde_json::Value| key["alg"].as_str().unwrap().to_owned();
             Some(set["keys"].as_array().unwrap().iter().map(name).collect::<Vec<_>>())
         };
         assert_eq!(algorithms("/.well-known/jwks.json").unwrap(), ["EdDSA", "ES256"]);
-        assert_eq!(policy.key_set("/a/.well-known/jwks.json").unwrap(), &r#"{"keys":[]}"#, "its keys are secrets");
+        assert_eq!(policy.jwks_at("/a/.well-known/jwks.json").unwrap(), &r#"{"keys":[]}"#, "its keys are secrets");
         assert_eq!(algorithms("/b/.well-known/jwks.json").unwrap(), ["EdDSA"]);
         assert_eq!(algorithms("/c/.well-known/jwks.json").unwrap(), ["ES256"]);
-        let paths = super::KeySets::paths(["a", "b", "c"].into_iter());
-        assert!(paths.len() == 4 && paths.iter().all(|path| policy.key_set(path).is_some()));
+        let paths = super::PublishedJwks::paths(["a", "b", "c"].into_iter());
+        assert!(paths.len() == 4 && paths.iter().all(|path| policy.jwks_at(path).is_some()));
         for (path, meant) in [
             ("//.well-known/jwks.json", true),
             ("/a//.WELL-known//jwks.json;x", true),

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::secret_file::{self, Readers, reason};
+use super::secret_file::{self, FileAccess, io_error_text};
 use crate::owner;
-use crate::token::{Algorithm, Key};
+use crate::token::{Algorithm, SigningKey};
 
 /// Where a realm's signing keys are, and how they take turns.
 #[derive(Clone, Debug)]
 pub struct KeysDir {
     pub(super) path: PathBuf,
-    pub(super) readers: Readers,
+    pub(super) readers: FileAccess,
     /// Whether it is ours to write to; systemd's credentials are not.
     pub(super) writable: bool,
     pub(super) algorithm: Algorithm,
@@ -30,9 +30,9 @@ pub struct KeysDir {
 
 /// A key and the file that keeps it.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct KeyFile {
     pub(super) path: PathBuf,
-    pub(super) key: Key,
+    pub(super) key: SigningKey,
 }
 
 /// Reads every key. Files that do not end in `.jwk`, and hidden ones, are none. A directory that does not exist has no
@@ -40,7 +40,7 @@ pub(super) struct Stored {
 ///
 /// # Errors
 /// Sentences that name the file or directory: one that can't be read, is no key, or that others have access to.
-pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<String>> {
+pub(super) fn read(dir: &Path, readers: FileAccess) -> Result<Vec<KeyFile>, Vec<String>> {
     let mode = match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(vec![format!("{} is not a directory", dir.display())]),
         Ok(metadata) => metadata.mode() & 0o7777,
@@ -48,7 +48,7 @@ pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<Stri
         Err(error) => return Err(unreadable(dir, &error)),
     };
     // To list it harms nothing, since the files have modes of their own. But whoever puts a key in here signs tokens.
-    if readers == Readers::Owner && mode & 0o022 != 0 {
+    if readers == FileAccess::Owner && mode & 0o022 != 0 {
         return Err(vec![format!(
             "group or others can write to {0} (mode {mode:04o}): run chmod 700 {0}, or set insecure_key_files = true in [server]",
             dir.display()
@@ -65,11 +65,11 @@ pub(super) fn read(dir: &Path, readers: Readers) -> Result<Vec<Stored>, Vec<Stri
 
 /// Reads each key file once. Returns also whether every listed file was still there: if another process removed one after the
 /// directory was listed, the list may lack the key that the process wrote before.
-fn read_files(dir: &Path, readers: Readers) -> Result<(Vec<Stored>, bool), Vec<String>> {
+fn read_files(dir: &Path, readers: FileAccess) -> Result<(Vec<KeyFile>, bool), Vec<String>> {
     let (mut keys, mut errors, mut all_there) = (Vec::new(), Vec::new(), true);
     for path in list(dir, is_key_file).map_err(|error| unreadable(dir, &error))? {
         match read_file(&path, readers) {
-            Ok(key) => keys.push(Stored { path, key }),
+            Ok(key) => keys.push(KeyFile { path, key }),
             Err(_) if is_gone(&path) => all_there = false,
             Err(error) => errors.push(error),
         }
@@ -77,9 +77,9 @@ fn read_files(dir: &Path, readers: Readers) -> Result<(Vec<Stored>, bool), Vec<S
     if errors.is_empty() { Ok((keys, all_there)) } else { Err(errors) }
 }
 
-fn read_file(path: &Path, readers: Readers) -> Result<Key, String> {
+fn read_file(path: &Path, readers: FileAccess) -> Result<SigningKey, String> {
     let text = secret_file::read(path, readers)?;
-    Key::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display()))
+    SigningKey::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display()))
 }
 
 /// The files of this kind, sorted by name.
@@ -91,7 +91,7 @@ fn list(dir: &Path, is_listed: fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
 }
 
 fn unreadable(dir: &Path, error: &io::Error) -> Vec<String> {
-    vec![format!("can't read {}: {}", dir.display(), reason(error))]
+    vec![format!("can't read {}: {}", dir.display(), io_error_text(error))]
 }
 
 fn is_gone(path: &Path) -> bool {
@@ -104,11 +104,11 @@ fn is_gone(path: &Path) -> bool {
 ///
 /// # Errors
 /// The file exists, or the file system refused.
-pub fn save_key(dir: &Path, key: &Key, token_ttl: i64) -> io::Result<PathBuf> {
+pub fn save_key(dir: &Path, key: &SigningKey, token_ttl: i64) -> io::Result<PathBuf> {
     make(dir)?;
     let path = dir.join(format!("{}.jwk", key.kid()));
-    let text = key.marked(token_ttl, None).unwrap_or_else(|| key.to_jwk());
-    whole(dir, &text)?.persist_noclobber(&path).map_err(|error| error.error)?;
+    let text = key.with_lifetime(token_ttl, None).unwrap_or_else(|| key.to_jwk());
+    write_temp_file(dir, &text)?.persist_noclobber(&path).map_err(|error| error.error)?;
     File::open(dir)?.sync_all()?;
     Ok(path)
 }
@@ -116,7 +116,7 @@ pub fn save_key(dir: &Path, key: &Key, token_ttl: i64) -> io::Result<PathBuf> {
 /// Puts another text into the file of a key that is there; a crash leaves the old one or the new one.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    let file = whole(dir, text)?;
+    let file = write_temp_file(dir, text)?;
     // With insecure_key_files others may have access on purpose.
     file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
     file.persist(path).map_err(|error| error.error)?;
@@ -143,16 +143,16 @@ pub(super) fn revoke(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// A sentence: the directory can't be read.
-pub(super) fn is_revoked(dir: &Path, kid: &str, readers: Readers) -> Result<bool, String> {
+pub(super) fn is_revoked(dir: &Path, kid: &str, readers: FileAccess) -> Result<bool, String> {
     Ok(!revoked(dir, kid, readers).map_err(|error| unreadable(dir, &error).concat())?.is_empty())
 }
 
 /// Ends the revocation of the key `kid`.
-pub(super) fn forget_revoked(dir: &Path, kid: &str, readers: Readers) -> io::Result<()> {
+pub(super) fn forget_revoked(dir: &Path, kid: &str, readers: FileAccess) -> io::Result<()> {
     revoked(dir, kid, readers)?.iter().try_for_each(|path| remove(path))
 }
 
-fn revoked(dir: &Path, kid: &str, readers: Readers) -> io::Result<Vec<PathBuf>> {
+fn revoked(dir: &Path, kid: &str, readers: FileAccess) -> io::Result<Vec<PathBuf>> {
     let is_marker = |path: &Path| {
         let name = path.file_name();
         name.is_some_and(|name| name.as_encoded_bytes().starts_with(REVOKED.as_bytes()))
@@ -182,7 +182,7 @@ pub(super) fn lock(dir: &Path) -> io::Result<File> {
 
 /// Removes what a crash left half-written; it holds a key, or a part of one. For who holds the lock; a minute's grace is for
 /// `tollgate init`, which needs none.
-pub(super) fn sweep(dir: &Path) -> io::Result<()> {
+pub(super) fn remove_temp_files(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let left = entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
@@ -194,7 +194,7 @@ pub(super) fn sweep(dir: &Path) -> io::Result<()> {
 }
 
 /// A file of a key that has no name yet under which anybody would read it.
-fn whole(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
+fn write_temp_file(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
     // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
@@ -265,7 +265,7 @@ mod tests {
         at(".new-key-now", 0);
         at("k.jwk", 120);
         at(".other", 120);
-        sweep(temp.path()).unwrap();
+        remove_temp_files(temp.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".new-key-now", ".other", "k.jwk"]);
@@ -275,7 +275,7 @@ mod tests {
     fn r62_a_reader_of_a_directory_that_changes_misses_no_key() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().to_owned();
-        let save = |at: i64| save_key(&dir, &Key::generate(Algorithm::HS256, at, at).unwrap(), 60).unwrap();
+        let save = |at: i64| save_key(&dir, &SigningKey::generate(Algorithm::HS256, at, at).unwrap(), 60).unwrap();
         let mut last = save(0);
         std::thread::scope(|scope| {
             // Each time the new key first, then the old one goes.
@@ -283,14 +283,14 @@ mod tests {
                 for at in 1..200 {
                     let next = save(at);
                     revoke(&last).unwrap();
-                    forget_revoked(&dir, last.file_stem().unwrap().to_str().unwrap(), Readers::Owner).unwrap();
+                    forget_revoked(&dir, last.file_stem().unwrap().to_str().unwrap(), FileAccess::Owner).unwrap();
                     last = next;
                 }
             });
             let mut newest = 0;
             while !writer.is_finished() {
-                let keys = read(&dir, Readers::Owner).unwrap();
-                let now = keys.iter().map(|one| one.key.made_at()).max();
+                let keys = read(&dir, FileAccess::Owner).unwrap();
+                let now = keys.iter().map(|one| one.key.created_at()).max();
                 assert!(now >= Some(newest), "{now:?} after {newest}");
                 newest = now.unwrap();
             }
@@ -302,13 +302,13 @@ mod tests {
     fn a_saved_key_is_private_whole_and_found_again() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("keys/examples");
-        assert!(read(&dir, Readers::Owner).unwrap().is_empty());
-        let key = Key::generate(Algorithm::HS256, 1, 1).unwrap();
+        assert!(read(&dir, FileAccess::Owner).unwrap().is_empty());
+        let key = SigningKey::generate(Algorithm::HS256, 1, 1).unwrap();
         let path = save_key(&dir, &key, 60).unwrap();
         assert_eq!(path, dir.join(format!("{}.jwk", key.kid())));
         assert_eq!((mode(&path), mode(&dir), mode(dir.parent().unwrap())), (0o600, 0o700, 0o700));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file is left");
-        let keys = read(&dir, Readers::Owner).unwrap();
+        let keys = read(&dir, FileAccess::Owner).unwrap();
         assert_eq!((keys.len(), keys[0].key.kid()), (1, key.kid()));
         let error = save_key(&dir, &key, 60).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
@@ -322,7 +322,7 @@ mod tests {
         }
         let temp = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(temp.path(), Some(12_345), Some(54_321)).unwrap();
-        let path = save_key(temp.path(), &Key::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        let path = save_key(temp.path(), &SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
         let owner = || fs::metadata(&path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
         assert_eq!((owner(), mode(&path)), ((12_345, 54_321), 0o600));
         replace(&path, "{}").unwrap();
@@ -332,38 +332,38 @@ mod tests {
     #[test]
     fn r46_keys_that_others_have_access_to_are_refused_unless_told() {
         let temp = tempfile::tempdir().unwrap();
-        let path = save_key(temp.path(), &Key::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        let path = save_key(temp.path(), &SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
         chmod(&path, 0o640);
-        let errors = read(temp.path(), Readers::Owner).unwrap_err();
+        let errors = read(temp.path(), FileAccess::Owner).unwrap_err();
         assert!(errors[0].contains("chmod 600"), "{errors:?}");
-        assert!(read(temp.path(), Readers::Anyone).is_ok());
+        assert!(read(temp.path(), FileAccess::Anyone).is_ok());
         chmod(&path, 0o600);
         chmod(temp.path(), 0o770);
-        let errors = read(temp.path(), Readers::Owner).unwrap_err();
+        let errors = read(temp.path(), FileAccess::Owner).unwrap_err();
         assert!(errors[0].contains("chmod 700"), "{errors:?}");
-        assert!(read(temp.path(), Readers::Anyone).is_ok());
+        assert!(read(temp.path(), FileAccess::Anyone).is_ok());
         chmod(temp.path(), 0o755);
-        assert!(read(temp.path(), Readers::Owner).is_ok());
+        assert!(read(temp.path(), FileAccess::Owner).is_ok());
     }
 
     #[test]
     fn every_key_file_must_parse_and_other_files_are_none() {
         let temp = tempfile::tempdir().unwrap();
-        save_key(temp.path(), &Key::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        save_key(temp.path(), &SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
         for other in ["README", "a.jwk.bak", ".a.jwk", ".#a.jwk", "jwk"] {
             fs::write(temp.path().join(other), "not a key").unwrap();
         }
-        assert_eq!(read(temp.path(), Readers::Owner).unwrap().len(), 1);
+        assert_eq!(read(temp.path(), FileAccess::Owner).unwrap().len(), 1);
         for bad in ["a.jwk", "b.jwk"] {
             fs::write(temp.path().join(bad), "hunter2").unwrap();
             chmod(&temp.path().join(bad), 0o600);
         }
         fs::create_dir(temp.path().join("c.jwk")).unwrap();
-        let errors = read(temp.path(), Readers::Owner).unwrap_err();
+        let errors = read(temp.path(), FileAccess::Owner).unwrap_err();
         assert_eq!(errors.len(), 3, "{errors:?}");
         assert!(errors[0].contains("a.jwk is not a JSON Web Key"), "{errors:?}");
         assert!(!errors.concat().contains("hunter2"), "{errors:?}");
         let file = temp.path().join("README");
-        assert!(read(&file, Readers::Owner).unwrap_err()[0].ends_with("is not a directory"));
+        assert!(read(&file, FileAccess::Owner).unwrap_err()[0].ends_with("is not a directory"));
     }
 }

@@ -9,36 +9,36 @@ use toml::de::DeTable;
 
 use super::database::Database;
 use super::error::{Diagnostic, Errors};
+use super::external::{ExternalInputs, Noted};
 use super::host::Host;
 use super::input::Input;
-use super::key_sets::KeySets;
+use super::key_sets::PublishedJwks;
 use super::limits::Limits;
 use super::login::Login;
-use super::outside::{Noted, Outside};
 use super::policy::Policy;
-use super::reader::{Report, Section};
+use super::reader::{ErrorCollector, Section};
 use super::report::Reported;
-use super::route::{Clash, Route, Routing, Rule};
+use super::route::{Route, RouteConflict, RouteTable, Rule};
 use super::schema::Setting;
-use super::secret_file::reason;
-use super::sections::cognito::Pools;
+use super::secret_file::io_error_text;
+use super::sections::cognito::UserPools;
 use super::sections::file::FileKeys;
 use super::sections::server::ServerKeys;
 use super::sections::store::StoreKeys;
 use super::sections::tls::TlsKeys;
 use super::sections::{Realms, cognito, limits, log, login, realm, route, server, store, tls};
-use super::server::Server;
+use super::server::ServerSettings;
 use super::size;
 use super::syntax;
 use super::warnings;
 use crate::clock::now;
-use crate::token::TrustedKeys;
+use crate::token::IssuerKeys;
 
 /// Everything that a file says.
 #[derive(Debug)]
 pub struct Config {
     /// `[server]`: cold, only a restart changes it.
-    pub server: Server,
+    pub server: ServerSettings,
     /// `[store]`: cold too.
     pub store: Database,
     /// All the rest: hot.
@@ -58,7 +58,7 @@ pub struct Reach {
     /// The database.
     pub store: Diagnostic,
     /// Keys of trusted issuers.
-    pub issuers: Vec<(Diagnostic, Arc<TrustedKeys>)>,
+    pub issuers: Vec<(Diagnostic, Arc<IssuerKeys>)>,
     /// Names of upstreams, and their ports.
     pub names: Vec<(Diagnostic, Host, u16)>,
 }
@@ -86,7 +86,7 @@ pub enum Mode<'a> {
 /// All that is wrong. Nothing has been written then, unless writing a signing key is what failed.
 pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
     // Before it is read: a change from then on is one that the result does not know.
-    let input = Input::look(path);
+    let input = Input::stat(path);
     let unreadable = |place, message| Errors::unreadable(path, input.clone(), place, message);
     let bytes = read_file(path).map_err(|message| unreadable(None, message))?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -103,7 +103,7 @@ pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: &io::Error| match error.kind() {
         io::ErrorKind::IsADirectory => "is a directory: write the path of the file in it".to_owned(),
-        _ => format!("can't be read: {}", reason(error)),
+        _ => format!("can't be read: {}", io_error_text(error)),
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| failed(&error))?;
@@ -119,13 +119,13 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, file: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
-    read(text, file, Input::look(file), mode)
+    read(text, file, Input::stat(file), mode)
 }
 
 fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config, Errors> {
     let (readable, syntax) = syntax::repair(text);
     let (table, duplicates) = DeTable::parse_recoverable(&readable);
-    let report = Report::new(file, text, &syntax, &duplicates);
+    let report = ErrorCollector::new(file, text, &syntax, &duplicates);
     let root = Section::root(&report, table.get_ref(), &FileKeys::SECTION);
     let mut file_keys = FileKeys::read(&root);
 
@@ -140,32 +140,32 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         server::rehearse(keys, tls_keys.as_ref(), server);
     }
     let rehearses = matches!(mode, Mode::Rehearse);
-    let outside = Outside::new(input, credentials_directory(), insecure_key_files, now()).rehearsing(rehearses);
+    let external = ExternalInputs::new(input, credentials_directory(), insecure_key_files, now()).rehearsing(rehearses);
     if !file_keys.store.is_written() {
         file_keys.store.missing("is missing: write [store] with url = \"sqlite:///var/lib/tollgate/tollgate.db\"");
     }
     let store_keys = file_keys.store.as_ref().map(StoreKeys::read);
-    let store = store_keys.as_ref().map(|keys| store::read(keys, &outside));
+    let store = store_keys.as_ref().map(|keys| store::read(keys, &external));
     let limits = file_keys.limits.as_ref().map(limits::read).unwrap_or_default();
-    let log = file_keys.log.as_ref().map(|section| log::read(section, outside.base())).unwrap_or_default();
+    let log = file_keys.log.as_ref().map(|section| log::read(section, external.base())).unwrap_or_default();
     let current = match mode {
         Mode::Reload(policy) => Some(policy),
         Mode::Check | Mode::Rehearse | Mode::Serve => None,
     };
     let in_force = current.and_then(|policy| policy.tls.as_ref());
-    let tls = tls_keys.as_ref().and_then(|keys| tls::read(keys, &outside, in_force).ok());
+    let tls = tls_keys.as_ref().and_then(|keys| tls::read(keys, &external, in_force).ok());
     let realm_sections = std::mem::take(&mut file_keys.realm.value);
     let logins = &file_keys.login;
-    let pools = cognito::read_all(logins, &outside);
+    let pools = cognito::read_all(logins, &external);
     if !file_keys.realm.is_written() {
         file_keys.realm.missing("is missing: write at least one [[realm]]");
     }
-    let mut realms = realm::read_all(realm_sections, logins, &pools, &outside, current);
+    let mut realms = realm::read_all(realm_sections, logins, &pools, &external, current);
     if file_keys.realm.is_refused() {
         // A login or a route can name a realm whose header is wrong.
         realms.misnamed = Some(file_keys.realm.reported());
     }
-    let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &outside);
+    let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &external);
 
     if let Ok(routing) = &routing
         && report.is_empty()
@@ -173,7 +173,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         warnings::between_sections(&report, &file_keys.route, &realms, routing);
     }
 
-    let Noted { mut inputs, new_keys, issuers, names } = outside.finish();
+    let Noted { mut inputs, new_keys, issuers, names } = external.finish();
     if let Mode::Reload(current) = mode {
         for key in new_keys.iter().filter(|key| key.only) {
             // SECURITY.md R43: a new key would end every session silently.
@@ -218,7 +218,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             let mut cookie_names: Vec<_> = realms.iter().map(|realm| realm.cookie().name().to_owned()).collect();
             cookie_names.sort();
             cookie_names.dedup();
-            let key_sets = KeySets::of(&realms);
+            let key_sets = PublishedJwks::new(&realms);
             let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
             let reach = store_keys.filter(|_| rehearses).map(|keys| Reach {
                 store: report.blank(keys.url.place()),
@@ -245,11 +245,11 @@ impl Config {
 fn routing(
     root: &Section<'_>,
     file: &FileKeys<'_>,
-    pools: &Pools,
+    pools: &UserPools,
     realms: &Realms,
-    process: (Option<&Server>, &Limits),
-    outside: &Outside,
-) -> Result<Routing, Reported> {
+    process: (Option<&ServerSettings>, &Limits),
+    external: &ExternalInputs,
+) -> Result<RouteTable, Reported> {
     let is_absent = |sections: &Setting<'_, Vec<Section<'_>>>| !sections.is_written() && !sections.is_refused();
     if is_absent(&file.login) && is_absent(&file.route) {
         root.missing("", "the file defines no login and no route: write at least one [[login]] or [[route]]");
@@ -259,29 +259,29 @@ fn routing(
     let (login_sections, logins): (Vec<_>, Vec<Arc<Login>>) =
         logins.filter_map(|(section, login)| Some((section, login.ok()?))).unzip();
     let routes = file.route.iter().enumerate();
-    let routes = routes.map(|(index, section)| (section, route::read(section, index, realms, process, outside)));
+    let routes = routes.map(|(index, section)| (section, route::read(section, index, realms, process, external)));
     let (route_sections, routes): (Vec<_>, Vec<Arc<Route>>) =
         routes.filter_map(|(section, route)| Some((section, route.ok()?))).unzip();
-    let report = |clashes: Vec<Clash>| {
+    let report = |clashes: Vec<RouteConflict>| {
         for clash in clashes {
             match clash {
-                Clash::Login { earlier, later } => {
+                RouteConflict::Login { earlier, later } => {
                     let (earlier, later) = (login_sections[earlier], login_sections[later]);
                     let place = format!("{} (line {})", earlier.path(), earlier.line());
                     later.error("path", format!("duplicates the path of {place}: write a different path"));
                 }
-                Clash::RouteOfLogin { route, login } => {
+                RouteConflict::RouteOfLogin { route, login } => {
                     let (route, login) = (route_sections[route], login_sections[login]);
                     let place = format!("{} (line {})", route.path(), route.line());
                     login.error("path", format!("{place} has a path of this login, so its requests would never reach the route: write a different path or host in one of the two"));
                 }
-                Clash::Reserved { login, path } => {
+                RouteConflict::Reserved { login, path } => {
                     let message = format!(
                         "Tollgate publishes its keys at \"{path}\", so no request would reach the login: write a different path"
                     );
                     login_sections[login].error("path", message);
                 }
-                Clash::Opaque { route, rule } => {
+                RouteConflict::Opaque { route, rule } => {
                     let place = match rule {
                         Rule::Route(other) => {
                             format!("{} (line {})", route_sections[other].path(), route_sections[other].line())
@@ -293,13 +293,13 @@ fn routing(
                     };
                     route_sections[route].error("path_rules", format!("{place} is below this route, and an application can interpret a path in a different way: write path_rules = \"strict\""));
                 }
-                Clash::Own(login) => {
+                RouteConflict::Own(login) => {
                     let section = login_sections[login];
                     // Whichever of the two it has.
                     let key = if section.has("callback_path") { "callback_path" } else { "logout_path" };
                     section.error(key, "duplicates another path of this login: write a different path");
                 }
-                Clash::Route { earlier, later } => {
+                RouteConflict::Route { earlier, later } => {
                     let (earlier, later) = (route_sections[earlier], route_sections[later]);
                     let place = format!("{} (line {})", earlier.path(), earlier.line());
                     later.error("path", format!("conflicts with {place} (same host, path and method): change the path, or set disjoint methods in both routes"));
@@ -308,7 +308,7 @@ fn routing(
         }
     };
     let names = realms.declared.iter().map(|declared| declared.name.as_str());
-    Routing::new(logins, routes, &KeySets::paths(names)).map_err(|clashes| {
+    RouteTable::new(logins, routes, &PublishedJwks::paths(names)).map_err(|clashes| {
         report(clashes);
         root.reported()
     })
@@ -330,8 +330,8 @@ mod tests {
     use super::*;
     use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
     use crate::config::{
-        Access, Balance, Dialect, Effect, EncodedSlash, ForwardedFamily, Password, Proxies, SameSite, UpstreamServer,
-        reference,
+        Access, DatabasePassword, Dialect, Effect, EncodedSlash, ForwardedFamily, LoadBalancing, Proxies, SameSite,
+        ServerAddress, reference,
     };
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
         assert!(
             cookie.secure() && !cookie.partitioned() && !realm.requires_origin() && !realm.users().registration_open()
         );
-        assert!(realm.origins().is_open() && !realm.origins().any_with_credentials());
+        assert!(realm.origins().allows_any() && !realm.origins().any_with_credentials());
         assert!(!realm.is_master_key(""));
         assert_eq!(config.policy.cookie_names(), ["__Host-a"]);
         let login = &config.policy.routing().logins()[0];
@@ -359,11 +359,11 @@ mod tests {
         let route = &config.policy.routing().routes()[0];
         assert_eq!((route.index(), route.path(), route.access()), (0, "/", Access::User));
         assert_eq!(route.encoded_slash(), EncodedSlash::Reject);
-        assert!(!route.forwards_token() && !route.limits_methods() && route.roles().is_empty());
+        assert!(!route.forwards_token() && !route.restricts_methods() && route.roles().is_empty());
         let upstream = route.upstream();
-        let addresses: Vec<_> = upstream.servers().iter().map(UpstreamServer::address).collect();
+        let addresses: Vec<_> = upstream.servers().iter().map(ServerAddress::address).collect();
         assert_eq!(addresses, [Some("127.0.0.1:3000".parse().unwrap())]);
-        assert_eq!((upstream.balance(), upstream.retries()), (Balance::RoundRobin, 3));
+        assert_eq!((upstream.balance(), upstream.retries()), (LoadBalancing::RoundRobin, 3));
         assert_eq!((upstream.eject_after(), upstream.eject_for()), (3, Duration::from_secs(5)));
         assert!(upstream.health_check().is_none() && upstream.authorities().is_none());
         assert_eq!(
@@ -525,7 +525,7 @@ mod tests {
         assert!(!keys.exists(), "nothing is written for a file with an error");
         fs::write(&file, format!("{SERVER}{REALM}{LOGIN}")).unwrap();
         let mut first = load(&file, Mode::Serve).unwrap();
-        assert!(!first.inputs.iter_mut().any(Input::look_again), "what was written by this is known to it");
+        assert!(!first.inputs.iter_mut().any(Input::has_changed), "what was written by this is known to it");
         let names = || fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
         let made = names();
         assert_eq!(made.len(), 1);
@@ -560,7 +560,7 @@ mod tests {
         fs::write(&secret, "hunter2hunter2hunter2\n").unwrap();
         let config = load(&file, Mode::Check).unwrap();
         assert!(config.policy.realm("a").unwrap().api_key("hunter2hunter2hunter2").is_some());
-        assert!(inputs[2].look_again(), "the missing file was an input, and is there now");
+        assert!(inputs[2].has_changed(), "the missing file was an input, and is there now");
         let paths = |inputs: &[Input]| inputs.iter().map(|input| input.path().to_owned()).collect::<Vec<_>>();
         assert_eq!(paths(&config.inputs), paths(errors.inputs()));
     }
@@ -571,7 +571,7 @@ mod tests {
         let file = dir.path().join("t.toml");
         let errors = load(&file, Mode::Check).unwrap_err();
         assert_eq!(errors.to_string(), format!("{}: can't be read: it does not exist", file.display()));
-        assert_eq!(errors.inputs(), [Input::look(&file)]);
+        assert_eq!(errors.inputs(), [Input::stat(&file)]);
         fs::write(&file, b"[server]\n\xff").unwrap();
         assert!(
             load(&file, Mode::Check)
@@ -609,7 +609,7 @@ mod tests {
         changed.token_cache += 1;
         let Database::Postgres(postgres) = &mut new.store else { panic!() };
         postgres.connections += 1;
-        postgres.password = Some(Password { secret: "x".to_owned().into(), from_file: true });
+        postgres.password = Some(DatabasePassword { secret: "x".to_owned().into(), from_file: true });
         let mut reported: Vec<_> = old.cold_changes(&new).into_iter().map(str::to_owned).collect();
         let sections = reference().into_iter().skip(1);
         let declared = sections.flat_map(|section| {

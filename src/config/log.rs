@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::lines::{Audit, Rotation};
+use crate::log_output::{AuditTarget, Rotation};
 
 /// `[log]`. Hot, as the policy that it is part of.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,7 +10,7 @@ pub struct Log {
     pub(super) level: LogLevel,
     pub(super) format: LogFormat,
     pub(super) access: AccessLog,
-    pub(super) audit: Audit,
+    pub(super) audit: AuditTarget,
     pub(super) audit_rotation: Option<Rotation>,
     pub(super) trace_ratio: f64,
 }
@@ -77,7 +77,7 @@ impl Log {
 
     /// Where the audit lines go. A path is absolute.
     #[must_use]
-    pub const fn audit(&self) -> &Audit {
+    pub const fn audit(&self) -> &AuditTarget {
         &self.audit
     }
 
@@ -91,8 +91,8 @@ impl Log {
     #[must_use]
     pub fn audit_path(&self) -> Option<&Path> {
         match &self.audit {
-            Audit::File(path) => Some(path),
-            Audit::Off | Audit::Stderr => None,
+            AuditTarget::File(path) => Some(path),
+            AuditTarget::Off | AuditTarget::Stderr => None,
         }
     }
 }
@@ -103,7 +103,7 @@ impl Default for Log {
             level: LogLevel::Info,
             format: LogFormat::Text,
             access: AccessLog::Off,
-            audit: Audit::Off,
+            audit: AuditTarget::Off,
             audit_rotation: Some(Rotation { size: 64 << 20, keep: 8 }),
             trace_ratio: 0.0,
         }

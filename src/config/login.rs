@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::Exchange;
+use super::exchange::ExchangeLogin;
 use super::host::Host;
 use super::policy::Realm;
 use super::user_pool::UserPool;
@@ -25,18 +25,18 @@ pub enum Dialect {
     /// One URL, told apart by method and query (rested.dev, yawe.dev).
     Project,
     /// A tenant login in front of Amazon Cognito (OLOID).
-    Tenant(Box<Tenant>),
+    Tenant(Box<TenantLogin>),
     /// An Auth0 access token for a URL that logs a browser in ("API Palace").
-    Exchange(Box<Exchange>),
+    Exchange(Box<ExchangeLogin>),
 }
 
 /// What a tenant login answers, and for whom.
 #[derive(Debug)]
-pub struct Tenant {
+pub struct TenantLogin {
     pub(super) logout_path: String,
     /// By what `TenantName` may be.
     pub(super) realms: BTreeMap<String, Arc<Realm>>,
-    pub(super) shape: Shape,
+    pub(super) shape: ResponseShape,
     pub(super) client_id: Option<String>,
     pub(super) access_ttl: Duration,
     pub(super) refresh_ttl: Duration,
@@ -47,7 +47,7 @@ pub struct Tenant {
 
 /// How the answer of a tenant login is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum ResponseShape {
     /// As Cognito does: `{"cognitoToken":{"ChallengeParameters":{},"AuthenticationResult":{…}}}`
     Nested,
     /// `{"cognitoToken":{…},"user":{…}}`
@@ -56,7 +56,7 @@ pub enum Shape {
 
 /// What is asked of a login API, as far as its path tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum LoginEndpoint {
     /// Tokens for a password, and whatever else the dialect has at its one path.
     Login,
     /// Tokens, or the next question, for the answer to a challenge.
@@ -119,7 +119,7 @@ impl Login {
     pub fn asks_users_of(&self, realm: &Realm) -> bool {
         match &self.dialect {
             Dialect::Tenant(tenant) if tenant.user_pool.is_none() => {
-                tenant.realms.values().any(|other| other.number() == realm.number())
+                tenant.realms.values().any(|other| other.index() == realm.index())
             }
             _ => false,
         }
@@ -127,33 +127,35 @@ impl Login {
 
     /// What is asked at this path: one of a tenant login matches without regard to case, any other one whole.
     #[must_use]
-    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+    pub fn endpoint(&self, path: &str) -> Option<LoginEndpoint> {
         let tenant = match &self.dialect {
-            Dialect::Project => return (path == self.path).then_some(Endpoint::Login),
+            Dialect::Project => return (path == self.path).then_some(LoginEndpoint::Login),
             Dialect::Exchange(exchange) => return self.exchange_endpoint(exchange, path),
             Dialect::Tenant(tenant) => tenant,
         };
         if path.eq_ignore_ascii_case(&tenant.logout_path) {
-            return Some(Endpoint::Logout);
+            return Some(LoginEndpoint::Logout);
         }
         if path.eq_ignore_ascii_case(&self.path) {
-            return Some(Endpoint::Login);
+            return Some(LoginEndpoint::Login);
         }
         let tail = self.tail(path)?;
         let is = |name: &str| tail.eq_ignore_ascii_case(name);
         if is(CHALLENGE) {
-            Some(Endpoint::Challenge)
+            Some(LoginEndpoint::Challenge)
         } else if is(REFRESH) {
-            Some(Endpoint::Refresh)
+            Some(LoginEndpoint::Refresh)
         } else {
             None
         }
     }
 
     /// The hosts at which it answers at this endpoint; `None` stands for every one. A callback is where its URL leads, too.
-    pub(super) fn hosts(&self, endpoint: Endpoint) -> impl Iterator<Item = Option<&Host>> {
+    pub(super) fn hosts(&self, endpoint: LoginEndpoint) -> impl Iterator<Item = Option<&Host>> {
         let callback = match (&self.dialect, endpoint) {
-            (Dialect::Exchange(exchange), Endpoint::Callback) if self.host.is_some() => Some(&exchange.callback_host),
+            (Dialect::Exchange(exchange), LoginEndpoint::Callback) if self.host.is_some() => {
+                Some(&exchange.callback_host)
+            }
             _ => None,
         };
         std::iter::once(self.host.as_ref()).chain(callback.map(Some))
@@ -162,21 +164,21 @@ impl Login {
     /// Whether it answers some request to this host.
     pub(super) fn serves(&self, host: &Host) -> bool {
         // At its callback it answers wherever it does, and perhaps elsewhere.
-        self.hosts(Endpoint::Callback).any(|own| own.is_none_or(|own| own == host))
+        self.hosts(LoginEndpoint::Callback).any(|own| own.is_none_or(|own| own == host))
     }
 
-    fn exchange_endpoint(&self, exchange: &Exchange, path: &str) -> Option<Endpoint> {
+    fn exchange_endpoint(&self, exchange: &ExchangeLogin, path: &str) -> Option<LoginEndpoint> {
         if path == self.path {
-            return Some(Endpoint::Login);
+            return Some(LoginEndpoint::Login);
         }
         if path == exchange.callback_path() {
-            return Some(Endpoint::Callback);
+            return Some(LoginEndpoint::Callback);
         }
-        (path.strip_prefix(self.path.trim_end_matches('/')) == Some(REDEEM)).then_some(Endpoint::Redeem)
+        (path.strip_prefix(self.path.trim_end_matches('/')) == Some(REDEEM)).then_some(LoginEndpoint::Redeem)
     }
 
     /// Whether this path is below its own.
-    pub(super) fn has_below(&self, path: &str) -> bool {
+    pub(super) fn contains_path(&self, path: &str) -> bool {
         self.tail(path).is_some_and(|tail| tail.starts_with('/'))
     }
 
@@ -203,7 +205,7 @@ impl Login {
     }
 }
 
-impl Tenant {
+impl TenantLogin {
     /// The realm that a `TenantName` means.
     #[must_use]
     pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
@@ -214,15 +216,15 @@ impl Tenant {
     #[must_use]
     pub fn realms(&self) -> Vec<&Arc<Realm>> {
         let mut realms: Vec<_> = self.realms.values().collect();
-        realms.sort_by_key(|realm| realm.number());
-        realms.dedup_by_key(|realm| realm.number());
+        realms.sort_by_key(|realm| realm.index());
+        realms.dedup_by_key(|realm| realm.index());
         realms
     }
 
     /// What a realm is called in answers: the first of its names in `tenants`, or its own.
     #[must_use]
     pub fn name_of<'a>(&'a self, realm: &'a Realm) -> &'a str {
-        let names = self.realms.iter().filter(|(name, of)| of.number() == realm.number() && *name != realm.name());
+        let names = self.realms.iter().filter(|(name, of)| of.index() == realm.index() && *name != realm.name());
         names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| realm.name())
     }
 
@@ -234,7 +236,7 @@ impl Tenant {
 
     /// How answers are laid out.
     #[must_use]
-    pub const fn shape(&self) -> Shape {
+    pub const fn shape(&self) -> ResponseShape {
         self.shape
     }
 
@@ -276,10 +278,10 @@ mod tests {
     use crate::config::SameSite;
 
     fn login(path: &str, logout_path: &str) -> Login {
-        let tenant = Tenant {
+        let tenant = TenantLogin {
             logout_path: logout_path.into(),
             realms: BTreeMap::new(),
-            shape: Shape::Nested,
+            shape: ResponseShape::Nested,
             client_id: None,
             access_ttl: Duration::from_secs(3600),
             refresh_ttl: Duration::from_secs(3600),
@@ -294,11 +296,11 @@ mod tests {
     fn a_tenant_login_has_four_paths_in_any_case() {
         let login = login("/api/Login", "/api/Logout");
         for (path, endpoint) in [
-            ("/api/Login", Some(Endpoint::Login)),
-            ("/API/login", Some(Endpoint::Login)),
-            ("/api/login/CHALLENGE", Some(Endpoint::Challenge)),
-            ("/api/Login/Refresh", Some(Endpoint::Refresh)),
-            ("/api/logout", Some(Endpoint::Logout)),
+            ("/api/Login", Some(LoginEndpoint::Login)),
+            ("/API/login", Some(LoginEndpoint::Login)),
+            ("/api/login/CHALLENGE", Some(LoginEndpoint::Challenge)),
+            ("/api/Login/Refresh", Some(LoginEndpoint::Refresh)),
+            ("/api/logout", Some(LoginEndpoint::Logout)),
             ("/api/Login/", None),
             ("/api/Login/Refresh/", None),
             ("/api/LoginRefresh", None),
@@ -310,7 +312,11 @@ mod tests {
         ] {
             assert_eq!(login.endpoint(path), endpoint, "{path}");
         }
-        assert!(login.has_below("/api/login/x") && !login.has_below("/api/loginx") && !login.has_below("/api/login"));
+        assert!(
+            login.contains_path("/api/login/x")
+                && !login.contains_path("/api/loginx")
+                && !login.contains_path("/api/login")
+        );
         for path in login.paths() {
             assert!(login.endpoint(&path).is_some(), "{path}");
         }
@@ -322,7 +328,13 @@ mod tests {
         let found: Vec<_> = ["/", "/challenge", "/Refresh", "/logout", "/x"].map(|path| login.endpoint(path)).into();
         assert_eq!(
             found,
-            [Some(Endpoint::Login), Some(Endpoint::Challenge), Some(Endpoint::Refresh), Some(Endpoint::Logout), None]
+            [
+                Some(LoginEndpoint::Login),
+                Some(LoginEndpoint::Challenge),
+                Some(LoginEndpoint::Refresh),
+                Some(LoginEndpoint::Logout),
+                None
+            ]
         );
     }
 }

@@ -81,25 +81,25 @@ pub struct Origins {
 impl Origins {
     /// No origin is listed: any may call.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub fn allows_any(&self) -> bool {
         self.listed.is_empty() && !self.null
     }
 
     /// Whether this origin is listed.
     #[must_use]
-    pub fn lists(&self, origin: &Origin) -> bool {
+    pub fn contains(&self, origin: &Origin) -> bool {
         self.listed.contains(origin)
     }
 
     /// Whether this text is an origin that is listed, as a browser writes it. Any other spelling has to be read first.
     #[must_use]
-    pub fn lists_as_written(&self, text: &str) -> bool {
+    pub fn contains_text(&self, text: &str) -> bool {
         self.listed.contains(text)
     }
 
     /// Whether `null` is listed.
     #[must_use]
-    pub const fn lists_null(&self) -> bool {
+    pub const fn allows_null(&self) -> bool {
         self.null
     }
 

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::outside::Outside;
+use super::external::ExternalInputs;
 use super::tls::EXPIRES_SOON;
 use crate::clock::rfc3339;
 
@@ -23,9 +23,9 @@ pub(super) struct CaFile {
 
 impl CaFile {
     /// Reads the file that the configuration calls `path`.
-    pub(super) fn read(path: &str, outside: &Outside) -> Result<Self, String> {
-        let path = outside.file(path)?;
-        let text = outside.public_file(&path)?;
+    pub(super) fn read(path: &str, external: &ExternalInputs) -> Result<Self, String> {
+        let path = external.file(path)?;
+        let text = external.public_file(&path)?;
         let certificates = authorities(&text).map_err(|problem| format!("{} {problem}", path.display()))?;
         Ok(Self { text, certificates, path })
     }
@@ -253,8 +253,8 @@ mod tests {
         let file = dir.path().join("ca.pem");
         let Files { ca, expired, .. } = files();
         std::fs::write(&file, format!("{ca}{expired}")).unwrap();
-        let outside = Outside::new(Input::look(&dir.path().join("t.toml")), None, false, 1_700_000_000);
-        let read = CaFile::read("ca.pem", &outside).unwrap();
+        let external = ExternalInputs::new(Input::stat(&dir.path().join("t.toml")), None, false, 1_700_000_000);
+        let read = CaFile::read("ca.pem", &external).unwrap();
         assert_eq!((read.certificates.len(), read.roots().len()), (2, 2));
         let told = read.expired(1_700_000_000);
         assert!(

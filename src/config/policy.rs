@@ -8,15 +8,15 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http::header::{HeaderName, HeaderValue};
 
-use super::key_sets::KeySets;
+use super::key_sets::PublishedJwks;
 use super::keys_dir::KeysDir;
 use super::limits::Limits;
 use super::log::Log;
 use super::origin::Origins;
-use super::route::Routing;
-use super::tls::Tls;
+use super::route::RouteTable;
+use super::tls::TlsSettings;
 use super::user_rules::UserRules;
-use crate::quota::{Meter, Quota};
+use crate::quota::{Quota, RateLimiter};
 use crate::token;
 
 /// One generation of everything hot. A request is judged by one of these from beginning to end. The default one has no
@@ -25,12 +25,12 @@ use crate::token;
 pub struct Policy {
     pub(super) log: Log,
     pub(super) realms: Vec<Arc<Realm>>,
-    pub(super) routing: Routing,
+    pub(super) routing: RouteTable,
     /// Every realm's cookie name: none of them is for any upstream.
     pub(super) cookie_names: Vec<String>,
-    pub(super) key_sets: KeySets,
+    pub(super) key_sets: PublishedJwks,
     pub(super) limits: Limits,
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Arc<TlsSettings>>,
 }
 
 impl Policy {
@@ -56,38 +56,38 @@ impl Policy {
     pub(super) fn trusted_keys(
         &self,
         issuer: &str,
-        source: &token::Source,
+        source: &token::KeySource,
         algorithms: &[token::Algorithm],
-    ) -> Option<Arc<token::TrustedKeys>> {
+    ) -> Option<Arc<token::IssuerKeys>> {
         let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
-        let fits = |other: &&token::Issuer| *other.name == *issuer && other.keys.are(source, algorithms);
+        let fits = |other: &&token::TrustedIssuer| *other.name == *issuer && other.keys.matches(source, algorithms);
         issuers.find(fits).map(|issuer| issuer.keys.clone())
     }
 
     /// The keys of a trusted issuer that come from the same place as these, though fetched in another way or read for other
     /// algorithms.
-    pub(super) fn keys_from_there(&self, issuer: &str, source: &token::Source) -> Option<&token::TrustedKeys> {
+    pub(super) fn keys_from_same_source(&self, issuer: &str, source: &token::KeySource) -> Option<&token::IssuerKeys> {
         let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
-        let fits = |other: &&token::Issuer| *other.name == *issuer && other.keys.source().is_same_place(source);
+        let fits = |other: &&token::TrustedIssuer| *other.name == *issuer && other.keys.source().is_same_place(source);
         issuers.find(fits).map(|issuer| &*issuer.keys)
     }
 
     /// Who answers where.
     #[must_use]
-    pub const fn routing(&self) -> &Routing {
+    pub const fn routing(&self) -> &RouteTable {
         &self.routing
     }
 
     /// The key set that is published at this path, if one is: JSON.
     #[must_use]
-    pub fn key_set(&self, path: &str) -> Option<&Bytes> {
+    pub fn jwks_at(&self, path: &str) -> Option<&Bytes> {
         self.key_sets.at(path)
     }
 
     /// Whether a path in which every escape was decoded may be that of a key set to some reader, if it is not to this gate.
     #[must_use]
     pub fn key_set_may_be_meant(&self, path: &[u8]) -> bool {
-        KeySets::may_be_meant(path)
+        PublishedJwks::may_be_meant(path)
     }
 
     /// What a client may take up.
@@ -97,14 +97,14 @@ impl Policy {
     }
 
     /// What was used of the API keys of a realm, by their ids.
-    pub(super) fn meters(&self, realm: &str) -> HashMap<&str, &Arc<Meter>> {
+    pub(super) fn api_key_limiters(&self, realm: &str) -> HashMap<&str, &Arc<RateLimiter>> {
         let keys = self.realm(realm).into_iter().flat_map(|realm| realm.api_keys.values());
         keys.map(|key| (&*key.id, &key.meter)).collect()
     }
 
     /// How connections of clients are encrypted, if they are.
     #[must_use]
-    pub const fn tls(&self) -> Option<&Arc<Tls>> {
+    pub const fn tls(&self) -> Option<&Arc<TlsSettings>> {
         self.tls.as_ref()
     }
 
@@ -128,7 +128,7 @@ pub struct Realm {
     /// Its place in the file.
     pub(super) number: u32,
     pub(super) name: String,
-    pub(super) tokens: token::Rules,
+    pub(super) tokens: token::TokenSettings,
     pub(super) keys_dir: KeysDir,
     pub(super) id_keys_dir: Option<KeysDir>,
     pub(super) token_ttl: Duration,
@@ -152,13 +152,13 @@ impl Realm {
 
     /// Tells it from the other realms of its policy.
     #[must_use]
-    pub const fn number(&self) -> u32 {
+    pub const fn index(&self) -> u32 {
         self.number
     }
 
     /// How its tokens are signed and verified.
     #[must_use]
-    pub const fn tokens(&self) -> &token::Rules {
+    pub const fn tokens(&self) -> &token::TokenSettings {
         &self.tokens
     }
 
@@ -169,7 +169,7 @@ impl Realm {
     }
 
     /// Where it keeps all of its keys: those that sign access tokens, and those that sign ID tokens, if it has such.
-    pub fn keys_dirs(&self) -> impl Iterator<Item = (&KeysDir, &token::KeySet)> {
+    pub fn keys_dirs(&self) -> impl Iterator<Item = (&KeysDir, &token::SigningKeys)> {
         let id = self.id_keys_dir.as_ref().zip(self.tokens.id_keys.as_ref());
         std::iter::once((&self.keys_dir, &self.tokens.keys)).chain(id)
     }
@@ -213,12 +213,12 @@ impl Realm {
     /// The API key with this secret. Looked up by hash, so that the time taken says nothing about the secrets.
     #[must_use]
     pub fn api_key(&self, secret: &str) -> Option<&Arc<ApiKey>> {
-        self.api_keys.get(&Sha256::of(secret))
+        self.api_keys.get(&Sha256::new(secret))
     }
 
     /// Whether the key of this secret opens anything at `now` (Unix seconds).
     #[must_use]
-    pub fn admits_key(&self, secret: &Sha256, now: i64) -> bool {
+    pub fn is_api_key_valid(&self, secret: &Sha256, now: i64) -> bool {
         self.api_keys.get(secret).is_some_and(|key| !key.disabled && !key.expired(now))
     }
 
@@ -239,7 +239,7 @@ impl Realm {
     /// Whether this is the realm's master key. Without one configured, nothing is.
     #[must_use]
     pub fn is_master_key(&self, secret: &str) -> bool {
-        self.master_key == Some(Sha256::of(secret))
+        self.master_key == Some(Sha256::new(secret))
     }
 
     /// Who may call it from a browser.
@@ -268,13 +268,13 @@ impl Realm {
             keys_dir: KeysDir::for_tests(std::path::Path::new(""), token::Algorithm::HS256),
             number: 0,
             name: "examples".into(),
-            tokens: token::Rules {
+            tokens: token::TokenSettings {
                 issuer: "https://gate.example.com".into(),
                 audience: "examples".into(),
                 leeway: 5,
-                keys: token::KeySet::new(
+                keys: token::SigningKeys::new(
                     token::Algorithm::HS256,
-                    vec![token::Key::generate(token::Algorithm::HS256, 1, 1).unwrap()],
+                    vec![token::SigningKey::generate(token::Algorithm::HS256, 1, 1).unwrap()],
                 )
                 .unwrap(),
                 id_keys: None,
@@ -313,13 +313,13 @@ pub struct ApiKey {
     pub(super) disabled: bool,
     pub(super) quota: Quota,
     /// Kept over a reload for the key of the same realm and id.
-    pub(super) meter: Arc<Meter>,
+    pub(super) meter: Arc<RateLimiter>,
 }
 
 impl ApiKey {
     /// Whether `text` can be the id of a key: it stands in logs and in lists, so it is one plain word.
     #[must_use]
-    pub fn is_id(text: &str) -> bool {
+    pub fn is_valid_id(text: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
     }
@@ -350,7 +350,7 @@ impl ApiKey {
 
     /// How many did.
     #[must_use]
-    pub const fn meter(&self) -> &Arc<Meter> {
+    pub const fn limiter(&self) -> &Arc<RateLimiter> {
         &self.meter
     }
 
@@ -381,7 +381,7 @@ pub struct Sha256([u8; 32]);
 impl Sha256 {
     /// The hash of `secret`.
     #[must_use]
-    pub fn of(secret: &str) -> Self {
+    pub fn new(secret: &str) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());
@@ -476,14 +476,14 @@ mod tests {
         for (text, good) in
             [("web", true), ("web-2_a.b", true), ("", false), ("a b", false), ("é", false), ("a\n", false)]
         {
-            assert_eq!(ApiKey::is_id(text), good, "{text}");
+            assert_eq!(ApiKey::is_valid_id(text), good, "{text}");
         }
-        assert!(!ApiKey::is_id(&"a".repeat(65)));
+        assert!(!ApiKey::is_valid_id(&"a".repeat(65)));
     }
 
     #[test]
     fn sha256_reads_what_it_writes() {
-        let hash = Sha256::of("abc");
+        let hash = Sha256::new("abc");
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash.to_hex(), hex);
         assert_eq!(Sha256::from_hex(hex), Some(hash));

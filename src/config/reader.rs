@@ -1,7 +1,7 @@
 //! Reads a TOML file key by key, and collects everything that is wrong with it on the way.
 //!
 //! `serde` would stop at the first error. Here a getter that finds one reports it, with line and key, and returns
-//! nothing; the reading goes on. What was read is used only if nothing was reported ([`Report::finish`]).
+//! nothing; the reading goes on. What was read is used only if nothing was reported ([`ErrorCollector::finish`]).
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::duration;
 use super::error::Severity;
-pub(super) use super::report::{Place, Report, Reported};
+pub(super) use super::report::{ErrorCollector, Reported, SourceLocation};
 use super::schema::{SectionDoc, SectionKeys};
 use super::sections::file::reference;
 use super::size;
@@ -21,7 +21,7 @@ use super::spelling::{bare, closest, none_of, quote, unexpanded};
 
 /// One section of the file.
 pub(super) struct Section<'a> {
-    report: &'a Report<'a>,
+    report: &'a ErrorCollector<'a>,
     table: &'a DeTable<'a>,
     keys: &'static SectionKeys,
     path: String,
@@ -30,7 +30,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole file.
-    pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>, keys: &'static SectionKeys) -> Self {
+    pub(super) fn root(report: &'a ErrorCollector<'a>, table: &'a DeTable<'a>, keys: &'static SectionKeys) -> Self {
         let section = Self { report, table, keys, path: String::new(), at: 0 };
         section.refuse_unknown_keys(None);
         section
@@ -115,8 +115,8 @@ impl<'a> Section<'a> {
     }
 
     /// Where `key` is written; the section's header if it is not.
-    pub(super) fn place(&self, key: &'static str) -> Place {
-        Place { at: self.value(key).map_or(self.at, |value| value.span().start), key: self.path_of(key) }
+    pub(super) fn place(&self, key: &'static str) -> SourceLocation {
+        SourceLocation { at: self.value(key).map_or(self.at, |value| value.span().start), key: self.path_of(key) }
     }
 
     /// Whether the value of `key` was refused, so that its default stands for it: what would be wrong between that and
@@ -147,7 +147,7 @@ impl<'a> Section<'a> {
         if self.report.is_broken() {
             return self.reported();
         }
-        let place = Place { at: self.at, key: self.path_of(key) };
+        let place = SourceLocation { at: self.at, key: self.path_of(key) };
         self.report.unless_refused(Severity::Error, self.at, key, place, message.into())
     }
 
@@ -529,7 +529,7 @@ mod tests {
     fn errors(text: &str, read: impl Fn(&Section<'_>)) -> Vec<String> {
         let (readable, syntax) = crate::config::syntax::repair(text);
         let (table, duplicates) = DeTable::parse_recoverable(&readable);
-        let report = Report::new(Path::new("t.toml"), text, &syntax, &duplicates);
+        let report = ErrorCollector::new(Path::new("t.toml"), text, &syntax, &duplicates);
         read(&Section::root(&report, table.get_ref(), &ROOT));
         report.finish(Vec::new()).iter().map(ToString::to_string).collect()
     }

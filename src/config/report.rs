@@ -10,7 +10,7 @@ use super::spelling::bare;
 use super::syntax::SyntaxError;
 
 /// Where errors and warnings are collected.
-pub(super) struct Report<'a> {
+pub(super) struct ErrorCollector<'a> {
     file: &'a Path,
     text: &'a str,
     /// Where each line begins.
@@ -37,14 +37,14 @@ pub(super) struct Reported(());
 
 /// Where something is written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct SourceLocation {
     /// Bytes from the beginning of the file.
     pub(super) at: usize,
     /// The dotted key.
     pub(super) key: String,
 }
 
-impl<'a> Report<'a> {
+impl<'a> ErrorCollector<'a> {
     /// Begins with what is not TOML, and with the keys that are written twice.
     pub(super) fn new(file: &'a Path, text: &'a str, syntax: &[SyntaxError], duplicates: &[toml::de::Error]) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
@@ -69,11 +69,11 @@ impl<'a> Report<'a> {
 
     /// Reports an error at byte `at`.
     pub(super) fn error(&self, at: usize, key: String, message: impl Into<String>) -> Reported {
-        self.add(Severity::Error, Place { at, key }, message.into(), None)
+        self.add(Severity::Error, SourceLocation { at, key }, message.into(), None)
     }
 
     /// Reports a warning.
-    pub(super) fn warn(&self, place: Place, message: String) {
+    pub(super) fn warn(&self, place: SourceLocation, message: String) {
         self.add(Severity::Warning, place, message, None);
     }
 
@@ -100,7 +100,7 @@ impl<'a> Report<'a> {
         severity: Severity,
         section: usize,
         key: &str,
-        place: Place,
+        place: SourceLocation,
         message: String,
     ) -> Reported {
         self.add(severity, place, message, Some((section, key.to_owned())))
@@ -135,13 +135,13 @@ impl<'a> Report<'a> {
     }
 
     /// A diagnostic about `place` that has no message yet, and is not reported.
-    pub(super) fn blank(&self, place: Place) -> Diagnostic {
+    pub(super) fn blank(&self, place: SourceLocation) -> Diagnostic {
         let (line, column) = (Some(self.line(place.at)), Some(self.column(place.at)));
         let (severity, file, message) = (Severity::Warning, self.file.into(), String::new());
         Diagnostic { severity, file, line, column, key: place.key, message }
     }
 
-    fn add(&self, severity: Severity, place: Place, message: String, unless: Option<KeyId>) -> Reported {
+    fn add(&self, severity: Severity, place: SourceLocation, message: String, unless: Option<KeyId>) -> Reported {
         if !self.broken.contains(&self.line(place.at)) {
             let diagnostic = self.blank(place).with(severity, message);
             self.entries.borrow_mut().push(Entry { diagnostic, unless });
@@ -213,7 +213,7 @@ mod tests {
 
     fn errors(text: &str) -> Vec<String> {
         let (_, duplicates) = DeTable::parse_recoverable(text);
-        let report = Report::new(Path::new("t"), text, &[], &duplicates);
+        let report = ErrorCollector::new(Path::new("t"), text, &[], &duplicates);
         report.finish(Vec::new()).iter().map(ToString::to_string).collect()
     }
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn columns_are_characters() {
-        let report = Report::new(Path::new("t"), "aé = x\n", &[], &[]);
+        let report = ErrorCollector::new(Path::new("t"), "aé = x\n", &[], &[]);
         assert_eq!((report.line(6), report.column(6), report.line(8)), (1, 6, 2));
     }
 }

@@ -7,37 +7,37 @@
 use std::io;
 use std::path::Path;
 
-use super::keys_dir::{self, KeysDir, Stored};
+use super::keys_dir::{self, KeyFile, KeysDir};
 use super::policy::MAX_LEEWAY;
-use super::secret_file::reason;
-use crate::token::{Algorithm, Key, ends, signing};
+use super::secret_file::io_error_text;
+use crate::token::{Algorithm, SigningKey, signing, verification_end};
 
 /// What a rotation came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotation {
+pub enum RotationResult {
     /// This key was made, and those were dropped that waited for their turns: one of them would have taken its place.
     Made {
         /// The key.
-        turn: Turn,
+        turn: KeyStatus,
         /// Those that were dropped.
-        dropped: Vec<Turn>,
+        dropped: Vec<KeyStatus>,
     },
     /// This one was made before, and waits for its turn: another one behind it would be of no use.
-    Waiting(Turn),
+    Waiting(KeyStatus),
 }
 
 /// What became of a key by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum KeyChange {
     /// It was made.
-    Made(Turn),
+    Made(KeyStatus),
     /// It was taken away.
-    Retired(Turn),
+    Retired(KeyStatus),
 }
 
 /// A signing key and its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct KeyStatus {
     /// Its id.
     pub kid: String,
     /// What it signs with.
@@ -45,18 +45,18 @@ pub struct Turn {
     /// Unix seconds.
     pub made_at: i64,
     /// Before, in, or after its turn.
-    pub state: TurnState,
+    pub state: KeyState,
 }
 
 /// Where a key stands. Every one verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TurnState {
+pub enum KeyState {
     /// It will sign from this Unix second on.
-    Waits(i64),
+    Pending(i64),
     /// It signs.
-    Signs,
+    Active,
     /// It signs no more, and verifies until this Unix second; without one, until a later key has signed for long enough.
-    Verifies(Option<i64>),
+    Passive(Option<i64>),
 }
 
 impl KeysDir {
@@ -70,9 +70,9 @@ impl KeysDir {
     ///
     /// # Errors
     /// Sentences about what can't be read.
-    pub fn turns(&self, now: i64) -> Result<Vec<Turn>, Vec<String>> {
+    pub fn key_statuses(&self, now: i64) -> Result<Vec<KeyStatus>, Vec<String>> {
         let mut stored = keys_dir::read(&self.path, self.readers)?;
-        stored.sort_by(|a, b| (a.key.signs_from(), a.key.kid()).cmp(&(b.key.signs_from(), b.key.kid())));
+        stored.sort_by(|a, b| (a.key.active_from(), a.key.kid()).cmp(&(b.key.active_from(), b.key.kid())));
         Ok(stored.iter().map(|one| turn(&one.key, &[self], &[], &stored, now)).collect())
     }
 
@@ -81,21 +81,21 @@ impl KeysDir {
     ///
     /// # Errors
     /// A sentence: the directory can't be read, locked or written to.
-    pub fn rotate(&self, now: i64, at_once: bool) -> Result<Rotation, String> {
+    pub fn rotate(&self, now: i64, at_once: bool) -> Result<RotationResult, String> {
         if !self.writable {
             let message = "is a read-only systemd credential: add the new key at the source of the credential, and restart the service";
             return Err(format!("{} {message}", self.path.display()));
         }
         keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
         let (_lock, stored) = self.alone()?;
-        let waiting: Vec<_> = self.own(&stored).filter(|one| one.key.signs_from() > now).collect();
-        let next = waiting.iter().min_by_key(|one| one.key.signs_from());
+        let waiting: Vec<_> = self.own(&stored).filter(|one| one.key.active_from() > now).collect();
+        let next = waiting.iter().min_by_key(|one| one.key.active_from());
         if let (Some(next), false) = (next, at_once) {
-            return Ok(Rotation::Waiting(turn(&next.key, &[self], &[], &stored, now)));
+            return Ok(RotationResult::Waiting(turn(&next.key, &[self], &[], &stored, now)));
         }
-        let begun = self.own(&stored).any(|one| one.key.signs_from() <= now);
+        let begun = self.own(&stored).any(|one| one.key.active_from() <= now);
         let turn = if begun && !at_once { self.add(now, now + self.ahead())? } else { self.add_now(&stored, now)? };
-        Ok(Rotation::Made { turn, dropped: self.remove(&waiting, &stored, now)? })
+        Ok(RotationResult::Made { turn, dropped: self.remove(&waiting, &stored, now)? })
     }
 
     /// Whether a revocation of the key `kid` has begun and not ended: [`KeysDir::revoke`] without [`KeysDir::end_revocation`].
@@ -111,23 +111,23 @@ impl KeysDir {
     ///
     /// # Errors
     /// A sentence: there is no such key, or the directory can't be read, locked or written to.
-    pub fn stand_in_for(&self, kid: &str, now: i64) -> Result<Option<Turn>, String> {
+    pub fn stand_in_for(&self, kid: &str, now: i64) -> Result<Option<KeyStatus>, String> {
         let (_lock, stored) = self.alone()?;
         let stolen = stored.iter().find(|one| one.key.kid() == kid);
         if stolen.is_none() && !self.is_revoked(kid)? {
             return Err(format!("{} has no key {kid:?}", self.path.display()));
         }
         let signs = signing(self.own(&stored).map(|one| &one.key), self.algorithm, now);
-        if signs.is_some_and(|key| key.kid() != kid && key.signs_from() <= now) {
+        if signs.is_some_and(|key| key.kid() != kid && key.active_from() <= now) {
             return Ok(None);
         }
         // Its turn begins where that of the stolen key began. If it began in the next second, an older key would sign until
         // then; a gate whose clock is late would sign with the older key for longer.
-        let from = stolen.map_or(now, |one| one.key.signs_from().saturating_add(1).min(now));
-        let others = self.own(&stored).map(|one| &one.key).filter(|key| key.kid() != kid && key.signs_from() <= now);
-        let last = others.map(Key::signs_from).max();
+        let from = stolen.map_or(now, |one| one.key.active_from().saturating_add(1).min(now));
+        let others = self.own(&stored).map(|one| &one.key).filter(|key| key.kid() != kid && key.active_from() <= now);
+        let last = others.map(SigningKey::active_from).max();
         let made = self.add(now, last.map_or(from, |last| from.max(last + 1)))?;
-        Ok(Some(Turn { state: TurnState::Signs, ..made }))
+        Ok(Some(KeyStatus { state: KeyState::Active, ..made }))
     }
 
     /// Takes the key `kid` away, at once, and drops those that wait for their turns and were made no later than the one that
@@ -136,17 +136,17 @@ impl KeysDir {
     ///
     /// # Errors
     /// A sentence: without it there would be no key that signs, or the directory can't be read, locked or written to.
-    pub fn revoke(&self, kid: &str, made: Option<&Turn>, now: i64) -> Result<Vec<Turn>, String> {
+    pub fn revoke(&self, kid: &str, made: Option<&KeyStatus>, now: i64) -> Result<Vec<KeyStatus>, String> {
         let (_lock, stored) = self.alone()?;
         let others = || self.own(&stored).filter(|one| one.key.kid() != kid);
-        let is_made = |one: &&Stored| made.is_some_and(|made| made.kid == one.key.kid());
+        let is_made = |one: &&KeyFile| made.is_some_and(|made| made.kid == one.key.kid());
         let signs = others().find(is_made).map(|one| &one.key);
         let signs = signs.or_else(|| signing(others().map(|one| &one.key), self.algorithm, now));
         let signs = signs.ok_or_else(|| format!("{} has no other key that can sign", self.path.display()))?;
         // Whatever its clock said: what is there now was made before the one that was made just now.
-        let is_older = |key: &Key| made.is_some() || key.made_at() <= signs.made_at();
+        let is_older = |key: &SigningKey| made.is_some() || key.created_at() <= signs.created_at();
         let waiting =
-            others().filter(|one| one.key.signs_from() > now && is_older(&one.key) && one.key.kid() != signs.kid());
+            others().filter(|one| one.key.active_from() > now && is_older(&one.key) && one.key.kid() != signs.kid());
         let waiting: Vec<_> = waiting.collect();
         // Those first: the file of the stolen key, whatever its name, is what a repeated command finds.
         let dropped = self.remove(&waiting, &stored, now)?;
@@ -172,19 +172,19 @@ impl KeysDir {
     }
 
     /// Keeps everybody else from it, and reads it.
-    fn alone(&self) -> Result<(std::fs::File, Vec<Stored>), String> {
+    fn alone(&self) -> Result<(std::fs::File, Vec<KeyFile>), String> {
         let lock = keys_dir::lock(&self.path).map_err(|error| self.unwritable(&error))?;
         let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
         Ok((lock, stored))
     }
 
-    fn own<'a>(&self, stored: &'a [Stored]) -> impl Iterator<Item = &'a Stored> + use<'a> {
+    fn own<'a>(&self, stored: &'a [KeyFile]) -> impl Iterator<Item = &'a KeyFile> + use<'a> {
         let algorithm = self.algorithm;
         stored.iter().filter(move |one| one.key.algorithm() == algorithm)
     }
 
     /// Removes these files, which are some of `stored`.
-    fn remove(&self, files: &[&Stored], stored: &[Stored], now: i64) -> Result<Vec<Turn>, String> {
+    fn remove(&self, files: &[&KeyFile], stored: &[KeyFile], now: i64) -> Result<Vec<KeyStatus>, String> {
         let mut removed = Vec::new();
         for one in files {
             keys_dir::remove(&one.path).map_err(|error| self.unwritable(&error))?;
@@ -194,25 +194,25 @@ impl KeysDir {
     }
 
     /// Makes a key that signs at once.
-    fn add_now(&self, stored: &[Stored], now: i64) -> Result<Turn, String> {
-        let begun = self.own(stored).map(|one| one.key.signs_from()).filter(|from| *from <= now);
+    fn add_now(&self, stored: &[KeyFile], now: i64) -> Result<KeyStatus, String> {
+        let begun = self.own(stored).map(|one| one.key.active_from()).filter(|from| *from <= now);
         // Of two keys of one second the id decides which one signs.
         let signs_from = begun.max().map_or(now, |last| now.max(last + 1));
         let made = self.add(now, signs_from)?;
-        Ok(Turn { state: TurnState::Signs, ..made })
+        Ok(KeyStatus { state: KeyState::Active, ..made })
     }
 
-    fn add(&self, now: i64, signs_from: i64) -> Result<Turn, String> {
-        let key = Key::generate(self.algorithm, now, signs_from).map_err(|error| error.to_string())?;
+    fn add(&self, now: i64, signs_from: i64) -> Result<KeyStatus, String> {
+        let key = SigningKey::generate(self.algorithm, now, signs_from).map_err(|error| error.to_string())?;
         keys_dir::save_key(&self.path, &key, self.token_ttl).map_err(|error| self.unwritable(&error))?;
-        let state = if signs_from <= now { TurnState::Signs } else { TurnState::Waits(signs_from) };
-        Ok(Turn { kid: key.kid().to_owned(), algorithm: self.algorithm, made_at: now, state })
+        let state = if signs_from <= now { KeyState::Active } else { KeyState::Pending(signs_from) };
+        Ok(KeyStatus { kid: key.kid().to_owned(), algorithm: self.algorithm, made_at: now, state })
     }
 
     /// Whether its schedule wants a new key.
-    fn is_due(&self, stored: &[Stored], now: i64) -> bool {
+    fn is_due(&self, stored: &[KeyFile], now: i64) -> bool {
         let own = stored.iter().filter(|one| one.key.algorithm() == self.algorithm);
-        let newest = own.map(|one| one.key.made_at()).max();
+        let newest = own.map(|one| one.key.created_at()).max();
         let every = self.rotate_every.map(|every| i64::try_from(every.as_secs()).unwrap_or(i64::MAX));
         newest.zip(every).is_some_and(|(newest, every)| newest.saturating_add(every) <= now)
     }
@@ -222,14 +222,14 @@ impl KeysDir {
     }
 
     fn unwritable(&self, error: &io::Error) -> String {
-        format!("can't write to the signing keys in {}: {}", self.path.display(), reason(error))
+        format!("can't write to the signing keys in {}: {}", self.path.display(), io_error_text(error))
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(path: &Path, algorithm: Algorithm) -> Self {
         Self {
             path: path.into(),
-            readers: super::secret_file::Readers::Owner,
+            readers: super::secret_file::FileAccess::Owner,
             writable: true,
             algorithm,
             token_ttl: 100,
@@ -247,10 +247,10 @@ impl KeysDir {
 ///
 /// # Errors
 /// A sentence: the directory can't be read, locked or written to.
-pub fn tend(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<Vec<Change>, String> {
+pub fn maintain_keys(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<Vec<KeyChange>, String> {
     let Some(dir) = uses.first().filter(|dir| dir.writable) else { return Ok(Vec::new()) };
     let _lock = keys_dir::lock(&dir.path).map_err(|error| dir.unwritable(&error))?;
-    keys_dir::sweep(&dir.path).map_err(|error| dir.unwritable(&error))?;
+    keys_dir::remove_temp_files(&dir.path).map_err(|error| dir.unwritable(&error))?;
     let stored = keys_dir::read(&dir.path, dir.readers).map_err(|errors| errors.join("; "))?;
     for one in &stored {
         if let Some(text) = marks(&one.key, uses, in_force, &stored, now) {
@@ -262,34 +262,40 @@ pub fn tend(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<Vec<Change
     for one in uses {
         if one.is_due(&stored, now) && !made_for.contains(&one.algorithm) {
             made_for.push(one.algorithm);
-            changes.push(Change::Made(one.add(now, now + one.ahead())?));
+            changes.push(KeyChange::Made(one.add(now, now + one.ahead())?));
         }
     }
     for one in &stored {
         let turn = turn(&one.key, uses, in_force, &stored, now);
-        if matches!(turn.state, TurnState::Verifies(Some(until)) if now > until) {
+        if matches!(turn.state, KeyState::Passive(Some(until)) if now > until) {
             keys_dir::remove(&one.path).map_err(|error| dir.unwritable(&error))?;
-            changes.push(Change::Retired(turn));
+            changes.push(KeyChange::Retired(turn));
         }
     }
     Ok(changes)
 }
 
-fn turn(key: &Key, uses: &[&KeysDir], in_force: &[&str], stored: &[Stored], now: i64) -> Turn {
+fn turn(key: &SigningKey, uses: &[&KeysDir], in_force: &[&str], stored: &[KeyFile], now: i64) -> KeyStatus {
     let state = if !users(key, uses, in_force, stored, now).is_empty() {
-        TurnState::Signs
-    } else if key.signs_from() > now {
-        TurnState::Waits(key.signs_from())
+        KeyState::Active
+    } else if key.active_from() > now {
+        KeyState::Pending(key.active_from())
     } else {
         let token_ttl = uses.iter().map(|one| one.token_ttl).max().unwrap_or(i64::MAX);
         let leeway = i64::try_from(MAX_LEEWAY.as_secs()).unwrap_or(i64::MAX);
-        TurnState::Verifies(ends(key, keys(stored), token_ttl, leeway, now))
+        KeyState::Passive(verification_end(key, keys(stored), token_ttl, leeway, now))
     };
-    Turn { kid: key.kid().to_owned(), algorithm: key.algorithm(), made_at: key.made_at(), state }
+    KeyStatus { kid: key.kid().to_owned(), algorithm: key.algorithm(), made_at: key.created_at(), state }
 }
 
 /// Those for whom `key` signs at `now`.
-fn users<'a>(key: &Key, uses: &[&'a KeysDir], in_force: &[&str], stored: &[Stored], now: i64) -> Vec<&'a KeysDir> {
+fn users<'a>(
+    key: &SigningKey,
+    uses: &[&'a KeysDir],
+    in_force: &[&str],
+    stored: &[KeyFile],
+    now: i64,
+) -> Vec<&'a KeysDir> {
     let signs = |one: &&KeysDir| {
         (one.algorithm == key.algorithm() && in_force.contains(&key.kid()))
             || signing(keys(stored), one.algorithm, now).is_some_and(|other| other.kid() == key.kid())
@@ -301,25 +307,25 @@ fn users<'a>(key: &Key, uses: &[&'a KeysDir], in_force: &[&str], stored: &[Store
 /// signs though the turn of a later one has begun, as when `algorithm` went back to what it was, or the configuration
 /// can't be loaded.
 fn marks(
-    key: &Key,
+    key: &SigningKey,
     uses: &[&KeysDir],
     in_force: &[&str],
-    stored: &[Stored],
+    stored: &[KeyFile],
     now: i64,
 ) -> Option<zeroize::Zeroizing<String>> {
     let mut users = users(key, uses, in_force, stored, now);
     let signs = !users.is_empty();
-    if key.signs_from() > now {
+    if key.active_from() > now {
         users.extend(uses.iter().filter(|one| one.algorithm == key.algorithm()));
     }
     let token_ttl = users.iter().map(|one| one.token_ttl).max()?;
-    let overtaken = signs && ends(key, keys(stored), 0, 0, now).is_some();
+    let overtaken = signs && verification_end(key, keys(stored), 0, 0, now).is_some();
     // An hour ahead, so that the file is not written all the time.
-    let promise = (overtaken && key.signs_until() < now + PROMISE / 2).then_some(now + PROMISE);
-    key.marked(token_ttl, promise)
+    let promise = (overtaken && key.active_until() < now + PROMISE / 2).then_some(now + PROMISE);
+    key.with_lifetime(token_ttl, promise)
 }
 
-fn keys(stored: &[Stored]) -> impl Iterator<Item = &Key> {
+fn keys(stored: &[KeyFile]) -> impl Iterator<Item = &SigningKey> {
     stored.iter().map(|one| &one.key)
 }
 
@@ -353,13 +359,13 @@ mod tests {
 
         fn rotate(&self, now: i64, at_once: bool) -> String {
             match self.dir.rotate(now, at_once).unwrap() {
-                Rotation::Made { turn, .. } => turn.kid,
-                Rotation::Waiting(turn) => panic!("{turn:?}"),
+                RotationResult::Made { turn, .. } => turn.kid,
+                RotationResult::Waiting(turn) => panic!("{turn:?}"),
             }
         }
 
-        fn tend(&self, now: i64) -> Vec<Change> {
-            tend(&[&self.dir], &[], now).unwrap()
+        fn tend(&self, now: i64) -> Vec<KeyChange> {
+            maintain_keys(&[&self.dir], &[], now).unwrap()
         }
 
         fn kids(&self) -> BTreeSet<String> {
@@ -368,8 +374,8 @@ mod tests {
         }
 
         fn signs(&self, now: i64) -> String {
-            let turns = self.dir.turns(now).unwrap();
-            turns.into_iter().find(|turn| turn.state == TurnState::Signs).unwrap().kid
+            let turns = self.dir.key_statuses(now).unwrap();
+            turns.into_iter().find(|turn| turn.state == KeyState::Active).unwrap().kid
         }
 
         fn text(&self, kid: &str) -> String {
@@ -384,10 +390,12 @@ mod tests {
         assert_eq!(scene.signs(NOW), first, "the first one need not wait");
         let second = scene.rotate(NOW + 100, false);
         assert_eq!((scene.signs(NOW + 109), scene.signs(NOW + 110)), (first.clone(), second.clone()));
-        let Rotation::Waiting(turn) = scene.dir.rotate(NOW + 105, false).unwrap() else { panic!("a third key") };
-        assert_eq!((&turn.kid, turn.state), (&second, TurnState::Waits(NOW + 110)));
+        let RotationResult::Waiting(turn) = scene.dir.rotate(NOW + 105, false).unwrap() else { panic!("a third key") };
+        assert_eq!((&turn.kid, turn.state), (&second, KeyState::Pending(NOW + 110)));
         assert_eq!(scene.kids().len(), 2);
-        let Rotation::Made { turn: third, dropped } = scene.dir.rotate(NOW + 106, true).unwrap() else { panic!() };
+        let RotationResult::Made { turn: third, dropped } = scene.dir.rotate(NOW + 106, true).unwrap() else {
+            panic!()
+        };
         assert_eq!(scene.signs(NOW + 106), third.kid);
         let kids: Vec<_> = dropped.iter().map(|turn| &turn.kid).collect();
         assert_eq!((kids, scene.signs(NOW + 1000)), (vec![&second], third.kid.clone()), "it would have taken over");
@@ -462,8 +470,8 @@ mod tests {
         scene.dir.rotate_every = Some(Duration::from_secs(1000));
         assert!(scene.tend(NOW + 999).is_empty());
         let changes = scene.tend(NOW + 1000);
-        let [Change::Made(turn)] = &changes[..] else { panic!("{changes:?}") };
-        assert_eq!((turn.state, turn.made_at), (TurnState::Waits(NOW + 1010), NOW + 1000));
+        let [KeyChange::Made(turn)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((turn.state, turn.made_at), (KeyState::Pending(NOW + 1010), NOW + 1000));
         assert!(scene.tend(NOW + 1000).is_empty() && scene.tend(NOW + 1010 + LIFE).is_empty(), "one is enough");
         assert_eq!((scene.signs(NOW + 1009), scene.signs(NOW + 1010)), (first, turn.kid.clone()));
         assert_eq!(scene.tend(NOW + 2000).len(), 2, "the next one comes, and the first one goes");
@@ -481,7 +489,7 @@ mod tests {
         assert_eq!((made, scene.kids().len()), (1, 2));
         let other = KeysDir { rotate_every: Some(Duration::from_secs(500)), ..scene.dir.clone() };
         assert_eq!(
-            tend(&[&scene.dir, &other], &[], NOW + 3000).unwrap().len(),
+            maintain_keys(&[&scene.dir, &other], &[], NOW + 3000).unwrap().len(),
             2,
             "two realms of one gate: one made, one gone"
         );
@@ -496,7 +504,7 @@ mod tests {
         assert!(scene.tend(from + LIFE).is_empty());
         assert_eq!(scene.kids(), [first.clone(), second.clone()].into());
         let changes = scene.tend(from + LIFE + 1);
-        assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert!(matches!(&changes[..], [KeyChange::Retired(turn)] if turn.kid == first), "{changes:?}");
         assert_eq!(scene.kids(), [second].into());
         assert!(scene.tend(i64::MAX / 2).is_empty(), "the one that signs stays");
         scene.rotate(NOW + 1_000_000, false);
@@ -524,15 +532,15 @@ mod tests {
         let secret = Scene::new(Algorithm::HS256);
         let public = KeysDir { algorithm: Algorithm::ES256, ..secret.dir.clone() };
         let first = secret.rotate(NOW, false);
-        let Rotation::Made { turn: second, .. } = public.rotate(NOW + 100, false).unwrap() else { panic!() };
+        let RotationResult::Made { turn: second, .. } = public.rotate(NOW + 100, false).unwrap() else { panic!() };
         // Back to the first, whose turn was before, and for long.
         for at in (NOW + 200..NOW + 20_000).step_by(60) {
             assert!(secret.tend(at).is_empty());
         }
         // And to the second again, whose turn began before all the tokens of the first.
-        assert!(tend(&[&public], &[], NOW + 20_000 + LIFE).unwrap().is_empty());
-        let changes = tend(&[&public], &[], NOW + 20_000 + LIFE + PROMISE).unwrap();
-        assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert!(maintain_keys(&[&public], &[], NOW + 20_000 + LIFE).unwrap().is_empty());
+        let changes = maintain_keys(&[&public], &[], NOW + 20_000 + LIFE + PROMISE).unwrap();
+        assert!(matches!(&changes[..], [KeyChange::Retired(turn)] if turn.kid == first), "{changes:?}");
         assert_eq!(secret.kids(), [second.kid].into());
     }
 
@@ -543,13 +551,13 @@ mod tests {
         let second = scene.rotate(NOW + 100, false);
         // The configuration can't be loaded all the time, so that the policy in force is that of before.
         for at in (NOW + 100..NOW + 20_000).step_by(60) {
-            let changes = tend(&[&scene.dir], &[&first], at).unwrap();
+            let changes = maintain_keys(&[&scene.dir], &[&first], at).unwrap();
             assert!(changes.is_empty(), "{changes:?} while it signs");
         }
         // And another gate, which can load it, lets the tokens of this one live.
         assert!(scene.tend(NOW + 20_000 + LIFE).is_empty());
         let changes = scene.tend(NOW + 20_000 + LIFE + PROMISE);
-        assert!(matches!(&changes[..], [Change::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert!(matches!(&changes[..], [KeyChange::Retired(turn)] if turn.kid == first), "{changes:?}");
         assert_eq!(scene.kids(), [second].into());
     }
 
@@ -560,7 +568,7 @@ mod tests {
         scene.rotate(NOW, false);
         public.rotate(NOW + 10, false).unwrap();
         for at in [NOW + 100, NOW + 100_000] {
-            assert!(tend(&[&scene.dir, &public], &[], at).unwrap().is_empty());
+            assert!(maintain_keys(&[&scene.dir, &public], &[], at).unwrap().is_empty());
         }
         assert_eq!(scene.kids().len(), 2);
     }
@@ -568,16 +576,16 @@ mod tests {
     #[test]
     fn what_can_t_be_done_is_said_and_nothing_is_done_to_credentials() {
         let scene = Scene::new(Algorithm::HS256);
-        let missing = tend(&[&scene.dir], &[], NOW).unwrap_err();
+        let missing = maintain_keys(&[&scene.dir], &[], NOW).unwrap_err();
         assert!(missing.contains("keys") && missing.contains("does not exist"), "{missing}");
         scene.rotate(NOW, false);
         scene.rotate(NOW, true);
         let credentials = KeysDir { writable: false, rotate_every: Some(Duration::from_secs(1)), ..scene.dir.clone() };
-        assert!(tend(&[&credentials], &[], i64::MAX / 2).unwrap().is_empty());
+        assert!(maintain_keys(&[&credentials], &[], i64::MAX / 2).unwrap().is_empty());
         assert!(credentials.rotate(NOW, true).unwrap_err().contains("systemd"));
         fs::write(scene.dir.path.join("bad.jwk"), "hunter2").unwrap();
         fs::set_permissions(scene.dir.path.join("bad.jwk"), fs::Permissions::from_mode(0o600)).unwrap();
-        let bad = tend(&[&scene.dir], &[], NOW + 1_000_000).unwrap_err();
+        let bad = maintain_keys(&[&scene.dir], &[], NOW + 1_000_000).unwrap_err();
         assert!(bad.contains("bad.jwk") && !bad.contains("hunter2"), "{bad}");
         assert_eq!(scene.kids().len(), 3, "nothing is taken away next to what can't be read");
     }

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use http::Method;
 
 use super::host::Host;
-use super::login::{Dialect, Endpoint, Login};
+use super::login::{Dialect, Login, LoginEndpoint};
 use super::policy::Realm;
 use super::upstream::Upstream;
 
@@ -216,13 +216,13 @@ impl Route {
 
     /// Whether it is limited to some methods.
     #[must_use]
-    pub const fn limits_methods(&self) -> bool {
+    pub const fn restricts_methods(&self) -> bool {
         self.methods.is_some()
     }
 
     /// Whether it takes this method. One that takes GET takes HEAD too (`threats.md` R50).
     #[must_use]
-    pub fn takes(&self, method: &Method) -> bool {
+    pub fn allows_method(&self, method: &Method) -> bool {
         self.methods.as_ref().is_none_or(|methods| {
             methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET))
         })
@@ -231,7 +231,7 @@ impl Route {
 
 /// Logins by their path, and routes by host and path.
 #[derive(Debug, Default)]
-pub struct Routing {
+pub struct RouteTable {
     /// Several of one path are for different hosts.
     by_login_path: HashMap<String, Vec<Arc<Login>>, RandomState>,
     /// Those with several paths, or whose paths match without regard to case: few, and looked at one after the other.
@@ -252,20 +252,20 @@ type Paths = HashMap<String, Vec<Arc<Route>>, RandomState>;
 
 /// What answers a request.
 #[derive(Clone, Debug)]
-pub enum Found {
+pub enum RouteMatch {
     /// The gate itself.
-    Login(Arc<Login>, Endpoint),
+    Login(Arc<Login>, LoginEndpoint),
     /// An app.
     Route(Arc<Route>),
     /// A path below a login's that is no route's: an endpoint that the login API does not have.
-    BelowLogin(Arc<Login>),
+    UnknownEndpoint(Arc<Login>),
     /// Nobody.
-    Nothing,
+    NotFound,
     /// Nobody, and the host is none of those that routes name.
-    WrongHost,
+    UnknownHost,
 }
 
-impl Routing {
+impl RouteTable {
     /// Makes the table. `reserved`: the paths at which the gate itself answers at every host.
     ///
     /// # Errors
@@ -274,15 +274,15 @@ impl Routing {
         logins: Vec<Arc<Login>>,
         routes: Vec<Arc<Route>>,
         reserved: &[String],
-    ) -> Result<Self, Vec<Clash>> {
+    ) -> Result<Self, Vec<RouteConflict>> {
         let mut table = Self::default();
         let mut clashes = Vec::new();
         for (later, login) in logins.iter().enumerate() {
             if let Some(earlier) = logins[..later].iter().position(|other| answers_too(other, login)) {
-                clashes.push(Clash::Login { earlier, later });
+                clashes.push(RouteConflict::Login { earlier, later });
             }
             if let Some(path) = reserved.iter().find(|path| login.endpoint(path).is_some()) {
-                clashes.push(Clash::Reserved { login: later, path: path.clone() });
+                clashes.push(RouteConflict::Reserved { login: later, path: path.clone() });
             }
             if matches!(login.dialect(), Dialect::Project) {
                 table.by_login_path.entry(login.path.clone()).or_default().push(login.clone());
@@ -292,7 +292,7 @@ impl Routing {
                 paths.sort();
                 paths.dedup();
                 if paths.len() < written {
-                    clashes.push(Clash::Own(later));
+                    clashes.push(RouteConflict::Own(later));
                 }
                 table.with_several_paths.push(login.clone());
             }
@@ -308,18 +308,19 @@ impl Routing {
             let same_path = paths.entry(route.path.clone()).or_default();
             if let Some(other) = same_path.iter().find(|other| overlap(other, route)) {
                 let earlier = routes.iter().position(|earlier| Arc::ptr_eq(earlier, other)).unwrap_or_default();
-                clashes.push(Clash::Route { earlier, later });
+                clashes.push(RouteConflict::Route { earlier, later });
             }
             same_path.push(route.clone());
             for (index, login) in logins.iter().enumerate() {
                 // The login answers, so that the app never sees its own path.
                 if login.endpoint(&route.path).is_some_and(|endpoint| share_host(login, endpoint, route)) {
-                    clashes.push(Clash::RouteOfLogin { route: later, login: index });
+                    clashes.push(RouteConflict::RouteOfLogin { route: later, login: index });
                 }
             }
             if route.path_rules == PathRules::Opaque {
-                clashes
-                    .extend(below(route, &logins, &routes, reserved).map(|rule| Clash::Opaque { route: later, rule }));
+                clashes.extend(
+                    below(route, &logins, &routes, reserved).map(|rule| RouteConflict::Opaque { route: later, rule }),
+                );
             }
         }
         let paths = table.by_host.values().chain([&table.any_host]).flat_map(HashMap::keys);
@@ -344,8 +345,8 @@ impl Routing {
     /// The login that has this path, which is canonical, of this host, and what is asked there. One that names the host goes
     /// before one that does not.
     #[must_use]
-    pub fn login_at(&self, host: &Host, path: &str) -> Option<(&Arc<Login>, Endpoint)> {
-        let project = self.by_login_path.get(path).into_iter().flatten().map(|login| (login, Endpoint::Login));
+    pub fn login_at(&self, host: &Host, path: &str) -> Option<(&Arc<Login>, LoginEndpoint)> {
+        let project = self.by_login_path.get(path).into_iter().flatten().map(|login| (login, LoginEndpoint::Login));
         let others = self.with_several_paths.iter().filter_map(|login| Some((login, login.endpoint(path)?)));
         let mut of_every_host = None;
         for (login, endpoint) in project.chain(others) {
@@ -364,7 +365,7 @@ impl Routing {
         match route.path_rules {
             PathRules::Strict => (PathRules::Strict, "as path_rules says"),
             PathRules::Opaque => (PathRules::Opaque, "as path_rules says, and nothing else lies below the route"),
-            PathRules::Auto if route.path != "/" || route.limits_methods() => {
+            PathRules::Auto if route.path != "/" || route.restricts_methods() => {
                 (PathRules::Strict, "since the route does not decide about a whole host")
             }
             PathRules::Auto if !self.is_alone(host) => {
@@ -383,7 +384,7 @@ impl Routing {
         let path = String::from_utf8_lossy(path);
         let mut tables = self.by_host.get(host).into_iter().chain([&self.any_host]);
         let routes = tables.find_map(|paths| prefixes(&path, self.depth).find_map(|prefix| paths.get(prefix)))?;
-        let route = routes.iter().find(|route| route.takes(method))?;
+        let route = routes.iter().find(|route| route.allows_method(method))?;
         (self.path_rules(host, route).0 == PathRules::Opaque).then(|| route.clone())
     }
 
@@ -395,35 +396,35 @@ impl Routing {
 
     /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
     #[must_use]
-    pub fn find(&self, host: &Host, path: &str, method: &Method) -> Found {
+    pub fn find(&self, host: &Host, path: &str, method: &Method) -> RouteMatch {
         if let Some((login, endpoint)) = self.login_at(host, path) {
-            return Found::Login(login.clone(), endpoint);
+            return RouteMatch::Login(login.clone(), endpoint);
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
         // not take is not offered to a wider route, which may ask for less.
         for paths in self.by_host.get(host).into_iter().chain([&self.any_host]) {
             if let Some(routes) = prefixes(path, self.depth).find_map(|prefix| paths.get(prefix)) {
-                let route = routes.iter().find(|route| route.takes(method));
-                return route.map_or(Found::Nothing, |route| Found::Route(route.clone()));
+                let route = routes.iter().find(|route| route.allows_method(method));
+                return route.map_or(RouteMatch::NotFound, |route| RouteMatch::Route(route.clone()));
             }
         }
         let has_host = |login: &&Arc<Login>| login.host.as_ref().is_none_or(|own| own == host);
         let project =
             prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix)?.iter().find(has_host));
         let mut others = self.with_several_paths.iter().filter(has_host);
-        if let Some(login) = project.or_else(|| others.find(|login| login.has_below(path))) {
-            return Found::BelowLogin(login.clone());
+        if let Some(login) = project.or_else(|| others.find(|login| login.contains_path(path))) {
+            return RouteMatch::UnknownEndpoint(login.clone());
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
         let is_known = self.by_host.contains_key(host)
             || self.logins.iter().any(|login| login.host.is_some() && login.serves(host));
-        if serves_every_host || is_known { Found::Nothing } else { Found::WrongHost }
+        if serves_every_host || is_known { RouteMatch::NotFound } else { RouteMatch::UnknownHost }
     }
 }
 
-/// Two entries that answer the same requests, as indexes into what [`Routing::new`] was given.
+/// Two entries that answer the same requests, as indexes into what [`RouteTable::new`] was given.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Clash {
+pub(super) enum RouteConflict {
     Login {
         earlier: usize,
         later: usize,
@@ -470,7 +471,7 @@ fn answers_too(one: &Login, other: &Login) -> bool {
 }
 
 /// Whether some request is for the host of both.
-fn share_host(login: &Login, endpoint: Endpoint, route: &Route) -> bool {
+fn share_host(login: &Login, endpoint: LoginEndpoint, route: &Route) -> bool {
     let mut hosts = login.hosts(endpoint);
     route.host.is_none() || hosts.any(|own| own.is_none() || own == route.host.as_ref())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{Config, KeyDoc, Mode, SameSite, ValueType, parse, reference};
-use crate::token::{Algorithm, Key};
+use crate::token::{Algorithm, SigningKey};
 
 const TOLLGATE: &str = include_str!("../../conf/tollgate.toml");
 
@@ -73,7 +73,7 @@ fn every_key_is_in_the_sample_with_every_key() {
 #[test]
 fn the_documented_defaults_are_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
-    let key = Key::generate(Algorithm::HS256, 1, 1).unwrap();
+    let key = SigningKey::generate(Algorithm::HS256, 1, 1).unwrap();
     super::save_key(&dir.path().join("keys/examples"), &key, 1).unwrap();
     let written = with_defaults_written();
     assert!(written.contains("\nkeys_dir = ") && written.contains("\ntunnel_timeout = "), "{written}");

@@ -27,7 +27,7 @@
 use std::ops::Deref;
 
 use super::kind::{Kind, Raw, RawList};
-use super::reader::{Place, Section};
+use super::reader::{Section, SourceLocation};
 use super::report::Reported;
 
 /// The keys of one kind of section.
@@ -84,7 +84,7 @@ impl<'s, T> Setting<'s, T> {
         self.section.is_empty_list(self.key)
     }
 
-    pub(in crate::config) fn place(&self) -> Place {
+    pub(in crate::config) fn place(&self) -> SourceLocation {
         self.section.place(self.key)
     }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// Who may be able to read a file that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Readers {
+pub(super) enum FileAccess {
     /// Its owner only (`threats.md` R46).
     Owner,
     /// Anyone: the operator said so, or something else guards it.
@@ -20,9 +20,9 @@ pub(super) enum Readers {
 ///
 /// # Errors
 /// A sentence that begins with the path, and holds nothing of the file's text.
-pub(super) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, String> {
+pub(super) fn read(path: &Path, readers: FileAccess) -> Result<Zeroizing<String>, String> {
     let (file, mode) = open(path)?;
-    if readers == Readers::Owner && mode & 0o077 != 0 {
+    if readers == FileAccess::Owner && mode & 0o077 != 0 {
         return Err(format!(
             "group or others have access to {0} (mode {mode:04o}): run chmod 600 {0}, or set insecure_key_files = true in [server]",
             path.display()
@@ -69,11 +69,11 @@ fn open(path: &Path) -> Result<(File, u32), String> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("can't read {}: {}", path.display(), reason(error))
+    format!("can't read {}: {}", path.display(), io_error_text(error))
 }
 
 /// Why a file could not be used, for people.
-pub(super) fn reason(error: &io::Error) -> String {
+pub(super) fn io_error_text(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "it does not exist".into(),
         io::ErrorKind::PermissionDenied => "permission denied for the user of this process".into(),
@@ -100,14 +100,14 @@ mod tests {
         fs::write(&path, "hunter2-hunter2\n").unwrap();
         for mode in [0o644, 0o640, 0o604, 0o620, 0o601] {
             chmod(&path, mode);
-            let error = read(&path, Readers::Owner).unwrap_err();
+            let error = read(&path, FileAccess::Owner).unwrap_err();
             assert!(error.contains("chmod 600") && error.contains(&format!("{mode:04o}")), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
-            assert!(read(&path, Readers::Anyone).is_ok());
+            assert!(read(&path, FileAccess::Anyone).is_ok());
         }
         for mode in [0o600, 0o400] {
             chmod(&path, mode);
-            assert_eq!(read(&path, Readers::Owner).unwrap().as_str(), "hunter2-hunter2\n");
+            assert_eq!(read(&path, FileAccess::Owner).unwrap().as_str(), "hunter2-hunter2\n");
         }
     }
 
@@ -115,12 +115,12 @@ mod tests {
     fn what_is_no_secret() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        assert!(read(&path, Readers::Owner).unwrap_err().ends_with("it does not exist"));
-        assert!(read(dir.path(), Readers::Owner).unwrap_err().ends_with("not a regular file"));
-        assert!(read(Path::new("/dev/zero"), Readers::Anyone).unwrap_err().ends_with("not a regular file"));
+        assert!(read(&path, FileAccess::Owner).unwrap_err().ends_with("it does not exist"));
+        assert!(read(dir.path(), FileAccess::Owner).unwrap_err().ends_with("not a regular file"));
+        assert!(read(Path::new("/dev/zero"), FileAccess::Anyone).unwrap_err().ends_with("not a regular file"));
         fs::write(&path, [0xff]).unwrap();
-        assert!(read(&path, Readers::Anyone).unwrap_err().ends_with("not UTF-8 text"));
+        assert!(read(&path, FileAccess::Anyone).unwrap_err().ends_with("not UTF-8 text"));
         fs::write(&path, "x".repeat(16 * 1024 + 1)).unwrap();
-        assert!(read(&path, Readers::Anyone).unwrap_err().contains("larger than"));
+        assert!(read(&path, FileAccess::Anyone).unwrap_err().contains("larger than"));
     }
 }

@@ -63,7 +63,7 @@ pub static NO_PROXIES: Proxies = Proxies::new(Vec::new(), ForwardedFamily::XForw
 
 /// `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct ServerSettings {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) threads: usize,
@@ -78,7 +78,7 @@ pub struct Server {
     pub(super) token_cache: u64,
 }
 
-impl Server {
+impl ServerSettings {
     /// Whether `address` is one on which Tollgate itself listens: an upstream there would be a loop.
     #[must_use]
     pub fn is_at(&self, address: SocketAddr) -> bool {

@@ -20,7 +20,7 @@ use super::pem;
 
 /// How connections of clients are encrypted.
 #[derive(Clone)]
-pub struct Tls {
+pub struct TlsSettings {
     config: Arc<ServerConfig>,
     expires_at: i64,
     /// Of everything that it was made of.
@@ -44,7 +44,7 @@ pub(super) enum ClientAuth {
     Optional,
 }
 
-impl Tls {
+impl TlsSettings {
     /// `certificates`: the first is for whoever names none of the others' hosts. `roots`: who signs the certificates of
     /// clients. `files`: the text of all of them, which tells whether anything has changed.
     pub(super) fn new(
@@ -69,7 +69,7 @@ impl Tls {
             }
         };
         let expires_at = certificates.iter().map(|certificate| certificate.expires_at).min().unwrap_or(i64::MAX);
-        let mut config = builder.with_cert_resolver(Arc::new(ByName::new(certificates)));
+        let mut config = builder.with_cert_resolver(Arc::new(SniResolver::new(certificates)));
         config.alpn_protocols = if h2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
         if knows_clients {
             // ☠ A resumed session is believed without another look at the client's certificate, which may have expired.
@@ -100,12 +100,12 @@ impl Tls {
     }
 
     /// Whether it was made of the same files: whoever has that one keeps it, so that sessions can still be resumed.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(super) fn has_same_files(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Tls").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
@@ -113,13 +113,13 @@ impl fmt::Debug for Tls {
 
 impl Certificate {
     /// Reads a chain and its key, both PEM. The errors hold nothing of the key.
-    pub(super) fn read(chain: &[u8], key: &str) -> Result<Self, Unfit> {
-        let chain = pem::certificates(chain).map_err(Unfit::Chain)?;
+    pub(super) fn read(chain: &[u8], key: &str) -> Result<Self, CertificateError> {
+        let chain = pem::certificates(chain).map_err(CertificateError::Chain)?;
         let leaf = chain.first().ok_or_else(|| {
-            Unfit::Chain("contains no certificate: write the certificate and its chain as PEM".into())
+            CertificateError::Chain("contains no certificate: write the certificate and its chain as PEM".into())
         })?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| {
-            Unfit::Chain("contains no X.509 certificate: write the certificate and its chain as PEM".into())
+            CertificateError::Chain("contains no X.509 certificate: write the certificate and its chain as PEM".into())
         })?;
         let expires_at = parsed.validity().not_after.timestamp();
         let alternatives = parsed.subject_alternative_name().ok().flatten();
@@ -130,13 +130,15 @@ impl Certificate {
         });
         let names = names.collect();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
-            Unfit::Key("contains no PEM private key: write the path of a file with -----BEGIN PRIVATE KEY-----".into())
+            CertificateError::Key(
+                "contains no PEM private key: write the path of a file with -----BEGIN PRIVATE KEY-----".into(),
+            )
         })?;
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                Unfit::Key("does not match the certificate: write the key of this certificate".into())
+                CertificateError::Key("does not match the certificate: write the key of this certificate".into())
             }
-            _ => Unfit::Key("can't be used: write a PKCS #8, RSA or EC key without a password".into()),
+            _ => CertificateError::Key("can't be used: write a PKCS #8, RSA or EC key without a password".into()),
         })?;
         Ok(Self { key: Arc::new(key), names, expires_at })
     }
@@ -152,7 +154,7 @@ pub const EXPIRES_SOON: i64 = 14 * 86_400;
 
 /// Which of the two files is to blame, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(super) enum CertificateError {
     Chain(String),
     Key(String),
 }
@@ -164,14 +166,14 @@ fn provider() -> CryptoProvider {
 /// The certificates by the names that they are for. A client that names no host, or one that no certificate is for, gets
 /// the first: as nginx does, so that the client says what is wrong and not we.
 #[derive(Debug)]
-struct ByName {
+struct SniResolver {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// By what stands behind `*.`.
     below: HashMap<String, Vec<Arc<CertifiedKey>>>,
     first: Vec<Arc<CertifiedKey>>,
 }
 
-impl ByName {
+impl SniResolver {
     fn new(certificates: Vec<Certificate>) -> Self {
         let mut table = Self { exact: HashMap::new(), below: HashMap::new(), first: Vec::new() };
         for Certificate { key, names, .. } in certificates {
@@ -188,7 +190,7 @@ impl ByName {
         table
     }
 
-    fn of(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
+    fn certificates_for(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
         let Some(name) = name else { return &self.first };
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let parent = name.split_once('.').map(|(_, parent)| parent);
@@ -197,10 +199,10 @@ impl ByName {
     }
 }
 
-impl ResolvesServerCert for ByName {
+impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // There may be an ECDSA and an RSA one for the same name.
-        let keys = self.of(hello.server_name());
+        let keys = self.certificates_for(hello.server_name());
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         keys.iter().find(fits).or_else(|| keys.first()).cloned()
     }

@@ -11,10 +11,10 @@ use super::host::Host;
 /// that have them share connections and all that is known of the servers, and so does the policy after a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
-    pub(super) servers: Vec<UpstreamServer>,
-    pub(super) authorities: Option<Authorities>,
+    pub(super) servers: Vec<ServerAddress>,
+    pub(super) authorities: Option<CaCertificates>,
     pub(super) resolve: Duration,
-    pub(super) balance: Balance,
+    pub(super) balance: LoadBalancing,
     pub(super) retries: usize,
     pub(super) eject_after: u32,
     pub(super) eject_for: Duration,
@@ -28,7 +28,7 @@ pub struct Upstream {
 
 /// One URL of an app: a server, or all servers that a name has addresses of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct UpstreamServer {
+pub struct ServerAddress {
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) authority: String,
@@ -37,11 +37,11 @@ pub struct UpstreamServer {
 
 /// Certificates of authorities, instead of the system's. Each can be used as one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Authorities(pub(super) Arc<[Vec<u8>]>);
+pub struct CaCertificates(pub(super) Arc<[Vec<u8>]>);
 
 /// Which server a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Balance {
+pub enum LoadBalancing {
     /// They take turns.
     RoundRobin,
     /// The one with the fewest requests in flight; of several, the one whose turn it is.
@@ -67,13 +67,13 @@ impl Upstream {
 
     /// At least one. Either all of them speak TLS, or none.
     #[must_use]
-    pub fn servers(&self) -> &[UpstreamServer] {
+    pub fn servers(&self) -> &[ServerAddress] {
         &self.servers
     }
 
     /// Who has to vouch for the servers that speak TLS; `None`: the system's authorities.
     #[must_use]
-    pub const fn authorities(&self) -> Option<&Authorities> {
+    pub const fn authorities(&self) -> Option<&CaCertificates> {
         self.authorities.as_ref()
     }
 
@@ -85,7 +85,7 @@ impl Upstream {
 
     /// Which of the servers is asked.
     #[must_use]
-    pub const fn balance(&self) -> Balance {
+    pub const fn balance(&self) -> LoadBalancing {
         self.balance
     }
 
@@ -144,7 +144,7 @@ impl Upstream {
     }
 }
 
-impl UpstreamServer {
+impl ServerAddress {
     /// The host of the URL.
     #[must_use]
     pub const fn host(&self) -> &Host {
@@ -176,7 +176,7 @@ impl UpstreamServer {
     }
 }
 
-impl Authorities {
+impl CaCertificates {
     /// Each in DER. At least one.
     #[must_use]
     pub fn certificates(&self) -> &[Vec<u8>] {

@@ -7,7 +7,7 @@ use reqwest::Client;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::token::Remote;
+use crate::token::RemoteJwks;
 
 /// A user pool, as one of its app clients sees it, and the connections to it.
 pub struct UserPool {
@@ -19,7 +19,7 @@ pub struct UserPool {
     pub(super) endpoint: String,
     pub(super) timeout: Duration,
     /// Where its keys are.
-    pub(super) keys: Remote,
+    pub(super) keys: RemoteJwks,
     pub(super) client: Client,
     pub(super) calls: Semaphore,
 }

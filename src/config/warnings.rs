@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use super::login::{Dialect, Login};
 use super::policy::Realm;
-use super::reader::{Report, Section};
-use super::route::{Route, Routing};
+use super::reader::{ErrorCollector, Section};
+use super::route::{Route, RouteTable};
 use super::sections::Realms;
 
 /// Adds the warnings of a file without errors. `routes`: the sections of the routes, in the order of `routing`.
-pub(super) fn between_sections(report: &Report<'_>, routes: &[Section<'_>], realms: &Realms, routing: &Routing) {
+pub(super) fn between_sections(
+    report: &ErrorCollector<'_>,
+    routes: &[Section<'_>],
+    realms: &Realms,
+    routing: &RouteTable,
+) {
     for (section, route) in routes.iter().zip(routing.routes()) {
         warn_of_roles(section, route, routing.logins());
         warn_of_mfa(section, route, routing.logins());
@@ -63,7 +68,7 @@ fn warn_of_mfa(section: &Section<'_>, route: &Route, logins: &[Arc<Login>]) {
 }
 
 fn requires_keys(realm: &Realm, routes: &[Arc<Route>]) -> bool {
-    let takes_key = |route: &Arc<Route>| route.realm().number() == realm.number() && route.access().takes_key();
+    let takes_key = |route: &Arc<Route>| route.realm().index() == realm.index() && route.access().takes_key();
     realm.requires_key() || routes.iter().any(takes_key)
 }
 
@@ -71,7 +76,7 @@ fn requires_keys(realm: &Realm, routes: &[Arc<Route>]) -> bool {
 fn has_local_users(login: &Login, realm: &Realm) -> bool {
     match login.dialect() {
         Dialect::Tenant(_) => login.asks_users_of(realm),
-        Dialect::Project | Dialect::Exchange(_) => login.realm().number() == realm.number(),
+        Dialect::Project | Dialect::Exchange(_) => login.realm().index() == realm.index(),
     }
 }
 

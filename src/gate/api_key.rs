@@ -9,7 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use super::Deny;
+use super::DenyReason;
 use super::deny::KeyFault;
 use super::identity::folds_to;
 use super::query;
@@ -37,16 +37,16 @@ pub(super) struct Wanted {
 /// does not count any more, was meant for the gate.
 ///
 /// # Errors
-/// The reasons that begin with `key_`, and where one is needed [`Deny::Query`] or [`Deny::Header`] for what can't be read.
+/// The reasons that begin with `key_`, and where one is needed [`DenyReason::Query`] or [`DenyReason::Header`] for what can't be read.
 pub(super) fn find(
     realm: &Realm,
     headers: &HeaderMap,
     query: Option<&[u8]>,
     wanted: Wanted,
     now: i64,
-) -> Result<Option<Carried>, Deny> {
+) -> Result<Option<Carried>, DenyReason> {
     if !realm.has_api_keys() {
-        return if wanted.needed { Err(Deny::KeyMissing) } else { Ok(None) };
+        return if wanted.needed { Err(DenyReason::KeyMissing) } else { Ok(None) };
     }
     let basic = if wanted.takes_basic { basic(headers) } else { None };
     let by_basic = basic.map_or(Ok(None), |value| of_basic(realm, value, wanted.authorization_is_ours, now))?;
@@ -55,11 +55,11 @@ pub(super) fn find(
         return Err(fault.into());
     }
     match (by_basic, plain) {
-        (Some(one), Some(other)) if one.secret() != other.secret() => Err(Deny::KeyConflict),
+        (Some(one), Some(other)) if one.secret() != other.secret() => Err(DenyReason::KeyConflict),
         (Some(key), _) => Ok(Some(Carried { key: key.clone(), by_basic: true })),
         (None, Some(key)) => Ok(Some(Carried { key: key.clone(), by_basic: false })),
-        (None, None) if wanted.needed && wanted.takes_basic => Err(Deny::Basic(KeyFault::Missing)),
-        (None, None) if wanted.needed => Err(Deny::KeyMissing),
+        (None, None) if wanted.needed && wanted.takes_basic => Err(DenyReason::Basic(KeyFault::Missing)),
+        (None, None) if wanted.needed => Err(DenyReason::KeyMissing),
         (None, None) => Ok(None),
     }
 }
@@ -83,24 +83,32 @@ pub(super) fn query_without<'a>(realm: &Realm, query: &'a [u8], needed: bool) ->
 
 /// What is said without a key where all that is said has to be one: every value is the same, and it is a key. Empty counts as
 /// absent.
-fn the_one<'r>(realm: &'r Realm, headers: &HeaderMap, query: Option<&[u8]>) -> Result<Option<&'r Arc<ApiKey>>, Deny> {
-    let of_query = realm.key_query().map_or(Ok(None), |name| query::one_value(query, name))?;
+fn the_one<'r>(
+    realm: &'r Realm,
+    headers: &HeaderMap,
+    query: Option<&[u8]>,
+) -> Result<Option<&'r Arc<ApiKey>>, DenyReason> {
+    let of_query = realm.key_query().map_or(Ok(None), |name| query::single_value(query, name))?;
     let mut found = of_query.filter(|key| !key.is_empty());
     for value in realm.key_header().into_iter().flat_map(|name| headers.get_all(name)) {
-        let value = value.to_str().map_err(|_| Deny::Header)?;
+        let value = value.to_str().map_err(|_| DenyReason::Header)?;
         if value.is_empty() {
             continue;
         }
         if found.as_ref().is_some_and(|other| other != value) {
-            return Err(Deny::KeyConflict);
+            return Err(DenyReason::KeyConflict);
         }
         found = Some(value.into());
     }
-    found.map(|secret| realm.api_key(&secret).ok_or(Deny::KeyUnknown)).transpose()
+    found.map(|secret| realm.api_key(&secret).ok_or(DenyReason::KeyUnknown)).transpose()
 }
 
 /// The key among what is said, all else of which is the app's.
-fn the_known<'r>(realm: &'r Realm, headers: &HeaderMap, query: Option<&[u8]>) -> Result<Option<&'r Arc<ApiKey>>, Deny> {
+fn the_known<'r>(
+    realm: &'r Realm,
+    headers: &HeaderMap,
+    query: Option<&[u8]>,
+) -> Result<Option<&'r Arc<ApiKey>>, DenyReason> {
     let members = realm.key_query().into_iter().flat_map(|wanted| {
         let members = query::members(query.unwrap_or_default());
         members.filter(move |(name, _)| query::is_named(name, wanted)).map(|(_, value)| value)
@@ -109,7 +117,7 @@ fn the_known<'r>(realm: &'r Realm, headers: &HeaderMap, query: Option<&[u8]>) ->
     let values = realm.key_header().into_iter().flat_map(|name| headers.get_all(name));
     let mut known = of_query.chain(values.filter_map(|value| key_of(realm, value)));
     let Some(first) = known.next() else { return Ok(None) };
-    if known.any(|other| other.secret() != first.secret()) { Err(Deny::KeyConflict) } else { Ok(Some(first)) }
+    if known.any(|other| other.secret() != first.secret()) { Err(DenyReason::KeyConflict) } else { Ok(Some(first)) }
 }
 
 fn key_of<'r>(realm: &'r Realm, value: &HeaderValue) -> Option<&'r Arc<ApiKey>> {
@@ -122,17 +130,17 @@ fn of_basic<'r>(
     value: &HeaderValue,
     is_ours: bool,
     now: i64,
-) -> Result<Option<&'r Arc<ApiKey>>, Deny> {
+) -> Result<Option<&'r Arc<ApiKey>>, DenyReason> {
     let pair = credentials(value);
     let pair = pair.as_ref().and_then(|pair| pair.split_once(':'));
     let Some((id, key)) = pair.and_then(|(id, password)| Some((id, realm.api_key(password)?))) else {
-        return if is_ours { Err(Deny::Basic(KeyFault::Unknown)) } else { Ok(None) };
+        return if is_ours { Err(DenyReason::Basic(KeyFault::Unknown)) } else { Ok(None) };
     };
     // A secret of the gate's under whatever name: in no case is it for the app.
     if !id.is_empty() && id != key.id() {
-        return Err(Deny::Basic(KeyFault::Unknown));
+        return Err(DenyReason::Basic(KeyFault::Unknown));
     }
-    fault(key, now).map_or(Ok(Some(key)), |fault| Err(Deny::Basic(fault)))
+    fault(key, now).map_or(Ok(Some(key)), |fault| Err(DenyReason::Basic(fault)))
 }
 
 /// The Basic credentials among the Authorization headers, if there is one header and it is of that scheme.
@@ -160,7 +168,7 @@ fn fault(key: &ApiKey, now: i64) -> Option<KeyFault> {
     }
 }
 
-impl From<KeyFault> for Deny {
+impl From<KeyFault> for DenyReason {
     fn from(fault: KeyFault) -> Self {
         match fault {
             KeyFault::Missing => Self::KeyMissing,

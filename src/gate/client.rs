@@ -12,7 +12,7 @@ use crate::config::{Authority, ForwardedFamily, Proxies};
 
 /// The client, as far as it is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct ClientInfo {
     /// Its address: the peer's, or what the trusted proxies say.
     pub address: IpAddr,
     /// Whether it came over TLS, to us or to a trusted proxy.
@@ -23,10 +23,10 @@ pub struct Client {
     pub forwarded_host: Option<HeaderValue>,
 }
 
-impl Client {
+impl ClientInfo {
     /// Judges what `headers` say, sent by `peer` over TLS or not.
     #[must_use]
-    pub fn of(peer: IpAddr, tls: bool, headers: &HeaderMap, proxies: &Proxies) -> Self {
+    pub fn from_request(peer: IpAddr, tls: bool, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let peer = peer.to_canonical();
         if !proxies.trusts(peer) {
             return Self { address: peer, secure: tls, forwarded_for: text(peer), forwarded_host: None };
@@ -154,16 +154,16 @@ mod tests {
 
     const TRUSTED: [&str; 2] = ["10.0.0.0/8", "::1/128"];
 
-    fn ask(peer: &str, family: ForwardedFamily, host: bool, pairs: &[(&'static str, &'static str)]) -> Client {
+    fn ask(peer: &str, family: ForwardedFamily, host: bool, pairs: &[(&'static str, &'static str)]) -> ClientInfo {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted = TRUSTED.iter().map(|net| net.parse().unwrap()).collect();
-        Client::of(peer.parse().unwrap(), false, &headers, &Proxies::new(trusted, family, host))
+        ClientInfo::from_request(peer.parse().unwrap(), false, &headers, &Proxies::new(trusted, family, host))
     }
 
-    fn judge(peer: &str, pairs: &[(&'static str, &'static str)]) -> Client {
+    fn judge(peer: &str, pairs: &[(&'static str, &'static str)]) -> ClientInfo {
         ask(peer, ForwardedFamily::XForwarded, false, pairs)
     }
 
@@ -285,9 +285,9 @@ mod tests {
     fn who_says_something_of_a_client_is_known_by_it() {
         for (name, value) in SPOOFED {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
-            assert!(Client::is_told(&headers), "{name}");
+            assert!(ClientInfo::is_told(&headers), "{name}");
         }
         let headers = HeaderMap::from_iter([(HeaderName::from_static("accept"), HeaderValue::from_static("*/*"))]);
-        assert!(!Client::is_told(&headers));
+        assert!(!ClientInfo::is_told(&headers));
     }
 }

@@ -3,9 +3,9 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 
-use super::Deny;
+use super::DenyReason;
 use crate::config::{Authorization, Realm};
-use crate::token::Reject;
+use crate::token::TokenError;
 
 /// Where a token comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,11 @@ pub(super) struct Shown<'a> {
     pub(super) authorization_is_apps: bool,
 }
 
-impl From<Unclear> for Deny {
+impl From<Unclear> for DenyReason {
     fn from(unclear: Unclear) -> Self {
         match unclear {
             Unclear::Authorizations | Unclear::Cookies => Self::CredentialConflict,
-            Unclear::NoText => Self::Token(Reject::Malformed),
+            Unclear::NoText => Self::Token(TokenError::Malformed),
         }
     }
 }
@@ -69,7 +69,7 @@ impl<'a> Shown<'a> {
         if is_key {
             // The header is spoken for. Beside it, the cookie may say who it is.
             return match whose {
-                Authorization::Gate => Self::of(Ok(Credential::None)),
+                Authorization::Gate => Self::new(Ok(Credential::None)),
                 Authorization::Auto | Authorization::App => Self::by_cookie(headers, cookie),
             };
         }
@@ -82,23 +82,23 @@ impl<'a> Shown<'a> {
             return Self { authorization_is_apps: true, ..Self::by_cookie(headers, cookie) };
         }
         if authorizations.next().is_some() {
-            return Self::of(Err(Unclear::Authorizations));
+            return Self::new(Err(Unclear::Authorizations));
         }
         let credential = value.to_str().map_err(|_| Unclear::NoText);
         let credential = credential.map(|value| bearer(value).map_or(Credential::None, Credential::Bearer));
-        Self::of(credential)
+        Self::new(credential)
     }
 
     fn by_cookie(headers: &'a HeaderMap, cookie: &str) -> Self {
         let mut values = cookies(headers).filter(|(name, _)| *name == cookie.as_bytes()).map(|(_, value)| value);
-        let Some(first) = values.next() else { return Self::of(Ok(Credential::None)) };
+        let Some(first) = values.next() else { return Self::new(Ok(Credential::None)) };
         if values.any(|other| other != first) {
-            return Self::of(Err(Unclear::Cookies));
+            return Self::new(Err(Unclear::Cookies));
         }
-        Self::of(std::str::from_utf8(first).map(Credential::Cookie).map_err(|_| Unclear::NoText))
+        Self::new(std::str::from_utf8(first).map(Credential::Cookie).map_err(|_| Unclear::NoText))
     }
 
-    const fn of(credential: Result<Credential<'a>, Unclear>) -> Self {
+    const fn new(credential: Result<Credential<'a>, Unclear>) -> Self {
         Self { credential, authorization_is_apps: false }
     }
 }

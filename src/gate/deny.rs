@@ -2,11 +2,11 @@
 
 use http::StatusCode;
 
-use crate::token::Reject;
+use crate::token::TokenError;
 
 /// A request that may not pass. What the client is told; what only the log may know is not in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deny {
+pub enum DenyReason {
     /// The request's framing is ambiguous (RFC 9112, 6.3).
     Framing,
     /// No host, an invalid one, or two that differ (RFC 9112, 3.2; RFC 9113, 8.3.1).
@@ -48,7 +48,7 @@ pub enum Deny {
     /// No token.
     TokenMissing,
     /// A token that does not count.
-    Token(Reject),
+    Token(TokenError),
     /// A token whose user is gone or disabled.
     UserGone,
     /// Not the realm's master key.
@@ -186,7 +186,7 @@ pub enum KeyFault {
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct DenyResponse {
     /// The HTTP status.
     pub status: StatusCode,
     /// The stable reason code, listed in the README.
@@ -195,11 +195,11 @@ pub struct Row {
     pub detail: &'static str,
 }
 
-impl Deny {
+impl DenyReason {
     /// What the client is told.
     #[must_use]
     #[rustfmt::skip] // One row a line, whatever its width.
-    pub const fn row(self) -> Row {
+    pub const fn response(self) -> DenyResponse {
         let (status, reason, detail) = match self {
             Self::Framing => (400, "framing_invalid", "The request's length is ambiguous: it takes either Content-Length or Transfer-Encoding: chunked, once."),
             Self::Host => (400, "host_invalid", "The request names no host, an invalid one, or two that differ."),
@@ -225,7 +225,7 @@ impl Deny {
             Self::CredentialConflict => (400, "credential_conflict", "The request carries two credentials of one kind."),
             Self::TokenMissing => (401, "token_missing", "An access token is needed: log in first."),
             // Not the client's fault, and no reason to log in again.
-            Self::Token(Reject::NoKeys) => (503, Reject::NoKeys.code(), Reject::NoKeys.detail()),
+            Self::Token(TokenError::NoKeys) => (503, TokenError::NoKeys.code(), TokenError::NoKeys.detail()),
             Self::Token(reject) => (401, reject.code(), reject.detail()),
             Self::UserGone => (401, "user_gone", "The user of this access token does not exist any more."),
             Self::MasterKeyUnknown => (401, "master_key_unknown", "The master key is not valid."),
@@ -288,7 +288,7 @@ impl Deny {
             Self::UpstreamTimeout => (504, "upstream_timeout", "The application behind this gateway did not answer in time."),
             Self::Internal => (500, "internal", "A fault of this gateway."),
         };
-        Row { status: status_code(status), reason, detail }
+        DenyResponse { status: status_code(status), reason, detail }
     }
 }
 

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderValue};
 
 use super::api_key::{self, Carried};
-use super::caller::Caller;
-use super::client::Client;
+use super::client::ClientInfo;
 use super::credential::{Credential, Shown, Unclear, names_issuer};
-use super::decide::{Gate, Head, Stop, is_safe};
-use super::identity::Identity;
-use super::known::Speaker;
+use super::decide::{Authorizer, EarlyExit, Head, is_safe};
+use super::decision::{Decision, Denial, Grant, RequestIdentity};
+use super::explanation;
+use super::identity::IdentityHeaders;
+use super::request_origin::RequestOrigin;
 use super::target::Target;
-use super::trace;
-use super::verdict::{Grant, Refusal, Verdict, Who};
-use super::{Deny, KeyFault};
+use super::token_cache::Principal;
+use super::{DenyReason, KeyFault};
 use crate::config::{Access, Authorization, Realm, Route};
-use crate::token::Reject;
+use crate::token::TokenError;
 
 /// A request to a route, good but for whom it speaks for.
 pub(super) struct ToRoute<'a, 'h> {
     pub(super) head: &'a Head<'h>,
     pub(super) route: Arc<Route>,
     pub(super) target: &'a Target<'a>,
-    pub(super) caller: Caller,
-    pub(super) client: Client,
+    pub(super) caller: RequestOrigin,
+    pub(super) client: ClientInfo,
     pub(super) key: Option<Carried>,
     /// Without the key it does not pass.
     pub(super) key_needed: bool,
@@ -33,8 +33,8 @@ pub(super) struct ToRoute<'a, 'h> {
     pub(super) now: i64,
 }
 
-impl Gate<'_> {
-    pub(super) fn grant(&self, to: ToRoute<'_, '_>, refusal: &mut Refusal) -> Result<Verdict, Stop> {
+impl Authorizer<'_> {
+    pub(super) fn grant(&self, to: ToRoute<'_, '_>, refusal: &mut Denial) -> Result<Decision, EarlyExit> {
         let (route, head, now) = (&to.route, to.head, to.now);
         let realm = route.realm();
         let by_basic = to.key.as_ref().is_some_and(|key| key.by_basic);
@@ -46,10 +46,10 @@ impl Gate<'_> {
             None => None,
         };
         if to.key_needed && key.is_none() {
-            return Err(Deny::Basic(KeyFault::Missing).into());
+            return Err(DenyReason::Basic(KeyFault::Missing).into());
         }
         let shown = Shown::find(head.headers, realm, route.authorization(), by_basic);
-        self.note("credential", || trace::credential(&shown));
+        self.record_step("credential", || explanation::credential(&shown));
         let asked = Asked { realm, shown: &shown, caller: &to.caller, changes, now };
         let speaker = match route.access() {
             Access::User => Some(self.user(&asked)?),
@@ -60,10 +60,10 @@ impl Gate<'_> {
             Access::UserOrKey | Access::Key | Access::Public => self.guest(&asked)?,
         };
         if let Some(speaker) = &speaker {
-            self.note("token", || trace::speaker(speaker));
+            self.record_step("token", || explanation::speaker(speaker));
         }
         if !route.roles().is_empty() {
-            self.note("roles", || format!("one of {} is needed", route.roles().join(", ")));
+            self.record_step("roles", || format!("one of {} is needed", route.roles().join(", ")));
         }
         let lacking = lacking(route, speaker.as_deref());
         let (speaker, key) = match (route.access(), lacking) {
@@ -77,25 +77,27 @@ impl Gate<'_> {
             (_, None) => (speaker, key.filter(|_| to.key_needed)),
         };
         if route.body_size().is_some_and(|most| announced_length(head.headers) > most) {
-            return Err(Deny::RequestTooLarge.into());
+            return Err(DenyReason::RequestTooLarge.into());
         }
         let assertion = match (&speaker, route.assertion()) {
             (Some(speaker), Some(audience)) => {
-                Some(speaker.assertion(realm.tokens(), realm.name(), audience, now).ok_or(Deny::Internal)?)
+                Some(speaker.assertion(realm.tokens(), realm.name(), audience, now).ok_or(DenyReason::Internal)?)
             }
             _ => None,
         };
         let who = match (speaker, route.access()) {
-            (Some(speaker), _) => Who::User(speaker),
-            (None, Access::Key | Access::UserOrKey) => Identity::of_key(realm.name()).map_or(Who::Anyone, Who::Keyed),
-            (None, _) => Who::Anyone,
+            (Some(speaker), _) => RequestIdentity::Principal(speaker),
+            (None, Access::Key | Access::UserOrKey) => {
+                IdentityHeaders::of_key(realm.name()).map_or(RequestIdentity::Anonymous, RequestIdentity::ApiKey)
+            }
+            (None, _) => RequestIdentity::Anonymous,
         };
         let query = to.target.query.and_then(|query| api_key::query_without(realm, query, to.key_needed));
         let target = match query {
             Some(query) => [to.target.wire_path, &query].join(&b"?"[..]),
             None => to.target.wire_path.to_vec(),
         };
-        Ok(Verdict::Grant(Box::new(Grant {
+        Ok(Decision::Grant(Box::new(Grant {
             target,
             authority: to.authority,
             client: to.client,
@@ -110,44 +112,44 @@ impl Gate<'_> {
     }
 
     /// Whose token it is, where one is needed.
-    fn user(&self, asked: &Asked<'_>) -> Result<Arc<Speaker>, Stop> {
-        let credential = asked.shown.credential.map_err(Deny::from)?;
-        if matches!(credential, Credential::Cookie(_)) && !asked.caller.cookie_speaks(asked.changes)? {
-            return Err(Deny::TokenMissing.into());
+    fn user(&self, asked: &Asked<'_>) -> Result<Arc<Principal>, EarlyExit> {
+        let credential = asked.shown.credential.map_err(DenyReason::from)?;
+        if matches!(credential, Credential::Cookie(_)) && !asked.caller.allows_cookie(asked.changes)? {
+            return Err(DenyReason::TokenMissing.into());
         }
         self.speaker(asked.realm, &credential, asked.now)
     }
 
     /// Whose token it is, where none is needed: a cookie that counts from elsewhere, or two of them, and a token that is no good
     /// are as none.
-    fn guest(&self, asked: &Asked<'_>) -> Result<Option<Arc<Speaker>>, Stop> {
+    fn guest(&self, asked: &Asked<'_>) -> Result<Option<Arc<Principal>>, EarlyExit> {
         let unneeded = |deny| {
-            self.note("token", || trace::unneeded(deny));
+            self.record_step("token", || explanation::unneeded(deny));
             Ok(None)
         };
         let credential = match asked.shown.credential {
             Ok(credential) => credential,
-            Err(Unclear::Authorizations) => return Err(Deny::CredentialConflict.into()),
+            Err(Unclear::Authorizations) => return Err(DenyReason::CredentialConflict.into()),
             Err(unclear) => return unneeded(unclear.into()),
         };
         let speaks = !matches!(credential, Credential::Cookie(_))
-            || asked.caller.cookie_speaks(asked.changes).is_ok_and(|speaks| speaks);
+            || asked.caller.allows_cookie(asked.changes).is_ok_and(|speaks| speaks);
         if !speaks {
-            self.note("token", || "a cookie does not count from there".into());
+            self.record_step("token", || "a cookie does not count from there".into());
             return Ok(None);
         }
         match self.speaker(asked.realm, &credential, asked.now) {
             Ok(speaker) => Ok(Some(speaker)),
-            Err(Stop::Deny(deny)) => unneeded(deny),
+            Err(EarlyExit::Deny(deny)) => unneeded(deny),
             Err(wait) => Err(wait),
         }
     }
 
     /// Whom the token speaks for.
-    fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Speaker>, Stop> {
-        let token = credential.token().ok_or(Deny::TokenMissing)?;
-        if let Some(speaker) = self.known.get(self.generation, realm.number(), token)
-            && speaker.counts(now)
+    fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Principal>, EarlyExit> {
+        let token = credential.token().ok_or(DenyReason::TokenMissing)?;
+        if let Some(speaker) = self.known.get(self.generation, realm.index(), token)
+            && speaker.is_valid_at(now)
         {
             self.is_not_revoked(speaker.marks())?;
             return Ok(speaker);
@@ -155,8 +157,8 @@ impl Gate<'_> {
         let accepted =
             realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
         self.is_not_revoked(&accepted.marks)?;
-        let speaker = Speaker::new(accepted, realm.name()).ok_or(Deny::Token(Reject::Claims))?;
-        Ok(self.known.insert(self.generation, realm.number(), token, speaker))
+        let speaker = Principal::new(accepted, realm.name()).ok_or(DenyReason::Token(TokenError::Claims))?;
+        Ok(self.known.insert(self.generation, realm.index(), token, speaker))
     }
 }
 
@@ -164,7 +166,7 @@ impl Gate<'_> {
 struct Asked<'a> {
     realm: &'a Realm,
     shown: &'a Shown<'a>,
-    caller: &'a Caller,
+    caller: &'a RequestOrigin,
     /// The method is not a safe one, or it is an upgrade.
     changes: bool,
     now: i64,
@@ -181,14 +183,14 @@ fn must_count(shown: &Shown<'_>, whose: Authorization, headers: &HeaderMap, real
 }
 
 /// What whoever speaks lacks of what the route wants of its users.
-fn lacking(route: &Route, speaker: Option<&Speaker>) -> Option<Deny> {
-    let claims = speaker.map(Speaker::claims);
+fn lacking(route: &Route, speaker: Option<&Principal>) -> Option<DenyReason> {
+    let claims = speaker.map(Principal::claims);
     if route.requires_mfa() && !claims.is_some_and(|claims| claims.mfa) {
-        return Some(Deny::MfaRequired);
+        return Some(DenyReason::MfaRequired);
     }
     let wanted = route.roles();
     let has_one = claims.is_some_and(|claims| claims.roles.iter().any(|role| wanted.contains(role)));
-    if wanted.is_empty() || has_one { None } else { Some(Deny::RoleMissing) }
+    if wanted.is_empty() || has_one { None } else { Some(DenyReason::RoleMissing) }
 }
 
 /// Of the body; 0 if it says nothing.

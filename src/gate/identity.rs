@@ -10,15 +10,15 @@ use crate::token::Claims;
 
 /// Who is calling, as header values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentityHeaders {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Identity {
+impl IdentityHeaders {
     /// Of a token's claims in a realm; `issuer` signed it, if it was not the realm. `None` if a claim can't stand in a
     /// header; what we sign always can.
     #[must_use]
-    pub fn of(claims: &Claims, realm: &str, issuer: Option<&str>) -> Option<Self> {
+    pub fn from_claims(claims: &Claims, realm: &str, issuer: Option<&str>) -> Option<Self> {
         // Values are parts of one allocation for most, which have room in it.
         let (mut room, mut headers) = (BytesMut::with_capacity(ROOM), Vec::with_capacity(7));
         let mut add = |name: &HeaderName, value: fmt::Arguments<'_>| {
@@ -37,7 +37,7 @@ impl Identity {
             add(&X_AUTH_ROLES, format_args!("{}", claims.roles.join(",")))?;
         }
         add(&X_AUTH_REALM, format_args!("{realm}"))?;
-        add(&X_AUTH_TOKEN_ID, format_args!("{}", claims.known_by(issuer.is_none())))?;
+        add(&X_AUTH_TOKEN_ID, format_args!("{}", claims.public_id(issuer.is_none())))?;
         // Without it, an app could take another issuer's subject for a user of the realm.
         if let Some(issuer) = issuer {
             add(&X_AUTH_ISSUER, format_args!("{issuer}"))?;
@@ -98,7 +98,7 @@ pub(super) fn folds_to(name: &str, wanted: &str) -> bool {
 
 /// The Cookie header without the cookies of these names. What is left is as it came, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OtherCookies {
+pub enum RemainingCookies {
     /// There is one header, and it holds none of them.
     Unchanged,
     /// Nothing is left.
@@ -107,10 +107,10 @@ pub enum OtherCookies {
     Joined(HeaderValue),
 }
 
-impl OtherCookies {
+impl RemainingCookies {
     /// Takes `names` out of the cookies of `headers`.
     #[must_use]
-    pub fn of(headers: &HeaderMap, names: &[String]) -> Self {
+    pub fn from_headers(headers: &HeaderMap, names: &[String]) -> Self {
         let ours = |name: &[u8]| names.iter().any(|own| own.as_bytes() == name);
         let mut values = headers.get_all(COOKIE).iter();
         let Some(_) = values.next() else { return Self::Unchanged };
@@ -266,23 +266,23 @@ mod tests {
             for value in values {
                 headers.append(COOKIE, HeaderValue::from_static(value));
             }
-            OtherCookies::of(&headers, &names)
+            RemainingCookies::from_headers(&headers, &names)
         };
-        let joined = |text| OtherCookies::Joined(HeaderValue::from_static(text));
-        assert_eq!(rest(&[]), OtherCookies::Unchanged);
-        assert_eq!(rest(&["a=b;  T=d ;x"]), OtherCookies::Unchanged);
-        assert_eq!(rest(&["t=1"]), OtherCookies::None);
+        let joined = |text| RemainingCookies::Joined(HeaderValue::from_static(text));
+        assert_eq!(rest(&[]), RemainingCookies::Unchanged);
+        assert_eq!(rest(&["a=b;  T=d ;x"]), RemainingCookies::Unchanged);
+        assert_eq!(rest(&["t=1"]), RemainingCookies::None);
         assert_eq!(rest(&["a=\"b c\"; t=1;d=e=f; ;x"]), joined("a=\"b c\";d=e=f; ;x"));
         assert_eq!(rest(&["t =1; t=2; u=3; a=b"]), joined("a=b"));
         assert_eq!(rest(&["t=1;  a=b ;u=2;c= d;t=3"]), joined("a=b ;c= d"));
         assert_eq!(rest(&["a=1;;t=2;;b=2;"]), joined("a=1;;;b=2;"));
-        assert_eq!(rest(&["t=1; ;", "u=2"]), OtherCookies::None);
+        assert_eq!(rest(&["t=1; ;", "u=2"]), RemainingCookies::None);
         assert_eq!(rest(&["a=b", "c=d"]), joined("a=b; c=d"));
         assert_eq!(rest(&["a=b;  c", "t=d", "", "e=\t;f"]), joined("a=b;  c; e=\t;f"));
         let mut binary = HeaderMap::new();
         binary.insert(COOKIE, HeaderValue::from_bytes(b"a=\xff\xfe; t=1; b=\xe4 \xa0").unwrap());
         let kept = HeaderValue::from_bytes(b"a=\xff\xfe; b=\xe4 \xa0").unwrap();
-        assert_eq!(OtherCookies::of(&binary, &names), OtherCookies::Joined(kept));
+        assert_eq!(RemainingCookies::from_headers(&binary, &names), RemainingCookies::Joined(kept));
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
             issued_at: 0,
             expires_at: 0,
         };
-        let identity = Identity::of(&claims, "r", None).unwrap();
+        let identity = IdentityHeaders::from_claims(&claims, "r", None).unwrap();
         let text: Vec<_> = identity.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(
             text,
@@ -311,6 +311,6 @@ mod tests {
             ]
         );
         let forged = Claims { username: Some("a\r\nX-Evil: 1".into()), ..claims };
-        assert_eq!(Identity::of(&forged, "r", None), None);
+        assert_eq!(IdentityHeaders::from_claims(&forged, "r", None), None);
     }
 }

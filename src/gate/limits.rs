@@ -9,33 +9,33 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 
-use super::Deny;
+use super::DenyReason;
 use crate::config::ApiKey;
-use crate::quota::{Exceeded, Meter, Permit, Quota};
+use crate::quota::{Exceeded, InFlightPermit, Quota, RateLimiter};
 
 /// What the addresses have used.
 #[derive(Debug)]
-pub struct Usage {
-    addresses: Cache<Network, Arc<Meter>, UnitWeighter, DefaultHashBuilder, Busy>,
+pub struct AddressLimiters {
+    addresses: Cache<AddressPrefix, Arc<RateLimiter>, UnitWeighter, DefaultHashBuilder, Busy>,
 }
 
 /// What a request was let in by. It counts as in flight for as long as these live.
 #[derive(Debug, Default)]
-pub struct Permits {
-    address: Option<Permit>,
-    key: Option<Permit>,
+pub struct RequestPermits {
+    address: Option<InFlightPermit>,
+    key: Option<InFlightPermit>,
 }
 
 /// Whom an address stands for: of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Network {
+pub enum AddressPrefix {
     /// An address of IPv4.
     V4(u32),
     /// The first half of one of IPv6.
     V6(u64),
 }
 
-impl Usage {
+impl AddressLimiters {
     /// Nobody has used anything.
     #[must_use]
     pub fn new() -> Self {
@@ -53,30 +53,36 @@ impl Usage {
         self.addresses.len()
     }
 
-    fn admit(&self, address: IpAddr, quota: &Quota, at: u64) -> Result<Permit, Exceeded> {
+    fn admit(&self, address: IpAddr, quota: &Quota, at: u64) -> Result<InFlightPermit, Exceeded> {
         let mut first = None;
         // ☠ Counted before it is kept: where there is no room, whoever is not in flight yet is forgotten at once.
         let new = || {
-            let meter = Arc::<Meter>::default();
-            first = Some(meter.admit(quota, at));
+            let meter = Arc::<RateLimiter>::default();
+            first = Some(meter.try_acquire(quota, at));
             Ok::<_, ()>(meter)
         };
         // Never an error, since making one is none; the meter is then one that nobody remembers.
-        let meter = self.addresses.get_or_insert_with(&Network::of(address), new).unwrap_or_default();
-        first.unwrap_or_else(|| meter.admit(quota, at))
+        let meter = self.addresses.get_or_insert_with(&AddressPrefix::from_address(address), new).unwrap_or_default();
+        first.unwrap_or_else(|| meter.try_acquire(quota, at))
     }
 }
 
-impl Default for Usage {
+impl Default for AddressLimiters {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Permits {
+impl RequestPermits {
     /// Counts a request of `address`, if there is a limit, and once however often the request is judged. `at`: see
-    /// [`Meter::admit`].
-    pub(super) fn take_address(&mut self, usage: &Usage, quota: &Quota, address: IpAddr, at: u64) -> Result<(), Deny> {
+    /// [`RateLimiter::try_acquire`].
+    pub(super) fn take_address(
+        &mut self,
+        usage: &AddressLimiters,
+        quota: &Quota,
+        address: IpAddr,
+        at: u64,
+    ) -> Result<(), DenyReason> {
         if self.address.is_none() && !quota.is_unlimited() {
             self.address = Some(usage.admit(address, quota, at)?);
         }
@@ -85,15 +91,15 @@ impl Permits {
 
     /// Counts a request that carries `key`, likewise. Where there is no limit, too: it is one atomic number, and a reload
     /// that brings one then knows who is in flight.
-    pub(super) fn take_key(&mut self, key: &ApiKey, at: u64) -> Result<(), Deny> {
+    pub(super) fn take_key(&mut self, key: &ApiKey, at: u64) -> Result<(), DenyReason> {
         if self.key.is_none() {
-            self.key = Some(key.meter().admit(key.quota(), at)?);
+            self.key = Some(key.limiter().try_acquire(key.quota(), at)?);
         }
         Ok(())
     }
 }
 
-impl From<Exceeded> for Deny {
+impl From<Exceeded> for DenyReason {
     fn from(exceeded: Exceeded) -> Self {
         match exceeded {
             Exceeded::Rate(seconds) => Self::RateLimited(seconds),
@@ -102,10 +108,10 @@ impl From<Exceeded> for Deny {
     }
 }
 
-impl Network {
+impl AddressPrefix {
     /// That of an address, whichever way it is written.
     #[must_use]
-    pub fn of(address: IpAddr) -> Self {
+    pub fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
@@ -117,10 +123,10 @@ impl Network {
 #[derive(Clone, Debug)]
 struct Busy;
 
-impl Lifecycle<Network, Arc<Meter>> for Busy {
+impl Lifecycle<AddressPrefix, Arc<RateLimiter>> for Busy {
     type RequestState = ();
 
-    fn is_pinned(&self, _: &Network, meter: &Arc<Meter>) -> bool {
+    fn is_pinned(&self, _: &AddressPrefix, meter: &Arc<RateLimiter>) -> bool {
         meter.in_flight() > 0
     }
 }
@@ -149,14 +155,14 @@ mod tests {
         IpAddr::V4(number.into())
     }
 
-    fn take(usage: &Usage, quota: &Quota, address: IpAddr) -> Result<Permits, Deny> {
-        let mut permits = Permits::default();
+    fn take(usage: &AddressLimiters, quota: &Quota, address: IpAddr) -> Result<RequestPermits, DenyReason> {
+        let mut permits = RequestPermits::default();
         permits.take_address(usage, quota, address, T).map(|()| permits)
     }
 
     #[test]
     fn addresses_are_apart_and_networks_are_not() {
-        let usage = Usage::new();
+        let usage = AddressLimiters::new();
         for (address, free) in [
             ("192.0.2.1", true),
             ("192.0.2.2", true),
@@ -169,33 +175,33 @@ mod tests {
         ] {
             let taken = take(&usage, &one_in_a_while(), address.parse().unwrap());
             assert_eq!(taken.is_ok(), free, "{address}");
-            assert!(free || matches!(taken, Err(Deny::RateLimited(1000))));
+            assert!(free || matches!(taken, Err(DenyReason::RateLimited(1000))));
         }
         assert_eq!(usage.addresses(), 5);
     }
 
     #[test]
     fn a_request_is_counted_once_however_often_it_is_judged() {
-        let (usage, quota) = (Usage::new(), Quota { concurrent: NonZero::new(1), ..one_in_a_while() });
-        let mut permits = Permits::default();
+        let (usage, quota) = (AddressLimiters::new(), Quota { concurrent: NonZero::new(1), ..one_in_a_while() });
+        let mut permits = RequestPermits::default();
         for _ in 0..3 {
             assert_eq!(permits.take_address(&usage, &quota, v4(1), T), Ok(()));
         }
-        assert!(matches!(take(&usage, &quota, v4(1)), Err(Deny::ConcurrencyLimited)));
+        assert!(matches!(take(&usage, &quota, v4(1)), Err(DenyReason::ConcurrencyLimited)));
         drop(permits);
-        assert!(matches!(take(&usage, &quota, v4(1)), Err(Deny::RateLimited(_))));
+        assert!(matches!(take(&usage, &quota, v4(1)), Err(DenyReason::RateLimited(_))));
     }
 
     #[test]
     fn nobody_is_looked_up_without_a_limit() {
-        let usage = Usage::new();
+        let usage = AddressLimiters::new();
         take(&usage, &Quota::default(), v4(1)).unwrap();
         assert_eq!(usage.addresses(), 0);
     }
 
     #[test]
     fn a_flood_of_addresses_takes_bounded_memory_and_frees_nobody_who_is_in_flight() {
-        let usage = Usage::with_capacity(1000);
+        let usage = AddressLimiters::with_capacity(1000);
         let busy: Vec<_> = (0..100).map(|at| take(&usage, &two_at_once(), v4(at)).unwrap()).collect();
         for at in 1000..200_000 {
             drop(take(&usage, &two_at_once(), v4(at)));
@@ -203,7 +209,7 @@ mod tests {
         }
         for at in 0..100 {
             let _second = take(&usage, &two_at_once(), v4(at)).unwrap();
-            assert!(matches!(take(&usage, &two_at_once(), v4(at)), Err(Deny::ConcurrencyLimited)), "{at}");
+            assert!(matches!(take(&usage, &two_at_once(), v4(at)), Err(DenyReason::ConcurrencyLimited)), "{at}");
         }
         drop(busy);
         for at in 1000..200_000 {
@@ -214,18 +220,18 @@ mod tests {
 
     #[test]
     fn a_thousand_addresses_are_remembered() {
-        let usage = Usage::new();
+        let usage = AddressLimiters::new();
         for at in 0..1000 {
             take(&usage, &one_in_a_while(), v4(at)).unwrap();
         }
         assert_eq!(usage.addresses(), 1000);
         assert!((0..1000).all(|at| take(&usage, &one_in_a_while(), v4(at)).is_err()));
-        assert_eq!(Usage::default().addresses(), 0);
+        assert_eq!(AddressLimiters::default().addresses(), 0);
     }
 
     #[test]
     fn whoever_comes_when_there_is_no_room_is_not_forgotten_in_flight_either() {
-        let usage = Usage::with_capacity(1000);
+        let usage = AddressLimiters::with_capacity(1000);
         // Those that were there first are the last to be forgotten.
         for at in (10_000..12_000).chain(10_000..12_000) {
             drop(take(&usage, &two_at_once(), v4(at)));
@@ -236,7 +242,7 @@ mod tests {
         }
         for at in 0..100 {
             let _second = take(&usage, &two_at_once(), v4(at)).unwrap();
-            assert!(matches!(take(&usage, &two_at_once(), v4(at)), Err(Deny::ConcurrencyLimited)), "{at}");
+            assert!(matches!(take(&usage, &two_at_once(), v4(at)), Err(DenyReason::ConcurrencyLimited)), "{at}");
         }
     }
 }

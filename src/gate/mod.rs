@@ -2,33 +2,33 @@
 
 mod admit;
 mod api_key;
-mod caller;
 mod client;
 mod credential;
 mod decide;
+mod decision;
 mod deny;
+mod explanation;
 mod grant;
 mod identity;
-mod known;
 mod limits;
 mod query;
+mod request_origin;
 mod target;
-mod trace;
+mod token_cache;
 mod trace_context;
-mod verdict;
 pub mod wire;
 
-pub use caller::Cors;
-pub use client::Client;
+pub use client::ClientInfo;
 pub use credential::{bearer, cookies};
-pub use decide::{Gate, Head};
-pub use deny::{Deny, KeyFault, Row};
-pub use identity::{Identity, OtherCookies, is_reserved};
-pub use known::{KnownTokens, Speaker};
-pub use limits::{Network, Permits, Usage};
-pub use trace::{Finding, Trace};
+pub use decide::{Authorizer, Head};
+pub use decision::{AdmittedLogin, Decision, Denial, ErrorFormat, Grant, Preflight, RouteId};
+pub use deny::{DenyReason, DenyResponse, KeyFault};
+pub use explanation::{Explanation, ExplanationStep};
+pub use identity::{IdentityHeaders, RemainingCookies, is_reserved};
+pub use limits::{AddressLimiters, AddressPrefix, RequestPermits};
+pub use request_origin::Cors;
+pub use token_cache::{Principal, TokenCache};
 pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
-pub use verdict::{Admitted, Form, Grant, Place, Preflight, Refusal, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Deny;
+use super::DenyReason;
 use super::target::escape;
 
 /// The name and the value of each member, as they came, in order.
@@ -35,14 +35,14 @@ pub(super) fn is_named(name: &[u8], wanted: &str) -> bool {
 /// The one value of `name`, decoded, however often it is repeated.
 ///
 /// # Errors
-/// [`Deny::KeyConflict`] if it is given twice with different values: which one counts is what readers disagree about.
-/// [`Deny::Query`] for one that can't be decoded.
-pub(super) fn one_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Option<Cow<'a, str>>, Deny> {
+/// [`DenyReason::KeyConflict`] if it is given twice with different values: which one counts is what readers disagree about.
+/// [`DenyReason::Query`] for one that can't be decoded.
+pub(super) fn single_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Option<Cow<'a, str>>, DenyReason> {
     let mut found: Option<Cow<'a, str>> = None;
     for (_, value) in members(query.unwrap_or_default()).filter(|(member, _)| is_named(member, name)) {
         let value = decode(value)?;
         if found.as_ref().is_some_and(|other| *other != value) {
-            return Err(Deny::KeyConflict);
+            return Err(DenyReason::KeyConflict);
         }
         found = Some(value);
     }
@@ -53,8 +53,8 @@ pub(super) fn one_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Optio
 /// and so is one of a name that no login knows, if its value does not decode.
 ///
 /// # Errors
-/// [`Deny::Query`] for the value of a member that a login knows, if it can't be decoded.
-pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, Deny> {
+/// [`DenyReason::Query`] for the value of a member that a login knows, if it can't be decoded.
+pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, DenyReason> {
     let mut decoded = Vec::new();
     for (name, value) in members(query.unwrap_or_default()) {
         let Ok(name) = decode(name) else { continue };
@@ -82,18 +82,18 @@ pub(super) fn without(query: &[u8], is_ours: impl Fn(&[u8], &[u8]) -> bool) -> O
     if kept.is_empty() { None } else { Some(kept.join(&b"&"[..]).into()) }
 }
 
-pub(super) fn decode(text: &[u8]) -> Result<Cow<'_, str>, Deny> {
+pub(super) fn decode(text: &[u8]) -> Result<Cow<'_, str>, DenyReason> {
     if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Deny::Query);
+        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| DenyReason::Query);
     }
     let mut decoded = Vec::with_capacity(text.len());
     let mut at = 0;
     while at < text.len() {
-        let (byte, length) = decode_one(text, at).ok_or(Deny::Query)?;
+        let (byte, length) = decode_one(text, at).ok_or(DenyReason::Query)?;
         decoded.push(byte);
         at += length;
     }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Deny::Query)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| DenyReason::Query)
 }
 
 /// The byte that is written at `at`, and how many bytes it takes.
@@ -130,24 +130,25 @@ mod tests {
         assert_eq!(of(b"q=%FC&%FC=1&\xff=1&r=\xff&login=true"), Ok(vec![pair("login", "true")]));
         for name in KNOWN_TO_LOGINS {
             for value in ["%", "%4", "%zz", "%ff", "%c0%af"] {
-                assert_eq!(of(format!("{name}={value}").as_bytes()), Err(Deny::Query), "{name}={value}");
+                assert_eq!(of(format!("{name}={value}").as_bytes()), Err(DenyReason::Query), "{name}={value}");
             }
         }
-        assert_eq!(of(b"unique%49d=\xff"), Err(Deny::Query));
+        assert_eq!(of(b"unique%49d=\xff"), Err(DenyReason::Query));
     }
 
     #[test]
     fn a_repeated_member_must_not_differ() {
-        let of = |query: &'static str| one_value(Some(query.as_bytes()), "key").map(|value| value.map(Cow::into_owned));
-        assert_eq!(one_value(None, "key"), Ok(None));
+        let of =
+            |query: &'static str| single_value(Some(query.as_bytes()), "key").map(|value| value.map(Cow::into_owned));
+        assert_eq!(single_value(None, "key"), Ok(None));
         assert_eq!(of("a=1&b=%"), Ok(None));
         assert_eq!(of("key="), Ok(Some(String::new())));
         assert_eq!(of("key=x&key=x&%FC=1"), Ok(Some("x".into())));
         assert_eq!(of("key=x+y&key=x%20y"), Ok(Some("x y".into())));
-        assert_eq!(of("key=x&k%65y=y"), Err(Deny::KeyConflict));
-        assert_eq!(of("key=x&key="), Err(Deny::KeyConflict));
-        assert_eq!(of("key=%FC"), Err(Deny::Query));
-        assert_eq!(of("key=x&key=%"), Err(Deny::Query));
+        assert_eq!(of("key=x&k%65y=y"), Err(DenyReason::KeyConflict));
+        assert_eq!(of("key=x&key="), Err(DenyReason::KeyConflict));
+        assert_eq!(of("key=%FC"), Err(DenyReason::Query));
+        assert_eq!(of("key=x&key=%"), Err(DenyReason::Query));
     }
 
     #[test]

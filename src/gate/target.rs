@@ -5,11 +5,11 @@
 //! path, since `/%61dmin` is `/admin` to every app (RFC 3986, 6.2.2.2).
 //!
 //! A path that is not canonical is let through only where no reading of it can lead to another rule (R59): see
-//! [`Routing::find_opaque`](crate::config::Routing::find_opaque).
+//! [`RouteTable::find_opaque`](crate::config::RouteTable::find_opaque).
 
 use std::borrow::Cow;
 
-use super::Deny;
+use super::DenyReason;
 
 /// A target in origin form (RFC 9112, 3.2.1). In no reading of its path is there a dot segment or a control character.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,20 +47,20 @@ impl<'a> Target<'a> {
     /// Reads the target of a request line or of `:path`.
     ///
     /// # Errors
-    /// [`Deny::Target`] for a path that no rule takes, or that is not in origin form, [`Deny::Query`] for a query with bytes
+    /// [`DenyReason::Target`] for a path that no rule takes, or that is not in origin form, [`DenyReason::Query`] for a query with bytes
     /// that may not stand in one.
-    pub(super) fn parse(raw: &'a [u8]) -> Result<Self, Deny> {
+    pub(super) fn parse(raw: &'a [u8]) -> Result<Self, DenyReason> {
         let end = raw.iter().position(|byte| *byte == b'?');
         let (wire_path, query) = end.map_or((raw, None), |end| (&raw[..end], Some(&raw[end + 1..])));
         // Browsers never send a fragment; a proxy that cuts it off and an app that does not would part here.
         // Nobody sends quotation marks and angle brackets in a path, and some proxies encode them.
         let stands_in_paths = |byte: &u8| is_visible(*byte) && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>');
         if wire_path.first() != Some(&b'/') || !wire_path.iter().all(stands_in_paths) {
-            return Err(Deny::Target);
+            return Err(DenyReason::Target);
         }
         // Any other byte of a query is the app's business: Latin-1 and JSON, too.
         if query.is_some_and(|query| !query.iter().all(|byte| is_visible(*byte) && *byte != b'#')) {
-            return Err(Deny::Query);
+            return Err(DenyReason::Query);
         }
         let path = match Canonical::read(wire_path) {
             Some(canonical) => Path::Canonical(canonical),
@@ -213,10 +213,10 @@ fn merged(path: &str) -> String {
 /// it decodes, finds its two dots between two of the same slashes, or before one of the signs at which a segment may be cut.
 ///
 /// # Errors
-/// [`Deny::Target`] for a control character, and for a dot segment in any reading.
-pub(super) fn innermost(path: &[u8]) -> Result<Vec<u8>, Deny> {
+/// [`DenyReason::Target`] for a control character, and for a dot segment in any reading.
+pub(super) fn innermost(path: &[u8]) -> Result<Vec<u8>, DenyReason> {
     if has_controls(path) {
-        return Err(Deny::Target);
+        return Err(DenyReason::Target);
     }
     let mut read = Vec::with_capacity(path.len());
     for byte in path {
@@ -228,7 +228,7 @@ pub(super) fn innermost(path: &[u8]) -> Result<Vec<u8>, Deny> {
         }
     }
     read.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
-    if read.split(|byte| *byte == b'/').any(is_dots) { Err(Deny::Target) } else { Ok(read) }
+    if read.split(|byte| *byte == b'/').any(is_dots) { Err(DenyReason::Target) } else { Ok(read) }
 }
 
 /// Whether a control character is in a path, as it stands or encoded once. Of bytes that are no text only those of ASCII are.
@@ -409,7 +409,7 @@ mod tests {
             "%u005c",
         ];
         let is_refused = |target: &str| {
-            assert_eq!(innermost(target.as_bytes()), Err(Deny::Target), "{target}");
+            assert_eq!(innermost(target.as_bytes()), Err(DenyReason::Target), "{target}");
             // Strict rules know of no escapes of Unicode, which are plain text to them once the percent sign is decoded.
             assert!(target.contains("%25u") || Target::parse(target.as_bytes()).is_err(), "{target}");
         };

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{self, Endpoint, Mode, Policy};
-use crate::token::{Claims, Reject, Revocations, TokenId};
+use crate::config::{self, LoginEndpoint, Mode, Policy};
+use crate::token::{Claims, Revocations, TokenError, TokenId};
 
 const NOW: i64 = 1_800_000_000;
 const CONFIG: &str = r#"
@@ -131,8 +131,8 @@ upstream = ["http://127.0.0.1:1"]
 pub(super) struct Bench {
     policy: Policy,
     revoked: Revocations,
-    known: KnownTokens,
-    usage: Usage,
+    known: TokenCache,
+    usage: AddressLimiters,
 }
 
 impl Bench {
@@ -149,12 +149,12 @@ impl Bench {
         Self {
             policy: config.policy,
             revoked: Revocations::new(),
-            known: KnownTokens::new(1 << 20),
-            usage: Usage::new(),
+            known: TokenCache::new(1 << 20),
+            usage: AddressLimiters::new(),
         }
     }
 
-    pub(super) fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Verdict {
+    pub(super) fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Decision {
         self.ask_with(line, headers, |head| head)
     }
 
@@ -163,10 +163,10 @@ impl Bench {
         line: &str,
         headers: &[(&str, &str)],
         change: impl for<'a> FnOnce(Head<'a>) -> Head<'a>,
-    ) -> Verdict {
+    ) -> Decision {
         self.judge_with(line, headers, |gate, head| {
             let head = change(*head);
-            let mut permits = Permits::default();
+            let mut permits = RequestPermits::default();
             let mut judge = || gate.decide(&head, NOW, &mut permits);
             let (first, again) = (judge(), judge());
             assert_eq!(told(&first), told(&again), "a token that is known by now changes nothing");
@@ -174,7 +174,12 @@ impl Bench {
         })
     }
 
-    fn judge_with<T>(&self, line: &str, headers: &[(&str, &str)], judge: impl FnOnce(Gate<'_>, &Head<'_>) -> T) -> T {
+    fn judge_with<T>(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        judge: impl FnOnce(Authorizer<'_>, &Head<'_>) -> T,
+    ) -> T {
         let (method, target) = line.split_once(' ').unwrap();
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut map = HeaderMap::new();
@@ -200,21 +205,21 @@ impl Bench {
     }
 
     /// What one request is told, whose permits live on.
-    fn once(&self, line: &str, headers: &[(&str, &str)]) -> (Verdict, Permits) {
+    fn once(&self, line: &str, headers: &[(&str, &str)]) -> (Decision, RequestPermits) {
         self.judge_with(line, headers, |gate, head| {
-            let mut permits = Permits::default();
+            let mut permits = RequestPermits::default();
             (gate.decide(head, NOW, &mut permits), permits)
         })
     }
 
     /// How many of ten such requests are told 429.
     fn refused_of_ten(&self, line: &str, headers: &[(&str, &str)]) -> usize {
-        let is_limited = |verdict: &Verdict| matches!(verdict, Verdict::Refusal(Refusal { deny, .. }) if matches!(deny, Deny::RateLimited(_)));
+        let is_limited = |verdict: &Decision| matches!(verdict, Decision::Refusal(Denial { deny, .. }) if matches!(deny, DenyReason::RateLimited(_)));
         (0..10).filter(|_| is_limited(&self.once(line, headers).0)).count()
     }
 
-    fn gate(&self) -> Gate<'_> {
-        Gate {
+    fn gate(&self) -> Authorizer<'_> {
+        Authorizer {
             policy: &self.policy,
             revoked: &self.revoked,
             proxies: &config::NO_PROXIES,
@@ -228,14 +233,14 @@ impl Bench {
     }
 
     /// `Ok` with the forwarded target, or why not.
-    pub(super) fn outcome(&self, line: &str, headers: &[(&str, &str)]) -> Result<String, Deny> {
+    pub(super) fn outcome(&self, line: &str, headers: &[(&str, &str)]) -> Result<String, DenyReason> {
         match self.ask(line, headers) {
-            Verdict::Grant(grant) => Ok(String::from_utf8_lossy(grant.target()).into_owned()),
-            Verdict::Login(_) => Ok("login".into()),
-            Verdict::Preflight(_) => Ok("preflight".into()),
-            Verdict::KeySet(_) => Ok("key set".into()),
-            Verdict::Refusal(refusal) => Err(refusal.deny),
-            Verdict::Wait(_) => panic!("no issuer here is fetched"),
+            Decision::Grant(grant) => Ok(String::from_utf8_lossy(grant.target()).into_owned()),
+            Decision::Login(_) => Ok("login".into()),
+            Decision::Preflight(_) => Ok("preflight".into()),
+            Decision::Jwks(_) => Ok("key set".into()),
+            Decision::Refusal(refusal) => Err(refusal.deny),
+            Decision::Wait(_) => panic!("no issuer here is fetched"),
         }
     }
 
@@ -260,14 +265,14 @@ impl Bench {
 }
 
 /// What a request would come to see of it.
-fn told(verdict: &Verdict) -> String {
+fn told(verdict: &Decision) -> String {
     match verdict {
-        Verdict::Grant(grant) => format!("{:?} {:?}", grant.target(), grant.identity()),
-        Verdict::Login(admitted) => format!("{:?}", admitted.token),
-        Verdict::Preflight(preflight) => format!("{preflight:?}"),
-        Verdict::Refusal(refusal) => format!("{:?}", refusal.deny),
-        Verdict::KeySet(keys) => format!("{keys:?}"),
-        Verdict::Wait(_) => "wait".into(),
+        Decision::Grant(grant) => format!("{:?} {:?}", grant.target(), grant.identity()),
+        Decision::Login(admitted) => format!("{:?}", admitted.token),
+        Decision::Preflight(preflight) => format!("{preflight:?}"),
+        Decision::Refusal(refusal) => format!("{:?}", refusal.deny),
+        Decision::Jwks(keys) => format!("{keys:?}"),
+        Decision::Wait(_) => "wait".into(),
     }
 }
 
@@ -279,20 +284,20 @@ fn the_order_of_the_checks() {
     let evil = ("origin", "https://evil.example");
     let bad_token = ("authorization", "Bearer x");
     for (line, headers, deny) in [
-        ("GET /user//x?key=bad", &[evil, bad_token][..], Deny::Target),
-        ("GET /nowhere?key=bad", &[evil, bad_token], Deny::NotFound),
-        ("GET /user", &[evil, bad_token], Deny::KeyMissing),
-        ("GET /user?key=bad", &[evil, bad_token], Deny::KeyUnknown),
-        ("GET /user?key=0123456789abcdef-off", &[evil, bad_token], Deny::KeyDisabled),
-        ("GET /user?key=0123456789abcdef-old", &[evil, bad_token], Deny::KeyExpired),
-        ("GET /user?key=0123456789abcdef", &[evil, bad_token], Deny::OriginDenied),
-        ("GET /user?key=0123456789abcdef", &[bad_token], Deny::Token(Reject::Malformed)),
-        ("GET /user?key=0123456789abcdef", &[], Deny::TokenMissing),
+        ("GET /user//x?key=bad", &[evil, bad_token][..], DenyReason::Target),
+        ("GET /nowhere?key=bad", &[evil, bad_token], DenyReason::NotFound),
+        ("GET /user", &[evil, bad_token], DenyReason::KeyMissing),
+        ("GET /user?key=bad", &[evil, bad_token], DenyReason::KeyUnknown),
+        ("GET /user?key=0123456789abcdef-off", &[evil, bad_token], DenyReason::KeyDisabled),
+        ("GET /user?key=0123456789abcdef-old", &[evil, bad_token], DenyReason::KeyExpired),
+        ("GET /user?key=0123456789abcdef", &[evil, bad_token], DenyReason::OriginDenied),
+        ("GET /user?key=0123456789abcdef", &[bad_token], DenyReason::Token(TokenError::Malformed)),
+        ("GET /user?key=0123456789abcdef", &[], DenyReason::TokenMissing),
     ] {
         assert_eq!(bench.outcome(line, headers), Err(deny), "{line}");
     }
     let plain = bench.bearer("main", &["user"]);
-    assert_eq!(bench.outcome(&format!("GET /admin?{K}"), &[("authorization", &plain)]), Err(Deny::RoleMissing));
+    assert_eq!(bench.outcome(&format!("GET /admin?{K}"), &[("authorization", &plain)]), Err(DenyReason::RoleMissing));
     let admin = bench.bearer("main", &["user", "admin"]);
     assert_eq!(bench.outcome(&format!("GET /admin?{K}&a=1"), &[("authorization", &admin)]), Ok("/admin?a=1".into()));
 }
@@ -313,7 +318,7 @@ fn r26_every_credential_that_is_there_but_garbage_is_refused() {
         &[("cookie", "t=garbage")],
     ] {
         let deny = bench.outcome(&line, headers).unwrap_err();
-        assert!(matches!(deny, Deny::Token(_) | Deny::TokenMissing), "{headers:?}: {deny:?}");
+        assert!(matches!(deny, DenyReason::Token(_) | DenyReason::TokenMissing), "{headers:?}: {deny:?}");
     }
     let good = bench.token("main", &[]);
     let bearer = format!("Bearer {good}");
@@ -322,10 +327,14 @@ fn r26_every_credential_that_is_there_but_garbage_is_refused() {
     assert!(bench.outcome(&line, &[("cookie", &cookie)]).is_ok());
     let forged = format!("{bearer}x");
     let both = [("authorization", forged.as_str()), ("cookie", cookie.as_str())];
-    assert_eq!(bench.outcome(&line, &both), Err(Deny::Token(Reject::Signature)), "no fall-back to the cookie");
+    assert_eq!(
+        bench.outcome(&line, &both),
+        Err(DenyReason::Token(TokenError::Signature)),
+        "no fall-back to the cookie"
+    );
     bench.revoked.extend([(TokenId(7), NOW + 60)]);
-    assert_eq!(bench.outcome(&line, &[("authorization", &bearer)]), Err(Deny::Token(Reject::Revoked)));
-    assert_eq!(bench.outcome(&line, &[("cookie", &cookie)]), Err(Deny::Token(Reject::Revoked)));
+    assert_eq!(bench.outcome(&line, &[("authorization", &bearer)]), Err(DenyReason::Token(TokenError::Revoked)));
+    assert_eq!(bench.outcome(&line, &[("cookie", &cookie)]), Err(DenyReason::Token(TokenError::Revoked)));
 }
 
 #[test]
@@ -336,28 +345,28 @@ fn r09_routes_match_by_whole_segments_and_decoded() {
         ("GET /public/", Ok("/public/")),
         ("GET /public/x?y", Ok("/public/x?y")),
         ("GET /%70ublic/x", Ok("/%70ublic/x")),
-        ("GET /publicx", Err(Deny::NotFound)),
-        ("GET /Public", Err(Deny::NotFound)),
-        ("GET /", Err(Deny::NotFound)),
-        ("GET /x?/public", Err(Deny::NotFound)),
-        ("GET /%75ser", Err(Deny::KeyMissing)),
-        ("GET /public/%2fuser", Err(Deny::Target)),
+        ("GET /publicx", Err(DenyReason::NotFound)),
+        ("GET /Public", Err(DenyReason::NotFound)),
+        ("GET /", Err(DenyReason::NotFound)),
+        ("GET /x?/public", Err(DenyReason::NotFound)),
+        ("GET /%75ser", Err(DenyReason::KeyMissing)),
+        ("GET /public/%2fuser", Err(DenyReason::Target)),
         ("GET /files/a%2Fb", Ok("/files/a%2Fb")),
         ("GET /files/a;x%2Fb", Ok("/files/a;x%2Fb")),
-        ("GET /files/locked", Err(Deny::TokenMissing)),
-        ("GET /files/locked%2Fb", Err(Deny::Target)),
-        ("GET /files/locked;x%2Fb", Err(Deny::Target)),
-        ("GET /files/locked%2Fb;x", Err(Deny::Target)),
-        ("GET /files/a;%2F..;%2Flocked", Err(Deny::Target)),
-        ("GET /public;x/y", Err(Deny::NotFound)),
+        ("GET /files/locked", Err(DenyReason::TokenMissing)),
+        ("GET /files/locked%2Fb", Err(DenyReason::Target)),
+        ("GET /files/locked;x%2Fb", Err(DenyReason::Target)),
+        ("GET /files/locked%2Fb;x", Err(DenyReason::Target)),
+        ("GET /files/a;%2F..;%2Flocked", Err(DenyReason::Target)),
+        ("GET /public;x/y", Err(DenyReason::NotFound)),
         ("GET /public/a;b=c", Ok("/public/a;b=c")),
-        ("GET /open;x/auth", Err(Deny::NotFound)),
-        ("GET /open/auth;x", Err(Deny::Target)),
-        ("DELETE /read", Err(Deny::NotFound)),
+        ("GET /open;x/auth", Err(DenyReason::NotFound)),
+        ("GET /open/auth;x", Err(DenyReason::Target)),
+        ("DELETE /read", Err(DenyReason::NotFound)),
         ("HEAD /read", Ok("/read")),
         ("TRACE /public", Ok("/public")),
-        ("TRACE /user", Err(Deny::KeyMissing)),
-        ("OPTIONS /user", Err(Deny::KeyMissing)),
+        ("TRACE /user", Err(DenyReason::KeyMissing)),
+        ("OPTIONS /user", Err(DenyReason::KeyMissing)),
     ] {
         assert_eq!(bench.outcome(line, &[]), expected.map(str::to_owned), "{line}");
     }
@@ -371,15 +380,15 @@ fn key_sets_are_for_everybody() {
         for (method, expected) in [
             ("GET", Ok("key set".to_owned())),
             ("HEAD", Ok("key set".into())),
-            ("POST", Err(Deny::KeySetMethod)),
-            ("OPTIONS", Err(Deny::KeySetMethod)),
+            ("POST", Err(DenyReason::KeySetMethod)),
+            ("OPTIONS", Err(DenyReason::KeySetMethod)),
         ] {
             let line = format!("{method} {path}");
             assert_eq!(bench.outcome(&line, &[evil, ("host", "nobody.example")]), expected, "{line}");
         }
     }
-    assert_eq!(bench.outcome("GET /.well-known/jwks.json", &[("host", "a b")]), Err(Deny::Host));
-    assert_eq!(bench.outcome("GET /x/../.well-known/jwks.json", &[]), Err(Deny::Target));
+    assert_eq!(bench.outcome("GET /.well-known/jwks.json", &[("host", "a b")]), Err(DenyReason::Host));
+    assert_eq!(bench.outcome("GET /x/../.well-known/jwks.json", &[]), Err(DenyReason::Target));
     for path in [
         "/nobody/.well-known/jwks.json",
         "/.well-known/jwks.json/",
@@ -396,17 +405,17 @@ fn r10_r11_hosts() {
     for (host, expected) in [
         ("only.example", Ok(())),
         ("ONLY.example.:8443", Ok(())),
-        ("other.example", Err(Deny::NotFound)),
-        ("", Err(Deny::Host)),
-        ("a b", Err(Deny::Host)),
-        ("user@only.example", Err(Deny::Host)),
+        ("other.example", Err(DenyReason::NotFound)),
+        ("", Err(DenyReason::Host)),
+        ("a b", Err(DenyReason::Host)),
+        ("user@only.example", Err(DenyReason::Host)),
     ] {
         assert_eq!(bench.outcome("GET /hosted", &[("host", host)]).map(drop), expected, "{host}");
     }
-    assert_eq!(bench.outcome("GET /hosted", &[("host", "only.example"), ("host", "x")]), Err(Deny::Host));
-    let differs = |head: Head<'_>| -> Deny {
+    assert_eq!(bench.outcome("GET /hosted", &[("host", "only.example"), ("host", "x")]), Err(DenyReason::Host));
+    let differs = |head: Head<'_>| -> DenyReason {
         let gate = bench.gate();
-        let Verdict::Refusal(refusal) = gate.decide(&head, NOW, &mut Permits::default()) else {
+        let Decision::Refusal(refusal) = gate.decide(&head, NOW, &mut RequestPermits::default()) else {
             panic!("must be refused")
         };
         refusal.deny
@@ -424,10 +433,10 @@ fn r10_r11_hosts() {
         peer: "192.0.2.7".parse().unwrap(),
         tls: true,
     };
-    assert_eq!(differs(head), Deny::Host);
-    assert_eq!(differs(Head { authority: None, headers: &HeaderMap::new(), ..head }), Deny::Host);
-    assert_eq!(differs(Head { authority: None, ambiguous_length: true, ..head }), Deny::Framing);
-    assert_eq!(differs(Head { authority: None, upgrade: true, has_body: true, ..head }), Deny::Upgrade);
+    assert_eq!(differs(head), DenyReason::Host);
+    assert_eq!(differs(Head { authority: None, headers: &HeaderMap::new(), ..head }), DenyReason::Host);
+    assert_eq!(differs(Head { authority: None, ambiguous_length: true, ..head }), DenyReason::Framing);
+    assert_eq!(differs(Head { authority: None, upgrade: true, has_body: true, ..head }), DenyReason::Upgrade);
 }
 
 #[test]
@@ -452,12 +461,12 @@ fn r48_origins() {
         assert_eq!(bench.outcome(&line, &[("origin", origin)]).is_ok(), allowed, "{origin}");
     }
     let twice = [("origin", "https://app.example"), ("origin", "https://app.example")];
-    assert_eq!(bench.outcome(&line, &twice), Err(Deny::OriginDenied));
-    assert_eq!(bench.outcome("GET /strict", &[]), Err(Deny::OriginMissing));
+    assert_eq!(bench.outcome(&line, &twice), Err(DenyReason::OriginDenied));
+    assert_eq!(bench.outcome("GET /strict", &[]), Err(DenyReason::OriginMissing));
     // The same host over http, where it is listed over https, is another site.
     let downgraded = [("host", "app.example"), ("origin", "http://app.example")];
     let plain = bench.ask_with(&line, &downgraded, |head| Head { tls: false, ..head });
-    assert!(matches!(plain, Verdict::Refusal(Refusal { deny: Deny::OriginDenied, .. })));
+    assert!(matches!(plain, Decision::Refusal(Denial { deny: DenyReason::OriginDenied, .. })));
 }
 
 #[test]
@@ -465,16 +474,16 @@ fn a_realm_without_origins_lets_any_call_but_without_credentials() {
     let bench = Bench::new();
     let cookie = format!("o={}", bench.token("open", &[]));
     let foreign = ("origin", "https://evil.example");
-    let Verdict::Grant(grant) = bench.ask("GET /public", &[foreign]) else { panic!() };
+    let Decision::Grant(grant) = bench.ask("GET /public", &[foreign]) else { panic!() };
     assert_eq!(
         *grant.cors().unwrap(),
         Cors { origin: HeaderValue::from_static("https://evil.example"), credentials: false }
     );
-    assert_eq!(bench.outcome("GET /open", &[foreign, ("cookie", &cookie)]), Err(Deny::TokenMissing));
-    assert_eq!(bench.outcome("POST /open", &[foreign, ("cookie", &cookie)]), Err(Deny::OriginDenied));
+    assert_eq!(bench.outcome("GET /open", &[foreign, ("cookie", &cookie)]), Err(DenyReason::TokenMissing));
+    assert_eq!(bench.outcome("POST /open", &[foreign, ("cookie", &cookie)]), Err(DenyReason::OriginDenied));
     let own = ("origin", "https://gate.example");
     assert!(bench.outcome("POST /open", &[own, ("cookie", &cookie)]).is_ok());
-    let Verdict::Grant(grant) = bench.ask("POST /public", &[foreign, ("cookie", &cookie)]) else { panic!() };
+    let Decision::Grant(grant) = bench.ask("POST /public", &[foreign, ("cookie", &cookie)]) else { panic!() };
     assert_eq!(grant.identity(), None, "a public route forwards it, but as nobody's");
 }
 
@@ -492,17 +501,17 @@ fn r47_r49_a_cookie_changes_something_only_for_its_own_site() {
     for (line, headers, expected) in [
         (&post, &[cookie, listed][..], Ok(())),
         (&post, &[cookie, site("same-origin")], Ok(())),
-        (&post, &[cookie], Err(Deny::OriginMissing)),
-        (&post, &[cookie, site("cross-site")], Err(Deny::OriginDenied)),
-        (&post, &[cookie, site("same-site")], Err(Deny::OriginDenied)),
-        (&post, &[cookie, site("none")], Err(Deny::OriginDenied)),
-        (&post, &[cookie, ("origin", "https://evil.example")], Err(Deny::OriginDenied)),
+        (&post, &[cookie], Err(DenyReason::OriginMissing)),
+        (&post, &[cookie, site("cross-site")], Err(DenyReason::OriginDenied)),
+        (&post, &[cookie, site("same-site")], Err(DenyReason::OriginDenied)),
+        (&post, &[cookie, site("none")], Err(DenyReason::OriginDenied)),
+        (&post, &[cookie, ("origin", "https://evil.example")], Err(DenyReason::OriginDenied)),
         (&get, &[cookie], Ok(())),
         (&get, &[cookie, site("same-site")], Ok(())),
         (&get, &[cookie, site("none")], Ok(())),
-        (&get, &[cookie, site("cross-site")], Err(Deny::TokenMissing)),
-        (&get, &[cookie, upgrade], Err(Deny::OriginMissing)),
-        (&get, &[cookie, upgrade, site("cross-site")], Err(Deny::OriginDenied)),
+        (&get, &[cookie, site("cross-site")], Err(DenyReason::TokenMissing)),
+        (&get, &[cookie, upgrade], Err(DenyReason::OriginMissing)),
+        (&get, &[cookie, upgrade, site("cross-site")], Err(DenyReason::OriginDenied)),
         (&get, &[cookie, upgrade, listed], Ok(())),
         (&post, &[("authorization", bearer.as_str())], Ok(())),
         (&get, &[("authorization", bearer.as_str()), upgrade], Ok(())),
@@ -511,7 +520,11 @@ fn r47_r49_a_cookie_changes_something_only_for_its_own_site() {
         assert_eq!(bench.outcome(line, headers).map(drop), expected, "{line} {headers:?}");
     }
     for method in ["PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
-        assert_eq!(bench.outcome(&format!("{method} /user?{K}"), &[cookie]), Err(Deny::OriginMissing), "{method}");
+        assert_eq!(
+            bench.outcome(&format!("{method} /user?{K}"), &[cookie]),
+            Err(DenyReason::OriginMissing),
+            "{method}"
+        );
     }
 }
 
@@ -540,7 +553,7 @@ fn r52_another_sites_page_gets_nothing_by_cookie_that_it_does_not_go_to() {
         ("cors", "empty"),
     ] {
         let headers = fetched(mode, dest);
-        assert_eq!(ask(&[&headers[..], &[main]].concat()), Err(Deny::TokenMissing), "{mode} {dest}");
+        assert_eq!(ask(&[&headers[..], &[main]].concat()), Err(DenyReason::TokenMissing), "{mode} {dest}");
         let by_itself = [&headers[..], &[("authorization", bearer.as_str())]].concat();
         assert_eq!(
             ask(&by_itself),
@@ -549,7 +562,7 @@ fn r52_another_sites_page_gets_nothing_by_cookie_that_it_does_not_go_to() {
         );
         let allowed = [&headers[..], &[main, ("origin", "https://app.example")]].concat();
         assert_eq!(ask(&allowed), Ok(()), "{mode} {dest}, allowed");
-        let Verdict::Grant(grant) = bench.ask("GET /public", &[&headers[..], &[open]].concat()) else { panic!() };
+        let Decision::Grant(grant) = bench.ask("GET /public", &[&headers[..], &[open]].concat()) else { panic!() };
         assert_eq!(grant.identity(), None, "{mode} {dest}: a public route forwards it, but as nobody's");
     }
     for early in [
@@ -558,19 +571,19 @@ fn r52_another_sites_page_gets_nothing_by_cookie_that_it_does_not_go_to() {
         ("purpose", "prefetch"),
         ("x-moz", "prefetch"),
     ] {
-        assert_eq!(ask(&[&visit[..], &[main, early]].concat()), Err(Deny::TokenMissing), "{early:?}");
+        assert_eq!(ask(&[&visit[..], &[main, early]].concat()), Err(DenyReason::TokenMissing), "{early:?}");
     }
     for odd in ["", "Cross-Site", "same-origin, cross-site", "same_site"] {
-        assert_eq!(ask(&[main, ("sec-fetch-site", odd)]), Err(Deny::TokenMissing), "{odd:?}");
+        assert_eq!(ask(&[main, ("sec-fetch-site", odd)]), Err(DenyReason::TokenMissing), "{odd:?}");
     }
     let twice = [main, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")];
-    assert_eq!(ask(&twice), Err(Deny::TokenMissing));
+    assert_eq!(ask(&twice), Err(DenyReason::TokenMissing));
     // A login tells who is logged in, too.
     let who = |headers: &[(&str, &str)]| match bench.ask(&format!("GET /auth?{K}"), headers) {
-        Verdict::Login(admitted) => admitted.token.map(drop),
+        Decision::Login(admitted) => admitted.token.map(drop),
         other => panic!("{other:?}"),
     };
-    assert_eq!(who(&[&fetched("no-cors", "script")[..], &[main]].concat()), Err(Deny::TokenMissing));
+    assert_eq!(who(&[&fetched("no-cors", "script")[..], &[main]].concat()), Err(DenyReason::TokenMissing));
     assert_eq!(who(&[&visit[..], &[main]].concat()), Ok(()));
 }
 
@@ -582,13 +595,13 @@ fn r50_only_a_preflight_that_may_be_answered_is() {
     let line = "OPTIONS /user";
     assert_eq!(bench.outcome(line, &[listed, asks]), Ok("preflight".into()), "without key and token");
     assert_eq!(bench.outcome("OPTIONS /auth", &[listed, asks]), Ok("preflight".into()));
-    assert_eq!(bench.outcome(line, &[("origin", "https://evil.example"), asks]), Err(Deny::OriginDenied));
-    assert_eq!(bench.outcome(line, &[listed]), Err(Deny::KeyMissing));
-    assert_eq!(bench.outcome(line, &[asks]), Err(Deny::KeyMissing));
-    assert_eq!(bench.outcome("GET /user", &[listed, asks]), Err(Deny::KeyMissing));
-    assert_eq!(bench.outcome("OPTIONS /nowhere", &[listed, asks]), Err(Deny::NotFound));
-    assert_eq!(bench.outcome("OPTIONS /read", &[listed, asks]), Err(Deny::NotFound), "it does not take PUT");
-    let Verdict::Grant(_) = bench.ask("OPTIONS /public", &[]) else { panic!("no preflight, so judged as any") };
+    assert_eq!(bench.outcome(line, &[("origin", "https://evil.example"), asks]), Err(DenyReason::OriginDenied));
+    assert_eq!(bench.outcome(line, &[listed]), Err(DenyReason::KeyMissing));
+    assert_eq!(bench.outcome(line, &[asks]), Err(DenyReason::KeyMissing));
+    assert_eq!(bench.outcome("GET /user", &[listed, asks]), Err(DenyReason::KeyMissing));
+    assert_eq!(bench.outcome("OPTIONS /nowhere", &[listed, asks]), Err(DenyReason::NotFound));
+    assert_eq!(bench.outcome("OPTIONS /read", &[listed, asks]), Err(DenyReason::NotFound), "it does not take PUT");
+    let Decision::Grant(_) = bench.ask("OPTIONS /public", &[]) else { panic!("no preflight, so judged as any") };
 }
 
 #[test]
@@ -596,25 +609,25 @@ fn logins_are_admitted_with_what_they_need() {
     let bench = Bench::new();
     let evil = ("origin", "https://evil.example");
     for (line, headers, deny) in [
-        ("POST /auth", &[][..], Deny::KeyMissing),
-        ("POST /auth?key=bad", &[evil], Deny::KeyUnknown),
-        ("GET /auth/x", &[], Deny::KeyMissing),
-        ("GET /auth/x?key=0123456789abcdef", &[], Deny::EndpointUnknown),
-        ("POST /auth?key=0123456789abcdef", &[evil], Deny::OriginDenied),
-        ("PATCH /auth?key=0123456789abcdef", &[], Deny::Method),
-        ("POST /auth?key=0123456789abcdef&masterKey=master-secret", &[evil], Deny::OriginDenied),
-        ("GET /auth?key=0123456789abcdef&masterKey=wrong", &[evil], Deny::OriginDenied),
-        ("GET /auth?key=0123456789abcdef&masterKey=wrong", &[], Deny::MasterKeyUnknown),
+        ("POST /auth", &[][..], DenyReason::KeyMissing),
+        ("POST /auth?key=bad", &[evil], DenyReason::KeyUnknown),
+        ("GET /auth/x", &[], DenyReason::KeyMissing),
+        ("GET /auth/x?key=0123456789abcdef", &[], DenyReason::EndpointUnknown),
+        ("POST /auth?key=0123456789abcdef", &[evil], DenyReason::OriginDenied),
+        ("PATCH /auth?key=0123456789abcdef", &[], DenyReason::Method),
+        ("POST /auth?key=0123456789abcdef&masterKey=master-secret", &[evil], DenyReason::OriginDenied),
+        ("GET /auth?key=0123456789abcdef&masterKey=wrong", &[evil], DenyReason::OriginDenied),
+        ("GET /auth?key=0123456789abcdef&masterKey=wrong", &[], DenyReason::MasterKeyUnknown),
     ] {
         assert_eq!(bench.outcome(line, headers), Err(deny), "{line}");
     }
     let admitted = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Verdict::Login(admitted) => *admitted,
+        Decision::Login(admitted) => *admitted,
         other => panic!("{line}: {other:?}"),
     };
     let master = admitted(&format!("GET /auth?{K}&masterKey=master-secret"), &[evil]);
     assert!(master.master);
-    assert_eq!(master.token, Err(Deny::TokenMissing));
+    assert_eq!(master.token, Err(DenyReason::TokenMissing));
 
     let token = bench.token("main", &[]);
     let (bearer, cookie) = (format!("Bearer {token}"), format!("t={token}"));
@@ -622,12 +635,12 @@ fn logins_are_admitted_with_what_they_need() {
     assert!(admitted(&put, &[("cookie", &cookie)]).token.is_ok(), "its clients need not be browsers");
     assert_eq!(
         admitted(&put, &[("authorization", &format!("{bearer}x")), ("cookie", &cookie)]).token,
-        Err(Deny::Token(Reject::Signature))
+        Err(DenyReason::Token(TokenError::Signature))
     );
     assert!(admitted(&put, &[("authorization", "Bearer x"), ("cookie", &cookie)]).token.is_ok(), "an app's own header");
     let logout = format!("POST /auth?{K}&logout=true");
     let both = admitted(&logout, &[("authorization", &bearer), ("authorization", "Bearer x"), ("cookie", &cookie)]);
-    assert_eq!((both.token, both.tokens.len()), (Err(Deny::CredentialConflict), 1));
+    assert_eq!((both.token, both.tokens.len()), (Err(DenyReason::CredentialConflict), 1));
     let cross = [("origin", "https://evil.example"), ("cookie", cookie.as_str())];
     let open = format!("o={}", bench.token("open", &[]));
     let elsewhere = admitted("POST /open/auth?logout=true", &[cross[0], ("cookie", &open)]);
@@ -638,7 +651,7 @@ fn logins_are_admitted_with_what_they_need() {
 fn a_tenant_login_is_told_which_realms_would_let_the_request_in() {
     let bench = Bench::new();
     let admitted = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Verdict::Login(admitted) => *admitted,
+        Decision::Login(admitted) => *admitted,
         other => panic!("{line}: {other:?}"),
     };
     let realms = |line: &str, headers: &[(&str, &str)]| {
@@ -655,21 +668,23 @@ fn a_tenant_login_is_told_which_realms_would_let_the_request_in() {
         "where no origin is listed, any may call"
     );
     for (line, endpoint) in [
-        ("POST /Login", Endpoint::Login),
-        ("POST /Login/Challenge", Endpoint::Challenge),
-        ("POST /Login/Refresh", Endpoint::Refresh),
-        ("POST /logout", Endpoint::Logout),
+        ("POST /Login", LoginEndpoint::Login),
+        ("POST /Login/Challenge", LoginEndpoint::Challenge),
+        ("POST /Login/Refresh", LoginEndpoint::Refresh),
+        ("POST /logout", LoginEndpoint::Logout),
     ] {
         assert_eq!(admitted(line, &[]).endpoint, endpoint, "{line}");
     }
-    for (line, deny) in
-        [("GET /Login", Deny::Method), ("PUT /logout", Deny::Method), ("POST /Login/x", Deny::EndpointUnknown)]
-    {
-        let Verdict::Refusal(refusal) = bench.ask(line, &[]) else { panic!("{line}") };
-        assert_eq!((refusal.deny, refusal.form), (deny, Form::Cognito), "{line}");
+    for (line, deny) in [
+        ("GET /Login", DenyReason::Method),
+        ("PUT /logout", DenyReason::Method),
+        ("POST /Login/x", DenyReason::EndpointUnknown),
+    ] {
+        let Decision::Refusal(refusal) = bench.ask(line, &[]) else { panic!("{line}") };
+        assert_eq!((refusal.deny, refusal.form), (deny, ErrorFormat::Cognito), "{line}");
     }
-    let Verdict::Refusal(refusal) = bench.ask("POST /auth", &[]) else { panic!() };
-    assert_eq!(refusal.form, Form::Problem);
+    let Decision::Refusal(refusal) = bench.ask("POST /auth", &[]) else { panic!() };
+    assert_eq!(refusal.form, ErrorFormat::Problem);
 }
 
 #[test]
@@ -678,7 +693,7 @@ fn a_tenant_logout_is_told_every_session_that_it_ends_and_no_cookie() {
     let (main, open) = (bench.bearer("main", &[]), bench.bearer("open", &[]));
     let cookie = format!("o={}", bench.token("open", &[]));
     let ended = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Verdict::Login(admitted) => admitted.tokens.len(),
+        Decision::Login(admitted) => admitted.tokens.len(),
         other => panic!("{line}: {other:?}"),
     };
     assert_eq!(ended("POST /logout", &[("authorization", &open), ("authorization", "Bearer x")]), 1);
@@ -694,9 +709,9 @@ fn a_tenant_logout_is_told_every_session_that_it_ends_and_no_cookie() {
 #[test]
 fn r36_a_route_may_want_a_second_factor() {
     let bench = Bench::new();
-    assert_eq!(bench.outcome("GET /mfa", &[]), Err(Deny::TokenMissing));
+    assert_eq!(bench.outcome("GET /mfa", &[]), Err(DenyReason::TokenMissing));
     let without = bench.bearer("open", &[]);
-    assert_eq!(bench.outcome("GET /mfa", &[("authorization", &without)]), Err(Deny::MfaRequired));
+    assert_eq!(bench.outcome("GET /mfa", &[("authorization", &without)]), Err(DenyReason::MfaRequired));
     assert_eq!(bench.outcome("GET /open", &[("authorization", &without)]), Ok("/open".into()));
     let rules = bench.policy.realm("open").unwrap().tokens();
     let claims = Claims { mfa: true, ..rules.verify(&bench.token("open", &[]), NOW).unwrap().claims };
@@ -707,16 +722,18 @@ fn r36_a_route_may_want_a_second_factor() {
 #[test]
 fn keys_open_key_routes_and_name_nobody() {
     let bench = Bench::new();
-    let Verdict::Grant(grant) = bench.ask("GET /key", &[("x-api-key", "0123456789abcdef")]) else { panic!() };
+    let Decision::Grant(grant) = bench.ask("GET /key", &[("x-api-key", "0123456789abcdef")]) else { panic!() };
     let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-realm"]);
     assert_eq!(grant.key().unwrap().id(), "web", "for as long as it is good");
-    assert_eq!(bench.outcome("GET /key", &[]), Err(Deny::KeyMissing));
+    assert_eq!(bench.outcome("GET /key", &[]), Err(DenyReason::KeyMissing));
 }
 
 #[test]
 fn every_row_of_the_table_is_a_documented_answer() {
-    let rows = [Deny::Framing, Deny::Token(Reject::Expired), Deny::Throttled(3), Deny::Internal].map(Deny::row);
+    let rows =
+        [DenyReason::Framing, DenyReason::Token(TokenError::Expired), DenyReason::Throttled(3), DenyReason::Internal]
+            .map(DenyReason::response);
     assert_eq!(rows.map(|row| row.status.as_u16()), [400, 401, 429, 500]);
 }
 
@@ -752,17 +769,17 @@ fn who_sends_too_much_is_told_in_the_form_that_is_expected() {
     let bench = Bench::with_limits("rate = 0.001\nburst = 0");
     bench.once("GET /public", &[]);
     let refused = |line: &str, headers: &[(&str, &str)]| match bench.once(line, headers).0 {
-        Verdict::Refusal(refusal) => refusal,
+        Decision::Refusal(refusal) => refusal,
         other => panic!("{line}: {other:?}"),
     };
     let refusal = refused("GET /user", &[("origin", "https://app.example")]);
-    assert_eq!((refusal.deny, refusal.form), (Deny::RateLimited(1000), Form::Problem), "before the key");
+    assert_eq!((refusal.deny, refusal.form), (DenyReason::RateLimited(1000), ErrorFormat::Problem), "before the key");
     assert_eq!(refusal.realm.unwrap().name(), "main");
     assert_eq!(refusal.cors.unwrap().origin, "https://app.example");
-    assert_eq!(refused("POST /Login", &[]).form, Form::Cognito);
-    assert_eq!(refused("POST /nowhere", &[]).deny, Deny::RateLimited(1000));
+    assert_eq!(refused("POST /Login", &[]).form, ErrorFormat::Cognito);
+    assert_eq!(refused("POST /nowhere", &[]).deny, DenyReason::RateLimited(1000));
     // Whoever is behind a proxy that is not ours can't choose whom it counts for.
-    assert_eq!(refused("GET /public", &[("x-forwarded-for", "192.0.2.99")]).deny, Deny::RateLimited(1000));
+    assert_eq!(refused("GET /public", &[("x-forwarded-for", "192.0.2.99")]).deny, DenyReason::RateLimited(1000));
 }
 
 #[test]
@@ -772,8 +789,8 @@ fn a_trusted_proxys_clients_are_apart() {
         config::Proxies::new(vec!["192.0.2.0/24".parse().unwrap()], config::ForwardedFamily::XForwarded, false);
     let ask = |forwarded: &str| {
         bench.judge_with("GET /public", &[("x-forwarded-for", forwarded)], |gate, head| {
-            let gate = Gate { proxies: &trusted, ..gate };
-            matches!(gate.decide(head, NOW, &mut Permits::default()), Verdict::Grant(_))
+            let gate = Authorizer { proxies: &trusted, ..gate };
+            matches!(gate.decide(head, NOW, &mut RequestPermits::default()), Decision::Grant(_))
         })
     };
     assert!(ask("198.51.100.1") && ask("198.51.100.2"));
@@ -786,9 +803,9 @@ fn as_many_at_once_as_live() {
     let bench = Bench::with_limits("concurrent = 2");
     let (first, second) = (bench.once("GET /public", &[]), bench.once("GET /nowhere", &[]));
     let (third, _) = bench.once("GET /public", &[]);
-    assert!(matches!(third, Verdict::Refusal(Refusal { deny: Deny::ConcurrencyLimited, .. })), "{third:?}");
+    assert!(matches!(third, Decision::Refusal(Denial { deny: DenyReason::ConcurrencyLimited, .. })), "{third:?}");
     drop(second);
-    assert!(matches!(bench.once("GET /public", &[]).0, Verdict::Grant(_)));
+    assert!(matches!(bench.once("GET /public", &[]).0, Decision::Grant(_)));
     drop(first);
 }
 
@@ -816,22 +833,26 @@ fn heads_and_bodies_have_a_largest_size() {
     let sized = |line: &str, headers: &[(&str, &str)], size| match bench
         .ask_with(line, headers, |head| Head { size, ..head })
     {
-        Verdict::Grant(grant) => Ok(grant.body_size()),
-        Verdict::Refusal(refusal) => Err(refusal.deny),
+        Decision::Grant(grant) => Ok(grant.body_size()),
+        Decision::Refusal(refusal) => Err(refusal.deny),
         other => panic!("{other:?}"),
     };
     assert_eq!(sized("GET /public", &[], 1024), Ok(Some(1024)));
-    assert_eq!(sized("GET /public//", &[("transfer-encoding", "x")], 1025), Err(Deny::HeadTooLarge), "before anything");
+    assert_eq!(
+        sized("GET /public//", &[("transfer-encoding", "x")], 1025),
+        Err(DenyReason::HeadTooLarge),
+        "before anything"
+    );
     let length = |text: &'static str| [("content-length", text)];
     assert_eq!(sized("POST /public", &length("1024"), 100), Ok(Some(1024)));
-    assert_eq!(sized("POST /public", &length("1025"), 100), Err(Deny::RequestTooLarge));
-    assert_eq!(sized("POST /public", &length("999999999999999999"), 100), Err(Deny::RequestTooLarge));
+    assert_eq!(sized("POST /public", &length("1025"), 100), Err(DenyReason::RequestTooLarge));
+    assert_eq!(sized("POST /public", &length("999999999999999999"), 100), Err(DenyReason::RequestTooLarge));
     for other in ["010", "00", "+5", "", "0x5", "1000000000000000000", "99999999999999999999999"] {
-        assert_eq!(sized("POST /public", &length(other), 100), Err(Deny::Framing), "{other}");
+        assert_eq!(sized("POST /public", &length(other), 100), Err(DenyReason::Framing), "{other}");
     }
     assert_eq!(
         sized("POST /open", &length("1025"), 100),
-        Err(Deny::TokenMissing),
+        Err(DenyReason::TokenMissing),
         "whoever may not pass learns no limit"
     );
 }
@@ -840,33 +861,33 @@ fn heads_and_bodies_have_a_largest_size() {
 fn a_cookie_speaks_at_a_login_as_it_does_elsewhere_and_without_an_origin_too() {
     let bench = Bench::new();
     let token = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Verdict::Login(admitted) => admitted.token.map(drop),
+        Decision::Login(admitted) => admitted.token.map(drop),
         other => panic!("{line}: {other:?}"),
     };
     let foreign = ("origin", "https://evil.example");
     let open = format!("o={}", bench.token("open", &[]));
     let open = ("cookie", open.as_str());
     assert_eq!(token("GET /open/auth", &[open]), Ok(()));
-    assert_eq!(token("GET /open/auth", &[open, foreign]), Err(Deny::TokenMissing), "read without credentials");
-    assert_eq!(token("PUT /open/auth", &[open, foreign]), Err(Deny::OriginDenied));
-    assert_eq!(token("PUT /open/auth", &[open, ("sec-fetch-site", "cross-site")]), Err(Deny::OriginDenied));
+    assert_eq!(token("GET /open/auth", &[open, foreign]), Err(DenyReason::TokenMissing), "read without credentials");
+    assert_eq!(token("PUT /open/auth", &[open, foreign]), Err(DenyReason::OriginDenied));
+    assert_eq!(token("PUT /open/auth", &[open, ("sec-fetch-site", "cross-site")]), Err(DenyReason::OriginDenied));
     assert_eq!(token("PUT /open/auth", &[open]), Ok(()));
     // The master key lifts the origin rules, and not for the cookie.
     let main = format!("t={}", bench.token("main", &[]));
     let line = format!("GET /auth?{K}&masterKey=master-secret");
-    assert_eq!(token(&line, &[("cookie", &main), foreign]), Err(Deny::TokenMissing));
+    assert_eq!(token(&line, &[("cookie", &main), foreign]), Err(DenyReason::TokenMissing));
     assert_eq!(token(&line, &[("cookie", &main)]), Ok(()));
     let bearer = bench.bearer("main", &[]);
     assert_eq!(token(&line, &[("authorization", &bearer), foreign]), Ok(()));
     bench.revoked.extend([(TokenId(7), NOW + 60)]);
-    assert_eq!(token(&line, &[("authorization", &bearer)]), Err(Deny::Token(Reject::Revoked)));
+    assert_eq!(token(&line, &[("authorization", &bearer)]), Err(DenyReason::Token(TokenError::Revoked)));
 }
 
 #[test]
 fn logout_ends_what_looks_like_a_token_up_to_a_number() {
     let bench = Bench::new();
     let tokens = |headers: &[(&str, &str)]| match bench.ask("POST /open/auth?logout=true", headers) {
-        Verdict::Login(admitted) => admitted.tokens.len(),
+        Decision::Login(admitted) => admitted.tokens.len(),
         other => panic!("{other:?}"),
     };
     let rules = bench.policy.realm("open").unwrap().tokens();
@@ -965,32 +986,32 @@ fn an_exchange_takes_the_tokens_of_its_one_issuer() {
         (foreign(&bench, "https://idp.example/", true), foreign(&bench, "https://other.example/", true));
     let (origin, line) = (("origin", "https://app.example"), format!("POST /api/login?{K}"));
     let tokens = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Verdict::Login(admitted) => Ok((admitted.endpoint, admitted.tokens.len())),
-        Verdict::Refusal(refusal) => Err(refusal.deny),
+        Decision::Login(admitted) => Ok((admitted.endpoint, admitted.tokens.len())),
+        Decision::Refusal(refusal) => Err(refusal.deny),
         other => panic!("{line}: {other:?}"),
     };
     let own = bench.bearer("x", &[]);
-    assert_eq!(tokens(&line, &[origin, shown(&good)]), Ok((Endpoint::Login, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good)]), Ok((LoginEndpoint::Login, 1)));
     // Nobody navigates there, and nothing is fetched beforehand.
-    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-fetch-mode", "cors")]), Ok((Endpoint::Login, 1)));
-    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-purpose", "prefetch")]), Ok((Endpoint::Login, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-fetch-mode", "cors")]), Ok((LoginEndpoint::Login, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-purpose", "prefetch")]), Ok((LoginEndpoint::Login, 1)));
     for (headers, deny) in [
-        (&[origin][..], Deny::TokenMissing),
-        (&[origin, shown("Basic x")], Deny::TokenMissing),
-        (&[origin, shown(&good), shown(&good)], Deny::TokenMissing),
-        (&[origin, shown(&other)], Deny::Token(Reject::Issuer)),
-        (&[origin, shown(&own)], Deny::Token(Reject::Issuer)),
-        (&[shown(&good)], Deny::OriginMissing),
+        (&[origin][..], DenyReason::TokenMissing),
+        (&[origin, shown("Basic x")], DenyReason::TokenMissing),
+        (&[origin, shown(&good), shown(&good)], DenyReason::TokenMissing),
+        (&[origin, shown(&other)], DenyReason::Token(TokenError::Issuer)),
+        (&[origin, shown(&own)], DenyReason::Token(TokenError::Issuer)),
+        (&[shown(&good)], DenyReason::OriginMissing),
     ] {
         assert_eq!(tokens(&line, headers), Err(deny), "{headers:?}");
     }
-    assert_eq!(refused(&bench, &line, &[origin]).form, Form::Exchange);
-    assert_eq!(tokens(&line.replace("POST", "GET"), &[origin, shown(&good)]), Err(Deny::Method));
-    assert_eq!(tokens("POST /api/login", &[origin, shown(&good)]), Err(Deny::KeyMissing));
-    assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((Endpoint::Redeem, 0)));
+    assert_eq!(refused(&bench, &line, &[origin]).form, ErrorFormat::Exchange);
+    assert_eq!(tokens(&line.replace("POST", "GET"), &[origin, shown(&good)]), Err(DenyReason::Method));
+    assert_eq!(tokens("POST /api/login", &[origin, shown(&good)]), Err(DenyReason::KeyMissing));
+    assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((LoginEndpoint::Redeem, 0)));
     let claims = bench.policy.realm("x").unwrap().tokens().verify(&good[7..], NOW).unwrap().claims;
     bench.revoked.extend([(claims.token_id, NOW + 60)]);
-    assert_eq!(tokens(&line, &[origin, shown(&good)]), Err(Deny::Token(Reject::Revoked)));
+    assert_eq!(tokens(&line, &[origin, shown(&good)]), Err(DenyReason::Token(TokenError::Revoked)));
 }
 
 #[test]
@@ -1002,14 +1023,14 @@ fn a_callback_is_gone_to_by_a_browser_that_brings_nothing() {
     assert_eq!(bench.outcome(&format!("{line}&key=bad"), &[]), Ok("login".into()), "none is needed there");
     assert_eq!(bench.outcome(line, &[("sec-fetch-mode", "navigate")]), Ok("login".into()));
     for (line, headers, deny) in [
-        (line, &[("sec-fetch-mode", "no-cors")][..], Deny::OriginDenied),
-        (line, &[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], Deny::OriginDenied),
-        (line, &[("origin", "https://evil.example")], Deny::OriginDenied),
-        ("HEAD /callback?token=x", &[], Deny::Method),
-        ("POST /callback?token=x", &[], Deny::Method),
+        (line, &[("sec-fetch-mode", "no-cors")][..], DenyReason::OriginDenied),
+        (line, &[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], DenyReason::OriginDenied),
+        (line, &[("origin", "https://evil.example")], DenyReason::OriginDenied),
+        ("HEAD /callback?token=x", &[], DenyReason::Method),
+        ("POST /callback?token=x", &[], DenyReason::Method),
     ] {
-        let Verdict::Refusal(refusal) = bench.ask(line, headers) else { panic!("{line} {headers:?}") };
-        assert_eq!((refusal.deny, refusal.form), (deny, Form::Callback), "{line} {headers:?}");
+        let Decision::Refusal(refusal) = bench.ask(line, headers) else { panic!("{line} {headers:?}") };
+        assert_eq!((refusal.deny, refusal.form), (deny, ErrorFormat::Callback), "{line} {headers:?}");
     }
 }
 
@@ -1021,14 +1042,14 @@ fn a_token_whose_key_may_be_fetched_waits_for_it_once() {
     let line = format!("GET /user?{K}");
     let waits = |line: &str, may_wait| {
         bench.judge_with(line, &[origin, bearer], |gate, head| {
-            match (Gate { may_wait, ..gate }).decide(head, NOW, &mut Permits::default()) {
-                Verdict::Wait(_) => Ok(true),
-                Verdict::Refusal(refusal) => Err(refusal.deny),
+            match (Authorizer { may_wait, ..gate }).decide(head, NOW, &mut RequestPermits::default()) {
+                Decision::Wait(_) => Ok(true),
+                Decision::Refusal(refusal) => Err(refusal.deny),
                 _ => Ok(false),
             }
         })
     };
-    assert_eq!(waits(&line, false), Err(Deny::Token(Reject::NoKeys)));
+    assert_eq!(waits(&line, false), Err(DenyReason::Token(TokenError::NoKeys)));
     assert_eq!(waits(&line, true), Ok(true));
     assert_eq!(waits(&format!("POST /api/login?{K}"), true), Ok(true));
     // Where no token is needed it is waited for all the same, since it may say who calls.
@@ -1036,12 +1057,12 @@ fn a_token_whose_key_may_be_fetched_waits_for_it_once() {
     assert_eq!(waits(&format!("GET /key?{K}"), false), Ok(false));
     let keys = &bench.policy.realm("x").unwrap().tokens().trusted[0].keys;
     keys.fetch_succeeded();
-    assert_eq!(waits(&line, true), Err(Deny::Token(Reject::NoKeys)), "asked a moment ago");
+    assert_eq!(waits(&line, true), Err(DenyReason::Token(TokenError::NoKeys)), "asked a moment ago");
 }
 
-fn refused(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Refusal {
+fn refused(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Denial {
     match bench.ask(line, headers) {
-        Verdict::Refusal(refusal) => refusal,
+        Decision::Refusal(refusal) => refusal,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -1050,17 +1071,17 @@ fn refused(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Refusal {
 fn a_refusal_knows_where_it_was_and_how_it_is_written() {
     let bench = Bench::new();
     for (line, headers, form, place) in [
-        ("GET /user", &[][..], Form::Problem, Place::Route(0)),
-        ("GET /nowhere", &[], Form::Problem, Place::Nowhere),
-        ("POST /auth", &[], Form::Problem, Place::Login(0)),
-        ("GET /auth/x", &[], Form::Problem, Place::Login(0)),
-        ("GET /Login", &[], Form::Cognito, Place::Login(2)),
-        ("POST /Login?login=%", &[], Form::Cognito, Place::Login(2)),
-        ("POST /Login/x?a=%", &[], Form::Cognito, Place::Login(2)),
+        ("GET /user", &[][..], ErrorFormat::Problem, RouteId::Route(0)),
+        ("GET /nowhere", &[], ErrorFormat::Problem, RouteId::None),
+        ("POST /auth", &[], ErrorFormat::Problem, RouteId::Login(0)),
+        ("GET /auth/x", &[], ErrorFormat::Problem, RouteId::Login(0)),
+        ("GET /Login", &[], ErrorFormat::Cognito, RouteId::Login(2)),
+        ("POST /Login?login=%", &[], ErrorFormat::Cognito, RouteId::Login(2)),
+        ("POST /Login/x?a=%", &[], ErrorFormat::Cognito, RouteId::Login(2)),
         // Too broken to be judged, and told in the form of the login all the same.
-        ("POST /login/refresh", &[("host", "a b")], Form::Cognito, Place::Nowhere),
-        ("POST /Login#x", &[], Form::Cognito, Place::Nowhere),
-        ("GET /user", &[("host", "a b")], Form::Problem, Place::Nowhere),
+        ("POST /login/refresh", &[("host", "a b")], ErrorFormat::Cognito, RouteId::None),
+        ("POST /Login#x", &[], ErrorFormat::Cognito, RouteId::None),
+        ("GET /user", &[("host", "a b")], ErrorFormat::Problem, RouteId::None),
     ] {
         let refusal = refused(&bench, line, headers);
         assert_eq!((refusal.form, refusal.place), (form, place), "{line} {headers:?}");
@@ -1084,7 +1105,7 @@ fn r14_r15_lengths_that_readers_disagree_about() {
         (&[("content-length", "+5")], false),
         (&[("content-length", "5"), ("content-length", "5")], false),
     ] {
-        let expected = if fits { Ok("/public".into()) } else { Err(Deny::Framing) };
+        let expected = if fits { Ok("/public".into()) } else { Err(DenyReason::Framing) };
         assert_eq!(bench.outcome("POST /public", headers), expected, "{headers:?}");
     }
 }
@@ -1103,9 +1124,9 @@ fn who_may_pass_without_a_token_is_somebody_with_one() {
         ("GET /public", &[("cookie", "o=a; o=b")], false),
     ] {
         match bench.ask(line, headers) {
-            Verdict::Grant(grant) => assert_eq!(grant.speaker().is_some(), known, "{line} {headers:?}"),
-            Verdict::Refusal(refusal) => {
-                assert_eq!(refusal.deny, Deny::CredentialConflict, "{line} {headers:?}");
+            Decision::Grant(grant) => assert_eq!(grant.speaker().is_some(), known, "{line} {headers:?}"),
+            Decision::Refusal(refusal) => {
+                assert_eq!(refusal.deny, DenyReason::CredentialConflict, "{line} {headers:?}");
                 assert!(headers[0].1.contains("o=a; o=b"));
             }
             other => panic!("{other:?}"),
@@ -1115,9 +1136,9 @@ fn who_may_pass_without_a_token_is_somebody_with_one() {
 
 /// What is written down for whoever asks why: step by step.
 fn findings(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Vec<String> {
-    let trace = Trace::default();
+    let trace = Explanation::default();
     bench.judge_with(line, headers, |gate, head| {
-        let _ = Gate { trace: Some(&trace), ..gate }.decide(head, NOW, &mut Permits::default());
+        let _ = Authorizer { trace: Some(&trace), ..gate }.decide(head, NOW, &mut RequestPermits::default());
     });
     trace.findings().into_iter().map(|finding| format!("{}: {}", finding.step, finding.found)).collect()
 }
@@ -1239,9 +1260,9 @@ fn what_was_found_is_told_in_order_and_without_a_secret() {
         findings(&exchange, &format!("GET /user?{K}"), &[("origin", "https://app.example"), ("authorization", &other)]);
     assert!(told.iter().any(|found| found.contains("signed by \"https://idp.example/\": subject \"s\"")), "{told:?}");
     assert!(bench.gate().trace.is_none());
-    let trace = Trace::default();
-    bench.gate().note("a", || "b".into());
-    Gate { trace: Some(&trace), ..bench.gate() }.note("a", || "b".into());
+    let trace = Explanation::default();
+    bench.gate().record_step("a", || "b".into());
+    Authorizer { trace: Some(&trace), ..bench.gate() }.record_step("a", || "b".into());
     assert_eq!(trace.findings().len(), 1);
     trace.clear();
     assert!(trace.findings().is_empty());
@@ -1252,13 +1273,13 @@ fn an_app_that_wants_the_realms_word_gets_it_for_whoever_has_a_token() {
     let bench = Bench::of(EXCHANGE);
     let (origin, bearer) = (("origin", "https://app.example"), bench.bearer("x", &[]));
     let assertion = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Verdict::Grant(grant) => grant.assertion().cloned(),
+        Decision::Grant(grant) => grant.assertion().cloned(),
         other => panic!("{line}: {other:?}"),
     };
     let key = format!("GET /key?{K}");
     let word = assertion(&key, &[origin, shown(&bearer)]).unwrap();
     assert!(word.is_sensitive());
-    let (header, payload) = crate::token::peek(word.to_str().unwrap()).unwrap();
+    let (header, payload) = crate::token::decode_unverified(word.to_str().unwrap()).unwrap();
     assert_eq!(
         (&header["typ"], &payload["aud"], &payload["sub"]),
         (&json!("assertion+jwt"), &json!("app"), &json!("u"))
@@ -1277,9 +1298,9 @@ fn r11_a_host_may_be_named_twice_if_it_is_the_same() {
         }
         bench.judge_with("GET /hosted", &[], |gate, head| {
             let head = Head { authority, headers: &headers, ..*head };
-            match gate.decide(&head, NOW, &mut Permits::default()) {
-                Verdict::Grant(grant) => Ok(grant.authority().clone()),
-                Verdict::Refusal(refusal) => Err(refusal.deny),
+            match gate.decide(&head, NOW, &mut RequestPermits::default()) {
+                Decision::Grant(grant) => Ok(grant.authority().clone()),
+                Decision::Refusal(refusal) => Err(refusal.deny),
                 other => panic!("{other:?}"),
             }
         })
@@ -1290,7 +1311,7 @@ fn r11_a_host_may_be_named_twice_if_it_is_the_same() {
     for (host, authority) in
         [(Some("only.example"), Some("only.example:443")), (Some("a.example"), Some("only.example")), (None, None)]
     {
-        assert_eq!(ask(host, authority), Err(Deny::Host), "{host:?} {authority:?}");
+        assert_eq!(ask(host, authority), Err(DenyReason::Host), "{host:?} {authority:?}");
     }
 }
 
@@ -1298,13 +1319,12 @@ fn r11_a_host_may_be_named_twice_if_it_is_the_same() {
 fn a_speaker_is_trusted_as_long_as_a_policy_knows_its_key() {
     let (bench, other) = (Bench::new(), Bench::new());
     let bearer = bench.bearer("open", &["a"]);
-    let Verdict::Grant(grant) = bench.ask("GET /open", &[shown(&bearer)]) else { panic!() };
+    let Decision::Grant(grant) = bench.ask("GET /open", &[shown(&bearer)]) else { panic!() };
     let speaker = grant.speaker().unwrap();
-    assert!(speaker.is_still_trusted(&bench.policy, "open", NOW));
-    assert!(!speaker.is_still_trusted(&bench.policy, "main", NOW), "keys of another realm");
+    assert!(speaker.is_key_trusted(&bench.policy, "open", NOW));
+    assert!(!speaker.is_key_trusted(&bench.policy, "main", NOW), "keys of another realm");
     assert!(
-        !speaker.is_still_trusted(&bench.policy, "nobody", NOW)
-            && !speaker.is_still_trusted(&other.policy, "open", NOW)
+        !speaker.is_key_trusted(&bench.policy, "nobody", NOW) && !speaker.is_key_trusted(&other.policy, "open", NOW)
     );
     assert_eq!((speaker.issuer(), speaker.marks().token), (None, TokenId(7)));
     assert_eq!((grant.body_size(), grant.route().path()), (None, "/open"));
@@ -1315,7 +1335,7 @@ fn a_speaker_is_trusted_as_long_as_a_policy_knows_its_key() {
     let exchange = Bench::of(EXCHANGE);
     let foreign = foreign(&exchange, "https://idp.example/", true);
     let headers = [("origin", "https://app.example"), shown(&foreign)];
-    let Verdict::Grant(grant) = exchange.ask(&format!("GET /user?{K}"), &headers) else { panic!() };
+    let Decision::Grant(grant) = exchange.ask(&format!("GET /user?{K}"), &headers) else { panic!() };
     assert_eq!(grant.speaker().unwrap().issuer(), Some("https://idp.example/"));
     let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-subject", "x-auth-realm", "x-auth-token-id", "x-auth-issuer"]);
@@ -1454,9 +1474,9 @@ fn r59_where_one_route_decides_about_a_host_any_reading_will_do() {
         let ask = |host: &str| bench.outcome(&line, &[("host", host)]);
         let solo = bench.outcome(&line, &[("host", "Solo.Example.:443"), ("authorization", &bearer)]);
         assert_eq!(solo, Ok(format!("{path}?q=%FC//")), "byte for byte");
-        assert_eq!(ask("solo.example"), Err(Deny::TokenMissing), "{path}");
+        assert_eq!(ask("solo.example"), Err(DenyReason::TokenMissing), "{path}");
         for host in ["two.example", "strict.example", "read.example", "login.example", "opaque.example"] {
-            assert_eq!(ask(host), Err(Deny::Target), "{host} {path}");
+            assert_eq!(ask(host), Err(DenyReason::Target), "{host} {path}");
         }
         assert!(ask("nobody.example").is_err(), "{path}");
     }
@@ -1471,7 +1491,7 @@ fn r59_where_one_route_decides_about_a_host_any_reading_will_do() {
         "/a%252f%252e%252e%252fb",
     ] {
         let told = bench.outcome(&format!("GET {path}"), &[("host", "solo.example"), ("authorization", &bearer)]);
-        assert_eq!(told, Err(Deny::Target), "{path}");
+        assert_eq!(told, Err(DenyReason::Target), "{path}");
     }
 }
 
@@ -1501,7 +1521,7 @@ fn r59_below_an_opaque_route_any_reading_will_do_and_beside_it_none() {
         ("/app//%c0%ae%c0%ae/other", false),
     ] {
         let told = bench.outcome(&format!("GET {path}"), &[("host", "opaque.example")]);
-        assert_eq!(told, if passes { Ok(path.to_owned()) } else { Err(Deny::Target) }, "{path}");
+        assert_eq!(told, if passes { Ok(path.to_owned()) } else { Err(DenyReason::Target) }, "{path}");
     }
 }
 
@@ -1529,10 +1549,10 @@ fn r59_an_encoded_slash_passes_in_any_place_that_leads_to_the_same_route() {
         ("/a//%2fb", false),
     ] {
         let told = bench.outcome(&format!("GET {path}"), &[("host", "pass.example")]);
-        let expected = if passes { Ok(path.to_owned()) } else { Err(Deny::Target) };
+        let expected = if passes { Ok(path.to_owned()) } else { Err(DenyReason::Target) };
         assert_eq!(told, expected, "{path}");
     }
-    assert_eq!(bench.outcome("GET /admin/%2fx", &[("host", "pass.example")]), Err(Deny::TokenMissing));
+    assert_eq!(bench.outcome("GET /admin/%2fx", &[("host", "pass.example")]), Err(DenyReason::TokenMissing));
 }
 
 #[test]
@@ -1559,7 +1579,7 @@ fn r59_no_reading_leads_to_a_path_of_the_gates_own() {
         "/.well-known/jwks.json%252f",
         "/.well-known;%2fx/jwks.json",
     ] {
-        assert_eq!(ask(path), Err(Deny::Target), "{path}");
+        assert_eq!(ask(path), Err(DenyReason::Target), "{path}");
     }
     assert!(ask("//.well-known/openid-configuration").is_ok());
 }
@@ -1572,14 +1592,14 @@ fn logins_are_found_by_their_host() {
     assert_eq!(ask("POST /auth", "LOGIN.example:8443"), Ok("login".into()));
     assert_eq!(ask("POST /auth/x", "login.example"), Ok("/auth/x".into()));
     assert_eq!(ask("POST /auth", "two.example"), Ok("/auth".into()), "an ordinary path of the app there");
-    assert_eq!(ask("POST /auth", "nobody.example"), Err(Deny::WrongHost));
+    assert_eq!(ask("POST /auth", "nobody.example"), Err(DenyReason::WrongHost));
     assert_eq!(ask("POST /auth", "other.example"), Ok("login".into()));
     assert_eq!(ask("POST /AUTH/Refresh", "other.example"), Ok("login".into()));
-    assert_eq!(ask("POST /auth/x", "other.example"), Err(Deny::EndpointUnknown));
-    assert_eq!(ask("POST /x", "other.example"), Err(Deny::NotFound), "a host that a login names");
+    assert_eq!(ask("POST /auth/x", "other.example"), Err(DenyReason::EndpointUnknown));
+    assert_eq!(ask("POST /x", "other.example"), Err(DenyReason::NotFound), "a host that a login names");
     let form = |line: &str, host: &str| refused(&bench, line, &[("host", host)]).form;
-    assert_eq!(form("POST /auth#x", "other.example"), Form::Cognito);
-    assert_eq!(form("POST /auth#x", "login.example"), Form::Problem);
+    assert_eq!(form("POST /auth#x", "other.example"), ErrorFormat::Cognito);
+    assert_eq!(form("POST /auth#x", "login.example"), ErrorFormat::Problem);
 }
 
 #[test]
@@ -1594,12 +1614,12 @@ fn r48_null_of_the_requests_own_page_counts_as_its_own() {
     };
     assert_eq!(ask(&own), [Ok(()), Ok(())]);
     for site in ["cross-site", "same-site", "none", "Same-Origin", "same-origin, cross-site", ""] {
-        assert_eq!(ask(&[own[0], ("sec-fetch-site", site)]), [Err(Deny::OriginDenied); 2], "{site}");
+        assert_eq!(ask(&[own[0], ("sec-fetch-site", site)]), [Err(DenyReason::OriginDenied); 2], "{site}");
     }
-    assert_eq!(ask(&own[..1]), [Err(Deny::OriginDenied); 2]);
-    assert_eq!(ask(&[own[0], own[1], own[1]]), [Err(Deny::OriginDenied); 2]);
-    assert_eq!(ask(&[("origin", "https://evil.example"), own[1]]), [Err(Deny::OriginDenied); 2]);
-    assert_eq!(ask(&[own[0], own[0], own[1]]), [Err(Deny::OriginDenied); 2]);
+    assert_eq!(ask(&own[..1]), [Err(DenyReason::OriginDenied); 2]);
+    assert_eq!(ask(&[own[0], own[1], own[1]]), [Err(DenyReason::OriginDenied); 2]);
+    assert_eq!(ask(&[("origin", "https://evil.example"), own[1]]), [Err(DenyReason::OriginDenied); 2]);
+    assert_eq!(ask(&[own[0], own[0], own[1]]), [Err(DenyReason::OriginDenied); 2]);
 }
 
 #[test]
@@ -1624,12 +1644,18 @@ fn r48_origins_of_apps_and_extensions_are_compared_byte_for_byte() {
         ["capacitor://localhost", "chrome-extension://abcdefghijklmnop", "null", "https://evil.example", "file://"]
     {
         let headers = [("host", "solo.example"), ("origin", origin)];
-        let Verdict::Grant(grant) = bench.ask("POST /", &[headers[0], headers[1], ("authorization", &bearer)]) else {
+        let Decision::Grant(grant) = bench.ask("POST /", &[headers[0], headers[1], ("authorization", &bearer)]) else {
             panic!("{origin}")
         };
         assert_eq!(grant.cors().map(|cors| (cors.origin.to_str().unwrap(), cors.credentials)), Some((origin, false)));
-        assert_eq!(bench.outcome("GET /", &[headers[0], headers[1], ("cookie", &cookie)]), Err(Deny::TokenMissing));
-        assert_eq!(bench.outcome("POST /", &[headers[0], headers[1], ("cookie", &cookie)]), Err(Deny::OriginDenied));
+        assert_eq!(
+            bench.outcome("GET /", &[headers[0], headers[1], ("cookie", &cookie)]),
+            Err(DenyReason::TokenMissing)
+        );
+        assert_eq!(
+            bench.outcome("POST /", &[headers[0], headers[1], ("cookie", &cookie)]),
+            Err(DenyReason::OriginDenied)
+        );
     }
     for origin in ["capacitor://localhost, null", "capacitor://", "x", "", "a b://c"] {
         let told = bench.outcome("GET /", &[("host", "solo.example"), ("origin", origin), ("authorization", &bearer)]);
@@ -1648,13 +1674,13 @@ fn a_route_may_leave_cors_to_its_app() {
         assert_eq!(bench.outcome("OPTIONS /x", &[host, evil, asks]), Ok("/x".into()), "the app answers it");
         assert_eq!(bench.outcome("PUT /x", &[host, evil]), Ok("/x".into()));
     }
-    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "strict.example"), evil, asks]), Err(Deny::OriginDenied));
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "strict.example"), evil, asks]), Err(DenyReason::OriginDenied));
     assert_eq!(bench.outcome("OPTIONS /x", &[("host", "solo.example"), evil, asks]), Ok("preflight".into()));
     let (bearer, cookie) = (bench.bearer("listed", &[]), format!("l={}", bench.token("listed", &[])));
     let speaker = |credential: (&str, &str), origin: (&str, &str)| match bench
         .ask("POST /x", &[("host", "app.example"), credential, origin])
     {
-        Verdict::Grant(grant) => grant.speaker().is_some(),
+        Decision::Grant(grant) => grant.speaker().is_some(),
         other => panic!("{other:?}"),
     };
     assert!(speaker(("authorization", &bearer), evil), "which no page has by itself");
@@ -1664,6 +1690,6 @@ fn a_route_may_leave_cors_to_its_app() {
         bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, ("access-control-request-method", "GET")]),
         Ok("/x".into())
     );
-    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, asks]), Err(Deny::NotFound));
-    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "read.example")]), Err(Deny::NotFound));
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, asks]), Err(DenyReason::NotFound));
+    assert_eq!(bench.outcome("OPTIONS /x", &[("host", "read.example")]), Err(DenyReason::NotFound));
 }

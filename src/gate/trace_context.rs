@@ -12,7 +12,7 @@ pub struct TraceParent<'a> {
 impl<'a> TraceParent<'a> {
     /// That of a request. Two are none (Trace Context, 3.2): nobody could tell which one counts.
     #[must_use]
-    pub fn of(headers: &'a HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &'a HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(&TRACEPARENT).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         Self::parse(value.to_str().ok()?)
@@ -125,11 +125,11 @@ mod tests {
             assert_eq!(TraceParent::parse(&GOOD.replace("-01", flags)).unwrap().is_sampled(), sampled, "{flags}");
         }
         let mut headers = HeaderMap::new();
-        assert_eq!(TraceParent::of(&headers), None);
+        assert_eq!(TraceParent::from_headers(&headers), None);
         headers.append(&TRACEPARENT, HeaderValue::from_static(GOOD));
-        assert_eq!(TraceParent::of(&headers), Some(parent));
+        assert_eq!(TraceParent::from_headers(&headers), Some(parent));
         headers.append(&TRACEPARENT, HeaderValue::from_static(GOOD));
-        assert_eq!(TraceParent::of(&headers), None, "never two");
+        assert_eq!(TraceParent::from_headers(&headers), None, "never two");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use crate::gate::{Deny, Network};
+use crate::gate::{AddressPrefix, DenyReason};
 
 /// What was used of them, in memory of a bounded size. Times are Unix milliseconds.
 #[derive(Debug, Default)]
 pub struct Allowances {
-    networks: Table<Network>,
+    networks: Table<AddressPrefix>,
     /// By realm and id.
     users: Table<(String, String)>,
 }
@@ -28,16 +28,16 @@ impl Allowances {
     /// Counts a registration or a rename of a client, of which there may be so many an hour.
     ///
     /// # Errors
-    /// [`Deny::RateLimited`]; what is refused is not counted.
-    pub fn take(&self, client: IpAddr, per_hour: u32, now: i64) -> Result<(), Deny> {
-        self.networks.take(Network::of(client), HOUR, per_hour, now)
+    /// [`DenyReason::RateLimited`]; what is refused is not counted.
+    pub fn take(&self, client: IpAddr, per_hour: u32, now: i64) -> Result<(), DenyReason> {
+        self.networks.take(AddressPrefix::from_address(client), HOUR, per_hour, now)
     }
 
     /// Counts a rename for the user whose name it is.
     ///
     /// # Errors
     /// As [`Allowances::take`].
-    pub fn take_rename(&self, realm: &str, id: &str, now: i64) -> Result<(), Deny> {
+    pub fn take_rename(&self, realm: &str, id: &str, now: i64) -> Result<(), DenyReason> {
         self.users.take((realm.to_owned(), id.to_owned()), DAY, RENAMES_A_DAY, now)
     }
 }
@@ -54,7 +54,7 @@ impl<K> Default for Table<K> {
 
 impl<K: Eq + Hash> Table<K> {
     /// `many` in `period`, all of them at once if none was used for so long.
-    fn take(&self, key: K, period: i64, many: u32, now: i64) -> Result<(), Deny> {
+    fn take(&self, key: K, period: i64, many: u32, now: i64) -> Result<(), DenyReason> {
         let interval = (period / i64::from(many.max(1))).max(1);
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back shuts nobody out for longer than a period.
@@ -62,7 +62,7 @@ impl<K: Eq + Hash> Table<K> {
         let wait = due.saturating_sub(now).saturating_sub(period - interval);
         if wait > 0 {
             let seconds = u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX);
-            return Err(Deny::RateLimited(seconds));
+            return Err(DenyReason::RateLimited(seconds));
         }
         if table.len() >= CAPACITY && !table.contains_key(&key) {
             make_room(&mut table, now);
@@ -105,12 +105,12 @@ mod tests {
         let (allowances, one, ten) = (Allowances::new(), client("192.0.2.1"), 10);
         let taken = |now: i64| (0..100).filter(|_| allowances.take(one, ten, now).is_ok()).count();
         assert_eq!(taken(NOW), 10);
-        assert_eq!(allowances.take(one, ten, NOW), Err(Deny::RateLimited(360)));
-        assert_eq!(allowances.take(one, ten, NOW + 1500), Err(Deny::RateLimited(359)));
+        assert_eq!(allowances.take(one, ten, NOW), Err(DenyReason::RateLimited(360)));
+        assert_eq!(allowances.take(one, ten, NOW + 1500), Err(DenyReason::RateLimited(359)));
         assert_eq!(taken(NOW + 360_000), 1);
         assert_eq!(taken(NOW + 3 * 360_000), 2);
         assert_eq!(taken(NOW + 100 * HOUR), 10, "no more than that is saved");
-        assert_eq!(allowances.take(one, ten, NOW), Err(Deny::RateLimited(360)), "a clock that was set back");
+        assert_eq!(allowances.take(one, ten, NOW), Err(DenyReason::RateLimited(360)), "a clock that was set back");
         assert_eq!(allowances.take(client("192.0.2.2"), ten, NOW), Ok(()), "another address");
     }
 

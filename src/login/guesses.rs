@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 
-use super::{Desk, Request};
+use super::{LoginRequest, LoginServices};
 use crate::store::{Guess, Guesses, NetworkId, StoreError, User};
 
 /// The guesses at one account from one client.
@@ -25,20 +25,25 @@ impl Standing {
         realm: &str,
         user: Option<&User>,
         client: IpAddr,
-        desk: &Desk,
+        services: &LoginServices,
     ) -> Result<Self, StoreError> {
-        Self::of_account(realm, user.map_or("", |user| &user.id), client, desk).await
+        Self::of_account(realm, user.map_or("", |user| &user.id), client, services).await
     }
 
-    /// That of an account, by its id or by [`Name::pool_account`].
-    pub(super) async fn of_account(realm: &str, id: &str, client: IpAddr, desk: &Desk) -> Result<Self, StoreError> {
-        let network = NetworkId::of(client);
-        Ok(Self { network, guesses: desk.store.guesses(realm, id, network).await? })
+    /// That of an account, by its id or by [`LoginName::pool_account`].
+    pub(super) async fn of_account(
+        realm: &str,
+        id: &str,
+        client: IpAddr,
+        services: &LoginServices,
+    ) -> Result<Self, StoreError> {
+        let network = NetworkId::from_address(client);
+        Ok(Self { network, guesses: services.store.guesses(realm, id, network).await? })
     }
 
     /// Without a guess, and without a sign-in.
     pub(super) fn new(client: IpAddr) -> Self {
-        Self { network: NetworkId::of(client), guesses: Guesses::default() }
+        Self { network: NetworkId::from_address(client), guesses: Guesses::default() }
     }
 
     /// Whether the account has signed in from there.
@@ -56,31 +61,42 @@ impl Standing {
     }
 
     /// Notes that the user signed in, if there is anything new in it: most logins write nothing here.
-    pub(super) async fn signed_in(&self, realm: &str, id: &str, desk: &Desk, now_ms: i64) -> Result<(), StoreError> {
+    pub(super) async fn signed_in(
+        &self,
+        realm: &str,
+        id: &str,
+        services: &LoginServices,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         let Guesses { known, passwords, codes, used_at, .. } = self.guesses;
         if known && passwords == 0 && codes == 0 && now_ms.saturating_sub(used_at) < AGE_MS {
             return Ok(());
         }
-        desk.store.signed_in(realm, id, self.network, now_ms).await
+        services.store.signed_in(realm, id, self.network, now_ms).await
     }
 }
 
 /// Counts a wrong guess at a user. The one that locks the account is told to the operator.
-pub(super) async fn count(request: &Request<'_>, user: &User, guess: Guess, desk: &Desk) -> Result<(), StoreError> {
-    count_at(request, (&user.realm, &user.id), &user.id, guess, desk).await
+pub(super) async fn count(
+    request: &LoginRequest<'_>,
+    user: &User,
+    guess: Guess,
+    services: &LoginServices,
+) -> Result<(), StoreError> {
+    count_at(request, (&user.realm, &user.id), &user.id, guess, services).await
 }
 
 /// The same for an account by its realm and id. `user`: what the operator knows it by.
 pub(super) async fn count_at(
-    request: &Request<'_>,
+    request: &LoginRequest<'_>,
     (realm, id): (&str, &str),
     user: &str,
     guess: Guess,
-    desk: &Desk,
+    services: &LoginServices,
 ) -> Result<(), StoreError> {
-    let network = NetworkId::of(request.client);
-    if desk.store.count_guess(realm, id, network, guess, request.now_ms).await? == MOST_GUESSES {
-        request.trail.locked(user);
+    let network = NetworkId::from_address(request.client);
+    if services.store.count_guess(realm, id, network, guess, request.now_ms).await? == MOST_GUESSES {
+        request.event.locked(user);
         let client = request.client;
         tracing::warn!(
             realm,
@@ -95,12 +111,23 @@ pub(super) async fn count_at(
 }
 
 /// Writes what [`count`] would write, for a guess that does not count for any user.
-pub(super) async fn count_nothing(request: &Request<'_>, name: &str, desk: &Desk) -> Result<(), StoreError> {
+pub(super) async fn count_nothing(
+    request: &LoginRequest<'_>,
+    name: &str,
+    services: &LoginServices,
+) -> Result<(), StoreError> {
     // One of 256, so that guesses at once do not all wait for one row, and so that there are no more.
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
     let id = format!("-{:02x}", digest.as_ref()[0]);
-    desk.store
-        .count_guess(request.realm.name(), &id, NetworkId::of(request.client), Guess::Password, request.now_ms)
+    services
+        .store
+        .count_guess(
+            request.realm.name(),
+            &id,
+            NetworkId::from_address(request.client),
+            Guess::Password,
+            request.now_ms,
+        )
         .await?;
     Ok(())
 }

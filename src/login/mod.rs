@@ -7,15 +7,15 @@ mod credentials;
 pub mod exchange;
 mod fair_queue;
 pub(crate) mod guesses;
+mod login_event;
 pub mod password;
 pub mod project;
-pub(crate) mod record;
 pub mod session;
 pub mod strength;
 pub mod tenant;
 pub mod throttle;
 pub mod totp;
-mod trail;
+pub(crate) mod user_record;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,19 +24,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Realm;
-use crate::gate::Deny;
+use crate::gate::DenyReason;
 use crate::store::{Epoch, Revocation, Store, StoreError};
-use crate::token::{Accepted, Claims, KeyError, Reject, Revocations};
+use crate::token::{Claims, KeyError, Revocations, TokenError, VerifiedToken};
 use allowance::Allowances;
-use password::{Busy, Pool, Share};
+pub use login_event::{EventSubject as TrailSubject, LoginEvent, LoginEventRecorder, LoginOperation};
+use password::{HashPool, HashUnavailable, Share};
 use strength::Weak;
-use throttle::{Subject, Throttle, Wait};
-pub use trail::{Noted, Operation, Subject as TrailSubject, Trail};
+use throttle::{RetryAfter, Throttle, ThrottleKey};
 
 /// A request to a login path that the guard let through: its target is canonical, its API key good, its origin allowed.
 ///
 /// No `Debug`: the query, the headers and the body all carry secrets.
-pub struct Request<'a> {
+pub struct LoginRequest<'a> {
     /// The realm, of the policy that judged the request.
     pub realm: &'a Arc<Realm>,
     /// Of a tenant login, the realms into which the request may log in.
@@ -55,20 +55,20 @@ pub struct Request<'a> {
     pub master: bool,
     /// What the request's token says, checked for its signature, its time and its revocation, or why there is none that
     /// counts.
-    pub token: Result<Claims, Deny>,
+    pub token: Result<Claims, DenyReason>,
     /// What each token says that logout ends: whole, in force, and not another site's doing.
-    pub tokens: Vec<Accepted>,
+    pub tokens: Vec<VerifiedToken>,
     /// Unix milliseconds.
     pub now_ms: i64,
     /// Where it is noted what becomes of it.
-    pub trail: &'a Trail,
+    pub event: &'a LoginEventRecorder,
 }
 
-impl Request<'_> {
+impl LoginRequest<'_> {
     /// Whom failures count for beside an account. By the realm of the login, whichever tenant the body names: what happens in
     /// another realm makes no one wait, and it says nothing of which tenants exist.
-    fn address(&self) -> Subject<'_> {
-        Subject::Address(self.realm.name(), self.client)
+    fn address(&self) -> ThrottleKey<'_> {
+        ThrottleKey::Address(self.realm.name(), self.client)
     }
 
     /// In whose share passwords are hashed for it, where it is about the login's own realm.
@@ -95,29 +95,29 @@ struct Twice;
 
 /// What a client is told whose token could not be signed.
 #[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
-fn unsigned(error: KeyError) -> Deny {
+fn unsigned(error: KeyError) -> DenyReason {
     tracing::error!(%error, "a token could not be signed");
-    Deny::Internal
+    DenyReason::Internal
 }
 
 /// The answer, without CORS headers, `Content-Length` and `Vary`, which the proxy adds to every answer alike.
-pub type Answer = Response<Bytes>;
+pub type LoginResponse = Response<Bytes>;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct LoginError {
     /// What the client is told.
-    pub deny: Deny,
+    pub deny: DenyReason,
     /// `Set-Cookie` to go with it: it clears a cookie that is of no use any more (`threats.md` R33).
     pub set_cookie: Option<HeaderValue>,
 }
 
 /// What all logins share, from start to end of the process.
-pub struct Desk {
+pub struct LoginServices {
     /// Users, sessions and revocations.
     pub store: Arc<dyn Store>,
     /// Where passwords are hashed.
-    pub passwords: Pool,
+    pub passwords: HashPool,
     /// Who must wait.
     pub throttle: Throttle,
     /// Who has registered or taken another name often enough.
@@ -128,7 +128,7 @@ pub struct Desk {
     pub started_ms: i64,
 }
 
-impl Desk {
+impl LoginServices {
     /// The session epoch of a realm, with the seal of what stands between two steps of a login.
     async fn epoch(&self, realm: &Realm) -> Result<Epoch, StoreError> {
         let none = || StoreError::Failed(format!("the realm {} has no session epoch yet", realm.name()));
@@ -142,42 +142,42 @@ impl Desk {
     }
 }
 
-impl From<Deny> for Refusal {
-    fn from(deny: Deny) -> Self {
+impl From<DenyReason> for LoginError {
+    fn from(deny: DenyReason) -> Self {
         Self { deny, set_cookie: None }
     }
 }
 
-impl From<Busy> for Refusal {
-    fn from(_: Busy) -> Self {
-        Deny::Busy.into()
+impl From<HashUnavailable> for LoginError {
+    fn from(_: HashUnavailable) -> Self {
+        DenyReason::Busy.into()
     }
 }
 
-impl From<Wait> for Refusal {
-    fn from(Wait(seconds): Wait) -> Self {
-        Deny::Throttled(seconds).into()
+impl From<RetryAfter> for LoginError {
+    fn from(RetryAfter(seconds): RetryAfter) -> Self {
+        DenyReason::Throttled(seconds).into()
     }
 }
 
-impl From<Weak> for Refusal {
+impl From<Weak> for LoginError {
     fn from(weak: Weak) -> Self {
-        Deny::from(weak).into()
+        DenyReason::from(weak).into()
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for LoginError {
     fn from(error: StoreError) -> Self {
         let deny = match error {
-            StoreError::Exists => Deny::UserExists,
-            StoreError::Nameless => Deny::NameInvalid,
-            StoreError::Revoked => Deny::Token(Reject::Revoked),
+            StoreError::NameTaken => DenyReason::UserExists,
+            StoreError::MissingName => DenyReason::NameInvalid,
+            StoreError::Revoked => DenyReason::Token(TokenError::Revoked),
             // Changed under our hands again and again.
-            StoreError::Stale => Deny::Busy,
+            StoreError::VersionConflict => DenyReason::Busy,
             StoreError::Failed(_) => {
                 // Its text goes nowhere else.
                 tracing::error!(%error, "a login could not be answered");
-                Deny::Store
+                DenyReason::Store
             }
         };
         deny.into()

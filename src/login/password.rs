@@ -53,10 +53,10 @@ impl fmt::Debug for Password {
 /// Every hashing thread has work and the queue is full, or the random source of this machine failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no password can be hashed at the moment")]
-pub struct Busy;
+pub struct HashUnavailable;
 
 /// The hashing threads. Dropping the pool ends them after the work that is queued.
-pub struct Pool {
+pub struct HashPool {
     shared: Arc<Shared>,
     threads: usize,
     /// What is verified for a user that does not exist.
@@ -65,14 +65,14 @@ pub struct Pool {
 
 /// How much the threads have to do.
 #[derive(Debug, Default)]
-pub struct Load {
+pub struct HashPoolLoad {
     waiting: AtomicUsize,
     busy: AtomicUsize,
     done: AtomicU64,
     rejected: AtomicU64,
 }
 
-impl Load {
+impl HashPoolLoad {
     /// Passwords in the queue.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -103,7 +103,7 @@ struct Shared {
     work: Mutex<Work>,
     /// There is a job, or there will be none any more.
     changed: Condvar,
-    load: Load,
+    load: HashPoolLoad,
     /// How many jobs may wait for a thread.
     queue: usize,
 }
@@ -117,7 +117,7 @@ struct Work {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-impl Pool {
+impl HashPool {
     /// Starts `threads` threads (at least one), for which up to `queue` passwords may wait.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Pool {
     pub fn new(threads: usize, queue: usize) -> io::Result<Self> {
         let nobody = hash(&Password::new(String::new())).map_err(io::Error::other)?;
         let work = Mutex::new(Work { jobs: FairQueue::new(), idle: 0, ended: false });
-        let shared = Arc::new(Shared { work, changed: Condvar::new(), load: Load::default(), queue });
+        let shared = Arc::new(Shared { work, changed: Condvar::new(), load: HashPoolLoad::default(), queue });
         // Before the first thread, so that those that were started end if another can't be.
         let pool = Self { shared, threads: threads.max(1), nobody };
         for _ in 0..pool.threads {
@@ -143,7 +143,7 @@ impl Pool {
 
     /// How much they have to do.
     #[must_use]
-    pub fn load(&self) -> &Load {
+    pub fn load(&self) -> &HashPoolLoad {
         &self.shared.load
     }
 
@@ -151,13 +151,13 @@ impl Pool {
     /// this version made (SECURITY.md, R31).
     ///
     /// # Errors
-    /// [`Busy`], before any work was done.
+    /// [`HashUnavailable`], before any work was done.
     pub async fn verify(
         &self,
         share: Share<'_>,
         password: &Password,
         stored: Option<&PasswordHash>,
-    ) -> Result<bool, Busy> {
+    ) -> Result<bool, HashUnavailable> {
         let known = stored.is_some();
         let (password, stored) = (password.clone(), stored.unwrap_or(&self.nobody).clone());
         // Not `known && …`: the hash comes first, whatever its result is worth.
@@ -167,8 +167,8 @@ impl Pool {
     /// A new hash of this password.
     ///
     /// # Errors
-    /// [`Busy`].
-    pub async fn hash(&self, share: Share<'_>, password: &Password) -> Result<PasswordHash, Busy> {
+    /// [`HashUnavailable`].
+    pub async fn hash(&self, share: Share<'_>, password: &Password) -> Result<PasswordHash, HashUnavailable> {
         let password = password.clone();
         self.run(share, move || hash(&password)).await?
     }
@@ -177,7 +177,7 @@ impl Pool {
         &self,
         share: Share<'_>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Busy> {
+    ) -> Result<T, HashUnavailable> {
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         let job = move || {
@@ -192,11 +192,11 @@ impl Pool {
         };
         self.shared.push(share, Box::new(job));
         // No answer comes of a job that lost its place in the queue, or panicked.
-        answered.await.map_err(|_| Busy)
+        answered.await.map_err(|_| HashUnavailable)
     }
 }
 
-impl Drop for Pool {
+impl Drop for HashPool {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
         self.shared.changed.notify_all();
@@ -254,10 +254,10 @@ impl Shared {
 }
 
 /// Ends when it is dropped, however its work ended.
-struct Working<'a>(&'a Load);
+struct Working<'a>(&'a HashPoolLoad);
 
 impl<'a> Working<'a> {
-    fn begin(load: &'a Load) -> Self {
+    fn begin(load: &'a HashPoolLoad) -> Self {
         load.busy.fetch_add(1, Ordering::Relaxed);
         Self(load)
     }
@@ -270,7 +270,7 @@ impl Drop for Working<'_> {
     }
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for HashPool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Pool").finish_non_exhaustive()
     }
@@ -308,13 +308,13 @@ pub fn needs_rehash(stored: &PasswordHash) -> bool {
 /// Hashes on this thread, for a program that has nothing else to do.
 ///
 /// # Errors
-/// [`Busy`] if the random source failed.
-pub fn hash(password: &Password) -> Result<PasswordHash, Busy> {
+/// [`HashUnavailable`] if the random source failed.
+pub fn hash(password: &Password) -> Result<PasswordHash, HashUnavailable> {
     let mut salt = [0; SALT_BYTES];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| Busy)?;
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| HashUnavailable)?;
     let mut hash = [0; Params::DEFAULT_OUTPUT_LEN];
     // Argon2's default is what we want, which a test pins to the documented numbers.
-    hash_into(&Params::DEFAULT, password, &salt, &mut hash).ok_or(Busy)?;
+    hash_into(&Params::DEFAULT, password, &salt, &mut hash).ok_or(HashUnavailable)?;
     let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
     Ok(PasswordHash(format!("{OURS}{salt}${hash}")))
 }
@@ -528,7 +528,7 @@ mod tests {
 
     #[tokio::test]
     async fn r31_nobody_has_a_password_and_costs_as_much_as_somebody() {
-        let pool = Pool::new(1, 8).unwrap();
+        let pool = HashPool::new(1, 8).unwrap();
         assert!(!needs_rehash(&pool.nobody), "the same parameters");
         assert_eq!(pool.verify(HERE, &password(""), None).await, Ok(false), "not even the one that its hash is of");
         let stored = pool.hash(HERE, &password("secret")).await.unwrap();
@@ -549,7 +549,7 @@ mod tests {
 
     #[tokio::test]
     async fn r42_a_full_queue_is_told_at_once() {
-        let pool = Pool::new(1, 1).unwrap();
+        let pool = HashPool::new(1, 1).unwrap();
         let (open, closed) = std::sync::mpsc::channel::<()>();
         let (started, running) = oneshot::channel();
         let mut blocked = Box::pin(pool.run(HERE, move || {
@@ -568,8 +568,8 @@ mod tests {
             _ = &mut queued => panic!("it is behind the other"),
             () = std::future::ready(()) => {}
         }
-        assert_eq!(pool.verify(HERE, &password("a"), None).await, Err(Busy));
-        assert_eq!(pool.hash(HERE, &password("a")).await, Err(Busy));
+        assert_eq!(pool.verify(HERE, &password("a"), None).await, Err(HashUnavailable));
+        assert_eq!(pool.hash(HERE, &password("a")).await, Err(HashUnavailable));
         drop(open);
         blocked.await.unwrap();
         assert_eq!(queued.await, Ok(false));
@@ -578,7 +578,7 @@ mod tests {
 
     #[tokio::test]
     async fn r64_a_flood_of_one_network_turns_no_other_away() {
-        let pool = Arc::new(Pool::new(1, 4).unwrap());
+        let pool = Arc::new(HashPool::new(1, 4).unwrap());
         let (open, closed) = std::sync::mpsc::channel::<()>();
         let (started, running) = oneshot::channel();
         let ask = |last: u8, work: Box<dyn FnOnce() + Send>| {
@@ -616,9 +616,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_one_answer_and_no_thread() {
-        let pool = Pool::new(1, 4).unwrap();
+        let pool = HashPool::new(1, 4).unwrap();
         for _ in 0..3 {
-            assert_eq!(pool.run(HERE, || panic!("on purpose")).await, Err::<(), _>(Busy));
+            assert_eq!(pool.run(HERE, || panic!("on purpose")).await, Err::<(), _>(HashUnavailable));
         }
         assert_eq!(pool.run(HERE, || 7).await, Ok(7));
     }

@@ -7,40 +7,40 @@ use http::{HeaderValue, Method, header};
 use serde_json::{Map, Value};
 
 use super::body::{self, ok};
-use super::credentials::{ATTEMPTS, Attempt, Place, has_challenge, user_of};
+use super::credentials::{ATTEMPTS, PasswordAttempt, Place, authenticate, has_challenge};
 use super::password::{Password, needs_rehash};
-use super::record::{Body, Strategy, named, shown};
-use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
-use crate::config::Attribute;
-use crate::gate::Deny;
-use crate::store::{Ended, Ends, PasswordHash, StoreError, User};
-use crate::token::{Accepted, Claims, TokenId};
+use super::user_record::{RecordBody, UpdateStrategy, named, to_json};
+use super::{LoginError, LoginOperation, LoginRequest, LoginResponse, LoginServices, cookie, one, session, unsigned};
+use crate::config::RequiredAttribute;
+use crate::gate::DenyReason;
+use crate::store::{PasswordHash, SessionsToEnd, StoreError, TokenExpiry, User};
+use crate::token::{Claims, TokenId, VerifiedToken};
 
 /// Answers a request to a login of this dialect.
 ///
 /// # Errors
 /// What the client is told instead. The store is then as it was.
-pub async fn answer(request: Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
+pub async fn handle(request: LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
     let flags = Flags::read(request.query)?;
-    request.trail.operation(match *request.method {
-        Method::POST if flags.login => Operation::Login,
-        Method::POST if flags.logout => Operation::Logout,
-        Method::POST => Operation::Registration,
-        Method::PUT => Operation::Update,
-        Method::DELETE => Operation::Deletion,
-        _ => Operation::Read,
+    request.event.operation(match *request.method {
+        Method::POST if flags.login => LoginOperation::Login,
+        Method::POST if flags.logout => LoginOperation::Logout,
+        Method::POST => LoginOperation::Registration,
+        Method::PUT => LoginOperation::Update,
+        Method::DELETE => LoginOperation::Deletion,
+        _ => LoginOperation::Read,
     });
     if *request.method != Method::POST && (flags.login || flags.logout) {
-        return Err(Deny::FlagMethod.into());
+        return Err(DenyReason::FlagMethod.into());
     }
     match *request.method {
-        Method::GET | Method::HEAD => who_am_i(&request, desk, flags).await,
-        Method::POST if flags.login => login(&request, desk, flags).await,
-        Method::POST if flags.logout => logout(&request, desk).await,
-        Method::POST => register(&request, desk, flags).await,
-        Method::PUT => update(&request, desk, flags).await,
-        Method::DELETE => delete(&request, desk, flags).await,
-        _ => Err(Deny::Method.into()),
+        Method::GET | Method::HEAD => who_am_i(&request, services, flags).await,
+        Method::POST if flags.login => login(&request, services, flags).await,
+        Method::POST if flags.logout => logout(&request, services).await,
+        Method::POST => register(&request, services, flags).await,
+        Method::PUT => update(&request, services, flags).await,
+        Method::DELETE => delete(&request, services, flags).await,
+        _ => Err(DenyReason::Method.into()),
     }
 }
 
@@ -54,11 +54,11 @@ struct Flags {
 }
 
 impl Flags {
-    fn read(query: &[(String, String)]) -> Result<Self, Deny> {
+    fn read(query: &[(String, String)]) -> Result<Self, DenyReason> {
         let flag = |name: &str| match one(query, name) {
             Ok(None) => Ok(false),
             Ok(Some("true")) => Ok(true),
-            _ => Err(Deny::Flag),
+            _ => Err(DenyReason::Flag),
         };
         let flags = Self {
             login: flag("login")?,
@@ -66,29 +66,33 @@ impl Flags {
             data_only: flag("dataOnly")?,
             no_cookie: flag("noATCookie")?,
         };
-        if flags.login && flags.logout { Err(Deny::Flag) } else { Ok(flags) }
+        if flags.login && flags.logout { Err(DenyReason::Flag) } else { Ok(flags) }
     }
 }
 
-async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+async fn register(
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+    flags: Flags,
+) -> Result<LoginResponse, LoginError> {
     if !request.realm.users().registration_open() {
-        return Err(Deny::RegistrationClosed.into());
+        return Err(DenyReason::RegistrationClosed.into());
     }
-    let (body, password) = Body::with_credentials(body::object(request)?)?;
-    body.name_text().into_iter().for_each(|name| request.trail.username(name));
-    let name = body.login_name().ok_or(Deny::NameInvalid)?;
+    let (body, password) = RecordBody::with_credentials(body::object(request)?)?;
+    body.name_text().into_iter().for_each(|name| request.event.username(name));
+    let name = body.login_name().ok_or(DenyReason::NameInvalid)?;
     // Before it is asked whose name it is: what is refused by itself is no question about anybody.
     password.check(request.realm, body.username(), body.email())?;
     // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
     // failure of the address.
     let address = [request.address()];
-    desk.throttle.admit(&address, request.now_ms)?;
-    desk.allowances.take(request.client, request.realm.users().registrations_per_hour(), request.now_ms)?;
-    let taken = || match desk.throttle.fail(&address, request.now_ms) {
-        Ok(()) => Refusal::from(Deny::UserExists),
+    services.throttle.check(&address, request.now_ms)?;
+    services.allowances.take(request.client, request.realm.users().registrations_per_hour(), request.now_ms)?;
+    let taken = || match services.throttle.record_failure(&address, request.now_ms) {
+        Ok(()) => LoginError::from(DenyReason::UserExists),
         Err(wait) => wait.into(),
     };
-    if desk.store.user_by_name(request.realm.name(), &name).await?.is_some() {
+    if services.store.user_by_name(request.realm.name(), &name).await?.is_some() {
         return Err(taken());
     }
     let user = named(User {
@@ -96,7 +100,7 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         id: uuid::Uuid::new_v4().simple().to_string(),
         username: None,
         email: None,
-        password: desk.passwords.hash(request.share(), &password).await?,
+        password: services.passwords.hash(request.share(), &password).await?,
         data: body.members,
         roles: Vec::new(),
         disabled: false,
@@ -109,155 +113,173 @@ async fn register(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<An
         updated_at: request.now_ms,
         version: 1,
     })?;
-    match desk.store.register(&user).await {
+    match services.store.register(&user).await {
         Ok(()) => {}
-        Err(StoreError::Exists) => return Err(taken()),
+        Err(StoreError::NameTaken) => return Err(taken()),
         Err(error) => return Err(error.into()),
     }
-    request.trail.user(&user.id, None);
+    request.event.user(&user.id, None);
     tracing::info!(realm = user.realm, user = user.id, "registered");
-    Ok(ok(&shown(user, flags.data_only)))
+    Ok(ok(&to_json(user, flags.data_only)))
 }
 
-async fn login(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
-    let (body, password) = Body::with_credentials(body::object(request)?)?;
-    body.name_text().into_iter().for_each(|name| request.trail.username(name));
+async fn login(
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+    flags: Flags,
+) -> Result<LoginResponse, LoginError> {
+    let (body, password) = RecordBody::with_credentials(body::object(request)?)?;
+    body.name_text().into_iter().for_each(|name| request.event.username(name));
     let (name, realm) = (body.login_name(), request.realm.name());
-    let attempt = Attempt { request, place: Place::Realm(realm), names: name.as_slice(), password: &password };
+    let attempt = PasswordAttempt { request, place: Place::Realm(realm), names: name.as_slice(), password: &password };
     for _ in 0..ATTEMPTS {
-        let user = user_of(&attempt, desk).await.map_err(|refusal| clear_if_wrong(request, refusal))?;
+        let user = authenticate(&attempt, services).await.map_err(|refusal| clear_if_wrong(request, refusal))?;
         let Some(user) = user else { continue };
         if has_challenge(&user) {
             // There is no second step here. Without it, what the user has beside the password would count for nothing.
             tracing::info!(realm, user = user.id, client = %request.client, "the user has to answer a challenge, which this login can't ask");
-            return Err(Deny::ChallengeRequired.into());
+            return Err(DenyReason::ChallengeRequired.into());
         }
-        let claims = session::claims(&user, request.realm.token_ttl(), request.now());
-        match desk.store.create_session(&session::of(realm, &claims), user.version).await {
+        let claims = session::new_claims(&user, request.realm.token_ttl(), request.now());
+        match services.store.create_session(&session::new_session(realm, &claims), user.version).await {
             Ok(()) => {}
-            Err(StoreError::Stale) => continue,
+            Err(StoreError::VersionConflict) => continue,
             Err(error) => return Err(error.into()),
         }
-        request.trail.user(&user.id, Some(claims.token_id));
+        request.event.user(&user.id, Some(claims.token_id));
         tracing::info!(realm, user = user.id, client = %request.client, token = %claims.token_id, "logged in");
-        return logged_in(request, flags, user, &claims).map_err(Refusal::from);
+        return logged_in(request, flags, user, &claims).map_err(LoginError::from);
     }
     // Somebody changes this user faster than its password can be checked.
-    Err(Deny::Busy.into())
+    Err(DenyReason::Busy.into())
 }
 
 /// The answer to a login: the token in the cookie or in the header, never in both.
-fn logged_in(request: &Request<'_>, flags: Flags, user: User, claims: &Claims) -> Result<Answer, Deny> {
-    let token = request.realm.tokens().mint_with(claims, session::more(&user)).map_err(unsigned)?;
-    let mut answer = ok(&shown(user, flags.data_only));
+fn logged_in(
+    request: &LoginRequest<'_>,
+    flags: Flags,
+    user: User,
+    claims: &Claims,
+) -> Result<LoginResponse, DenyReason> {
+    let token = request.realm.tokens().mint_with(claims, session::extra_claims(&user)).map_err(unsigned)?;
+    let mut answer = ok(&to_json(user, flags.data_only));
     if flags.no_cookie {
-        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Deny::Internal)?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| DenyReason::Internal)?;
         value.set_sensitive(true);
         answer.headers_mut().insert(header::AUTHORIZATION, value);
     } else {
-        let value = cookie::set(request.realm, &token).ok_or(Deny::Internal)?;
+        let value = cookie::set(request.realm, &token).ok_or(DenyReason::Internal)?;
         answer.headers_mut().insert(header::SET_COOKIE, value);
     }
     Ok(answer)
 }
 
 /// R33: a failed login leaves nobody logged in as whom they were before.
-fn clear_if_wrong(request: &Request<'_>, refusal: Refusal) -> Refusal {
-    if refusal.deny != Deny::Credentials || !cookie::is_carried(request.realm, request.headers) {
+fn clear_if_wrong(request: &LoginRequest<'_>, refusal: LoginError) -> LoginError {
+    if refusal.deny != DenyReason::Credentials || !cookie::is_carried(request.realm, request.headers) {
         return refusal;
     }
-    Refusal { set_cookie: cookie::clear(request.realm), ..refusal }
+    LoginError { set_cookie: cookie::clear(request.realm), ..refusal }
 }
 
 /// Succeeds whatever was sent (RFC 7009, 2.2), for it tells nothing; but if the store can't keep the revocation, then
 /// the token still opens doors, and saying otherwise would be a lie.
-async fn logout(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
-    for Accepted { claims, marks, issuer, .. } in &request.tokens {
+async fn logout(request: &LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
+    for VerifiedToken { claims, marks, issuer, .. } in &request.tokens {
         // Ours have one id each. Another issuer's id may have been revoked for a token that expires sooner.
-        if issuer.is_none() && desk.revocations.contain(marks) {
+        if issuer.is_none() && services.revocations.contains(marks) {
             continue;
         }
-        let id = claims.known_by(issuer.is_none());
-        let revocation = desk.store.revoke(id, Ends::At(session::end(claims))).await?;
-        desk.refuse(&[revocation]);
-        request.trail.left(Some(&claims.subject), id);
+        let id = claims.public_id(issuer.is_none());
+        let revocation = services.store.revoke(id, TokenExpiry::At(session::max_expiry(claims))).await?;
+        services.refuse(&[revocation]);
+        request.event.left(Some(&claims.subject), id);
         tracing::info!(realm = request.realm.name(), user = claims.subject, token = %claims.token_id, "logged out");
     }
     Ok(cleared(request, ok(&Value::Object(Map::new()))))
 }
 
-async fn who_am_i(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+async fn who_am_i(
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+    flags: Flags,
+) -> Result<LoginResponse, LoginError> {
     if !request.master {
-        return Ok(ok(&shown(caller(request, desk).await?, flags.data_only)));
+        return Ok(ok(&to_json(caller(request, services).await?, flags.data_only)));
     }
     if request.query.iter().any(|(name, _)| name == UNIQUE_ID) {
-        let user = desk.store.user(request.realm.name(), unique_id(request)?).await?.ok_or(Deny::RecordUnknown)?;
-        return Ok(ok(&shown(user, flags.data_only)));
+        let user =
+            services.store.user(request.realm.name(), unique_id(request)?).await?.ok_or(DenyReason::RecordUnknown)?;
+        return Ok(ok(&to_json(user, flags.data_only)));
     }
     let (mut records, mut after) = (Vec::new(), None);
     loop {
-        let page = desk.store.users(request.realm.name(), after.as_deref(), PAGE).await?;
+        let page = services.store.users(request.realm.name(), after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
-        records.extend(page.into_iter().map(|user| shown(user, flags.data_only)));
+        records.extend(page.into_iter().map(|user| to_json(user, flags.data_only)));
     }
     Ok(ok(&Value::Array(records)))
 }
 
-async fn update(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+async fn update(
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+    flags: Flags,
+) -> Result<LoginResponse, LoginError> {
     let strategy = match one(request.query, "strategy") {
-        Ok(None | Some("force")) => Strategy::Force,
-        Ok(Some("merge")) => Strategy::Merge,
-        Ok(Some("replace")) => Strategy::Replace,
-        _ => return Err(Deny::Strategy.into()),
+        Ok(None | Some("force")) => UpdateStrategy::Force,
+        Ok(Some("merge")) => UpdateStrategy::Merge,
+        Ok(Some("replace")) => UpdateStrategy::Replace,
+        _ => return Err(DenyReason::Strategy.into()),
     };
     let id = unique_id(request)?;
-    let body = Body::new(body::object(request)?, strategy)?;
-    let by = permitted(request, desk, id).await?;
+    let body = RecordBody::new(body::object(request)?, strategy)?;
+    let by = permitted(request, services, id).await?;
     let mut renames = Renames::Uncounted;
     for _ in 0..ATTEMPTS {
-        let user = target(request, desk, id).await?;
-        request.trail.user(&user.id, by);
+        let user = target(request, services, id).await?;
+        request.event.user(&user.id, by);
         let mut changed = User { updated_at: request.now_ms, ..body.apply(&user, strategy)? };
         // What somebody says of itself, nobody stands by. Whoever has the master key may say what it likes, but to stand by
         // all of it is another thing.
         changed.vouched &= request.master || is_vouched_for_alike(&user, &changed);
         if (&changed.username, &changed.email) != (&user.username, &user.email) {
             if !request.master {
-                renames = may_rename(request, &user, renames, desk).await?;
+                renames = may_rename(request, &user, renames, services).await?;
             }
             // What the master key says is the operator's word; another spelling by its user is not.
             changed.email_verified = changed.email.is_some()
                 && if changed.email == user.email { user.email_verified } else { request.master };
         }
-        let mut ended = Ended::Nothing;
+        let mut ended = SessionsToEnd::Nothing;
         if let Some(password) = &body.password {
-            (changed.password, ended) = new_password(request, password, (&user, &changed), by, desk).await?;
+            (changed.password, ended) = new_password(request, password, (&user, &changed), by, services).await?;
             // One that is still the same is still the one that somebody else chose.
-            changed.temporary &= ended == Ended::Nothing;
+            changed.temporary &= ended == SessionsToEnd::Nothing;
         }
-        match desk.store.update_user(&changed, ended, by).await {
+        match services.store.update_user(&changed, ended, by).await {
             Ok((user, revoked)) => {
-                desk.refuse(&revoked);
-                request.trail.ended(revoked.len());
-                if ended != Ended::Nothing {
-                    request.trail.password_changed();
+                services.refuse(&revoked);
+                request.event.ended(revoked.len());
+                if ended != SessionsToEnd::Nothing {
+                    request.event.password_changed();
                     // What was guessed at is gone.
-                    desk.store.reset_guesses(&user.realm, &user.id, request.now_ms).await?;
+                    services.store.reset_guesses(&user.realm, &user.id, request.now_ms).await?;
                 }
                 tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "updated");
-                return Ok(ok(&shown(user, flags.data_only)));
+                return Ok(ok(&to_json(user, flags.data_only)));
             }
-            Err(StoreError::Stale) => {}
-            Err(StoreError::Exists) => {
+            Err(StoreError::VersionConflict) => {}
+            Err(StoreError::NameTaken) => {
                 // As at registration: whose name is taken may not be asked at will.
-                desk.throttle.fail(&[request.address()], request.now_ms)?;
-                return Err(Deny::UserExists.into());
+                services.throttle.record_failure(&[request.address()], request.now_ms)?;
+                return Err(DenyReason::UserExists.into());
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Deny::Busy.into())
+    Err(DenyReason::Busy.into())
 }
 
 /// Whether a rename was counted: it is once, however often the record changes meanwhile.
@@ -268,18 +290,23 @@ enum Renames {
 
 /// Whether a user may take other names: where the realm lets it, as seldom as somebody may register, and as long as it does not
 /// keep too many from others (SECURITY.md R60, R61).
-async fn may_rename(request: &Request<'_>, user: &User, renames: Renames, desk: &Desk) -> Result<Renames, Refusal> {
+async fn may_rename(
+    request: &LoginRequest<'_>,
+    user: &User,
+    renames: Renames,
+    services: &LoginServices,
+) -> Result<Renames, LoginError> {
     let rules = request.realm.users();
     if !rules.allow_rename() {
-        return Err(Deny::RenameForbidden.into());
+        return Err(DenyReason::RenameForbidden.into());
     }
     if matches!(renames, Renames::Uncounted) {
-        desk.throttle.admit(&[request.address()], request.now_ms)?;
-        desk.allowances.take(request.client, rules.registrations_per_hour(), request.now_ms)?;
-        desk.allowances.take_rename(&user.realm, &user.id, request.now_ms)?;
+        services.throttle.check(&[request.address()], request.now_ms)?;
+        services.allowances.take(request.client, rules.registrations_per_hour(), request.now_ms)?;
+        services.allowances.take_rename(&user.realm, &user.id, request.now_ms)?;
     }
-    if desk.store.names_held(&user.realm, &user.id).await? >= MAX_NAMES_HELD {
-        return Err(Deny::NamesHeld.into());
+    if services.store.names_held(&user.realm, &user.id).await? >= MAX_NAMES_HELD {
+        return Err(DenyReason::NamesHeld.into());
     }
     Ok(Renames::Counted)
 }
@@ -287,80 +314,89 @@ async fn may_rename(request: &Request<'_>, user: &User, renames: Renames, desk: 
 /// Whether an exchange login would go by the same.
 fn is_vouched_for_alike(user: &User, changed: &User) -> bool {
     let same = |name: &str| user.data.get(name) == changed.data.get(name);
-    user.email == changed.email && Attribute::ALL.iter().all(|attribute| same(attribute.name()))
+    user.email == changed.email && RequiredAttribute::ALL.iter().all(|attribute| same(attribute.name()))
 }
 
 /// The hash to store, and which sessions end. The dialect sends the password along with every change, so one that is
 /// still the same ends none.
 async fn new_password(
-    request: &Request<'_>,
+    request: &LoginRequest<'_>,
     password: &Password,
     (User { password: stored, .. }, changed): (&User, &User),
     by: Option<TokenId>,
-    desk: &Desk,
-) -> Result<(PasswordHash, Ended), Refusal> {
+    services: &LoginServices,
+) -> Result<(PasswordHash, SessionsToEnd), LoginError> {
     let share = request.share();
-    let same = desk.passwords.verify(share, password, Some(stored)).await?;
+    let same = services.passwords.verify(share, password, Some(stored)).await?;
     if !same {
         password.check(request.realm, changed.username.as_deref(), changed.email.as_deref())?;
     }
     let hash =
-        if same && !needs_rehash(stored) { stored.clone() } else { desk.passwords.hash(share, password).await? };
+        if same && !needs_rehash(stored) { stored.clone() } else { services.passwords.hash(share, password).await? };
     let ended = match by {
-        _ if same => Ended::Nothing,
-        Some(own) => Ended::AllBut(own),
-        None => Ended::All,
+        _ if same => SessionsToEnd::Nothing,
+        Some(own) => SessionsToEnd::AllBut(own),
+        None => SessionsToEnd::All,
     };
     Ok((hash, ended))
 }
 
-async fn delete(request: &Request<'_>, desk: &Desk, flags: Flags) -> Result<Answer, Refusal> {
+async fn delete(
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+    flags: Flags,
+) -> Result<LoginResponse, LoginError> {
     let id = unique_id(request)?;
-    let by = permitted(request, desk, id).await?;
-    let deleted = desk.store.delete_user(request.realm.name(), id, by).await?;
-    let (user, revoked) = deleted.ok_or(if request.master { Deny::RecordUnknown } else { Deny::UserGone })?;
-    desk.refuse(&revoked);
-    request.trail.user(&user.id, by);
-    request.trail.ended(revoked.len());
+    let by = permitted(request, services, id).await?;
+    let deleted = services.store.delete_user(request.realm.name(), id, by).await?;
+    let (user, revoked) =
+        deleted.ok_or(if request.master { DenyReason::RecordUnknown } else { DenyReason::UserGone })?;
+    services.refuse(&revoked);
+    request.event.user(&user.id, by);
+    request.event.ended(revoked.len());
     tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "deleted");
-    let answer = ok(&shown(user, flags.data_only));
+    let answer = ok(&to_json(user, flags.data_only));
     Ok(if request.master { answer } else { cleared(request, answer) })
 }
 
 /// Whether the caller may change the record `id`, and the session in which it does: none with the master key.
-async fn permitted(request: &Request<'_>, desk: &Desk, id: &str) -> Result<Option<TokenId>, Refusal> {
+async fn permitted(
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+    id: &str,
+) -> Result<Option<TokenId>, LoginError> {
     if request.master {
         return Ok(None);
     }
     // Who is gone is nobody (401), before it is asked whose record it is (403).
-    let user = caller(request, desk).await?;
+    let user = caller(request, services).await?;
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
-    if user.id == id { Ok(Some(claims.session_id())) } else { Err(Deny::NotOwner.into()) }
+    if user.id == id { Ok(Some(claims.session_id())) } else { Err(DenyReason::NotOwner.into()) }
 }
 
 /// The record that a permitted caller changes.
-async fn target(request: &Request<'_>, desk: &Desk, id: &str) -> Result<User, Refusal> {
+async fn target(request: &LoginRequest<'_>, services: &LoginServices, id: &str) -> Result<User, LoginError> {
     if !request.master {
-        return caller(request, desk).await;
+        return caller(request, services).await;
     }
-    Ok(desk.store.user(request.realm.name(), id).await?.ok_or(Deny::RecordUnknown)?)
+    Ok(services.store.user(request.realm.name(), id).await?.ok_or(DenyReason::RecordUnknown)?)
 }
 
 /// The user that the token speaks for. It must still be there, whatever the token says (R45).
-async fn caller(request: &Request<'_>, desk: &Desk) -> Result<User, Refusal> {
+async fn caller(request: &LoginRequest<'_>, services: &LoginServices) -> Result<User, LoginError> {
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
-    let user = desk.store.user(request.realm.name(), &claims.subject).await?;
-    Ok(user.filter(|user| !user.disabled).ok_or(Deny::UserGone)?)
+    let user = services.store.user(request.realm.name(), &claims.subject).await?;
+    Ok(user.filter(|user| !user.disabled).ok_or(DenyReason::UserGone)?)
 }
 
-fn unique_id<'a>(request: &'a Request<'_>) -> Result<&'a str, Deny> {
+fn unique_id<'a>(request: &'a LoginRequest<'_>) -> Result<&'a str, DenyReason> {
     match one(request.query, UNIQUE_ID) {
         Ok(Some(id)) if !id.is_empty() => Ok(id),
-        _ => Err(Deny::RecordUnknown),
+        _ => Err(DenyReason::RecordUnknown),
     }
 }
 
-fn cleared(request: &Request<'_>, mut answer: Answer) -> Answer {
+fn cleared(request: &LoginRequest<'_>, mut answer: LoginResponse) -> LoginResponse {
     if let Some(value) = cookie::clear(request.realm) {
         answer.headers_mut().insert(header::SET_COOKIE, value);
     }

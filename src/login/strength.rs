@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::password::Password;
 use crate::config::Realm;
-use crate::gate::Deny;
+use crate::gate::DenyReason;
 
 /// Why a password may not be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,7 @@ impl Password {
     }
 }
 
-impl From<Weak> for Deny {
+impl From<Weak> for DenyReason {
     fn from(weak: Weak) -> Self {
         match weak {
             Weak::TooShort(_) => Self::PasswordTooShort,

@@ -2,12 +2,12 @@
 //!
 //! Failures are counted for each account, whatever spelling of its names was used, and for each client address
 //! (SECURITY.md, R32). Some are free; after that every failure doubles the time in which nothing more is tried. A guess
-//! that was already under way when its account was closed is judged again when its result is known ([`Throttle::fail`],
-//! [`Throttle::succeed`]): it gets the answer of one that came later, right or wrong, so that a thousand guesses at once
+//! that was already under way when its account was closed is judged again when its result is known ([`Throttle::record_failure`],
+//! [`Throttle::record_success`]): it gets the answer of one that came later, right or wrong, so that a thousand guesses at once
 //! tell no more than a few in a row.
 //!
 //! The failures of a user at one address are counted a second time, apart. At an address from which the user has signed in
-//! before, only these make the user wait ([`Throttle::succeed_at`]), so that guesses from elsewhere lock no user out
+//! before, only these make the user wait ([`Throttle::record_success_at`]), so that guesses from elsewhere lock no user out
 //! (SECURITY.md, R63). After a success they no longer count for the address either: a user who mistypes a password is not
 //! guessing, and many users may share an address.
 
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::store::Name;
+use crate::store::LoginName;
 
 /// Counts failures, in memory of a bounded size. Times are Unix milliseconds; a clock that is set back opens nothing, and
 /// closes nothing for longer than 15 minutes.
@@ -32,15 +32,15 @@ pub struct Throttle {
 
 /// What failures are counted for.
 #[derive(Clone, Copy, Debug)]
-pub enum Subject<'a> {
+pub enum ThrottleKey<'a> {
     /// A user, by realm and id: one count for all its names.
     User(&'a str, &'a str),
     /// A name in a realm, whoever has it, if anybody does.
-    Name(&'a str, &'a Name),
+    Name(&'a str, &'a LoginName),
     /// A name in a tenant into which the request is not allowed to log in, whether or not the tenant exists: the realm of
     /// the login, the tenant's name as the client sent it, and the user's. It shares no counter with a realm: without a
     /// realm's API key, no request touches the counters of its users.
-    Stranger(&'a str, &'a str, &'a Name),
+    Stranger(&'a str, &'a str, &'a LoginName),
     /// A user who proved the password, and guesses at the second factor: by realm and id. Whoever has the password may guess
     /// for months, so these are forgotten after a day only, and wait for up to an hour.
     Code(&'a str, &'a str),
@@ -55,7 +55,7 @@ pub enum Subject<'a> {
 
 /// It must wait, this many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait(pub u32);
+pub struct RetryAfter(pub u32);
 
 impl Throttle {
     /// No failures.
@@ -81,7 +81,7 @@ impl Throttle {
     ///
     /// # Errors
     /// The longest time to wait.
-    pub fn admit(&self, subjects: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+    pub fn check(&self, subjects: &[ThrottleKey<'_>], now: i64) -> Result<(), RetryAfter> {
         let waits = subjects.iter().filter_map(|subject| self.table(subject).wait(subject.key(), now));
         waits.max().map_or(Ok(()), wait)
     }
@@ -89,18 +89,18 @@ impl Throttle {
     /// Counts a failure for every one of `subjects`.
     ///
     /// # Errors
-    /// As [`Throttle::admit`] would have said just before: the attempt must not be told that it failed.
-    pub fn fail(&self, subjects: &[Subject<'_>], now: i64) -> Result<(), Wait> {
+    /// As [`Throttle::check`] would have said just before: the attempt must not be told that it failed.
+    pub fn record_failure(&self, subjects: &[ThrottleKey<'_>], now: i64) -> Result<(), RetryAfter> {
         subjects.iter().try_for_each(|subject| self.table(subject).fail(subject.key(), now).map_or(Ok(()), wait))
     }
 
-    /// Counts a failure of a user at the client's address. `shared`: it was counted for others by [`Throttle::fail`], too,
+    /// Counts a failure of a user at the client's address. `shared`: it was counted for others by [`Throttle::record_failure`], too,
     /// from whom a success takes it back.
     ///
     /// # Errors
-    /// As [`Throttle::admit`] would have said just before.
-    pub fn fail_at(&self, at: &[Subject<'_>], shared: bool, now: i64) -> Result<(), Wait> {
-        self.fail(at, now)?;
+    /// As [`Throttle::check`] would have said just before.
+    pub fn fail_at(&self, at: &[ThrottleKey<'_>], shared: bool, now: i64) -> Result<(), RetryAfter> {
+        self.record_failure(at, now)?;
         for subject in at.iter().filter(|_| shared) {
             if let Some(entry) = self.table(subject).lock().get_mut(&subject.key()) {
                 entry.shared = entry.shared.saturating_add(1);
@@ -113,10 +113,15 @@ impl Throttle {
     /// an attacker has an account of their own to succeed with. `at`: the user at the client's address.
     ///
     /// # Errors
-    /// As [`Throttle::admit`] would say of `subjects`: the attempt must not be told that it succeeded, and nothing is
+    /// As [`Throttle::check`] would say of `subjects`: the attempt must not be told that it succeeded, and nothing is
     /// forgotten.
-    pub fn succeed(&self, subjects: &[Subject<'_>], at: &[Subject<'_>], now: i64) -> Result<(), Wait> {
-        self.admit(subjects, now)?;
+    pub fn record_success(
+        &self,
+        subjects: &[ThrottleKey<'_>],
+        at: &[ThrottleKey<'_>],
+        now: i64,
+    ) -> Result<(), RetryAfter> {
+        self.check(subjects, now)?;
         self.forget(subjects, at);
         Ok(())
     }
@@ -124,25 +129,30 @@ impl Throttle {
     /// The same at an address from which the user has signed in before: only the failures of `at` make the user wait.
     ///
     /// # Errors
-    /// As [`Throttle::admit`] would say of `at`.
-    pub fn succeed_at(&self, subjects: &[Subject<'_>], at: &[Subject<'_>], now: i64) -> Result<(), Wait> {
-        self.admit(at, now)?;
+    /// As [`Throttle::check`] would say of `at`.
+    pub fn record_success_at(
+        &self,
+        subjects: &[ThrottleKey<'_>],
+        at: &[ThrottleKey<'_>],
+        now: i64,
+    ) -> Result<(), RetryAfter> {
+        self.check(at, now)?;
         self.forget(subjects, at);
         Ok(())
     }
 
-    fn forget(&self, subjects: &[Subject<'_>], at: &[Subject<'_>]) {
+    fn forget(&self, subjects: &[ThrottleKey<'_>], at: &[ThrottleKey<'_>]) {
         let own = self.take(at);
         for subject in subjects {
             match subject {
-                Subject::Address(..) => self.table(subject).forgive(subject.key(), own),
+                ThrottleKey::Address(..) => self.table(subject).forgive(subject.key(), own),
                 _ => drop(self.table(subject).lock().remove(&subject.key())),
             }
         }
     }
 
     /// Forgets the failures of `subjects` up to `time` (Unix milliseconds), when the operator reset the account.
-    pub fn forget_until(&self, subjects: &[Subject<'_>], time: i64) {
+    pub fn forget_until(&self, subjects: &[ThrottleKey<'_>], time: i64) {
         for subject in subjects {
             let mut failures = self.table(subject).lock();
             if failures.get(&subject.key()).is_some_and(|entry| entry.last <= time) {
@@ -152,20 +162,20 @@ impl Throttle {
     }
 
     /// Forgets these. Returns how many of their failures others share.
-    fn take(&self, at: &[Subject<'_>]) -> u32 {
+    fn take(&self, at: &[ThrottleKey<'_>]) -> u32 {
         let entries = at.iter().map(|subject| self.table(subject).lock().remove(&subject.key()));
         entries.map(|entry| entry.map_or(0, |entry| entry.shared)).max().unwrap_or(0)
     }
 
-    const fn table(&self, subject: &Subject<'_>) -> &Table {
+    const fn table(&self, subject: &ThrottleKey<'_>) -> &Table {
         match subject {
-            Subject::User(..) => &self.users,
-            Subject::Name(..) => &self.names,
-            Subject::Stranger(..) => &self.strangers,
-            Subject::Address(..) => &self.addresses,
-            Subject::Code(..) => &self.codes,
-            Subject::UserAt(..) => &self.users_at,
-            Subject::CodeAt(..) => &self.codes_at,
+            ThrottleKey::User(..) => &self.users,
+            ThrottleKey::Name(..) => &self.names,
+            ThrottleKey::Stranger(..) => &self.strangers,
+            ThrottleKey::Address(..) => &self.addresses,
+            ThrottleKey::Code(..) => &self.codes,
+            ThrottleKey::UserAt(..) => &self.users_at,
+            ThrottleKey::CodeAt(..) => &self.codes_at,
         }
     }
 }
@@ -176,7 +186,7 @@ impl Default for Throttle {
     }
 }
 
-impl Subject<'_> {
+impl ThrottleKey<'_> {
     /// A hash, so that a long name takes no more memory than a short one; each part with its length before it, so that
     /// no two subjects have the same bytes (SECURITY.md, R28).
     fn key(&self) -> Key {
@@ -209,10 +219,10 @@ impl Subject<'_> {
     }
 }
 
-const fn kind(name: &Name) -> &'static str {
+const fn kind(name: &LoginName) -> &'static str {
     match name {
-        Name::Username(_) => "username",
-        Name::Email(_) => "email",
+        LoginName::Username(_) => "username",
+        LoginName::Email(_) => "email",
     }
 }
 
@@ -222,14 +232,14 @@ type Key = [u8; 16];
 #[derive(Debug)]
 struct Table {
     free: u32,
-    patience: Patience,
+    patience: Backoff,
     capacity: usize,
     failures: Mutex<HashMap<Key, Failures>>,
 }
 
 /// In milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct Backoff {
     /// The longest time to wait.
     longest: i64,
     /// The time without a failure after which the earlier ones are forgotten.
@@ -245,7 +255,7 @@ struct Failures {
 }
 
 impl Table {
-    fn new(free: u32, patience: Patience, capacity: usize) -> Self {
+    fn new(free: u32, patience: Backoff, capacity: usize) -> Self {
         Self { free, patience, capacity, failures: Mutex::default() }
     }
 
@@ -301,8 +311,8 @@ impl Table {
     }
 }
 
-const fn wait(seconds: u32) -> Result<(), Wait> {
-    Err(Wait(seconds))
+const fn wait(seconds: u32) -> Result<(), RetryAfter> {
+    Err(RetryAfter(seconds))
 }
 
 const fn is_quiet(failures: Failures, quiet: i64, now: i64) -> bool {
@@ -329,9 +339,9 @@ const FREE_FOR_ACCOUNT: u32 = 5;
 const FREE_FOR_ADDRESS: u32 = 50;
 /// In milliseconds.
 const SECOND: i64 = 1000;
-const PASSWORDS: Patience = Patience { longest: 900 * SECOND, quiet: 900 * SECOND };
+const PASSWORDS: Backoff = Backoff { longest: 900 * SECOND, quiet: 900 * SECOND };
 /// One code in 333,333 is right at any moment: 24 guesses a day.
-const CODES: Patience = Patience { longest: 3600 * SECOND, quiet: 86_400 * SECOND };
+const CODES: Backoff = Backoff { longest: 3600 * SECOND, quiet: 86_400 * SECOND };
 /// Of each table: some 4 MiB.
 const CAPACITY: usize = 1 << 16;
 
@@ -340,66 +350,66 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
-    const ALICE: Subject<'_> = Subject::User("realm", "alice");
+    const ALICE: ThrottleKey<'_> = ThrottleKey::User("realm", "alice");
 
-    fn fail_times(throttle: &Throttle, subject: Subject<'_>, times: usize, now: i64) {
+    fn fail_times(throttle: &Throttle, subject: ThrottleKey<'_>, times: usize, now: i64) {
         for _ in 0..times {
-            assert_eq!(throttle.fail(&[subject], now), Ok(()));
+            assert_eq!(throttle.record_failure(&[subject], now), Ok(()));
         }
     }
 
     /// After so many failures, each in its time.
-    fn failed(throttle: &Throttle, subject: Subject<'_>, count: u32, last: i64) {
+    fn failed(throttle: &Throttle, subject: ThrottleKey<'_>, count: u32, last: i64) {
         throttle.table(&subject).lock().insert(subject.key(), Failures { count, last, shared: 0 });
     }
 
-    fn address(text: &str) -> Subject<'static> {
-        Subject::Address("realm", text.parse().unwrap())
+    fn address(text: &str) -> ThrottleKey<'static> {
+        ThrottleKey::Address("realm", text.parse().unwrap())
     }
 
-    fn at_home() -> Subject<'static> {
-        Subject::UserAt("realm", "alice", "192.0.2.1".parse().unwrap())
+    fn at_home() -> ThrottleKey<'static> {
+        ThrottleKey::UserAt("realm", "alice", "192.0.2.1".parse().unwrap())
     }
 
     #[test]
     fn five_failures_are_free_and_then_the_wait_doubles() {
         let throttle = Throttle::new();
         for _ in 0..5 {
-            assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
-            assert_eq!(throttle.fail(&[ALICE], NOW), Ok(()));
+            assert_eq!(throttle.check(&[ALICE], NOW), Ok(()));
+            assert_eq!(throttle.record_failure(&[ALICE], NOW), Ok(()));
         }
         let mut now = NOW;
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
-            assert_eq!(throttle.admit(&[ALICE], now), Err(Wait(seconds)));
+            assert_eq!(throttle.check(&[ALICE], now), Err(RetryAfter(seconds)));
             now += i64::from(seconds) * SECOND;
-            assert_eq!(throttle.admit(&[ALICE], now - SECOND), Err(Wait(1)));
-            assert_eq!(throttle.admit(&[ALICE], now - 1), Err(Wait(1)));
-            assert_eq!(throttle.fail(&[ALICE], now), Ok(()), "its time has come");
+            assert_eq!(throttle.check(&[ALICE], now - SECOND), Err(RetryAfter(1)));
+            assert_eq!(throttle.check(&[ALICE], now - 1), Err(RetryAfter(1)));
+            assert_eq!(throttle.record_failure(&[ALICE], now), Ok(()), "its time has come");
         }
         for _ in 0..100 {
-            assert_eq!(throttle.fail(&[ALICE], now), Err(Wait(900)));
+            assert_eq!(throttle.record_failure(&[ALICE], now), Err(RetryAfter(900)));
         }
-        assert_eq!(throttle.admit(&[ALICE], now + 899 * SECOND), Err(Wait(1)));
-        assert_eq!(throttle.admit(&[ALICE], now + 900 * SECOND), Ok(()));
-        assert_eq!(throttle.fail(&[ALICE], now + 900 * SECOND), Ok(()));
-        assert_eq!(throttle.admit(&[ALICE], now + 900 * SECOND), Ok(()), "forgotten after quiet minutes");
+        assert_eq!(throttle.check(&[ALICE], now + 899 * SECOND), Err(RetryAfter(1)));
+        assert_eq!(throttle.check(&[ALICE], now + 900 * SECOND), Ok(()));
+        assert_eq!(throttle.record_failure(&[ALICE], now + 900 * SECOND), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], now + 900 * SECOND), Ok(()), "forgotten after quiet minutes");
     }
 
     #[test]
     fn guesses_at_codes_are_remembered_for_a_day() {
-        let (throttle, code) = (Throttle::new(), Subject::Code("realm", "alice"));
+        let (throttle, code) = (Throttle::new(), ThrottleKey::Code("realm", "alice"));
         let mut now = NOW;
         for _ in 0..40 {
-            while let Err(Wait(seconds)) = throttle.admit(&[code], now) {
+            while let Err(RetryAfter(seconds)) = throttle.check(&[code], now) {
                 now += i64::from(seconds) * SECOND;
             }
-            assert_eq!(throttle.fail(&[code], now), Ok(()));
+            assert_eq!(throttle.record_failure(&[code], now), Ok(()));
         }
-        assert_eq!(throttle.admit(&[code], now), Err(Wait(3600)));
+        assert_eq!(throttle.check(&[code], now), Err(RetryAfter(3600)));
         assert!(now - NOW > 23 * 3600 * SECOND, "40 guesses take about a day");
-        assert_eq!(throttle.admit(&[ALICE], now), Ok(()), "the password is another matter");
-        assert_eq!(throttle.succeed(&[code], &[], now + 3600 * SECOND), Ok(()));
-        assert_eq!(throttle.admit(&[code], now + 3600 * SECOND), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], now), Ok(()), "the password is another matter");
+        assert_eq!(throttle.record_success(&[code], &[], now + 3600 * SECOND), Ok(()));
+        assert_eq!(throttle.check(&[code], now + 3600 * SECOND), Ok(()));
     }
 
     #[test]
@@ -407,28 +417,35 @@ mod tests {
         let throttle = Throttle::new();
         failed(&throttle, ALICE, 8, NOW);
         for now in (NOW..NOW + 8 * SECOND).step_by(100) {
-            assert!(throttle.admit(&[ALICE], now).is_err());
+            assert!(throttle.check(&[ALICE], now).is_err());
         }
-        assert_eq!(throttle.admit(&[ALICE], NOW + 8 * SECOND), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], NOW + 8 * SECOND), Ok(()));
     }
 
     #[test]
     fn r32_parallel_guesses_learn_no_more_than_guesses_in_a_row() {
         let throttle = Throttle::new();
         for _ in 0..100 {
-            assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()), "all of them are on their way before the first fails");
+            assert_eq!(throttle.check(&[ALICE], NOW), Ok(()), "all of them are on their way before the first fails");
         }
-        let told = (0..99).filter(|_| throttle.fail(&[ALICE], NOW).is_ok()).count();
+        let told = (0..99).filter(|_| throttle.record_failure(&[ALICE], NOW).is_ok()).count();
         assert_eq!(told, 5);
-        assert_eq!(throttle.succeed(&[ALICE], &[], NOW), Err(Wait(1)), "the right guess among them is not told");
-        assert_eq!(throttle.admit(&[ALICE], NOW), Err(Wait(1)), "and opens nothing");
-        assert_eq!(throttle.succeed(&[ALICE], &[], NOW + SECOND), Ok(()), "but locks nobody out for longer");
+        assert_eq!(
+            throttle.record_success(&[ALICE], &[], NOW),
+            Err(RetryAfter(1)),
+            "the right guess among them is not told"
+        );
+        assert_eq!(throttle.check(&[ALICE], NOW), Err(RetryAfter(1)), "and opens nothing");
+        assert_eq!(throttle.record_success(&[ALICE], &[], NOW + SECOND), Ok(()), "but locks nobody out for longer");
 
         // The same for one guess at each of many accounts.
         let (client, ids) = (address("192.0.2.1"), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
-        let told = ids.iter().filter(|id| throttle.fail(&[Subject::User("realm", id), client], NOW).is_ok()).count();
+        let told = ids
+            .iter()
+            .filter(|id| throttle.record_failure(&[ThrottleKey::User("realm", id), client], NOW).is_ok())
+            .count();
         assert_eq!(told, 50);
-        assert_eq!(throttle.succeed(&[Subject::User("realm", "bob"), client], &[], NOW), Err(Wait(1)));
+        assert_eq!(throttle.record_success(&[ThrottleKey::User("realm", "bob"), client], &[], NOW), Err(RetryAfter(1)));
     }
 
     #[test]
@@ -436,16 +453,16 @@ mod tests {
         let (throttle, client) = (Throttle::new(), address("192.0.2.1"));
         for _ in 0..10 {
             for _ in 0..4 {
-                assert_eq!(throttle.fail(&[ALICE, client], NOW), Ok(()));
+                assert_eq!(throttle.record_failure(&[ALICE, client], NOW), Ok(()));
             }
-            assert_eq!(throttle.succeed(&[ALICE, client], &[], NOW), Ok(()));
+            assert_eq!(throttle.record_success(&[ALICE, client], &[], NOW), Ok(()));
         }
         fail_times(&throttle, client, 9, NOW);
-        assert_eq!(throttle.admit(&[client], NOW), Ok(()));
+        assert_eq!(throttle.check(&[client], NOW), Ok(()));
         fail_times(&throttle, client, 1, NOW);
-        assert_eq!(throttle.admit(&[client], NOW), Err(Wait(1)));
-        assert_eq!(throttle.admit(&[ALICE, client], NOW), Err(Wait(1)));
-        assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
+        assert_eq!(throttle.check(&[client], NOW), Err(RetryAfter(1)));
+        assert_eq!(throttle.check(&[ALICE, client], NOW), Err(RetryAfter(1)));
+        assert_eq!(throttle.check(&[ALICE], NOW), Ok(()));
     }
 
     #[test]
@@ -453,19 +470,27 @@ mod tests {
         let (throttle, home, at) = (Throttle::new(), address("192.0.2.1"), [at_home()]);
         failed(&throttle, ALICE, 60, NOW);
         failed(&throttle, home, 60, NOW);
-        assert_eq!(throttle.succeed(&[ALICE, home], &at, NOW), Err(Wait(900)), "elsewhere, and at a new address");
+        assert_eq!(
+            throttle.record_success(&[ALICE, home], &at, NOW),
+            Err(RetryAfter(900)),
+            "elsewhere, and at a new address"
+        );
         for _ in 0..4 {
             assert_eq!(throttle.fail_at(&at, false, NOW), Ok(()));
         }
-        assert_eq!(throttle.succeed_at(&[ALICE, home], &at, NOW), Ok(()));
-        assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
-        assert_eq!(throttle.admit(&[home], NOW), Err(Wait(900)), "what others at the address did stays");
+        assert_eq!(throttle.record_success_at(&[ALICE, home], &at, NOW), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], NOW), Ok(()));
+        assert_eq!(throttle.check(&[home], NOW), Err(RetryAfter(900)), "what others at the address did stays");
         for _ in 0..5 {
             assert_eq!(throttle.fail_at(&at, false, NOW), Ok(()));
         }
-        assert_eq!(throttle.fail_at(&at, false, NOW), Err(Wait(1)));
-        assert_eq!(throttle.succeed_at(&[ALICE, home], &at, NOW), Err(Wait(1)), "but its own count there too");
-        assert_eq!(throttle.admit(&[Subject::UserAt("realm", "alice", "192.0.2.2".parse().unwrap())], NOW), Ok(()));
+        assert_eq!(throttle.fail_at(&at, false, NOW), Err(RetryAfter(1)));
+        assert_eq!(
+            throttle.record_success_at(&[ALICE, home], &at, NOW),
+            Err(RetryAfter(1)),
+            "but its own count there too"
+        );
+        assert_eq!(throttle.check(&[ThrottleKey::UserAt("realm", "alice", "192.0.2.2".parse().unwrap())], NOW), Ok(()));
     }
 
     #[test]
@@ -473,19 +498,19 @@ mod tests {
         let (throttle, office, at) = (Throttle::new(), address("192.0.2.1"), [at_home()]);
         for known in [false, true].into_iter().cycle().take(100) {
             for _ in 0..3 {
-                let told = throttle.fail(&[ALICE, office], NOW).is_ok();
+                let told = throttle.record_failure(&[ALICE, office], NOW).is_ok();
                 assert_eq!((told, throttle.fail_at(&at, told, NOW)), (true, Ok(())));
             }
-            let succeed = if known { Throttle::succeed_at } else { Throttle::succeed };
+            let succeed = if known { Throttle::record_success_at } else { Throttle::record_success };
             assert_eq!(succeed(&throttle, &[ALICE, office], &at, NOW), Ok(()));
         }
         assert!(throttle.addresses.lock().is_empty() && throttle.users.lock().is_empty());
         // A failure that did not count for the address takes nothing back from it.
         failed(&throttle, office, 53, NOW);
         for _ in 0..4 {
-            assert_eq!(throttle.fail_at(&at, throttle.fail(&[office], NOW).is_ok(), NOW), Ok(()));
+            assert_eq!(throttle.fail_at(&at, throttle.record_failure(&[office], NOW).is_ok(), NOW), Ok(()));
         }
-        assert_eq!(throttle.succeed_at(&[ALICE, office], &at, NOW), Ok(()));
+        assert_eq!(throttle.record_success_at(&[ALICE, office], &at, NOW), Ok(()));
         assert_eq!(throttle.addresses.lock()[&office.key()].count, 53);
     }
 
@@ -494,30 +519,30 @@ mod tests {
         let throttle = Throttle::new();
         failed(&throttle, ALICE, 20, NOW);
         throttle.forget_until(&[ALICE], NOW - 1);
-        assert_eq!(throttle.admit(&[ALICE], NOW), Err(Wait(900)));
+        assert_eq!(throttle.check(&[ALICE], NOW), Err(RetryAfter(900)));
         throttle.forget_until(&[ALICE], NOW);
-        assert_eq!(throttle.admit(&[ALICE], NOW), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], NOW), Ok(()));
     }
 
     #[test]
     fn subjects_are_apart_and_spellings_are_not() {
-        let name = |written: &str| Name::username(written).unwrap();
-        let (alice, same, email) = (name("alice"), name("ＡLICE"), Name::email("alice@a").unwrap());
+        let name = |written: &str| LoginName::username(written).unwrap();
+        let (alice, same, email) = (name("alice"), name("ＡLICE"), LoginName::email("alice@a").unwrap());
         let written = name("alice@a");
         let subjects = [
             ALICE,
-            Subject::User("realma", "lice"),
-            Subject::Name("realm", &alice),
-            Subject::Name("realm2", &alice),
-            Subject::Name("realm", &email),
-            Subject::Name("realm", &written),
-            Subject::Stranger("realm", "realm", &alice),
-            Subject::Stranger("realm", "realm2", &alice),
+            ThrottleKey::User("realma", "lice"),
+            ThrottleKey::Name("realm", &alice),
+            ThrottleKey::Name("realm2", &alice),
+            ThrottleKey::Name("realm", &email),
+            ThrottleKey::Name("realm", &written),
+            ThrottleKey::Stranger("realm", "realm", &alice),
+            ThrottleKey::Stranger("realm", "realm2", &alice),
             at_home(),
-            Subject::CodeAt("realm", "alice", "192.0.2.1".parse().unwrap()),
-            Subject::UserAt("realm", "alice", "192.0.2.2".parse().unwrap()),
+            ThrottleKey::CodeAt("realm", "alice", "192.0.2.1".parse().unwrap()),
+            ThrottleKey::UserAt("realm", "alice", "192.0.2.2".parse().unwrap()),
             address("192.0.2.1"),
-            Subject::Address("realm2", "192.0.2.1".parse().unwrap()),
+            ThrottleKey::Address("realm2", "192.0.2.1".parse().unwrap()),
             address("192.0.2.2"),
             address("2001:db8::1"),
             address("2001:db8:0:1::1"),
@@ -527,11 +552,11 @@ mod tests {
             failed(&throttle, subject, 60, NOW);
             for other in subjects {
                 let same = format!("{other:?}") == format!("{subject:?}");
-                assert_eq!(throttle.admit(&[other], NOW).is_err(), same, "{subject:?} and {other:?}");
+                assert_eq!(throttle.check(&[other], NOW).is_err(), same, "{subject:?} and {other:?}");
             }
         }
         for (one, other) in [
-            (Subject::Name("realm", &alice), Subject::Name("realm", &same)),
+            (ThrottleKey::Name("realm", &alice), ThrottleKey::Name("realm", &same)),
             (address("2001:db8::1"), address("2001:db8::ffff:1:2:3")),
             (address("192.0.2.1"), address("::ffff:192.0.2.1")),
         ] {
@@ -545,20 +570,24 @@ mod tests {
         let ids: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
         for (at, id) in ids.iter().enumerate() {
             let now = NOW + i64::try_from(at).unwrap() * SECOND / 10;
-            fail_times(&throttle, Subject::User("realm", id), 5, now);
+            fail_times(&throttle, ThrottleKey::User("realm", id), 5, now);
             assert!(throttle.users.lock().len() <= 100);
-            assert!(throttle.admit(&[Subject::User("realm", id)], now).is_err());
+            assert!(throttle.check(&[ThrottleKey::User("realm", id)], now).is_err());
         }
         let now = NOW + 99 * SECOND;
-        assert!(throttle.admit(&[Subject::User("realm", &ids[950])], now).is_ok(), "its second is over");
-        fail_times(&throttle, Subject::User("realm", &ids[950]), 1, now);
-        assert_eq!(throttle.admit(&[Subject::User("realm", &ids[950])], now), Err(Wait(2)), "but it was remembered");
+        assert!(throttle.check(&[ThrottleKey::User("realm", &ids[950])], now).is_ok(), "its second is over");
+        fail_times(&throttle, ThrottleKey::User("realm", &ids[950]), 1, now);
+        assert_eq!(
+            throttle.check(&[ThrottleKey::User("realm", &ids[950])], now),
+            Err(RetryAfter(2)),
+            "but it was remembered"
+        );
         // Names that an attacker makes up do not push out a user's failures.
         for id in &ids {
-            let name = Name::username(id).unwrap();
-            fail_times(&throttle, Subject::Name("realm", &name), 5, now);
+            let name = LoginName::username(id).unwrap();
+            fail_times(&throttle, ThrottleKey::Name("realm", &name), 5, now);
         }
-        assert_eq!(throttle.admit(&[Subject::User("realm", &ids[950])], now), Err(Wait(2)));
+        assert_eq!(throttle.check(&[ThrottleKey::User("realm", &ids[950])], now), Err(RetryAfter(2)));
         // Quiet ones make room at once.
         fail_times(&throttle, ALICE, 5, now + 10_000 * SECOND);
         assert!(throttle.names.lock().len() <= 100);
@@ -568,10 +597,10 @@ mod tests {
     fn a_clock_that_is_set_back_neither_opens_nor_closes_for_good() {
         let throttle = Throttle::new();
         failed(&throttle, ALICE, 7, NOW);
-        assert_eq!(throttle.admit(&[ALICE], NOW - 86_400 * SECOND), Err(Wait(4)));
-        assert_eq!(throttle.admit(&[ALICE], NOW - (86_400 - 4) * SECOND), Ok(()));
-        assert_eq!(throttle.admit(&[ALICE], i64::MAX), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], NOW - 86_400 * SECOND), Err(RetryAfter(4)));
+        assert_eq!(throttle.check(&[ALICE], NOW - (86_400 - 4) * SECOND), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], i64::MAX), Ok(()));
         fail_times(&throttle, ALICE, 1, i64::MIN);
-        assert_eq!(throttle.admit(&[ALICE], i64::MIN), Ok(()));
+        assert_eq!(throttle.check(&[ALICE], i64::MIN), Ok(()));
     }
 }

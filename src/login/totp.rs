@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::store::SecondFactor;
 
 /// A new second factor. No `Debug`: it opens doors.
-pub struct Enrolled {
+pub struct Enrollment {
     /// What is stored.
     pub factor: SecondFactor,
     /// The recovery codes, which are shown once: only their hashes are stored.
@@ -25,7 +25,7 @@ pub struct Enrolled {
 /// The random source of this machine failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the random source of this machine failed")]
-pub struct NoRandom;
+pub struct RandomSourceError;
 
 /// Why a code is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,20 +41,20 @@ pub enum CodeError {
 /// A new secret and new recovery codes.
 ///
 /// # Errors
-/// [`NoRandom`].
-pub fn enroll() -> Result<Enrolled, NoRandom> {
+/// [`RandomSourceError`].
+pub fn enroll() -> Result<Enrollment, RandomSourceError> {
     let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-    rand::fill(&mut *secret).map_err(|_| NoRandom)?;
+    rand::fill(&mut *secret).map_err(|_| RandomSourceError)?;
     let (mut recovery, mut hashes) = (Vec::with_capacity(RECOVERY_CODES), Vec::with_capacity(RECOVERY_CODES));
     for _ in 0..RECOVERY_CODES {
         let mut bytes = Zeroizing::new([0; RECOVERY_BYTES]);
-        rand::fill(&mut *bytes).map_err(|_| NoRandom)?;
+        rand::fill(&mut *bytes).map_err(|_| RandomSourceError)?;
         let mut text = Zeroizing::new(BASE32_NOPAD.encode(&*bytes));
         text.make_ascii_lowercase();
         hashes.push(sha256(&text));
         recovery.push(Zeroizing::new(format!("{}-{}-{}-{}", &text[..4], &text[4..8], &text[8..12], &text[12..])));
     }
-    Ok(Enrolled { factor: SecondFactor { secret: secret.to_vec(), used: NEVER, recovery: hashes }, recovery })
+    Ok(Enrollment { factor: SecondFactor { secret: secret.to_vec(), used: NEVER, recovery: hashes }, recovery })
 }
 
 /// What an authenticator app reads from a QR code to make the codes of `secret`, in the Key URI Format of Google
@@ -77,7 +77,7 @@ pub fn uri(secret: &[u8], issuer: &str, account: &str) -> Zeroizing<String> {
 ///
 /// # Errors
 /// [`CodeError`]; the factor stays as it is.
-pub fn use_code(factor: &SecondFactor, code: &str, now: i64) -> Result<SecondFactor, CodeError> {
+pub fn consume_code(factor: &SecondFactor, code: &str, now: i64) -> Result<SecondFactor, CodeError> {
     // As apps show it: "123 456".
     let code: String = code.chars().filter(|char| !char.is_whitespace()).collect();
     if code.len() == DIGITS && code.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -164,9 +164,9 @@ mod tests {
             (2_000_000_000, "69279037"),
             (20_000_000_000, "65353130"),
         ] {
-            let used = use_code(&factor(), &digits[2..], now);
+            let used = consume_code(&factor(), &digits[2..], now);
             assert_eq!(used.map(|factor| factor.used), Ok(now / 30), "{now}");
-            assert_eq!(use_code(&factor(), digits, now), Err(CodeError::Wrong), "not eight");
+            assert_eq!(consume_code(&factor(), digits, now), Err(CodeError::Wrong), "not eight");
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
         {
             let code = code(&factor.secret, step);
             for now in [NOW, NOW + 29] {
-                let used = use_code(&factor, &code, now).map(|factor| factor.used);
+                let used = consume_code(&factor, &code, now).map(|factor| factor.used);
                 assert_eq!(used, if accepted { Ok(step.cast_signed()) } else { Err(CodeError::Wrong) });
             }
         }
@@ -187,16 +187,16 @@ mod tests {
     fn a_code_works_once_and_no_earlier_one_after_it() {
         let fresh = factor();
         let [before, this, after] = [STEP - 1, STEP, STEP + 1].map(|step| code(&fresh.secret, step));
-        let used = use_code(&fresh, &this, NOW).unwrap();
+        let used = consume_code(&fresh, &this, NOW).unwrap();
         assert_eq!((&used.secret, used.recovery.len()), (&fresh.secret, 0));
         for code in [&this, &before] {
-            assert_eq!(use_code(&used, code, NOW), Err(CodeError::Used));
+            assert_eq!(consume_code(&used, code, NOW), Err(CodeError::Used));
         }
-        assert_eq!(use_code(&used, &code(&fresh.secret, STEP + 5), NOW), Err(CodeError::Wrong));
-        let used = use_code(&used, &after, NOW).unwrap();
-        assert_eq!(use_code(&used, &after, NOW + 30), Err(CodeError::Used));
+        assert_eq!(consume_code(&used, &code(&fresh.secret, STEP + 5), NOW), Err(CodeError::Wrong));
+        let used = consume_code(&used, &after, NOW).unwrap();
+        assert_eq!(consume_code(&used, &after, NOW + 30), Err(CodeError::Used));
         // It is the next step's turn.
-        use_code(&used, &code(&fresh.secret, STEP + 2), NOW + 60).unwrap();
+        consume_code(&used, &code(&fresh.secret, STEP + 2), NOW + 60).unwrap();
     }
 
     #[test]
@@ -208,26 +208,26 @@ mod tests {
             format!("\t{code}\r\n"),
             format!("{}\u{a0}{}", &code[..3], &code[3..]),
         ] {
-            assert!(use_code(&factor, &text, NOW).is_ok(), "{text:?}");
+            assert!(consume_code(&factor, &text, NOW).is_ok(), "{text:?}");
         }
-        assert_eq!(use_code(&factor, &format!("{}-{}", &code[..3], &code[3..]), NOW), Err(CodeError::Wrong));
+        assert_eq!(consume_code(&factor, &format!("{}-{}", &code[..3], &code[3..]), NOW), Err(CodeError::Wrong));
     }
 
     #[test]
     fn no_time_is_too_early_or_too_late() {
         let factor = factor();
         for now in [i64::MIN, -31, -30, -1, i64::MAX - 30, i64::MAX] {
-            assert_eq!(use_code(&factor, "abcdef", now), Err(CodeError::Wrong));
-            let _ = use_code(&factor, "000000", now);
+            assert_eq!(consume_code(&factor, "abcdef", now), Err(CodeError::Wrong));
+            let _ = consume_code(&factor, "000000", now);
         }
         // The first step there is, by a clock that stands just before it.
-        assert_eq!(use_code(&factor, &code(&factor.secret, 0), -1).map(|factor| factor.used), Ok(0));
-        assert_eq!(use_code(&factor, &code(&factor.secret, 0), -31), Err(CodeError::Wrong));
+        assert_eq!(consume_code(&factor, &code(&factor.secret, 0), -1).map(|factor| factor.used), Ok(0));
+        assert_eq!(consume_code(&factor, &code(&factor.secret, 0), -31), Err(CodeError::Wrong));
     }
 
     #[test]
     fn recovery_codes_work_once_each_however_they_are_written() {
-        let Enrolled { mut factor, recovery } = enroll().unwrap();
+        let Enrollment { mut factor, recovery } = enroll().unwrap();
         assert_eq!((recovery.len(), factor.recovery.len()), (10, 10));
         for (at, code) in recovery.iter().enumerate() {
             let groups: Vec<_> = code.split('-').collect();
@@ -241,14 +241,14 @@ mod tests {
                 2 => code.replace('-', ""),
                 _ => format!("  {}\n", groups.join(" ")),
             };
-            let used = use_code(&factor, &written, NOW).unwrap();
+            let used = consume_code(&factor, &written, NOW).unwrap();
             assert_eq!((used.used, used.recovery.len()), (factor.used, 9 - at));
-            assert_eq!(use_code(&used, code, NOW), Err(CodeError::Wrong));
+            assert_eq!(consume_code(&used, code, NOW), Err(CodeError::Wrong));
             factor = used;
         }
-        assert_eq!(use_code(&factor, "", NOW), Err(CodeError::Wrong), "none is left");
+        assert_eq!(consume_code(&factor, "", NOW), Err(CodeError::Wrong), "none is left");
         // The app works on.
-        use_code(&factor, &code(&factor.secret, STEP), NOW).unwrap();
+        consume_code(&factor, &code(&factor.secret, STEP), NOW).unwrap();
     }
 
     #[test]
@@ -258,15 +258,15 @@ mod tests {
         assert_ne!(one.factor.secret, two.factor.secret);
         let codes: HashSet<_> = one.recovery.iter().chain(&two.recovery).map(|code| code.to_string()).collect();
         assert_eq!(codes.len(), 20);
-        assert!(use_code(&one.factor, &code(&one.factor.secret, STEP), NOW).is_ok());
-        assert_eq!(use_code(&two.factor, &one.recovery[0], NOW), Err(CodeError::Wrong), "another user's");
+        assert!(consume_code(&one.factor, &code(&one.factor.secret, STEP), NOW).is_ok());
+        assert_eq!(consume_code(&two.factor, &one.recovery[0], NOW), Err(CodeError::Wrong), "another user's");
         // A code of 1970, for whom the clock stands there.
-        assert!(use_code(&one.factor, &code(&one.factor.secret, 0), 0).is_ok());
+        assert!(consume_code(&one.factor, &code(&one.factor.secret, 0), 0).is_ok());
     }
 
     #[test]
     fn garbage_is_wrong() {
-        let Enrolled { factor, recovery } = enroll().unwrap();
+        let Enrollment { factor, recovery } = enroll().unwrap();
         let right = code(&factor.secret, STEP);
         let long = "1".repeat(10_240);
         for text in [
@@ -283,11 +283,11 @@ mod tests {
             &recovery[0][..18],
             &format!("{}a", *recovery[0]),
         ] {
-            assert_eq!(use_code(&factor, text, NOW), Err(CodeError::Wrong), "{text:?}");
+            assert_eq!(consume_code(&factor, text, NOW), Err(CodeError::Wrong), "{text:?}");
         }
         let broken = SecondFactor { secret: vec![1; 19], ..factor };
-        assert_eq!(use_code(&broken, "123456", NOW), Err(CodeError::Wrong));
-        assert!(use_code(&broken, &recovery[0], NOW).is_ok(), "whatever became of the secret");
+        assert_eq!(consume_code(&broken, "123456", NOW), Err(CodeError::Wrong));
+        assert!(consume_code(&broken, &recovery[0], NOW).is_ok(), "whatever became of the secret");
     }
 
     #[test]

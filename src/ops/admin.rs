@@ -17,12 +17,12 @@ use super::metrics;
 use super::status::Status;
 use crate::clock::{now, rfc3339};
 use crate::config::{Authority, Host, Route};
-use crate::proxy::State;
+use crate::proxy::SharedState;
 use crate::token::PublicKeys;
 
 /// Answers on the admin address.
 pub(super) struct Admin {
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<SharedState>,
     pub(super) status: Arc<Status>,
     pub(super) config: PathBuf,
 }
@@ -72,7 +72,7 @@ impl Admin {
     fn issuer_without_keys(&self) -> Option<String> {
         let snapshot = self.state.snapshot.load();
         let at = now();
-        let (realm, issuer) = issuers(&snapshot.policy).find(|(_, issuer)| issuer.keys.at(at).is_none())?;
+        let (realm, issuer) = issuers(&snapshot.policy).find(|(_, issuer)| issuer.keys.current_at(at).is_none())?;
         Some(format!("realm {realm}: there are no keys of the trusted issuer {}\n", issuer.name))
     }
 
@@ -86,7 +86,7 @@ impl Admin {
         let at = now();
         let trusted: Vec<_> = issuers(&snapshot.policy)
             .map(|(realm, issuer)| {
-                let (keys, fetched) = (issuer.keys.at(at), issuer.keys.last_fetch());
+                let (keys, fetched) = (issuer.keys.current_at(at), issuer.keys.last_fetch());
                 json!({
                     "realm": realm,
                     "issuer": &*issuer.name,
@@ -135,7 +135,7 @@ impl Admin {
             "cold_changes": self.status.cold_changes(),
             "certificate_expires_at": snapshot.policy.tls().map(|tls| rfc3339(tls.expires_at())),
             "realms": realms,
-            "revocations": self.state.desk.revocations.len(),
+            "revocations": self.state.services.revocations.len(),
             "tunnels": self.state.tunnels.len(),
             "issuers": trusted,
             "upstreams": upstreams.collect::<Vec<_>>(),

@@ -19,20 +19,20 @@ use tracing::{error, info};
 
 /// What this program was started as. Known from the start on: later the file may be another one.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(super) struct Executable {
     path: PathBuf,
     arguments: Vec<std::ffi::OsString>,
 }
 
-impl Program {
-    pub(super) fn this() -> io::Result<Self> {
+impl Executable {
+    pub(super) fn current() -> io::Result<Self> {
         Ok(Self { path: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
     }
 
     /// Starts the successor, and waits until it serves, or until `stop` is ready: then both are to end.
-    pub(super) async fn replace(&self, sockets: &[TcpListener], stop: impl Future<Output = ()>) -> Handover {
+    pub(super) async fn start_successor(&self, sockets: &[TcpListener], stop: impl Future<Output = ()>) -> Handover {
         info!(program = %self.path.display(), "handing over to the program that is there now");
-        let started = Inheritance::of(sockets).and_then(|inheritance| self.start(&inheritance));
+        let started = Inheritance::new(sockets).and_then(|inheritance| self.start(&inheritance));
         let (mut child, line) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -127,7 +127,7 @@ fn is_ready(mut line: UnixStream) -> bool {
 struct Inheritance(Vec<OwnedFd>);
 
 impl Inheritance {
-    fn of(sockets: &[TcpListener]) -> io::Result<Self> {
+    fn new(sockets: &[TcpListener]) -> io::Result<Self> {
         let mut lowest = LOWEST;
         // Another thread may take a number in the middle of the row; then from there on.
         for _ in 0..TRIES {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn copies_stand_in_a_row_and_are_kept_by_a_child() {
         let sockets: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let inheritance = Inheritance::of(&sockets).unwrap();
+        let inheritance = Inheritance::new(&sockets).unwrap();
         let first = inheritance.first();
         for (copy, number) in inheritance.0.iter().zip(first..) {
             assert_eq!(copy.as_raw_fd(), number);
@@ -185,18 +185,18 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_does_not_come_up_changes_nothing() {
         for (path, arguments) in [("/nonexistent", vec![]), ("/bin/sh", vec!["-c".into(), "exit 78".into()])] {
-            let program = Program { path: path.into(), arguments };
-            assert_eq!(program.replace(&[], pending()).await, Handover::Failed, "{path}");
+            let program = Executable { path: path.into(), arguments };
+            assert_eq!(program.start_successor(&[], pending()).await, Handover::Failed, "{path}");
         }
-        let says_so = Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), "printf ready >&0".into()] };
-        assert!(matches!(says_so.replace(&[], pending()).await, Handover::Done(_)));
+        let says_so = Executable { path: "/bin/sh".into(), arguments: vec!["-c".into(), "printf ready >&0".into()] };
+        assert!(matches!(says_so.start_successor(&[], pending()).await, Handover::Done(_)));
     }
 
     #[tokio::test]
     async fn whoever_is_told_to_stop_waits_for_no_successor() {
-        let program = Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), "exec sleep 50".into()] };
+        let program = Executable { path: "/bin/sh".into(), arguments: vec!["-c".into(), "exec sleep 50".into()] };
         let start = std::time::Instant::now();
-        assert_eq!(program.replace(&[], async {}).await, Handover::Stopped);
+        assert_eq!(program.start_successor(&[], async {}).await, Handover::Stopped);
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 }

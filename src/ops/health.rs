@@ -14,7 +14,7 @@ use crate::proxy::{ResolvedPool, Snapshot, UpstreamServer, reason};
 
 /// A task for each server that is checked.
 #[derive(Default)]
-pub(super) struct Checker {
+pub(super) struct HealthChecker {
     tasks: Mutex<Vec<Task>>,
     /// To connect as requests do, and with the same eyes for certificates. It reads the system's authorities when it is
     /// made, so only when there is a check.
@@ -28,9 +28,9 @@ struct Task {
     handle: AbortHandle,
 }
 
-impl Checker {
+impl HealthChecker {
     /// Checks the servers of this snapshot, and lets go of the others. What it keeps goes on as if nothing had happened.
-    pub(super) fn follow(&self, snapshot: &Snapshot) {
+    pub(super) fn update(&self, snapshot: &Snapshot) {
         let upstreams = snapshot.upstreams();
         self.retain(|task| upstreams.iter().any(|(pool, _)| *pool.upstream() == task.upstream));
         for (pool, _) in upstreams {
@@ -49,7 +49,7 @@ impl Checker {
             if tasks.iter().any(|task| is_of(task, server)) {
                 continue;
             }
-            let rounds = Rounds {
+            let rounds = HealthCheckTask {
                 server: server.clone(),
                 check: check.clone(),
                 connector: self.connector.clone(),
@@ -73,14 +73,14 @@ impl Checker {
 }
 
 /// The checks of one server.
-struct Rounds {
+struct HealthCheckTask {
     server: Arc<UpstreamServer>,
     check: HealthCheck,
     connector: Arc<OnceLock<TransportConnector>>,
     streak: Streak,
 }
 
-impl Rounds {
+impl HealthCheckTask {
     async fn run(mut self) {
         loop {
             self.round().await;

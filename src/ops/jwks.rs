@@ -12,20 +12,22 @@ use tracing::{info, warn};
 use crate::clock::now;
 use crate::config::Policy;
 use crate::json;
-use crate::outbound::{body, builder, reason};
-use crate::token::{Issuer, Location, MAX_JWKS_BYTES, Remote, Rules, Source, TrustedKeys, check_url};
+use crate::outbound::{client_builder, read_limited, root_cause};
+use crate::token::{
+    IssuerKeys, JwksLocation, KeySource, MAX_JWKS_BYTES, RemoteJwks, TokenSettings, TrustedIssuer, check_url,
+};
 
 /// One task for each set of keys that comes over the network.
 #[derive(Default)]
-pub(super) struct Fetcher {
-    tasks: Mutex<Vec<(Arc<TrustedKeys>, AbortHandle)>>,
+pub(super) struct JwksFetcher {
+    tasks: Mutex<Vec<(Arc<IssuerKeys>, AbortHandle)>>,
 }
 
-impl Fetcher {
+impl JwksFetcher {
     /// Keeps the keys of this policy's issuers new, and lets go of the others.
-    pub(super) fn follow(&self, policy: &Policy) {
+    pub(super) fn update(&self, policy: &Policy) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |keys: &Arc<TrustedKeys>| issuers(policy).any(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys));
+        let wanted = |keys: &Arc<IssuerKeys>| issuers(policy).any(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys));
         tasks.retain(|(keys, task)| {
             let stays = wanted(keys);
             if !stays {
@@ -34,13 +36,13 @@ impl Fetcher {
             stays
         });
         for (realm, issuer) in issuers(policy) {
-            let Source::Remote(remote) = issuer.keys.source() else { continue };
+            let KeySource::Remote(remote) = issuer.keys.source() else { continue };
             if tasks.iter().any(|(keys, _)| Arc::ptr_eq(keys, &issuer.keys)) {
                 continue;
             }
             // Before the first request can come, so that it waits instead of being refused.
             issuer.keys.fetch_begins();
-            let job = Job {
+            let job = FetchTask {
                 realm: realm.into(),
                 issuer: issuer.name.clone(),
                 remote: remote.clone(),
@@ -63,24 +65,24 @@ impl Fetcher {
 }
 
 /// Every trusted issuer, with the name of its realm.
-pub(super) fn issuers(policy: &Policy) -> impl Iterator<Item = (&str, &Issuer)> {
+pub(super) fn issuers(policy: &Policy) -> impl Iterator<Item = (&str, &TrustedIssuer)> {
     policy.realms().iter().flat_map(|realm| realm.tokens().trusted.iter().map(|issuer| (realm.name(), issuer)))
 }
 
-struct Job {
+struct FetchTask {
     realm: String,
     issuer: Arc<str>,
-    remote: Remote,
-    keys: Arc<TrustedKeys>,
+    remote: RemoteJwks,
+    keys: Arc<IssuerKeys>,
 }
 
-impl Job {
+impl FetchTask {
     async fn run(self) {
         loop {
             let pause = self.attempt().await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.keys.wanted() => {}
+                () = self.keys.refresh_requested() => {}
             }
         }
     }
@@ -88,11 +90,11 @@ impl Job {
     /// Returns how long to wait before the next one, if nobody asks.
     async fn attempt(&self) -> Duration {
         self.keys.fetch_begins();
-        let had_keys = self.keys.at(now()).is_some();
+        let had_keys = self.keys.current_at(now()).is_some();
         match refresh(&self.keys, &self.remote, &self.issuer).await {
             Ok(is_news) => {
                 if is_news {
-                    let keys = self.keys.at(now());
+                    let keys = self.keys.current_at(now());
                     let kids = keys.as_ref().map(|keys| keys.kids().join(", "));
                     info!(realm = self.realm, issuer = %self.issuer, kids, "keys of a trusted issuer fetched");
                     for key in keys.iter().flat_map(|keys| keys.unusable()) {
@@ -117,11 +119,11 @@ impl Job {
 ///
 /// # Errors
 /// Why they can't be had.
-pub async fn fetch_foreign_keys(rules: &Rules, token: &str) -> Result<(), String> {
-    let Some((issuer, keys)) = rules.foreign_issuer(token).map(|issuer| (&issuer.name, &issuer.keys)) else {
+pub async fn fetch_foreign_keys(rules: &TokenSettings, token: &str) -> Result<(), String> {
+    let Some((issuer, keys)) = rules.external_issuer(token).map(|issuer| (&issuer.name, &issuer.keys)) else {
         return Ok(());
     };
-    let Source::Remote(remote) = keys.source() else { return Ok(()) };
+    let KeySource::Remote(remote) = keys.source() else { return Ok(()) };
     match refresh(keys, remote, issuer).await {
         Ok(_) => Ok(()),
         Err(Failed { error, .. }) => Err(format!("the keys of {issuer} can't be fetched: {error}")),
@@ -132,9 +134,9 @@ pub async fn fetch_foreign_keys(rules: &Rules, token: &str) -> Result<(), String
 ///
 /// # Errors
 /// Why they can't be had.
-pub async fn fetch_keys(policy: &Policy, keys: &Arc<TrustedKeys>) -> Result<(), String> {
+pub async fn fetch_keys(policy: &Policy, keys: &Arc<IssuerKeys>) -> Result<(), String> {
     let Some((_, issuer)) = issuers(policy).find(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys)) else { return Ok(()) };
-    let Source::Remote(remote) = keys.source() else { return Ok(()) };
+    let KeySource::Remote(remote) = keys.source() else { return Ok(()) };
     match refresh(keys, remote, &issuer.name).await {
         Ok(_) => Ok(()),
         Err(Failed { error, .. }) => Err(format!("those of {} can't be fetched: {error}", issuer.name)),
@@ -151,7 +153,7 @@ struct Failed {
 
 /// Fetches the keys of `issuer` once, and installs them. Returns whether they are others than before, or the fetch before
 /// this one had failed.
-async fn refresh(keys: &TrustedKeys, remote: &Remote, issuer: &str) -> Result<bool, Failed> {
+async fn refresh(keys: &IssuerKeys, remote: &RemoteJwks, issuer: &str) -> Result<bool, Failed> {
     let fetched = tokio::time::timeout(remote.timeout, fetch(remote, issuer)).await;
     let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", remote.timeout)));
     let recovered = keys.last_fetch().error.is_some();
@@ -166,11 +168,11 @@ async fn refresh(keys: &TrustedKeys, remote: &Remote, issuer: &str) -> Result<bo
 }
 
 /// The text of the JWK Set.
-async fn fetch(remote: &Remote, issuer: &str) -> Result<Vec<u8>, String> {
+async fn fetch(remote: &RemoteJwks, issuer: &str) -> Result<Vec<u8>, String> {
     let client = client(remote)?;
     match &remote.location {
-        Location::Jwks(url) => get(&client, url).await,
-        Location::Discovery(url) => {
+        JwksLocation::Jwks(url) => get(&client, url).await,
+        JwksLocation::Discovery(url) => {
             let text = get(&client, url).await?;
             let document = json::object(&text).map_err(|error| format!("{url} is no JSON object: {error}"))?;
             // OpenID Connect Discovery 1.0, 4.3: else one tenant of a provider could speak for another.
@@ -189,12 +191,12 @@ async fn fetch(remote: &Remote, issuer: &str) -> Result<Vec<u8>, String> {
 }
 
 /// A new one each time: once in ten minutes, a connection that is kept costs more than one that is made.
-fn client(remote: &Remote) -> Result<Client, String> {
-    builder(remote.insecure_http, remote.roots.as_deref())?.build().map_err(|error| reason(&error))
+fn client(remote: &RemoteJwks) -> Result<Client, String> {
+    client_builder(remote.insecure_http, remote.roots.as_deref())?.build().map_err(|error| root_cause(&error))
 }
 
 async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
-    let failed = |error: reqwest::Error| format!("{url}: {}", reason(&error));
+    let failed = |error: reqwest::Error| format!("{url}: {}", root_cause(&error));
     let request = client.get(url).header(reqwest::header::ACCEPT, "application/json");
     let response = request.send().await.map_err(failed)?;
     let status = response.status();
@@ -205,7 +207,7 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     if status != reqwest::StatusCode::OK {
         return Err(format!("{url} answered {status}"));
     }
-    body(response, MAX_JWKS_BYTES).await.map_err(|error| error.map_or_else(|| too_large(url), failed))
+    read_limited(response, MAX_JWKS_BYTES).await.map_err(|error| error.map_or_else(|| too_large(url), failed))
 }
 
 fn too_large(url: &str) -> String {

@@ -16,17 +16,17 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::now_ms;
 use crate::config::{Diagnostic, Log, LogFormat, LogLevel};
-use crate::lines::{Journal, Line};
+use crate::log_output::{LogLine, LogWriter};
 
 /// Starts logging. A second call gives the same journal.
 ///
 /// # Errors
 /// The system gave no thread.
-pub(super) fn start() -> io::Result<Arc<Journal>> {
+pub(super) fn start() -> io::Result<Arc<LogWriter>> {
     if let Some(journal) = JOURNAL.get() {
         return Ok(journal.clone());
     }
-    let new = Journal::new()?;
+    let new = LogWriter::new()?;
     let journal = JOURNAL.get_or_init(|| Arc::new(new)).clone();
     let _ = tracing_subscriber::registry().with(Lines { journal: journal.clone() }).try_init();
     // ☠ A panic in a hook ends one connection, and pingora swallows it: say that it happened.
@@ -41,7 +41,7 @@ pub(super) fn start() -> io::Result<Arc<Journal>> {
 ///
 /// # Errors
 /// The audit file can't be opened: then all is as it was.
-pub(super) fn follow(log: &Log, journal: &Journal) -> Result<(), String> {
+pub(super) fn follow(log: &Log, journal: &LogWriter) -> Result<(), String> {
     journal.set_audit(log.audit(), log.audit_rotation()).map_err(|error| match log.audit_path() {
         Some(path) => format!("log.audit: {} can't be opened: {error}", path.display()),
         None => format!("log.audit: {error}"),
@@ -78,11 +78,11 @@ fn level() -> Level {
 }
 
 /// One for the process, as its subscriber is.
-static JOURNAL: OnceLock<Arc<Journal>> = OnceLock::new();
+static JOURNAL: OnceLock<Arc<LogWriter>> = OnceLock::new();
 static LEVEL: AtomicU8 = AtomicU8::new(3);
 
 struct Lines {
-    journal: Arc<Journal>,
+    journal: Arc<LogWriter>,
 }
 
 /// ☠ Only our own lines follow the level. Below `error`, pingora, h2 and sqlx write whole request heads, and with them
@@ -117,7 +117,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut said = Said::default();
+        let mut said = EventFields::default();
         event.record(&mut said);
         let metadata = event.metadata();
         let now_ms = now_ms();
@@ -126,7 +126,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let admitted =
             if is_limited { self.journal.admit(metadata.callsite(), said.client(), now_ms) } else { Some(0) };
         let Some(left_out) = admitted else { return };
-        let mut line = Line::new(self.journal.form(), *metadata.level(), now_ms, &said.message);
+        let mut line = LogLine::new(self.journal.form(), *metadata.level(), now_ms, &said.message);
         for (name, value) in &said.fields {
             match value {
                 Value::Text(text) => line.text(name, text),
@@ -142,7 +142,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// The fields of an event.
 #[derive(Default)]
-struct Said {
+struct EventFields {
     message: String,
     fields: Vec<(&'static str, Value)>,
 }
@@ -153,7 +153,7 @@ enum Value {
     Plain(String),
 }
 
-impl Said {
+impl EventFields {
     /// The client that the event is about.
     fn client(&self) -> Option<IpAddr> {
         self.fields.iter().find_map(|(name, value)| match value {
@@ -173,7 +173,7 @@ impl Said {
     }
 }
 
-impl Visit for Said {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, Value::Text(value.to_owned()));
     }

@@ -5,8 +5,9 @@ mod epochs;
 mod handover;
 mod health;
 mod jwks;
-mod keys;
+mod key_maintenance;
 mod logging;
+mod maintenance;
 mod metrics;
 mod notify;
 mod reload;
@@ -14,7 +15,6 @@ mod resolve;
 mod service;
 mod sockets;
 mod status;
-mod upkeep;
 mod watch;
 
 pub use jwks::{fetch_foreign_keys, fetch_keys};

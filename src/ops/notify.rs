@@ -8,11 +8,11 @@ use tracing::warn;
 
 use super::status::Status;
 use crate::clock::rfc3339;
-use crate::proxy::State;
+use crate::proxy::SharedState;
 
 /// Connections are accepted, under the policy in force: after the start, and after a reload.
-pub(super) fn ready(state: &State, status: &Status) {
-    send(&[NotifyState::Ready, NotifyState::Status(&sentence(state, status))]);
+pub(super) fn ready(state: &SharedState, status: &Status) {
+    send(&[NotifyState::Ready, NotifyState::Status(&status_text(state, status))]);
 }
 
 /// A reload begins. [`ready`] ends it, whether or not it brought a new policy.
@@ -37,17 +37,17 @@ pub(super) fn handed_over(pid: u32) {
 
 /// Says again and again that requests are served, if systemd wants to hear it (`WatchdogSec=`), and how: what a successor says
 /// before it is the service is not heard.
-pub(super) async fn watch(state: Arc<State>, status: Arc<Status>) {
+pub(super) async fn send_watchdog(state: Arc<SharedState>, status: Arc<Status>) {
     let Some(every) = sd_notify::watchdog_enabled() else { return };
     // As sd_watchdog_enabled(3) advises.
     let mut tick = tokio::time::interval((every / 2).max(Duration::from_millis(1)));
     loop {
         tick.tick().await;
-        send(&[NotifyState::Watchdog, NotifyState::Status(&sentence(&state, &status))]);
+        send(&[NotifyState::Watchdog, NotifyState::Status(&status_text(&state, &status))]);
     }
 }
 
-fn sentence(state: &State, status: &Status) -> String {
+fn status_text(state: &SharedState, status: &Status) -> String {
     let snapshot = state.snapshot.load();
     let since = rfc3339(snapshot.loaded_at);
     let begin = format!("policy generation {}, in force since {since}", snapshot.generation);

@@ -9,27 +9,27 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::epochs::Epochs;
-use super::jwks::Fetcher;
+use super::jwks::JwksFetcher;
 use super::logging;
 use super::notify;
 use super::resolve::Resolver;
-use super::status::{Reload, Status};
-use super::watch::Watch;
+use super::status::{ReloadResult, Status};
+use super::watch::FileWatcher;
 use crate::clock::now;
 use crate::config::{self, Config, Mode};
-use crate::proxy::{Snapshot, State, audit};
+use crate::proxy::{SharedState, Snapshot, audit};
 
 /// Keeps the policy as the file says.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<SharedState>,
     pub(super) status: Arc<Status>,
-    pub(super) fetcher: Arc<Fetcher>,
+    pub(super) fetcher: Arc<JwksFetcher>,
     pub(super) epochs: Arc<Epochs>,
     pub(super) resolver: Resolver,
     /// What the program was started with; only its cold part is looked at.
     pub(super) started: Config,
-    pub(super) watch: Watch,
+    pub(super) watch: FileWatcher,
     /// Hears of every new policy.
     pub(super) reloaded: Arc<Notify>,
 }
@@ -77,7 +77,7 @@ impl Reloader {
                     warn!(keys = cold.join(", "), "these changes need a restart");
                 }
                 self.status.set_cold_changes(cold.into_iter().map(str::to_owned).collect());
-                self.watch.follow(&config.inputs);
+                self.watch.set_inputs(&config.inputs);
                 let previous = self.state.snapshot.load_full();
                 let generation = previous.generation + 1;
                 let next = Arc::new(Snapshot::new(config.policy, generation, at, Some(&previous)));
@@ -85,15 +85,15 @@ impl Reloader {
                 self.resolver.follow(&next, PATIENCE).await;
                 self.state.snapshot.store(next);
                 self.state.known.clear();
-                self.fetcher.follow(&self.state.snapshot.load().policy);
+                self.fetcher.update(&self.state.snapshot.load().policy);
                 self.reloaded.notify_one();
-                self.status.set_last_reload(Reload { at, errors: Vec::new() });
+                self.status.set_last_reload(ReloadResult { at, errors: Vec::new() });
                 let line = audit::event("reload", "success", "").number("generation", generation);
                 self.state.journal.audit(line.text("cause", reason));
                 info!(generation, reason, "new policy in force");
             }
             Ok(Err((errors, inputs))) => {
-                self.watch.follow(&inputs);
+                self.watch.set_inputs(&inputs);
                 let errors: Vec<String> = errors;
                 let line = audit::event("reload", "failure", "config_invalid").text("cause", reason);
                 let told = self.status.last_reload().is_some_and(|last| last.errors == errors);
@@ -103,11 +103,11 @@ impl Reloader {
                 if !told || reason != ANOTHER_TRY {
                     self.state.journal.audit(line.number("errors", errors.len()));
                 }
-                self.status.set_last_reload(Reload { at, errors });
+                self.status.set_last_reload(ReloadResult { at, errors });
             }
             Err(panic) => {
                 error!(reason, "the old policy stays: loading failed: {panic}");
-                self.status.set_last_reload(Reload { at, errors: vec![panic.to_string()] });
+                self.status.set_last_reload(ReloadResult { at, errors: vec![panic.to_string()] });
             }
         }
     }

@@ -7,21 +7,21 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{info, warn};
 
-use super::health::Checker;
+use super::health::HealthChecker;
 use crate::clock::now;
-use crate::config::{Host, Server};
+use crate::config::{Host, ServerSettings};
 use crate::proxy::{Change, ResolvedPool, Snapshot};
 
 /// A task for each upstream that has names.
 pub(super) struct Resolver {
     tasks: Mutex<Vec<(Arc<ResolvedPool>, AbortHandle)>>,
-    server: Server,
-    checker: Arc<Checker>,
+    server: ServerSettings,
+    checker: Arc<HealthChecker>,
 }
 
 impl Resolver {
     /// `server`: names that lead to an address of Tollgate itself are not followed. `checker` hears of new servers.
-    pub(super) fn new(server: Server, checker: Arc<Checker>) -> Self {
+    pub(super) fn new(server: ServerSettings, checker: Arc<HealthChecker>) -> Self {
         Self { tasks: Mutex::default(), server, checker }
     }
 
@@ -52,11 +52,11 @@ impl Resolver {
             }
         };
         let _ = tokio::time::timeout(patience, all).await;
-        self.checker.follow(snapshot);
+        self.checker.update(snapshot);
     }
 }
 
-async fn run(pool: Arc<ResolvedPool>, server: Server, checker: Arc<Checker>) {
+async fn run(pool: Arc<ResolvedPool>, server: ServerSettings, checker: Arc<HealthChecker>) {
     loop {
         // Each name by itself: one whose resolver hangs must not keep the others from being looked up.
         let mut lookups = JoinSet::new();
@@ -69,7 +69,12 @@ async fn run(pool: Arc<ResolvedPool>, server: Server, checker: Arc<Checker>) {
 }
 
 /// Looks a name up once. One look-up of a name runs at a time, however long the resolver takes.
-async fn resolve(pool: Arc<ResolvedPool>, (host, port): (Host, u16), server: Server, checker: Arc<Checker>) {
+async fn resolve(
+    pool: Arc<ResolvedPool>,
+    (host, port): (Host, u16),
+    server: ServerSettings,
+    checker: Arc<HealthChecker>,
+) {
     let name = host.as_str().to_owned();
     let mut lookup = tokio::task::spawn_blocking(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter));
     let found = match tokio::time::timeout(LATE, &mut lookup).await {
@@ -85,7 +90,7 @@ async fn resolve(pool: Arc<ResolvedPool>, (host, port): (Host, u16), server: Ser
 }
 
 /// Addresses to which requests can go.
-fn usable(found: Result<Vec<SocketAddr>, String>, server: &Server) -> Result<Vec<SocketAddr>, String> {
+fn usable(found: Result<Vec<SocketAddr>, String>, server: &ServerSettings) -> Result<Vec<SocketAddr>, String> {
     let found = found?;
     if let Some(own) = found.iter().find(|address| server.is_at(**address)) {
         return Err(format!("{own} is a listen address of Tollgate (proxy loop)"));
@@ -93,7 +98,12 @@ fn usable(found: Result<Vec<SocketAddr>, String>, server: &Server) -> Result<Vec
     if found.is_empty() { Err("it has no address".into()) } else { Ok(found) }
 }
 
-fn install(pool: &ResolvedPool, checker: &Checker, (host, port): (&Host, u16), found: Result<Vec<SocketAddr>, String>) {
+fn install(
+    pool: &ResolvedPool,
+    checker: &HealthChecker,
+    (host, port): (&Host, u16),
+    found: Result<Vec<SocketAddr>, String>,
+) {
     let told = found.clone();
     match (pool.install(host, port, found, now()), told) {
         (Change::Addresses, Ok(addresses)) => {

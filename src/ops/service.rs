@@ -15,27 +15,29 @@ use tracing::{info, warn};
 
 use super::admin::Admin;
 use super::epochs::Epochs;
-use super::handover::{Handover, Program, is_successor, tell_predecessor};
-use super::health::Checker;
-use super::jwks::Fetcher;
-use super::keys::Keys;
+use super::handover::{Executable, Handover, is_successor, tell_predecessor};
+use super::health::HealthChecker;
+use super::jwks::JwksFetcher;
+use super::key_maintenance::KeyMaintenance;
+use super::maintenance::Maintenance;
 use super::reload::Reloader;
 use super::resolve::Resolver;
-use super::sockets::Sockets;
+use super::sockets::ListenSockets;
 use super::status::Status;
-use super::upkeep::Upkeep;
-use super::watch::Watch;
+use super::watch::FileWatcher;
 use super::{logging, notify};
 use crate::clock::now;
 use crate::config::{self, Config, Mode};
 use crate::exit::{self, Failure};
-use crate::gate::{KnownTokens, Usage};
-use crate::lines::Journal;
-use crate::login::Desk;
+use crate::gate::{AddressLimiters, TokenCache};
+use crate::log_output::LogWriter;
+use crate::login::LoginServices;
 use crate::login::allowance::Allowances;
-use crate::login::password::Pool;
+use crate::login::password::HashPool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{Exporter, Listening, PlainHouse, RequestIds, Snapshot, State, Tunnels, Untrusted, audit};
+use crate::proxy::{
+    DefaultListenerPolicy, Exporter, RequestIds, RunningListeners, SharedState, Snapshot, Tunnels, Untrusted, audit,
+};
 use crate::store;
 
 /// Whether the memory of the process may get into a file, or be read by other processes of the same user.
@@ -54,7 +56,7 @@ pub enum Dumps {
 /// can't be opened.
 pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     // First, while there is one thread.
-    let sockets = Sockets::passed()?;
+    let sockets = ListenSockets::from_environment()?;
     if dumps == Dumps::Never {
         leave_no_core();
     }
@@ -93,7 +95,7 @@ fn leave_no_core() {
 async fn run(
     path: &Path,
     mut config: Config,
-    (mut sockets, journal, exporter): (Sockets, Arc<Journal>, Arc<Exporter>),
+    (mut sockets, journal, exporter): (ListenSockets, Arc<LogWriter>, Arc<Exporter>),
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Failure> {
     // First of all, so that a signal during the start is not lost.
@@ -103,7 +105,7 @@ async fn run(
     // Whoever asks for a reload too soon must not end the gate, as this signal does by itself.
     let hangup = listen_for(SignalKind::hangup())?;
     let program =
-        Program::this().map_err(|error| Failure::new(exit::OS, format!("can't find this program: {error}")))?;
+        Executable::current().map_err(|error| Failure::new(exit::OS, format!("can't find this program: {error}")))?;
 
     let clients = sockets.claim(config.server.listen(), "server.listen")?;
     let redirected = sockets.claim(config.server.redirect(), "server.tls.redirect")?;
@@ -111,13 +113,13 @@ async fn run(
     sockets.all_claimed(is_successor())?;
     let store = store::open(&config.store).await?;
 
-    let passwords = Pool::new(config.server.hash_threads(), config.server.hash_queue())
+    let passwords = HashPool::new(config.server.hash_threads(), config.server.hash_queue())
         .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;
 
     let policy = std::mem::take(&mut config.policy);
-    let state = Arc::new(State {
+    let state = Arc::new(SharedState {
         snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now(), None)),
-        desk: Desk {
+        services: LoginServices {
             store,
             passwords,
             throttle: Throttle::new(),
@@ -125,8 +127,8 @@ async fn run(
             revocations: Arc::default(),
             started_ms: jiff::Timestamp::now().as_millisecond(),
         },
-        known: KnownTokens::new(config.server.token_cache()),
-        usage: Usage::new(),
+        known: TokenCache::new(config.server.token_cache()),
+        usage: AddressLimiters::new(),
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),
         connections: Arc::default(),
@@ -136,12 +138,12 @@ async fn run(
         untrusted: Untrusted::default(),
     });
     let status = Arc::new(Status::default());
-    let fetcher = Arc::new(Fetcher::default());
-    fetcher.follow(&state.snapshot.load().policy);
-    let resolver = Resolver::new(config.server.clone(), Arc::new(Checker::default()));
-    let epochs = Arc::new(Epochs::begin(state.desk.store.clone(), state.snapshot.load_full()).await?);
-    let upkeep = Upkeep::begin(state.clone(), status.clone(), epochs.clone()).await?;
-    let watch = Watch::start(&config.inputs)
+    let fetcher = Arc::new(JwksFetcher::default());
+    fetcher.update(&state.snapshot.load().policy);
+    let resolver = Resolver::new(config.server.clone(), Arc::new(HealthChecker::default()));
+    let epochs = Arc::new(Epochs::begin(state.services.store.clone(), state.snapshot.load_full()).await?);
+    let upkeep = Maintenance::begin(state.clone(), status.clone(), epochs.clone()).await?;
+    let watch = FileWatcher::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
     let reloaded = Arc::new(Notify::new());
     let reloader = Reloader {
@@ -166,19 +168,19 @@ async fn run(
     let listening = || -> std::io::Result<_> {
         let gate = clients.serve_gate(&state)?;
         let redirect = redirected.serve_redirect(&state, tls_port)?;
-        Ok((gate, redirect, operators.serve(admin, Arc::new(PlainHouse), Arc::default(), false)?))
+        Ok((gate, redirect, operators.serve(admin, Arc::new(DefaultListenerPolicy), Arc::default(), false)?))
     };
     let listening =
         listening().map_err(|error| Failure::new(exit::OS, format!("can't accept connections: {error}")))?;
     let reloading = tokio::spawn(reloader.run(hangup));
     tokio::spawn(upkeep.run());
-    tokio::spawn(Upkeep::forget(state.clone()));
-    tokio::spawn(Keys { state: state.clone(), reloaded, failing: HashSet::new() }.run());
+    tokio::spawn(Maintenance::purge_expired(state.clone()));
+    tokio::spawn(KeyMaintenance { state: state.clone(), reloaded, failing: HashSet::new() }.run());
     info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
     state.journal.audit(audit::event("start", "success", "").text("version", env!("CARGO_PKG_VERSION")));
     ready(&addresses);
     notify::ready(&state, &status);
-    tokio::spawn(notify::watch(state.clone(), status.clone()));
+    tokio::spawn(notify::send_watchdog(state.clone(), status.clone()));
     tell_predecessor();
 
     let mut reloading = std::pin::pin!(reloading);
@@ -194,7 +196,7 @@ async fn run(
                         _ = interrupt.recv() => {}
                     }
                 };
-                match program.replace(sockets.claimed(), told).await {
+                match program.start_successor(sockets.claimed(), told).await {
                     Handover::Done(pid) => {
                         notify::handed_over(pid);
                         info!(pid, "handed over");
@@ -231,7 +233,7 @@ async fn run(
         // A second signal means now.
         () = second => {}
     }
-    state.desk.store.close().await;
+    state.services.store.close().await;
     state.journal.audit(audit::event("stop", "success", ""));
     info!("stopped");
     Ok(())
@@ -244,8 +246,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Stops accepting, and waits for what is in flight, until the grace is over. Operators may look on meanwhile, unless there
 /// is a successor, which tells them more.
 async fn stop(
-    state: &State,
-    (mut gate, mut redirect, mut admin): (Listening, Listening, Listening),
+    state: &SharedState,
+    (mut gate, mut redirect, mut admin): (RunningListeners, RunningListeners, RunningListeners),
     is_replaced: bool,
 ) {
     let grace = state.server.shutdown_grace();
@@ -255,7 +257,7 @@ async fn stop(
     if is_replaced {
         admin.stop().await;
     }
-    state.tunnels.say_goodbye();
+    state.tunnels.close_all();
     // The one counts the connections of the other, too.
     let left = gate.finish(deadline).await;
     if left > 0 {

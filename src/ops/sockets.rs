@@ -10,22 +10,22 @@ use std::net::{SocketAddr, TcpListener};
 use listenfd::ListenFd;
 
 use crate::exit::{self, Failure};
-use crate::proxy::Bound;
+use crate::proxy::BoundListeners;
 
 /// Every socket that this process listens on, or may.
 #[derive(Debug, Default)]
-pub(super) struct Sockets {
+pub(super) struct ListenSockets {
     /// Passed by somebody, and not claimed yet.
     passed: Vec<(SocketAddr, TcpListener)>,
     claimed: Vec<TcpListener>,
 }
 
-impl Sockets {
+impl ListenSockets {
     /// Takes what was passed. To be called before there is a second thread, since it changes the environment.
     ///
     /// # Errors
     /// A file descriptor that is no listening TCP socket.
-    pub(super) fn passed() -> Result<Self, Failure> {
+    pub(super) fn from_environment() -> Result<Self, Failure> {
         let mut fds = ListenFd::from_env();
         let mut passed = Vec::new();
         for index in 0..fds.len() {
@@ -51,7 +51,7 @@ impl Sockets {
     ///
     /// # Errors
     /// The first address that can't be listened on, and why.
-    pub(super) fn claim(&mut self, addresses: &[SocketAddr], key: &str) -> Result<Bound, Failure> {
+    pub(super) fn claim(&mut self, addresses: &[SocketAddr], key: &str) -> Result<BoundListeners, Failure> {
         let mut sockets = Vec::new();
         for address in addresses {
             let socket = match self.passed.iter().position(|(passed, _)| serves(*passed, *address)) {
@@ -63,7 +63,7 @@ impl Sockets {
             self.claimed.push(copy);
             sockets.push(socket);
         }
-        Ok(Bound::new(sockets))
+        Ok(BoundListeners::new(sockets))
     }
 
     /// That all that systemd passed has been claimed: else clients would wait for ever on a socket that nobody serves. Those
@@ -133,7 +133,7 @@ mod tests {
         }
         let one = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = one.local_addr().unwrap();
-        let mut sockets = Sockets { passed: vec![(address, one)], claimed: Vec::new() };
+        let mut sockets = ListenSockets { passed: vec![(address, one)], claimed: Vec::new() };
         let failure = sockets.all_claimed(false).unwrap_err();
         assert!(failure.code == exit::CONFIG && failure.lines[0].contains(&address.to_string()), "{failure:?}");
         let bound = sockets.claim(&[address], "server.listen").unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The last reload, if there was one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reload {
+pub(super) struct ReloadResult {
     /// Unix seconds.
     pub(super) at: i64,
     /// Why the old policy stays; empty: the new one is in force.
@@ -16,7 +16,7 @@ pub(super) struct Reload {
 /// Shared by those who do and those who tell.
 #[derive(Debug, Default)]
 pub(super) struct Status {
-    reload: Mutex<Option<Reload>>,
+    reload: Mutex<Option<ReloadResult>>,
     cold_changes: Mutex<Vec<String>>,
     store_fails: AtomicBool,
     reloads: AtomicU64,
@@ -24,7 +24,7 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) fn last_reload(&self) -> Option<Reload> {
+    pub(super) fn last_reload(&self) -> Option<ReloadResult> {
         self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -37,7 +37,7 @@ impl Status {
         (self.reloads.load(Ordering::Relaxed), self.failed_reloads.load(Ordering::Relaxed))
     }
 
-    pub(super) fn set_last_reload(&self, reload: Reload) {
+    pub(super) fn set_last_reload(&self, reload: ReloadResult) {
         let counter = if reload.errors.is_empty() { &self.reloads } else { &self.failed_reloads };
         counter.fetch_add(1, Ordering::Relaxed);
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);

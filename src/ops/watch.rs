@@ -23,19 +23,19 @@ use crate::config::Input;
 
 /// Watches a set of files and directories, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
-    orders: Sender<Order>,
+pub(super) struct FileWatcher {
+    orders: Sender<WatchCommand>,
     changed: Arc<Notify>,
 }
 
-enum Order {
+enum WatchCommand {
     /// Something happened somewhere.
     Look,
     Follow(Vec<Input>),
     Stop,
 }
 
-impl Watch {
+impl FileWatcher {
     /// Begins to watch `inputs`. What has changed since they were looked at counts as a change.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Watch {
         let hints = orders.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !is_reading(event.kind)) {
-                let _ = hints.send(Order::Look);
+                let _ = hints.send(WatchCommand::Look);
             }
         });
         let watcher = watcher.map_err(io::Error::other)?;
@@ -59,8 +59,8 @@ impl Watch {
 
     /// Watches `inputs` from now on, and nothing else: those of the last attempt to load the configuration, whether it
     /// succeeded or not.
-    pub(super) fn follow(&self, inputs: &[Input]) {
-        let _ = self.orders.send(Order::Follow(inputs.into()));
+    pub(super) fn set_inputs(&self, inputs: &[Input]) {
+        let _ = self.orders.send(WatchCommand::Follow(inputs.into()));
     }
 
     /// Waits until something has changed since the last call returned. Several changes at once count as one. Nothing is
@@ -70,13 +70,13 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for FileWatcher {
     fn drop(&mut self) {
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.orders.send(WatchCommand::Stop);
     }
 }
 
-/// The thread behind a [`Watch`].
+/// The thread behind a [`FileWatcher`].
 struct Follower {
     watcher: RecommendedWatcher,
     /// The directories that the system tells about, by the identity of what had the name.
@@ -86,7 +86,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn run(mut self, inbox: &Receiver<Order>) {
+    fn run(mut self, inbox: &Receiver<WatchCommand>) {
         loop {
             // After a difference the ways may lead through other directories. What happened in those before they were
             // watched is found by looking again.
@@ -99,23 +99,23 @@ impl Follower {
                 }
             }
             match inbox.recv_timeout(LOOK_EVERY) {
-                Ok(Order::Follow(inputs)) => self.inputs = inputs,
-                Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(WatchCommand::Follow(inputs)) => self.inputs = inputs,
+                Ok(WatchCommand::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(WatchCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     /// Waits until nothing has happened for a moment, so that a file written in pieces is looked at once; but not for
     /// ever. Returns whether to go on.
-    fn settle(&mut self, inbox: &Receiver<Order>) -> bool {
+    fn settle(&mut self, inbox: &Receiver<WatchCommand>) -> bool {
         let deadline = Instant::now() + SETTLE_AT_MOST;
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {
             match inbox.recv_timeout(SETTLE.min(left)) {
-                Ok(Order::Look) => {}
-                Ok(Order::Follow(inputs)) => self.inputs = inputs,
+                Ok(WatchCommand::Look) => {}
+                Ok(WatchCommand::Follow(inputs)) => self.inputs = inputs,
                 Err(RecvTimeoutError::Timeout) => break,
-                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Ok(WatchCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
         true
@@ -124,7 +124,7 @@ impl Follower {
     /// Whether anything differs from the last look.
     fn look(&mut self) -> bool {
         self.watch_directories();
-        let differs = self.inputs.iter_mut().fold(false, |differs, input| input.look_again() | differs);
+        let differs = self.inputs.iter_mut().fold(false, |differs, input| input.has_changed() | differs);
         if differs {
             self.changed.notify_one();
         }
@@ -241,7 +241,7 @@ mod tests {
 
     struct Scene {
         dir: tempfile::TempDir,
-        watch: Watch,
+        watch: FileWatcher,
     }
 
     impl Scene {
@@ -250,10 +250,10 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("a"), "1").unwrap();
             prepare(dir.path());
-            let inputs: Vec<_> = inputs.iter().map(|input| Input::look(&dir.path().join(input))).collect();
+            let inputs: Vec<_> = inputs.iter().map(|input| Input::stat(&dir.path().join(input))).collect();
             // Longer than the tick of the clock that stamps files.
             std::thread::sleep(Duration::from_millis(20));
-            let watch = Watch::start(&inputs).unwrap();
+            let watch = FileWatcher::start(&inputs).unwrap();
             Self { dir, watch }
         }
 
@@ -374,24 +374,24 @@ mod tests {
         let scene = Scene::new(&["a"], |dir| fs::write(dir.join("b"), "1").unwrap());
         fs::write(scene.path("b"), "2").unwrap();
         scene.sees_nothing("b, which is not followed yet").await;
-        scene.watch.follow(&[Input::look(&scene.path("b"))]);
+        scene.watch.set_inputs(&[Input::stat(&scene.path("b"))]);
         scene.sees_nothing("to follow b").await;
         fs::write(scene.path("b"), "3").unwrap();
         scene.sees("b").await;
         fs::write(scene.path("a"), "2").unwrap();
         scene.sees_nothing("a, which is not followed any more").await;
-        let inputs = [Input::look(&scene.path("b")), Input::look(&scene.path("c"))];
+        let inputs = [Input::stat(&scene.path("b")), Input::stat(&scene.path("c"))];
         fs::write(scene.path("c"), "1").unwrap();
-        scene.watch.follow(&inputs);
+        scene.watch.set_inputs(&inputs);
         scene.sees("c, which changed while the configuration was read").await;
     }
 
     #[tokio::test]
     async fn a_change_before_the_watch_began() {
         let dir = tempfile::tempdir().unwrap();
-        let input = Input::look(&dir.path().join("a"));
+        let input = Input::stat(&dir.path().join("a"));
         fs::write(dir.path().join("a"), "1").unwrap();
-        let watch = Watch::start(&[input]).unwrap();
+        let watch = FileWatcher::start(&[input]).unwrap();
         let told = tokio::time::timeout(LOOK_EVERY / 2, watch.changed()).await;
         assert!(told.is_ok());
     }

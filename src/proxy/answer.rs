@@ -13,12 +13,12 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::{Value, json};
 
-use crate::gate::{Cors, Deny, Form, Preflight, Refusal, Row};
-use crate::login::{Answer, exchange, tenant};
-use crate::token::Reject;
+use crate::gate::{Cors, Denial, DenyReason, DenyResponse, ErrorFormat, Preflight};
+use crate::login::{LoginResponse, exchange, tenant};
+use crate::token::TokenError;
 
 /// What an answer needs to know of its request.
-pub(super) struct Context<'a> {
+pub(super) struct ResponseContext<'a> {
     pub(super) request_id: &'a str,
     /// The path belonged to a realm: what it answers depends on the origin.
     pub(super) in_realm: bool,
@@ -26,7 +26,11 @@ pub(super) struct Context<'a> {
 }
 
 /// Answers a login.
-pub(super) async fn login(session: &mut Session, answer: Answer, context: &Context<'_>) -> pingora::Result<()> {
+pub(super) async fn login(
+    session: &mut Session,
+    answer: LoginResponse,
+    context: &ResponseContext<'_>,
+) -> pingora::Result<()> {
     let (parts, body) = answer.into_parts();
     let mut header = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 8))?;
     for (name, value) in &parts.headers {
@@ -36,12 +40,12 @@ pub(super) async fn login(session: &mut Session, answer: Answer, context: &Conte
 }
 
 /// Refuses a request, in the form that its client expects.
-pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id: &str) -> pingora::Result<()> {
-    let row = refusal.deny.row();
+pub(super) async fn refusal(session: &mut Session, refusal: &Denial, request_id: &str) -> pingora::Result<()> {
+    let row = refusal.deny.response();
     let (content_type, body) = match refusal.form {
-        Form::Problem => ("application/problem+json", problem(&row, &refusal.detail())),
-        Form::Cognito => ("application/json", tenant::error(refusal.deny)),
-        Form::Exchange | Form::Callback => ("application/json", exchange::error(refusal.deny)),
+        ErrorFormat::Problem => ("application/problem+json", problem(&row, &refusal.detail())),
+        ErrorFormat::Cognito => ("application/json", tenant::error(refusal.deny)),
+        ErrorFormat::Exchange | ErrorFormat::Callback => ("application/json", exchange::error(refusal.deny)),
     };
     let mut header = ResponseHeader::build_no_case(refusal.status(), Some(12))?;
     header.insert_header(CONTENT_TYPE, content_type)?;
@@ -56,35 +60,35 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Refusal, request_id
         header.insert_header(SET_COOKIE, cookie.clone())?;
     }
     match refusal.deny {
-        Deny::Throttled(seconds) | Deny::RateLimited(seconds) => {
+        DenyReason::Throttled(seconds) | DenyReason::RateLimited(seconds) => {
             header.insert_header(RETRY_AFTER, seconds.to_string())?;
         }
-        Deny::ConcurrencyLimited | Deny::Busy | Deny::Store | Deny::UpstreamUnavailable => {
+        DenyReason::ConcurrencyLimited | DenyReason::Busy | DenyReason::Store | DenyReason::UpstreamUnavailable => {
             header.insert_header(RETRY_AFTER, "1")?;
         }
         // As long as the fetcher waits between two tries.
-        Deny::Token(Reject::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
-        Deny::Method => {
+        DenyReason::Token(TokenError::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
+        DenyReason::Method => {
             header.insert_header(
                 ALLOW,
                 match refusal.form {
-                    Form::Problem => LOGIN_METHODS,
-                    Form::Cognito | Form::Exchange => POST_ONLY,
-                    Form::Callback => GET_ONLY,
+                    ErrorFormat::Problem => LOGIN_METHODS,
+                    ErrorFormat::Cognito | ErrorFormat::Exchange => POST_ONLY,
+                    ErrorFormat::Callback => GET_ONLY,
                 },
             )?;
         }
-        Deny::FlagMethod => header.insert_header(ALLOW, POST_ONLY)?,
-        Deny::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
+        DenyReason::FlagMethod => header.insert_header(ALLOW, POST_ONLY)?,
+        DenyReason::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
         _ => {}
     }
-    let context = Context { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
+    let context = ResponseContext { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
     write(session, header, Bytes::from(body.to_string()), &context).await
 }
 
 /// The whole answer to what is no request yet, as the bytes of HTTP/1.
-pub(super) fn bare(deny: Deny) -> Vec<u8> {
-    let row = deny.row();
+pub(super) fn raw_error(deny: DenyReason) -> Vec<u8> {
+    let row = deny.response();
     let (status, title) = (row.status.as_u16(), row.status.canonical_reason().unwrap_or_default());
     let body = problem(&row, row.detail).to_string();
     let length = body.len();
@@ -96,7 +100,7 @@ pub(super) fn bare(deny: Deny) -> Vec<u8> {
 }
 
 /// RFC 9457.
-fn problem(row: &Row, detail: &str) -> Value {
+fn problem(row: &DenyResponse, detail: &str) -> Value {
     json!({
         "type": "about:blank",
         "title": row.status.canonical_reason().unwrap_or_default(),
@@ -113,7 +117,7 @@ pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_i
     let names = asked.headers.unwrap_or_else(|| HeaderValue::from_static(USUAL_HEADERS));
     header.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, names)?;
     header.insert_header(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE)?;
-    let context = Context { request_id, in_realm: true, cors: Some(&asked.cors) };
+    let context = ResponseContext { request_id, in_realm: true, cors: Some(&asked.cors) };
     write(session, header, Bytes::new(), &context).await
 }
 
@@ -124,7 +128,7 @@ pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str
     header.insert_header(CONTENT_TYPE, "application/json")?;
     header.insert_header(CACHE_CONTROL, KEY_SET_CACHING)?;
     header.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")?;
-    write(session, header, keys, &Context { request_id, in_realm: false, cors: None }).await
+    write(session, header, keys, &ResponseContext { request_id, in_realm: false, cors: None }).await
 }
 
 /// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
@@ -151,7 +155,7 @@ async fn write(
     session: &mut Session,
     header: ResponseHeader,
     body: Bytes,
-    context: &Context<'_>,
+    context: &ResponseContext<'_>,
 ) -> pingora::Result<()> {
     let mut parts = Parts::from(header);
     parts.headers.reserve(ADDED);
@@ -173,15 +177,15 @@ async fn write(
 }
 
 /// RFC 6750, 3: an error code only if a token was sent.
-fn challenge(refusal: &Refusal) -> String {
+fn challenge(refusal: &Denial) -> String {
     let realm = realm_name(refusal);
     match refusal.deny {
-        Deny::Token(_) | Deny::UserGone => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
+        DenyReason::Token(_) | DenyReason::UserGone => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
         _ => format!("Bearer realm=\"{realm}\""),
     }
 }
 
-fn realm_name(refusal: &Refusal) -> &str {
+fn realm_name(refusal: &Denial) -> &str {
     refusal.realm.as_ref().map_or("tollgate", |realm| realm.name())
 }
 

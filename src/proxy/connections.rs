@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::gate::Network;
+use crate::gate::AddressPrefix;
 
 /// The connections of one kind of listener.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Connections {
     refused: AtomicU64,
     left: Notify,
     /// In parts, each with its own lock: a connection takes one when it comes and when it goes, a request never.
-    by_address: [Mutex<HashMap<Network, Address>>; PARTS],
+    by_address: [Mutex<HashMap<AddressPrefix, Address>>; PARTS],
 }
 
 /// What one address has open.
@@ -50,8 +50,13 @@ impl Connections {
 
     /// Lets one in. `None` if there are `most` from its address. Nothing is counted against one that is `trusted`: it speaks
     /// for many.
-    pub(super) fn enter(self: &Arc<Self>, from: IpAddr, most: Option<usize>, trusted: bool) -> Option<Guest> {
-        let from = Network::of(from);
+    pub(super) fn try_acquire(
+        self: &Arc<Self>,
+        from: IpAddr,
+        most: Option<usize>,
+        trusted: bool,
+    ) -> Option<ConnectionPermit> {
+        let from = AddressPrefix::from_address(from);
         let streams = {
             let mut part = self.part(from).lock().unwrap_or_else(PoisonError::into_inner);
             let there = part.entry(from).or_default();
@@ -65,11 +70,11 @@ impl Connections {
         };
         self.open.fetch_add(1, Ordering::AcqRel);
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        Some(Guest { connections: self.clone(), from, streams, trusted })
+        Some(ConnectionPermit { connections: self.clone(), from, streams, trusted })
     }
 
     /// Waits until fewer than `most` are open.
-    pub(super) async fn fewer_than(&self, most: usize) {
+    pub(super) async fn wait_until_below(&self, most: usize) {
         loop {
             let left = self.left.notified();
             if self.open() < most {
@@ -79,10 +84,10 @@ impl Connections {
         }
     }
 
-    fn part(&self, from: Network) -> &Mutex<HashMap<Network, Address>> {
+    fn part(&self, from: AddressPrefix) -> &Mutex<HashMap<AddressPrefix, Address>> {
         let [.., last] = match from {
-            Network::V4(bits) => u64::from(bits).to_be_bytes(),
-            Network::V6(bits) => bits.to_be_bytes(),
+            AddressPrefix::V4(bits) => u64::from(bits).to_be_bytes(),
+            AddressPrefix::V6(bits) => bits.to_be_bytes(),
         };
         &self.by_address[usize::from(last) % PARTS]
     }
@@ -90,9 +95,9 @@ impl Connections {
 
 /// Somebody who is connected. Leaves when it is dropped, however its connection ended.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(super) struct ConnectionPermit {
     connections: Arc<Connections>,
-    from: Network,
+    from: AddressPrefix,
     streams: Arc<AtomicUsize>,
     trusted: bool,
 }
@@ -101,7 +106,7 @@ pub(super) struct Guest {
 #[derive(Debug)]
 pub(super) struct OpenStream(Arc<AtomicUsize>);
 
-impl Guest {
+impl ConnectionPermit {
     /// Opens a stream. `None` if `most` are open from its address.
     pub(super) fn open_stream(&self, most: Option<usize>) -> Option<OpenStream> {
         let open = self.streams.fetch_add(1, Ordering::AcqRel);
@@ -116,7 +121,7 @@ impl Drop for OpenStream {
     }
 }
 
-impl Drop for Guest {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut part = self.connections.part(self.from).lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut there) = part.entry(self.from) {
@@ -141,7 +146,7 @@ mod tests {
     async fn counts_who_comes_and_forgets_who_goes() {
         let connections = Arc::new(Connections::default());
         let from = |text: &str| text.parse::<IpAddr>().unwrap();
-        let enter = |text, most| connections.enter(from(text), Some(most), false);
+        let enter = |text, most| connections.try_acquire(from(text), Some(most), false);
         let first = enter("192.0.2.1", 2).unwrap();
         let second = enter("::ffff:192.0.2.1", 2).unwrap();
         assert!(enter("192.0.2.1", 2).is_none(), "an address in two spellings");
@@ -152,7 +157,7 @@ mod tests {
         assert_eq!((connections.open(), connections.refused(), connections.accepted()), (4, 2, 5));
         let waiting = tokio::spawn({
             let connections = connections.clone();
-            async move { connections.fewer_than(2).await }
+            async move { connections.wait_until_below(2).await }
         });
         tokio::task::yield_now().await;
         drop((first, second));
@@ -168,7 +173,7 @@ mod tests {
     #[test]
     fn streams_count_for_their_address() {
         let connections = Arc::new(Connections::default());
-        let enter = |trusted| connections.enter("192.0.2.1".parse().unwrap(), None, trusted).unwrap();
+        let enter = |trusted| connections.try_acquire("192.0.2.1".parse().unwrap(), None, trusted).unwrap();
         let (one, another, proxy) = (enter(false), enter(false), enter(true));
         let first = one.open_stream(Some(2)).unwrap();
         let second = another.open_stream(Some(2)).unwrap();

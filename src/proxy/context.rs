@@ -10,20 +10,20 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tracing::warn;
 
-use super::forwarded::{self, Added, Body};
+use super::forwarded::{self, AddedHeaders, Body};
 use super::raw_target::Hidden;
-use super::record::Record;
-use super::upstream::{Attempts, BoundConnection, BoundConnections, Pool, Sending, Sent, reason};
+use super::record::RequestRecord;
+use super::upstream::{Attempts, BoundConnection, BoundConnections, RetryContext, Sending, ServerPool, reason};
 use super::{RequestId, Snapshot};
-use crate::gate::{Deny, Grant, Permits};
+use crate::gate::{DenyReason, Grant, RequestPermits};
 
 /// What one request carries from hook to hook.
 #[derive(Debug)]
-pub struct Context {
+pub struct RequestContext {
     pub(super) request_id: RequestId,
-    pub(super) record: Record,
+    pub(super) record: RequestRecord,
     pub(super) granted: Option<(Arc<Snapshot>, Box<Grant>)>,
-    pub(super) denied: Option<Deny>,
+    pub(super) denied: Option<DenyReason>,
     pub(super) attempts: Attempts,
     /// What of its target pingora does not show.
     pub(super) hidden: Option<Hidden>,
@@ -34,17 +34,17 @@ pub struct Context {
     /// When the first piece of its body came, over HTTP/2.
     pub(super) body_began: Option<Instant>,
     /// What it was let in by, until it ends, however it does.
-    pub(super) permits: Permits,
+    pub(super) permits: RequestPermits,
     /// Connections to apps that are the client's own. Behind a lock, as pingora shows who takes them a shared context.
     pub(super) bound: Mutex<BoundConnections>,
 }
 
-impl Context {
+impl RequestContext {
     /// Of a request that has just come.
     pub(super) fn new(request_id: RequestId) -> Self {
         Self {
             request_id,
-            record: Record::begin(),
+            record: RequestRecord::begin(),
             granted: None,
             denied: None,
             attempts: Attempts::default(),
@@ -52,14 +52,14 @@ impl Context {
             has_body: false,
             upgrade: false,
             body_began: None,
-            permits: Permits::default(),
+            permits: RequestPermits::default(),
             bound: Mutex::default(),
         }
     }
 
     /// The servers that the request may go to, and the place of the next one, with the client's own connection to it, if
     /// there is one.
-    pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<Pool>, usize, Option<Stream>)> {
+    pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<ServerPool>, usize, Option<Stream>)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
         let upstream = snapshot.pool(grant.route());
         let bound = self.bound.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +73,7 @@ impl Context {
     }
 
     /// Keeps a connection to the server of this place for the client's next request.
-    pub(super) fn bind(&mut self, pool: Arc<Pool>, index: usize, stream: Stream) {
+    pub(super) fn bind(&mut self, pool: Arc<ServerPool>, index: usize, stream: Stream) {
         let Some((snapshot, grant)) = &self.granted else { return };
         let bound = self.bound.get_mut().unwrap_or_else(PoisonError::into_inner);
         bound.put(snapshot.pool(grant.route()), BoundConnection { pool, index, stream }, grant);
@@ -93,14 +93,14 @@ impl Context {
     }
 
     /// An attempt went wrong. The error then says whether there is to be another.
-    pub(super) fn broke_off(&mut self, session: &Session, mut error: Box<Error>, reused: bool) -> Box<Error> {
-        let sent = Sent {
+    pub(super) fn attempt_failed(&mut self, session: &Session, mut error: Box<Error>, reused: bool) -> Box<Error> {
+        let sent = RetryContext {
             method: &session.req_header().method,
             body_is_kept: !session.as_ref().retry_buffer_truncated(),
             answer_begun: session.response_written().is_some(),
             on_reused_connection: reused,
         };
-        let again = self.attempts.broke_off(&error, &sent);
+        let again = self.attempts.attempt_failed(&error, &sent);
         self.tell_of_attempt(&error, again);
         error.set_retry(again);
         error
@@ -112,7 +112,7 @@ impl Context {
         let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);
         let certificate = digest.filter(|digest| !digest.is_empty()).map(|digest| HEXLOWER.encode(digest));
         let span = self.record.span.as_ref();
-        let added = Added { request_id: &self.request_id.0, certificate: certificate.as_deref(), span };
+        let added = AddedHeaders { request_id: &self.request_id.0, certificate: certificate.as_deref(), span };
         let body = if self.upgrade {
             Body::Tunnel
         } else if has_body {
@@ -140,7 +140,7 @@ impl Context {
 }
 
 /// There is nobody to ask.
-fn no_server(denied: &mut Option<Deny>, deny: Deny) -> Box<Error> {
+fn no_server(denied: &mut Option<DenyReason>, deny: DenyReason) -> Box<Error> {
     *denied = Some(deny);
     Error::new_up(ErrorType::ConnectError)
 }

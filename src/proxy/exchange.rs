@@ -16,19 +16,19 @@ use pingora::proxy::Session;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 
-use super::House as _;
-use super::context::Context;
+use super::ListenerPolicy as _;
+use super::client_stream::body_time;
+use super::connection_state::ConnectionState;
+use super::context::RequestContext;
 use super::gateway::{Gateway, is_event_stream};
 use super::response_framing::Framing;
-use super::stream::body_time;
 use super::upstream::{Afterwards, Connection, Event, Head};
-use super::visit::Visit;
 use crate::config::Upstream;
-use crate::gate::Deny;
+use crate::gate::DenyReason;
 
 impl Gateway {
     /// Forwards a request that was granted, and its answer.
-    pub(super) async fn forward(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+    pub(super) async fn forward(&self, session: &mut Session, context: &mut RequestContext) -> pingora::Result<()> {
         if context.has_body {
             session.as_mut().enable_retry_buffering();
         }
@@ -40,7 +40,7 @@ impl Gateway {
         }
     }
 
-    async fn attempt(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+    async fn attempt(&self, session: &mut Session, context: &mut RequestContext) -> pingora::Result<()> {
         let (pool, index, own) = context.choose_server()?;
         let server = &pool.servers()[index];
         let (mut app, reused) = if let Some(stream) = own {
@@ -58,7 +58,7 @@ impl Gateway {
             }
         };
         if let Err(error) = self.exchange(session, context, &mut app, pool.upstream()).await {
-            return Err(context.broke_off(session, error, reused));
+            return Err(context.attempt_failed(session, error, reused));
         }
         match app.finished() {
             Afterwards::Shared(stream) => server.park(stream),
@@ -82,7 +82,7 @@ impl Gateway {
     async fn exchange(
         &self,
         session: &mut Session,
-        context: &mut Context,
+        context: &mut RequestContext,
         app: &mut Connection,
         upstream: &Upstream,
     ) -> pingora::Result<()> {
@@ -151,7 +151,7 @@ impl Gateway {
     fn send_piece(
         &self,
         session: &Session,
-        context: &mut Context,
+        context: &mut RequestContext,
         app: &mut Connection,
         piece: Option<Bytes>,
         ends: bool,
@@ -160,7 +160,7 @@ impl Gateway {
             self.admit_piece(session, context, ends)?;
         }
         if ends {
-            Visit::body_ended();
+            ConnectionState::body_ended();
         }
         // ☠ HTTP/2 often ends a body with an empty piece. It is not sent: as a chunk it would be the last, and the app would
         // take the one behind it for the beginning of another request, whose answer is for whoever comes next.
@@ -169,12 +169,12 @@ impl Gateway {
     }
 
     /// Whether the body that is coming is neither too long nor too slow.
-    fn admit_piece(&self, session: &Session, context: &mut Context, ends: bool) -> pingora::Result<()> {
+    fn admit_piece(&self, session: &Session, context: &mut RequestContext, ends: bool) -> pingora::Result<()> {
         let most = context.granted.as_ref().and_then(|(_, grant)| grant.body_size());
         // The session's count: another attempt begins with what is kept of the body.
         let read = session.body_bytes_read() as u64;
         if most.is_some_and(|most| read > most) {
-            context.denied = Some(Deny::RequestTooLarge);
+            context.denied = Some(DenyReason::RequestTooLarge);
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
         // ☠ Over HTTP/2 nobody else looks: `stream` sees the bytes of all requests of a connection, and with every piece of a
@@ -183,7 +183,7 @@ impl Gateway {
             let began = *context.body_began.get_or_insert_with(Instant::now);
             let rate = self.state.snapshot.load().policy.limits().body_rate();
             if rate.is_some_and(|rate| began.elapsed() >= body_time(read, rate)) {
-                context.denied = Some(Deny::BodyTimeout);
+                context.denied = Some(DenyReason::BodyTimeout);
                 return Err(Error::new_down(ErrorType::HTTPStatus(408)));
             }
         }
@@ -194,7 +194,7 @@ impl Gateway {
     async fn pass_on(
         &self,
         session: &mut Session,
-        context: &mut Context,
+        context: &mut RequestContext,
         app: &mut Connection,
         state: &mut Passing,
         first: pingora::Result<Event>,
@@ -237,7 +237,7 @@ impl Gateway {
             session.write_response_tasks(tasks).await?;
         }
         if let Some(trailers) = last_chunk {
-            Visit::end_chunks_with(&trailers);
+            ConnectionState::end_chunks_with(&trailers);
             session.finish_body().await.map_err(|error| error.into_down())?;
         }
         Ok(())
@@ -247,7 +247,7 @@ impl Gateway {
     fn answer_head(
         &self,
         session: &mut Session,
-        context: &mut Context,
+        context: &mut RequestContext,
         state: &mut Passing,
         head: Head,
     ) -> pingora::Result<Option<Box<ResponseHeader>>> {

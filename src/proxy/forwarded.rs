@@ -13,11 +13,11 @@ use super::answer::X_REQUEST_ID;
 use super::trace::{self, Span};
 use super::upstream::Sending;
 use crate::config::Policy;
-use crate::gate::{Grant, OtherCookies, is_reserved};
+use crate::gate::{Grant, RemainingCookies, is_reserved};
 
 /// What an app gets besides the client's headers and what its grant says.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Added<'a> {
+pub(super) struct AddedHeaders<'a> {
     pub(super) request_id: &'a [u8],
     /// SHA-256 of the certificate that the client showed, in hex.
     pub(super) certificate: Option<&'a str>,
@@ -41,7 +41,7 @@ pub(super) fn request(
     body: Body,
     grant: &Grant,
     policy: &Policy,
-    added: &Added<'_>,
+    added: &AddedHeaders<'_>,
 ) -> pingora::Result<(RequestHeader, Sending)> {
     let mut parts = client.as_owned_parts();
     remove_hop_by_hop(&mut parts.headers, client.version, body)?;
@@ -124,7 +124,12 @@ fn frame(headers: &mut HeaderMap, body: Body) -> Sending {
     }
 }
 
-fn finish(mut parts: Parts, grant: &Grant, policy: &Policy, added: &Added<'_>) -> pingora::Result<RequestHeader> {
+fn finish(
+    mut parts: Parts,
+    grant: &Grant,
+    policy: &Policy,
+    added: &AddedHeaders<'_>,
+) -> pingora::Result<RequestHeader> {
     headers(&mut parts.headers, grant, policy, added).or_err(ErrorType::InvalidHTTPHeader, "a header of ours")?;
     Ok(RequestHeader::from(parts))
 }
@@ -133,7 +138,7 @@ fn headers(
     headers: &mut HeaderMap,
     grant: &Grant,
     policy: &Policy,
-    added: &Added<'_>,
+    added: &AddedHeaders<'_>,
 ) -> Result<(), InvalidHeaderValue> {
     strip(headers, grant, policy.cookie_names());
     set(headers, grant, added)?;
@@ -143,7 +148,7 @@ fn headers(
 /// Takes out what is not for the app (contract 4.4).
 fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     let route = grant.route();
-    let limits_methods = route.limits_methods();
+    let limits_methods = route.restricts_methods();
     let is_ours = |name: &&HeaderName| is_reserved(name.as_str(), limits_methods) || grant.has_key_in(name, headers);
     let ours: Vec<_> = headers.keys().filter(is_ours).cloned().collect();
     for name in &ours {
@@ -152,15 +157,15 @@ fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     if !grant.keeps_authorization() {
         headers.remove(AUTHORIZATION);
     }
-    match OtherCookies::of(headers, cookie_names) {
-        OtherCookies::Unchanged => {}
-        OtherCookies::None => drop(headers.remove(COOKIE)),
-        OtherCookies::Joined(cookies) => drop(headers.insert(COOKIE, cookies)),
+    match RemainingCookies::from_headers(headers, cookie_names) {
+        RemainingCookies::Unchanged => {}
+        RemainingCookies::None => drop(headers.remove(COOKIE)),
+        RemainingCookies::Joined(cookies) => drop(headers.insert(COOKIE, cookies)),
     }
 }
 
 /// Sets what is (contract 4.4).
-fn set(headers: &mut HeaderMap, grant: &Grant, added: &Added<'_>) -> Result<(), InvalidHeaderValue> {
+fn set(headers: &mut HeaderMap, grant: &Grant, added: &AddedHeaders<'_>) -> Result<(), InvalidHeaderValue> {
     let identity = grant.identity().map_or(&[][..], |identity| identity.headers());
     // All at once, since to grow is to sort all of them in anew.
     headers.reserve(identity.len() + OTHERS);
@@ -188,9 +193,9 @@ fn set(headers: &mut HeaderMap, grant: &Grant, added: &Added<'_>) -> Result<(), 
 
 /// The headers of a granted request as they would reach the app, hop-by-hop ones aside. `None` if they can't be written.
 #[must_use]
-pub fn preview(client: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<HeaderMap> {
+pub fn preview_headers(client: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<HeaderMap> {
     let mut forwarded = client.clone();
-    headers(&mut forwarded, grant, policy, &Added::default()).ok()?;
+    headers(&mut forwarded, grant, policy, &AddedHeaders::default()).ok()?;
     Some(forwarded)
 }
 

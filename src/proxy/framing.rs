@@ -77,7 +77,7 @@ enum Length {
 
 /// Why a request is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FramingError {
     RequestLine,
     /// More than [`MAX_FIELDS`].
     Fields,
@@ -89,7 +89,7 @@ impl Framing {
     ///
     /// # Errors
     /// The request must not be served.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
         let mut read = 0;
         while read < bytes.len() && self.at != At::Over {
             read += self.step(&bytes[read..])?;
@@ -118,12 +118,12 @@ impl Framing {
     }
 
     /// Reads one byte, or as many as mean nothing here. Returns how many.
-    fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
         let byte = bytes[0];
         let (next, read) = match self.at {
             At::Start | At::StartEnd if byte == b'\n' => (At::Start, 1),
             At::Start if byte == b'\r' => (At::StartEnd, 1),
-            At::StartEnd => return Err(Fault::RequestLine),
+            At::StartEnd => return Err(FramingError::RequestLine),
             At::Start => (At::Line { spaces: 0 }, 0),
             At::Line { spaces } => {
                 let word = bytes.iter().position(|byte| !is_of_target(*byte)).unwrap_or(bytes.len());
@@ -132,7 +132,7 @@ impl Framing {
                     Some(b' ') if spaces < 2 => (At::Line { spaces: spaces + 1 }, word + 1),
                     // What follows a carriage return is the parser's business.
                     Some(b'\r' | b'\n') if spaces == 2 => (At::Rest, word),
-                    Some(_) => return Err(Fault::RequestLine),
+                    Some(_) => return Err(FramingError::RequestLine),
                 }
             }
             At::Field => (self.field(byte)?, 1),
@@ -156,9 +156,9 @@ impl Framing {
             At::Extension { size } => match byte {
                 b'\r' => (At::SizeEnd { size }, 1),
                 byte if is_of_line(byte) => (self.at, 1),
-                _ => return Err(Fault::Chunk),
+                _ => return Err(FramingError::Chunk),
             },
-            At::SizeEnd { .. } | At::TrailerEnd | At::LastEnd if byte != b'\n' => return Err(Fault::Chunk),
+            At::SizeEnd { .. } | At::TrailerEnd | At::LastEnd if byte != b'\n' => return Err(FramingError::Chunk),
             At::SizeEnd { size: 0 } | At::TrailerEnd => (At::Trailer, 1),
             At::SizeEnd { size } => (At::Data { left: size }, 1),
             At::Data { left } => {
@@ -167,12 +167,12 @@ impl Framing {
             }
             At::DataEnd { returned: false } if byte == b'\r' => (At::DataEnd { returned: true }, 1),
             At::DataEnd { returned: true } if byte == b'\n' => (At::Size { digits: 0, size: 0 }, 1),
-            At::DataEnd { .. } => return Err(Fault::Chunk),
+            At::DataEnd { .. } => return Err(FramingError::Chunk),
             At::Trailer if byte == b'\r' => (At::LastEnd, 1),
             At::Trailer | At::InTrailer => match byte {
                 b'\r' => (At::TrailerEnd, 1),
                 byte if is_of_line(byte) => (At::InTrailer, 1),
-                _ => return Err(Fault::Chunk),
+                _ => return Err(FramingError::Chunk),
             },
             At::LastEnd => (At::Over, 1),
             At::Over => (At::Over, 0),
@@ -183,7 +183,7 @@ impl Framing {
     }
 
     /// After the first byte of a line of the head.
-    fn field(&mut self, byte: u8) -> Result<At, Fault> {
+    fn field(&mut self, byte: u8) -> Result<At, FramingError> {
         let name = match byte {
             b'\r' => return Ok(At::HeadEnd),
             b'\n' => return Ok(self.after_head()),
@@ -192,7 +192,7 @@ impl Framing {
             _ => None,
         };
         if self.fields == MAX_FIELDS {
-            return Err(Fault::Fields);
+            return Err(FramingError::Fields);
         }
         self.fields += 1;
         Ok(name.map_or(At::Rest, |name| At::Name { name, matched: 1 }))
@@ -250,14 +250,14 @@ fn take(left: u64, bytes: &[u8]) -> (u64, usize) {
 }
 
 /// Of a chunk: `1*HEXDIG [ chunk-ext ] CRLF` (RFC 9112, 7.1).
-fn size_digit(byte: u8, digits: u8, size: u64) -> Result<At, Fault> {
+fn size_digit(byte: u8, digits: u8, size: u64) -> Result<At, FramingError> {
     match (char::from(byte).to_digit(16), byte) {
         (Some(digit), _) if digits < MAX_SIZE_DIGITS => {
             Ok(At::Size { digits: digits + 1, size: size << 4 | u64::from(digit) })
         }
         (None, b'\r') if digits > 0 => Ok(At::SizeEnd { size }),
         (None, b';' | b' ' | b'\t') if digits > 0 => Ok(At::Extension { size }),
-        _ => Err(Fault::Chunk),
+        _ => Err(FramingError::Chunk),
     }
 }
 
@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     /// How far `bytes` lead, however they come, and how many of them are the request's.
-    fn read(bytes: &[u8]) -> Result<(At, usize), Fault> {
+    fn read(bytes: &[u8]) -> Result<(At, usize), FramingError> {
         let mut whole = Framing::default();
         let outcome = whole.read(bytes).map(|count| (whole.at, count));
         for size in [1, 2, 7] {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     /// The request ends here.
-    fn over(bytes: &str) -> Result<(At, usize), Fault> {
+    fn over(bytes: &str) -> Result<(At, usize), FramingError> {
         Ok((At::Over, bytes.len()))
     }
 
@@ -325,7 +325,7 @@ mod tests {
             "GET /\r\n",
             "GET /\r/ HTTP/1.1\r\n",
         ] {
-            assert_eq!(read(other.as_bytes()), Err(Fault::RequestLine), "{other:?}");
+            assert_eq!(read(other.as_bytes()), Err(FramingError::RequestLine), "{other:?}");
         }
     }
 
@@ -380,7 +380,7 @@ mod tests {
         let request = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "C: d\r\n".repeat(fields));
         let most = request(usize::from(MAX_FIELDS));
         assert_eq!(read(most.as_bytes()), over(&most));
-        assert_eq!(read(request(usize::from(MAX_FIELDS) + 1).as_bytes()), Err(Fault::Fields));
+        assert_eq!(read(request(usize::from(MAX_FIELDS) + 1).as_bytes()), Err(FramingError::Fields));
     }
 
     #[test]
@@ -434,7 +434,7 @@ mod tests {
             "0\r\n\n",
             "0\r\nA\0\r\n\r\n",
         ] {
-            assert_eq!(body(other), [Err(Fault::Chunk); 3], "{other:?}");
+            assert_eq!(body(other), [Err(FramingError::Chunk); 3], "{other:?}");
         }
     }
 }

@@ -16,23 +16,23 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
-use super::context::Context;
+use super::connection_state::{ConnectionState, Phase};
+use super::context::RequestContext;
 use super::framing::MAX_FIELDS;
 use super::http2_session::HasFragment;
-use super::record::Ended;
-use super::tunnel::Pass;
+use super::record::FinishedRequest;
+use super::tunnel::TunnelCredentials;
 use super::upstream::reason;
-use super::visit::{Phase, Visit};
-use super::{Snapshot, State, answer, audit, login};
-use crate::clock::{now, uptime};
+use super::{SharedState, Snapshot, answer, audit, login};
+use crate::clock::{monotonic_now, now};
 use crate::config::CorsBy;
-use crate::gate::{Deny, Form, Gate, Head, Place, Refusal, Verdict, wire};
-use crate::login::Trail;
-use crate::token::Source;
+use crate::gate::{Authorizer, Decision, Denial, DenyReason, ErrorFormat, Head, RouteId, wire};
+use crate::login::LoginEventRecorder;
+use crate::token::KeySource;
 
 /// The gate as pingora sees it.
 pub struct Gateway {
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<SharedState>,
     /// Makes connections to apps; pingora's own is never used.
     pub(super) connector: TransportConnector,
 }
@@ -40,16 +40,16 @@ pub struct Gateway {
 impl Gateway {
     /// A gate over this state.
     #[must_use]
-    pub const fn new(state: Arc<State>, connector: TransportConnector) -> Self {
+    pub const fn new(state: Arc<SharedState>, connector: TransportConnector) -> Self {
         Self { state, connector }
     }
 
     /// The judgement; a token whose key is being fetched waits for it, once.
-    async fn decide(&self, session: &Session, snapshot: &Snapshot, context: &mut Context) -> Verdict {
+    async fn decide(&self, session: &Session, snapshot: &Snapshot, context: &mut RequestContext) -> Decision {
         match self.judge(session, snapshot, context, true) {
-            Verdict::Wait(keys) => {
+            Decision::Wait(keys) => {
                 // A fetch ends by its own time-out; this one is for a fetcher that a reload has taken away.
-                if let Source::Remote(remote) = keys.source() {
+                if let KeySource::Remote(remote) = keys.source() {
                     let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
                 }
                 self.judge(session, snapshot, context, false)
@@ -58,7 +58,7 @@ impl Gateway {
         }
     }
 
-    fn judge(&self, session: &Session, snapshot: &Snapshot, context: &mut Context, may_wait: bool) -> Verdict {
+    fn judge(&self, session: &Session, snapshot: &Snapshot, context: &mut RequestContext, may_wait: bool) -> Decision {
         let header = session.req_header();
         // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
@@ -78,11 +78,11 @@ impl Gateway {
                 let scheme = header.uri.scheme_str().unwrap_or_default();
                 // ☠ h2 lets both of them pass.
                 if scheme.is_empty() || !wire::names_are_tokens(&header.headers) {
-                    return Verdict::Refusal(Refusal::of(Deny::Header));
+                    return Decision::Refusal(Denial::new(DenyReason::Header));
                 }
                 // As many as over HTTP/1.
                 if header.headers.len() > usize::from(MAX_FIELDS) {
-                    return Verdict::Refusal(Refusal::of(Deny::HeadTooLarge));
+                    return Decision::Refusal(Denial::new(DenyReason::HeadTooLarge));
                 }
                 let size = wire::field_list_size(&header.method, scheme, authority, path, &header.headers);
                 (path, false, size)
@@ -90,7 +90,7 @@ impl Gateway {
         };
         // An address that pingora can't tell is that of a Unix socket; nobody of ours listens on one.
         let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
-            return Verdict::Refusal(Refusal::of(Deny::Internal));
+            return Decision::Refusal(Denial::new(DenyReason::Internal));
         };
         let head = Head {
             method: &header.method,
@@ -104,11 +104,11 @@ impl Gateway {
             peer: peer.ip(),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
-        let (proxies, at) = (self.state.server.proxies(), uptime(context.record.began));
+        let (proxies, at) = (self.state.server.proxies(), monotonic_now(context.record.began));
         self.state.untrusted.notice(peer.ip(), &header.headers, proxies, at);
-        let gate = Gate {
+        let gate = Authorizer {
             policy: &snapshot.policy,
-            revoked: &self.state.desk.revocations,
+            revoked: &self.state.services.revocations,
             proxies,
             known: &self.state.known,
             usage: &self.state.usage,
@@ -121,7 +121,7 @@ impl Gateway {
     }
 
     /// What an answer of the app needs to be one of ours, and what it begins.
-    pub(super) fn note_answer(&self, context: &mut Context, status: StatusCode, headers: &mut HeaderMap) {
+    pub(super) fn note_answer(&self, context: &mut RequestContext, status: StatusCode, headers: &mut HeaderMap) {
         context.attempts.answered();
         context.record.answered();
         let is_websocket = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -134,14 +134,19 @@ impl Gateway {
         // What goes on for longer than a request should.
         if is_websocket || is_event_stream(headers) {
             if is_websocket {
-                Visit::enter(Phase::Tunnel);
+                ConnectionState::enter(Phase::Tunnel);
             }
-            let visit = if is_websocket { Visit::current() } else { None };
-            self.state.tunnels.open(Pass::of(grant), visit.as_ref());
+            let connection = if is_websocket { ConnectionState::current() } else { None };
+            self.state.tunnels.open(TunnelCredentials::from_grant(grant), connection.as_ref());
         }
     }
 
-    async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> pingora::Result<()> {
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        refusal: &Denial,
+    ) -> pingora::Result<()> {
         (context.denied, context.record.place) = (Some(refusal.deny), refusal.place);
         answer::refusal(session, refusal, context.request_id.as_str()).await
     }
@@ -149,35 +154,35 @@ impl Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    type CTX = RequestContext;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.state.request_ids.next())
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.state.request_ids.next())
     }
 
     /// None: the one that pingora adds compresses, which we leave to the app.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    fn persist_connection_context(&self, _: &Session, context: &Context) -> Option<Box<dyn Any + Send + Sync>> {
+    fn persist_connection_context(&self, _: &Session, context: &RequestContext) -> Option<Box<dyn Any + Send + Sync>> {
         let bound = mem::take(&mut *context.bound.lock().unwrap_or_else(PoisonError::into_inner));
         if bound.is_empty() { None } else { Some(Box::new(bound)) }
     }
 
-    fn on_connection_reuse(&self, _: &mut Session, context: &mut Context, kept: Box<dyn Any + Send + Sync>) {
+    fn on_connection_reuse(&self, _: &mut Session, context: &mut RequestContext, kept: Box<dyn Any + Send + Sync>) {
         if let Ok(bound) = kept.downcast() {
             context.bound = Mutex::new(*bound);
         }
     }
 
-    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
-        context.hidden = Visit::take_hidden();
+    async fn early_request_filter(&self, session: &mut Session, context: &mut RequestContext) -> pingora::Result<()> {
+        context.hidden = ConnectionState::take_hidden();
         if let Some(hidden) = &context.hidden {
             let target = session.as_http1().map(|session| hidden.restore(session.req_header().raw_path()));
             context.record.target = target.map(|target| String::from_utf8_lossy(&target).into_owned());
         }
         context.has_body = wire::has_body(&session.req_header().headers);
         context.upgrade = is_websocket(session.req_header());
-        Visit::enter(if context.has_body { Phase::Body } else { Phase::Served });
+        ConnectionState::enter(if context.has_body { Phase::Body } else { Phase::Served });
         // Of whatever it is answered with. A route has its own.
         session.set_write_timeout(Some(ANSWER_TIMEOUT));
         // What follows is HTTP/2, and no other request (RFC 9113, 3.4).
@@ -193,14 +198,14 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut RequestContext) -> pingora::Result<bool> {
         let snapshot = self.state.snapshot.load_full();
         context.record.snapshot = Some(snapshot.clone());
         context.record.begin_span(&self.state.exporter, session.req_header(), &snapshot);
         // Of the body.
         session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
         match self.decide(session, &snapshot, context).await {
-            Verdict::Grant(grant) => {
+            Decision::Grant(grant) => {
                 context.record.granted(&grant);
                 // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
@@ -212,76 +217,76 @@ impl ProxyHttp for Gateway {
                 context.granted = Some((snapshot, grant));
                 self.forward(session, context).await?;
             }
-            Verdict::Login(admitted) => {
+            Decision::Login(admitted) => {
                 let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
-                let form = Form::of(&admitted.login, admitted.endpoint);
-                let place = Place::Login(admitted.login.index());
+                let form = ErrorFormat::for_endpoint(&admitted.login, admitted.endpoint);
+                let place = RouteId::Login(admitted.login.index());
                 (context.record.place, context.record.client) = (place, Some(admitted.client.address));
                 let (dialect, client) = (admitted.login.dialect().name(), admitted.client.address);
-                let trail = Trail::default();
+                let event = LoginEventRecorder::default();
                 // In a box, so that the future of every other request is not as large.
-                let answered = Box::pin(login::answer(session, &self.state, *admitted, &trail)).await;
-                let noted = trail.into_noted();
+                let answered = Box::pin(login::answer(session, &self.state, *admitted, &event)).await;
+                let noted = event.into_noted();
                 let refused = answered.as_ref().err().map(|refusal| refusal.deny).or(noted.refused);
                 let request_id = context.request_id.as_str();
-                let about = audit::Login { realm: realm.name(), dialect, client, request_id, noted: &noted, refused };
+                let about =
+                    audit::LoginAudit { realm: realm.name(), dialect, client, request_id, noted: &noted, refused };
                 about.write(&self.state);
                 about.count(&snapshot.meters);
                 match answered {
                     Ok(given) => {
-                        let about = answer::Context {
+                        let about = answer::ResponseContext {
                             request_id: context.request_id.as_str(),
                             in_realm: true,
                             cors: cors.as_ref(),
                         };
                         answer::login(session, given, &about).await?;
                     }
-                    Err(login::Refusal { deny, set_cookie }) => {
-                        let refusal =
-                            Refusal { place, realm: Some(realm), cors, set_cookie, form, ..Refusal::of(deny) };
+                    Err(login::LoginError { deny, set_cookie }) => {
+                        let refusal = Denial { place, realm: Some(realm), cors, set_cookie, form, ..Denial::new(deny) };
                         self.refuse(session, context, &refusal).await?;
                     }
                 }
             }
-            Verdict::Preflight(asked) => {
+            Decision::Preflight(asked) => {
                 context.record.place = asked.place;
                 answer::preflight(session, asked, context.request_id.as_str()).await?;
             }
-            Verdict::KeySet(keys) => {
+            Decision::Jwks(keys) => {
                 answer::key_set(session, keys, context.request_id.as_str()).await?;
             }
-            Verdict::Refusal(refusal) => {
+            Decision::Refusal(refusal) => {
                 audit::denied(&self.state, session, &refusal, context.request_id.as_str());
                 context.record.speaker.clone_from(&refusal.speaker);
                 context.record.key.clone_from(&refusal.key);
                 self.refuse(session, context, &refusal).await?;
             }
             // Only one that may wait is told to.
-            Verdict::Wait(_) => self.refuse(session, context, &Refusal::of(Deny::Internal)).await?,
+            Decision::Wait(_) => self.refuse(session, context, &Denial::new(DenyReason::Internal)).await?,
         }
         Ok(true)
     }
 
     /// Never asked: `request_filter` answers every request.
-    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, _: &mut RequestContext) -> pingora::Result<Box<HttpPeer>> {
         Err(Error::new(ErrorType::InternalError))
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
         let deny = context.denied.unwrap_or_else(|| upstream_failure(error));
-        let body_fault = Visit::body_fault();
+        let body_fault = ConnectionState::body_fault();
         // The app does not answer because the client does not go on. One that does not read on is another matter.
-        let no_answer = deny == Deny::UpstreamTimeout && *error.etype() == ErrorType::ReadTimedout;
+        let no_answer = deny == DenyReason::UpstreamTimeout && *error.etype() == ErrorType::ReadTimedout;
         let waits_for_client = no_answer && !session.is_body_done();
-        let deny = body_fault.unwrap_or(if waits_for_client { Deny::BodyTimeout } else { deny });
+        let deny = body_fault.unwrap_or(if waits_for_client { DenyReason::BodyTimeout } else { deny });
         let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error) && body_fault.is_none();
         context.record.left = client_left;
         // What the client did is for the access log.
-        if !client_left && deny.row().status.is_server_error() {
+        if !client_left && deny.response().status.is_server_error() {
             warn!(
                 request = context.request_id.as_str(),
                 client = context.record.client.map(tracing::field::display),
-                reason = deny.row().reason,
+                reason = deny.response().reason,
                 server = context.attempts.server().map(tracing::field::display),
                 error = reason(error),
                 "forwarding failed"
@@ -289,7 +294,7 @@ impl ProxyHttp for Gateway {
         }
         let mut error_code = 0;
         if !client_left && session.response_written().is_none() {
-            error_code = deny.row().status.as_u16();
+            error_code = deny.response().status.as_u16();
             let (realm, cors) = context
                 .granted
                 .as_ref()
@@ -299,25 +304,25 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
             // The client may be gone by now; there is nobody left to tell.
             let place = context.record.place;
-            let _ = self.refuse(session, context, &Refusal { place, realm, cors, ..Refusal::of(deny) }).await;
+            let _ = self.refuse(session, context, &Denial { place, realm, cors, ..Denial::new(deny) }).await;
         }
         context.denied = Some(deny);
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
     /// All that there is to say was said in `fail_to_proxy`.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
         true
     }
 
     /// ☠ Pingora's own summary holds the query, and so the API key.
-    fn request_summary(&self, _: &Session, context: &Context) -> String {
+    fn request_summary(&self, _: &Session, context: &RequestContext) -> String {
         format!("request {}", context.request_id.as_str())
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut RequestContext) {
         let granted = context.granted.as_ref();
-        let ended = Ended {
+        let ended = FinishedRequest {
             request_id: context.request_id.as_str(),
             granted: granted.is_some(),
             denied: context.denied,
@@ -331,17 +336,17 @@ impl ProxyHttp for Gateway {
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Contract 4.5.
-fn upstream_failure(error: &Error) -> Deny {
+fn upstream_failure(error: &Error) -> DenyReason {
     use ErrorType::{ConnectTimedout, Custom, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
     match (error.esource(), error.etype()) {
         (ErrorSource::Upstream, ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout) => {
-            Deny::UpstreamTimeout
+            DenyReason::UpstreamTimeout
         }
-        (ErrorSource::Upstream, Custom(_)) => Deny::UpstreamFraming,
-        (ErrorSource::Upstream, _) => Deny::UpstreamFailed,
-        (ErrorSource::Downstream, ReadTimedout) => Deny::BodyTimeout,
-        (ErrorSource::Downstream, _) => Deny::Header,
-        (ErrorSource::Internal | ErrorSource::Unset, _) => Deny::Internal,
+        (ErrorSource::Upstream, Custom(_)) => DenyReason::UpstreamFraming,
+        (ErrorSource::Upstream, _) => DenyReason::UpstreamFailed,
+        (ErrorSource::Downstream, ReadTimedout) => DenyReason::BodyTimeout,
+        (ErrorSource::Downstream, _) => DenyReason::Header,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => DenyReason::Internal,
     }
 }
 

@@ -18,20 +18,20 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::House;
-use super::connections::{Guest, OpenStream};
+use super::ListenerPolicy;
+use super::connection_state::ConnectionState;
+use super::connections::{ConnectionPermit, OpenStream};
 use super::http2_session::Http2Session;
-use super::listener::Door;
-use super::visit::Visit;
-use crate::gate::Deny;
+use super::listener::ConnectionService;
+use crate::gate::DenyReason;
 
 /// Serves a connection whose client speaks HTTP/2, until it ends.
 pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
-    door: &Arc<Door<A>>,
+    door: &Arc<ConnectionService<A>>,
     stream: Stream,
-    visit: &Visit,
-    guest: &Guest,
-    house: &Arc<dyn House>,
+    state: &ConnectionState,
+    permit: &ConnectionPermit,
+    listener: &Arc<dyn ListenerPolicy>,
     stopped: &ShutdownWatch,
 ) {
     let digest = Arc::new(Digest {
@@ -48,7 +48,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     let mut idle_since = Instant::now();
     let mut due = idle_since + UNTAKEN;
     loop {
-        let patience = if is_last { LAST_WORDS } else { UNTAKEN.min(house.limits().keepalive()) };
+        let patience = if is_last { LAST_WORDS } else { UNTAKEN.min(listener.limits().keepalive()) };
         let is_idle = served.is_idle();
         let accepted = tokio::select! {
             biased;
@@ -58,7 +58,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 continue;
             }
             // Drives the connection, too.
-            accepted = Http2Session::accept(&mut connection, visit, &digest) => accepted,
+            accepted = Http2Session::accept(&mut connection, state, &digest) => accepted,
             () = served.until_idle(), if !is_idle => {
                 idle_since = Instant::now();
                 due = idle_since + patience;
@@ -67,7 +67,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
             () = sleep_until(due), if is_idle => {
                 // A stream that is not being served has an answer that nobody takes, or the rest of one.
                 let is_waiting = connection.has_streams() || !was_used;
-                let limit = if is_waiting { UNTAKEN } else { house.limits().keepalive() };
+                let limit = if is_waiting { UNTAKEN } else { listener.limits().keepalive() };
                 if !is_last && idle_since.elapsed() < limit {
                     due = idle_since + limit;
                     continue;
@@ -83,13 +83,13 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         };
         match accepted {
             // What it asks for may be another path than the one that h2 shows.
-            Some(Ok(session)) if visit.has_lost_paths() => {
+            Some(Ok(session)) if state.has_lost_paths() => {
                 session.refuse();
                 connection.abrupt_shutdown(Reason::PROTOCOL_ERROR);
             }
             Some(Ok(session)) => {
-                let Some(open) = guest.open_stream(house.limits().streams_per_address()) else {
-                    house.refused(Deny::ConcurrencyLimited);
+                let Some(open) = permit.open_stream(listener.limits().streams_per_address()) else {
+                    listener.refused(DenyReason::ConcurrencyLimited);
                     session.refuse();
                     continue;
                 };

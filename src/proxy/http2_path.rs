@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::visit::Visit;
+use super::connection_state::ConnectionState;
 
 /// The frames and the dynamic table of one connection.
 #[derive(Debug, Default)]
@@ -33,9 +33,9 @@ struct Lost;
 
 impl Paths {
     /// Reads on, and notes what it finds for the streams that are served.
-    pub(super) fn follow(&mut self, bytes: &[u8], visit: &Visit) {
-        if !visit.has_lost_paths() && self.read(bytes, &mut |stream| visit.note_fragment(stream)).is_err() {
-            visit.lose_paths();
+    pub(super) fn follow(&mut self, bytes: &[u8], connection: &ConnectionState) {
+        if !connection.has_lost_paths() && self.read(bytes, &mut |stream| connection.note_fragment(stream)).is_err() {
+            connection.lose_paths();
         }
     }
 

@@ -27,7 +27,7 @@ use pingora::protocols::{Digest, Stream};
 use pingora::time::timeout;
 use pingora::{Error, ErrorType, OrErr};
 
-use super::visit::Visit;
+use super::connection_state::ConnectionState;
 
 /// Extension of a request whose `:path` has a `#`, which its URI does not show any more.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +56,13 @@ impl Http2Session {
     /// The next request. Nothing on the connection moves unless this is waited for. `None`: it has ended.
     pub(super) async fn accept(
         connection: &mut Connection<Stream, Bytes>,
-        visit: &Visit,
+        state: &ConnectionState,
         digest: &Arc<Digest>,
     ) -> Option<Result<Self, h2::Error>> {
         let accepted = connection.accept().await?;
         Some(accepted.map(|(request, respond)| {
             let (mut request, body) = request.into_parts();
-            if visit.take_fragment(respond.stream_id().as_u32()) {
+            if state.take_fragment(respond.stream_id().as_u32()) {
                 request.extensions.insert(HasFragment);
             }
             Self {

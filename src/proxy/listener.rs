@@ -25,17 +25,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
+use super::client_stream::{ClientStream, PREFACE};
 use super::closing::Closing;
-use super::connections::{Connections, Guest};
-use super::stream::{Guarded, PREFACE};
-use super::visit::{Phase, Visit};
-use super::{Gateway, House, Redirect, State, http2, tunnel};
+use super::connection_state::{ConnectionState, Phase};
+use super::connections::{ConnectionPermit, Connections};
+use super::{Gateway, ListenerPolicy, Redirect, SharedState, http2, tunnel};
 
 /// Sockets that listen, though nobody accepts yet.
 #[derive(Debug)]
-pub struct Bound(Vec<std::net::TcpListener>);
+pub struct BoundListeners(Vec<std::net::TcpListener>);
 
-impl Bound {
+impl BoundListeners {
     /// Takes sockets that listen.
     #[must_use]
     pub const fn new(sockets: Vec<std::net::TcpListener>) -> Self {
@@ -51,7 +51,7 @@ impl Bound {
     ///
     /// # Errors
     /// A socket that can't be listened on.
-    pub fn serve_gate(self, state: &Arc<State>) -> io::Result<Listening> {
+    pub fn serve_gate(self, state: &Arc<SharedState>) -> io::Result<RunningListeners> {
         let conf = ServerConf { threads: state.server.threads(), ..ServerConf::default() };
         let mut options = HttpServerOptions::default();
         options.h2c = state.server.h2c();
@@ -65,7 +65,7 @@ impl Bound {
     ///
     /// # Errors
     /// A socket that can't be listened on.
-    pub fn serve_redirect(self, state: &Arc<State>, port: u16) -> io::Result<Listening> {
+    pub fn serve_redirect(self, state: &Arc<SharedState>, port: u16) -> io::Result<RunningListeners> {
         self.serve(Redirect { port }, state.clone(), state.connections.clone(), false)
     }
 
@@ -76,13 +76,13 @@ impl Bound {
     pub fn serve<A: HttpServerApp + Send + Sync + 'static>(
         self,
         app: A,
-        house: Arc<dyn House>,
+        listener: Arc<dyn ListenerPolicy>,
         connections: Arc<Connections>,
         tls: bool,
-    ) -> io::Result<Listening> {
+    ) -> io::Result<RunningListeners> {
         let (stop, stopped) = watch::channel(false);
-        let door = Arc::new(Door { app: Arc::new(app) });
-        let porch = Arc::new(Porch { door, house, connections: connections.clone(), tls, stopped });
+        let door = Arc::new(ConnectionService { app: Arc::new(app) });
+        let porch = Arc::new(ConnectionAcceptor { door, listener, connections: connections.clone(), tls, stopped });
         let mut accepting = JoinSet::new();
         for socket in self.0 {
             socket.set_nonblocking(true)?;
@@ -90,19 +90,19 @@ impl Bound {
             accepting.spawn(porch.clone().accept(TcpListener::from_std(socket)?.into()));
         }
         tokio::spawn(porch.close());
-        Ok(Listening { stop, accepting, connections })
+        Ok(RunningListeners { stop, accepting, connections })
     }
 }
 
 /// Sockets whose connections are being served.
 #[derive(Debug)]
-pub struct Listening {
+pub struct RunningListeners {
     stop: watch::Sender<bool>,
     accepting: JoinSet<()>,
     connections: Arc<Connections>,
 }
 
-impl Listening {
+impl RunningListeners {
     /// Stops accepting, and tells the connections: who asks once more is answered, and told that it is the last answer.
     pub async fn stop(&mut self) {
         let _ = self.stop.send(true);
@@ -111,29 +111,29 @@ impl Listening {
 
     /// Waits for the connections to end, until `deadline` at the latest. Returns how many did not.
     pub async fn finish(self, deadline: Instant) -> usize {
-        let _ = timeout_at(deadline, self.connections.fewer_than(1)).await;
+        let _ = timeout_at(deadline, self.connections.wait_until_below(1)).await;
         self.connections.open()
     }
 }
 
 /// Accepts connections, and makes them speak HTTP.
-struct Porch<A> {
-    door: Arc<Door<A>>,
-    house: Arc<dyn House>,
+struct ConnectionAcceptor<A> {
+    door: Arc<ConnectionService<A>>,
+    listener: Arc<dyn ListenerPolicy>,
     connections: Arc<Connections>,
     tls: bool,
     stopped: ShutdownWatch,
 }
 
-impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
+impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
     async fn accept(self: Arc<Self>, listener: Listener) {
         let mut stopped = self.stopped.clone();
         let mut told = None::<Instant>;
         loop {
             let next = async {
                 // Whoever is too many waits in the queue of the socket, and is not refused.
-                let most = self.house.limits().connections().unwrap_or(*HALF_OF_THE_FILES);
-                if timeout(FULL, self.connections.fewer_than(most)).await.is_err() {
+                let most = self.listener.limits().connections().unwrap_or(*DEFAULT_MAX_CONNECTIONS);
+                if timeout(FULL, self.connections.wait_until_below(most)).await.is_err() {
                     return None;
                 }
                 Some(listener.accept().await)
@@ -143,9 +143,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 accepted = next => accepted,
             };
-            let quiet = told.is_some_and(|told| told.elapsed() < QUIET);
+            let quiet = told.is_some_and(|told| told.elapsed() < LOG_INTERVAL);
             match accepted {
-                Some(Ok(stream)) => self.clone().welcome(stream),
+                Some(Ok(stream)) => self.clone().handle(stream),
                 // The client was gone before its turn came: it is the next one's.
                 Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Some(Err(error)) => {
@@ -166,21 +166,21 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         }
     }
 
-    fn welcome(self: Arc<Self>, mut stream: pingora::protocols::l4::stream::Stream) {
+    fn handle(self: Arc<Self>, mut stream: pingora::protocols::l4::stream::Stream) {
         let digest = stream.get_socket_digest();
         let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet()).map(SocketAddr::ip);
         // An address that the system can't tell: the client has left already.
         let Some(peer) = peer else { return };
-        let Some(guest) = self.guest(peer) else { return };
+        let Some(permit) = self.acquire_permit(peer) else { return };
         let _ = stream.set_nodelay();
         tokio::spawn(async move {
             if !self.tls {
-                return self.host(stream, &guest).await;
+                return self.serve_stream(stream, &permit).await;
             }
-            let Some(config) = self.house.tls() else { return };
-            let patience = self.house.limits().head_timeout();
+            let Some(config) = self.listener.tls() else { return };
+            let patience = self.listener.limits().head_timeout();
             match timeout(patience, Acceptor::from_server_config(config).tls_handshake(stream)).await {
-                Ok(Ok(stream)) => self.host(stream, &guest).await,
+                Ok(Ok(stream)) => self.serve_stream(stream, &permit).await,
                 // What scanners do all day; none of it is worth an operator's time.
                 Ok(Err(error)) => debug!(client = %peer, error = error.etype().as_str(), "no TLS handshake"),
                 Err(_) => debug!(client = %peer, "a TLS handshake took too long"),
@@ -188,14 +188,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         });
     }
 
-    fn guest(&self, peer: IpAddr) -> Option<Guest> {
-        let most = self.house.limits().connections_per_address();
-        self.connections.enter(peer, most, self.house.trusts(peer))
+    fn acquire_permit(&self, peer: IpAddr) -> Option<ConnectionPermit> {
+        let most = self.listener.limits().connections_per_address();
+        self.connections.try_acquire(peer, most, self.listener.trusts(peer))
     }
 
-    async fn host<S: IO + 'static>(&self, stream: S, guest: &Guest) {
-        let visit = Arc::new(Visit::default());
-        let mut stream: Stream = Box::new(Guarded::new(stream, visit.clone(), self.house.clone()));
+    async fn serve_stream<S: IO + 'static>(&self, stream: S, permit: &ConnectionPermit) {
+        let connection = Arc::new(ConnectionState::default());
+        let mut stream: Stream = Box::new(ClientStream::new(stream, connection.clone(), self.listener.clone()));
         let mut speaks_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
         // HTTP/1, of which a whole request may be shorter. We wait first, and for more only if what came is how the preface
@@ -212,16 +212,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
                 if !speaks_http2 {
                     break;
                 }
-                patience = self.house.limits().head_timeout();
+                patience = self.listener.limits().head_timeout();
             }
         }
         if speaks_http2 {
             // In a box, since those of HTTP/1 would have room for it.
-            Box::pin(http2::serve(&self.door, stream, &visit, guest, &self.house, &self.stopped)).await;
+            Box::pin(http2::serve(&self.door, stream, &connection, permit, &self.listener, &self.stopped)).await;
         } else {
-            visit.clone().serve(self.door.speak_http1(stream, &self.stopped)).await;
+            connection.clone().serve(self.door.serve_http1(stream, &self.stopped)).await;
         }
-        if let Some(closing) = visit.closing() {
+        if let Some(closing) = connection.closing() {
             // In a box, since every connection would have room for it.
             Box::pin(self.see_off(closing)).await;
         }
@@ -232,7 +232,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         let mut stopped = self.stopped.clone();
         let hurry = async {
             let _ = stopped.wait_for(|stopped| *stopped).await;
-            sleep(LAST_WORDS).await;
+            sleep(IDLE_CLOSE_DELAY).await;
         };
         tokio::select! {
             () = closing => {}
@@ -245,20 +245,20 @@ impl<A: HttpServerApp + Send + Sync + 'static> Porch<A> {
         let mut stopped = self.stopped.clone();
         let _ = stopped.wait_for(|stopped| *stopped).await;
         // A request may be on its way on a connection that was idle when the gate stopped: it would be lost.
-        let _ = timeout(LAST_WORDS, self.connections.fewer_than(1)).await;
+        let _ = timeout(IDLE_CLOSE_DELAY, self.connections.wait_until_below(1)).await;
         self.door.app.http_cleanup().await;
     }
 }
 
 /// Stands before an app: says where a request begins, and cuts tunnels.
-pub(super) struct Door<A> {
+pub(super) struct ConnectionService<A> {
     app: Arc<A>,
 }
 
-impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
+impl<A: HttpServerApp + Send + Sync + 'static> ConnectionService<A> {
     /// Serves one request after the other, as pingora's `ServerApp` does: that one boxes each of them once more, and
     /// moves its ten kilobytes.
-    async fn speak_http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
+    async fn serve_http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let mut session = ServerSession::new_http1(stream);
         // Only for the first head: see `early_request_filter`.
         session.set_keepalive((!*shutdown.borrow()).then_some(FIRST_BYTES_TIMEOUT.as_secs()));
@@ -273,7 +273,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
 
     /// Serves one request.
     pub(super) async fn serve(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
-        Visit::enter(Phase::Head);
+        ConnectionState::enter(Phase::Head);
         tunnel::serve(self.app.process_new_http(session, shutdown)).await
     }
 }
@@ -288,7 +288,7 @@ fn keep_alive(socket: &std::net::TcpListener) -> io::Result<()> {
 }
 
 /// How many connections there may be where the file gives no limit: a request that is forwarded takes two files.
-pub(super) static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
+pub(super) static DEFAULT_MAX_CONNECTIONS: LazyLock<usize> = LazyLock::new(|| {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
 });
@@ -296,7 +296,7 @@ pub(super) static HALF_OF_THE_FILES: LazyLock<usize> = LazyLock::new(|| {
 /// As long as pingora waits for the head of the first request of an HTTP/1 connection.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long idle connections stay open after the gate has stopped.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const IDLE_CLOSE_DELAY: Duration = Duration::from_secs(1);
 /// How long it takes until the limit of connections is looked at again, as a reload may have raised it.
 const FULL: Duration = Duration::from_secs(1);
 /// A client that does not answer for two minutes is gone.
@@ -305,4 +305,4 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Between two lines of the log about one trouble.
-const QUIET: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -8,26 +8,26 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::sync::Semaphore;
 
-use super::State;
-use super::visit::Visit;
+use super::SharedState;
+use super::connection_state::ConnectionState;
 use crate::config::Dialect;
-use crate::gate::{Admitted, Deny};
-pub(super) use crate::login::Refusal;
-use crate::login::{Answer, Request, Trail, exchange, project, tenant};
+use crate::gate::{AdmittedLogin, DenyReason};
+pub(super) use crate::login::LoginError;
+use crate::login::{LoginEventRecorder, LoginRequest, LoginResponse, exchange, project, tenant};
 
 /// Answers a request to a login path. What becomes of it is noted in `trail`.
 pub(super) async fn answer(
     session: &mut Session,
-    state: &State,
-    admitted: Admitted,
-    trail: &Trail,
-) -> Result<Answer, Refusal> {
+    state: &SharedState,
+    admitted: AdmittedLogin,
+    event: &LoginEventRecorder,
+) -> Result<LoginResponse, LoginError> {
     let body = match tokio::time::timeout(BODY_DEADLINE, read_body(session)).await {
         Ok(body) => body?,
-        Err(_) => return Err(Deny::BodyTimeout.into()),
+        Err(_) => return Err(DenyReason::BodyTimeout.into()),
     };
     let head = session.req_header();
-    let request = Request {
+    let request = LoginRequest {
         realm: admitted.login.realm(),
         realms: &admitted.realms,
         method: &head.method,
@@ -39,14 +39,14 @@ pub(super) async fn answer(
         token: admitted.token,
         tokens: admitted.tokens,
         now_ms: jiff::Timestamp::now().as_millisecond(),
-        trail,
+        event,
     };
     let answer = match admitted.login.dialect() {
-        Dialect::Project => project::answer(request, &state.desk).await,
-        Dialect::Exchange(config) => exchange::answer(request, config, admitted.endpoint, &state.desk).await,
-        Dialect::Tenant(tenant) => tenant::answer(request, tenant, admitted.endpoint, &state.desk).await,
+        Dialect::Project => project::handle(request, &state.services).await,
+        Dialect::Exchange(config) => exchange::handle(request, config, admitted.endpoint, &state.services).await,
+        Dialect::Tenant(tenant) => tenant::handle(request, tenant, admitted.endpoint, &state.services).await,
     };
-    if answer.as_ref().is_err_and(|refusal| refusal.deny == Deny::Busy) {
+    if answer.as_ref().is_err_and(|refusal| refusal.deny == DenyReason::Busy) {
         hold().await;
     }
     answer
@@ -61,29 +61,29 @@ async fn hold() {
     }
 }
 
-async fn read_body(session: &mut Session) -> Result<Bytes, Deny> {
+async fn read_body(session: &mut Session) -> Result<Bytes, DenyReason> {
     let headers = &session.req_header().headers;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(Deny::BodyTooLarge);
+        return Err(DenyReason::BodyTooLarge);
     }
     if headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        session.write_continue_response().await.map_err(|_| Deny::Body)?;
+        session.write_continue_response().await.map_err(|_| DenyReason::Body)?;
     }
     let mut body = BytesMut::new();
     while let Some(part) = session.read_request_body().await.map_err(|error| unread(&error))? {
         if body.len() + part.len() > MAX_BODY_BYTES {
-            return Err(Deny::BodyTooLarge);
+            return Err(DenyReason::BodyTooLarge);
         }
         body.extend_from_slice(&part);
     }
-    Visit::body_ended();
+    ConnectionState::body_ended();
     Ok(body.freeze())
 }
 
-fn unread(error: &Error) -> Deny {
-    let other = if error.etype == ErrorType::ReadTimedout { Deny::BodyTimeout } else { Deny::Body };
-    Visit::body_fault().unwrap_or(other)
+fn unread(error: &Error) -> DenyReason {
+    let other = if error.etype == ErrorType::ReadTimedout { DenyReason::BodyTimeout } else { DenyReason::Body };
+    ConnectionState::body_fault().unwrap_or(other)
 }
 
 /// Contract 3.

@@ -2,7 +2,9 @@
 
 mod answer;
 pub mod audit;
+mod client_stream;
 mod closing;
+mod connection_state;
 mod connections;
 mod context;
 mod exchange;
@@ -14,18 +16,16 @@ mod http2_path;
 mod http2_session;
 mod listener;
 mod login;
-pub mod meters;
+pub mod metrics;
 mod raw_target;
 mod record;
 mod redact;
 mod redirect;
 mod response_framing;
-mod stream;
 mod trace;
 mod tunnel;
 mod untrusted;
 mod upstream;
-mod visit;
 mod websocket;
 
 use std::collections::HashMap;
@@ -40,33 +40,33 @@ use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use rustls::ServerConfig;
 
-use crate::config::{Limits, Policy, Route, Server, Upstream};
-use crate::gate::{Deny, KnownTokens, Place, Usage};
-use crate::lines::Journal;
-use crate::login::Desk;
+use crate::config::{Limits, Policy, Route, ServerSettings, Upstream};
+use crate::gate::{AddressLimiters, DenyReason, RouteId, TokenCache};
+use crate::log_output::LogWriter;
+use crate::login::LoginServices;
 pub use connections::Connections;
-pub use forwarded::preview;
+pub use forwarded::preview_headers;
 pub use gateway::Gateway;
-pub use listener::{Bound, Listening};
-use meters::Meters;
+pub use listener::{BoundListeners, RunningListeners};
+use metrics::Metrics;
 use redirect::Redirect;
 pub use trace::Exporter;
 pub use tunnel::Tunnels;
 pub use untrusted::Untrusted;
-pub use upstream::{Change, Pool, ResolvedName, ResolvedPool, Server as UpstreamServer, ServerState, reason};
+pub use upstream::{Change, ResolvedName, ResolvedPool, ServerPool, ServerState, UpstreamServer, reason};
 
 /// Everything that requests share.
-pub struct State {
+pub struct SharedState {
     /// What judges the requests that come now. A reload stores another one; a request keeps the one that it began with.
     pub snapshot: ArcSwap<Snapshot>,
     /// What changes only with a restart.
-    pub server: Server,
+    pub server: ServerSettings,
     /// The tokens that were verified under it.
-    pub known: KnownTokens,
+    pub known: TokenCache,
     /// What the clients have used of what they may.
-    pub usage: Usage,
+    pub usage: AddressLimiters,
     /// Where logins are answered.
-    pub desk: Desk,
+    pub services: LoginServices,
     /// The tunnels that are open for a token.
     pub tunnels: Arc<Tunnels>,
     /// Who is connected.
@@ -74,7 +74,7 @@ pub struct State {
     /// For request ids.
     pub request_ids: RequestIds,
     /// What is written down.
-    pub journal: Arc<Journal>,
+    pub journal: Arc<LogWriter>,
     /// Where spans go.
     pub exporter: Arc<Exporter>,
     /// Whether operators were told of headers that are not believed.
@@ -82,7 +82,7 @@ pub struct State {
 }
 
 /// Where connections come in, and what holds for them.
-pub trait House: Send + Sync + 'static {
+pub trait ListenerPolicy: Send + Sync + 'static {
     /// What they may take up.
     fn limits(&self) -> Limits;
     /// How they are encrypted, if they are.
@@ -92,18 +92,18 @@ pub trait House: Send + Sync + 'static {
     /// How long a client may take nothing of what is for it.
     fn write_timeout(&self) -> Duration;
     /// A request was refused before it was one. Nobody else counts it.
-    fn refused(&self, _deny: Deny) {}
+    fn refused(&self, _deny: DenyReason) {}
 }
 
-impl State {
+impl SharedState {
     /// How many connections of clients may be open at this moment.
     #[must_use]
-    pub fn most_connections(&self) -> usize {
-        self.limits().connections().unwrap_or(*listener::HALF_OF_THE_FILES)
+    pub fn max_connections(&self) -> usize {
+        self.limits().connections().unwrap_or(*listener::DEFAULT_MAX_CONNECTIONS)
     }
 }
 
-impl House for State {
+impl ListenerPolicy for SharedState {
     fn limits(&self) -> Limits {
         self.snapshot.load().policy.limits().clone()
     }
@@ -120,19 +120,24 @@ impl House for State {
         self.snapshot.load().write_timeout
     }
 
-    fn refused(&self, deny: Deny) {
-        let row = deny.row();
+    fn refused(&self, deny: DenyReason) {
+        let row = deny.response();
         let snapshot = self.snapshot.load();
         // It took the gate no time, however long it was waited for.
-        snapshot.meters.at(Place::Nowhere).count(meters::End::Denied, row.reason, Some(row.status), Duration::ZERO);
+        snapshot.meters.at(RouteId::None).count(
+            metrics::RequestOutcome::Denied,
+            row.reason,
+            Some(row.status),
+            Duration::ZERO,
+        );
     }
 }
 
 /// That of the operators: no file's limits hold, so that they can look when the gate is full.
 #[derive(Debug)]
-pub struct PlainHouse;
+pub struct DefaultListenerPolicy;
 
-impl House for PlainHouse {
+impl ListenerPolicy for DefaultListenerPolicy {
     fn limits(&self) -> Limits {
         Limits::default()
     }
@@ -160,7 +165,7 @@ pub struct Snapshot {
     /// What the gate enforces.
     pub policy: Policy,
     /// What is counted under it.
-    pub meters: Meters,
+    pub meters: Metrics,
     /// By the routes' places.
     pools: Vec<Arc<ResolvedPool>>,
     /// The longest of any route: whose answer it is, a connection does not know.
@@ -172,7 +177,7 @@ impl Snapshot {
     /// with its connections, all that is known of the servers, and the counters of every place.
     #[must_use]
     pub fn new(policy: Policy, generation: u64, loaded_at: i64, previous: Option<&Self>) -> Self {
-        let meters = Meters::new(&policy, previous.map(|previous| &previous.meters));
+        let meters = Metrics::new(&policy, previous.map(|previous| &previous.meters));
         let there = previous.iter().flat_map(|previous| &previous.pools);
         let mut pools: HashMap<Upstream, Arc<ResolvedPool>> =
             there.clone().map(|pool| (pool.upstream().clone(), pool.clone())).collect();

@@ -9,25 +9,25 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tracing::Level;
 
-use super::meters::End;
-use super::trace::{Exporter, Span, Told};
-use super::{Snapshot, State, redact};
+use super::metrics::RequestOutcome;
+use super::trace::{Exporter, Span, SpanAttributes};
+use super::{SharedState, Snapshot, redact};
 use crate::clock::now_ms;
 use crate::config::{AccessLog, ApiKey};
-use crate::gate::{Client, Deny, Grant, Place, Speaker, TraceParent};
-use crate::lines::Line;
+use crate::gate::{ClientInfo, DenyReason, Grant, Principal, RouteId, TraceParent};
+use crate::log_output::LogLine;
 
 /// What one request was, so far.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct RequestRecord {
     pub(super) began: Instant,
     /// The policy that judged it.
     pub(super) snapshot: Option<Arc<Snapshot>>,
-    pub(super) place: Place,
+    pub(super) place: RouteId,
     /// Who sent it, as far as that is believed.
     pub(super) client: Option<IpAddr>,
     /// Whom it spoke for.
-    pub(super) speaker: Option<Arc<Speaker>>,
+    pub(super) speaker: Option<Arc<Principal>>,
     /// The API key without which it would not have been granted, or that came with what was refused.
     pub(super) key: Option<Arc<ApiKey>>,
     /// It was the client that broke it off.
@@ -40,20 +40,20 @@ pub(super) struct Record {
 }
 
 /// How a request ended.
-pub(super) struct Ended<'a> {
+pub(super) struct FinishedRequest<'a> {
     pub(super) request_id: &'a str,
     pub(super) granted: bool,
-    pub(super) denied: Option<Deny>,
+    pub(super) denied: Option<DenyReason>,
     /// The app's server that was asked last.
     pub(super) server: Option<SocketAddr>,
 }
 
-impl Record {
+impl RequestRecord {
     pub(super) fn begin() -> Self {
         Self {
             began: Instant::now(),
             snapshot: None,
-            place: Place::Nowhere,
+            place: RouteId::None,
             client: None,
             speaker: None,
             key: None,
@@ -71,7 +71,7 @@ impl Record {
     }
 
     pub(super) fn granted(&mut self, grant: &Grant) {
-        self.place = Place::Route(grant.route().index());
+        self.place = RouteId::Route(grant.route().index());
         self.client = Some(grant.client().address);
         self.speaker = grant.speaker().cloned();
         self.key = grant.key().cloned();
@@ -91,17 +91,17 @@ impl Record {
     }
 
     /// Counts the request, and writes it down.
-    pub(super) fn end(&mut self, state: &State, session: &Session, ended: &Ended<'_>) {
+    pub(super) fn end(&mut self, state: &SharedState, session: &Session, ended: &FinishedRequest<'_>) {
         let took = self.began.elapsed();
         let status = session.response_written().map(|response| response.status);
         let end = match (self.left, ended.denied, ended.granted) {
-            (true, _, _) => End::Left,
-            (false, Some(_), true) => End::Failed,
-            (false, Some(_), false) => End::Denied,
-            (false, None, true) => End::Forwarded,
-            (false, None, false) => End::Answered,
+            (true, _, _) => RequestOutcome::Left,
+            (false, Some(_), true) => RequestOutcome::Failed,
+            (false, Some(_), false) => RequestOutcome::Denied,
+            (false, None, true) => RequestOutcome::Forwarded,
+            (false, None, false) => RequestOutcome::Answered,
         };
-        let reason = ended.denied.filter(|_| !self.left).map_or("", |deny| deny.row().reason);
+        let reason = ended.denied.filter(|_| !self.left).map_or("", |deny| deny.response().reason);
         // One that failed before it was judged.
         let current;
         let snapshot = if let Some(snapshot) = &self.snapshot {
@@ -117,7 +117,7 @@ impl Record {
         requests.count(end, reason, status, took);
         let wanted = match snapshot.policy.log().access() {
             AccessLog::Off => false,
-            AccessLog::Denied => matches!(end, End::Denied | End::Failed),
+            AccessLog::Denied => matches!(end, RequestOutcome::Denied | RequestOutcome::Failed),
             AccessLog::All => true,
         };
         if !wanted && self.span.is_none() {
@@ -129,10 +129,10 @@ impl Record {
         let target = self.target.as_deref().or_else(|| header.uri.path_and_query().map(PathAndQuery::as_str));
         let target = target.unwrap_or_default();
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let mut trace_id = TraceParent::of(&header.headers).map(|parent| parent.trace_id().to_owned());
+        let mut trace_id = TraceParent::from_headers(&header.headers).map(|parent| parent.trace_id().to_owned());
         if let Some(span) = self.span.take() {
             trace_id = Some(span.trace_id());
-            span.end(Told {
+            span.end(SpanAttributes {
                 method: &header.method,
                 path: cut(path, MAX_PATH),
                 version: header.version,
@@ -149,7 +149,7 @@ impl Record {
         if !wanted {
             return;
         }
-        let mut line = Line::new(state.journal.form(), Level::INFO, now_ms(), "access");
+        let mut line = LogLine::new(state.journal.form(), Level::INFO, now_ms(), "access");
         line.text("request_id", ended.request_id);
         if let Some(client) = self.client.or_else(|| client(state, session)) {
             line.text("client", &client.to_string());
@@ -194,9 +194,9 @@ impl Record {
 }
 
 /// Who sent a request, as far as that is believed.
-pub(super) fn client(state: &State, session: &Session) -> Option<IpAddr> {
+pub(super) fn client(state: &SharedState, session: &Session) -> Option<IpAddr> {
     let peer = session.client_addr()?.as_inet()?.ip();
-    Some(Client::of(peer, false, &session.req_header().headers, state.server.proxies()).address)
+    Some(ClientInfo::from_request(peer, false, &session.req_header().headers, state.server.proxies()).address)
 }
 
 const fn version(version: http::Version) -> &'static str {

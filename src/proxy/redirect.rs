@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
-use super::visit::{Phase, Visit};
+use super::connection_state::{ConnectionState, Phase};
 use crate::config::Authority;
 
 /// Answers every request with the same address, over https.
@@ -18,7 +18,7 @@ pub(super) struct Redirect {
 #[async_trait]
 impl ServeHttp for Redirect {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        Visit::enter(Phase::Served);
+        ConnectionState::enter(Phase::Served);
         let head = session.req_header();
         let mut hosts = head.headers.get_all(HOST).iter();
         let host =

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tracing::warn;
 
 use crate::config::Proxies;
-use crate::gate::Client;
+use crate::gate::ClientInfo;
 
 /// Writes a warning about them, once a minute at the most, whoever sends them.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Untrusted {
     fn is_new(&self, peer: IpAddr, headers: &HeaderMap, proxies: &Proxies, at: Duration) -> bool {
         let (now, due) = (at.as_secs(), self.due.load(Ordering::Relaxed));
         now >= due
-            && Client::is_told(headers)
+            && ClientInfo::is_told(headers)
             && !proxies.trusts(peer.to_canonical())
             && self.due.compare_exchange(due, now + BETWEEN, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }

@@ -1,9 +1,9 @@
 //! Users, sessions and revocations, kept so that what was acknowledged survives `kill -9`.
 //!
-//! A backend implements [`Store`] and passes its contract tests (see `contract`); SQL stays inside this module.
+//! A backend implements [`Store`] and passes its contract tests (see `conformance`); SQL stays inside this module.
 
 #[cfg(test)]
-mod contract;
+mod conformance;
 mod name;
 mod network;
 mod postgres;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{Database, Realm};
 use crate::token::{AccountId, KeyError, Revocations, Seal, TokenId};
-pub use name::Name;
+pub use name::LoginName;
 pub use network::NetworkId;
 
 /// A user of a realm.
@@ -26,7 +26,7 @@ pub struct User {
     pub realm: String,
     /// 32 lower-case hex digits; never reused.
     pub id: String,
-    /// As the user wrote it. Unique in the realm in its canonical form ([`Name`]).
+    /// As the user wrote it. Unique in the realm in its canonical form ([`LoginName`]).
     pub username: Option<String>,
     /// As the user wrote it. Unique in the realm in its canonical form.
     pub email: Option<String>,
@@ -105,7 +105,7 @@ pub struct Session {
     /// Unix seconds after which no one accepts the token, leeway included.
     pub expires_at: i64,
     /// If it can be refreshed: then it is the session of many tokens, and `token` none's own id.
-    pub refresh: Option<Refresh>,
+    pub refresh: Option<NewRefreshState>,
     /// The epoch in which it was proven that it may begin; `None`: whichever there is. It begins in no other.
     pub epoch: Option<EpochId>,
 }
@@ -124,7 +124,7 @@ pub struct Epoch {
     pub id: EpochId,
     /// Marks what stands between two steps of a login.
     pub seal: Seal,
-    /// The realm's issuer and audience ([`crate::token::Rules::everyone`]).
+    /// The realm's issuer and audience ([`crate::token::TokenSettings::everyone`]).
     pub issued_for: AccountId,
     /// The ids of its signing keys, sorted, as a gate found them when it looked last.
     pub keys: Vec<String>,
@@ -225,7 +225,7 @@ pub struct ListedRefresh {
 
 /// What may be used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Once {
+pub struct OneTimeId {
     /// Its name.
     pub id: TokenId,
     /// Unix seconds after which no one accepts it anyway.
@@ -234,7 +234,7 @@ pub struct Once {
 
 /// How a session begins that can be refreshed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Refresh {
+pub struct NewRefreshState {
     /// Random: tags the session's refresh tokens, and makes each from the one before.
     pub key: [u8; 32],
     /// SHA-256 of the first one.
@@ -245,11 +245,11 @@ pub struct Refresh {
     pub mfa: bool,
     /// Unix seconds from which no refresh token of the session counts.
     pub expires_at: i64,
-    /// The realm's issuer and audience ([`crate::token::Rules::everyone`]): under others it counts no more.
+    /// The realm's issuer and audience ([`crate::token::TokenSettings::everyone`]): under others it counts no more.
     pub issued_for: AccountId,
 }
 
-impl std::fmt::Debug for Refresh {
+impl std::fmt::Debug for NewRefreshState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Refresh").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
@@ -257,7 +257,7 @@ impl std::fmt::Debug for Refresh {
 
 /// A session that can be refreshed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RefreshOf {
+pub struct RefreshableSession {
     /// Whose user.
     pub realm: String,
     /// The user's id.
@@ -278,7 +278,7 @@ pub struct RefreshOf {
 
 /// A refresh token that somebody wants to use, and the one that would follow it. Its tag was right.
 #[derive(Clone, Copy)]
-pub struct Presented {
+pub struct RefreshAttempt {
     /// The session.
     pub session: TokenId,
     /// How many came before it.
@@ -298,7 +298,7 @@ pub struct Presented {
 
 /// What became of a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotated {
+pub enum RefreshResult {
     /// It was the one that counts: now the next one is.
     Next,
     /// It was used a moment ago, and the next one still counts.
@@ -322,7 +322,7 @@ pub struct Revocation {
 
 /// All tokens that an account was issued until some second, or everybody in a realm: none of them is accepted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CutOff {
+pub struct SubjectRevocation {
     /// As [`Revocation::sequence`], and of the same one.
     pub sequence: i64,
     /// Whose tokens.
@@ -335,14 +335,14 @@ pub struct CutOff {
 
 /// What is not accepted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revoked {
+pub enum RevocationEntry {
     /// One token, or one session.
     Id(Revocation),
     /// What one account was issued until some second.
-    Account(CutOff),
+    Account(SubjectRevocation),
 }
 
-impl Revoked {
+impl RevocationEntry {
     /// Goes up with every revocation of either kind.
     #[must_use]
     pub const fn sequence(&self) -> i64 {
@@ -355,7 +355,7 @@ impl Revoked {
 
 /// Which of a user's sessions to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum SessionsToEnd {
     /// None.
     Nothing,
     /// All of them.
@@ -366,7 +366,7 @@ pub enum Ended {
 
 /// When a token ends by itself, Unix seconds after which no one accepts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ends {
+pub enum TokenExpiry {
     /// Then.
     At(i64),
     /// Nobody knows, but not later. What was known when it was revoked first is the better word.
@@ -404,16 +404,16 @@ pub struct Guesses {
 pub enum StoreError {
     /// The username or email is another user's, or stands in another user's token that is still in force.
     #[error("a user of this name exists")]
-    Exists,
+    NameTaken,
     /// The user was changed, disabled or deleted since it was read.
     #[error("the user was changed meanwhile")]
-    Stale,
+    VersionConflict,
     /// The token in whose name this was asked has been revoked meanwhile, or is none that a login gave to the user.
     #[error("the token that asked for it was revoked meanwhile")]
     Revoked,
-    /// A username or email that [`Name`] refuses, or neither of them: the caller did not check.
+    /// A username or email that [`LoginName`] refuses, or neither of them: the caller did not check.
     #[error("the user has no name by which it could be found")]
-    Nameless,
+    MissingName,
     /// The database failed. Its text is for the log, never for a client.
     #[error("store: {0}")]
     Failed(String),
@@ -422,7 +422,7 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => Self::Exists,
+            sqlx::Error::Database(error) if error.is_unique_violation() => Self::NameTaken,
             sqlx::Error::Database(error) if is_of_another_schema(&*error) => Self::Failed(
                 "the database has no tables of this version yet: tollgate serve makes them, or brings them up to date"
                     .into(),
@@ -506,20 +506,25 @@ pub enum Problem {
 ///
 /// # Errors
 /// The database failed; what was read by then is in memory.
-pub async fn learn(store: &dyn Store, revoked: &Revocations, mut after: i64, now: i64) -> Result<i64, StoreError> {
+pub async fn load_revocations(
+    store: &dyn Store,
+    revoked: &Revocations,
+    mut after: i64,
+    now: i64,
+) -> Result<i64, StoreError> {
     loop {
         let page = store.revocations_after(after, now, PAGE).await?;
         let Some(last) = page.last() else { return Ok(after) };
         after = last.sequence();
         let mut cut_offs = Vec::new();
         revoked.extend(page.iter().filter_map(|revoked| match revoked {
-            Revoked::Id(revocation) => Some((revocation.token, revocation.expires_at)),
-            Revoked::Account(cut_off) => {
+            RevocationEntry::Id(revocation) => Some((revocation.token, revocation.expires_at)),
+            RevocationEntry::Account(cut_off) => {
                 cut_offs.push((cut_off.account, cut_off.until, cut_off.expires_at));
                 None
             }
         }));
-        revoked.cut_off(cut_offs);
+        revoked.revoke_subject(cut_offs);
     }
 }
 
@@ -533,7 +538,7 @@ pub trait Store: Send + Sync {
     /// Adds a user.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if its username or email is taken in the realm, whatever its spelling. A name that its
+    /// [`StoreError::NameTaken`] if its username or email is taken in the realm, whatever its spelling. A name that its
     /// user gave up is taken as long as a session of that time lives: its token still carries the name, and an app
     /// would take the one user for the other.
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
@@ -563,7 +568,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// The database failed.
-    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError>;
+    async fn user_by_name(&self, realm: &str, name: &LoginName) -> Result<Option<User>, StoreError>;
 
     /// Up to `limit` users of the realm in the order of their ids, beginning after `after`.
     ///
@@ -578,12 +583,12 @@ pub trait Store: Send + Sync {
     /// [`Store::register`].
     ///
     /// # Errors
-    /// [`StoreError::Exists`] as for [`Store::create_user`]; [`StoreError::Stale`] if the version differs or the user is
+    /// [`StoreError::NameTaken`] as for [`Store::create_user`]; [`StoreError::VersionConflict`] if the version differs or the user is
     /// gone; [`StoreError::Revoked`] if `by` is.
     async fn update_user(
         &self,
         user: &User,
-        ended: Ended,
+        ended: SessionsToEnd,
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError>;
 
@@ -609,7 +614,7 @@ pub trait Store: Send + Sync {
     /// realm's epoch is still `session.epoch`, where that is one.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] if it is not.
+    /// [`StoreError::VersionConflict`] if it is not.
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
 
     /// The same for what may open one session only. Returns whether it was the first time, among all who try at the same
@@ -617,19 +622,19 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// As [`Store::create_session`].
-    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError>;
+    async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError>;
 
     /// The session whose refresh tokens count at `now` (Unix seconds), if its epoch has not ended.
     ///
     /// # Errors
     /// The database failed.
-    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError>;
+    async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError>;
 
     /// Uses up a refresh token, once among all who try at the same moment.
     ///
     /// # Errors
     /// The database failed.
-    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError>;
+    async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError>;
 
     /// Every realm's epoch, in the order of their names.
     ///
@@ -695,27 +700,32 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// The database failed.
-    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError>;
+    async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError>;
 
     /// Revokes what the account was issued up to the second `until`, that one included. The later of two cut-offs of one
     /// account counts, and the later of their expiries. Leaves sessions as they are.
     ///
     /// # Errors
     /// The database failed.
-    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError>;
+    async fn revoke_subject(
+        &self,
+        account: AccountId,
+        until: i64,
+        expires_at: i64,
+    ) -> Result<SubjectRevocation, StoreError>;
 
     /// Up to `limit` revocations that still matter at `now`, with a sequence above `after`, in order. What appears later
     /// has a higher sequence than all that were ever returned.
     ///
     /// # Errors
     /// The database failed.
-    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError>;
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError>;
 
     /// Deletes sessions, revocations and what was used once whose tokens have expired at `now`. Returns how many rows went.
     ///
     /// # Errors
     /// The database failed.
-    async fn purge(&self, now: i64) -> Result<u64, StoreError>;
+    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError>;
 
     /// The wrong guesses at an account from this network. `user_id` need not be a user's.
     ///
@@ -725,7 +735,7 @@ pub trait Store: Send + Sync {
 
     /// Counts a wrong guess at an account. Returns how many there are now in a row. An id that is no user's has a count too,
     /// so that the time of this says nothing of who exists: the caller makes such ids of a small number of values, or by
-    /// [`Name::pool_account`], of which [`Store::purge`] forgets old ones.
+    /// [`LoginName::pool_account`], of which [`Store::purge_expired`] forgets old ones.
     ///
     /// # Errors
     /// The database failed.

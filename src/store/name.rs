@@ -9,18 +9,18 @@ use unicode_security::skeleton;
 
 /// A canonical username or email.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Name {
+pub enum LoginName {
     /// Up to 128 characters without controls, and without white space at the ends or twice in a row.
     Username(CanonicalText),
     /// One `@`, something before it, a host name after it; up to 254 bytes.
     Email(CanonicalText),
 }
 
-/// Text that only the parsers of [`Name`] make.
+/// Text that only the parsers of [`LoginName`] make.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CanonicalText(String);
 
-impl Name {
+impl LoginName {
     /// Reads a username in any spelling. `None` if it is empty, longer than 128 characters, holds a character that
     /// can't be seen (controls, zero width, direction marks, unassigned), or white space at an end or twice in a row.
     #[must_use]
@@ -78,7 +78,7 @@ impl Name {
 /// confusables) too. As it was written, since `aIice` with a capital I is told from `alice` by its canonical form only.
 /// Letter case does not tell names apart, so the skeleton is taken of the lower-cased skeleton.
 #[must_use]
-pub(super) fn looks(written: &str, name: &Name) -> [String; 2] {
+pub(super) fn looks(written: &str, name: &LoginName) -> [String; 2] {
     [look(name.as_str()), look(written)]
 }
 
@@ -140,11 +140,11 @@ mod tests {
     use super::*;
 
     fn username(written: &str) -> Option<String> {
-        Name::username(written).map(|name| name.as_str().to_owned())
+        LoginName::username(written).map(|name| name.as_str().to_owned())
     }
 
     fn email(written: &str) -> Option<String> {
-        Name::email(written).map(|name| name.as_str().to_owned())
+        LoginName::email(written).map(|name| name.as_str().to_owned())
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn r60_names_that_look_alike_share_a_look() {
         let alike = |one: &str, other: &str| {
-            let of = |written: &str| looks(written, &Name::username(written).unwrap());
+            let of = |written: &str| looks(written, &LoginName::username(written).unwrap());
             let (one, other) = (of(one), of(other));
             one.iter().any(|look| other.contains(look))
         };
@@ -301,6 +301,6 @@ mod tests {
 
     #[test]
     fn a_username_and_an_email_are_different_names() {
-        assert_ne!(Name::username("a@b"), Name::email("a@b"));
+        assert_ne!(LoginName::username("a@b"), LoginName::email("a@b"));
     }
 }

@@ -10,7 +10,7 @@ pub struct NetworkId(pub [u8; 16]);
 impl NetworkId {
     /// That of an address, whichever way it is written.
     #[must_use]
-    pub fn of(client: IpAddr) -> Self {
+    pub fn from_address(client: IpAddr) -> Self {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         context.update(b"tollgate network");
         match client.to_canonical() {
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_network_is_an_address_of_ipv4_or_half_of_one_of_ipv6() {
-        let id = |text: &str| NetworkId::of(text.parse().unwrap());
+        let id = |text: &str| NetworkId::from_address(text.parse().unwrap());
         assert_eq!(id("192.0.2.1"), id("::ffff:192.0.2.1"));
         assert_eq!(id("2001:db8::1"), id("2001:db8::ffff:1:2:3"));
         for (one, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8:0:1::1"), ("::1", "192.0.2.1")] {

@@ -29,8 +29,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow as Row, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver, Row as _};
 
 use super::{
-    CutOff, Ended, Ends, Epoch, Followed, Guess, Guesses, Listed, Name, NetworkId, Once, Presented, Problem, RefreshOf,
-    Revocation, Revoked, Rotated, Session, Store, StoreError, User,
+    Epoch, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, Problem, RefreshAttempt, RefreshResult,
+    RefreshableSession, Revocation, RevocationEntry, Session, SessionsToEnd, Store, StoreError, SubjectRevocation,
+    TokenExpiry, User,
 };
 use crate::config::{self, SslMode};
 use crate::token::{AccountId, TokenId};
@@ -44,7 +45,7 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Connects, and makes the tables or brings them up to date.
-    pub(super) async fn open(server: &config::Postgres) -> Result<Self, StoreError> {
+    pub(super) async fn open(server: &config::PostgresSettings) -> Result<Self, StoreError> {
         let options = options(server);
         prepare(&options).await.map_err(|error| failed_at(server, error))?;
         let pool = PgPoolOptions::new().max_connections(server.connections).acquire_timeout(CONNECT_LIMIT);
@@ -52,7 +53,7 @@ impl Postgres {
     }
 
     /// Connects, and writes nothing.
-    pub(super) async fn open_read_only(server: &config::Postgres) -> Result<Self, StoreError> {
+    pub(super) async fn open_read_only(server: &config::PostgresSettings) -> Result<Self, StoreError> {
         let options = options(server).options([("default_transaction_read_only", "on")]);
         // A pool would not say why it has no connection.
         let connection = in_time(CONNECT_LIMIT, async { Ok(options.connect().await?) }).await;
@@ -61,9 +62,9 @@ impl Postgres {
         Ok(Self { pool: pool.connect_lazy_with(options) })
     }
 
-    async fn lend(&self) -> Result<Lent, StoreError> {
+    async fn acquire(&self) -> Result<PooledConnection, StoreError> {
         match self.pool.acquire().await {
-            Ok(connection) => Ok(Lent { connection, whole: false }),
+            Ok(connection) => Ok(PooledConnection { connection, whole: false }),
             Err(sqlx::Error::PoolTimedOut) => {
                 Err(StoreError::Failed(format!("the database gave no connection within {CONNECT_LIMIT:?}")))
             }
@@ -73,20 +74,20 @@ impl Postgres {
 }
 
 /// A connection of the pool. One of which nobody knows what the server still does with it is closed.
-struct Lent {
+struct PooledConnection {
     connection: PoolConnection<Driver>,
     whole: bool,
 }
 
-impl Lent {
+impl PooledConnection {
     /// Goes back to the pool, unless `result` tells of a fault.
-    fn give_back<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    fn release<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.whole = !matches!(result, Err(StoreError::Failed(_)));
         result
     }
 }
 
-impl Deref for Lent {
+impl Deref for PooledConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -94,14 +95,14 @@ impl Deref for Lent {
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }
 
-impl Drop for Lent {
-    /// Without [`Lent::give_back`] too, when who asked no longer waits.
+impl Drop for PooledConnection {
+    /// Without [`PooledConnection::release`] too, when who asked no longer waits.
     fn drop(&mut self) {
         if !self.whole {
             self.connection.close_on_drop();
@@ -117,10 +118,10 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreE
 /// Runs statements on a connection of the pool.
 macro_rules! read {
     ($store:ident, |$connection:ident| $statements:expr) => {{
-        let mut lent = $store.lend().await?;
+        let mut lent = $store.acquire().await?;
         let $connection = &mut *lent;
         let result = in_time(ANSWER_LIMIT, $statements).await;
-        lent.give_back(result)
+        lent.release(result)
     }};
 }
 
@@ -130,7 +131,7 @@ macro_rules! transact {
         transact!($store, $begin, ANSWER_LIMIT, |$transaction| $statements)
     };
     ($store:ident, $begin:expr, $limit:expr, |$transaction:ident| $statements:expr) => {{
-        let mut lent = $store.lend().await?;
+        let mut lent = $store.acquire().await?;
         let work = async {
             let mut transaction = lent.begin_with($begin).await?;
             let $transaction = &mut *transaction;
@@ -139,7 +140,7 @@ macro_rules! transact {
             Ok(done)
         };
         let result = in_time($limit, work).await;
-        lent.give_back(result)
+        lent.release(result)
     }};
 }
 
@@ -167,7 +168,7 @@ impl Store for Postgres {
         read!(self, |connection| users::by_id(connection, realm, id))
     }
 
-    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError> {
+    async fn user_by_name(&self, realm: &str, name: &LoginName) -> Result<Option<User>, StoreError> {
         read!(self, |connection| users::by_name(connection, realm, name))
     }
 
@@ -178,7 +179,7 @@ impl Store for Postgres {
     async fn update_user(
         &self,
         user: &User,
-        ended: Ended,
+        ended: SessionsToEnd,
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError> {
         transact!(self, BEGIN_ALONE, |transaction| users::update(transaction, user, ended, by))
@@ -197,15 +198,15 @@ impl Store for Postgres {
         transact!(self, BEGIN_SHARED, |transaction| sessions::create(transaction, session, version))
     }
 
-    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
+    async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError> {
         transact!(self, BEGIN_SHARED, |transaction| sessions::create_once(transaction, once, session, version))
     }
 
-    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
-        read!(self, |connection| refresh::of(connection, session, now))
+    async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError> {
+        read!(self, |connection| refresh::select(connection, session, now))
     }
 
-    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
+    async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError> {
         match transact!(self, BEGIN_SHARED, |transaction| refresh::attempt(transaction, presented))? {
             refresh::Attempt::Settled(rotated) => Ok(rotated),
             // To end the session takes the lock alone, and who shares it can't wait for that: judged once more.
@@ -220,7 +221,7 @@ impl Store for Postgres {
     }
 
     async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError> {
-        read!(self, |connection| epochs::of(connection, realm))
+        read!(self, |connection| epochs::select(connection, realm))
     }
 
     async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError> {
@@ -258,19 +259,24 @@ impl Store for Postgres {
         read!(self, |connection| revocation::cut_off_of(connection, account))
     }
 
-    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
+    async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError> {
         transact!(self, BEGIN_ALONE, |transaction| revocation::end_session(transaction, token, ends))
     }
 
-    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError> {
+    async fn revoke_subject(
+        &self,
+        account: AccountId,
+        until: i64,
+        expires_at: i64,
+    ) -> Result<SubjectRevocation, StoreError> {
         transact!(self, BEGIN_ALONE, |transaction| revocation::cut_off(transaction, account, until, expires_at))
     }
 
-    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError> {
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError> {
         read!(self, |connection| revocation::after(connection, after, now, limit))
     }
 
-    async fn purge(&self, now: i64) -> Result<u64, StoreError> {
+    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError> {
         let mut purged = 0;
         for statement in sessions::PURGES {
             let mut more = true;
@@ -337,7 +343,7 @@ impl Store for Postgres {
     }
 }
 
-fn options(server: &config::Postgres) -> PgConnectOptions {
+fn options(server: &config::PostgresSettings) -> PgConnectOptions {
     // What the URL leaves out is as libpq has it, except that no file of passwords is searched for.
     let options = PgConnectOptions::new_without_pgpass();
     let options = if server.host.starts_with('/') { options.socket(&server.host) } else { options.host(&server.host) };
@@ -368,7 +374,7 @@ fn options(server: &config::Postgres) -> PgConnectOptions {
     options
 }
 
-fn failed_at(server: &config::Postgres, error: StoreError) -> StoreError {
+fn failed_at(server: &config::PostgresSettings, error: StoreError) -> StoreError {
     match error {
         StoreError::Failed(reason) => StoreError::Failed(format!("{}: {reason}", place(server))),
         other => other,
@@ -376,12 +382,12 @@ fn failed_at(server: &config::Postgres, error: StoreError) -> StoreError {
 }
 
 /// For the operator: which database it is about, without a password.
-fn place(server: &config::Postgres) -> String {
+fn place(server: &config::PostgresSettings) -> String {
     format!("the database {:?} at {} port {}", server.database, server.host, server.port)
 }
 
 /// What the server says of the database, without a change of it.
-pub(super) async fn examine(server: &config::Postgres) -> Result<(), Problem> {
+pub(super) async fn examine(server: &config::PostgresSettings) -> Result<(), Problem> {
     let options = options(server).options([("default_transaction_read_only", "on")]);
     let looked = in_time(CONNECT_LIMIT + ANSWER_LIMIT, async { Ok(look(&options).await) }).await;
     let (problem, is_final) = match looked {

@@ -22,8 +22,9 @@ use sqlx::{
 };
 
 use super::{
-    CutOff, Ended, Ends, Epoch, Followed, Guess, Guesses, Listed, Missing, Name, NetworkId, Once, Presented, RefreshOf,
-    Revocation, Revoked, Rotated, Session, Store, StoreError, User,
+    Epoch, Followed, Guess, Guesses, Listed, LoginName, Missing, NetworkId, OneTimeId, RefreshAttempt, RefreshResult,
+    RefreshableSession, Revocation, RevocationEntry, Session, SessionsToEnd, Store, StoreError, SubjectRevocation,
+    TokenExpiry, User,
 };
 use crate::owner;
 use crate::token::{AccountId, TokenId};
@@ -118,7 +119,7 @@ impl Store for Sqlite {
         users::by_id(&mut *self.readers.acquire().await?, realm, id).await
     }
 
-    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError> {
+    async fn user_by_name(&self, realm: &str, name: &LoginName) -> Result<Option<User>, StoreError> {
         users::by_name(&mut *self.readers.acquire().await?, realm, name).await
     }
 
@@ -129,7 +130,7 @@ impl Store for Sqlite {
     async fn update_user(
         &self,
         user: &User,
-        ended: Ended,
+        ended: SessionsToEnd,
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError> {
         let mut transaction = self.begin().await?;
@@ -156,18 +157,18 @@ impl Store for Sqlite {
         Ok(transaction.commit().await?)
     }
 
-    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
+    async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let first = sessions::create_once(&mut transaction, once, session, version).await?;
         transaction.commit().await?;
         Ok(first)
     }
 
-    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
-        refresh::of(&mut *self.readers.acquire().await?, session, now).await
+    async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError> {
+        refresh::select(&mut *self.readers.acquire().await?, session, now).await
     }
 
-    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
+    async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError> {
         let mut transaction = self.begin().await?;
         let rotated = refresh::rotate(&mut transaction, presented).await?;
         transaction.commit().await?;
@@ -179,7 +180,7 @@ impl Store for Sqlite {
     }
 
     async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError> {
-        epochs::of(&mut *self.readers.acquire().await?, realm).await
+        epochs::select(&mut *self.readers.acquire().await?, realm).await
     }
 
     async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError> {
@@ -223,25 +224,30 @@ impl Store for Sqlite {
         revocation::cut_off_of(&mut *self.readers.acquire().await?, account).await
     }
 
-    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
+    async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError> {
         let mut transaction = self.begin().await?;
         let revocation = revocation::end_session(&mut transaction, token, ends).await?;
         transaction.commit().await?;
         Ok(revocation)
     }
 
-    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError> {
+    async fn revoke_subject(
+        &self,
+        account: AccountId,
+        until: i64,
+        expires_at: i64,
+    ) -> Result<SubjectRevocation, StoreError> {
         let mut transaction = self.begin().await?;
         let cut_off = revocation::cut_off(&mut transaction, account, until, expires_at).await?;
         transaction.commit().await?;
         Ok(cut_off)
     }
 
-    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<Revoked>, StoreError> {
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError> {
         revocation::after(&mut *self.readers.acquire().await?, after, now, limit).await
     }
 
-    async fn purge(&self, now: i64) -> Result<u64, StoreError> {
+    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError> {
         let mut purged = 0;
         for statement in sessions::PURGES {
             let mut more = true;
@@ -474,7 +480,7 @@ const READERS: u32 = 4;
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Database, contract, open};
+    use super::super::{Database, conformance, open};
     use super::*;
 
     fn file(directory: &Path) -> Database {
@@ -485,14 +491,14 @@ mod tests {
     async fn keeps_the_contract() {
         let directory = tempfile::tempdir().unwrap();
         let file = file(directory.path());
-        contract::run(|| async { open(&file).await.unwrap() }).await;
+        conformance::run(|| async { open(&file).await.unwrap() }).await;
     }
 
     #[tokio::test]
     async fn only_its_owner_can_read_the_files() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(&file(directory.path())).await.unwrap();
-        store.revoke(TokenId::random(), Ends::At(1)).await.unwrap();
+        store.revoke(TokenId::random(), TokenExpiry::At(1)).await.unwrap();
         let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
         files.sort_by_key(fs::DirEntry::file_name);
         let names: Vec<_> = files.iter().map(|file| file.file_name().into_string().unwrap()).collect();
@@ -535,7 +541,8 @@ mod tests {
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
         let mut failed = 0;
         for number in 0..500 {
-            if let Err(StoreError::Failed(_)) = store.create_user(&contract::user("realm", &format!("u{number}"))).await
+            if let Err(StoreError::Failed(_)) =
+                store.create_user(&conformance::user("realm", &format!("u{number}"))).await
             {
                 failed += 1;
             }
@@ -593,13 +600,13 @@ mod tests {
         assert_eq!(user.username.as_deref(), Some("alice"));
         assert!(!user.email_verified, "nobody knows");
         // What its name looks like was not written down by that version.
-        let impostor = contract::user("r", "\u{430}lice");
-        assert!(matches!(store.register(&impostor).await, Err(StoreError::Exists)));
+        let impostor = conformance::user("r", "\u{430}lice");
+        assert!(matches!(store.register(&impostor).await, Err(StoreError::NameTaken)));
         let old = Revocation { sequence: 41, token: TokenId(2), expires_at: 200 };
-        assert_eq!(store.revocations_after(0, 0, 10).await.unwrap(), [Revoked::Id(old)]);
-        let cut_off = store.cut_off(AccountId(9), 50, 300).await.unwrap();
+        assert_eq!(store.revocations_after(0, 0, 10).await.unwrap(), [RevocationEntry::Id(old)]);
+        let cut_off = store.revoke_subject(AccountId(9), 50, 300).await.unwrap();
         assert_eq!(cut_off.sequence, 43, "no sequence is given twice");
-        let (_, ended) = store.update_user(&user, Ended::All, None).await.unwrap();
+        let (_, ended) = store.update_user(&user, SessionsToEnd::All, None).await.unwrap();
         assert_eq!(ended, [Revocation { sequence: 44, token: TokenId(1), expires_at: 100 }]);
         // A gate of the first version that has the file open all the while goes on.
         let theirs = "SELECT sequence, token, expires_at FROM revocations WHERE sequence > 41 ORDER BY sequence";

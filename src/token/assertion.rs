@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Accepted, KeyError, Rules, TokenId};
+use super::{KeyError, TokenId, TokenSettings, VerifiedToken};
 
-impl Rules {
+impl TokenSettings {
     /// Signs for `audience` what was accepted, for a minute at the most.
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
-    pub fn assert(&self, accepted: &Accepted, realm: &str, audience: &str, now: i64) -> Result<String, KeyError> {
+    pub fn assert(&self, accepted: &VerifiedToken, realm: &str, audience: &str, now: i64) -> Result<String, KeyError> {
         let claims = &accepted.claims;
         let mut payload = Map::new();
         for (name, value) in [
@@ -22,7 +22,7 @@ impl Rules {
             // Nobody may act on it when the token counts no more.
             ("exp", now.saturating_add(LIFE_SECONDS).min(accepted.until).into()),
             ("realm", realm.into()),
-            ("token_id", claims.known_by(accepted.issuer.is_none()).to_string().into()),
+            ("token_id", claims.public_id(accepted.issuer.is_none()).to_string().into()),
         ] {
             payload.insert(name.into(), value);
         }
@@ -45,18 +45,19 @@ const LIFE_SECONDS: i64 = 60;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Algorithm, Claims, Key, KeySet, Reject, peek};
+    use super::super::{Algorithm, Claims, SigningKey, SigningKeys, TokenError, decode_unverified};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
 
     #[test]
     fn it_says_who_is_calling_for_a_minute_and_no_longer_than_the_token() {
-        let rules = Rules {
+        let rules = TokenSettings {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 5,
-            keys: KeySet::new(Algorithm::ES256, vec![Key::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap(),
+            keys: SigningKeys::new(Algorithm::ES256, vec![SigningKey::generate(Algorithm::ES256, 1, 1).unwrap()])
+                .unwrap(),
             id_keys: None,
             trusted: Vec::new(),
         };
@@ -74,8 +75,8 @@ mod tests {
         for (expires_at, ends) in [(NOW + 1000, NOW + 60), (NOW + 20, NOW + 25)] {
             let accepted = rules.verify(&rules.mint(&claims(expires_at)).unwrap(), NOW).unwrap();
             let assertion = rules.assert(&accepted, "examples", "app", NOW).unwrap();
-            assert_eq!(rules.verify(&assertion, NOW).unwrap_err(), Reject::Type, "it opens nothing");
-            let (header, mut payload) = peek(&assertion).unwrap();
+            assert_eq!(rules.verify(&assertion, NOW).unwrap_err(), TokenError::Type, "it opens nothing");
+            let (header, mut payload) = decode_unverified(&assertion).unwrap();
             assert_eq!(header["typ"], "assertion+jwt");
             assert!(payload.shift_remove("jti").is_some());
             let expected = json!({

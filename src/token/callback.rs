@@ -3,13 +3,13 @@
 
 use serde_json::{Map, json};
 
-use super::parts::{Fraction, Parts};
-use super::{AccountId, KeyError, Marks, Reject, Rules, Seal, Sealed, TokenId};
+use super::parts::{Fraction, UnverifiedToken};
+use super::{AccountId, KeyError, RevocationKeys, Seal, Sealed, TokenError, TokenId, TokenSettings};
 use crate::json::Value;
 
 /// Somebody whom a trusted issuer's client named may have a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Callback {
+pub struct CallbackToken {
     /// Names this one token, which may be used once.
     pub token_id: TokenId,
     /// The user's id.
@@ -24,21 +24,27 @@ pub struct Callback {
     pub expires_at: i64,
 }
 
-impl Callback {
+impl CallbackToken {
     /// By what it may be revoked, as any other token that the realm issued to its user.
     #[must_use]
-    pub fn marks(&self, rules: &Rules) -> Marks {
-        let account = AccountId::of(&rules.issuer, &self.subject);
-        Marks { token: self.token_id, session: None, account, everyone: rules.everyone(), issued_at: self.issued_at }
+    pub fn marks(&self, rules: &TokenSettings) -> RevocationKeys {
+        let account = AccountId::new(&rules.issuer, &self.subject);
+        RevocationKeys {
+            token: self.token_id,
+            session: None,
+            account,
+            everyone: rules.everyone(),
+            issued_at: self.issued_at,
+        }
     }
 }
 
-impl Rules {
+impl TokenSettings {
     /// Signs it, as of `now` (Unix seconds).
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
-    pub fn mint_callback(&self, callback: &Callback, seal: &Seal, now: i64) -> Result<String, KeyError> {
+    pub fn mint_callback(&self, callback: &CallbackToken, seal: &Seal, now: i64) -> Result<String, KeyError> {
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());
         // Not the audience of access tokens: who checks signature and audience only must not take it for one (RFC 8725, 3.9).
@@ -57,23 +63,27 @@ impl Rules {
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify_callback(&self, token: &str, now: i64) -> Result<Sealed<Callback>, Reject> {
+    pub fn verify_callback(&self, token: &str, now: i64) -> Result<Sealed<CallbackToken>, TokenError> {
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room)?;
+        let parts = UnverifiedToken::parse(token, &mut room)?;
         self.own_key(&parts, CALLBACK)?;
         if parts.text("aud") != Some(&self.callback_audience()) {
-            return Err(Reject::Audience);
+            return Err(TokenError::Audience);
         }
         let actor = parts.payload.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str);
-        let callback = Callback {
-            token_id: parts.text("jti").and_then(|id| id.parse().ok()).ok_or(Reject::Claims)?,
+        let callback = CallbackToken {
+            token_id: parts.text("jti").and_then(|id| id.parse().ok()).ok_or(TokenError::Claims)?,
             subject: parts.subject()?.to_owned(),
-            actor: actor.ok_or(Reject::Claims)?.to_owned(),
-            mfa: parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?,
+            actor: actor.ok_or(TokenError::Claims)?.to_owned(),
+            mfa: parts.payload.get("mfa").and_then(Value::as_bool).ok_or(TokenError::Claims)?,
             issued_at: parts.time("iat", Fraction::Refused)?,
             expires_at: parts.time("exp", Fraction::Refused)?,
         };
-        if now >= callback.expires_at { Err(Reject::Expired) } else { Sealed::of(parts, CALLBACK, callback) }
+        if now >= callback.expires_at {
+            Err(TokenError::Expired)
+        } else {
+            Sealed::from_token(parts, CALLBACK, callback)
+        }
     }
 
     fn callback_audience(&self) -> String {
@@ -88,18 +98,18 @@ const AUDIENCE: &str = "urn:tollgate:callback:";
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Algorithm, Key, KeySet};
+    use super::super::{Algorithm, SigningKey, SigningKeys};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn rules() -> Rules {
-        let keys = vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()];
-        Rules {
+    fn rules() -> TokenSettings {
+        let keys = vec![SigningKey::generate(Algorithm::HS256, 1, 1).unwrap()];
+        TokenSettings {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 5,
-            keys: KeySet::new(Algorithm::HS256, keys).unwrap(),
+            keys: SigningKeys::new(Algorithm::HS256, keys).unwrap(),
             id_keys: None,
             trusted: Vec::new(),
         }
@@ -107,9 +117,9 @@ mod tests {
 
     #[test]
     fn r29_it_is_no_other_kind_of_token_and_none_is_one() {
-        let (rules, seal) = (rules(), Seal::of([7; 32]));
-        let read = |rules: &Rules, token: &str, now| rules.verify_callback(token, now)?.open(&seal);
-        let callback = Callback {
+        let (rules, seal) = (rules(), Seal::new([7; 32]));
+        let read = |rules: &TokenSettings, token: &str, now| rules.verify_callback(token, now)?.open(&seal);
+        let callback = CallbackToken {
             token_id: TokenId::random(),
             subject: "0123456789abcdef0123456789abcdef".into(),
             actor: "client".into(),
@@ -120,24 +130,24 @@ mod tests {
         let token = rules.mint_callback(&callback, &seal, NOW).unwrap();
         assert_eq!(read(&rules, &token, NOW), Ok(callback.clone()));
         assert_eq!(read(&rules, &token, NOW + 59), Ok(callback.clone()));
-        assert_eq!(read(&rules, &token, NOW + 60), Err(Reject::Expired), "no leeway");
-        assert_eq!(rules.verify(&token, NOW).unwrap_err(), Reject::Type);
+        assert_eq!(read(&rules, &token, NOW + 60), Err(TokenError::Expired), "no leeway");
+        assert_eq!(rules.verify(&token, NOW).unwrap_err(), TokenError::Type);
         assert!(rules.verify_challenge(&token, NOW).is_err());
-        let challenge = super::super::Challenge {
+        let challenge = super::super::ChallengeToken {
             subject: callback.subject.clone(),
             version: 1,
             name: "SOFTWARE_TOKEN_MFA".into(),
             mfa: false,
         };
         let challenge = rules.mint_challenge(&challenge, &seal, NOW).unwrap();
-        assert_eq!(read(&rules, &challenge, NOW), Err(Reject::Type));
-        let elsewhere = Rules { audience: "other".into(), ..rules };
-        assert_eq!(read(&elsewhere, &token, NOW), Err(Reject::Audience), "with the same keys");
-        let (_, payload) = super::super::peek(&token).unwrap();
+        assert_eq!(read(&rules, &challenge, NOW), Err(TokenError::Type));
+        let elsewhere = TokenSettings { audience: "other".into(), ..rules };
+        assert_eq!(read(&elsewhere, &token, NOW), Err(TokenError::Audience), "with the same keys");
+        let (_, payload) = super::super::decode_unverified(&token).unwrap();
         assert_ne!(payload["aud"], "examples", "not that of access tokens");
         assert_eq!(payload["act"], json!({"sub": "client"}));
         // R62
-        let other = elsewhere.mint_callback(&callback, &Seal::of([8; 32]), NOW).unwrap();
-        assert_eq!(read(&elsewhere, &other, NOW), Err(Reject::Signature), "with the signing key alone");
+        let other = elsewhere.mint_callback(&callback, &Seal::new([8; 32]), NOW).unwrap();
+        assert_eq!(read(&elsewhere, &other, NOW), Err(TokenError::Signature), "with the signing key alone");
     }
 }

@@ -3,13 +3,13 @@
 
 use serde_json::Map;
 
-use super::parts::{Fraction, Parts};
-use super::{KeyError, Reject, Rules, Seal, Sealed, TokenId};
+use super::parts::{Fraction, UnverifiedToken};
+use super::{KeyError, Seal, Sealed, TokenError, TokenId, TokenSettings};
 use crate::json::Value;
 
 /// Somebody proved to know a user's password, and has to answer something more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
+pub struct ChallengeToken {
     /// The user's id.
     pub subject: String,
     /// The user's version then: whatever is changed about the user meanwhile, the answer counts no more.
@@ -20,12 +20,12 @@ pub struct Challenge {
     pub mfa: bool,
 }
 
-impl Rules {
+impl TokenSettings {
     /// Signs it, as of `now` (Unix seconds), for five minutes.
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
-    pub fn mint_challenge(&self, challenge: &Challenge, seal: &Seal, now: i64) -> Result<String, KeyError> {
+    pub fn mint_challenge(&self, challenge: &ChallengeToken, seal: &Seal, now: i64) -> Result<String, KeyError> {
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());
         payload.insert("aud".into(), self.challenge_audience().into());
@@ -44,21 +44,21 @@ impl Rules {
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Sealed<Challenge>, Reject> {
+    pub fn verify_challenge(&self, token: &str, now: i64) -> Result<Sealed<ChallengeToken>, TokenError> {
         let mut room = Vec::new();
-        let parts = Parts::of(token, &mut room)?;
+        let parts = UnverifiedToken::parse(token, &mut room)?;
         self.own_key(&parts, CHALLENGE)?;
         if parts.text("aud") != Some(self.challenge_audience().as_str()) {
-            return Err(Reject::Audience);
+            return Err(TokenError::Audience);
         }
-        let version = parts.payload.get("version").and_then(Value::as_i64).ok_or(Reject::Claims)?;
-        let mfa = parts.payload.get("mfa").and_then(Value::as_bool).ok_or(Reject::Claims)?;
-        let name = parts.text("challenge").ok_or(Reject::Claims)?.to_owned();
+        let version = parts.payload.get("version").and_then(Value::as_i64).ok_or(TokenError::Claims)?;
+        let mfa = parts.payload.get("mfa").and_then(Value::as_bool).ok_or(TokenError::Claims)?;
+        let name = parts.text("challenge").ok_or(TokenError::Claims)?.to_owned();
         if now >= parts.time("exp", Fraction::Refused)? {
-            return Err(Reject::Expired);
+            return Err(TokenError::Expired);
         }
-        let challenge = Challenge { subject: parts.subject()?.to_owned(), version, name, mfa };
-        Sealed::of(parts, CHALLENGE, challenge)
+        let challenge = ChallengeToken { subject: parts.subject()?.to_owned(), version, name, mfa };
+        Sealed::from_token(parts, CHALLENGE, challenge)
     }
 
     /// Not the realm's own: an app that verifies tokens itself, with our key set, looks at `iss` and `aud`, and few at `typ`.
@@ -79,14 +79,15 @@ const LIFE_SECONDS: i64 = 300;
 mod tests {
     use serde_json::json;
 
-    use super::super::{Algorithm, Claims, Key, KeySet};
+    use super::super::{Algorithm, Claims, SigningKey, SigningKeys};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn rules() -> Rules {
-        let keys = || KeySet::new(Algorithm::ES256, vec![Key::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap();
-        Rules {
+    fn rules() -> TokenSettings {
+        let keys =
+            || SigningKeys::new(Algorithm::ES256, vec![SigningKey::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap();
+        TokenSettings {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 5,
@@ -97,16 +98,16 @@ mod tests {
     }
 
     fn seal() -> Seal {
-        Seal::of([7; 32])
+        Seal::new([7; 32])
     }
 
-    fn read(rules: &Rules, token: &str, now: i64) -> Result<Challenge, Reject> {
+    fn read(rules: &TokenSettings, token: &str, now: i64) -> Result<ChallengeToken, TokenError> {
         rules.verify_challenge(token, now)?.open(&seal())
     }
 
-    fn challenge() -> Challenge {
+    fn challenge() -> ChallengeToken {
         let name = "SOFTWARE_TOKEN_MFA".into();
-        Challenge { subject: "0123456789abcdef0123456789abcdef".into(), version: 7, name, mfa: false }
+        ChallengeToken { subject: "0123456789abcdef0123456789abcdef".into(), version: 7, name, mfa: false }
     }
 
     #[test]
@@ -115,8 +116,8 @@ mod tests {
         let token = rules.mint_challenge(&challenge(), &seal(), NOW).unwrap();
         assert_eq!(read(&rules, &token, NOW), Ok(challenge()));
         assert_eq!(read(&rules, &token, NOW + 299), Ok(challenge()));
-        assert_eq!(read(&rules, &token, NOW + 300), Err(Reject::Expired), "no leeway");
-        let mfa = Challenge { mfa: true, ..challenge() };
+        assert_eq!(read(&rules, &token, NOW + 300), Err(TokenError::Expired), "no leeway");
+        let mfa = ChallengeToken { mfa: true, ..challenge() };
         assert_eq!(read(&rules, &rules.mint_challenge(&mfa, &seal(), NOW).unwrap(), NOW), Ok(mfa));
     }
 
@@ -136,32 +137,33 @@ mod tests {
         };
         let access = rules.mint(&claims).unwrap();
         let mut payload = Map::new();
-        for (name, value) in super::super::peek(&access).unwrap().1 {
+        for (name, value) in super::super::decode_unverified(&access).unwrap().1 {
             payload.insert(name, value);
         }
         let id = rules.mint_id(payload.clone(), NOW).unwrap();
-        let same_keys = Rules { id_keys: None, ..self::rules() };
+        let same_keys = TokenSettings { id_keys: None, ..self::rules() };
         let id_with_the_same_keys = same_keys.mint_id(payload, NOW).unwrap();
         let session = rules.mint_challenge(&challenge(), &seal(), NOW).unwrap();
         for (rules, token) in [(&rules, &id), (&rules, &session), (&same_keys, &id_with_the_same_keys)] {
-            assert_eq!(rules.verify(token, NOW).unwrap_err(), Reject::Type);
-            assert_eq!(rules.verify_expired(token, NOW).unwrap_err(), Reject::Type);
+            assert_eq!(rules.verify(token, NOW).unwrap_err(), TokenError::Type);
+            assert_eq!(rules.verify_expired(token, NOW).unwrap_err(), TokenError::Type);
         }
         for token in [&access, &id] {
-            assert_eq!(read(&rules, token, NOW), Err(Reject::Type));
+            assert_eq!(read(&rules, token, NOW), Err(TokenError::Type));
         }
         let other = self::rules();
-        assert_eq!(read(&other, &session, NOW), Err(Reject::Key), "another realm's");
-        let elsewhere = Rules { audience: "other".into(), ..rules };
-        assert_eq!(read(&elsewhere, &session, NOW), Err(Reject::Audience), "with the same keys");
+        assert_eq!(read(&other, &session, NOW), Err(TokenError::Key), "another realm's");
+        let elsewhere = TokenSettings { audience: "other".into(), ..rules };
+        assert_eq!(read(&elsewhere, &session, NOW), Err(TokenError::Audience), "with the same keys");
         let (head, rest) = session.split_once('.').unwrap();
-        assert_eq!(read(&elsewhere, &format!("{head}A.{rest}"), NOW), Err(Reject::Malformed));
+        assert_eq!(read(&elsewhere, &format!("{head}A.{rest}"), NOW), Err(TokenError::Malformed));
     }
 
     #[test]
     fn r36_who_looks_at_signature_issuer_and_audience_only_refuses_it() {
         let rules = rules();
-        let (_, payload) = super::super::peek(&rules.mint_challenge(&challenge(), &seal(), NOW).unwrap()).unwrap();
+        let (_, payload) =
+            super::super::decode_unverified(&rules.mint_challenge(&challenge(), &seal(), NOW).unwrap()).unwrap();
         assert_eq!(
             (&payload["iss"], &payload["aud"]),
             (&json!(rules.issuer), &json!("urn:tollgate:challenge:examples"))
@@ -172,7 +174,7 @@ mod tests {
     fn r62_a_signing_key_alone_makes_none() {
         let rules = rules();
         let token = rules.mint_challenge(&challenge(), &seal(), NOW).unwrap();
-        let (_, mut payload) = super::super::peek(&token).unwrap();
+        let (_, mut payload) = super::super::decode_unverified(&token).unwrap();
         let forged = |payload: &Map<String, serde_json::Value>| {
             let token = rules.sign(CHALLENGE, &serde_json::Value::Object(payload.clone()), NOW).unwrap();
             read(&rules, &token, NOW)
@@ -188,25 +190,25 @@ mod tests {
         ] {
             let mut changed = payload.clone();
             changed.insert(name.into(), value);
-            assert_eq!(forged(&changed), Err(Reject::Signature), "{name}");
+            assert_eq!(forged(&changed), Err(TokenError::Signature), "{name}");
         }
-        for mark in ["", "A", "é", &Seal::of([8; 32]).mark(CHALLENGE, "{}")] {
+        for mark in ["", "A", "é", &Seal::new([8; 32]).mark(CHALLENGE, "{}")] {
             payload.insert("seal".into(), mark.into());
-            assert_eq!(forged(&payload), Err(Reject::Signature), "{mark}");
+            assert_eq!(forged(&payload), Err(TokenError::Signature), "{mark}");
         }
         payload.shift_remove("seal");
-        assert_eq!(forged(&payload), Err(Reject::Claims), "as a version before this one had it");
+        assert_eq!(forged(&payload), Err(TokenError::Claims), "as a version before this one had it");
         let sealed = rules.verify_challenge(&token, NOW).unwrap();
-        assert_eq!(sealed.open(&Seal::of([8; 32])), Err(Reject::Signature), "of an epoch that has ended");
+        assert_eq!(sealed.open(&Seal::new([8; 32])), Err(TokenError::Signature), "of an epoch that has ended");
     }
 
     #[test]
     fn an_id_token_has_keys_of_its_own() {
         let rules = rules();
         let id = rules.mint_id(Map::new(), NOW).unwrap();
-        let (header, payload) = super::super::peek(&id).unwrap();
-        assert_eq!(header["kid"], rules.id_keys.as_ref().unwrap().signing(NOW).kid());
-        assert_ne!(header["kid"], rules.keys.signing(NOW).kid());
+        let (header, payload) = super::super::decode_unverified(&id).unwrap();
+        assert_eq!(header["kid"], rules.id_keys.as_ref().unwrap().active_key(NOW).kid());
+        assert_ne!(header["kid"], rules.keys.active_key(NOW).kid());
         assert_eq!((&header["typ"], &payload["iss"]), (&json!("JWT"), &json!("https://gate.example")));
     }
 
@@ -225,10 +227,10 @@ mod tests {
             expires_at: NOW + 60,
         };
         let token = rules.mint(&claims).unwrap();
-        assert_eq!(rules.verify(&token, NOW + 65).unwrap_err(), Reject::Expired);
+        assert_eq!(rules.verify(&token, NOW + 65).unwrap_err(), TokenError::Expired);
         let accepted = rules.verify_expired(&token, NOW + 65).unwrap();
         // Its username is its id: it has none.
         assert_eq!(accepted.claims, Claims { username: None, ..claims });
-        assert_eq!(rules.verify_expired(&token, NOW - 6).unwrap_err(), Reject::NotYetValid);
+        assert_eq!(rules.verify_expired(&token, NOW - 6).unwrap_err(), TokenError::NotYetValid);
     }
 }

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use super::jwks::PublicKeys;
-use super::parts::{Fraction, Parts};
-use super::trusted_keys::TrustedKeys;
-use super::verify::{Accepted, KeyName, SignedBy, proves_mfa};
-use super::{AccountId, Algorithm, Claims, Reject, TokenId, fingerprint};
+use super::parts::{Fraction, UnverifiedToken};
+use super::trusted_keys::IssuerKeys;
+use super::verify::{KeyName, SigningIssuer, VerifiedToken, proves_mfa};
+use super::{AccountId, Algorithm, Claims, TokenError, TokenId, fingerprint};
 use crate::json::{Members, Value};
 
 /// What a realm demands of the tokens of one issuer.
 #[derive(Debug)]
-pub struct Issuer {
+pub struct TrustedIssuer {
     /// `iss`, compared byte for byte.
     pub name: Arc<str>,
     /// Whom its tokens must be meant for.
@@ -24,7 +24,7 @@ pub struct Issuer {
     /// What it may sign with.
     pub algorithms: Vec<Algorithm>,
     /// What `typ` in the header may be.
-    pub types: Vec<Type>,
+    pub types: Vec<TokenType>,
     /// Seconds by which its times may be missed.
     pub leeway: i64,
     /// Claims that must be there.
@@ -32,9 +32,9 @@ pub struct Issuer {
     /// Claims that must be exactly this.
     pub exact: Vec<(String, serde_json::Value)>,
     /// Where the claims stand that become the identity.
-    pub mapping: Mapping,
+    pub mapping: ClaimMapping,
     /// Its keys.
-    pub keys: Arc<TrustedKeys>,
+    pub keys: Arc<IssuerKeys>,
 }
 
 /// Whom a token must be meant for. At least one of the two lists has an entry; where both have, both rules hold.
@@ -49,7 +49,7 @@ pub struct Audience {
 
 /// The kind of a token, as `typ` in its header says (RFC 8725, 3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
+pub enum TokenType {
     /// `JWT`
     Jwt,
     /// `at+jwt` (RFC 9068, 2.1)
@@ -60,19 +60,19 @@ pub enum Type {
 
 /// Which claims become what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mapping {
+pub struct ClaimMapping {
     /// A string.
     pub username: Option<String>,
     /// Stands before each username, so that it is not that of a user of the realm.
     pub username_prefix: String,
     /// A string. Does not count where `email_verified` is there, and is not `true`.
     pub email: Option<String>,
-    /// Names of claims, or paths of names with dots between them ([`Mapping::find`]). The claims are strings of words between
+    /// Names of claims, or paths of names with dots between them ([`ClaimMapping::find`]). The claims are strings of words between
     /// spaces, arrays of strings, or objects whose member names are the roles.
     pub roles: Vec<String>,
 }
 
-impl Mapping {
+impl ClaimMapping {
     /// The claim of this name; or, if there is none, the one at this path: `realm_access.roles` is the member `roles` of the
     /// claim `realm_access`. Names may have dots in them: of several members that a path could begin with, the one with
     /// the longest name counts.
@@ -94,14 +94,24 @@ impl Mapping {
     }
 }
 
-impl Issuer {
+impl TrustedIssuer {
     /// Of a token whose `iss` is this, for the realm of `everyone`.
-    pub(super) fn judge(&self, parts: &Parts<'_>, everyone: AccountId, now: i64) -> Result<Accepted, Reject> {
+    pub(super) fn judge(
+        &self,
+        parts: &UnverifiedToken<'_>,
+        everyone: AccountId,
+        now: i64,
+    ) -> Result<VerifiedToken, TokenError> {
         self.read(parts, everyone, now)?.if_in_force(now)
     }
 
     /// What an access token says that the issuer signed, whether or not its time has passed.
-    pub(super) fn read(&self, parts: &Parts<'_>, everyone: AccountId, now: i64) -> Result<Accepted, Reject> {
+    pub(super) fn read(
+        &self,
+        parts: &UnverifiedToken<'_>,
+        everyone: AccountId,
+        now: i64,
+    ) -> Result<VerifiedToken, TokenError> {
         let (keys, key) = self.signed_with(parts, now)?;
         is_an_access_token(parts)?;
         let claims = self.claims(parts)?;
@@ -109,72 +119,73 @@ impl Issuer {
         let not_before = parts.optional_time("nbf", Fraction::Up)?.unwrap_or(0);
         // PyJWT refuses these as well: who is that far ahead of us would also be that far ahead of a revocation.
         if claims.issued_at.saturating_sub(self.leeway) > now {
-            return Err(Reject::NotYetValid);
+            return Err(TokenError::NotYetValid);
         }
-        Ok(Accepted {
-            marks: claims.marks(&self.name, everyone),
+        Ok(VerifiedToken {
+            marks: claims.revocation_keys(&self.name, everyone),
             from: not_before.saturating_sub(self.leeway),
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
-            issuer: Some(SignedBy { issuer: self.name.clone(), source: self.keys.clone(), keys }),
+            issuer: Some(SigningIssuer { issuer: self.name.clone(), source: self.keys.clone(), keys }),
             key,
         })
     }
 
     /// The subject of an ID token that an issuer as Amazon Cognito made for one of its clients that are ours. It opens
     /// nothing.
-    pub(super) fn id_subject(&self, parts: &Parts<'_>, now: i64) -> Result<String, Reject> {
+    pub(super) fn id_subject(&self, parts: &UnverifiedToken<'_>, now: i64) -> Result<String, TokenError> {
         self.signed_with(parts, now)?;
         if parts.text("token_use") != Some("id") {
-            return Err(Reject::Type);
+            return Err(TokenError::Type);
         }
         let ours = &self.audience.clients;
         if !parts.text("aud").is_some_and(|audience| ours.iter().any(|own| own == audience)) {
-            return Err(Reject::Audience);
+            return Err(TokenError::Audience);
         }
         if now >= parts.time("exp", Fraction::Down)?.saturating_add(self.leeway) {
-            return Err(Reject::Expired);
+            return Err(TokenError::Expired);
         }
         parts.subject().map(str::to_owned)
     }
 
     /// The key whose signature this is, and those that it is one of.
-    fn signed_with(&self, parts: &Parts<'_>, now: i64) -> Result<(Arc<PublicKeys>, KeyName), Reject> {
+    fn signed_with(&self, parts: &UnverifiedToken<'_>, now: i64) -> Result<(Arc<PublicKeys>, KeyName), TokenError> {
         // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;
         // `zip` and `enc` are an encrypted token's. `jku`, `jwk`, `x5u`, `x5c` and the like say where keys are: nobody
         // asked, so they mean nothing (R24).
         if ["crit", "b64", "zip", "enc"].iter().any(|name| parts.header.contains_key(name)) {
-            return Err(Reject::Malformed);
+            return Err(TokenError::Malformed);
         }
         if !self.types.contains(&kind(parts)?) {
-            return Err(Reject::Type);
+            return Err(TokenError::Type);
         }
         let algorithm = parts.header_text("alg").and_then(Algorithm::from_name);
-        let algorithm = algorithm.filter(|algorithm| self.algorithms.contains(algorithm)).ok_or(Reject::Algorithm)?;
+        let algorithm =
+            algorithm.filter(|algorithm| self.algorithms.contains(algorithm)).ok_or(TokenError::Algorithm)?;
         let kid = match parts.header.get("kid") {
             None => None,
-            Some(kid) => Some(kid.as_str().ok_or(Reject::Malformed)?),
+            Some(kid) => Some(kid.as_str().ok_or(TokenError::Malformed)?),
         };
-        let keys = self.keys.at(now).ok_or(Reject::NoKeys)?;
+        let keys = self.keys.current_at(now).ok_or(TokenError::NoKeys)?;
         // R20: found by its id and its algorithm, a key verifies with that one only.
         if !keys.find(kid, algorithm)?.verifies(parts.signed.as_bytes(), parts.signature) {
-            return Err(Reject::Signature);
+            return Err(TokenError::Signature);
         }
         Ok((keys, KeyName { kid: kid.map(Arc::from), algorithm }))
     }
 
-    fn claims(&self, parts: &Parts<'_>) -> Result<Claims, Reject> {
+    fn claims(&self, parts: &UnverifiedToken<'_>) -> Result<Claims, TokenError> {
         let payload = &parts.payload;
         let is_there = |name: &String| payload.get(name).is_some_and(|value| !matches!(value, Value::Null));
         let is_exact =
             |(name, value): &(String, serde_json::Value)| payload.get(name).is_some_and(|said| said == value);
         if !self.required.iter().all(is_there) || !self.exact.iter().all(is_exact) {
-            return Err(Reject::Claims);
+            return Err(TokenError::Claims);
         }
         // `jti` and `sid` are whatever the issuer likes, and mean something together with `iss` only.
         let id = |kind: &str, value: &Value<'_>| match value {
             Value::String(id) if !id.is_empty() => Ok(TokenId(fingerprint(&[kind, &self.name, id]))),
-            _ => Err(Reject::Claims),
+            _ => Err(TokenError::Claims),
         };
         let text = |name: &Option<String>| {
             name.as_deref().and_then(|name| parts.text(name)).filter(|text| is_sayable(text)).map(str::to_owned)
@@ -189,7 +200,7 @@ impl Issuer {
                 // Not the signature: an ECDSA signature has a twin that fits as well.
                 None => TokenId(fingerprint(&["jws", &self.name, parts.signed])),
             },
-            subject: parts.subject().ok().filter(|subject| is_sayable(subject)).ok_or(Reject::Claims)?.to_owned(),
+            subject: parts.subject().ok().filter(|subject| is_sayable(subject)).ok_or(TokenError::Claims)?.to_owned(),
             username: text(&self.mapping.username).map(|name| format!("{}{name}", self.mapping.username_prefix)),
             email: text(&self.mapping.email).filter(|_| email_counts),
             roles: self.roles(parts),
@@ -205,7 +216,7 @@ impl Issuer {
         })
     }
 
-    fn roles(&self, parts: &Parts<'_>) -> Vec<String> {
+    fn roles(&self, parts: &UnverifiedToken<'_>) -> Vec<String> {
         let mut roles: Vec<String> = Vec::new();
         let mut add = |role: &str| {
             // A comma parts two roles in `X-Auth-Roles`: with one in its name, a role would pass for two.
@@ -214,7 +225,7 @@ impl Issuer {
             }
         };
         for claim in &self.mapping.roles {
-            match Mapping::find(&parts.payload, claim) {
+            match ClaimMapping::find(&parts.payload, claim) {
                 Some(Value::String(words)) => words.split(' ').for_each(&mut add),
                 Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).for_each(&mut add),
                 // `{ "admin": false }` gives no role.
@@ -231,10 +242,10 @@ impl Issuer {
     /// The entries of `roles_claims` that find nothing in a token with this payload: for the operator, who may have
     /// misspelt one.
     pub(super) fn roles_not_found(&self, payload: &Members<'_>) -> Vec<String> {
-        self.mapping.roles.iter().filter(|claim| Mapping::find(payload, claim).is_none()).cloned().collect()
+        self.mapping.roles.iter().filter(|claim| ClaimMapping::find(payload, claim).is_none()).cloned().collect()
     }
 
-    fn meant_for_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
+    fn meant_for_us(&self, parts: &UnverifiedToken<'_>) -> Result<(), TokenError> {
         let Audience { any_of, clients } = &self.audience;
         let is_one = |ours: &[String], name: &str| ours.iter().any(|own| own == name);
         let names_one = |ours: &[String]| match parts.payload.get("aud") {
@@ -248,19 +259,19 @@ impl Issuer {
             Some(_) => false,
         };
         if !is_well_formed || (any_of.is_empty() && clients.is_empty()) || (!any_of.is_empty() && !names_one(any_of)) {
-            return Err(Reject::Audience);
+            return Err(TokenError::Audience);
         }
         if clients.is_empty() {
             return Ok(());
         }
         // OpenID Connect Core 1.0, 2: an ID token is for its client, and repeats the nonce of the request.
         if parts.payload.contains_key("nonce") && names_one(clients) {
-            return Err(Reject::Type);
+            return Err(TokenError::Type);
         }
         let mut named = ["client_id", "azp", "cid"].iter().filter_map(|name| parts.payload.get(name)).peekable();
         let is_for_one =
             named.peek().is_some() && named.all(|client| client.as_str().is_some_and(|client| is_one(clients, client)));
-        if is_for_one { Ok(()) } else { Err(Reject::Audience) }
+        if is_for_one { Ok(()) } else { Err(TokenError::Audience) }
     }
 }
 
@@ -270,19 +281,19 @@ fn is_sayable(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)
 }
 
-fn kind(parts: &Parts<'_>) -> Result<Type, Reject> {
-    let Some(kind) = parts.header.get("typ") else { return Ok(Type::Absent) };
+fn kind(parts: &UnverifiedToken<'_>) -> Result<TokenType, TokenError> {
+    let Some(kind) = parts.header.get("typ") else { return Ok(TokenType::Absent) };
     // RFC 7515, 4.1.9: a media type, in any case, that may leave out `application/`.
-    let kind = kind.as_str().ok_or(Reject::Malformed)?.to_ascii_lowercase();
+    let kind = kind.as_str().ok_or(TokenError::Malformed)?.to_ascii_lowercase();
     match kind.strip_prefix("application/").unwrap_or(&kind) {
-        "jwt" => Ok(Type::Jwt),
-        "at+jwt" => Ok(Type::AccessToken),
-        _ => Err(Reject::Type),
+        "jwt" => Ok(TokenType::Jwt),
+        "at+jwt" => Ok(TokenType::AccessToken),
+        _ => Err(TokenError::Type),
     }
 }
 
 /// R29: what tells the other tokens of an issuer from its access tokens, where `typ` says no more than `JWT`.
-fn is_an_access_token(parts: &Parts<'_>) -> Result<(), Reject> {
+fn is_an_access_token(parts: &UnverifiedToken<'_>) -> Result<(), TokenError> {
     let payload = &parts.payload;
     // Amazon Cognito says it in a claim of its own, and Keycloak in `typ`, in the payload this time.
     let other_use = payload.get("token_use").is_some_and(|what| what.as_str() != Some("access"));
@@ -291,10 +302,10 @@ fn is_an_access_token(parts: &Parts<'_>) -> Result<(), Reject> {
     // OpenID Connect Core 1.0, 3.1.3.6 and 3.3.2.11; RFC 8417, 2.2, which logout tokens are built on.
     let others = ["at_hash", "c_hash", "s_hash", "events"];
     if other_use || other_kind || others.iter().any(|name| payload.contains_key(name)) {
-        return Err(Reject::Type);
+        return Err(TokenError::Type);
     }
     // RFC 7800: whoever has only the token has not all that it takes.
-    if payload.contains_key("cnf") { Err(Reject::Bound) } else { Ok(()) }
+    if payload.contains_key("cnf") { Err(TokenError::Bound) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -306,7 +317,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
 
-    use super::super::{Key, KeySet, Rules, Source};
+    use super::super::{KeySource, SigningKey, SigningKeys, TokenSettings};
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -331,20 +342,20 @@ mod tests {
             format!("{signed}.{signature}")
         }
 
-        fn trusted(&self) -> Issuer {
+        fn trusted(&self) -> TrustedIssuer {
             let algorithms = vec![Algorithm::EdDSA];
-            let keys = TrustedKeys::new(Source::File(PathBuf::new()), algorithms.clone());
+            let keys = IssuerKeys::new(KeySource::File(PathBuf::new()), algorithms.clone());
             keys.install(self.jwks().as_bytes(), NOW).unwrap();
-            Issuer {
+            TrustedIssuer {
                 name: NAME.into(),
                 audience: Audience { any_of: vec!["https://api.example".into()], clients: Vec::new() },
                 token_size: 32 << 10,
                 algorithms,
-                types: vec![Type::Jwt, Type::AccessToken],
+                types: vec![TokenType::Jwt, TokenType::AccessToken],
                 leeway: 5,
                 required: Vec::new(),
                 exact: Vec::new(),
-                mapping: Mapping {
+                mapping: ClaimMapping {
                     username: Some("name".into()),
                     username_prefix: String::new(),
                     email: Some("email".into()),
@@ -363,17 +374,18 @@ mod tests {
         json!({"iss": NAME, "aud": ["x", "https://api.example"], "sub": "auth0|1", "exp": NOW + 60, "iat": NOW})
     }
 
-    fn judge(issuer: Issuer, token: &str) -> Result<Claims, Reject> {
-        let rules = Rules {
+    fn judge(issuer: TrustedIssuer, token: &str) -> Result<Claims, TokenError> {
+        let rules = TokenSettings {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 0,
-            keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+            keys: SigningKeys::new(Algorithm::HS256, vec![SigningKey::generate(Algorithm::HS256, 1, 1).unwrap()])
+                .unwrap(),
             id_keys: None,
             trusted: vec![issuer],
         };
         let own = rules.verify_own(token, NOW).unwrap_err();
-        assert!(matches!(own, Reject::Issuer | Reject::TooLong), "never one of ours: {own:?}");
+        assert!(matches!(own, TokenError::Issuer | TokenError::TooLong), "never one of ours: {own:?}");
         rules.verify(token, NOW).map(|accepted| accepted.claims)
     }
 
@@ -381,8 +393,8 @@ mod tests {
     fn changed(
         header_change: &Value,
         payload_change: &Value,
-        configure: impl FnOnce(&mut Issuer),
-    ) -> Result<Claims, Reject> {
+        configure: impl FnOnce(&mut TrustedIssuer),
+    ) -> Result<Claims, TokenError> {
         let idp = Idp::new();
         let mut issuer = idp.trusted();
         configure(&mut issuer);
@@ -414,64 +426,64 @@ mod tests {
             assert_eq!(check(good.clone()), Ok(()), "{good}");
         }
         for (bad, reject) in [
-            (json!({"typ": null}), Reject::Type),
-            (json!({"typ": 5}), Reject::Malformed),
-            (json!({"typ": "id+jwt"}), Reject::Type),
-            (json!({"typ": "logout+jwt"}), Reject::Type),
-            (json!({"typ": "application/application/jwt"}), Reject::Type),
-            (json!({"alg": "none"}), Reject::Algorithm),
-            (json!({"alg": "HS256"}), Reject::Algorithm),
-            (json!({"alg": "ES256"}), Reject::Algorithm),
-            (json!({"alg": "eddsa"}), Reject::Algorithm),
-            (json!({"alg": null}), Reject::Algorithm),
-            (json!({"kid": "other"}), Reject::Key),
-            (json!({"kid": 1}), Reject::Malformed),
-            (json!({"crit": ["exp"]}), Reject::Malformed),
-            (json!({"crit": []}), Reject::Malformed),
-            (json!({"b64": false}), Reject::Malformed),
-            (json!({"b64": true}), Reject::Malformed),
-            (json!({"zip": "DEF"}), Reject::Malformed),
-            (json!({"enc": "A256GCM"}), Reject::Malformed),
+            (json!({"typ": null}), TokenError::Type),
+            (json!({"typ": 5}), TokenError::Malformed),
+            (json!({"typ": "id+jwt"}), TokenError::Type),
+            (json!({"typ": "logout+jwt"}), TokenError::Type),
+            (json!({"typ": "application/application/jwt"}), TokenError::Type),
+            (json!({"alg": "none"}), TokenError::Algorithm),
+            (json!({"alg": "HS256"}), TokenError::Algorithm),
+            (json!({"alg": "ES256"}), TokenError::Algorithm),
+            (json!({"alg": "eddsa"}), TokenError::Algorithm),
+            (json!({"alg": null}), TokenError::Algorithm),
+            (json!({"kid": "other"}), TokenError::Key),
+            (json!({"kid": 1}), TokenError::Malformed),
+            (json!({"crit": ["exp"]}), TokenError::Malformed),
+            (json!({"crit": []}), TokenError::Malformed),
+            (json!({"b64": false}), TokenError::Malformed),
+            (json!({"b64": true}), TokenError::Malformed),
+            (json!({"zip": "DEF"}), TokenError::Malformed),
+            (json!({"enc": "A256GCM"}), TokenError::Malformed),
         ] {
             assert_eq!(check(bad.clone()), Err(reject), "{bad}");
         }
-        let absent = changed(&json!({"typ": null}), &json!({}), |issuer| issuer.types = vec![Type::Absent]);
+        let absent = changed(&json!({"typ": null}), &json!({}), |issuer| issuer.types = vec![TokenType::Absent]);
         assert!(absent.is_ok());
         assert_eq!(
-            changed(&json!({}), &json!({}), |issuer| issuer.types = vec![Type::Absent]).unwrap_err(),
-            Reject::Type
+            changed(&json!({}), &json!({}), |issuer| issuer.types = vec![TokenType::Absent]).unwrap_err(),
+            TokenError::Type
         );
     }
 
     #[test]
     fn payloads() {
         for (change, reject) in [
-            (json!({"iss": "https://idp.example"}), Reject::Issuer),
-            (json!({"iss": [NAME]}), Reject::Issuer),
-            (json!({"aud": null}), Reject::Audience),
-            (json!({"aud": "https://api.example/"}), Reject::Audience),
-            (json!({"aud": []}), Reject::Audience),
-            (json!({"aud": ["https://api.example", 1]}), Reject::Audience),
-            (json!({"aud": {"https://api.example": 1}}), Reject::Audience),
-            (json!({"sub": null}), Reject::Claims),
-            (json!({"sub": ""}), Reject::Claims),
-            (json!({"sub": 7}), Reject::Claims),
-            (json!({"exp": null}), Reject::Claims),
-            (json!({"exp": "1900000000"}), Reject::Claims),
-            (json!({"exp": NOW - 5}), Reject::Expired),
-            (json!({"nbf": NOW + 6}), Reject::NotYetValid),
-            (json!({"nbf": "1"}), Reject::Claims),
-            (json!({"iat": NOW + 6}), Reject::NotYetValid),
-            (json!({"iat": []}), Reject::Claims),
-            (json!({"jti": 1}), Reject::Claims),
-            (json!({"sid": {}}), Reject::Claims),
-            (json!({"token_use": "id"}), Reject::Type),
-            (json!({"token_use": 1}), Reject::Type),
-            (json!({"typ": "ID"}), Reject::Type),
-            (json!({"typ": "refresh"}), Reject::Type),
-            (json!({"at_hash": "x"}), Reject::Type),
-            (json!({"events": {}}), Reject::Type),
-            (json!({"cnf": {"jkt": "x"}}), Reject::Bound),
+            (json!({"iss": "https://idp.example"}), TokenError::Issuer),
+            (json!({"iss": [NAME]}), TokenError::Issuer),
+            (json!({"aud": null}), TokenError::Audience),
+            (json!({"aud": "https://api.example/"}), TokenError::Audience),
+            (json!({"aud": []}), TokenError::Audience),
+            (json!({"aud": ["https://api.example", 1]}), TokenError::Audience),
+            (json!({"aud": {"https://api.example": 1}}), TokenError::Audience),
+            (json!({"sub": null}), TokenError::Claims),
+            (json!({"sub": ""}), TokenError::Claims),
+            (json!({"sub": 7}), TokenError::Claims),
+            (json!({"exp": null}), TokenError::Claims),
+            (json!({"exp": "1900000000"}), TokenError::Claims),
+            (json!({"exp": NOW - 5}), TokenError::Expired),
+            (json!({"nbf": NOW + 6}), TokenError::NotYetValid),
+            (json!({"nbf": "1"}), TokenError::Claims),
+            (json!({"iat": NOW + 6}), TokenError::NotYetValid),
+            (json!({"iat": []}), TokenError::Claims),
+            (json!({"jti": 1}), TokenError::Claims),
+            (json!({"sid": {}}), TokenError::Claims),
+            (json!({"token_use": "id"}), TokenError::Type),
+            (json!({"token_use": 1}), TokenError::Type),
+            (json!({"typ": "ID"}), TokenError::Type),
+            (json!({"typ": "refresh"}), TokenError::Type),
+            (json!({"at_hash": "x"}), TokenError::Type),
+            (json!({"events": {}}), TokenError::Type),
+            (json!({"cnf": {"jkt": "x"}}), TokenError::Bound),
         ] {
             assert_eq!(changed(&json!({}), &change, |_| ()), Err(reject), "{change}");
         }
@@ -484,12 +496,12 @@ mod tests {
         let null_exp = Idp::new();
         let token =
             null_exp.sign(&header(), &json!({"iss": NAME, "aud": "https://api.example", "sub": "u", "exp": null}));
-        assert_eq!(judge(null_exp.trusted(), &token), Err(Reject::Claims), "R21: there, and no time");
+        assert_eq!(judge(null_exp.trusted(), &token), Err(TokenError::Claims), "R21: there, and no time");
     }
 
     #[test]
     fn what_is_configured_is_demanded() {
-        let demanding = |issuer: &mut Issuer| {
+        let demanding = |issuer: &mut TrustedIssuer| {
             issuer.required = vec!["tenant".into()];
             issuer.exact = vec![("azp".into(), json!("app")), ("n".into(), json!(1)), ("b".into(), json!(true))];
         };
@@ -504,7 +516,7 @@ mod tests {
         ] {
             let mut change = good.clone();
             change[name] = wrong;
-            assert_eq!(changed(&json!({}), &change, demanding), Err(Reject::Claims), "{change}");
+            assert_eq!(changed(&json!({}), &change, demanding), Err(TokenError::Claims), "{change}");
         }
     }
 
@@ -546,17 +558,17 @@ mod tests {
             json!({"aud": [1], "client_id": "abc"}),
             json!({"aud": {"abc": 1}, "client_id": "abc"}),
         ] {
-            assert_eq!(check(&client, bad.clone()), Err(Reject::Audience), "{bad}");
+            assert_eq!(check(&client, bad.clone()), Err(TokenError::Audience), "{bad}");
         }
         // An ID token of Microsoft's or Google's shape.
-        assert_eq!(check(&client, json!({"aud": "abc", "azp": "abc", "nonce": "n"})), Err(Reject::Type));
+        assert_eq!(check(&client, json!({"aud": "abc", "azp": "abc", "nonce": "n"})), Err(TokenError::Type));
         let both = of(&["api"], &["abc"]);
         assert_eq!(check(&both, json!({"aud": ["api", "x"], "azp": "abc"})), Ok(()));
-        assert_eq!(check(&both, json!({"aud": "api", "azp": "other"})), Err(Reject::Audience));
-        assert_eq!(check(&both, json!({"aud": "api"})), Err(Reject::Audience));
-        assert_eq!(check(&both, json!({"aud": "other", "azp": "abc"})), Err(Reject::Audience));
-        assert_eq!(check(&both, json!({"aud": null, "azp": "abc"})), Err(Reject::Audience));
-        assert_eq!(check(&of(&[], &[]), json!({"aud": "api", "azp": "abc"})), Err(Reject::Audience));
+        assert_eq!(check(&both, json!({"aud": "api", "azp": "other"})), Err(TokenError::Audience));
+        assert_eq!(check(&both, json!({"aud": "api"})), Err(TokenError::Audience));
+        assert_eq!(check(&both, json!({"aud": "other", "azp": "abc"})), Err(TokenError::Audience));
+        assert_eq!(check(&both, json!({"aud": null, "azp": "abc"})), Err(TokenError::Audience));
+        assert_eq!(check(&of(&[], &[]), json!({"aud": "api", "azp": "abc"})), Err(TokenError::Audience));
     }
 
     #[test]
@@ -564,9 +576,9 @@ mod tests {
         let check = |change: Value| changed(&json!({}), &change, |issuer| issuer.leeway = 0).map(drop);
         let now = NOW as f64;
         assert_eq!(check(json!({"exp": now + 1.5, "iat": now - 0.5, "nbf": now - 0.5})), Ok(()));
-        assert_eq!(check(json!({"exp": now + 0.5})), Err(Reject::Expired), "not later than it says");
-        assert_eq!(check(json!({"nbf": now + 0.5})), Err(Reject::NotYetValid), "not earlier than it says");
-        assert_eq!(check(json!({"exp": 1e300})), Err(Reject::Claims));
+        assert_eq!(check(json!({"exp": now + 0.5})), Err(TokenError::Expired), "not later than it says");
+        assert_eq!(check(json!({"nbf": now + 0.5})), Err(TokenError::NotYetValid), "not earlier than it says");
+        assert_eq!(check(json!({"exp": 1e300})), Err(TokenError::Claims));
     }
 
     #[test]
@@ -605,7 +617,7 @@ mod tests {
 
     #[test]
     fn a_prefix_keeps_the_names_of_an_issuer_apart() {
-        let prefixed = |issuer: &mut Issuer| issuer.mapping.username_prefix = "corp:".into();
+        let prefixed = |issuer: &mut TrustedIssuer| issuer.mapping.username_prefix = "corp:".into();
         let claims = changed(&json!({}), &json!({"name": "alice", "email": "a@example.com"}), prefixed).unwrap();
         assert_eq!((claims.username.as_deref(), claims.email.as_deref()), (Some("corp:alice"), Some("a@example.com")));
         assert_eq!(changed(&json!({}), &json!({}), prefixed).unwrap().username, None, "no name, no prefix");
@@ -614,10 +626,10 @@ mod tests {
     #[test]
     fn r23_a_token_is_as_long_as_its_issuer_may_write_it() {
         let groups = |count: usize| json!({"groups": vec!["0123456789abcdef0123456789abcdef0123"; count]});
-        let sized = |size: usize| move |issuer: &mut Issuer| issuer.token_size = size;
+        let sized = |size: usize| move |issuer: &mut TrustedIssuer| issuer.token_size = size;
         assert!(changed(&json!({}), &groups(200), |_| ()).is_ok(), "as many groups as Microsoft Entra ID writes");
-        assert_eq!(changed(&json!({}), &groups(200), sized(8 << 10)).unwrap_err(), Reject::TooLong);
-        assert_eq!(changed(&json!({}), &groups(700), |_| ()).unwrap_err(), Reject::TooLong);
+        assert_eq!(changed(&json!({}), &groups(200), sized(8 << 10)).unwrap_err(), TokenError::TooLong);
+        assert_eq!(changed(&json!({}), &groups(700), |_| ()).unwrap_err(), TokenError::TooLong);
         assert!(changed(&json!({}), &groups(700), sized(64 << 10)).is_ok());
     }
 
@@ -646,15 +658,15 @@ mod tests {
         }
         for sub in ["auth0|1 ", " auth0|1", "auth0|\n1", "auth0|1\u{2003}"] {
             let change = json!({"sub": sub});
-            assert_eq!(changed(&json!({}), &change, |_| ()), Err(Reject::Claims), "{sub:?}");
+            assert_eq!(changed(&json!({}), &change, |_| ()), Err(TokenError::Claims), "{sub:?}");
         }
     }
 
     #[test]
     fn the_last_second_of_the_leeway_counts() {
         assert!(changed(&json!({}), &json!({"iat": NOW + 5}), |_| ()).is_ok());
-        assert_eq!(changed(&json!({}), &json!({"jti": ""}), |_| ()), Err(Reject::Claims), "an id of nothing");
-        assert_eq!(changed(&json!({}), &json!({"sid": ""}), |_| ()), Err(Reject::Claims));
+        assert_eq!(changed(&json!({}), &json!({"jti": ""}), |_| ()), Err(TokenError::Claims), "an id of nothing");
+        assert_eq!(changed(&json!({}), &json!({"sid": ""}), |_| ()), Err(TokenError::Claims));
     }
 
     #[test]
@@ -662,31 +674,34 @@ mod tests {
         let idp = Idp::new();
         let good = json!({"iss": NAME, "aud": "abc", "sub": "u", "exp": NOW + 60, "token_use": "id"});
         let subject = |audience: Audience, name: &str, value: Value| {
-            let issuer = Issuer { audience, types: vec![Type::Absent], ..idp.trusted() };
+            let issuer = TrustedIssuer { audience, types: vec![TokenType::Absent], ..idp.trusted() };
             let mut payload = good.clone();
             payload[name] = value;
             let token = idp.sign(&json!({"alg": "EdDSA", "kid": "k"}), &payload);
-            issuer.id_subject(&Parts::of(&token, &mut Vec::new()).unwrap(), NOW)
+            issuer.id_subject(&UnverifiedToken::parse(&token, &mut Vec::new()).unwrap(), NOW)
         };
         let ours = || Audience { any_of: Vec::new(), clients: vec!["xyz".into(), "abc".into()] };
         assert_eq!(subject(ours(), "n", json!(1)), Ok("u".into()));
         assert_eq!(subject(ours(), "exp", json!(NOW - 4)), Ok("u".into()), "leeway");
         for (name, value, reject) in [
-            ("token_use", json!("access"), Reject::Type),
-            ("token_use", json!(null), Reject::Type),
-            ("aud", json!("other"), Reject::Audience),
-            ("aud", json!(["abc"]), Reject::Audience),
-            ("exp", json!(NOW - 5), Reject::Expired),
-            ("sub", json!(""), Reject::Claims),
+            ("token_use", json!("access"), TokenError::Type),
+            ("token_use", json!(null), TokenError::Type),
+            ("aud", json!("other"), TokenError::Audience),
+            ("aud", json!(["abc"]), TokenError::Audience),
+            ("exp", json!(NOW - 5), TokenError::Expired),
+            ("sub", json!(""), TokenError::Claims),
         ] {
             assert_eq!(subject(ours(), name, value.clone()), Err(reject), "{name} = {value}");
         }
         assert_eq!(
             subject(Audience { any_of: vec!["abc".into()], clients: Vec::new() }, "n", json!(1)),
-            Err(Reject::Audience)
+            Err(TokenError::Audience)
         );
         let stranger = Idp::new().sign(&json!({"alg": "EdDSA", "kid": "k"}), &good);
-        let issuer = Issuer { audience: ours(), types: vec![Type::Absent], ..idp.trusted() };
-        assert_eq!(issuer.id_subject(&Parts::of(&stranger, &mut Vec::new()).unwrap(), NOW), Err(Reject::Signature));
+        let issuer = TrustedIssuer { audience: ours(), types: vec![TokenType::Absent], ..idp.trusted() };
+        assert_eq!(
+            issuer.id_subject(&UnverifiedToken::parse(&stranger, &mut Vec::new()).unwrap(), NOW),
+            Err(TokenError::Signature)
+        );
     }
 }

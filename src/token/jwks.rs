@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
-use super::Reject;
+use super::TokenError;
 use super::algorithm::{Algorithm, VerifyingKey};
 use crate::json;
 
@@ -128,20 +128,20 @@ impl PublicKeys {
 
     /// The key that a token of this `kid` and `alg` was signed with. A token without `kid` can only mean the one key
     /// that there is.
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&VerifyingKey, Reject> {
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&VerifyingKey, TokenError> {
         let suits = |key: &&PublicKey| key.verifying.algorithm() == algorithm;
         let Some(kid) = kid else {
             let mut suitable = self.keys.iter().filter(suits);
             return match (suitable.next(), suitable.next()) {
                 (Some(only), None) => Ok(&only.verifying),
-                _ => Err(Reject::Algorithm),
+                _ => Err(TokenError::Algorithm),
             };
         };
         let mut named = self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).peekable();
         if named.peek().is_none() {
-            return Err(Reject::Key);
+            return Err(TokenError::Key);
         }
-        named.find(suits).map(|key| &key.verifying).ok_or(Reject::Algorithm)
+        named.find(suits).map(|key| &key.verifying).ok_or(TokenError::Algorithm)
     }
 
     /// The set that they came from.
@@ -305,10 +305,10 @@ mod tests {
         assert_eq!(find(Some("ec"), Algorithm::ES256), Ok(Algorithm::ES256));
         assert_eq!(find(Some("rsa"), Algorithm::PS256), Ok(Algorithm::PS256), "no alg: every allowed one of its type");
         assert_eq!(find(Some("rsa"), Algorithm::RS256), Ok(Algorithm::RS256));
-        assert_eq!(find(Some("rsa"), Algorithm::RS512), Err(Reject::Algorithm), "not allowed");
-        assert_eq!(find(Some("ec"), Algorithm::RS256), Err(Reject::Algorithm));
-        assert_eq!(find(Some("rsa"), Algorithm::HS256), Err(Reject::Algorithm));
-        assert_eq!(find(Some("other"), Algorithm::ES256), Err(Reject::Key));
+        assert_eq!(find(Some("rsa"), Algorithm::RS512), Err(TokenError::Algorithm), "not allowed");
+        assert_eq!(find(Some("ec"), Algorithm::RS256), Err(TokenError::Algorithm));
+        assert_eq!(find(Some("rsa"), Algorithm::HS256), Err(TokenError::Algorithm));
+        assert_eq!(find(Some("other"), Algorithm::ES256), Err(TokenError::Key));
         assert_eq!(find(None, Algorithm::EdDSA), Ok(Algorithm::EdDSA), "the only one");
         let two = parse(&[with(ec(), "kid", "a"), with(ec(), "kid", "b")]).unwrap();
         assert!(two.find(None, Algorithm::ES256).is_err(), "which one?");

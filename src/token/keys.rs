@@ -10,18 +10,18 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::algorithm::{Algorithm, VerifyingKey};
 use super::parts::seconds;
-use super::signer::{NO_SIGNING_ALGORITHM, Signer};
+use super::signer::{NO_SIGNING_ALGORITHM, PrivateKey};
 use crate::json;
 
 /// One key of ours, both halves. It carries its one algorithm, so that a token cannot choose another (`threats.md` R20).
-pub struct Key {
+pub struct SigningKey {
     /// Shared with each token of its that is remembered.
     pub(super) kid: Arc<str>,
     made_at: i64,
     signs_from: i64,
     token_ttl: i64,
     signs_until: i64,
-    signer: Signer,
+    signer: PrivateKey,
     verifying: VerifyingKey,
     jwk: Jwk,
 }
@@ -37,15 +37,15 @@ pub enum KeyError {
     Random,
 }
 
-impl Key {
+impl SigningKey {
     /// Makes a key with a random id, which signs from the Unix second `signs_from` on: an HS256 key of 256 random bits,
     /// an ES256 key, an `EdDSA` key (Ed25519), or an RS256 key of 2048 bits.
     ///
     /// # Errors
     /// The system's random source failed, or `algorithm` is none of these four.
     pub fn generate(algorithm: Algorithm, made_at: i64, signs_from: i64) -> Result<Self, KeyError> {
-        let material = Signer::generate(algorithm)?;
-        let form = Form::of(algorithm).ok_or(KeyError::Malformed(NO_SIGNING_ALGORITHM))?;
+        let material = PrivateKey::generate(algorithm)?;
+        let form = Form::from_algorithm(algorithm).ok_or(KeyError::Malformed(NO_SIGNING_ALGORITHM))?;
         let mut members = Map::new();
         members.insert("kty".into(), form.kty.into());
         members.insert("use".into(), "sig".into());
@@ -59,7 +59,7 @@ impl Key {
         for (name, value) in &material {
             members.insert((*name).into(), value.as_str().into());
         }
-        Self::of(Jwk(members))
+        Self::from_jwk_members(Jwk(members))
     }
 
     /// Reads a key from the text of its file, and proves that it verifies what it signs.
@@ -68,13 +68,13 @@ impl Key {
     /// [`KeyError::Malformed`] names what is missing or wrong.
     pub fn from_jwk(text: &str) -> Result<Self, KeyError> {
         let members = json::object(text.as_bytes()).map_err(|_| KeyError::Malformed("it is not one JSON object"))?;
-        Self::of(Jwk(members))
+        Self::from_jwk_members(Jwk(members))
     }
 
-    fn of(jwk: Jwk) -> Result<Self, KeyError> {
+    fn from_jwk_members(jwk: Jwk) -> Result<Self, KeyError> {
         let text = |name: &str| jwk.0.get(name).and_then(Value::as_str);
         let algorithm = text("alg").and_then(Algorithm::from_name).ok_or(KeyError::Malformed(NO_SIGNING_ALGORITHM))?;
-        let form = Form::of(algorithm).ok_or(KeyError::Malformed(NO_SIGNING_ALGORITHM))?;
+        let form = Form::from_algorithm(algorithm).ok_or(KeyError::Malformed(NO_SIGNING_ALGORITHM))?;
         if text("kty") != Some(form.kty) {
             return Err(KeyError::Malformed(form.wrong_kty));
         }
@@ -94,7 +94,7 @@ impl Key {
         let signs_from = time(&jwk.0, "nbf")?.unwrap_or(made_at);
         let token_ttl = time(&jwk.0, TOKEN_TTL)?.unwrap_or(0);
         let signs_until = time(&jwk.0, SIGNS_UNTIL)?.unwrap_or(0);
-        let (signer, verifying) = Signer::read(algorithm, &text)?;
+        let (signer, verifying) = PrivateKey::read(algorithm, &text)?;
         let verifying = VerifyingKey::new(algorithm, verifying);
         let key = Self { kid, made_at, signs_from, token_ttl, signs_until, signer, verifying, jwk };
         // Better now than at a login. ☠ So also that jsonwebtoken panics at its first use if its crypto backend was not
@@ -112,7 +112,7 @@ impl Key {
     /// The text of its file, if that does not say yet that it signs tokens which live for `token_ttl` seconds, or, where
     /// one is given, that it signs until `signs_until` though another key would have its turn.
     #[must_use]
-    pub fn marked(&self, token_ttl: i64, signs_until: Option<i64>) -> Option<Zeroizing<String>> {
+    pub fn with_lifetime(&self, token_ttl: i64, signs_until: Option<i64>) -> Option<Zeroizing<String>> {
         let signs_until = signs_until.unwrap_or(0);
         if token_ttl <= self.token_ttl && signs_until <= self.signs_until {
             return None;
@@ -129,7 +129,7 @@ impl Key {
     /// What others need to verify with it (RFC 7517), and no more. `None` for a secret that the two sides share.
     #[must_use]
     pub fn public_jwk(&self) -> Option<Value> {
-        let public = Form::of(self.algorithm())?.public;
+        let public = Form::from_algorithm(self.algorithm())?.public;
         if public.is_empty() {
             return None;
         }
@@ -156,19 +156,19 @@ impl Key {
 
     /// When it was made, in Unix seconds.
     #[must_use]
-    pub const fn made_at(&self) -> i64 {
+    pub const fn created_at(&self) -> i64 {
         self.made_at
     }
 
     /// From when on it signs, in Unix seconds, if no later one has its turn.
     #[must_use]
-    pub const fn signs_from(&self) -> i64 {
+    pub const fn active_from(&self) -> i64 {
         self.signs_from
     }
 
     /// Until when it has been promised to sign though a later key has its turn, in Unix seconds; 0: no such thing.
     #[must_use]
-    pub const fn signs_until(&self) -> i64 {
+    pub const fn active_until(&self) -> i64 {
         self.signs_until
     }
 
@@ -187,7 +187,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Key").field("kid", &self.kid).finish_non_exhaustive()
     }
@@ -223,7 +223,7 @@ struct Form {
 
 impl Form {
     /// `None` for an algorithm that we don't sign with.
-    const fn of(algorithm: Algorithm) -> Option<Self> {
+    const fn from_algorithm(algorithm: Algorithm) -> Option<Self> {
         Some(match algorithm {
             Algorithm::HS256 => {
                 Self { kty: "oct", wrong_kty: "\"kty\" is not \"oct\", as HS256 needs", curve: None, public: &[] }
@@ -260,22 +260,22 @@ fn time(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, KeyErro
 
 /// A realm's keys: at least one that signs, no two of the same id.
 #[derive(Debug)]
-pub struct KeySet {
+pub struct SigningKeys {
     algorithm: Algorithm,
-    keys: Vec<Key>,
+    keys: Vec<SigningKey>,
 }
 
-impl KeySet {
+impl SigningKeys {
     /// Those of `algorithm` sign in turn, every one verifies.
     ///
     /// # Errors
     /// There is no key of `algorithm`, or two have the same id.
-    pub fn new(algorithm: Algorithm, mut keys: Vec<Key>) -> Result<Self, KeyError> {
+    pub fn new(algorithm: Algorithm, mut keys: Vec<SigningKey>) -> Result<Self, KeyError> {
         keys.sort_by(|a, b| b.turn().cmp(&a.turn()));
         if signing(&keys, algorithm, 0).is_none() {
             return Err(KeyError::Malformed("there is no key of the realm's algorithm"));
         }
-        let mut kids: Vec<_> = keys.iter().map(Key::kid).collect();
+        let mut kids: Vec<_> = keys.iter().map(SigningKey::kid).collect();
         kids.sort_unstable();
         if kids.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(KeyError::Malformed("two keys have the same \"kid\""));
@@ -285,25 +285,29 @@ impl KeySet {
 
     /// Every key; who has the last turn comes first.
     #[must_use]
-    pub fn keys(&self) -> &[Key] {
+    pub fn keys(&self) -> &[SigningKey] {
         &self.keys
     }
 
     /// The key that signs at `at` (Unix seconds).
     #[must_use]
-    pub fn signing(&self, at: i64) -> &Key {
+    pub fn active_key(&self, at: i64) -> &SigningKey {
         // `new` has found one.
         signing(&self.keys, self.algorithm, at).unwrap_or(&self.keys[0])
     }
 
-    pub(super) fn by_id(&self, kid: &str) -> Option<&Key> {
+    pub(super) fn by_id(&self, kid: &str) -> Option<&SigningKey> {
         self.keys.iter().find(|key| *key.kid == *kid)
     }
 }
 
 /// The one of `keys` that signs with `algorithm` at `at` (Unix seconds): whose turn began last. Before the first turn it
 /// is the one whose turn comes first: to sign nothing would lock everybody out.
-pub fn signing<'a>(keys: impl IntoIterator<Item = &'a Key>, algorithm: Algorithm, at: i64) -> Option<&'a Key> {
+pub fn signing<'a>(
+    keys: impl IntoIterator<Item = &'a SigningKey>,
+    algorithm: Algorithm,
+    at: i64,
+) -> Option<&'a SigningKey> {
     let (begun, waiting): (Vec<_>, Vec<_>) =
         keys.into_iter().filter(|key| key.algorithm() == algorithm).partition(|key| key.signs_from <= at);
     begun.into_iter().max_by_key(|key| key.turn()).or_else(|| waiting.into_iter().min_by_key(|key| key.turn()))
@@ -312,9 +316,9 @@ pub fn signing<'a>(keys: impl IntoIterator<Item = &'a Key>, algorithm: Algorithm
 /// The Unix second after which no token counts any more that `key`, one of `keys`, has signed, given that it signs no
 /// more, that tokens live for up to `token_ttl` seconds, and that their `exp` may be missed by `leeway`. `None` as long
 /// as no later key's turn has begun at `at`.
-pub fn ends<'a>(
-    key: &Key,
-    keys: impl IntoIterator<Item = &'a Key>,
+pub fn verification_end<'a>(
+    key: &SigningKey,
+    keys: impl IntoIterator<Item = &'a SigningKey>,
     token_ttl: i64,
     leeway: i64,
     at: i64,
@@ -328,7 +332,7 @@ pub fn ends<'a>(
 
 const MAX_KID_BYTES: usize = 128;
 const PROOF: &[u8] = b"a key verifies what it signs";
-/// Members of ours: the longest life of a token that it may have signed, and [`Key::signs_until`]; both in seconds.
+/// Members of ours: the longest life of a token that it may have signed, and [`SigningKey::active_until`]; both in seconds.
 const TOKEN_TTL: &str = "ttl";
 const SIGNS_UNTIL: &str = "until";
 
@@ -342,18 +346,18 @@ mod tests {
     /// Every private member of every kind of JWK.
     const PRIVATE: [&str; 8] = ["k", "d", "p", "q", "dp", "dq", "qi", "oth"];
 
-    fn edited(key: &Key, edit: impl FnOnce(&mut Map<String, Value>)) -> Result<Key, KeyError> {
+    fn edited(key: &SigningKey, edit: impl FnOnce(&mut Map<String, Value>)) -> Result<SigningKey, KeyError> {
         let mut members = json::object(key.to_jwk().as_bytes()).unwrap();
         edit(&mut members);
-        Key::from_jwk(&Value::Object(members).to_string())
+        SigningKey::from_jwk(&Value::Object(members).to_string())
     }
 
     #[test]
     fn a_key_file_round_trips_and_debug_hides_it() {
         for algorithm in SIGN {
-            let key = Key::generate(algorithm, 1_700_000_000, 1_700_000_600).unwrap();
-            let read = Key::from_jwk(&key.to_jwk()).unwrap();
-            assert_eq!((read.kid(), read.made_at(), read.signs_from()), (key.kid(), 1_700_000_000, 1_700_000_600));
+            let key = SigningKey::generate(algorithm, 1_700_000_000, 1_700_000_600).unwrap();
+            let read = SigningKey::from_jwk(&key.to_jwk()).unwrap();
+            assert_eq!((read.kid(), read.created_at(), read.active_from()), (key.kid(), 1_700_000_000, 1_700_000_600));
             assert_eq!((read.algorithm(), read.to_jwk()), (algorithm, key.to_jwk()));
             assert!(read.verifying().verifies(b"message", &key.sign(b"message").unwrap()));
             assert!(!read.verifying().verifies(b"another", &key.sign(b"message").unwrap()));
@@ -362,18 +366,18 @@ mod tests {
             let secrets: Vec<_> = secrets.collect();
             assert_eq!(secrets.len(), if algorithm == Algorithm::RS256 { 6 } else { 1 });
             assert!(secrets.iter().all(|secret| !format!("{key:?}").contains(secret)));
-            assert!(edited(&key, |members| drop(members.shift_remove("nbf"))).unwrap().signs_from() == 1_700_000_000);
-            assert_ne!(Key::generate(algorithm, 1, 1).unwrap().kid(), key.kid());
+            assert!(edited(&key, |members| drop(members.shift_remove("nbf"))).unwrap().active_from() == 1_700_000_000);
+            assert_ne!(SigningKey::generate(algorithm, 1, 1).unwrap().kid(), key.kid());
         }
         for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !SIGN.contains(algorithm)) {
-            assert!(Key::generate(algorithm, 1, 1).is_err(), "{algorithm:?}");
+            assert!(SigningKey::generate(algorithm, 1, 1).is_err(), "{algorithm:?}");
         }
     }
 
     #[test]
     fn what_is_published_is_public() {
         for algorithm in SIGN {
-            let key = Key::generate(algorithm, 1, 1).unwrap();
+            let key = SigningKey::generate(algorithm, 1, 1).unwrap();
             let Some(public) = key.public_jwk() else {
                 assert_eq!(algorithm, Algorithm::HS256);
                 continue;
@@ -392,7 +396,7 @@ mod tests {
     #[test]
     fn bad_key_files_say_what_is_wrong() {
         for algorithm in SIGN {
-            let good = Key::generate(algorithm, 1, 1).unwrap();
+            let good = SigningKey::generate(algorithm, 1, 1).unwrap();
             let says = |name: &str, value: Value, expected: &str| {
                 let error = edited(&good, |members| drop(members.insert(name.into(), value.clone())));
                 let error = error.unwrap_err().to_string();
@@ -441,9 +445,9 @@ mod tests {
             }
         }
         let short = r#"{"kty":"oct","alg":"HS256","kid":"a","iat":1,"k":"c2hvcnQ"}"#;
-        assert!(Key::from_jwk(short).unwrap_err().to_string().contains("256 bits"));
-        assert!(Key::from_jwk("secret").is_err());
-        assert!(Key::from_jwk(r#"{"kty":"oct","kty":"oct"}"#).is_err());
+        assert!(SigningKey::from_jwk(short).unwrap_err().to_string().contains("256 bits"));
+        assert!(SigningKey::from_jwk("secret").is_err());
+        assert!(SigningKey::from_jwk(r#"{"kty":"oct","kty":"oct"}"#).is_err());
     }
 
     /// RFC 7517 A.2, RFC 8037 A.1: their keys, with our members.
@@ -452,12 +456,12 @@ mod tests {
         let elliptic = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
             "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
             "use":"sig","alg":"ES256","kid":"1","iat":1}"#;
-        assert_eq!(Key::from_jwk(elliptic).unwrap().algorithm(), Algorithm::ES256);
+        assert_eq!(SigningKey::from_jwk(elliptic).unwrap().algorithm(), Algorithm::ES256);
         let edwards = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
             "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","alg":"EdDSA","kid":"2","iat":1}"#;
         // RFC 8037 A.4: the signature of its example.
         let signature =
-            Key::from_jwk(edwards).unwrap().sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc");
+            SigningKey::from_jwk(edwards).unwrap().sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc");
         assert_eq!(
             signature.unwrap(),
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
@@ -467,68 +471,72 @@ mod tests {
     #[test]
     fn keys_sign_in_turn() {
         use Algorithm::{ES256, HS256};
-        let key = |algorithm, from| Key::generate(algorithm, 1, from).unwrap();
+        let key = |algorithm, from| SigningKey::generate(algorithm, 1, from).unwrap();
         let (first, second, third, other) = (key(HS256, 10), key(HS256, 20), key(HS256, 30), key(ES256, 40));
         let kids = [&first, &second, &third].map(|key| key.kid().to_owned());
         let other_kid = other.kid().to_owned();
-        let keys = KeySet::new(HS256, vec![third, other, first, second]).unwrap();
+        let keys = SigningKeys::new(HS256, vec![third, other, first, second]).unwrap();
         for (at, turn) in [(0, 0), (9, 0), (10, 0), (19, 0), (20, 1), (29, 1), (30, 2), (1000, 2)] {
-            assert_eq!(keys.signing(at).kid(), kids[turn], "at {at}");
+            assert_eq!(keys.active_key(at).kid(), kids[turn], "at {at}");
         }
         assert!(kids.iter().chain([&other_kid]).all(|kid| keys.by_id(kid).is_some()), "every one verifies");
         assert!(keys.by_id("other").is_none());
         let text = key(HS256, 1).to_jwk();
-        let twice = || vec![Key::from_jwk(&text).unwrap(), Key::from_jwk(&text).unwrap()];
-        assert!(KeySet::new(HS256, twice()).is_err());
-        assert!(KeySet::new(HS256, Vec::new()).is_err());
-        assert!(KeySet::new(HS256, vec![key(ES256, 1)]).is_err());
+        let twice = || vec![SigningKey::from_jwk(&text).unwrap(), SigningKey::from_jwk(&text).unwrap()];
+        assert!(SigningKeys::new(HS256, twice()).is_err());
+        assert!(SigningKeys::new(HS256, Vec::new()).is_err());
+        assert!(SigningKeys::new(HS256, vec![key(ES256, 1)]).is_err());
     }
 
     #[test]
     fn of_two_keys_of_one_second_the_kid_decides_and_always_the_same() {
-        let keys: Vec<_> = (0..5).map(|_| Key::generate(Algorithm::EdDSA, 1, 1).unwrap().to_jwk()).collect();
-        let read = |text: &Zeroizing<String>| Key::from_jwk(text).unwrap();
-        let forward = KeySet::new(Algorithm::EdDSA, keys.iter().map(read).collect()).unwrap();
-        let backward = KeySet::new(Algorithm::EdDSA, keys.iter().rev().map(read).collect()).unwrap();
-        assert_eq!(forward.signing(5).kid(), backward.signing(5).kid());
-        assert_eq!(Some(forward.signing(5).kid()), forward.keys().iter().map(Key::kid).max());
+        let keys: Vec<_> = (0..5).map(|_| SigningKey::generate(Algorithm::EdDSA, 1, 1).unwrap().to_jwk()).collect();
+        let read = |text: &Zeroizing<String>| SigningKey::from_jwk(text).unwrap();
+        let forward = SigningKeys::new(Algorithm::EdDSA, keys.iter().map(read).collect()).unwrap();
+        let backward = SigningKeys::new(Algorithm::EdDSA, keys.iter().rev().map(read).collect()).unwrap();
+        assert_eq!(forward.active_key(5).kid(), backward.active_key(5).kid());
+        assert_eq!(Some(forward.active_key(5).kid()), forward.keys().iter().map(SigningKey::kid).max());
     }
 
     #[test]
     fn a_key_ends_when_its_last_token_has() {
         use Algorithm::{ES256, HS256};
         let (ttl, leeway) = (100, 5);
-        let key = |algorithm, from| Key::generate(algorithm, 1, from).unwrap();
+        let key = |algorithm, from| SigningKey::generate(algorithm, 1, from).unwrap();
         let keys = [key(HS256, 10), key(HS256, 1000), key(HS256, 2000)];
-        assert_eq!(ends(&keys[0], &keys, ttl, leeway, 999), None, "its successor does not sign yet");
-        assert_eq!(ends(&keys[0], &keys, ttl, leeway, 1000), Some(1105));
-        assert_eq!(ends(&keys[0], &keys, ttl, leeway, 5000), Some(1105), "the first successor counts");
-        assert_eq!(ends(&keys[1], &keys, ttl, leeway, 5000), Some(2105));
-        assert_eq!(ends(&keys[2], &keys, ttl, leeway, 5000), None, "nothing came after it");
-        let longer = Key::from_jwk(&keys[0].marked(500, None).unwrap()).unwrap();
-        assert_eq!(ends(&longer, &keys, ttl, leeway, 5000), Some(1505), "it signed when tokens lived longer");
+        assert_eq!(verification_end(&keys[0], &keys, ttl, leeway, 999), None, "its successor does not sign yet");
+        assert_eq!(verification_end(&keys[0], &keys, ttl, leeway, 1000), Some(1105));
+        assert_eq!(verification_end(&keys[0], &keys, ttl, leeway, 5000), Some(1105), "the first successor counts");
+        assert_eq!(verification_end(&keys[1], &keys, ttl, leeway, 5000), Some(2105));
+        assert_eq!(verification_end(&keys[2], &keys, ttl, leeway, 5000), None, "nothing came after it");
+        let longer = SigningKey::from_jwk(&keys[0].with_lifetime(500, None).unwrap()).unwrap();
+        assert_eq!(
+            verification_end(&longer, &keys, ttl, leeway, 5000),
+            Some(1505),
+            "it signed when tokens lived longer"
+        );
         let switched = [key(HS256, 10), key(ES256, 1000)];
-        assert_eq!(ends(&switched[0], &switched, ttl, leeway, 5000), Some(1105), "of whatever algorithm");
-        let back = Key::from_jwk(&switched[0].marked(ttl, Some(3000)).unwrap()).unwrap();
-        assert_eq!(ends(&back, &switched, ttl, leeway, 5000), Some(3105), "it went on signing after that");
+        assert_eq!(verification_end(&switched[0], &switched, ttl, leeway, 5000), Some(1105), "of whatever algorithm");
+        let back = SigningKey::from_jwk(&switched[0].with_lifetime(ttl, Some(3000)).unwrap()).unwrap();
+        assert_eq!(verification_end(&back, &switched, ttl, leeway, 5000), Some(3105), "it went on signing after that");
     }
 
     #[test]
     fn marks_only_grow_and_keep_the_rest() {
-        let key = Key::generate(Algorithm::ES256, 1, 2).unwrap();
-        assert!(key.marked(0, None).is_none());
-        let marked = Key::from_jwk(&key.marked(60, Some(7)).unwrap()).unwrap();
-        assert_eq!((marked.kid(), marked.signs_from(), marked.signs_until()), (key.kid(), 2, 7));
-        assert!(marked.marked(60, None).is_none() && marked.marked(59, Some(6)).is_none());
-        let more = Key::from_jwk(&marked.marked(1, Some(9)).unwrap()).unwrap();
+        let key = SigningKey::generate(Algorithm::ES256, 1, 2).unwrap();
+        assert!(key.with_lifetime(0, None).is_none());
+        let marked = SigningKey::from_jwk(&key.with_lifetime(60, Some(7)).unwrap()).unwrap();
+        assert_eq!((marked.kid(), marked.active_from(), marked.active_until()), (key.kid(), 2, 7));
+        assert!(marked.with_lifetime(60, None).is_none() && marked.with_lifetime(59, Some(6)).is_none());
+        let more = SigningKey::from_jwk(&marked.with_lifetime(1, Some(9)).unwrap()).unwrap();
         assert_eq!((more.token_ttl, more.signs_until), (60, 9));
         assert!(more.public_jwk() == key.public_jwk());
     }
 
     #[test]
     fn a_mark_that_is_not_needed_is_not_written() {
-        let key = Key::generate(Algorithm::ES256, 1, 2).unwrap();
-        let (lives, signs) = (key.marked(60, None).unwrap(), key.marked(0, Some(9)).unwrap());
+        let key = SigningKey::generate(Algorithm::ES256, 1, 2).unwrap();
+        let (lives, signs) = (key.with_lifetime(60, None).unwrap(), key.with_lifetime(0, Some(9)).unwrap());
         let names = |text: &str, name: &str| json::object(text.as_bytes()).unwrap().contains_key(name);
         assert!(names(&lives, TOKEN_TTL) && !names(&lives, SIGNS_UNTIL));
         assert!(names(&signs, SIGNS_UNTIL) && !names(&signs, TOKEN_TTL));

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::{Claims, KeyError, KeySet, Rules};
+use super::{Claims, KeyError, SigningKeys, TokenSettings};
 
-impl Rules {
+impl TokenSettings {
     /// Signs `claims` with the key whose turn it is when they are issued.
     ///
     /// # Errors
@@ -18,7 +18,7 @@ impl Rules {
     /// The same, with claims that only the client reads.
     ///
     /// # Errors
-    /// As [`Rules::mint`].
+    /// As [`TokenSettings::mint`].
     pub fn mint_with(&self, claims: &Claims, more: Map<String, Value>) -> Result<String, KeyError> {
         // Ours come last, so that nothing takes their place.
         let mut payload = more;
@@ -49,7 +49,7 @@ impl Rules {
     /// Signs an ID token (`OpenID` Connect Core 1.0, 2) for the client, which opens nothing here.
     ///
     /// # Errors
-    /// As [`Rules::mint`].
+    /// As [`TokenSettings::mint`].
     pub fn mint_id(&self, mut payload: Map<String, Value>, now: i64) -> Result<String, KeyError> {
         payload.insert("iss".into(), self.issuer.as_str().into());
         let keys = self.id_keys.as_ref().unwrap_or(&self.keys);
@@ -62,8 +62,8 @@ impl Rules {
     }
 }
 
-fn sign_with(keys: &KeySet, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
-    let key = keys.signing(now);
+fn sign_with(keys: &SigningKeys, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
+    let key = keys.active_key(now);
     let header = json!({"alg": key.verifying().algorithm().name(), "typ": kind, "kid": key.kid()});
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let mut token = format!("{}.{}", encode(&header), encode(payload));

@@ -25,19 +25,19 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 
 pub use algorithm::Algorithm;
-pub use callback::Callback;
-pub use challenge::Challenge;
-pub use issuer::{Audience, Issuer, Mapping, Type};
+pub use callback::CallbackToken;
+pub use challenge::ChallengeToken;
+pub use issuer::{Audience, ClaimMapping, TokenType, TrustedIssuer};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys, UnusableKey};
-pub use keys::{Key, KeyError, KeySet, ends, signing};
+pub use keys::{KeyError, SigningKey, SigningKeys, signing, verification_end};
 pub use revocation::Revocations;
 pub use seal::{Seal, Sealed};
-pub use trusted_keys::{Fetched, Location, Remote, Source, TrustedKeys, check_url};
-pub use verify::{Accepted, MAX_TRUSTED_TOKEN_BYTES, Reject, SignedBy, peek};
+pub use trusted_keys::{IssuerKeys, JwksLocation, KeySource, LastFetch, RemoteJwks, check_url};
+pub use verify::{MAX_TRUSTED_TOKEN_BYTES, SigningIssuer, TokenError, VerifiedToken, decode_unverified};
 
 /// What a realm puts into the tokens that it signs, and demands of those that it is shown.
 #[derive(Debug)]
-pub struct Rules {
+pub struct TokenSettings {
     /// `iss`, compared byte for byte.
     pub issuer: String,
     /// `aud`, compared byte for byte.
@@ -45,11 +45,11 @@ pub struct Rules {
     /// Seconds by which `exp` and `nbf` may be missed, for clocks that differ.
     pub leeway: i64,
     /// They sign in turn, and every one verifies.
-    pub keys: KeySet,
+    pub keys: SigningKeys,
     /// The same for ID tokens, if they have keys of their own. None of these verifies an access token.
-    pub id_keys: Option<KeySet>,
+    pub id_keys: Option<SigningKeys>,
     /// Whose tokens are accepted beside its own; no two of one name, and none of `issuer`'s.
-    pub trusted: Vec<Issuer>,
+    pub trusted: Vec<TrustedIssuer>,
 }
 
 /// Whom a token speaks for, as its claims say.
@@ -75,7 +75,7 @@ pub struct Claims {
     pub expires_at: i64,
 }
 
-impl Rules {
+impl TokenSettings {
     /// Everybody whom a token speaks for in this realm, as one account.
     #[must_use]
     pub fn everyone(&self) -> AccountId {
@@ -86,9 +86,9 @@ impl Rules {
 impl Claims {
     /// By what this token of `issuer` may be revoked in the realm of `everyone`.
     #[must_use]
-    pub fn marks(&self, issuer: &str, everyone: AccountId) -> Marks {
-        let account = AccountId::of(issuer, &self.subject);
-        Marks { token: self.token_id, session: self.session, account, everyone, issued_at: self.issued_at }
+    pub fn revocation_keys(&self, issuer: &str, everyone: AccountId) -> RevocationKeys {
+        let account = AccountId::new(issuer, &self.subject);
+        RevocationKeys { token: self.token_id, session: self.session, account, everyone, issued_at: self.issued_at }
     }
 
     /// The session that this token is, or is one of several of.
@@ -100,7 +100,7 @@ impl Claims {
     /// What apps and operators know it by, so that to revoke that ends all of it: a token of our own (`own`) by its session,
     /// whose refresh tokens would bring the next one; another issuer's by itself, since of its session we know only this.
     #[must_use]
-    pub fn known_by(&self, own: bool) -> TokenId {
+    pub fn public_id(&self, own: bool) -> TokenId {
         if own { self.session_id() } else { self.token_id }
     }
 }
@@ -108,7 +108,7 @@ impl Claims {
 /// By what a token may be revoked: alone, with its session, or with all that its user, or everybody in the realm, was issued
 /// before some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub struct RevocationKeys {
     /// Its own id.
     pub token: TokenId,
     /// That of its session, if it is not its own.
@@ -128,7 +128,7 @@ pub struct AccountId(pub u128);
 impl AccountId {
     /// The user whom `issuer` calls `subject`.
     #[must_use]
-    pub fn of(issuer: &str, subject: &str) -> Self {
+    pub fn new(issuer: &str, subject: &str) -> Self {
         Self(fingerprint(&["account", issuer, subject]))
     }
 }

@@ -9,11 +9,11 @@ use base64::{Engine as _, alphabet};
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::Reject;
+use super::TokenError;
 use crate::json::{self, Members, Value};
 
 /// Header and payload, as they were signed by whoever it was.
-pub(super) struct Parts<'t> {
+pub(super) struct UnverifiedToken<'t> {
     pub(super) header: Members<'t>,
     pub(super) payload: Members<'t>,
     /// What the signature is for.
@@ -22,22 +22,22 @@ pub(super) struct Parts<'t> {
     pub(super) signature: &'t str,
 }
 
-impl<'t> Parts<'t> {
+impl<'t> UnverifiedToken<'t> {
     /// Splits `token`, which the realm itself may have signed, and reads its JSON, which is put into `room`.
-    pub(super) fn of(token: &'t str, room: &'t mut Vec<u8>) -> Result<Self, Reject> {
+    pub(super) fn parse(token: &'t str, room: &'t mut Vec<u8>) -> Result<Self, TokenError> {
         Self::up_to(MAX_TOKEN_BYTES, token, room)
     }
 
     /// Splits a `token` of at most `size` bytes, which another issuer may have signed.
-    pub(super) fn up_to(size: usize, token: &'t str, room: &'t mut Vec<u8>) -> Result<Self, Reject> {
+    pub(super) fn up_to(size: usize, token: &'t str, room: &'t mut Vec<u8>) -> Result<Self, TokenError> {
         // R23: sizes before anything is split, decoded or allocated.
         if token.len() > size {
-            return Err(Reject::TooLong);
+            return Err(TokenError::TooLong);
         }
-        let (signed, signature) = token.rsplit_once('.').ok_or(Reject::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Reject::Malformed)?;
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
         if header.len() > MAX_HEADER_BYTES || payload.contains('.') {
-            return Err(Reject::Malformed);
+            return Err(TokenError::Malformed);
         }
         // More than what is decoded takes.
         room.reserve_exact(signed.len());
@@ -64,18 +64,18 @@ impl<'t> Parts<'t> {
     }
 
     /// `sub`, which is never empty.
-    pub(super) fn subject(&self) -> Result<&str, Reject> {
-        self.text("sub").filter(|subject| !subject.is_empty()).ok_or(Reject::Claims)
+    pub(super) fn subject(&self) -> Result<&str, TokenError> {
+        self.text("sub").filter(|subject| !subject.is_empty()).ok_or(TokenError::Claims)
     }
 
     /// A claim that is a time and must be there, in Unix seconds.
-    pub(super) fn time(&self, name: &str, fraction: Fraction) -> Result<i64, Reject> {
-        self.optional_time(name, fraction)?.ok_or(Reject::Claims)
+    pub(super) fn time(&self, name: &str, fraction: Fraction) -> Result<i64, TokenError> {
+        self.optional_time(name, fraction)?.ok_or(TokenError::Claims)
     }
 
     /// A claim that is a time if it is there, in Unix seconds. R21: what is no time is not the same as none.
-    pub(super) fn optional_time(&self, name: &str, fraction: Fraction) -> Result<Option<i64>, Reject> {
-        self.payload.get(name).map(|value| numeric_date(value, fraction).ok_or(Reject::Claims)).transpose()
+    pub(super) fn optional_time(&self, name: &str, fraction: Fraction) -> Result<Option<i64>, TokenError> {
+        self.payload.get(name).map(|value| numeric_date(value, fraction).ok_or(TokenError::Claims)).transpose()
     }
 }
 
@@ -148,13 +148,13 @@ pub(super) fn seconds(number: Option<i64>) -> Option<i64> {
 }
 
 /// Base64url without padding and without stray bits.
-fn decode(part: &str, room: &mut Vec<u8>) -> Result<(), Reject> {
-    URL_SAFE_NO_PAD.decode_vec(part, room).map_err(|_| Reject::Malformed)
+fn decode(part: &str, room: &mut Vec<u8>) -> Result<(), TokenError> {
+    URL_SAFE_NO_PAD.decode_vec(part, room).map_err(|_| TokenError::Malformed)
 }
 
 /// One JSON object that names no member twice.
-fn object(text: &[u8]) -> Result<Members<'_>, Reject> {
-    json::members(text).map_err(|_| Reject::Malformed)
+fn object(text: &[u8]) -> Result<Members<'_>, TokenError> {
+    json::members(text).map_err(|_| TokenError::Malformed)
 }
 
 /// Of the tokens that the realm itself signs.
@@ -171,8 +171,8 @@ const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
 mod tests {
     use super::*;
 
-    fn size(token: &str) -> Result<(), Reject> {
-        Parts::of(token, &mut Vec::new()).map(drop)
+    fn size(token: &str) -> Result<(), TokenError> {
+        UnverifiedToken::parse(token, &mut Vec::new()).map(drop)
     }
 
     #[test]
@@ -188,13 +188,13 @@ mod tests {
         let short = object(30);
         assert_eq!(size(&of(&short, MAX_TOKEN_BYTES)), Ok(()));
         for longer in [MAX_TOKEN_BYTES + 1, 2 * MAX_TOKEN_BYTES] {
-            assert_eq!(size(&of(&short, longer)), Err(Reject::TooLong), "{longer}");
+            assert_eq!(size(&of(&short, longer)), Err(TokenError::TooLong), "{longer}");
         }
         let (longest, longer) = (object(768), object(769));
         assert_eq!((longest.len(), longer.len()), (MAX_HEADER_BYTES, MAX_HEADER_BYTES + 2));
         assert_eq!(size(&of(&longest, 3000)), Ok(()));
-        assert_eq!(size(&of(&longer, 3000)), Err(Reject::Malformed));
-        assert_eq!(size(&format!("{short}.{short}.{short}.A")), Err(Reject::Malformed), "four parts");
+        assert_eq!(size(&of(&longer, 3000)), Err(TokenError::Malformed));
+        assert_eq!(size(&format!("{short}.{short}.{short}.A")), Err(TokenError::Malformed), "four parts");
     }
 
     #[test]

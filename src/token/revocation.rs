@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{AccountId, Marks, TokenId};
+use super::{AccountId, RevocationKeys, TokenId};
 
 /// Ids of tokens and sessions, and accounts of which everything that was issued up to some second is refused; each
 /// with the Unix second after which it may be forgotten.
@@ -29,7 +29,7 @@ impl Revocations {
 
     /// Whether a token with these marks was revoked.
     #[must_use]
-    pub fn contain(&self, marks: &Marks) -> bool {
+    pub fn contains(&self, marks: &RevocationKeys) -> bool {
         self.ids.get(marks.token.0).is_some()
             || marks.session.is_some_and(|session| self.ids.get(session.0).is_some())
             || self.cut_off_until(marks.account).is_some_and(|until| marks.issued_at <= until)
@@ -48,14 +48,14 @@ impl Revocations {
 
     /// Adds accounts: the last second whose tokens are refused, and the second when the last of those would have
     /// expired by itself. An earlier cut-off of the same account is replaced, a later one stays.
-    pub fn cut_off(&self, accounts: impl IntoIterator<Item = (AccountId, i64, i64)>) {
+    pub fn revoke_subject(&self, accounts: impl IntoIterator<Item = (AccountId, i64, i64)>) {
         self.accounts.extend(accounts.into_iter().map(|(account, until, expires_at)| {
             (account.0, CutOff { until: seconds(until), expires_at: seconds(expires_at) })
         }));
     }
 
     /// Forgets what has expired before `now`.
-    pub fn sweep(&self, now: i64) {
+    pub fn purge_expired(&self, now: i64) {
         self.ids.sweep(seconds(now));
         self.accounts.sweep(seconds(now));
     }
@@ -85,7 +85,7 @@ type Map<V> = HashMap<Bits, V, AsItIs>;
 
 impl<V: Entry> Shards<V> {
     fn get(&self, bits: u128) -> Option<V> {
-        self.shards[shard(bits)].load().get(&Bits::of(bits)).copied()
+        self.shards[shard(bits)].load().get(&Bits::from_bits(bits)).copied()
     }
 
     fn extend(&self, entries: impl Iterator<Item = (u128, V)>) {
@@ -97,7 +97,7 @@ impl<V: Entry> Shards<V> {
             let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
             let mut map = Map::clone(&self.shards[index].load());
             for (bits, entry) in added {
-                map.entry(Bits::of(bits)).and_modify(|known| *known = known.joined(entry)).or_insert(entry);
+                map.entry(Bits::from_bits(bits)).and_modify(|known| *known = known.joined(entry)).or_insert(entry);
             }
             self.shards[index].store(Arc::new(map));
         }
@@ -176,7 +176,7 @@ struct Bits([u32; 4]);
 
 impl Bits {
     #[allow(clippy::cast_possible_truncation, reason = "taking words apart is what this is for")]
-    const fn of(bits: u128) -> Self {
+    const fn from_bits(bits: u128) -> Self {
         Self([bits as u32, (bits >> 32) as u32, (bits >> 64) as u32, (bits >> 96) as u32])
     }
 }
@@ -234,8 +234,14 @@ const SHARDS: u128 = 256;
 mod tests {
     use super::*;
 
-    fn marks(token: u128, account: u128, issued_at: i64) -> Marks {
-        Marks { token: TokenId(token), session: None, account: AccountId(account), everyone: EVERYONE, issued_at }
+    fn marks(token: u128, account: u128, issued_at: i64) -> RevocationKeys {
+        RevocationKeys {
+            token: TokenId(token),
+            session: None,
+            account: AccountId(account),
+            everyone: EVERYONE,
+            issued_at,
+        }
     }
 
     const EVERYONE: AccountId = AccountId(77);
@@ -244,14 +250,14 @@ mod tests {
     fn holds_what_was_added_until_it_expires() {
         let revoked = Revocations::new();
         let tokens: Vec<_> = (0..1000).map(|n| (TokenId(n * 7), i64::try_from(n).unwrap())).collect();
-        let has = |token: u128| revoked.contain(&marks(token, 0, 0));
+        let has = |token: u128| revoked.contains(&marks(token, 0, 0));
         revoked.extend(tokens.iter().copied());
         revoked.extend(tokens.iter().copied());
         assert_eq!(revoked.len(), 1000);
         assert!(!revoked.is_empty());
         assert!(tokens.iter().all(|(token, _)| has(token.0)));
         assert!(!has(1));
-        revoked.sweep(500);
+        revoked.purge_expired(500);
         assert_eq!(revoked.len(), 500);
         assert!(!has(499 * 7));
         assert!(has(500 * 7), "still refused in its last second");
@@ -263,44 +269,45 @@ mod tests {
         let id = TokenId::random();
         revoked.extend([(id, 1)]);
         for bit in 0..128 {
-            assert!(!revoked.contain(&marks(id.0 ^ 1 << bit, 0, 0)), "bit {bit}");
+            assert!(!revoked.contains(&marks(id.0 ^ 1 << bit, 0, 0)), "bit {bit}");
         }
         // Ids whose hashes are the same, or nearly.
         let alike: Vec<_> = (0..2000).map(|n: u128| TokenId(n << 64 | n)).collect();
         revoked.extend(alike.iter().map(|id| (*id, 1)));
         assert_eq!(revoked.len(), 2001);
-        assert!(alike.iter().all(|id| revoked.contain(&marks(id.0, 0, 0))));
-        assert!(!revoked.contain(&marks(2000 << 64 | 2000, 0, 0)));
+        assert!(alike.iter().all(|id| revoked.contains(&marks(id.0, 0, 0))));
+        assert!(!revoked.contains(&marks(2000 << 64 | 2000, 0, 0)));
     }
 
     #[test]
     fn a_session_ends_all_of_its_tokens() {
         let revoked = Revocations::new();
         revoked.extend([(TokenId(1), 10)]);
-        let of = |session| Marks { session, ..marks(2, 0, 0) };
-        assert!(revoked.contain(&of(Some(TokenId(1)))));
-        assert!(!revoked.contain(&of(Some(TokenId(3)))) && !revoked.contain(&of(None)));
+        let of = |session| RevocationKeys { session, ..marks(2, 0, 0) };
+        assert!(revoked.contains(&of(Some(TokenId(1)))));
+        assert!(!revoked.contains(&of(Some(TokenId(3)))) && !revoked.contains(&of(None)));
     }
 
     #[test]
     fn a_cut_off_ends_what_an_account_was_issued_until_then_and_only_moves_on() {
         let revoked = Revocations::new();
-        let account = AccountId::of("https://issuer.example", "alice");
-        revoked.cut_off([(account, 1000, 5000)]);
-        let refused = |account: AccountId, issued_at| revoked.contain(&marks(9, account.0, issued_at));
+        let account = AccountId::new("https://issuer.example", "alice");
+        revoked.revoke_subject([(account, 1000, 5000)]);
+        let refused = |account: AccountId, issued_at| revoked.contains(&marks(9, account.0, issued_at));
         assert!(refused(account, 999) && refused(account, 1000), "the second itself too");
         assert!(!refused(account, 1001));
-        for other in [AccountId::of("https://issuer.example", "bob"), AccountId::of("https://other.example", "alice")] {
+        for other in [AccountId::new("https://issuer.example", "bob"), AccountId::new("https://other.example", "alice")]
+        {
             assert!(!refused(other, 0));
         }
-        revoked.cut_off([(account, 900, 4000)]);
+        revoked.revoke_subject([(account, 900, 4000)]);
         assert!(refused(account, 1000), "an earlier one changes nothing");
-        revoked.cut_off([(account, 2000, 4000)]);
+        revoked.revoke_subject([(account, 2000, 4000)]);
         assert!(refused(account, 2000) && !refused(account, 2001));
         assert_eq!(revoked.len(), 1);
-        revoked.sweep(5000);
+        revoked.purge_expired(5000);
         assert!(refused(account, 2000), "kept for the longer of both");
-        revoked.sweep(5001);
+        revoked.purge_expired(5001);
         assert!(revoked.is_empty() && !refused(account, 0));
         // An id is no account.
         revoked.extend([(TokenId(account.0), 9000)]);
@@ -310,11 +317,11 @@ mod tests {
     #[test]
     fn r62_a_cut_off_of_everyone_ends_what_anybody_in_the_realm_was_issued_until_then() {
         let revoked = Revocations::new();
-        revoked.cut_off([(EVERYONE, 1000, 5000)]);
+        revoked.revoke_subject([(EVERYONE, 1000, 5000)]);
         for account in 1..20 {
-            assert!(revoked.contain(&marks(9, account, 1000)) && !revoked.contain(&marks(9, account, 1001)));
-            let elsewhere = Marks { everyone: AccountId(78), ..marks(9, account, 1000) };
-            assert!(!revoked.contain(&elsewhere), "another realm's");
+            assert!(revoked.contains(&marks(9, account, 1000)) && !revoked.contains(&marks(9, account, 1001)));
+            let elsewhere = RevocationKeys { everyone: AccountId(78), ..marks(9, account, 1000) };
+            assert!(!revoked.contains(&elsewhere), "another realm's");
         }
     }
 
@@ -323,11 +330,11 @@ mod tests {
         let revoked = Revocations::new();
         let far = i64::from(u32::MAX) + 1;
         revoked.extend([(TokenId(1), far), (TokenId(2), i64::MAX), (TokenId(3), -1), (TokenId(4), i64::MIN)]);
-        revoked.sweep(far);
-        assert!(revoked.contain(&marks(1, 0, 0)) && revoked.contain(&marks(2, 0, 0)));
+        revoked.purge_expired(far);
+        assert!(revoked.contains(&marks(1, 0, 0)) && revoked.contains(&marks(2, 0, 0)));
         assert_eq!(revoked.len(), 2);
-        revoked.cut_off([(AccountId(1), i64::MAX, i64::MAX), (AccountId(2), -1, i64::MAX)]);
-        assert!(revoked.contain(&marks(9, 1, far - 1)) && !revoked.contain(&marks(9, 2, 1)));
+        revoked.revoke_subject([(AccountId(1), i64::MAX, i64::MAX), (AccountId(2), -1, i64::MAX)]);
+        assert!(revoked.contains(&marks(9, 1, far - 1)) && !revoked.contains(&marks(9, 2, 1)));
     }
 
     #[test]
@@ -340,8 +347,8 @@ mod tests {
                 scope.spawn(move || {
                     for id in part {
                         revoked.extend([(*id, 1000)]);
-                        assert!(revoked.contain(&marks(id.0, 0, 0)));
-                        revoked.sweep(1000);
+                        assert!(revoked.contains(&marks(id.0, 0, 0)));
+                        revoked.purge_expired(1000);
                     }
                 });
             }
@@ -357,7 +364,7 @@ mod tests {
     #[test]
     fn what_is_random_is_its_own_hash() {
         const HALF: u64 = 0x0123_4567_89ab_cdef;
-        let hash = |bits: u128| AsItIs.hash_one(Bits::of(bits));
+        let hash = |bits: u128| AsItIs.hash_one(Bits::from_bits(bits));
         assert_eq!((hash(HALF.into()), hash(u128::from(HALF) << 64)), (HALF, HALF), "both halves count");
         assert_eq!(hash(u128::from(HALF) << 64 | u128::from(HALF)), 0);
         assert_eq!((shard(0x1ff), shard(0x700), shard(7)), (255, 0, 7), "and its own shard");

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroize as _;
 
-use super::parts::Parts;
-use super::{KeyError, Reject, Rules};
+use super::parts::UnverifiedToken;
+use super::{KeyError, TokenError, TokenSettings};
 
 /// The secret of a realm's session epoch.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Seal {
 
     /// One that was kept.
     #[must_use]
-    pub const fn of(secret: [u8; 32]) -> Self {
+    pub const fn new(secret: [u8; 32]) -> Self {
         Self(secret)
     }
 
@@ -72,20 +72,20 @@ pub struct Sealed<T> {
 
 impl<T> Sealed<T> {
     /// Of a token of this kind, whose signature fits and which says `content`.
-    pub(super) fn of(parts: Parts<'_>, kind: &'static str, content: T) -> Result<Self, Reject> {
+    pub(super) fn from_token(parts: UnverifiedToken<'_>, kind: &'static str, content: T) -> Result<Self, TokenError> {
         let mut payload = parts.payload.into_map();
-        let Some(Value::String(mark)) = payload.shift_remove(MARK) else { return Err(Reject::Claims) };
+        let Some(Value::String(mark)) = payload.shift_remove(MARK) else { return Err(TokenError::Claims) };
         Ok(Self { content, kind, says: Value::Object(payload).to_string(), mark })
     }
 
     /// What it says, if this seal made its mark.
     ///
     /// # Errors
-    /// [`Reject::Signature`]: it is forged, or of an epoch that has ended.
-    pub fn open(self, seal: &Seal) -> Result<T, Reject> {
-        let mark = URL_SAFE_NO_PAD.decode(&self.mark).map_err(|_| Reject::Signature)?;
+    /// [`TokenError::Signature`]: it is forged, or of an epoch that has ended.
+    pub fn open(self, seal: &Seal) -> Result<T, TokenError> {
+        let mark = URL_SAFE_NO_PAD.decode(&self.mark).map_err(|_| TokenError::Signature)?;
         let fits = hmac::verify(&seal.key(), &marked(self.kind, &self.says), &mark);
-        fits.map(|()| self.content).map_err(|_| Reject::Signature)
+        fits.map(|()| self.content).map_err(|_| TokenError::Signature)
     }
 }
 
@@ -95,7 +95,7 @@ impl<T> fmt::Debug for Sealed<T> {
     }
 }
 
-impl Rules {
+impl TokenSettings {
     /// A token of this kind with a signature and a mark.
     pub(super) fn sign_sealed(
         &self,

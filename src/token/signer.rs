@@ -17,7 +17,7 @@ use super::algorithm::Algorithm;
 use super::keys::KeyError;
 
 /// What signs: the private half of a key, of one of the four algorithms that we sign with.
-pub(super) enum Signer {
+pub(super) enum PrivateKey {
     Hmac(Box<hmac::Key>),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -25,14 +25,14 @@ pub(super) enum Signer {
 }
 
 /// The members of a JWK that are the key itself, by name.
-pub(super) type Material = Vec<(&'static str, Zeroizing<String>)>;
+pub(super) type JwkMembers = Vec<(&'static str, Zeroizing<String>)>;
 
-impl Signer {
+impl PrivateKey {
     /// Makes a key, as the members of its JWK.
     ///
     /// # Errors
     /// The random source failed, or we don't sign with this algorithm.
-    pub(super) fn generate(algorithm: Algorithm) -> Result<Material, KeyError> {
+    pub(super) fn generate(algorithm: Algorithm) -> Result<JwkMembers, KeyError> {
         let failed = |Unspecified| KeyError::Random;
         match algorithm {
             Algorithm::HS256 => {
@@ -182,14 +182,14 @@ mod tests {
 
     /// What is wrong with a new key of which one member has other bytes.
     fn wrong(algorithm: Algorithm, name: &str, change: impl Fn(&mut Vec<u8>)) -> String {
-        let mut material = Signer::generate(algorithm).unwrap();
+        let mut material = PrivateKey::generate(algorithm).unwrap();
         for (_, value) in material.iter_mut().filter(|(member, _)| *member == name) {
             let mut bytes = URL_SAFE_NO_PAD.decode(&**value).unwrap();
             change(&mut bytes);
             *value = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes));
         }
         let member = |name: &str| material.iter().find(|(member, _)| *member == name).map(|(_, value)| value.as_str());
-        Signer::read(algorithm, &member).map(drop).unwrap_err().to_string()
+        PrivateKey::read(algorithm, &member).map(drop).unwrap_err().to_string()
     }
 
     #[test]

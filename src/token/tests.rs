@@ -5,8 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::jwks::PublicKeys;
-use super::parts::Parts;
-use super::{AccountId, Algorithm, Audience, Issuer, Key, KeySet, Mapping, Reject, Rules, Source, TrustedKeys, Type};
+use super::parts::UnverifiedToken;
+use super::{
+    AccountId, Algorithm, Audience, ClaimMapping, IssuerKeys, KeySource, SigningKey, SigningKeys, TokenError,
+    TokenSettings, TokenType, TrustedIssuer,
+};
 
 /// RFC 7515, A.1; RFC 7519, 3.1. Its key: [`hmac`].
 const HS256: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -47,25 +50,25 @@ fn ed25519() -> Value {
 const ALL: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
 /// Rules that trust "joe" with these keys.
-fn trusting(keys: &[Value]) -> Rules {
-    let trusted = TrustedKeys::new(Source::File("rfc.json".into()), ALL.to_vec());
+fn trusting(keys: &[Value]) -> TokenSettings {
+    let trusted = IssuerKeys::new(KeySource::File("rfc.json".into()), ALL.to_vec());
     trusted.install(json!({"keys": keys}).to_string().as_bytes(), 0).unwrap();
-    Rules {
+    TokenSettings {
         issuer: "https://gate.example".into(),
         audience: "examples".into(),
         leeway: 5,
-        keys: KeySet::new(Algorithm::HS256, vec![Key::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
+        keys: SigningKeys::new(Algorithm::HS256, vec![SigningKey::generate(Algorithm::HS256, 1, 1).unwrap()]).unwrap(),
         id_keys: None,
-        trusted: vec![Issuer {
+        trusted: vec![TrustedIssuer {
             name: "joe".into(),
             audience: Audience { any_of: vec!["examples".into()], clients: Vec::new() },
             token_size: 32 << 10,
             algorithms: ALL.to_vec(),
-            types: vec![Type::Absent, Type::Jwt],
+            types: vec![TokenType::Absent, TokenType::Jwt],
             leeway: 5,
             required: Vec::new(),
             exact: Vec::new(),
-            mapping: Mapping::default(),
+            mapping: ClaimMapping::default(),
             keys: Arc::new(trusted),
         }],
     }
@@ -83,14 +86,14 @@ fn rfc7515_signatures_of_the_examples_fit() {
     // They have no `sub`, no `aud`: with a signature that fits, that is what is wrong with them.
     let rules = trusting(&[rsa(), p256(), ed25519()]);
     for token in [RS256, ES256] {
-        assert_eq!(rules.verify(token, BEFORE).unwrap_err(), Reject::Claims, "{token}");
-        assert_eq!(rules.verify(&tampered(token), BEFORE).unwrap_err(), Reject::Signature, "{token}");
+        assert_eq!(rules.verify(token, BEFORE).unwrap_err(), TokenError::Claims, "{token}");
+        assert_eq!(rules.verify(&tampered(token), BEFORE).unwrap_err(), TokenError::Signature, "{token}");
     }
     // Each with the other's key, and with nobody's.
-    assert!(matches!(trusting(&[p256()]).verify(RS256, BEFORE), Err(Reject::Key | Reject::Algorithm)));
-    assert!(matches!(trusting(&[rsa()]).verify(ES256, BEFORE), Err(Reject::Key | Reject::Algorithm)));
+    assert!(matches!(trusting(&[p256()]).verify(RS256, BEFORE), Err(TokenError::Key | TokenError::Algorithm)));
+    assert!(matches!(trusting(&[rsa()]).verify(ES256, BEFORE), Err(TokenError::Key | TokenError::Algorithm)));
     let mut room = Vec::new();
-    let parts = Parts::of(RS256, &mut room).unwrap();
+    let parts = UnverifiedToken::parse(RS256, &mut room).unwrap();
     let is_root = parts.payload.get("http://example.com/is_root").unwrap().as_bool();
     assert_eq!((parts.text("iss"), is_root), (Some("joe"), Some(true)));
     assert_eq!(parts.time("exp", super::parts::Fraction::Down), Ok(1_300_819_380));
@@ -102,25 +105,25 @@ fn rfc7515_a1_fits_the_key_as_ours_and_as_nobody_elses() {
     for (name, value) in [("alg", json!("HS256")), ("use", json!("sig")), ("kid", json!("a1")), ("iat", json!(1))] {
         jwk[name] = value;
     }
-    let key = Key::from_jwk(&jwk.to_string()).unwrap();
+    let key = SigningKey::from_jwk(&jwk.to_string()).unwrap();
     let (signed, signature) = HS256.rsplit_once('.').unwrap();
     assert!(key.verifying().verifies(signed.as_bytes(), signature));
     let (_, other) = tampered(HS256).rsplit_once('.').map(|(_, other)| ((), other.to_owned())).unwrap();
     assert!(!key.verifying().verifies(signed.as_bytes(), &other));
     // A secret is no public key, whatever a JWK Set says of it.
     let rules = trusting(&[rsa(), jwk]);
-    assert_eq!(rules.verify(HS256, BEFORE).unwrap_err(), Reject::Algorithm);
+    assert_eq!(rules.verify(HS256, BEFORE).unwrap_err(), TokenError::Algorithm);
 }
 
 #[test]
 fn rfc7515_a5_rfc7519_6_unsecured_tokens_are_none() {
     let rules = trusting(&[rsa(), p256()]);
-    assert_eq!(rules.verify(NONE, BEFORE).unwrap_err(), Reject::Algorithm);
+    assert_eq!(rules.verify(NONE, BEFORE).unwrap_err(), TokenError::Algorithm);
 }
 
 #[test]
 fn rfc7519_a1_encrypted_tokens_are_none() {
-    assert_eq!(trusting(&[rsa()]).verify(ENCRYPTED, BEFORE).unwrap_err(), Reject::Malformed);
+    assert_eq!(trusting(&[rsa()]).verify(ENCRYPTED, BEFORE).unwrap_err(), TokenError::Malformed);
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn rfc7515_a6_json_serializations_are_no_tokens() {
     let flattened = json!({"payload": payload, "protected": protected, "signature": signature});
     let general = json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]});
     for text in [flattened.to_string(), general.to_string()] {
-        assert_eq!(trusting(&[p256()]).verify(&text, BEFORE).unwrap_err(), Reject::Malformed);
+        assert_eq!(trusting(&[p256()]).verify(&text, BEFORE).unwrap_err(), TokenError::Malformed);
     }
 }
 
@@ -145,7 +148,7 @@ fn rfc8037_a4_fits_its_key() {
     assert!(!key.verifies(signed.as_bytes(), &tampered(other)));
     assert!(!key.verifies(&signed.as_bytes()[1..], signature));
     // Signed or not, it is no token of claims.
-    assert_eq!(trusting(&[ed25519()]).verify(EDDSA, BEFORE).unwrap_err(), Reject::Malformed);
+    assert_eq!(trusting(&[ed25519()]).verify(EDDSA, BEFORE).unwrap_err(), TokenError::Malformed);
 }
 
 #[test]
@@ -159,5 +162,5 @@ fn rfc8037_a2_the_private_half_is_not_taken() {
 #[test]
 fn an_account_is_the_same_number_everywhere() {
     // Written to the store: another one would let back in whom an older gate shut out.
-    assert_eq!(AccountId::of("https://issuer.example", "alice"), AccountId(0xfb3b_b83c_c21e_791f_7054_91b3_fde5_ec4f));
+    assert_eq!(AccountId::new("https://issuer.example", "alice"), AccountId(0xfb3b_b83c_c21e_791f_7054_91b3_fde5_ec4f));
 }

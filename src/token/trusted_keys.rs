@@ -15,14 +15,14 @@ use super::jwks::{JwksError, PublicKeys};
 
 /// Where the keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum KeySource {
     /// A file, which was read with the configuration.
     File(PathBuf),
     /// The network.
-    Remote(Remote),
+    Remote(RemoteJwks),
 }
 
-impl Source {
+impl KeySource {
     /// Whether what was fetched from the one would be believed from the other, whenever and however often that is.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
@@ -36,9 +36,9 @@ impl Source {
 
 /// How to fetch them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remote {
+pub struct RemoteJwks {
     /// Where.
-    pub location: Location,
+    pub location: JwksLocation,
     /// Whether `http` will do.
     pub insecure_http: bool,
     /// Certificates (PEM) to trust instead of the system's.
@@ -53,7 +53,7 @@ pub struct Remote {
 
 /// A URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
+pub enum JwksLocation {
     /// Of the JWK Set.
     Jwks(String),
     /// Of the document that names it (OpenID Connect Discovery 1.0, 4).
@@ -62,7 +62,7 @@ pub enum Location {
 
 /// The last fetch, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fetched {
+pub struct LastFetch {
     /// Unix seconds of the last one that brought keys.
     pub at: Option<i64>,
     /// Why the last one brought none.
@@ -71,9 +71,9 @@ pub struct Fetched {
 
 /// The keys of one issuer.
 #[derive(Debug)]
-pub struct TrustedKeys {
+pub struct IssuerKeys {
     algorithms: Vec<Algorithm>,
-    source: Source,
+    source: KeySource,
     current: ArcSwapOption<PublicKeys>,
     /// Unix seconds from which `current` counts no more.
     stale_at: AtomicI64,
@@ -82,15 +82,15 @@ pub struct TrustedKeys {
     in_flight: watch::Sender<bool>,
     wanted: Notify,
     patience: Semaphore,
-    fetched: Mutex<Fetched>,
+    fetched: Mutex<LastFetch>,
     fetches: AtomicU64,
     failures: AtomicU64,
 }
 
-impl TrustedKeys {
-    /// None yet; [`TrustedKeys::install`] brings them.
+impl IssuerKeys {
+    /// None yet; [`IssuerKeys::install`] brings them.
     #[must_use]
-    pub fn new(source: Source, algorithms: Vec<Algorithm>) -> Self {
+    pub fn new(source: KeySource, algorithms: Vec<Algorithm>) -> Self {
         Self {
             algorithms,
             source,
@@ -108,13 +108,13 @@ impl TrustedKeys {
 
     /// Where they come from.
     #[must_use]
-    pub const fn source(&self) -> &Source {
+    pub const fn source(&self) -> &KeySource {
         &self.source
     }
 
     /// Whether a policy that says so can go on with these.
     #[must_use]
-    pub fn are(&self, source: &Source, algorithms: &[Algorithm]) -> bool {
+    pub fn matches(&self, source: &KeySource, algorithms: &[Algorithm]) -> bool {
         self.source == *source && self.algorithms == algorithms
     }
 
@@ -128,16 +128,16 @@ impl TrustedKeys {
         if !known {
             self.current.store(Some(Arc::new(PublicKeys::parse(jwks, &self.algorithms)?)));
         }
-        if let Source::Remote(remote) = &self.source {
+        if let KeySource::Remote(remote) = &self.source {
             let max_stale = i64::try_from(remote.max_stale.as_secs()).unwrap_or(i64::MAX);
             self.stale_at.store(now.saturating_add(max_stale), Ordering::Release);
         }
-        *self.fetched() = Fetched { at: Some(now), error: None };
+        *self.fetched() = LastFetch { at: Some(now), error: None };
         Ok(!known)
     }
 
     /// Begins with the keys of `other`, which came from the same place, as old as they are.
-    pub fn inherit(&self, other: &Self) {
+    pub fn copy_from(&self, other: &Self) {
         if let (Some(at), Some(keys)) = (other.last_fetch().at, other.current.load_full()) {
             // None of them may suit the algorithms of today: then there are none, until they are fetched.
             let _ = self.install(keys.text(), at);
@@ -146,7 +146,7 @@ impl TrustedKeys {
 
     /// Those that count at `now`.
     #[must_use]
-    pub fn at(&self, now: i64) -> Option<Arc<PublicKeys>> {
+    pub fn current_at(&self, now: i64) -> Option<Arc<PublicKeys>> {
         if now >= self.stale_at.load(Ordering::Acquire) { None } else { self.current.load_full() }
     }
 
@@ -159,8 +159,8 @@ impl TrustedKeys {
     /// Asks for newer keys, because there is none of the `kid` of a token. Whether it is worth waiting for: not if
     /// somebody asked a moment ago, since anybody can make up a `kid` (`threats.md` R30).
     #[must_use]
-    pub fn ask(&self, now: i64) -> bool {
-        if matches!(self.source, Source::File(_)) {
+    pub fn request_refresh(&self, now: i64) -> bool {
+        if matches!(self.source, KeySource::File(_)) {
             return false;
         }
         let mut worth_waiting = false;
@@ -189,7 +189,7 @@ impl TrustedKeys {
     }
 
     /// Waits until somebody has asked.
-    pub async fn wanted(&self) {
+    pub async fn refresh_requested(&self) {
         self.wanted.notified().await;
     }
 
@@ -217,7 +217,7 @@ impl TrustedKeys {
 
     /// The last fetch.
     #[must_use]
-    pub fn last_fetch(&self) -> Fetched {
+    pub fn last_fetch(&self) -> LastFetch {
         self.fetched().clone()
     }
 
@@ -227,7 +227,7 @@ impl TrustedKeys {
         (self.fetches.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
     }
 
-    fn fetched(&self) -> std::sync::MutexGuard<'_, Fetched> {
+    fn fetched(&self) -> std::sync::MutexGuard<'_, LastFetch> {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -262,59 +262,65 @@ mod tests {
     const SET: &[u8] =
         br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
-    fn remote() -> TrustedKeys {
-        let remote = Remote {
-            location: Location::Jwks("https://idp.example/jwks".into()),
+    fn remote() -> IssuerKeys {
+        let remote = RemoteJwks {
+            location: JwksLocation::Jwks("https://idp.example/jwks".into()),
             insecure_http: false,
             roots: None,
             refresh: Duration::from_secs(600),
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
         };
-        TrustedKeys::new(Source::Remote(remote), vec![Algorithm::EdDSA])
+        IssuerKeys::new(KeySource::Remote(remote), vec![Algorithm::EdDSA])
     }
 
     #[test]
     fn keys_count_until_they_are_stale_and_the_same_ones_are_the_same() {
         let keys = remote();
-        assert!(keys.at(0).is_none());
+        assert!(keys.current_at(0).is_none());
         keys.install(SET, 1000).unwrap();
-        let first = keys.at(1000).unwrap();
+        let first = keys.current_at(1000).unwrap();
         keys.install(SET, 2000).unwrap();
         assert!(keys.still_has(&first, 2000), "nothing that was verified with them is verified again");
         assert!(keys.install(b"<html>", 3000).is_err());
         assert!(keys.still_has(&first, 5599));
-        assert!(!keys.still_has(&first, 5600) && keys.at(5600).is_none(), "an hour without a good answer");
+        assert!(!keys.still_has(&first, 5600) && keys.current_at(5600).is_none(), "an hour without a good answer");
         let other = String::from_utf8(SET.to_vec()).unwrap().replace("\"a\"", "\"b\"");
         keys.install(other.as_bytes(), 6000).unwrap();
         assert!(!keys.still_has(&first, 6000));
-        assert_eq!(keys.at(6000).unwrap().kids(), ["b"]);
+        assert_eq!(keys.current_at(6000).unwrap().kids(), ["b"]);
     }
 
     #[test]
     fn keys_are_inherited_with_their_age() {
         let old = remote();
         let with = |max_stale, algorithm| {
-            let Source::Remote(remote) = old.source().clone() else { panic!() };
-            let source = Source::Remote(Remote { max_stale: Duration::from_secs(max_stale), ..remote });
-            let new = TrustedKeys::new(source, vec![algorithm]);
-            new.inherit(&old);
+            let KeySource::Remote(remote) = old.source().clone() else { panic!() };
+            let source = KeySource::Remote(RemoteJwks { max_stale: Duration::from_secs(max_stale), ..remote });
+            let new = IssuerKeys::new(source, vec![algorithm]);
+            new.copy_from(&old);
             new
         };
-        assert!(with(3600, Algorithm::EdDSA).at(0).is_none(), "there are none");
+        assert!(with(3600, Algorithm::EdDSA).current_at(0).is_none(), "there are none");
         old.install(SET, 1000).unwrap();
         let longer = with(7200, Algorithm::EdDSA);
-        assert_eq!(longer.at(8199).unwrap().kids(), ["a"]);
-        assert!(longer.at(8200).is_none() && old.at(4600).is_none(), "they were fetched when they were fetched");
-        assert!(with(3600, Algorithm::RS256).at(1000).is_none(), "and are for what they are for");
+        assert_eq!(longer.current_at(8199).unwrap().kids(), ["a"]);
+        assert!(
+            longer.current_at(8200).is_none() && old.current_at(4600).is_none(),
+            "they were fetched when they were fetched"
+        );
+        assert!(with(3600, Algorithm::RS256).current_at(1000).is_none(), "and are for what they are for");
     }
 
     #[tokio::test]
     async fn r30_a_flood_of_unknown_kids_asks_once() {
         let keys = Arc::new(remote());
-        assert!(keys.ask(100));
-        assert!(keys.ask(100) && keys.ask(101), "the one that is under way is worth waiting for");
-        keys.wanted().await;
+        assert!(keys.request_refresh(100));
+        assert!(
+            keys.request_refresh(100) && keys.request_refresh(101),
+            "the one that is under way is worth waiting for"
+        );
+        keys.refresh_requested().await;
         let waiting = tokio::spawn({
             let keys = keys.clone();
             async move { keys.fetch_ended().await }
@@ -323,47 +329,47 @@ mod tests {
         keys.install(SET, 101).unwrap();
         keys.fetch_succeeded();
         waiting.await.unwrap();
-        assert!(!keys.ask(101) && !keys.ask(129) && !keys.ask(100));
-        assert!(keys.ask(99), "the clock was set back");
+        assert!(!keys.request_refresh(101) && !keys.request_refresh(129) && !keys.request_refresh(100));
+        assert!(keys.request_refresh(99), "the clock was set back");
         keys.fetch_succeeded();
-        assert!(!keys.ask(100));
-        assert!(keys.ask(130));
+        assert!(!keys.request_refresh(100));
+        assert!(keys.request_refresh(130));
         assert!(keys.fetch_failed("gone".into()));
         assert!(!keys.fetch_failed("gone".into()), "the same again");
         assert!(keys.fetch_failed("slow".into()) && keys.fetch_failed("gone".into()));
-        assert_eq!(keys.last_fetch(), Fetched { at: Some(101), error: Some("gone".into()) });
+        assert_eq!(keys.last_fetch(), LastFetch { at: Some(101), error: Some("gone".into()) });
     }
 
     #[test]
     fn nobody_fetches_a_file() {
-        let keys = TrustedKeys::new(Source::File("jwks.json".into()), vec![Algorithm::EdDSA]);
+        let keys = IssuerKeys::new(KeySource::File("jwks.json".into()), vec![Algorithm::EdDSA]);
         keys.install(SET, 5).unwrap();
-        assert!(!keys.ask(1000));
-        assert!(keys.at(i64::MAX - 1).is_some());
+        assert!(!keys.request_refresh(1000));
+        assert!(keys.current_at(i64::MAX - 1).is_some());
     }
 
     #[test]
     fn the_same_place_is_where_and_how_and_not_how_often() {
-        let of = |change: fn(&mut Remote)| {
-            let Source::Remote(mut remote) = remote().source else { panic!() };
+        let of = |change: fn(&mut RemoteJwks)| {
+            let KeySource::Remote(mut remote) = remote().source else { panic!() };
             change(&mut remote);
-            Source::Remote(remote)
+            KeySource::Remote(remote)
         };
         let here = of(|_| ());
         assert!(here.is_same_place(&of(|remote| remote.refresh = Duration::ZERO)));
         for other in [
-            of(|remote| remote.location = Location::Discovery("https://idp.example/jwks".into())),
+            of(|remote| remote.location = JwksLocation::Discovery("https://idp.example/jwks".into())),
             of(|remote| remote.insecure_http = true),
             of(|remote| remote.roots = Some(Vec::new())),
-            Source::File("jwks.json".into()),
+            KeySource::File("jwks.json".into()),
         ] {
             assert!(!here.is_same_place(&other) && !other.is_same_place(&here), "{other:?}");
         }
-        let file = Source::File("jwks.json".into());
+        let file = KeySource::File("jwks.json".into());
         assert!(!file.is_same_place(&file), "what is in it may be another thing by now");
         let (keys, eddsa) = (remote(), [Algorithm::EdDSA]);
-        assert!(keys.are(&here, &eddsa));
-        assert!(!keys.are(&here, &[]) && !keys.are(&of(|remote| remote.refresh = Duration::ZERO), &eddsa));
+        assert!(keys.matches(&here, &eddsa));
+        assert!(!keys.matches(&here, &[]) && !keys.matches(&of(|remote| remote.refresh = Duration::ZERO), &eddsa));
     }
 
     #[test]
@@ -375,14 +381,14 @@ mod tests {
         assert_eq!(keys.fetches(), (2, 1));
         assert_eq!(keys.install(SET, 7), Ok(true));
         assert_eq!(keys.install(SET, 8), Ok(false), "the same again");
-        assert_eq!(keys.last_fetch(), Fetched { at: Some(8), error: None });
+        assert_eq!(keys.last_fetch(), LastFetch { at: Some(8), error: None });
     }
 
     #[test]
     fn whoever_finds_a_thousand_waiting_does_not_join_them() {
         let keys = Arc::new(remote());
         keys.fetch_begins();
-        assert!(keys.ask(0), "there is one to wait for");
+        assert!(keys.request_refresh(0), "there is one to wait for");
         let mut ended: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(keys.fetch_ended())).collect();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(ended.iter_mut().all(|ended| ended.as_mut().poll(&mut context).is_pending()));
@@ -395,11 +401,11 @@ mod tests {
     fn a_fetcher_waits_until_it_is_asked() {
         let keys = remote();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let mut wanted = Box::pin(keys.wanted());
+        let mut wanted = Box::pin(keys.refresh_requested());
         assert!(wanted.as_mut().poll(&mut context).is_pending());
-        assert!(keys.ask(100));
+        assert!(keys.request_refresh(100));
         assert!(wanted.as_mut().poll(&mut context).is_ready());
-        assert!(Box::pin(keys.wanted()).as_mut().poll(&mut context).is_pending(), "once for all who ask");
+        assert!(Box::pin(keys.refresh_requested()).as_mut().poll(&mut context).is_pending(), "once for all who ask");
     }
 
     #[test]

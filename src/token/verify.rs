@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::issuer::Issuer;
+use super::issuer::TrustedIssuer;
 use super::jwks::PublicKeys;
 use super::mint::{ACCESS_TOKEN, MFA};
-use super::parts::{self, Fraction, MAX_TOKEN_BYTES, Parts};
-use super::trusted_keys::TrustedKeys;
-use super::{Algorithm, Claims, Key, Marks, Rules, TokenId};
+use super::parts::{self, Fraction, MAX_TOKEN_BYTES, UnverifiedToken};
+use super::trusted_keys::IssuerKeys;
+use super::{Algorithm, Claims, RevocationKeys, SigningKey, TokenId, TokenSettings};
 use crate::json::{Members, Value};
 
 /// Why a token does not speak for anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reject {
+pub enum TokenError {
     /// Longer than a token of its issuer may be.
     TooLong,
     /// Not three parts of base64url, not JSON objects, or with members that we never write.
@@ -45,7 +45,7 @@ pub enum Reject {
     Revoked,
 }
 
-impl Rules {
+impl TokenSettings {
     /// Whom `token` speaks for, if it is whole, signed by someone whom these rules trust, and in force at `now` (Unix
     /// seconds).
     ///
@@ -53,15 +53,15 @@ impl Rules {
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
+    pub fn verify(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
         let parts = self.parts(token, &mut room)?;
         match parts.issuer() {
             Some(issuer) if issuer == self.issuer => self.judge(&parts, now),
             // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
             // they may sign, the token has no say in.
-            Some(issuer) => self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.judge(&parts, self.everyone(), now),
-            None => Err(Reject::Issuer),
+            Some(issuer) => self.trusted_issuer(issuer).ok_or(TokenError::Issuer)?.judge(&parts, self.everyone(), now),
+            None => Err(TokenError::Issuer),
         }
     }
 
@@ -69,34 +69,35 @@ impl Rules {
     /// ours, whom it does not speak for.
     ///
     /// # Errors
-    /// The first check that failed; [`Reject::Issuer`] for a token of anybody else.
-    pub fn verify_own(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
+    /// The first check that failed; [`TokenError::Issuer`] for a token of anybody else.
+    pub fn verify_own(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
-        self.judge(&Parts::of(token, &mut room)?, now)
+        self.judge(&UnverifiedToken::parse(token, &mut room)?, now)
     }
 
     /// Whether these rules, which may be later than those by which it was accepted, still know the key that signed it. An
     /// issuer whose keys can't be had at the moment has not taken one away.
     #[must_use]
-    pub fn still_trust(&self, accepted: &Accepted, now: i64) -> bool {
+    pub fn still_trust(&self, accepted: &VerifiedToken, now: i64) -> bool {
         let KeyName { kid, algorithm } = &accepted.key;
         let Some(by) = &accepted.issuer else {
             return kid.as_deref().is_some_and(|kid| self.keys.by_id(kid).is_some());
         };
-        self.trusted_issuer(&by.issuer)
-            .is_some_and(|issuer| issuer.keys.at(now).is_none_or(|keys| keys.find(kid.as_deref(), *algorithm).is_ok()))
+        self.trusted_issuer(&by.issuer).is_some_and(|issuer| {
+            issuer.keys.current_at(now).is_none_or(|keys| keys.find(kid.as_deref(), *algorithm).is_ok())
+        })
     }
 
     /// Whether whoever can verify the realm's tokens can sign them, too.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {
-        self.keys.signing(i64::MAX).algorithm() == Algorithm::HS256
+        self.keys.active_key(i64::MAX).algorithm() == Algorithm::HS256
     }
 
     /// The trusted issuer whose keys `token` would be verified with: those may change by being fetched. `None` for a token
     /// that the realm would have signed itself.
     #[must_use]
-    pub fn foreign_issuer(&self, token: &str) -> Option<&Issuer> {
+    pub fn external_issuer(&self, token: &str) -> Option<&TrustedIssuer> {
         let mut room = Vec::new();
         let parts = self.parts(token, &mut room).ok()?;
         self.trusted_issuer(parts.issuer()?)
@@ -104,15 +105,15 @@ impl Rules {
 
     /// The trusted issuer who may have a newer key than those that were fetched, if that may be why `token` was refused.
     #[must_use]
-    pub fn outdated(&self, token: &str, reject: Reject) -> Option<&Issuer> {
+    pub fn issuer_to_refresh(&self, token: &str, reject: TokenError) -> Option<&TrustedIssuer> {
         // Most are refused for something else, or come to a realm that trusts nobody: those are not read again.
-        if self.trusted.is_empty() || !matches!(reject, Reject::Key | Reject::NoKeys | Reject::Signature) {
+        if self.trusted.is_empty() || !matches!(reject, TokenError::Key | TokenError::NoKeys | TokenError::Signature) {
             return None;
         }
         let mut room = Vec::new();
         let parts = self.parts(token, &mut room).ok()?;
         // An issuer that does not name its keys has others without a sign of it.
-        if reject == Reject::Signature && parts.header.contains_key("kid") {
+        if reject == TokenError::Signature && parts.header.contains_key("kid") {
             return None;
         }
         self.trusted_issuer(parts.issuer()?)
@@ -127,22 +128,22 @@ impl Rules {
 
     /// The trusted issuer of this name.
     #[must_use]
-    pub fn trusted_issuer(&self, issuer: &str) -> Option<&Issuer> {
+    pub fn trusted_issuer(&self, issuer: &str) -> Option<&TrustedIssuer> {
         self.trusted.iter().find(|trusted| *trusted.name == *issuer)
     }
 
-    /// The same as [`Rules::verify`] for a token whose time may have passed: whoever logs out with it had it.
+    /// The same as [`TokenSettings::verify`] for a token whose time may have passed: whoever logs out with it had it.
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify_expired(&self, token: &str, now: i64) -> Result<Accepted, Reject> {
+    pub fn verify_expired(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
         let parts = self.parts(token, &mut room)?;
-        let issuer = parts.issuer().ok_or(Reject::Issuer)?;
+        let issuer = parts.issuer().ok_or(TokenError::Issuer)?;
         let accepted = if issuer == self.issuer {
             self.read_own(&parts)?
         } else {
-            self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.read(&parts, self.everyone(), now)?
+            self.trusted_issuer(issuer).ok_or(TokenError::Issuer)?.read(&parts, self.everyone(), now)?
         };
         let latest = accepted.until.saturating_sub(1);
         accepted.if_in_force(now.min(latest))
@@ -153,22 +154,22 @@ impl Rules {
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn id_token_subject(&self, issuer: &str, token: &str, now: i64) -> Result<String, Reject> {
+    pub fn id_token_subject(&self, issuer: &str, token: &str, now: i64) -> Result<String, TokenError> {
         let mut room = Vec::new();
         let parts = self.parts(token, &mut room)?;
         if parts.issuer() != Some(issuer) {
-            return Err(Reject::Issuer);
+            return Err(TokenError::Issuer);
         }
-        self.trusted_issuer(issuer).ok_or(Reject::Issuer)?.id_subject(&parts, now)
+        self.trusted_issuer(issuer).ok_or(TokenError::Issuer)?.id_subject(&parts, now)
     }
 
     /// The parts of a token that is no longer than its issuer's may be.
-    fn parts<'t>(&self, token: &'t str, room: &'t mut Vec<u8>) -> Result<Parts<'t>, Reject> {
+    fn parts<'t>(&self, token: &'t str, room: &'t mut Vec<u8>) -> Result<UnverifiedToken<'t>, TokenError> {
         let longest = self.trusted.iter().map(|issuer| issuer.token_size).fold(MAX_TOKEN_BYTES, usize::max);
-        let parts = Parts::up_to(longest, token, room)?;
+        let parts = UnverifiedToken::up_to(longest, token, room)?;
         let issuer = parts.issuer().and_then(|issuer| self.trusted_issuer(issuer));
         let size = issuer.map_or(MAX_TOKEN_BYTES, |issuer| issuer.token_size);
-        if token.len() > size { Err(Reject::TooLong) } else { Ok(parts) }
+        if token.len() > size { Err(TokenError::TooLong) } else { Ok(parts) }
     }
 
     /// The entries of `roles_claims` that find nothing in `token`, if a trusted issuer signed it. For people: nothing in
@@ -182,18 +183,18 @@ impl Rules {
     }
 
     /// Of a token whose `iss` is ours.
-    fn judge(&self, parts: &Parts<'_>, now: i64) -> Result<Accepted, Reject> {
+    fn judge(&self, parts: &UnverifiedToken<'_>, now: i64) -> Result<VerifiedToken, TokenError> {
         self.read_own(parts)?.if_in_force(now)
     }
 
     /// What an access token says that the realm signed, at whatever time.
-    fn read_own(&self, parts: &Parts<'_>) -> Result<Accepted, Reject> {
+    fn read_own(&self, parts: &UnverifiedToken<'_>) -> Result<VerifiedToken, TokenError> {
         let key = self.own_key(parts, ACCESS_TOKEN)?;
         let claims = read(parts)?;
         let not_before = parts.time("nbf", Fraction::Refused)?;
         self.is_about_us(parts)?;
-        Ok(Accepted {
-            marks: claims.marks(&self.issuer, self.everyone()),
+        Ok(VerifiedToken {
+            marks: claims.revocation_keys(&self.issuer, self.everyone()),
             from: not_before.saturating_sub(self.leeway),
             until: claims.expires_at.saturating_add(self.leeway),
             claims,
@@ -203,51 +204,51 @@ impl Rules {
     }
 
     /// The key of ours that signed a token of this kind.
-    pub(super) fn own_key(&self, parts: &Parts<'_>, kind: &str) -> Result<&Key, Reject> {
+    pub(super) fn own_key(&self, parts: &UnverifiedToken<'_>, kind: &str) -> Result<&SigningKey, TokenError> {
         if parts.issuer() != Some(self.issuer.as_str()) {
-            return Err(Reject::Issuer);
+            return Err(TokenError::Issuer);
         }
         // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
         if parts.header.names().any(|name| !matches!(name, "alg" | "typ" | "kid")) {
-            return Err(Reject::Malformed);
+            return Err(TokenError::Malformed);
         }
         // R29
         if parts.header_text("typ") != Some(kind) {
-            return Err(Reject::Type);
+            return Err(TokenError::Type);
         }
-        let key = parts.header_text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(Reject::Key)?;
+        let key = parts.header_text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(TokenError::Key)?;
         // R20: the key says what the algorithm is; the token may only agree.
         if parts.header_text("alg") != Some(key.verifying().algorithm().name()) {
-            return Err(Reject::Algorithm);
+            return Err(TokenError::Algorithm);
         }
         if !key.verifying().verifies(parts.signed.as_bytes(), parts.signature) {
-            return Err(Reject::Signature);
+            return Err(TokenError::Signature);
         }
         Ok(key)
     }
 
-    fn is_about_us(&self, parts: &Parts<'_>) -> Result<(), Reject> {
-        if parts.text("aud") == Some(self.audience.as_str()) { Ok(()) } else { Err(Reject::Audience) }
+    fn is_about_us(&self, parts: &UnverifiedToken<'_>) -> Result<(), TokenError> {
+        if parts.text("aud") == Some(self.audience.as_str()) { Ok(()) } else { Err(TokenError::Audience) }
     }
 }
 
 /// Header and payload of a token, with nothing in them believed; `None` if it is none.
 #[must_use]
-pub fn peek(token: &str) -> Option<(Map<String, serde_json::Value>, Map<String, serde_json::Value>)> {
+pub fn decode_unverified(token: &str) -> Option<(Map<String, serde_json::Value>, Map<String, serde_json::Value>)> {
     let mut room = Vec::new();
-    let parts = Parts::up_to(MAX_TRUSTED_TOKEN_BYTES, token, &mut room).ok()?;
+    let parts = UnverifiedToken::up_to(MAX_TRUSTED_TOKEN_BYTES, token, &mut room).ok()?;
     Some((parts.header.into_map(), parts.payload.into_map()))
 }
 
 /// A token that was verified.
 #[derive(Clone, Debug)]
-pub struct Accepted {
+pub struct VerifiedToken {
     /// What it says.
     pub claims: Claims,
     /// By what it may be revoked.
-    pub marks: Marks,
+    pub marks: RevocationKeys,
     /// Who signed it, if it was not the realm.
-    pub issuer: Option<SignedBy>,
+    pub issuer: Option<SigningIssuer>,
     /// `nbf` less the leeway.
     pub(super) from: i64,
     /// `exp` and the leeway.
@@ -265,37 +266,37 @@ pub(super) struct KeyName {
 
 /// A trusted issuer, and the keys that it had when it was believed.
 #[derive(Clone, Debug)]
-pub struct SignedBy {
+pub struct SigningIssuer {
     /// `iss`
     pub issuer: Arc<str>,
-    pub(super) source: Arc<TrustedKeys>,
+    pub(super) source: Arc<IssuerKeys>,
     pub(super) keys: Arc<PublicKeys>,
 }
 
-impl Accepted {
+impl VerifiedToken {
     /// Whether it still counts at `now`: its time has not passed, and its issuer has the keys that it had.
     #[must_use]
-    pub fn still_counts(&self, now: i64) -> bool {
+    pub fn is_valid_at(&self, now: i64) -> bool {
         self.in_force(now).is_ok() && self.issuer.as_ref().is_none_or(|by| by.source.still_has(&by.keys, now))
     }
 
-    pub(super) fn if_in_force(self, now: i64) -> Result<Self, Reject> {
+    pub(super) fn if_in_force(self, now: i64) -> Result<Self, TokenError> {
         self.in_force(now).map(|()| self)
     }
 
-    fn in_force(&self, now: i64) -> Result<(), Reject> {
+    fn in_force(&self, now: i64) -> Result<(), TokenError> {
         // RFC 7519, 4.1.4: refused "on or after" exp.
         if now >= self.until {
-            return Err(Reject::Expired);
+            return Err(TokenError::Expired);
         }
         if now < self.from {
-            return Err(Reject::NotYetValid);
+            return Err(TokenError::NotYetValid);
         }
         Ok(())
     }
 }
 
-impl Reject {
+impl TokenError {
     /// The stable reason code that a client sees, listed in the README.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -339,16 +340,16 @@ impl Reject {
     }
 }
 
-fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
+fn read(parts: &UnverifiedToken<'_>) -> Result<Claims, TokenError> {
     let payload = &parts.payload;
-    let id = |value: &Value<'_>| value.as_str().and_then(|text| text.parse::<TokenId>().ok()).ok_or(Reject::Claims);
+    let id = |value: &Value<'_>| value.as_str().and_then(|text| text.parse::<TokenId>().ok()).ok_or(TokenError::Claims);
     let optional = |name: &str| match payload.get(name) {
         None => Ok(None),
-        Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or(Reject::Claims),
+        Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or(TokenError::Claims),
     };
     let subject = parts.subject()?;
     Ok(Claims {
-        token_id: id(payload.get("jti").ok_or(Reject::Claims)?)?,
+        token_id: id(payload.get("jti").ok_or(TokenError::Claims)?)?,
         subject: subject.to_owned(),
         // As Cognito does, we name who has no username by the id where a client expects one. To an app that would be the
         // username of whoever registers with such a name.
@@ -358,9 +359,9 @@ fn read(parts: &Parts<'_>) -> Result<Claims, Reject> {
             None => Vec::new(),
             Some(Value::Array(roles)) => {
                 let roles = roles.iter().map(|role| role.as_str().map(str::to_owned));
-                roles.collect::<Option<_>>().ok_or(Reject::Claims)?
+                roles.collect::<Option<_>>().ok_or(TokenError::Claims)?
             }
-            Some(_) => return Err(Reject::Claims),
+            Some(_) => return Err(TokenError::Claims),
         },
         session: payload.get("sid").map(id).transpose()?,
         mfa: proves_mfa(payload),
@@ -390,20 +391,25 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
 
-    use super::super::{Audience, Key, KeySet, Location, Mapping, Remote, Source, Type};
+    use super::super::{
+        Audience, ClaimMapping, JwksLocation, KeySource, RemoteJwks, SigningKey, SigningKeys, TokenType,
+    };
     use super::*;
     use crate::json;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn rules() -> Rules {
-        Rules {
+    fn rules() -> TokenSettings {
+        TokenSettings {
             issuer: "https://gate.example".into(),
             audience: "examples".into(),
             leeway: 5,
-            keys: KeySet::new(
+            keys: SigningKeys::new(
                 Algorithm::HS256,
-                vec![Key::generate(Algorithm::HS256, 1, 1).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
+                vec![
+                    SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(),
+                    SigningKey::generate(Algorithm::HS256, 2, 2).unwrap(),
+                ],
             )
             .unwrap(),
             id_keys: None,
@@ -425,7 +431,7 @@ mod tests {
         }
     }
 
-    fn verify(rules: &Rules, token: &str, now: i64) -> Result<Claims, Reject> {
+    fn verify(rules: &TokenSettings, token: &str, now: i64) -> Result<Claims, TokenError> {
         let accepted = rules.verify(token, now);
         assert_eq!(
             accepted.as_ref().ok().map(|one| &one.claims),
@@ -435,15 +441,15 @@ mod tests {
     }
 
     /// A token with this header and payload, rightly signed by the newest key.
-    fn signed(rules: &Rules, header: &Value, payload: &str) -> String {
-        let key = rules.keys.signing(NOW);
+    fn signed(rules: &TokenSettings, header: &Value, payload: &str) -> String {
+        let key = rules.keys.active_key(NOW);
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
         let signature = key.sign(signed.as_bytes()).unwrap();
         format!("{signed}.{signature}")
     }
 
-    fn header(rules: &Rules) -> Value {
-        json!({"alg": "HS256", "typ": "at+jwt", "kid": rules.keys.signing(NOW).kid()})
+    fn header(rules: &TokenSettings) -> Value {
+        json!({"alg": "HS256", "typ": "at+jwt", "kid": rules.keys.active_key(NOW).kid()})
     }
 
     fn payload() -> Value {
@@ -459,26 +465,28 @@ mod tests {
         let token = rules.mint(&claims).unwrap();
         assert_eq!(verify(&rules, &token, NOW), Ok(claims.clone()));
         assert_eq!(verify(&rules, &token, NOW + 64), Ok(claims.clone()), "leeway");
-        assert_eq!(verify(&rules, &token, NOW + 65), Err(Reject::Expired));
+        assert_eq!(verify(&rules, &token, NOW + 65), Err(TokenError::Expired));
         assert_eq!(verify(&rules, &token, NOW - 5), Ok(claims));
-        assert_eq!(verify(&rules, &token, NOW - 6), Err(Reject::NotYetValid));
-        assert_eq!(verify(&rules, &token, i64::MAX), Err(Reject::Expired));
-        assert_eq!(verify(&rules, &token, i64::MIN), Err(Reject::NotYetValid));
+        assert_eq!(verify(&rules, &token, NOW - 6), Err(TokenError::NotYetValid));
+        assert_eq!(verify(&rules, &token, i64::MAX), Err(TokenError::Expired));
+        assert_eq!(verify(&rules, &token, i64::MIN), Err(TokenError::NotYetValid));
     }
 
     #[test]
     fn an_older_key_still_verifies_and_a_foreign_one_does_not() {
-        let old = Key::generate(Algorithm::HS256, 1, 1).unwrap().to_jwk();
-        let before =
-            Rules { keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&old).unwrap()]).unwrap(), ..rules() };
+        let old = SigningKey::generate(Algorithm::HS256, 1, 1).unwrap().to_jwk();
+        let before = TokenSettings {
+            keys: SigningKeys::new(Algorithm::HS256, vec![SigningKey::from_jwk(&old).unwrap()]).unwrap(),
+            ..rules()
+        };
         let token = before.mint(&claims()).unwrap();
-        let both = KeySet::new(
+        let both = SigningKeys::new(
             Algorithm::HS256,
-            vec![Key::from_jwk(&old).unwrap(), Key::generate(Algorithm::HS256, 2, 2).unwrap()],
+            vec![SigningKey::from_jwk(&old).unwrap(), SigningKey::generate(Algorithm::HS256, 2, 2).unwrap()],
         )
         .unwrap();
-        assert!(Rules { keys: both, ..rules() }.verify(&token, NOW).is_ok());
-        assert_eq!(verify(&rules(), &token, NOW), Err(Reject::Key));
+        assert!(TokenSettings { keys: both, ..rules() }.verify(&token, NOW).is_ok());
+        assert_eq!(verify(&rules(), &token, NOW), Err(TokenError::Key));
     }
 
     #[test]
@@ -516,21 +524,21 @@ mod tests {
         let body = payload().to_string();
         assert!(rules.verify(&signed(&rules, &header(&rules), &body), NOW).is_ok());
         for (member, value, reject) in [
-            ("alg", json!("none"), Reject::Algorithm),
-            ("alg", json!("None"), Reject::Algorithm),
-            ("alg", json!("HS512"), Reject::Algorithm),
-            ("alg", json!("RS256"), Reject::Algorithm),
-            ("alg", json!(null), Reject::Algorithm),
-            ("kid", json!("other"), Reject::Key),
-            ("kid", json!(1), Reject::Key),
-            ("typ", json!("JWT"), Reject::Type),
-            ("typ", json!(null), Reject::Type),
-            ("crit", json!(["exp"]), Reject::Malformed),
-            ("b64", json!(false), Reject::Malformed),
-            ("zip", json!("DEF"), Reject::Malformed),
-            ("jku", json!("https://evil.example"), Reject::Malformed),
-            ("jwk", json!({"kty": "oct", "k": ""}), Reject::Malformed),
-            ("x5c", json!([]), Reject::Malformed),
+            ("alg", json!("none"), TokenError::Algorithm),
+            ("alg", json!("None"), TokenError::Algorithm),
+            ("alg", json!("HS512"), TokenError::Algorithm),
+            ("alg", json!("RS256"), TokenError::Algorithm),
+            ("alg", json!(null), TokenError::Algorithm),
+            ("kid", json!("other"), TokenError::Key),
+            ("kid", json!(1), TokenError::Key),
+            ("typ", json!("JWT"), TokenError::Type),
+            ("typ", json!(null), TokenError::Type),
+            ("crit", json!(["exp"]), TokenError::Malformed),
+            ("b64", json!(false), TokenError::Malformed),
+            ("zip", json!("DEF"), TokenError::Malformed),
+            ("jku", json!("https://evil.example"), TokenError::Malformed),
+            ("jwk", json!({"kty": "oct", "k": ""}), TokenError::Malformed),
+            ("x5c", json!([]), TokenError::Malformed),
         ] {
             let mut header = header(&rules);
             header[member] = value;
@@ -543,7 +551,7 @@ mod tests {
         }
         let unsigned = signed(&rules, &header(&rules), &body);
         let unsigned = unsigned.rsplit_once('.').unwrap().0;
-        assert_eq!(verify(&rules, &format!("{unsigned}."), NOW), Err(Reject::Signature));
+        assert_eq!(verify(&rules, &format!("{unsigned}."), NOW), Err(TokenError::Signature));
     }
 
     #[test]
@@ -566,36 +574,36 @@ mod tests {
                 let mut payload = payload();
                 payload[name] = json!("@");
                 let text = payload.to_string().replace("\"@\"", wrong);
-                assert_eq!(check(&text), Err(Reject::Claims), "{name} = {wrong}");
+                assert_eq!(check(&text), Err(TokenError::Claims), "{name} = {wrong}");
             }
         }
         for (name, value, reject) in [
-            ("iss", json!("https://gate.example/"), Reject::Issuer),
-            ("iss", json!("HTTPS://gate.example"), Reject::Issuer),
-            ("aud", json!("example"), Reject::Audience),
-            ("aud", json!(["examples"]), Reject::Audience),
-            ("exp", json!(NOW - 5), Reject::Expired),
-            ("nbf", json!(NOW + 6), Reject::NotYetValid),
-            ("jti", json!("0000000000000000000000000000000G"), Reject::Claims),
-            ("sid", json!("0"), Reject::Claims),
-            ("sid", json!(null), Reject::Claims),
-            ("roles", json!("admin"), Reject::Claims),
-            ("roles", json!([1]), Reject::Claims),
-            ("username", json!(7), Reject::Claims),
+            ("iss", json!("https://gate.example/"), TokenError::Issuer),
+            ("iss", json!("HTTPS://gate.example"), TokenError::Issuer),
+            ("aud", json!("example"), TokenError::Audience),
+            ("aud", json!(["examples"]), TokenError::Audience),
+            ("exp", json!(NOW - 5), TokenError::Expired),
+            ("nbf", json!(NOW + 6), TokenError::NotYetValid),
+            ("jti", json!("0000000000000000000000000000000G"), TokenError::Claims),
+            ("sid", json!("0"), TokenError::Claims),
+            ("sid", json!(null), TokenError::Claims),
+            ("roles", json!("admin"), TokenError::Claims),
+            ("roles", json!([1]), TokenError::Claims),
+            ("username", json!(7), TokenError::Claims),
         ] {
             let mut payload = payload();
             payload[name] = value;
             assert_eq!(check(&payload.to_string()), Err(reject), "{payload}");
         }
         let twice = payload().to_string().replace("\"exp\"", "\"exp\":1,\"exp\"");
-        assert_eq!(check(&twice), Err(Reject::Malformed));
+        assert_eq!(check(&twice), Err(TokenError::Malformed));
     }
 
     /// Rules that trust an issuer whose keys are fetched, and what signs its tokens.
-    fn trusting() -> (Rules, Ed25519KeyPair) {
+    fn trusting() -> (TokenSettings, Ed25519KeyPair) {
         let pair = Ed25519KeyPair::generate().unwrap();
-        let remote = Remote {
-            location: Location::Jwks("https://idp.example/jwks".into()),
+        let remote = RemoteJwks {
+            location: JwksLocation::Jwks("https://idp.example/jwks".into()),
             insecure_http: false,
             roots: None,
             refresh: Duration::from_secs(600),
@@ -603,22 +611,22 @@ mod tests {
             timeout: Duration::from_secs(5),
         };
         let algorithms = vec![Algorithm::EdDSA];
-        let issuer = Issuer {
+        let issuer = TrustedIssuer {
             name: "https://idp.example".into(),
             audience: Audience { any_of: vec!["api".into()], clients: Vec::new() },
             token_size: MAX_TOKEN_BYTES,
             algorithms: algorithms.clone(),
-            types: vec![Type::AccessToken],
+            types: vec![TokenType::AccessToken],
             leeway: 5,
             required: Vec::new(),
             exact: Vec::new(),
-            mapping: Mapping::default(),
-            keys: Arc::new(TrustedKeys::new(Source::Remote(remote), algorithms)),
+            mapping: ClaimMapping::default(),
+            keys: Arc::new(IssuerKeys::new(KeySource::Remote(remote), algorithms)),
         };
-        (Rules { trusted: vec![issuer], ..rules() }, pair)
+        (TokenSettings { trusted: vec![issuer], ..rules() }, pair)
     }
 
-    fn install(rules: &Rules, pair: &Ed25519KeyPair, kid: &str, now: i64) {
+    fn install(rules: &TokenSettings, pair: &Ed25519KeyPair, kid: &str, now: i64) {
         let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x}]}).to_string();
         rules.trusted[0].keys.install(set.as_bytes(), now).unwrap();
@@ -638,20 +646,22 @@ mod tests {
         let named = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "a"});
         let nameless = json!({"alg": "EdDSA", "typ": "at+jwt"});
         let (token, bare) = (foreign(&pair, &named), foreign(&pair, &nameless));
-        let asks = |token: &str, reject| rules.outdated(token, reject).is_some();
-        for reject in [Reject::Key, Reject::NoKeys] {
+        let asks = |token: &str, reject| rules.issuer_to_refresh(token, reject).is_some();
+        for reject in [TokenError::Key, TokenError::NoKeys] {
             assert!(asks(&token, reject) && asks(&bare, reject), "{reject:?}");
         }
-        assert!(!asks(&token, Reject::Signature), "it has a key of that name");
-        assert!(asks(&bare, Reject::Signature), "it may have another");
-        for reject in [Reject::Expired, Reject::Claims, Reject::Audience, Reject::Type, Reject::Malformed] {
+        assert!(!asks(&token, TokenError::Signature), "it has a key of that name");
+        assert!(asks(&bare, TokenError::Signature), "it may have another");
+        for reject in
+            [TokenError::Expired, TokenError::Claims, TokenError::Audience, TokenError::Type, TokenError::Malformed]
+        {
             assert!(!asks(&token, reject) && !asks(&bare, reject), "{reject:?}");
         }
         let own = rules.mint(&claims()).unwrap();
-        assert!(!asks(&own, Reject::Key) && !asks("a.b.c", Reject::Key));
-        assert!(self::rules().outdated(&token, Reject::Key).is_none(), "nobody is trusted");
-        assert!(rules.foreign_issuer(&token).is_some_and(|issuer| &*issuer.name == "https://idp.example"));
-        assert!(rules.foreign_issuer(&own).is_none() && rules.foreign_issuer("a.b.c").is_none());
+        assert!(!asks(&own, TokenError::Key) && !asks("a.b.c", TokenError::Key));
+        assert!(self::rules().issuer_to_refresh(&token, TokenError::Key).is_none(), "nobody is trusted");
+        assert!(rules.external_issuer(&token).is_some_and(|issuer| &*issuer.name == "https://idp.example"));
+        assert!(rules.external_issuer(&own).is_none() && rules.external_issuer("a.b.c").is_none());
         assert!(rules.trusted_issuer("https://idp.example/").is_none());
     }
 
@@ -659,22 +669,23 @@ mod tests {
     fn what_was_accepted_counts_as_long_as_its_key_is_there() {
         let (rules, pair) = trusting();
         let token = foreign(&pair, &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "a"}));
-        assert_eq!(rules.verify(&token, NOW).unwrap_err(), Reject::NoKeys);
+        assert_eq!(rules.verify(&token, NOW).unwrap_err(), TokenError::NoKeys);
         install(&rules, &pair, "a", NOW);
         let accepted = rules.verify(&token, NOW).unwrap();
-        assert!(accepted.still_counts(NOW) && accepted.still_counts(NOW + 64) && !accepted.still_counts(NOW + 65));
+        assert!(accepted.is_valid_at(NOW) && accepted.is_valid_at(NOW + 64) && !accepted.is_valid_at(NOW + 65));
         assert!(rules.still_trust(&accepted, NOW));
         assert!(rules.still_trust(&accepted, NOW + 4000), "keys that can't be had at the moment are not gone");
         install(&rules, &pair, "b", NOW + 1);
-        assert!(!accepted.still_counts(NOW + 1), "other keys: it is to be verified again");
+        assert!(!accepted.is_valid_at(NOW + 1), "other keys: it is to be verified again");
         assert!(!rules.still_trust(&accepted, NOW + 1));
         assert!(!self::rules().still_trust(&accepted, NOW), "nobody is trusted");
 
         let own = rules.verify(&rules.mint(&claims()).unwrap(), NOW).unwrap();
         assert!(rules.still_trust(&own, NOW) && !self::rules().still_trust(&own, NOW), "keys of its own");
         assert!(rules.is_symmetric());
-        let keys = KeySet::new(Algorithm::ES256, vec![Key::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap();
-        assert!(!Rules { keys, ..rules }.is_symmetric());
+        let keys =
+            SigningKeys::new(Algorithm::ES256, vec![SigningKey::generate(Algorithm::ES256, 1, 1).unwrap()]).unwrap();
+        assert!(!TokenSettings { keys, ..rules }.is_symmetric());
     }
 
     #[test]
@@ -685,33 +696,33 @@ mod tests {
         for at in [NOW - 5, NOW, NOW + 64, NOW + 65, NOW + 1_000_000] {
             assert!(rules.verify_expired(&token, at).is_ok(), "at {at}");
         }
-        assert_eq!(rules.verify_expired(&token, NOW - 6).unwrap_err(), Reject::NotYetValid);
+        assert_eq!(rules.verify_expired(&token, NOW - 6).unwrap_err(), TokenError::NotYetValid);
         let late = foreign(&pair, &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "a"}));
         let accepted = rules.verify_expired(&late, NOW + 100).unwrap();
         assert_eq!(accepted.issuer.map(|by| by.issuer.to_string()).as_deref(), Some("https://idp.example"));
-        assert_eq!(self::rules().verify_expired(&late, NOW).unwrap_err(), Reject::Issuer);
-        assert_eq!(self::rules().verify_expired(&token, NOW).unwrap_err(), Reject::Key);
-        assert_eq!(rules.id_token_subject("https://other.example", &late, NOW), Err(Reject::Issuer));
-        assert_eq!(rules.id_token_subject("https://idp.example", &late, NOW), Err(Reject::Type), "an access token");
-        assert_eq!(rules.id_token_subject("https://gate.example", &token, NOW), Err(Reject::Issuer));
+        assert_eq!(self::rules().verify_expired(&late, NOW).unwrap_err(), TokenError::Issuer);
+        assert_eq!(self::rules().verify_expired(&token, NOW).unwrap_err(), TokenError::Key);
+        assert_eq!(rules.id_token_subject("https://other.example", &late, NOW), Err(TokenError::Issuer));
+        assert_eq!(rules.id_token_subject("https://idp.example", &late, NOW), Err(TokenError::Type), "an access token");
+        assert_eq!(rules.id_token_subject("https://gate.example", &token, NOW), Err(TokenError::Issuer));
     }
 
     #[test]
     fn every_reason_has_a_code_and_a_sentence_of_its_own() {
         let all = [
-            Reject::Malformed,
-            Reject::Type,
-            Reject::Key,
-            Reject::Algorithm,
-            Reject::NoKeys,
-            Reject::Signature,
-            Reject::Claims,
-            Reject::Bound,
-            Reject::Issuer,
-            Reject::Audience,
-            Reject::Expired,
-            Reject::NotYetValid,
-            Reject::Revoked,
+            TokenError::Malformed,
+            TokenError::Type,
+            TokenError::Key,
+            TokenError::Algorithm,
+            TokenError::NoKeys,
+            TokenError::Signature,
+            TokenError::Claims,
+            TokenError::Bound,
+            TokenError::Issuer,
+            TokenError::Audience,
+            TokenError::Expired,
+            TokenError::NotYetValid,
+            TokenError::Revoked,
         ];
         let codes: BTreeSet<_> = all.iter().map(|reject| reject.code()).collect();
         let details: BTreeSet<_> = all.iter().map(|reject| reject.detail()).collect();

@@ -68,7 +68,7 @@ impl Revoke {
     fn dir<'a>(&self, realm: &'a Realm, now: i64) -> Result<&'a KeysDir, Failure> {
         let mut kids = Vec::new();
         for (dir, _) in realm.keys_dirs() {
-            let turns = dir.turns(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
+            let turns = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
             let is_there = turns.iter().any(|turn| turn.kid == self.kid);
             // A command was ended before its last step.
             if is_there || dir.is_revoked(&self.kid).map_err(|error| Failure::new(exit::CONFIG, error))? {
@@ -157,7 +157,7 @@ mod tests {
         let dir = temp.path();
         let config = configuration(dir, "t.db");
         let loaded = load(&config.path, Mode::Serve).unwrap();
-        let signs = |realm: &str| loaded.policy.realm(realm).unwrap().tokens().keys.signing(NOW).kid().to_owned();
+        let signs = |realm: &str| loaded.policy.realm(realm).unwrap().tokens().keys.active_key(NOW).kid().to_owned();
         let (stolen, other) = (signs("a"), signs("b"));
         let epochs = || with_store(&loaded, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
         assert!(epochs().is_empty());
@@ -181,12 +181,12 @@ mod tests {
             let config = configuration(dir, "t.db");
             let loaded = load(&config.path, Mode::Serve).unwrap();
             let realm = loaded.policy.realm("a").unwrap();
-            let stolen = realm.tokens().keys.signing(NOW).kid().to_owned();
+            let stolen = realm.tokens().keys.active_key(NOW).kid().to_owned();
             let (keys, _) = realm.keys_dirs().next().unwrap();
             let made = (steps > 0).then(|| keys.stand_in_for(&stolen, NOW).unwrap().unwrap());
             if steps > 1 {
                 keys.revoke(&stolen, made.as_ref(), NOW).unwrap();
-                assert!(keys.turns(NOW).unwrap().iter().all(|turn| turn.kid != stolen), "it counts no more");
+                assert!(keys.key_statuses(NOW).unwrap().iter().all(|turn| turn.kid != stolen), "it counts no more");
             }
             let (revoked, said) = revoke(config, &stolen);
             revoked.unwrap();
@@ -195,7 +195,7 @@ mod tests {
             assert!(left.iter().all(|kid| *kid != stolen && kid.len() == stolen.len()), "{steps}: {left:?}");
             assert!(said.contains("Took the key"), "{steps}: {said}");
             let after = load(&configuration(dir, "t.db").path, Mode::Check).unwrap();
-            let signs = after.policy.realm("a").unwrap().tokens().keys.signing(NOW).kid().to_owned();
+            let signs = after.policy.realm("a").unwrap().tokens().keys.active_key(NOW).kid().to_owned();
             assert!(made.is_none_or(|made| made.kid == signs || steps == 1), "{steps}");
             let epochs = with_store(&after, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
             assert!(epochs.iter().any(|epoch| &*epoch.realm == "a" && epoch.keys.contains(&signs)), "{steps}");
@@ -207,7 +207,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path();
         let loaded = load(&configuration(dir, "absent/t.db").path, Mode::Serve).unwrap();
-        let stolen = loaded.policy.realm("a").unwrap().tokens().keys.signing(NOW).kid().to_owned();
+        let stolen = loaded.policy.realm("a").unwrap().tokens().keys.active_key(NOW).kid().to_owned();
         let (revoked, said) = revoke(configuration(dir, "absent/t.db"), &stolen);
         let failure = revoked.unwrap_err();
         assert!(!kids(dir).contains(&stolen) && said.contains("Took the key"), "{said}");

@@ -9,16 +9,16 @@ use clap::Args;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Command, Console, NEW_PASSWORD, Place, Terms, blank_user, hash};
+use super::{Command, Console, NEW_PASSWORD, RealmArgs, Terms, hash, new_user};
 use crate::exit::{self, Failure};
 use crate::login::password::Password;
-use crate::store::{Name, Store, User};
+use crate::store::{LoginName, Store, User};
 
 /// `user add`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Add {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) place: RealmArgs,
     /// An email address to log in with, too
     #[arg(long)]
     email: Option<String>,
@@ -61,18 +61,18 @@ impl Add {
         };
         let user = User { password: hash(&password)?, ..user };
         store.create_user(&user).await?;
-        console.say(&format!("added {} ({})", self.username, user.id))?;
+        console.print_line(&format!("added {} ({})", self.username, user.id))?;
         match secret {
-            Some(secret) => console.show_once(&format!("the secret, which is shown only this once: {}", *secret)),
+            Some(secret) => console.print_secret(&format!("the secret, which is shown only this once: {}", *secret)),
             None => Ok(()),
         }
     }
 
     fn user(&self, now_ms: i64) -> Result<User, Failure> {
-        if Name::username(&self.username).is_none() {
+        if LoginName::username(&self.username).is_none() {
             return Err(Failure::new(exit::DATA, BAD_USERNAME));
         }
-        if self.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
+        if self.email.as_deref().is_some_and(|email| LoginName::email(email).is_none()) {
             return Err(Failure::new(exit::DATA, BAD_EMAIL));
         }
         let mut attributes = Map::new();
@@ -81,7 +81,7 @@ impl Add {
                 return Err(Failure::new(exit::USAGE, format!("the attribute {name} is given twice")));
             }
         }
-        let mut user = blank_user(&self.place.realm, now_ms);
+        let mut user = new_user(&self.place.realm, now_ms);
         user.data = data_with_names(Some(&self.username), self.email.as_deref(), attributes);
         user.username = Some(self.username.clone());
         user.email.clone_from(&self.email);
@@ -101,7 +101,7 @@ pub(in crate::cli) fn add_user(
     password: &str,
 ) -> Result<(), Failure> {
     let command = Command::Add(Add {
-        place: Place { config: config.to_owned(), realm: realm.to_owned() },
+        place: RealmArgs { config: config.to_owned(), realm: realm.to_owned() },
         email: Some(email.to_owned()),
         attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         roles: Vec::new(),

@@ -8,18 +8,18 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::add::{BAD_EMAIL, BAD_USERNAME, data_with_names, role};
-use super::{Console, NEW_PASSWORD, Place, Terms, blank_user};
+use super::{Console, NEW_PASSWORD, RealmArgs, Terms, new_user};
 use crate::exit::{self, Failure};
 use crate::json;
 use crate::login::password;
-use crate::login::record::MAX_DATA_BYTES;
-use crate::store::{Name, Store, StoreError, User};
+use crate::login::user_record::MAX_DATA_BYTES;
+use crate::store::{LoginName, Store, StoreError, User};
 
 /// `user import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) place: RealmArgs,
     /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled",
     /// "temporary"}; a name and the hash are needed.
     /// Standard input if it is absent or "-"
@@ -43,10 +43,10 @@ impl Import {
             }
         };
         store.create_users(&users).await.map_err(|error| match error {
-            StoreError::Exists => Failure::new(exit::DATA, "a name was taken meanwhile: nothing was imported"),
+            StoreError::NameTaken => Failure::new(exit::DATA, "a name was taken meanwhile: nothing was imported"),
             error => error.into(),
         })?;
-        console.say(&format!("{} users imported", users.len()))
+        console.print_line(&format!("{} users imported", users.len()))
     }
 }
 
@@ -61,7 +61,7 @@ async fn read_lines(
     store: &dyn Store,
 ) -> Result<Vec<User>, Failure> {
     let (mut users, mut problems) = (Vec::new(), Vec::new());
-    let mut seen: HashMap<Name, usize> = HashMap::new();
+    let mut seen: HashMap<LoginName, usize> = HashMap::new();
     let (mut line, mut number) = (Vec::new(), 0);
     while input.read_until(b'\n', &mut line)? > 0 {
         number += 1;
@@ -86,9 +86,9 @@ async fn read_lines(
     if problems.is_empty() { Ok(users) } else { Err(Failure { code: exit::DATA, lines: problems }) }
 }
 
-fn names(user: &User) -> impl Iterator<Item = Name> {
-    let username = user.username.as_deref().and_then(Name::username);
-    let email = user.email.as_deref().and_then(Name::email);
+fn names(user: &User) -> impl Iterator<Item = LoginName> {
+    let username = user.username.as_deref().and_then(LoginName::username);
+    let email = user.email.as_deref().and_then(LoginName::email);
     username.into_iter().chain(email)
 }
 
@@ -100,14 +100,14 @@ fn read_user(line: &[u8], terms: Terms<'_>, now_ms: i64) -> Result<User, String>
     if username.is_none() && email.is_none() {
         return Err("username or email is missing".into());
     }
-    if username.as_deref().is_some_and(|text| Name::username(text).is_none()) {
+    if username.as_deref().is_some_and(|text| LoginName::username(text).is_none()) {
         return Err(BAD_USERNAME.into());
     }
-    if email.as_deref().is_some_and(|text| Name::email(text).is_none()) {
+    if email.as_deref().is_some_and(|text| LoginName::email(text).is_none()) {
         return Err(BAD_EMAIL.into());
     }
     let hash = string(&mut members, "password_hash")?.ok_or("password_hash is missing")?;
-    let mut user = blank_user(terms.realm.name(), now_ms);
+    let mut user = new_user(terms.realm.name(), now_ms);
     user.password = password::import(&hash).map_err(|error| format!("password_hash is {error}"))?;
     user.roles = match members.shift_remove("roles") {
         None => Vec::new(),

@@ -5,17 +5,17 @@ use std::collections::HashSet;
 use clap::Args;
 use serde_json::json;
 
-use super::{Console, Place};
+use super::{Console, RealmArgs};
 use crate::exit::Failure;
 use crate::login::guesses::MOST_GUESSES;
-use crate::login::record::iso8601;
+use crate::login::user_record::iso8601;
 use crate::store::{Store, User};
 
 /// `user list`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) place: RealmArgs,
     /// One JSON object a line, with all of the user's data
     #[arg(long)]
     json: bool,
@@ -26,7 +26,7 @@ impl List {
         let mut page = store.users(&self.place.realm, None, PAGE).await?;
         let locked: HashSet<_> = store.guessed_at(&self.place.realm, MOST_GUESSES).await?.into_iter().collect();
         if !self.json {
-            console.say(&row(["USERNAME", "EMAIL", "STATE", "MFA", "ROLES", "CREATED", "ID"]))?;
+            console.print_line(&row(["USERNAME", "EMAIL", "STATE", "MFA", "ROLES", "CREATED", "ID"]))?;
         }
         loop {
             let Some(last) = page.last() else { return Ok(()) };
@@ -53,7 +53,7 @@ impl List {
                     let mfa = if mfa { "yes" } else { "-" };
                     row([&name(&user.username), &name(&user.email), state, mfa, &roles, &created, &user.id])
                 };
-                console.say(&line)?;
+                console.print_line(&line)?;
             }
             page = store.users(&self.place.realm, Some(&after), PAGE).await?;
         }

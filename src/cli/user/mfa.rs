@@ -5,22 +5,22 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use zeroize::Zeroizing;
 
-use super::{Console, One, Terms, change, find};
+use super::{Console, Terms, UserArgs, change, find};
 use crate::exit::{self, Failure};
-use crate::login::totp::{self, Enrolled};
-use crate::store::{Ended, Store, User};
+use crate::login::totp::{self, Enrollment};
+use crate::store::{SessionsToEnd, Store, User};
 
 /// `user mfa`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Mfa {
     /// Make a user's second factor, print it once, and end all its sessions
-    Enable(One),
+    Enable(UserArgs),
     /// Remove a user's second factor: the password is enough again
-    Disable(One),
+    Disable(UserArgs),
 }
 
 impl Mfa {
-    pub(super) const fn one(&self) -> &One {
+    pub(super) const fn one(&self) -> &UserArgs {
         match self {
             Self::Enable(one) | Self::Disable(one) => one,
         }
@@ -33,12 +33,12 @@ impl Mfa {
         console: &mut Console<'_>,
         now_ms: i64,
     ) -> Result<(), Failure> {
-        let One { place, user: name } = self.one();
+        let UserArgs { place, user: name } = self.one();
         match self {
             Self::Enable(_) => {
                 find(store, &place.realm, name).await?;
                 terms.can_ask("a code")?;
-                let Enrolled { factor, recovery } =
+                let Enrollment { factor, recovery } =
                     totp::enroll().map_err(|error| Failure::new(exit::SOFTWARE, error.to_string()))?;
                 let set = |user: User| match user.second_factor {
                     // Whoever relies on that one must not lose it to a second run.
@@ -49,19 +49,19 @@ impl Mfa {
                     None => Ok(User { second_factor: Some(factor.clone()), updated_at: now_ms, ..user }),
                 };
                 // What was opened without it must not stay.
-                let (user, ended) = change(store, &place.realm, name, Ended::All, set).await?;
+                let (user, ended) = change(store, &place.realm, name, SessionsToEnd::All, set).await?;
                 let account = user.username.or(user.email).unwrap_or(user.id);
                 let uri = totp::uri(&factor.secret, &place.realm, &account);
-                console.say(&format!("{name} has a second factor now, {ended} sessions ended"))?;
-                console.show_once(&leaflet(&uri, &recovery, console.colours))
+                console.print_line(&format!("{name} has a second factor now, {ended} sessions ended"))?;
+                console.print_secret(&leaflet(&uri, &recovery, console.colours))
             }
             Self::Disable(_) => {
                 let set = |user: User| match user.second_factor {
                     None => Err(Failure::new(exit::DATA, format!("{name} has no second factor"))),
                     Some(_) => Ok(User { second_factor: None, updated_at: now_ms, ..user }),
                 };
-                change(store, &place.realm, name, Ended::Nothing, set).await?;
-                console.say(&format!("second factor of {name} removed"))
+                change(store, &place.realm, name, SessionsToEnd::Nothing, set).await?;
+                console.print_line(&format!("second factor of {name} removed"))
             }
         }
     }
@@ -125,9 +125,9 @@ mod tests {
         let codes: Vec<_> = said.lines().skip_while(|line| !line.starts_with("Recovery codes")).skip(2).collect();
         assert_eq!(codes.len(), 10, "{said}");
         for code in codes {
-            totp::use_code(&factor, code, 0).unwrap();
+            totp::consume_code(&factor, code, 0).unwrap();
         }
-        assert_eq!(totp::use_code(&factor, "aaaa-bbbb-cccc-dddd", 0), Err(CodeError::Wrong));
+        assert_eq!(totp::consume_code(&factor, "aaaa-bbbb-cccc-dddd", 0), Err(CodeError::Wrong));
         assert!(shop.user("bob").await.second_factor.is_none());
     }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Console, One, find};
+use super::{Console, UserArgs, find};
 use crate::clock::rfc3339;
 use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm};
 use crate::exit::Failure;
@@ -14,7 +14,7 @@ use crate::token::AccountId;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sessions {
     #[command(flatten)]
-    pub(super) one: One,
+    pub(super) one: UserArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -31,11 +31,11 @@ impl Sessions {
         let user = find(store, realm.name(), &self.one.user).await?;
         // What the guard asks of every token.
         let mut cut_off = None;
-        for account in [realm.tokens().everyone(), AccountId::of(&realm.tokens().issuer, &user.id)] {
+        for account in [realm.tokens().everyone(), AccountId::new(&realm.tokens().issuer, &user.id)] {
             cut_off = cut_off.max(store.cut_off_of(account).await?);
         }
         if !self.json {
-            console.say(&row(["ID", "CREATED", "EXPIRES", "REFRESHABLE", "LAST USED"]))?;
+            console.print_line(&row(["ID", "CREATED", "EXPIRES", "REFRESHABLE", "LAST USED"]))?;
         }
         for session in store.sessions(realm.name(), &user.id, now).await? {
             let shown = Shown::of(&session);
@@ -56,7 +56,7 @@ impl Sessions {
                 let dash = |time: Option<String>| time.unwrap_or_else(|| "-".to_owned());
                 row([&id, &dash(created), &expires, if shown.refreshable { "yes" } else { "-" }, &dash(used)])
             };
-            console.say(&line)?;
+            console.print_line(&line)?;
         }
         Ok(())
     }

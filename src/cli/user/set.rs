@@ -3,16 +3,16 @@
 use clap::Args;
 
 use super::add::{BAD_EMAIL, BAD_USERNAME, attribute, role};
-use super::{Console, One, change};
+use super::{Console, UserArgs, change};
 use crate::exit::{self, Failure};
-use crate::login::record::MAX_DATA_BYTES;
-use crate::store::{Ended, Name, Store, User};
+use crate::login::user_record::MAX_DATA_BYTES;
+use crate::store::{LoginName, SessionsToEnd, Store, User};
 
 /// `user set`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Set {
     #[command(flatten)]
-    pub(super) one: One,
+    pub(super) one: UserArgs,
     /// Another name to log in with
     #[arg(long)]
     username: Option<String>,
@@ -36,16 +36,16 @@ pub(in crate::cli) struct Set {
 impl Set {
     pub(super) async fn run(&self, store: &dyn Store, console: &mut Console<'_>, now_ms: i64) -> Result<(), Failure> {
         self.check()?;
-        let One { place, user: name } = &self.one;
+        let UserArgs { place, user: name } = &self.one;
         let set = |user: User| self.apply(user, now_ms);
         // Tokens say the names and the roles of before.
-        let ended = if self.changes_tokens() { Ended::All } else { Ended::Nothing };
+        let ended = if self.changes_tokens() { SessionsToEnd::All } else { SessionsToEnd::Nothing };
         let (user, ended) = change(store, &place.realm, name, ended, set).await?;
         let sessions = if self.changes_tokens() { format!(", {ended} sessions ended") } else { String::new() };
-        console.say(&format!("{name} changed{sessions}"))?;
+        console.print_line(&format!("{name} changed{sessions}"))?;
         // Under which name it is found from now on.
         match &self.username {
-            Some(username) => console.say(&format!("{name} is {username} now ({})", user.id)),
+            Some(username) => console.print_line(&format!("{name} is {username} now ({})", user.id)),
             None => Ok(()),
         }
     }
@@ -59,10 +59,10 @@ impl Set {
             let line = "nothing to change: give --username, --email, --no-email, --role, --no-roles or --attribute";
             return Err(Failure::new(exit::USAGE, line));
         }
-        if self.username.as_deref().is_some_and(|name| Name::username(name).is_none()) {
+        if self.username.as_deref().is_some_and(|name| LoginName::username(name).is_none()) {
             return Err(Failure::new(exit::DATA, BAD_USERNAME));
         }
-        if self.email.as_deref().is_some_and(|email| Name::email(email).is_none()) {
+        if self.email.as_deref().is_some_and(|email| LoginName::email(email).is_none()) {
             return Err(Failure::new(exit::DATA, BAD_EMAIL));
         }
         for (at, (name, _)) in self.attributes.iter().enumerate() {

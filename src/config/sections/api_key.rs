@@ -8,8 +8,8 @@ use foldhash::fast::RandomState;
 use http::header::{HeaderName, HeaderValue};
 
 use super::limits::{self, MAX_CONNECTIONS};
+use crate::config::external::ExternalInputs;
 use crate::config::kind::{Raw, decimal, flag, optional_number, raw, required, text, timestamp};
-use crate::config::outside::Outside;
 use crate::config::policy::{ApiKey, Policy, Sha256};
 use crate::config::reader::Section;
 use crate::config::report::Reported;
@@ -81,21 +81,21 @@ keys! {
 pub(in crate::config) fn read(
     sections: &[Section<'_>],
     name: &str,
-    outside: &Outside,
+    external: &ExternalInputs,
     current: Option<&Policy>,
 ) -> HashMap<Sha256, Arc<ApiKey>, RandomState> {
     let mut api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState> = HashMap::default();
     let mut ids = HashSet::new();
-    let meters = current.map(|current| current.meters(name)).unwrap_or_default();
+    let meters = current.map(|current| current.api_key_limiters(name)).unwrap_or_default();
     for section in sections {
         let keys = ApiKeyKeys::read(section);
-        let secret = secret(section, &keys, outside);
+        let secret = secret(section, &keys, external);
         let quota = limits::quota(&keys.rate, &keys.burst, *keys.concurrent);
         let id = keys.id.as_deref().unwrap_or_default();
         if !id.is_empty() && !ids.insert(id.to_owned()) {
             keys.id.error(format!("duplicates the id \"{id}\" of another key of the realm: write a different id"));
         }
-        if keys.expires.value.is_some_and(|at| at <= outside.now()) {
+        if keys.expires.value.is_some_and(|at| at <= external.now()) {
             keys.expires.warn("is in the past, so Tollgate rejects the key: write a later time, or remove the key");
         }
         let Ok((written_as, secret)) = secret else { continue };
@@ -164,17 +164,17 @@ fn header_name(name: &str) -> Result<HeaderName, String> {
 }
 
 /// Reads the master key of a realm.
-pub(in crate::config) fn read_master(section: &Section<'_>, outside: &Outside) -> Result<Sha256, Reported> {
+pub(in crate::config) fn read_master(section: &Section<'_>, external: &ExternalInputs) -> Result<Sha256, Reported> {
     let keys = MasterKeyKeys::read(section);
     let (_, hash) = secret_of(
         section,
-        &[(&keys.sha256, &|text| hash(text)), (&keys.sha256_file, &|path| in_file(path, outside, hash))],
+        &[(&keys.sha256, &|text| hash(text)), (&keys.sha256_file, &|path| in_file(path, external, hash))],
     )?;
     Ok(hash)
 }
 
 fn id(text: &str) -> Result<String, String> {
-    if ApiKey::is_id(text) {
+    if ApiKey::is_valid_id(text) {
         return Ok(text.into());
     }
     Err(format!("invalid id {}: write 1 to 64 letters, digits, dots, hyphens and underscores", quote(text)))
@@ -184,7 +184,7 @@ fn id(text: &str) -> Result<String, String> {
 fn secret<'k, 's>(
     section: &Section<'_>,
     keys: &'k ApiKeyKeys<'s>,
-    outside: &Outside,
+    external: &ExternalInputs,
 ) -> Result<(&'k Setting<'s, Raw>, Sha256), Reported> {
     let is_weak = Cell::new(false);
     let plain_secret = |text: &str| {
@@ -196,7 +196,7 @@ fn secret<'k, 's>(
         &[
             (&keys.secret, &plain_secret),
             (&keys.sha256, &|text| hash(text)),
-            (&keys.secret_file, &|path| in_file(path, outside, plain_secret)),
+            (&keys.secret_file, &|path| in_file(path, external, plain_secret)),
         ],
     )?;
     if is_weak.get() {
@@ -226,8 +226,12 @@ fn secret_of<'k, 's>(
     Ok((first, first.required(parse)?))
 }
 
-fn in_file(path: &str, outside: &Outside, parse: impl Fn(&str) -> Result<Sha256, String>) -> Result<Sha256, String> {
-    parse(&outside.secret(path)?).map_err(|problem| format!("{}: its text {problem}", quote(path)))
+fn in_file(
+    path: &str,
+    external: &ExternalInputs,
+    parse: impl Fn(&str) -> Result<Sha256, String>,
+) -> Result<Sha256, String> {
+    parse(&external.secret(path)?).map_err(|problem| format!("{}: its text {problem}", quote(path)))
 }
 
 /// No message quotes the secret, not even in part.
@@ -243,7 +247,7 @@ fn plain_secret(text: &str) -> Result<Sha256, String> {
     if !sendable {
         return Err("must have only characters that a header can carry: make one with tollgate key new".into());
     }
-    Ok(Sha256::of(text))
+    Ok(Sha256::new(text))
 }
 
 /// No message quotes the hash: it can be a secret that is here by mistake.
@@ -251,7 +255,7 @@ fn hash(text: &str) -> Result<Sha256, String> {
     let hash = Sha256::from_hex(text)
         .ok_or("must be a SHA-256 hash with 64 hexadecimal digits: make one with tollgate key new")?;
     // A script with an unset variable writes this hash.
-    if hash == Sha256::of("") || hash == Sha256::of("\n") {
+    if hash == Sha256::new("") || hash == Sha256::new("\n") {
         return Err("is the hash of an empty secret: make one with tollgate key new".into());
     }
     Ok(hash)
@@ -311,7 +315,7 @@ mod tests {
     const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
 
     fn hash_of(secret: &str) -> String {
-        Sha256::of(secret).to_hex()
+        Sha256::new(secret).to_hex()
     }
 
     #[test]
@@ -391,7 +395,7 @@ mod tests {
         };
         let meter = |policy: &Policy, id: &str| {
             let keys = policy.realm("a").unwrap().api_keys();
-            keys.into_iter().find(|key| key.id() == id).unwrap().meter().clone()
+            keys.into_iter().find(|key| key.id() == id).unwrap().limiter().clone()
         };
         let key = |id: &str, rest: &str| format!("[[realm.key]]\nid = \"{id}\"\n{rest}\n");
         let old = read(&key("web", GOOD), Mode::Serve);

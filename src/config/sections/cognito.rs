@@ -8,15 +8,15 @@ use zeroize::Zeroizing;
 
 use super::login::TenantKeys;
 use super::trusted_issuer::{self, TIMEOUTS};
+use crate::config::external::ExternalInputs;
 use crate::config::kind::{Raw, duration, flag, raw, required, text};
-use crate::config::outside::Outside;
 use crate::config::reader::Section;
 use crate::config::report::Reported;
 use crate::config::schema::section;
 use crate::config::spelling::quote;
 use crate::config::user_pool::UserPool;
 use crate::outbound;
-use crate::token::{Location, Remote, check_url};
+use crate::token::{JwksLocation, RemoteJwks, check_url};
 
 section! {
     /// A user pool of Amazon Cognito for a tenant login. The realm trusts its access tokens without a
@@ -47,7 +47,7 @@ section! {
 
 /// The user pools of the file.
 #[derive(Default)]
-pub(in crate::config) struct Pools(Vec<Entry>);
+pub(in crate::config) struct UserPools(Vec<Entry>);
 
 /// What one login says of its user pool.
 struct Entry {
@@ -59,7 +59,7 @@ struct Entry {
     pool: Arc<UserPool>,
 }
 
-impl Pools {
+impl UserPools {
     /// That of the login at this place in the file.
     pub(in crate::config) fn of_login(&self, index: usize) -> Option<&Arc<UserPool>> {
         self.0.iter().find(|entry| entry.login == index).map(|entry| &entry.pool)
@@ -72,12 +72,12 @@ impl Pools {
 }
 
 /// Reads the user pools of all logins. The realms trust them, so they are read before the realms.
-pub(in crate::config) fn read_all(logins: &[Section<'_>], outside: &Outside) -> Pools {
-    let mut pools = Pools::default();
+pub(in crate::config) fn read_all(logins: &[Section<'_>], external: &ExternalInputs) -> UserPools {
+    let mut pools = UserPools::default();
     for (index, login) in logins.iter().enumerate().filter(|(_, login)| super::login::is_over_pool(login)) {
         let realm = login.text("realm").unwrap_or_default();
         let keys = TenantKeys::read(login);
-        let Ok(pool) = read(&keys, outside) else { continue };
+        let Ok(pool) = read(&keys, external) else { continue };
         let other = pools.0.iter().find(|other| other.realm == realm && other.pool.issuer == pool.issuer);
         if let Some(other) = other.filter(|other| other.pool.keys != pool.keys) {
             keys.cognito.error(format!(
@@ -91,7 +91,7 @@ pub(in crate::config) fn read_all(logins: &[Section<'_>], outside: &Outside) -> 
     pools
 }
 
-fn read(login: &TenantKeys<'_>, outside: &Outside) -> Result<UserPool, Reported> {
+fn read(login: &TenantKeys<'_>, external: &ExternalInputs) -> Result<UserPool, Reported> {
     let client_id = if login.client_id.is_written() {
         login.client_id.value.clone().ok_or_else(|| login.client_id.reported())
     } else {
@@ -102,20 +102,20 @@ fn read(login: &TenantKeys<'_>, outside: &Outside) -> Result<UserPool, Reported>
         return Err(if login.cognito.is_written() { login.cognito.reported() } else { login.cognito.missing(missing) });
     };
     let keys = CognitoKeys::read(section);
-    let client_secret = secret(&keys, outside);
+    let client_secret = secret(&keys, external);
     let insecure_http = *keys.insecure_http;
     let endpoint = keys.endpoint.optional(|text| endpoint(text, insecure_http));
-    let roots = trusted_issuer::roots(&keys.ca_file, outside);
+    let roots = trusted_issuer::roots(&keys.ca_file, external);
     let timeout = *keys.timeout;
     let client = roots.and_then(|roots| {
-        let client = outbound::builder(insecure_http, roots.as_deref()).and_then(|builder| {
+        let client = outbound::client_builder(insecure_http, roots.as_deref()).and_then(|builder| {
             let builder = builder
                 // Passwords go to the endpoint, not to a proxy from the environment.
                 .no_proxy()
                 // Less than the keep-alive time of any server: a call on a connection that is being closed fails, and must
                 // not be repeated.
                 .pool_idle_timeout(IDLE);
-            builder.build().map_err(|error| outbound::reason(&error))
+            builder.build().map_err(|error| outbound::root_cause(&error))
         });
         client.map(|client| (client, roots)).map_err(|error| keys.ca_file.error(error))
     });
@@ -130,8 +130,8 @@ fn read(login: &TenantKeys<'_>, outside: &Outside) -> Result<UserPool, Reported>
         client_id: client_id?,
         client_secret: client_secret?,
         timeout,
-        keys: Remote {
-            location: Location::Jwks(format!("{endpoint}/{id}/.well-known/jwks.json")),
+        keys: RemoteJwks {
+            location: JwksLocation::Jwks(format!("{endpoint}/{id}/.well-known/jwks.json")),
             insecure_http,
             roots,
             refresh: trusted_issuer::DEFAULT_REFRESH,
@@ -170,14 +170,14 @@ fn endpoint(text: &str, insecure_http: bool) -> Result<String, String> {
     Err(format!("{} {problem}", quote(text)))
 }
 
-fn secret(keys: &CognitoKeys<'_>, outside: &Outside) -> Result<Option<Zeroizing<String>>, Reported> {
+fn secret(keys: &CognitoKeys<'_>, external: &ExternalInputs) -> Result<Option<Zeroizing<String>>, Reported> {
     let in_file = keys.client_secret_file.is_written();
     if keys.client_secret.is_written() && in_file {
         return Err(keys.client_secret_file.error("can't be combined with client_secret: write only one of the two"));
     }
     if in_file {
         return keys.client_secret_file.optional(|path| {
-            let secret = outside.secret(path)?;
+            let secret = external.secret(path)?;
             check_secret(&secret).map_err(|problem| format!("{}: its text {problem}", quote(path)))?;
             Ok(secret)
         });
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::config::Dialect;
     use crate::config::sections::fixture::{REALM, SERVER, assert_error, check, with};
-    use crate::token::{Algorithm, Audience, Issuer, Source, Type};
+    use crate::token::{Algorithm, Audience, KeySource, TokenType, TrustedIssuer};
 
     const LOGIN: &str = "[[login]]\ndialect = \"tenant\"\nbackend = \"cognito\"\npath = \"/Login\"\nrealm = \"a\"\n\
                          client_id = \"app\"\n";
@@ -231,16 +231,16 @@ mod tests {
         assert_eq!([of("a"), of("Acme"), of("b")], [Some("a"), Some("a"), None]);
         let trusted = |realm: &str| &config.policy.realm(realm).unwrap().tokens().trusted;
         assert!(trusted("b").is_empty());
-        let [Issuer { name, audience, algorithms, types, exact, mapping, keys, .. }] = &trusted("a")[..] else {
+        let [TrustedIssuer { name, audience, algorithms, types, exact, mapping, keys, .. }] = &trusted("a")[..] else {
             panic!()
         };
         assert_eq!((&**name, audience), (ISSUER, &Audience { any_of: Vec::new(), clients: vec!["app".into()] }));
-        assert_eq!((&algorithms[..], &types[..]), (&[Algorithm::RS256][..], &[Type::Absent, Type::Jwt][..]));
+        assert_eq!((&algorithms[..], &types[..]), (&[Algorithm::RS256][..], &[TokenType::Absent, TokenType::Jwt][..]));
         assert_eq!(exact, &[("token_use".into(), "access".into())]);
         assert_eq!((mapping.username.as_deref(), &mapping.email), (Some("username"), &None));
         assert_eq!(mapping.roles, ["cognito:groups"]);
-        let Source::Remote(remote) = keys.source() else { panic!() };
-        assert_eq!(remote.location, Location::Jwks(format!("{ISSUER}/.well-known/jwks.json")));
+        let KeySource::Remote(remote) = keys.source() else { panic!() };
+        assert_eq!(remote.location, JwksLocation::Jwks(format!("{ISSUER}/.well-known/jwks.json")));
         assert!(config.policy.realm("a").unwrap().tokens().id_keys.is_none(), "the pool signs them");
     }
 

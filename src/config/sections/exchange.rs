@@ -1,7 +1,7 @@
 //! The keys of an exchange login.
 
 use super::{path, plain};
-use crate::config::exchange::{Attribute, Exchange, Revision};
+use crate::config::exchange::{AnswerVersion, ExchangeLogin, RequiredAttribute};
 use crate::config::host::{Authority, Host};
 use crate::config::kind::{Raw, choice, flag, list, raw, text, word_list};
 use crate::config::policy::Realm;
@@ -25,7 +25,7 @@ keys! {
     required_permission: Option<String> = text(plain, "\"login:users\""), default "one of two is required";
 
     /// Members that the data of a user must have.
-    required_attributes: Vec<Attribute> = word_list(&ATTRIBUTES, "[\"licence\"]"), default "[\"licence\", \"profile\"]";
+    required_attributes: Vec<RequiredAttribute> = word_list(&ATTRIBUTES, "[\"licence\"]"), default "[\"licence\", \"profile\"]";
 
     /// Claim with the email address in the token of a user. Such a token can only log in this user.
     email_claim: Option<String> = text(plain, "\"https://example.com/email\""), default "\"email\"";
@@ -46,7 +46,7 @@ keys! {
     redirect_urls: Vec<String> = list(redirect_url, "[\"https://app.example.com/login-failed\"]"), default "[]";
 
     /// Revision of the API for the response. `"2024"` adds `token` and `expires_in`.
-    answer: Revision = choice(&REVISIONS, Revision::First);
+    answer: AnswerVersion = choice(&REVISIONS, AnswerVersion::First);
 }
 
 /// Reads the keys of an exchange login of this realm.
@@ -55,7 +55,7 @@ pub(super) fn read(
     keys: ExchangeKeys<'_>,
     realm: Result<&Realm, Reported>,
     realm_key: &Setting<'_, Raw>,
-) -> Result<Exchange, Reported> {
+) -> Result<ExchangeLogin, Reported> {
     if !keys.allowed_clients.is_written() && !keys.required_permission.is_written() {
         keys.allowed_clients.missing(
             "a client-credentials token names no user, so its client could log in as any user: write allowed_clients = [\"…\"] with the ids of the allowed clients, or required_permission = \"…\"",
@@ -75,11 +75,11 @@ pub(super) fn read(
     let callback_host = Host::parse_in_url(&callback_url).ok_or_else(|| {
         keys.callback_url.error("has an invalid host: write it as \"https://app.example.com/site/callback\"")
     })?;
-    Ok(Exchange {
+    Ok(ExchangeLogin {
         issuer: issuer?,
         allowed_clients: keys.allowed_clients.value,
         required_permission: keys.required_permission.value,
-        required_attributes: keys.required_attributes.if_written().unwrap_or_else(|| Attribute::ALL.to_vec()),
+        required_attributes: keys.required_attributes.if_written().unwrap_or_else(|| RequiredAttribute::ALL.to_vec()),
         email_claim: keys.email_claim.value.unwrap_or_else(|| "email".into()),
         require_verified_email: keys.require_verified_email.value,
         callback_url,
@@ -169,13 +169,14 @@ fn path_of(url: &str) -> &str {
     rest.find('/').map_or("/", |at| &rest[at..])
 }
 
-const ATTRIBUTES: [(&str, Attribute); 2] = [("licence", Attribute::Licence), ("profile", Attribute::Profile)];
-const REVISIONS: [(&str, Revision); 2] = [("33", Revision::First), ("2024", Revision::Of2024)];
+const ATTRIBUTES: [(&str, RequiredAttribute); 2] =
+    [("licence", RequiredAttribute::Licence), ("profile", RequiredAttribute::Profile)];
+const REVISIONS: [(&str, AnswerVersion); 2] = [("33", AnswerVersion::First), ("2024", AnswerVersion::Of2024)];
 
 #[cfg(test)]
 mod tests {
     use crate::config::sections::fixture::{REALM, SERVER, assert_error, check, with};
-    use crate::config::{Dialect, Endpoint};
+    use crate::config::{Dialect, LoginEndpoint};
 
     const ISSUER: &str = "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"api\"]\n\
                           jwks_url = \"https://idp.example/jwks\"\n";
@@ -254,9 +255,9 @@ mod tests {
         let login = &config.policy.routing().logins()[0];
         assert!(matches!(login.dialect(), Dialect::Exchange(_)));
         for (path, endpoint) in [
-            ("/api/login", Some(Endpoint::Login)),
-            ("/site/callback", Some(Endpoint::Callback)),
-            ("/api/login/redeem", Some(Endpoint::Redeem)),
+            ("/api/login", Some(LoginEndpoint::Login)),
+            ("/site/callback", Some(LoginEndpoint::Callback)),
+            ("/api/login/redeem", Some(LoginEndpoint::Redeem)),
             ("/API/login", None),
             ("/site/callback/", None),
             ("/api/login/redeem/x", None),

@@ -7,10 +7,10 @@ use crate::config::kind::{Raw, choice, decimal, number, raw, text};
 use crate::config::log::{AccessLog, Log, LogFormat, LogLevel};
 use crate::config::reader::Section;
 use crate::config::schema::section;
-use crate::config::secret_file::reason;
+use crate::config::secret_file::io_error_text;
 use crate::config::size;
 use crate::config::spelling::quote;
-use crate::lines::{self, Audit, Rotation};
+use crate::log_output::{self, AuditTarget, Rotation};
 
 section! {
     /// The log on stderr, the access log and the audit log. No log contains a secret.
@@ -63,7 +63,7 @@ pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
 /// Creates and opens the audit file.
 pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
     if let Some(path) = log.audit_path()
-        && let Err(error) = lines::open(path)
+        && let Err(error) = log_output::open(path)
     {
         section.error("audit", cannot_be_opened(path, &error));
     }
@@ -72,28 +72,28 @@ pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
 /// Checks that the audit file can be opened, without creating it.
 pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
     if let Some(path) = log.audit_path()
-        && let Err(error) = lines::can_open(path)
+        && let Err(error) = log_output::can_open(path)
     {
         section.error("audit", cannot_be_opened(path, &error));
     } else if let Some(path) = log.audit_path().filter(|_| log.audit_rotation().is_some())
-        && let Err(error) = lines::can_rotate(path)
+        && let Err(error) = log_output::can_rotate(path)
     {
         section.warn(
             "audit",
             format!(
                 "{} can't be rotated: {}: give this user the right to write to its directory, or write audit_size = \"0\"",
                 path.display(),
-                reason(&error)
+                io_error_text(&error)
             ),
         );
     }
 }
 
-fn rotation(keys: &LogKeys<'_>, audit: &Audit, default: Option<Rotation>) -> Option<Rotation> {
+fn rotation(keys: &LogKeys<'_>, audit: &AuditTarget, default: Option<Rotation>) -> Option<Rotation> {
     let default = default?;
     let needs_file = "requires a file: write audit = \"/var/log/tollgate/audit.log\", or remove it";
     // An invalid value of `audit` can be meant for a file.
-    if !matches!(audit, Audit::File(_)) && !keys.audit.is_refused() {
+    if !matches!(audit, AuditTarget::File(_)) && !keys.audit.is_refused() {
         if keys.audit_size.is_written() {
             keys.audit_size.error(needs_file);
         }
@@ -118,15 +118,19 @@ fn audit_size(text: &str) -> Result<u64, String> {
 }
 
 fn cannot_be_opened(path: &Path, error: &io::Error) -> String {
-    format!("{} can't be opened: {}: write a path that this user is allowed to write", path.display(), reason(error))
+    format!(
+        "{} can't be opened: {}: write a path that this user is allowed to write",
+        path.display(),
+        io_error_text(error)
+    )
 }
 
-fn audit(text: &str, base: &Path) -> Result<Audit, String> {
+fn audit(text: &str, base: &Path) -> Result<AuditTarget, String> {
     match text {
-        "off" => Ok(Audit::Off),
-        "stderr" => Ok(Audit::Stderr),
+        "off" => Ok(AuditTarget::Off),
+        "stderr" => Ok(AuditTarget::Stderr),
         // A single word is more likely a misspelled value than a file name.
-        path if path.contains('/') && !path.ends_with('/') => Ok(Audit::File(base.join(path))),
+        path if path.contains('/') && !path.ends_with('/') => Ok(AuditTarget::File(base.join(path))),
         _ => Err(format!(
             "must be \"off\", \"stderr\" or a path (found {}): write it as \"/var/log/tollgate/audit.log\" or \"./audit.log\"",
             quote(text)
@@ -185,7 +189,7 @@ mod tests {
             level: LogLevel::Debug,
             format: LogFormat::Json,
             access: AccessLog::Denied,
-            audit: Audit::File("/nonexistent/./a.log".into()),
+            audit: AuditTarget::File("/nonexistent/./a.log".into()),
             audit_rotation: Some(Rotation { size: 64 << 20, keep: 8 }),
             trace_ratio: 0.0,
         };

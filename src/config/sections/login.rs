@@ -11,7 +11,7 @@ use super::exchange::ExchangeKeys;
 use super::{Realms, exchange, host, path, plain, realm_of};
 use crate::config::host::Host;
 use crate::config::kind::{Raw, choice, duration, map, raw, required, subsection, text, word};
-use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, Shape, Tenant};
+use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, ResponseShape, TenantLogin};
 use crate::config::policy::{MAX_TTL, Realm};
 use crate::config::reader::Section;
 use crate::config::report::Reported;
@@ -53,7 +53,7 @@ keys! {
 
     /// Layout of the response. `"nested"`: `{"cognitoToken": {"ChallengeParameters": {}, "AuthenticationResult": {…}}}`.
     /// `"flat"`: `{"cognitoToken": {…}, "user": {"OloID": …, "TenantID": …, "TenantName": …}}`.
-    shape: Shape = choice(&SHAPES, Shape::Nested);
+    shape: ResponseShape = choice(&SHAPES, ResponseShape::Nested);
 
     /// `client_id` of access tokens and `aud` of ID tokens. With `backend = "cognito"`: the id of the app client, which is
     /// required.
@@ -146,7 +146,7 @@ fn tenant(
     path: Result<&str, Reported>,
     own: Result<&Arc<Realm>, Reported>,
     realms: &Realms,
-) -> Result<Tenant, Reported> {
+) -> Result<TenantLogin, Reported> {
     let over_pool = is_over_pool(section);
     if over_pool {
         for setting in [&keys.access_ttl, &keys.refresh_grace].into_iter().filter(|setting| setting.is_written()) {
@@ -167,7 +167,7 @@ fn tenant(
     let mut by_name = by_tenant_name(&keys.tenants, realms);
     if over_pool {
         let own = own?;
-        let is_own = |realm: &Realm| realm.number() == own.number();
+        let is_own = |realm: &Realm| realm.index() == own.index();
         for (alias, _) in by_name.iter().filter(|(name, realm)| !is_own(realm) && *name != realm.name()) {
             keys.tenants.error(format!(
                 "{} names another realm, but a Cognito login serves only its own realm: remove it",
@@ -179,7 +179,7 @@ fn tenant(
     let path = path?;
     // Clients expect /Logout beside /Login.
     let default_path = || format!("{}/Logout", path.rsplit_once('/').map_or("", |(dir, _)| dir));
-    Ok(Tenant {
+    Ok(TenantLogin {
         logout_path: keys.logout_path.value.unwrap_or_else(default_path),
         realms: by_name,
         shape: keys.shape.value,
@@ -220,7 +220,7 @@ fn by_tenant_name(tenants: &Setting<'_, Vec<(String, Value)>>, realms: &Realms) 
 
 const KINDS: [(&str, Kind); 3] = [("project", Kind::Project), ("tenant", Kind::Tenant), ("exchange", Kind::Exchange)];
 const BACKENDS: [(&str, Backend); 2] = [("local", Backend::Local), ("cognito", Backend::Cognito)];
-const SHAPES: [(&str, Shape); 2] = [("nested", Shape::Nested), ("flat", Shape::Flat)];
+const SHAPES: [(&str, ResponseShape); 2] = [("nested", ResponseShape::Nested), ("flat", ResponseShape::Flat)];
 /// The limits and defaults of Amazon Cognito, except the minimums, which are for tests.
 const MIN_ACCESS: Duration = Duration::from_secs(1);
 const DEFAULT_ACCESS: Duration = Duration::from_secs(3600);
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(tenant.realms().len(), 2);
         let realm = config.policy.realm("b").unwrap();
         assert_eq!((tenant.client_id(realm), tenant.access_ttl(realm)), ("b", Duration::from_secs(3600)));
-        assert_eq!((tenant.shape(), tenant.refresh_grace()), (Shape::Nested, Duration::from_secs(10)));
+        assert_eq!((tenant.shape(), tenant.refresh_grace()), (ResponseShape::Nested, Duration::from_secs(10)));
         assert_eq!(login.paths(), ["/Login", "/Logout", "/Login/Challenge", "/Login/Refresh"]);
         let has_id_keys = |name: &str| config.policy.realm(name).unwrap().tokens().id_keys.is_some();
         assert!(has_id_keys("b") && !has_id_keys("a"), "a secret that is shared is no key to tell tokens apart");

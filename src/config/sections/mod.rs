@@ -22,12 +22,12 @@ mod user_rules;
 
 use std::sync::Arc;
 
+use super::external::ExternalInputs;
 use super::host::{Authority, Host};
 use super::kind::Raw;
-use super::outside::Outside;
 use super::pem::CaFile;
 use super::policy::Realm;
-use super::report::{Place, Reported};
+use super::report::{Reported, SourceLocation};
 use super::schema::Setting;
 use super::spelling::{closest, quote};
 
@@ -43,7 +43,7 @@ pub(super) struct Realms {
 pub(super) struct Declared {
     pub(super) name: String,
     /// Where its API keys are, valid or not, if it has any.
-    pub(super) api_keys: Option<Place>,
+    pub(super) api_keys: Option<SourceLocation>,
     pub(super) realm: Result<Arc<Realm>, Reported>,
 }
 
@@ -63,9 +63,9 @@ fn realm_of<'r>(name: &Setting<'_, Raw>, realms: &'r Realms) -> Result<&'r Decla
 }
 
 /// The CA certificates in the file that a key names, if it is written.
-fn ca_file(file: &Setting<'_, Raw>, outside: &Outside) -> Result<Option<CaFile>, Reported> {
-    let certificates = file.optional(|path| CaFile::read(path, outside))?;
-    for sentence in certificates.iter().flat_map(|certificates| certificates.expired(outside.now())) {
+fn ca_file(file: &Setting<'_, Raw>, external: &ExternalInputs) -> Result<Option<CaFile>, Reported> {
+    let certificates = file.optional(|path| CaFile::read(path, external))?;
+    for sentence in certificates.iter().flat_map(|certificates| certificates.expired(external.now())) {
         file.warn(sentence);
     }
     Ok(certificates)

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api_key::{ApiKeyKeys, KeyCarrierKeys, MasterKeyKeys};
-use super::cognito::Pools;
+use super::cognito::UserPools;
 use super::cookie::CookieKeys;
 use super::trusted_issuer::TrustedIssuerKeys;
 use super::user_rules::UserKeys;
 use super::{Declared, Realms, api_key, cookie, login, plain, trusted_issuer, user_rules};
+use crate::config::external::ExternalInputs;
 use crate::config::filesystem::can_create_directory;
 use crate::config::keys_dir::KeysDir;
 use crate::config::kind::{
     Raw, choice, duration, flag, list, optional_duration, raw, required, subsection, subsections, text,
 };
 use crate::config::origin::{Origin, Origins};
-use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, MAX_TTL, Policy, Realm};
 use crate::config::reader::Section;
 use crate::config::report::Reported;
@@ -87,8 +87,8 @@ section! {
 pub(in crate::config) fn read_all(
     sections: Vec<Section<'_>>,
     logins: &[Section<'_>],
-    pools: &Pools,
-    outside: &Outside,
+    pools: &UserPools,
+    external: &ExternalInputs,
     current: Option<&Policy>,
 ) -> Realms {
     let mut realms = Realms::default();
@@ -105,7 +105,7 @@ pub(in crate::config) fn read_all(
         }
         let api_keys = keys.key.is_written().then(|| keys.key.place());
         // Without a name, the rest is read for its errors.
-        let realm = read(&section, &keys, number, (logins, pools), outside, current, &mut taken);
+        let realm = read(&section, &keys, number, (logins, pools), external, current, &mut taken);
         match name {
             Ok(name) if !twice => realms.declared.push(Declared { name, api_keys, realm: realm.map(Arc::new) }),
             Ok(_) => realms.misnamed = Some(section.reported()),
@@ -133,8 +133,8 @@ fn read(
     section: &Section<'_>,
     keys: &RealmKeys<'_>,
     number: u32,
-    (logins, pools): (&[Section<'_>], &Pools),
-    outside: &Outside,
+    (logins, pools): (&[Section<'_>], &UserPools),
+    external: &ExternalInputs,
     current: Option<&Policy>,
     taken: &mut Taken,
 ) -> Result<Realm, Reported> {
@@ -144,26 +144,26 @@ fn read(
     whole_seconds(&keys.token_ttl, *keys.token_ttl);
     let audience = keys.audience.value.clone().or_else(|| name.map(str::to_owned));
     let keys_dir =
-        keys_dir(section, keys, audience.as_ref(), outside, taken).and_then(|path| rotation(keys, path, outside));
+        keys_dir(section, keys, audience.as_ref(), external, taken).and_then(|path| rotation(keys, path, external));
     let report = |errors: Vec<String>| {
         errors.into_iter().for_each(|error| {
             keys.keys_dir.error(error);
         });
         section.reported()
     };
-    let keys_dir = keys_dir.and_then(|dir| Ok((outside.keys(&dir, keys.keys_dir.place()).map_err(report)?, dir)));
+    let keys_dir = keys_dir.and_then(|dir| Ok((external.keys(&dir, keys.keys_dir.place()).map_err(report)?, dir)));
     // A systemd credential can't be extended. A client that knows a shared secret can sign anything with it.
     let id_keys_dir = keys_dir.as_ref().ok().map(|(_, dir)| dir);
     let id_tokens = login::have_id_tokens(logins);
     let id_keys_dir = id_keys_dir.filter(|dir| id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
     let id_keys_dir = id_keys_dir.map(|dir| KeysDir { path: dir.path.join(ID_KEYS), ..dir.clone() });
-    let id_keys = id_keys_dir.as_ref().map(|dir| outside.keys(dir, keys.keys_dir.place()).map_err(report)).transpose();
+    let id_keys = id_keys_dir.as_ref().map(|dir| external.keys(dir, keys.keys_dir.place()).map_err(report)).transpose();
     let pools = name.into_iter().flat_map(|name| pools.of_realm(name));
     let local_users = name.is_some_and(|name| login::have_local_users(logins, name));
     let own = trusted_issuer::Own { issuer: &keys.issuer, leeway: *keys.leeway, local_users };
-    let trusted = trusted_issuer::read(&keys.trusted_issuer, own, pools, outside, current);
+    let trusted = trusted_issuer::read(&keys.trusted_issuer, own, pools, external, current);
     let cookie = cookie::read(section, name.unwrap_or("examples"));
-    let api_keys = api_key::read(&keys.key, name.unwrap_or_default(), outside, current);
+    let api_keys = api_key::read(&keys.key, name.unwrap_or_default(), external, current);
     let carriers = KeyCarrierKeys::read(section);
     let require_key = *carriers.require_key;
     if require_key && !section.has("key") {
@@ -175,7 +175,7 @@ fn read(
     if require_key && key_query.is_none() && key_header.is_none() {
         carriers.require_key.error("no request can carry an API key, since key_query and key_header are \"\": write one of them, or require_key = false");
     }
-    let master_key = keys.master_key.as_ref().map(|section| api_key::read_master(section, outside)).transpose();
+    let master_key = keys.master_key.as_ref().map(|section| api_key::read_master(section, external)).transpose();
     if let Some(key) = master_key.ok().flatten().and_then(|secret| api_keys.get(&secret)) {
         keys.master_key.error(format!("duplicates the secret of API key \"{}\": create a different one", key.id));
     }
@@ -187,7 +187,7 @@ fn read(
     let (signing_keys, keys_dir) = keys_dir?;
     Ok(Realm {
         number,
-        tokens: token::Rules {
+        tokens: token::TokenSettings {
             issuer,
             audience: audience.unwrap_or_else(|| name.clone()),
             leeway: keys.leeway.as_secs().try_into().unwrap_or(i64::MAX),
@@ -226,14 +226,14 @@ fn check_name(text: &str) -> Result<String, String> {
 }
 
 /// The directory of the signing keys, with their algorithm and rotation.
-fn rotation(keys: &RealmKeys<'_>, path: PathBuf, outside: &Outside) -> Result<KeysDir, Reported> {
+fn rotation(keys: &RealmKeys<'_>, path: PathBuf, external: &ExternalInputs) -> Result<KeysDir, Reported> {
     let algorithm = *keys.algorithm;
     let default = if algorithm == Algorithm::HS256 { SECRET_AHEAD } else { PUBLIC_AHEAD };
     let publish_ahead = keys.publish_ahead.unwrap_or(default);
     let rotate_every = *keys.rotate_every;
     whole_seconds(&keys.publish_ahead, publish_ahead);
     whole_seconds(&keys.rotate_every, rotate_every.unwrap_or_default());
-    let (readers, writable) = outside.access(&path);
+    let (readers, writable) = external.access(&path);
     if rotate_every.is_some_and(|every| every <= publish_ahead) && !keys.publish_ahead.is_refused() {
         keys.rotate_every.error("must be longer than publish_ahead, or a key is replaced before it becomes active");
     }
@@ -242,7 +242,7 @@ fn rotation(keys: &RealmKeys<'_>, path: PathBuf, outside: &Outside) -> Result<Ke
     }
     if rotate_every.is_some()
         && writable
-        && outside.rehearses()
+        && external.rehearses()
         && let Err(problem) = can_create_directory(&path)
     {
         keys.keys_dir
@@ -262,12 +262,12 @@ fn keys_dir(
     section: &Section<'_>,
     keys: &RealmKeys<'_>,
     audience: Option<&String>,
-    outside: &Outside,
+    external: &ExternalInputs,
     taken: &mut Taken,
 ) -> Result<PathBuf, Reported> {
-    let dir = match keys.keys_dir.optional(|text| outside.file(text))? {
+    let dir = match keys.keys_dir.optional(|text| external.file(text))? {
         Some(dir) => dir,
-        None => outside.base().join("keys").join(keys.name.value.as_deref().map_err(|reported| *reported)?),
+        None => external.base().join("keys").join(keys.name.value.as_deref().map_err(|reported| *reported)?),
     };
     // Two spellings of one directory are equal.
     let identity = dir.canonicalize().unwrap_or_else(|_| dir.clone());
@@ -441,11 +441,15 @@ mod tests {
             config.policy.realms()[0].origins().clone()
         };
         let listed = origins(r#"origins = ["HTTPS://A.example:443", "null"]"#);
-        assert!(listed.lists(&Origin::parse("https://a.example").unwrap()) && listed.lists_null() && !listed.is_open());
-        assert!(!origins(r#"origins = ["https://a.example"]"#).lists_null());
+        assert!(
+            listed.contains(&Origin::parse("https://a.example").unwrap())
+                && listed.allows_null()
+                && !listed.allows_any()
+        );
+        assert!(!origins(r#"origins = ["https://a.example"]"#).allows_null());
         let apps = origins(r#"origins = ["capacitor://localhost", "chrome-extension://abc", "app://a:1"]"#);
-        assert!(apps.lists_as_written("capacitor://localhost") && apps.lists_as_written("app://a:1"));
-        assert!(!apps.lists_as_written("capacitor://localhost:1") && !apps.lists_as_written("Capacitor://localhost"));
+        assert!(apps.contains_text("capacitor://localhost") && apps.contains_text("app://a:1"));
+        assert!(!apps.contains_text("capacitor://localhost:1") && !apps.contains_text("Capacitor://localhost"));
         for (keys, warned) in
             [(r#"origins = ["null"]"#, true), (r#"origins = ["https://a.example"]"#, false), ("", false)]
         {
@@ -453,6 +457,6 @@ mod tests {
             assert_eq!(found.iter().any(|warning| warning.contains("realm.a.origins: \"null\"")), warned, "{found:?}");
         }
         assert!(origins("any_origin_credentials = true").any_with_credentials());
-        assert!(origins("origins = []\nany_origin_credentials = true").is_open());
+        assert!(origins("origins = []\nany_origin_credentials = true").allows_any());
     }
 }

@@ -7,16 +7,16 @@ use http::Method;
 use super::limits::MAX_BODY;
 use super::upstream::{self, UpstreamKeys};
 use super::{Declared, Realms, host, path, plain, realm_of};
+use crate::config::external::ExternalInputs;
 use crate::config::host::Host;
 use crate::config::kind::{Raw, choice, flag, list, optional_size, raw, required, text, word, words};
 use crate::config::limits::{Limits, some};
-use crate::config::outside::Outside;
 use crate::config::policy::Realm;
 use crate::config::reader::Section;
 use crate::config::report::Reported;
 use crate::config::route::{Access, Authorization, CorsBy, EncodedSlash, PathRules, Route};
 use crate::config::schema::section;
-use crate::config::server::Server;
+use crate::config::server::ServerSettings;
 use crate::config::spelling::quote;
 
 section! {
@@ -87,8 +87,8 @@ pub(in crate::config) fn read(
     section: &Section<'_>,
     index: usize,
     realms: &Realms,
-    (server, limits): (Option<&Server>, &Limits),
-    outside: &Outside,
+    (server, limits): (Option<&ServerSettings>, &Limits),
+    external: &ExternalInputs,
 ) -> Result<Arc<Route>, Reported> {
     let keys = RouteKeys::read(section);
     let methods = keys.methods.is_written().then(|| keys.methods.value.clone());
@@ -132,7 +132,7 @@ pub(in crate::config) fn read(
     if *keys.path_rules == PathRules::Opaque && keys.path.as_ref().is_ok_and(|path| path.contains(';')) {
         keys.path_rules.error("can't be \"opaque\" for a path with \";\", since some applications ignore what follows it: write path_rules = \"strict\", or a path without \";\"");
     }
-    let upstream = upstream::read(section, server, outside);
+    let upstream = upstream::read(section, server, external);
     Ok(Arc::new(Route {
         upstream,
         index,
@@ -198,7 +198,7 @@ fn cors(keys: &RouteKeys<'_>, access: Result<Access, Reported>, realm: Option<&R
     keys.cors.unwrap_or_else(|| {
         // If the realm restricts the callers, or a preflight request would need an API key that it can't carry, Tollgate answers.
         let is_unrestricted = |realm: &Realm| {
-            realm.origins().is_open() && !realm.origins().any_with_credentials() && !realm.requires_key()
+            realm.origins().allows_any() && !realm.origins().any_with_credentials() && !realm.requires_key()
         };
         if access == Ok(Access::Public) && realm.is_some_and(is_unrestricted) { CorsBy::App } else { CorsBy::Gate }
     })

@@ -16,7 +16,7 @@ use crate::config::host::Host;
 use crate::config::kind::{RawList, choice, duration, flag, list, number, raw_list, required, size, subsection, text};
 use crate::config::reader::Section;
 use crate::config::schema::{Setting, section};
-use crate::config::server::{ForwardedFamily, Proxies, Server};
+use crate::config::server::{ForwardedFamily, Proxies, ServerSettings};
 use crate::config::spelling::quote;
 
 section! {
@@ -78,7 +78,7 @@ section! {
 }
 
 /// Reads the restart-only part of the section and of `[server.tls]`.
-pub(in crate::config) fn read(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>) -> Server {
+pub(in crate::config) fn read(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>) -> ServerSettings {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let or_else = |number, otherwise| if number == 0 { otherwise } else { number };
     let listen = listen(&keys.listen);
@@ -96,7 +96,7 @@ pub(in crate::config) fn read(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>) 
     if *keys.h2c && keys.tls.is_written() {
         keys.h2c.error("can't be combined with [server.tls]: remove it. ALPN enables HTTP/2 over TLS");
     }
-    Server {
+    ServerSettings {
         listen,
         admin,
         threads: or_else(keys.threads.value, cores),
@@ -117,7 +117,7 @@ fn admin(text: &str) -> Result<Option<SocketAddr>, String> {
 }
 
 /// Warns of addresses on which this user or this machine probably can't listen.
-pub(in crate::config) fn rehearse(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>, server: &Server) {
+pub(in crate::config) fn rehearse(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>, server: &ServerSettings) {
     for message in server.listen.iter().filter_map(cannot_be_bound) {
         keys.listen.warn(message);
     }

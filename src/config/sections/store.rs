@@ -7,14 +7,14 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use zeroize::Zeroizing;
 
-use crate::config::database::{Database, Password, Postgres, PostgresTls, SslMode};
+use crate::config::database::{Database, DatabasePassword, PostgresSettings, PostgresTls, SslMode};
+use crate::config::external::ExternalInputs;
 use crate::config::filesystem::can_write_file;
 use crate::config::kind::{Raw, number, raw, required};
-use crate::config::outside::Outside;
 use crate::config::pem::CaFile;
 use crate::config::report::Reported;
 use crate::config::schema::section;
-use crate::config::tls::{Certificate, Unfit};
+use crate::config::tls::{Certificate, CertificateError};
 
 section! {
     /// The database for users, sessions and revocations.
@@ -35,8 +35,8 @@ section! {
 }
 
 /// Reads the section.
-pub(in crate::config) fn read(keys: &StoreKeys<'_>, outside: &Outside) -> Result<Database, Reported> {
-    let database = keys.url.required(|text| url(text, outside))?;
+pub(in crate::config) fn read(keys: &StoreKeys<'_>, external: &ExternalInputs) -> Result<Database, Reported> {
+    let database = keys.url.required(|text| url(text, external))?;
     let Database::Postgres(mut postgres) = database else {
         let only_postgres = "applies only to postgres://: remove it";
         if keys.password_file.is_written() {
@@ -46,7 +46,7 @@ pub(in crate::config) fn read(keys: &StoreKeys<'_>, outside: &Outside) -> Result
             keys.connections.error(only_postgres);
         }
         if let Database::Sqlite(path) = &database
-            && outside.rehearses()
+            && external.rehearses()
             && let Err(problem) = can_write_file(path)
         {
             keys.url.error(format!("{problem}: write the path of a file that this user is allowed to write"));
@@ -57,17 +57,17 @@ pub(in crate::config) fn read(keys: &StoreKeys<'_>, outside: &Outside) -> Result
     if keys.password_file.is_written() && postgres.password.is_some() {
         keys.password_file.error("can't be combined with a password in url: write only one of the two");
     }
-    if let Some(secret) = keys.password_file.optional(|path| outside.secret(path))? {
-        postgres.password = Some(Password { secret, from_file: true });
+    if let Some(secret) = keys.password_file.optional(|path| external.secret(path))? {
+        postgres.password = Some(DatabasePassword { secret, from_file: true });
     }
     Ok(Database::Postgres(postgres))
 }
 
 /// None of the messages quotes the URL, which may hold a password.
-fn url(text: &str, outside: &Outside) -> Result<Database, String> {
+fn url(text: &str, external: &ExternalInputs) -> Result<Database, String> {
     match text.split(':').next() {
-        Some("sqlite") => sqlite(text, outside.base()),
-        Some("postgres" | "postgresql") => Ok(Database::Postgres(Box::new(postgres(text, outside)?))),
+        Some("sqlite") => sqlite(text, external.base()),
+        Some("postgres" | "postgresql") => Ok(Database::Postgres(Box::new(postgres(text, external)?))),
         _ => {
             Err("is not a valid URL: write \"sqlite:///absolute/path.db\" or \"postgres://user@host/database\"".into())
         }
@@ -91,7 +91,7 @@ fn sqlite(text: &str, base: &Path) -> Result<Database, String> {
     Err(problem.into())
 }
 
-fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
+fn postgres(text: &str, external: &ExternalInputs) -> Result<PostgresSettings, String> {
     // Its errors are sentences about what they miss, and quote nothing.
     let url = Url::parse(text).map_err(|error| {
         format!("is not a valid URL ({error}): write {FORM}, with special characters percent-encoded")
@@ -99,7 +99,7 @@ fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
     if url.fragment().is_some() {
         return Err(format!("must not have a \"#\": write {FORM}, with %23 for \"#\""));
     }
-    let mut parameters = Parameters::of(&url)?;
+    let mut parameters = Parameters::from_url(&url)?;
     let host = match (parameters.host.take(), url.host_str()) {
         (Some(directory), _) if directory.starts_with('/') => directory,
         (Some(_), _) => {
@@ -117,10 +117,10 @@ fn postgres(text: &str, outside: &Outside) -> Result<Postgres, String> {
     }
     let user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(decoded).transpose()?;
-    let tls = tls(&host, parameters, outside)?;
-    let password = password.map(|secret| Password { secret: secret.into(), from_file: false });
+    let tls = tls(&host, parameters, external)?;
+    let password = password.map(|secret| DatabasePassword { secret: secret.into(), from_file: false });
     let port = url.port().unwrap_or(DEFAULT_PORT);
-    Ok(Postgres { host, port, user, password, database, tls, connections: 0 })
+    Ok(PostgresSettings { host, port, user, password, database, tls, connections: 0 })
 }
 
 /// What stands behind the question mark, in the names of libpq.
@@ -133,7 +133,7 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn of(url: &Url) -> Result<Self, String> {
+    fn from_url(url: &Url) -> Result<Self, String> {
         let mut parameters = Self::default();
         // Not as a form, in which a plus is a space.
         for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -168,7 +168,7 @@ fn mode(text: &str) -> Result<SslMode, String> {
 }
 
 /// Over a network the server has to prove who it is, unless the URL says something else.
-fn tls(host: &str, parameters: Parameters, outside: &Outside) -> Result<PostgresTls, String> {
+fn tls(host: &str, parameters: Parameters, external: &ExternalInputs) -> Result<PostgresTls, String> {
     let mode = match parameters.mode {
         _ if host.starts_with('/') => SslMode::Disable,
         Some(mode) => mode,
@@ -178,9 +178,9 @@ fn tls(host: &str, parameters: Parameters, outside: &Outside) -> Result<Postgres
     if parameters.roots.is_some() && mode != SslMode::VerifyFull {
         return Err("sslrootcert applies only to sslmode=verify-full: write both, or neither".into());
     }
-    let roots = parameters.roots.map(|path| CaFile::read(&path, outside)).transpose()?.map(|file| file.text);
+    let roots = parameters.roots.map(|path| CaFile::read(&path, external)).transpose()?.map(|file| file.text);
     let client = match parameters.client {
-        (Some(certificate), Some(key)) => Some(client(&certificate, &key, outside)?),
+        (Some(certificate), Some(key)) => Some(client(&certificate, &key, external)?),
         (None, None) => None,
         _ => return Err("sslcert and sslkey require each other: write both, or neither".into()),
     };
@@ -188,13 +188,13 @@ fn tls(host: &str, parameters: Parameters, outside: &Outside) -> Result<Postgres
 }
 
 /// The certificate chain that the gate shows, and its key.
-fn client(chain: &str, key: &str, outside: &Outside) -> Result<(Vec<u8>, Zeroizing<String>), String> {
-    let (chain_path, key_path) = (outside.file(chain)?, outside.file(key)?);
-    let (chain, key) = (outside.public_file(&chain_path)?, outside.secret(key)?);
+fn client(chain: &str, key: &str, external: &ExternalInputs) -> Result<(Vec<u8>, Zeroizing<String>), String> {
+    let (chain_path, key_path) = (external.file(chain)?, external.file(key)?);
+    let (chain, key) = (external.public_file(&chain_path)?, external.secret(key)?);
     let problem = match Certificate::read(&chain, &key) {
         Ok(_) => return Ok((chain, key)),
-        Err(Unfit::Chain(problem)) => format!("{} {problem}", chain_path.display()),
-        Err(Unfit::Key(problem)) => format!("{} {problem}", key_path.display()),
+        Err(CertificateError::Chain(problem)) => format!("{} {problem}", chain_path.display()),
+        Err(CertificateError::Key(problem)) => format!("{} {problem}", key_path.display()),
     };
     Err(problem)
 }
@@ -226,11 +226,11 @@ mod tests {
     use crate::config::{Config, Mode, parse};
 
     fn at(base: &str, text: &str) -> Result<Database, String> {
-        let file = Input::look(&Path::new(base).join("t.toml"));
-        url(text, &Outside::new(file, None, false, 0))
+        let file = Input::stat(&Path::new(base).join("t.toml"));
+        url(text, &ExternalInputs::new(file, None, false, 0))
     }
 
-    fn server(text: &str) -> Postgres {
+    fn server(text: &str) -> PostgresSettings {
         match at("/etc", text) {
             Ok(Database::Postgres(server)) => *server,
             other => panic!("{other:?}"),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::ca_file;
+use crate::config::external::ExternalInputs;
 use crate::config::kind::{Raw, RawList, flag, raw, raw_list, required, subsections, word};
-use crate::config::outside::Outside;
 use crate::config::pem::expiry;
 use crate::config::reader::Section;
 use crate::config::report::Reported;
 use crate::config::schema::{Setting, section};
-use crate::config::tls::{Certificate, ClientAuth, Tls, Unfit};
+use crate::config::tls::{Certificate, CertificateError, ClientAuth, TlsSettings};
 
 section! {
     /// TLS for clients. With this section, all addresses of `listen` accept only TLS 1.2 and 1.3. Tollgate reads a changed
@@ -57,34 +57,34 @@ section! {
 /// Reads the reloadable part of the section. `current`: the settings in force, which stay if no file has changed.
 pub(in crate::config) fn read(
     keys: &TlsKeys<'_>,
-    outside: &Outside,
-    current: Option<&Arc<Tls>>,
-) -> Result<Arc<Tls>, Reported> {
+    external: &ExternalInputs,
+    current: Option<&Arc<TlsSettings>>,
+) -> Result<Arc<TlsSettings>, Reported> {
     let mut files = Vec::new();
-    let first = certificate(&keys.cert, &keys.key, outside, &mut files);
+    let first = certificate(&keys.cert, &keys.key, external, &mut files);
     let others: Vec<_> = keys
         .certificate
         .iter()
         .map(|section| {
             let keys = CertificateKeys::read(section);
-            certificate(&keys.cert, &keys.key, outside, &mut files)
+            certificate(&keys.cert, &keys.key, external, &mut files)
         })
         .collect();
     if keys.client_auth.is_some() && !keys.client_ca.is_written() {
         keys.client_auth.error("requires client_ca: write client_ca = \"clients-ca.pem\"");
     }
     let auth = keys.client_auth.unwrap_or(ClientAuth::Required);
-    let clients = ca_file(&keys.client_ca, outside)?.map(|file| {
+    let clients = ca_file(&keys.client_ca, external)?.map(|file| {
         let roots = file.roots();
         files.push(file.text.into());
         files.push(vec![u8::from(auth == ClientAuth::Optional)].into());
         (roots, auth)
     });
     let certificates: Result<Vec<_>, _> = std::iter::once(first).chain(others).collect();
-    let tls = Tls::new(certificates?, clients, *keys.h2, &files).map_err(|message| keys.cert.error(message))?;
+    let tls = TlsSettings::new(certificates?, clients, *keys.h2, &files).map_err(|message| keys.cert.error(message))?;
     let tls = Arc::new(tls);
     match current {
-        Some(current) if current.is_same(&tls) => Ok(current.clone()),
+        Some(current) if current.has_same_files(&tls) => Ok(current.clone()),
         _ => Ok(tls),
     }
 }
@@ -92,17 +92,17 @@ pub(in crate::config) fn read(
 fn certificate(
     cert: &Setting<'_, Raw>,
     key: &Setting<'_, Raw>,
-    outside: &Outside,
+    external: &ExternalInputs,
     files: &mut Vec<Zeroizing<Vec<u8>>>,
 ) -> Result<Certificate, Reported> {
-    let chain = cert.required(|path| public(path, outside));
-    let secret = key.required(|path| Ok((outside.file(path)?, outside.secret(path)?)));
+    let chain = cert.required(|path| public(path, external));
+    let secret = key.required(|path| Ok((external.file(path)?, external.secret(path)?)));
     let ((chain_path, chain), (key_path, secret)) = (chain?, secret?);
     let certificate = Certificate::read(&chain, &secret).map_err(|error| match error {
-        Unfit::Chain(message) => cert.error(format!("{} {message}", chain_path.display())),
-        Unfit::Key(message) => key.error(format!("{} {message}", key_path.display())),
+        CertificateError::Chain(message) => cert.error(format!("{} {message}", chain_path.display())),
+        CertificateError::Key(message) => key.error(format!("{} {message}", key_path.display())),
     })?;
-    if let Some(problem) = expiry(certificate.expires_at(), outside.now()) {
+    if let Some(problem) = expiry(certificate.expires_at(), external.now()) {
         cert.warn(format!("{} {problem}: renew it, or write the path of its successor", chain_path.display()));
     }
     files.push(chain.into());
@@ -110,9 +110,9 @@ fn certificate(
     Ok(certificate)
 }
 
-fn public(path: &str, outside: &Outside) -> Result<(PathBuf, Vec<u8>), String> {
-    let path = outside.file(path)?;
-    let pem = outside.public_file(&path)?;
+fn public(path: &str, external: &ExternalInputs) -> Result<(PathBuf, Vec<u8>), String> {
+    let path = external.file(path)?;
+    let pem = external.public_file(&path)?;
     Ok((path, pem))
 }
 

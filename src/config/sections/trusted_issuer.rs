@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ca_file, plain};
+use crate::config::external::ExternalInputs;
 use crate::config::kind::{Raw, duration, flag, list, map, optional_duration, raw, required, size, text, word_list};
-use crate::config::outside::Outside;
 use crate::config::policy::{MAX_LEEWAY, Policy};
 use crate::config::reader::Section;
 use crate::config::report::Reported;
@@ -16,8 +16,8 @@ use crate::config::schema::{Setting, section};
 use crate::config::spelling::{none_of, quote};
 use crate::config::user_pool::UserPool;
 use crate::token::{
-    Algorithm, Audience, Issuer, Location, MAX_TRUSTED_TOKEN_BYTES, Mapping, Remote, Source, TrustedKeys, Type,
-    check_url,
+    Algorithm, Audience, ClaimMapping, IssuerKeys, JwksLocation, KeySource, MAX_TRUSTED_TOKEN_BYTES, RemoteJwks,
+    TokenType, TrustedIssuer, check_url,
 };
 
 section! {
@@ -52,7 +52,7 @@ section! {
     algorithms: Vec<Algorithm> = list(algorithm, "[\"RS256\", \"ES256\"]"), default "[\"RS256\"]";
 
     /// Accepted values of `typ` in the header of a token. `"absent"`: no `typ`.
-    types: Vec<Type> = word_list(&TYPES, "[\"JWT\", \"absent\"]"), default "[\"JWT\", \"at+jwt\"]";
+    types: Vec<TokenType> = word_list(&TYPES, "[\"JWT\", \"absent\"]"), default "[\"JWT\", \"at+jwt\"]";
 
     /// Whether Tollgate can fetch keys over http. An attacker on the network can then sign tokens.
     insecure_http: bool = flag(false);
@@ -112,15 +112,15 @@ pub(super) fn read<'p>(
     sections: &[Section<'_>],
     own: Own<'_, '_>,
     pools: impl Iterator<Item = (&'p str, &'p UserPool)>,
-    outside: &Outside,
+    external: &ExternalInputs,
     current: Option<&Policy>,
-) -> Vec<Issuer> {
-    let mut issuers: Vec<Issuer> = Vec::new();
+) -> Vec<TrustedIssuer> {
+    let mut issuers: Vec<TrustedIssuer> = Vec::new();
     let pools: Vec<_> = pools.collect();
     for section in sections {
         let settings = TrustedIssuerKeys::read(section);
         check_issuer(&settings.issuer, own, &issuers, &pools);
-        if let Ok(issuer) = issuer(section, settings, own, outside, current) {
+        if let Ok(issuer) = issuer(section, settings, own, external, current) {
             issuers.push(issuer);
         }
     }
@@ -130,7 +130,7 @@ pub(super) fn read<'p>(
         }
         // Other app clients of the same pool.
         let same = issuers.iter_mut().find(|other| *other.name == *pool.issuer());
-        if let Some(Issuer { audience: Audience { clients, .. }, .. }) = same {
+        if let Some(TrustedIssuer { audience: Audience { clients, .. }, .. }) = same {
             if !clients.iter().any(|client| client == pool.client_id()) {
                 clients.push(pool.client_id().into());
             }
@@ -144,7 +144,7 @@ pub(super) fn read<'p>(
 fn check_issuer(
     name: &Setting<'_, Result<String, Reported>>,
     own: Own<'_, '_>,
-    issuers: &[Issuer],
+    issuers: &[TrustedIssuer],
     pools: &[(&str, &UserPool)],
 ) {
     let Ok(text) = &name.value else { return };
@@ -163,9 +163,9 @@ fn issuer(
     section: &Section<'_>,
     settings: TrustedIssuerKeys<'_>,
     own: Own<'_, '_>,
-    outside: &Outside,
+    external: &ExternalInputs,
     current: Option<&Policy>,
-) -> Result<Issuer, Reported> {
+) -> Result<TrustedIssuer, Reported> {
     check_lists(&settings);
     if own.local_users && settings.username_claim.value != Some(None) && !settings.username_prefix.is_written() {
         settings.username_prefix.warn(
@@ -173,35 +173,35 @@ fn issuer(
              the same one of a local user: write a prefix such as \"corp:\", or username_claim = \"\"",
         );
     }
-    let source = source(section, &settings, outside);
+    let source = source(section, &settings, external);
     let name = settings.issuer.value?;
     let source = source?;
     let algorithms = settings.algorithms.if_written().unwrap_or_else(|| vec![Algorithm::RS256]);
     let keys = keys(&name, &source, &algorithms, current);
     let place = match &source {
-        Source::File(_) => &settings.jwks_file,
-        Source::Remote(_) => &settings.jwks_url,
+        KeySource::File(_) => &settings.jwks_file,
+        KeySource::Remote(_) => &settings.jwks_url,
     };
-    outside.note_issuer(if *settings.discovery { settings.discovery.place() } else { place.place() }, keys.clone());
-    if let Source::File(path) = &source {
-        let installed = outside
-            .public_file(path)
-            .and_then(|text| keys.install(&text, outside.now()).map_err(|error| format!("{} {error}", path.display())));
+    external.note_issuer(if *settings.discovery { settings.discovery.place() } else { place.place() }, keys.clone());
+    if let KeySource::File(path) = &source {
+        let installed = external.public_file(path).and_then(|text| {
+            keys.install(&text, external.now()).map_err(|error| format!("{} {error}", path.display()))
+        });
         if let Err(problem) = installed {
             settings.jwks_file.error(problem);
         }
     }
     let or_default = |claim: Option<Option<String>>, default: &str| claim.unwrap_or_else(|| Some(default.to_owned()));
-    Ok(Issuer {
+    Ok(TrustedIssuer {
         name: name.into(),
         audience: Audience { any_of: settings.audience.value, clients: settings.client_ids.value },
         token_size: usize::try_from(settings.token_size.value).unwrap_or(MAX_TRUSTED_TOKEN_BYTES),
         algorithms,
-        types: settings.types.if_written().unwrap_or_else(|| vec![Type::Jwt, Type::AccessToken]),
+        types: settings.types.if_written().unwrap_or_else(|| vec![TokenType::Jwt, TokenType::AccessToken]),
         leeway: i64::try_from(settings.leeway.unwrap_or(own.leeway).as_secs()).unwrap_or(i64::MAX),
         required: settings.required_claims.value,
         exact: settings.claims.value,
-        mapping: Mapping {
+        mapping: ClaimMapping {
             username: or_default(settings.username_claim.value, "username"),
             username_prefix: settings.username_prefix.value.unwrap_or_default(),
             email: or_default(settings.email_claim.value, "email"),
@@ -212,21 +212,21 @@ fn issuer(
 }
 
 /// A user pool of Amazon Cognito, as its documentation describes its access tokens.
-fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issuer {
-    let (algorithms, source) = (vec![Algorithm::RS256], Source::Remote(pool.keys.clone()));
+fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> TrustedIssuer {
+    let (algorithms, source) = (vec![Algorithm::RS256], KeySource::Remote(pool.keys.clone()));
     let keys = keys(pool.issuer(), &source, &algorithms, current);
-    Issuer {
+    TrustedIssuer {
         name: pool.issuer().into(),
         audience: Audience { any_of: Vec::new(), clients: vec![pool.client_id().into()] },
         token_size: DEFAULT_TOKEN_SIZE as usize,
         algorithms,
         // Cognito writes no `typ`; moto does.
-        types: vec![Type::Absent, Type::Jwt],
+        types: vec![TokenType::Absent, TokenType::Jwt],
         leeway: i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX),
         required: Vec::new(),
         exact: vec![("token_use".into(), "access".into())],
         // An access token has an email address only from a trigger, and nothing says that it is verified.
-        mapping: Mapping {
+        mapping: ClaimMapping {
             username: Some("username".into()),
             username_prefix: String::new(),
             email: None,
@@ -238,14 +238,14 @@ fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Issue
 
 /// The keys that `current` has from this source, or none yet. A file is read again, so that a rejected configuration does not
 /// change the policy in force.
-fn keys(name: &str, source: &Source, algorithms: &[Algorithm], current: Option<&Policy>) -> Arc<TrustedKeys> {
-    let fetched = current.filter(|_| matches!(source, Source::Remote(_)));
+fn keys(name: &str, source: &KeySource, algorithms: &[Algorithm], current: Option<&Policy>) -> Arc<IssuerKeys> {
+    let fetched = current.filter(|_| matches!(source, KeySource::Remote(_)));
     let kept = fetched.and_then(|policy| policy.trusted_keys(name, source, algorithms));
     kept.unwrap_or_else(|| {
-        let keys = TrustedKeys::new(source.clone(), algorithms.to_vec());
+        let keys = IssuerKeys::new(source.clone(), algorithms.to_vec());
         // An operator sets a longer `max_stale` while the issuer is unavailable: that must not remove its keys.
-        if let Some(there) = fetched.and_then(|policy| policy.keys_from_there(name, source)) {
-            keys.inherit(there);
+        if let Some(there) = fetched.and_then(|policy| policy.keys_from_same_source(name, source)) {
+            keys.copy_from(there);
         }
         Arc::new(keys)
     })
@@ -285,7 +285,11 @@ fn claim(text: &str) -> Result<Option<String>, String> {
 }
 
 /// Where the keys of the issuer are.
-fn source(section: &Section<'_>, settings: &TrustedIssuerKeys<'_>, outside: &Outside) -> Result<Source, Reported> {
+fn source(
+    section: &Section<'_>,
+    settings: &TrustedIssuerKeys<'_>,
+    external: &ExternalInputs,
+) -> Result<KeySource, Reported> {
     let discovery = *settings.discovery;
     if settings.discovery.is_refused() {
         return Err(section.reported());
@@ -295,7 +299,7 @@ fn source(section: &Section<'_>, settings: &TrustedIssuerKeys<'_>, outside: &Out
         return Err(section.missing("", "requires exactly one of jwks_url, jwks_file and discovery = true"));
     }
     let insecure_http = *settings.insecure_http;
-    let roots = roots(&settings.ca_file, outside);
+    let roots = roots(&settings.ca_file, external);
     let refresh = *settings.refresh;
     let max_stale = settings.max_stale.unwrap_or(DEFAULT_STALE.max(refresh));
     if max_stale < refresh && !settings.refresh.is_refused() {
@@ -306,28 +310,29 @@ fn source(section: &Section<'_>, settings: &TrustedIssuerKeys<'_>, outside: &Out
         let issuer = settings.issuer.value.as_deref().map_err(|reported| *reported)?;
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         match check_url(&url, insecure_http) {
-            Ok(()) => Location::Discovery(url),
+            Ok(()) => JwksLocation::Discovery(url),
             Err(problem) => return Err(settings.issuer.error(format!("{} {problem}", quote(&url)))),
         }
     } else if settings.jwks_url.is_written() {
-        Location::Jwks(settings.jwks_url.required(|text| {
+        JwksLocation::Jwks(settings.jwks_url.required(|text| {
             check_url(text, insecure_http)
                 .map(|()| text.to_owned())
                 .map_err(|problem| format!("{} {problem}", quote(text)))
         })?)
     } else {
-        return settings.jwks_file.required(|path| outside.file(path)).map(Source::File);
+        return settings.jwks_file.required(|path| external.file(path)).map(KeySource::File);
     };
     let timeout = *settings.timeout;
-    Ok(Source::Remote(Remote { location, insecure_http, roots: roots?, refresh, max_stale, timeout }))
+    Ok(KeySource::Remote(RemoteJwks { location, insecure_http, roots: roots?, refresh, max_stale, timeout }))
 }
 
 /// The CA certificates for a fetch, if the key is written.
-pub(super) fn roots(file: &Setting<'_, Raw>, outside: &Outside) -> Result<Option<Vec<u8>>, Reported> {
-    Ok(ca_file(file, outside)?.map(|file| file.text))
+pub(super) fn roots(file: &Setting<'_, Raw>, external: &ExternalInputs) -> Result<Option<Vec<u8>>, Reported> {
+    Ok(ca_file(file, external)?.map(|file| file.text))
 }
 
-const TYPES: [(&str, Type); 3] = [("JWT", Type::Jwt), ("at+jwt", Type::AccessToken), ("absent", Type::Absent)];
+const TYPES: [(&str, TokenType); 3] =
+    [("JWT", TokenType::Jwt), ("at+jwt", TokenType::AccessToken), ("absent", TokenType::Absent)];
 /// Bytes. Microsoft Entra ID writes up to 200 group ids into a token, Keycloak the roles of all clients: 10 to 30 KB.
 const DEFAULT_TOKEN_SIZE: u64 = 32 << 10;
 const MIN_REFRESH: Duration = Duration::from_secs(1);
@@ -355,7 +360,7 @@ mod tests {
         format!("{SERVER}{REALM}{}{LOGIN}", with(ISSUER, keys))
     }
 
-    fn issuer(config: &Config) -> &Issuer {
+    fn issuer(config: &Config) -> &TrustedIssuer {
         &config.policy.realm("a").unwrap().tokens().trusted[0]
     }
 
@@ -366,14 +371,14 @@ mod tests {
         assert_eq!((&*issuer.name, issuer.leeway), ("https://idp.example/", 5));
         assert_eq!(issuer.audience, Audience { any_of: vec!["api".into()], clients: Vec::new() });
         assert_eq!(issuer.algorithms, [Algorithm::RS256]);
-        assert_eq!(issuer.types, [Type::Jwt, Type::AccessToken]);
+        assert_eq!(issuer.types, [TokenType::Jwt, TokenType::AccessToken]);
         assert!(issuer.required.is_empty() && issuer.exact.is_empty() && issuer.mapping.roles.is_empty());
         assert_eq!(
             (issuer.mapping.username.as_deref(), issuer.mapping.email.as_deref()),
             (Some("username"), Some("email"))
         );
-        let Source::Remote(remote) = issuer.keys.source() else { panic!() };
-        assert_eq!(remote.location, Location::Jwks("https://idp.example/jwks".into()));
+        let KeySource::Remote(remote) = issuer.keys.source() else { panic!() };
+        assert_eq!(remote.location, JwksLocation::Jwks("https://idp.example/jwks".into()));
         assert!(!remote.insecure_http && remote.roots.is_none());
         assert_eq!(
             (remote.refresh, remote.max_stale, remote.timeout),
@@ -388,13 +393,16 @@ mod tests {
         let config = check(&text(keys)).unwrap();
         let issuer = issuer(&config);
         assert_eq!(issuer.algorithms, [Algorithm::PS256, Algorithm::EdDSA]);
-        assert_eq!((&issuer.types[..], issuer.leeway, &issuer.mapping.username), (&[Type::Absent][..], 0, &None));
+        assert_eq!((&issuer.types[..], issuer.leeway, &issuer.mapping.username), (&[TokenType::Absent][..], 0, &None));
         let mut exact = issuer.exact.clone();
         exact.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(exact, [("b".into(), false.into()), ("n".into(), 7.into()), ("token_use".into(), "access".into())]);
         let found = check(&text("").replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")).unwrap();
-        let Source::Remote(remote) = self::issuer(&found).keys.source() else { panic!() };
-        assert_eq!(remote.location, Location::Discovery("https://idp.example/.well-known/openid-configuration".into()));
+        let KeySource::Remote(remote) = self::issuer(&found).keys.source() else { panic!() };
+        assert_eq!(
+            remote.location,
+            JwksLocation::Discovery("https://idp.example/.well-known/openid-configuration".into())
+        );
     }
 
     #[test]
@@ -450,12 +458,12 @@ mod tests {
         assert!(load(&file, Mode::Check).unwrap_err().to_string().contains("idp.json is no JSON object"));
         fs::write(&jwks, JWKS).unwrap();
         let config = load(&file, Mode::Check).unwrap();
-        assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"]);
+        assert_eq!(issuer(&config).keys.current_at(0).unwrap().kids(), ["a"]);
         assert!(config.inputs.iter().any(|input| input.path() == jwks), "so that a change is seen");
         fs::write(&jwks, JWKS.replace("\"a\"", "\"b\"")).unwrap();
         fs::write(&file, format!("{good}nonsense = 1\n")).unwrap();
         load(&file, Mode::Reload(&config.policy)).unwrap_err();
-        assert_eq!(issuer(&config).keys.at(0).unwrap().kids(), ["a"], "the policy in force is as it was");
+        assert_eq!(issuer(&config).keys.current_at(0).unwrap().kids(), ["a"], "the policy in force is as it was");
     }
 
     #[test]

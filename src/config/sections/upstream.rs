@@ -7,14 +7,14 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 
 use super::{ca_file, health_check};
+use crate::config::external::ExternalInputs;
 use crate::config::host::{Authority, Host};
 use crate::config::kind::{Raw, RawList, choice, duration, number, raw, raw_list, required, subsection, text};
-use crate::config::outside::Outside;
 use crate::config::reader::Section;
 use crate::config::schema::{Setting, keys};
-use crate::config::server::Server;
+use crate::config::server::ServerSettings;
 use crate::config::spelling::quote;
-use crate::config::upstream::{Authorities, Balance, Upstream, UpstreamServer};
+use crate::config::upstream::{CaCertificates, LoadBalancing, ServerAddress, Upstream};
 
 keys! {
     /// The upstream servers of a route.
@@ -32,7 +32,7 @@ keys! {
 
     /// Load balancing method. `"round_robin"`: each server in turn. `"least_connections"`: the server with the fewest requests
     /// in flight.
-    balance: Balance = choice(&BALANCES, Balance::RoundRobin);
+    balance: LoadBalancing = choice(&BALANCES, LoadBalancing::RoundRobin);
 
     /// Interval between two DNS lookups of the host names in `upstream`. Tollgate also looks them up at the start and after a
     /// failed connection. A name that does not resolve is a server that is down.
@@ -68,7 +68,7 @@ keys! {
 }
 
 /// Reads the upstream of a route.
-pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Outside) -> Upstream {
+pub(super) fn read(section: &Section<'_>, server: Option<&ServerSettings>, external: &ExternalInputs) -> Upstream {
     let keys = UpstreamKeys::read(section);
     let name_of = |host: &Host| match &keys.upstream_name.value {
         Some(name) => Ok(name.clone()),
@@ -78,7 +78,7 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
     };
     let servers = servers(&keys.upstream, &name_of, server);
     for server in servers.iter().filter(|server| server.address().is_none()) {
-        outside.note_name(keys.upstream.place(), server.host.clone(), server.port);
+        external.note_name(keys.upstream.place(), server.host.clone(), server.port);
     }
     let tls = servers.first().is_some_and(|server| server.name.is_some());
     if servers.iter().any(|server| server.name.is_some() != tls) {
@@ -94,8 +94,8 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
         }
     }
     let read_authorities = || {
-        let file = ca_file(&keys.upstream_ca, outside).ok().flatten()?;
-        Some(Authorities(file.certificates.iter().map(|certificate| certificate.to_vec()).collect()))
+        let file = ca_file(&keys.upstream_ca, external).ok().flatten()?;
+        Some(CaCertificates(file.certificates.iter().map(|certificate| certificate.to_vec()).collect()))
     };
     Upstream {
         authorities: if tls || servers.is_empty() { read_authorities() } else { None },
@@ -118,7 +118,11 @@ pub(super) fn read(section: &Section<'_>, server: Option<&Server>, outside: &Out
 type NameOf<'f> = dyn Fn(&Host) -> Result<Arc<str>, String> + 'f;
 
 /// Returns every server once.
-fn servers(upstream: &Setting<'_, RawList>, name_of: &NameOf<'_>, server: Option<&Server>) -> Vec<UpstreamServer> {
+fn servers(
+    upstream: &Setting<'_, RawList>,
+    name_of: &NameOf<'_>,
+    server: Option<&ServerSettings>,
+) -> Vec<ServerAddress> {
     let servers = upstream.each(|text| server_at(text, name_of, server));
     let example = upstream.example;
     if !upstream.is_written() {
@@ -128,11 +132,10 @@ fn servers(upstream: &Setting<'_, RawList>, name_of: &NameOf<'_>, server: Option
     } else if upstream.is_empty_list() {
         upstream.error(format!("must not be empty: write upstream = {example}"));
     }
-    let mut distinct: Vec<UpstreamServer> = Vec::with_capacity(servers.len());
+    let mut distinct: Vec<ServerAddress> = Vec::with_capacity(servers.len());
     for server in servers {
-        let is_same = |other: &UpstreamServer| {
-            (&other.host, other.port, &other.name) == (&server.host, server.port, &server.name)
-        };
+        let is_same =
+            |other: &ServerAddress| (&other.host, other.port, &other.name) == (&server.host, server.port, &server.name);
         if !distinct.iter().any(is_same) {
             distinct.push(server);
         }
@@ -141,7 +144,7 @@ fn servers(upstream: &Setting<'_, RawList>, name_of: &NameOf<'_>, server: Option
 }
 
 /// The server of one URL.
-fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&Server>) -> Result<UpstreamServer, String> {
+fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&ServerSettings>) -> Result<ServerAddress, String> {
     if text.contains('@') {
         // Not quoted: there may be a password in it.
         return Err("must not have a user or password: write \"http://host:port\"".into());
@@ -164,7 +167,7 @@ fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&Server>) -> Resul
     // PITFALL: without a name, pingora does not verify the certificate.
     let name = if scheme == "https" { Some(name_of(&host)?) } else { None };
     let authority = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-    let found = UpstreamServer { host, port: port.unwrap_or(default_port), authority, name };
+    let found = ServerAddress { host, port: port.unwrap_or(default_port), authority, name };
     // Every machine resolves this one name alike (RFC 6761, 6.3); other names are looked at when they are resolved.
     let is_local = found.host.as_str() == "localhost";
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
@@ -200,8 +203,8 @@ fn not_an_address(name: Arc<str>) -> Result<Arc<str>, String> {
     Ok(name)
 }
 
-const BALANCES: [(&str, Balance); 2] =
-    [("round_robin", Balance::RoundRobin), ("least_connections", Balance::LeastConnections)];
+const BALANCES: [(&str, LoadBalancing); 2] =
+    [("round_robin", LoadBalancing::RoundRobin), ("least_connections", LoadBalancing::LeastConnections)];
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const MIN_RESOLVE: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
@@ -268,7 +271,7 @@ mod tests {
         let upstream = upstream(
             r#"upstream = ["http://no-such-host.invalid:3000", "http://127.0.0.1", "http://[::1]", "http://127.0.0.1:80"]"#,
         );
-        let addresses: Vec<_> = upstream.servers.iter().map(UpstreamServer::address).collect();
+        let addresses: Vec<_> = upstream.servers.iter().map(ServerAddress::address).collect();
         assert_eq!(addresses, [None, Some("127.0.0.1:80".parse().unwrap()), Some("[::1]:80".parse().unwrap())]);
         assert_eq!(upstream.servers[0].authority(), "no-such-host.invalid:3000");
     }

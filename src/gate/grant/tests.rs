@@ -2,7 +2,7 @@
 
 use super::super::tests::Bench;
 use super::super::*;
-use crate::token::Reject;
+use crate::token::TokenError;
 
 const CONFIG: &str = r#"
 [server]
@@ -156,23 +156,23 @@ const TOKEN_APPS: (&str, &str) = ("authorization", "Bearer glsa_0123");
 /// What a granted request comes with: user, API key, whether the Authorization header goes on.
 type Passed = (Option<String>, Option<String>, bool);
 
-fn passed(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Result<Passed, Deny> {
+fn passed(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Result<Passed, DenyReason> {
     match bench.ask(line, headers) {
-        Verdict::Grant(grant) => Ok((
+        Decision::Grant(grant) => Ok((
             grant.speaker().map(|speaker| speaker.claims().subject.clone()),
             grant.key().map(|key| key.id().to_owned()),
             grant.keeps_authorization(),
         )),
-        Verdict::Refusal(refusal) => Err(refusal.deny),
+        Decision::Refusal(refusal) => Err(refusal.deny),
         other => panic!("{line}: {other:?}"),
     }
 }
 
-fn user() -> Result<Passed, Deny> {
+fn user() -> Result<Passed, DenyReason> {
     Ok((Some("u".into()), None, false))
 }
 
-fn by_key() -> Result<Passed, Deny> {
+fn by_key() -> Result<Passed, DenyReason> {
     Ok((None, Some("job".into()), false))
 }
 
@@ -183,7 +183,7 @@ fn any_of_a_list_is_enough() {
     let (bearer, cookie) = (("authorization", bearer.as_str()), ("cookie", cookie.as_str()));
     let forged = format!("{}x", bearer.1);
     let forged = ("authorization", forged.as_str());
-    let missing = Err(Deny::TokenMissing);
+    let missing = Err(DenyReason::TokenMissing);
     for (line, headers, expected) in [
         ("GET /both", &[bearer][..], user()),
         ("GET /both", &[cookie], user()),
@@ -198,30 +198,30 @@ fn any_of_a_list_is_enough() {
         ("GET /both?key=wc_order_1", &[], missing.clone()),
         ("GET /both", &[("x-api-key", "guess")], missing),
         // A key that does not count any more was meant for the gate.
-        ("GET /both", &[cookie, OFF], Err(Deny::KeyDisabled)),
-        ("GET /both?key=0123456789abcdef-old", &[bearer], Err(Deny::KeyExpired)),
+        ("GET /both", &[cookie, OFF], Err(DenyReason::KeyDisabled)),
+        ("GET /both?key=0123456789abcdef-old", &[bearer], Err(DenyReason::KeyExpired)),
         // So was a token that names the realm, and no other.
-        ("GET /both", &[forged, KEY], Err(Deny::Token(Reject::Signature))),
-        ("GET /both", &[bearer, forged, KEY], Err(Deny::CredentialConflict)),
+        ("GET /both", &[forged, KEY], Err(DenyReason::Token(TokenError::Signature))),
+        ("GET /both", &[bearer, forged, KEY], Err(DenyReason::CredentialConflict)),
         ("GET /both", &[TOKEN_APPS, KEY], by_key()),
         ("GET /both", &[BASIC_APPS, KEY], by_key()),
-        ("GET /both-gate", &[TOKEN_APPS, KEY], Err(Deny::Token(Reject::Malformed))),
+        ("GET /both-gate", &[TOKEN_APPS, KEY], Err(DenyReason::Token(TokenError::Malformed))),
         // A cookie comes by itself: a stale or a planted one keeps no key out.
         ("GET /both", &[("cookie", "m=stale"), KEY], by_key()),
         ("GET /both", &[("cookie", "m=stale; m=other"), KEY], by_key()),
-        ("GET /both", &[("cookie", "m=stale")], Err(Deny::Token(Reject::Malformed))),
-        ("GET /both", &[("cookie", "m=stale; m=other")], Err(Deny::CredentialConflict)),
+        ("GET /both", &[("cookie", "m=stale")], Err(DenyReason::Token(TokenError::Malformed))),
+        ("GET /both", &[("cookie", "m=stale; m=other")], Err(DenyReason::CredentialConflict)),
         ("POST /both", &[cookie, KEY], by_key()),
-        ("POST /both", &[cookie], Err(Deny::OriginMissing)),
+        ("POST /both", &[cookie], Err(DenyReason::OriginMissing)),
         // Two keys.
-        ("GET /both?key=0123456789abcdef-other", &[KEY], Err(Deny::KeyConflict)),
+        ("GET /both?key=0123456789abcdef-other", &[KEY], Err(DenyReason::KeyConflict)),
         ("GET /both?key=0123456789abcdef-job&key=a&key=b", &[], by_key()),
     ] {
         assert_eq!(passed(&bench, line, headers), expected, "{line} {headers:?}");
     }
-    let Verdict::Refusal(refusal) = bench.ask("GET /both", &[]) else { panic!() };
+    let Decision::Refusal(refusal) = bench.ask("GET /both", &[]) else { panic!() };
     assert!(refusal.detail().contains("or an API key"), "{}", refusal.detail());
-    let Verdict::Grant(grant) = bench.ask("GET /both", &[KEY]) else { panic!() };
+    let Decision::Grant(grant) = bench.ask("GET /both", &[KEY]) else { panic!() };
     let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-realm"]);
 }
@@ -233,12 +233,12 @@ fn roles_and_a_second_factor_are_asked_of_users_and_a_key_is_enough_without() {
     let (plain, admin) = (("authorization", plain.as_str()), ("authorization", admin.as_str()));
     for (line, headers, expected) in [
         ("GET /admin", &[admin][..], user()),
-        ("GET /admin", &[plain], Err(Deny::RoleMissing)),
+        ("GET /admin", &[plain], Err(DenyReason::RoleMissing)),
         ("GET /admin", &[KEY], by_key()),
         ("GET /admin", &[admin, KEY], user()),
         // The app does not take for one who has the role whoever only came along with a key.
         ("GET /admin", &[plain, KEY], by_key()),
-        ("GET /mfa", &[plain], Err(Deny::MfaRequired)),
+        ("GET /mfa", &[plain], Err(DenyReason::MfaRequired)),
         ("GET /mfa", &[plain, KEY], by_key()),
         ("GET /mfa", &[KEY], by_key()),
     ] {
@@ -251,7 +251,7 @@ fn basic_credentials_are_an_api_key_where_the_route_says_so() {
     let bench = Bench::of(CONFIG);
     let cookie = format!("m={}", bench.token("main", &[]));
     let cookie = ("cookie", cookie.as_str());
-    let fault = |fault| Err(Deny::Basic(fault));
+    let fault = |fault| Err(DenyReason::Basic(fault));
     for (line, headers, expected) in [
         ("GET /basic", &[BASIC][..], by_key()),
         ("GET /basic", &[BASIC_NAMELESS], by_key()),
@@ -264,15 +264,15 @@ fn basic_credentials_are_an_api_key_where_the_route_says_so() {
         ("GET /basic", &[("authorization", "Basic ?")], fault(KeyFault::Unknown)),
         ("GET /basic", &[("authorization", "Basic")], fault(KeyFault::Missing)),
         ("GET /basic", &[BASIC, BASIC], fault(KeyFault::Missing)),
-        ("GET /basic?key=0123456789abcdef-other", &[BASIC], Err(Deny::KeyConflict)),
-        ("GET /basic", &[("x-api-key", "guess")], Err(Deny::KeyUnknown)),
+        ("GET /basic?key=0123456789abcdef-other", &[BASIC], Err(DenyReason::KeyConflict)),
+        ("GET /basic", &[("x-api-key", "guess")], Err(DenyReason::KeyUnknown)),
         // Where the route does not say so, it is no credential at all.
-        ("GET /key", &[BASIC], Err(Deny::KeyMissing)),
-        ("GET /both", &[BASIC], Err(Deny::TokenMissing)),
-        ("GET /user", &[BASIC], Err(Deny::TokenMissing)),
+        ("GET /key", &[BASIC], Err(DenyReason::KeyMissing)),
+        ("GET /both", &[BASIC], Err(DenyReason::TokenMissing)),
+        ("GET /user", &[BASIC], Err(DenyReason::TokenMissing)),
         ("GET /basic-both", &[BASIC], by_key()),
         ("GET /basic-both", &[BASIC_APPS], fault(KeyFault::Unknown)),
-        ("GET /basic-both", &[], Err(Deny::TokenMissing)),
+        ("GET /basic-both", &[], Err(DenyReason::TokenMissing)),
         // Beside the cookie, what is no key is the app's, and what is one is never.
         ("GET /basic-both", &[BASIC_APPS, cookie], Ok((Some("u".into()), None, true))),
         ("GET /basic-both", &[BASIC, cookie], user()),
@@ -284,7 +284,7 @@ fn basic_credentials_are_an_api_key_where_the_route_says_so() {
     ] {
         assert_eq!(passed(&bench, line, headers), expected, "{line} {headers:?}");
     }
-    let Verdict::Refusal(refusal) = bench.ask("GET /basic-both", &[]) else { panic!() };
+    let Decision::Refusal(refusal) = bench.ask("GET /basic-both", &[]) else { panic!() };
     assert!(refusal.takes_basic);
 }
 
@@ -297,11 +297,11 @@ fn r49_basic_credentials_come_by_themselves_too() {
         ("POST /basic", &[BASIC][..], by_key()),
         ("POST /basic", &[BASIC, ("origin", "https://app.example")], by_key()),
         ("POST /basic", &[BASIC, ("sec-fetch-site", "same-origin")], by_key()),
-        ("POST /basic", &evil, Err(Deny::OriginDenied)),
-        ("POST /basic", &[BASIC, cross], Err(Deny::OriginDenied)),
-        ("GET /basic", &[BASIC, cross], Err(Deny::Basic(KeyFault::Missing))),
-        ("GET /basic-both", &[BASIC, cross], Err(Deny::TokenMissing)),
-        ("GET /basic", &[BASIC, ("upgrade", "websocket"), cross], Err(Deny::OriginDenied)),
+        ("POST /basic", &evil, Err(DenyReason::OriginDenied)),
+        ("POST /basic", &[BASIC, cross], Err(DenyReason::OriginDenied)),
+        ("GET /basic", &[BASIC, cross], Err(DenyReason::Basic(KeyFault::Missing))),
+        ("GET /basic-both", &[BASIC, cross], Err(DenyReason::TokenMissing)),
+        ("GET /basic", &[BASIC, ("upgrade", "websocket"), cross], Err(DenyReason::OriginDenied)),
         ("POST /basic", &[KEY, cross], by_key()),
     ] {
         assert_eq!(passed(&bench, line, headers), expected, "{line} {headers:?}");
@@ -318,7 +318,7 @@ fn r53_an_apps_own_authorization_header_beside_the_cookie() {
     let elsewhere = bench.bearer("keyless", &[]);
     let elsewhere = ("authorization", elsewhere.as_str());
     let (stale, apps) = (("cookie", "m=stale"), Ok((Some("u".to_owned()), None, true)));
-    let bad = |reject| Err(Deny::Token(reject));
+    let bad = |reject| Err(DenyReason::Token(reject));
     for (line, headers, expected) in [
         ("GET /user", &[TOKEN_APPS, cookie][..], apps.clone()),
         ("GET /user", &[BASIC_APPS, cookie], apps.clone()),
@@ -329,30 +329,30 @@ fn r53_an_apps_own_authorization_header_beside_the_cookie() {
         // A token that names the realm is the gate's, and must be good.
         ("GET /user", &[bearer, cookie], user()),
         ("GET /user", &[bearer, stale], user()),
-        ("GET /user", &[forged, cookie], bad(Reject::Signature)),
-        ("GET /user", &[forged, TOKEN_APPS, cookie], Err(Deny::CredentialConflict)),
-        ("GET /user", &[TOKEN_APPS, bearer, cookie], Err(Deny::CredentialConflict)),
+        ("GET /user", &[forged, cookie], bad(TokenError::Signature)),
+        ("GET /user", &[forged, TOKEN_APPS, cookie], Err(DenyReason::CredentialConflict)),
+        ("GET /user", &[TOKEN_APPS, bearer, cookie], Err(DenyReason::CredentialConflict)),
         // The cookie decides, then.
-        ("GET /user", &[TOKEN_APPS, stale], bad(Reject::Malformed)),
-        ("POST /user", &[TOKEN_APPS, cookie], Err(Deny::OriginMissing)),
+        ("GET /user", &[TOKEN_APPS, stale], bad(TokenError::Malformed)),
+        ("POST /user", &[TOKEN_APPS, cookie], Err(DenyReason::OriginMissing)),
         // Without a cookie, the header is the gate's.
-        ("GET /user", &[TOKEN_APPS], bad(Reject::Malformed)),
-        ("GET /user", &[BASIC_APPS], Err(Deny::TokenMissing)),
-        ("GET /user", &[elsewhere], bad(Reject::Issuer)),
-        ("GET /user", &[bearer, bearer], Err(Deny::CredentialConflict)),
-        ("GET /gate", &[TOKEN_APPS, cookie], bad(Reject::Malformed)),
-        ("GET /gate", &[BASIC_APPS, cookie], Err(Deny::TokenMissing)),
+        ("GET /user", &[TOKEN_APPS], bad(TokenError::Malformed)),
+        ("GET /user", &[BASIC_APPS], Err(DenyReason::TokenMissing)),
+        ("GET /user", &[elsewhere], bad(TokenError::Issuer)),
+        ("GET /user", &[bearer, bearer], Err(DenyReason::CredentialConflict)),
+        ("GET /gate", &[TOKEN_APPS, cookie], bad(TokenError::Malformed)),
+        ("GET /gate", &[BASIC_APPS, cookie], Err(DenyReason::TokenMissing)),
         ("GET /gate", &[cookie], user()),
         ("GET /gate", &[bearer, stale], user()),
         ("GET /app", &[TOKEN_APPS, cookie], apps.clone()),
         ("GET /app", &[forged, cookie], apps.clone()),
         ("GET /app", &[bearer, bearer, cookie], apps.clone()),
-        ("GET /app", &[bearer], Err(Deny::TokenMissing)),
+        ("GET /app", &[bearer], Err(DenyReason::TokenMissing)),
         ("GET /app-public", &[forged], Ok((None, None, true))),
         ("GET /public", &[TOKEN_APPS], Ok((None, None, false))),
         ("GET /public", &[TOKEN_APPS, cookie], apps),
         ("GET /public", &[forged, cookie], Ok((None, None, false))),
-        ("GET /public", &[bearer, bearer], Err(Deny::CredentialConflict)),
+        ("GET /public", &[bearer, bearer], Err(DenyReason::CredentialConflict)),
     ] {
         assert_eq!(passed(&bench, line, headers), expected, "{line} {headers:?}");
     }
@@ -364,17 +364,17 @@ fn r51_two_cookies_of_the_realm_lock_nobody_out_where_no_user_is_needed() {
     let token = bench.token("main", &[]);
     let planted = format!("m=planted; m={token}");
     let planted = ("cookie", planted.as_str());
-    assert_eq!(passed(&bench, "GET /user", &[planted]), Err(Deny::CredentialConflict));
+    assert_eq!(passed(&bench, "GET /user", &[planted]), Err(DenyReason::CredentialConflict));
     assert_eq!(passed(&bench, "GET /public", &[planted]), Ok((None, None, false)));
     assert_eq!(passed(&bench, "GET /key", &[planted, KEY]), by_key());
     let bearer = format!("Bearer {token}");
     assert_eq!(passed(&bench, "GET /user", &[planted, ("authorization", &bearer)]), user(), "it is not looked at");
     for line in ["POST /auth?login=true", "POST /auth?logout=true", "POST /auth"] {
-        let Verdict::Login(admitted) = bench.ask(line, &[planted]) else { panic!("{line}") };
+        let Decision::Login(admitted) = bench.ask(line, &[planted]) else { panic!("{line}") };
         assert!(admitted.token.is_err(), "{line}");
     }
-    let Verdict::Login(admitted) = bench.ask("GET /auth", &[planted]) else { panic!() };
-    assert_eq!(admitted.token, Err(Deny::CredentialConflict), "who is it?");
+    let Decision::Login(admitted) = bench.ask("GET /auth", &[planted]) else { panic!() };
+    assert_eq!(admitted.token, Err(DenyReason::CredentialConflict), "who is it?");
     let same = format!("m={token}; m={token}");
     assert_eq!(passed(&bench, "GET /user", &[("cookie", &same)]), user());
 }
@@ -404,29 +404,29 @@ fn a_query_and_headers_are_the_apps_but_for_good_keys() {
     ] {
         assert_eq!(target(&format!("GET {path}"), &[]), Ok(left.to_owned()), "{path}");
     }
-    assert_eq!(target("GET /public?key=0123456789abcdef-off", &[]), Err(Deny::KeyDisabled));
-    assert_eq!(target("GET /public?key=0123456789abcdef-other", &[KEY]), Err(Deny::KeyConflict));
+    assert_eq!(target("GET /public?key=0123456789abcdef-off", &[]), Err(DenyReason::KeyDisabled));
+    assert_eq!(target("GET /public?key=0123456789abcdef-other", &[KEY]), Err(DenyReason::KeyConflict));
     for (line, deny) in [
-        ("GET /key?key=guess", Deny::KeyUnknown),
-        ("GET /key?key=0123456789abcdef-job&key=x", Deny::KeyConflict),
-        ("GET /key?key=a&key=b", Deny::KeyConflict),
-        ("GET /key?key=%FC", Deny::Query),
-        ("GET /named?key=0123456789abcdef-one", Deny::KeyMissing),
-        ("GET /named?api-key=0123456789abcdef-job", Deny::KeyUnknown),
+        ("GET /key?key=guess", DenyReason::KeyUnknown),
+        ("GET /key?key=0123456789abcdef-job&key=x", DenyReason::KeyConflict),
+        ("GET /key?key=a&key=b", DenyReason::KeyConflict),
+        ("GET /key?key=%FC", DenyReason::Query),
+        ("GET /named?key=0123456789abcdef-one", DenyReason::KeyMissing),
+        ("GET /named?api-key=0123456789abcdef-job", DenyReason::KeyUnknown),
     ] {
         assert_eq!(target(line, &[]), Err(deny), "{line}");
     }
-    assert_eq!(target("GET /named", &[("x-api-key", "0123456789abcdef-one")]), Err(Deny::KeyMissing));
+    assert_eq!(target("GET /named", &[("x-api-key", "0123456789abcdef-one")]), Err(DenyReason::KeyMissing));
     let named = ("api-key", "0123456789abcdef-one");
     assert_eq!(target("GET /named", &[named]), Ok("/named".into()));
-    let Verdict::Refusal(refusal) = bench.ask("GET /named", &[]) else { panic!() };
+    let Decision::Refusal(refusal) = bench.ask("GET /named", &[]) else { panic!() };
     assert_eq!(
         refusal.detail(),
         "An API key is needed: send it as the query parameter api-key, or as the header api-key."
     );
 
     let has_key_in = |line: &str, headers: &[(&str, &str)], name: &'static str| {
-        let Verdict::Grant(grant) = bench.ask(line, headers) else { panic!("{line}") };
+        let Decision::Grant(grant) = bench.ask(line, headers) else { panic!("{line}") };
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         grant.has_key_in(&http::HeaderName::from_static(name), &headers)
     };

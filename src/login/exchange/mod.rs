@@ -11,64 +11,71 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::body::{self, ok};
-use super::{Answer, Desk, Operation, Refusal, Request, cookie, one, session, unsigned};
-use crate::config::{Attribute, Endpoint, Exchange, MAX_LEEWAY, Revision};
-use crate::gate::{Deny, bearer};
-use crate::store::{Once, Session, StoreError, User};
-use crate::token::{Callback, Claims, Reject, TokenId, peek};
+use super::{LoginError, LoginOperation, LoginRequest, LoginResponse, LoginServices, cookie, one, session, unsigned};
+use crate::config::{AnswerVersion, ExchangeLogin, LoginEndpoint, MAX_LEEWAY, RequiredAttribute};
+use crate::gate::{DenyReason, bearer};
+use crate::store::{OneTimeId, Session, StoreError, User};
+use crate::token::{CallbackToken, Claims, TokenError, TokenId, decode_unverified};
 pub use error::error;
-use subject::Caller;
+use subject::ExchangeClient;
 
 /// Answers a request to a login of this dialect.
 ///
 /// # Errors
 /// What the client is told instead, in the form of [`error`].
-pub async fn answer(
-    request: Request<'_>,
-    exchange: &Exchange,
-    endpoint: Endpoint,
-    desk: &Desk,
-) -> Result<Answer, Refusal> {
-    request.trail.operation(match endpoint {
-        Endpoint::Callback => Operation::Callback,
-        Endpoint::Redeem => Operation::Redeem,
-        _ => Operation::Exchange,
+pub async fn handle(
+    request: LoginRequest<'_>,
+    exchange: &ExchangeLogin,
+    endpoint: LoginEndpoint,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
+    request.event.operation(match endpoint {
+        LoginEndpoint::Callback => LoginOperation::Callback,
+        LoginEndpoint::Redeem => LoginOperation::Redeem,
+        _ => LoginOperation::Exchange,
     });
     match endpoint {
-        Endpoint::Login => log_in(&request, exchange, desk).await,
-        Endpoint::Callback => callback(&request, exchange, desk).await,
-        Endpoint::Redeem => redeem(&request, exchange, desk).await,
+        LoginEndpoint::Login => log_in(&request, exchange, services).await,
+        LoginEndpoint::Callback => callback(&request, exchange, services).await,
+        LoginEndpoint::Redeem => redeem(&request, exchange, services).await,
         // Another dialect's.
-        Endpoint::Challenge | Endpoint::Refresh | Endpoint::Logout => Err(Deny::EndpointUnknown.into()),
+        LoginEndpoint::Challenge | LoginEndpoint::Refresh | LoginEndpoint::Logout => {
+            Err(DenyReason::EndpointUnknown.into())
+        }
     }
 }
 
 /// A callback token for whom the caller names, if it may name that one.
-async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<Answer, Refusal> {
-    let accepted = request.tokens.first().ok_or(Deny::TokenMissing)?;
-    let claims = request.headers.get(header::AUTHORIZATION).and_then(|value| peek(bearer(value.to_str().ok()?)?));
-    let (_, claims) = claims.ok_or(Deny::TokenMissing)?;
-    let caller = Caller::read(&claims, exchange)?;
-    request.trail.actor(caller.client);
-    let body = body::object(request).map_err(|_| Deny::EmailMissing)?;
+async fn log_in(
+    request: &LoginRequest<'_>,
+    exchange: &ExchangeLogin,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
+    let accepted = request.tokens.first().ok_or(DenyReason::TokenMissing)?;
+    let claims =
+        request.headers.get(header::AUTHORIZATION).and_then(|value| decode_unverified(bearer(value.to_str().ok()?)?));
+    let (_, claims) = claims.ok_or(DenyReason::TokenMissing)?;
+    let caller = ExchangeClient::read(&claims, exchange)?;
+    request.event.actor(caller.client);
+    let body = body::object(request).map_err(|_| DenyReason::EmailMissing)?;
     let email = email::read(&body)?;
-    request.trail.username(email.as_str());
+    request.event.username(email.as_str());
     let redirect = match body.get("redirect_url") {
         None => None,
         Some(Value::String(url)) if exchange.allows_redirect(url) => Some(url),
-        Some(_) => return Err(Deny::RedirectUnknown.into()),
+        Some(_) => return Err(DenyReason::RedirectUnknown.into()),
     };
     // Before the user is looked up: a token that may not name anybody else learns of nobody else.
     let user =
-        if caller.may_log_in(&email) { desk.store.user_by_name(request.realm.name(), &email).await? } else { None };
-    let user = user.filter(|user| !user.disabled && user.vouched).ok_or(Deny::EmailUnknown);
+        if caller.may_log_in(&email) { services.store.user_by_name(request.realm.name(), &email).await? } else { None };
+    let user = user.filter(|user| !user.disabled && user.vouched).ok_or(DenyReason::EmailUnknown);
     let user = user.inspect_err(|_| {
         refused(request, &caller, "no such user, none that the operator vouches for, or another than its own");
     })?;
-    request.trail.user(&user.id, None);
+    request.event.user(&user.id, None);
     has_all(&user, exchange).inspect_err(|_| refused(request, &caller, "an attribute is missing"))?;
     let now = request.now();
-    let callback = Callback {
+    let callback = CallbackToken {
         token_id: TokenId::random(),
         subject: user.id.clone(),
         actor: caller.client.to_owned(),
@@ -76,7 +83,7 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
         issued_at: now,
         expires_at: now.saturating_add(LIFE_SECONDS),
     };
-    let seal = desk.epoch(request.realm).await?.seal;
+    let seal = services.epoch(request.realm).await?.seal;
     let token = request.realm.tokens().mint_callback(&callback, &seal, now).map_err(unsigned)?;
     tracing::info!(
         realm = request.realm.name(),
@@ -93,7 +100,7 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
         url.extend(utf8_percent_encode(redirect, NON_ALPHANUMERIC));
     }
     let mut answer = json!({"status": "success", "url": url, "message": "User logged in"});
-    if exchange.answer() == Revision::Of2024 {
+    if exchange.answer() == AnswerVersion::Of2024 {
         answer["token"] = token.into();
         // Absolute, unlike OAuth's of the same name.
         answer["expires_in"] = callback.expires_at.into();
@@ -102,29 +109,33 @@ async fn log_in(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Resu
 }
 
 /// The browser's way: the token in the URL becomes the realm's cookie.
-async fn callback(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<Answer, Refusal> {
+async fn callback(
+    request: &LoginRequest<'_>,
+    exchange: &ExchangeLogin,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
     let redeemed = match one(request.query, "token") {
-        Ok(Some(token)) => use_up(token, request, exchange, desk).await,
-        _ => Err(Deny::CallbackToken.into()),
+        Ok(Some(token)) => use_up(token, request, exchange, services).await,
+        _ => Err(DenyReason::CallbackToken.into()),
     };
-    let mut answer = Answer::new(Bytes::new());
+    let mut answer = LoginResponse::new(Bytes::new());
     let location = match redeemed {
         Ok(token) => {
-            let value = cookie::set(request.realm, &token).ok_or(Deny::Internal)?;
+            let value = cookie::set(request.realm, &token).ok_or(DenyReason::Internal)?;
             answer.headers_mut().insert(header::SET_COOKIE, value);
             exchange.after_login()
         }
         // Where whoever asked for the token wants its users then, if the list has it (`threats.md` R34).
-        Err(refusal) if refusal.deny == Deny::CallbackToken => {
+        Err(refusal) if refusal.deny == DenyReason::CallbackToken => {
             let asked = one(request.query, "redirect_url").ok().flatten().filter(|url| exchange.allows_redirect(url));
-            request.trail.refused(refusal.deny);
+            request.event.refused(refusal.deny);
             asked.ok_or(refusal)?
         }
         Err(refusal) => return Err(refusal),
     };
     *answer.status_mut() = StatusCode::SEE_OTHER;
     let headers = answer.headers_mut();
-    headers.insert(header::LOCATION, HeaderValue::try_from(location).map_err(|_| Deny::Internal)?);
+    headers.insert(header::LOCATION, HeaderValue::try_from(location).map_err(|_| DenyReason::Internal)?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // The URL of this page has the token in it.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -132,49 +143,59 @@ async fn callback(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Re
 }
 
 /// The app's way: it gets the session's token itself.
-async fn redeem(request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<Answer, Refusal> {
+async fn redeem(
+    request: &LoginRequest<'_>,
+    exchange: &ExchangeLogin,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
     let body = body::object(request)?;
-    let token = body.get("token").and_then(Value::as_str).ok_or(Deny::CallbackToken)?;
-    let token = use_up(token, request, exchange, desk).await?;
+    let token = body.get("token").and_then(Value::as_str).ok_or(DenyReason::CallbackToken)?;
+    let token = use_up(token, request, exchange, services).await?;
     let expires_in = request.realm.token_ttl().as_secs();
     Ok(ok(&json!({"status": "success", "token": token, "token_type": "Bearer", "expires_in": expires_in})))
 }
 
 /// The access token of a new session, for a callback token that was not used before.
-async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &Desk) -> Result<String, Refusal> {
+async fn use_up(
+    token: &str,
+    request: &LoginRequest<'_>,
+    exchange: &ExchangeLogin,
+    services: &LoginServices,
+) -> Result<String, LoginError> {
     let (realm, now) = (request.realm, request.now());
-    let refused = |reject: Reject| {
+    let refused = |reject: TokenError| {
         tracing::info!(realm = realm.name(), client = %request.client, reason = reject.code(), "a callback token was refused");
-        Deny::CallbackToken
+        DenyReason::CallbackToken
     };
     let sealed = realm.tokens().verify_callback(token, now).map_err(refused)?;
     // R62: of what a signing key makes, this is the half that the key alone does not.
-    let epoch = desk.epoch(realm).await?;
+    let epoch = services.epoch(realm).await?;
     let callback = sealed.open(&epoch.seal).map_err(refused)?;
-    request.trail.user(&callback.subject, None);
-    request.trail.actor(&callback.actor);
+    request.event.user(&callback.subject, None);
+    request.event.actor(&callback.actor);
     // What it would open counts from now on, and so would outlive what takes back all that its user was issued until now.
-    if desk.revocations.contain(&callback.marks(realm.tokens())) {
+    if services.revocations.contains(&callback.marks(realm.tokens())) {
         tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token was revoked");
-        return Err(Deny::CallbackToken.into());
+        return Err(DenyReason::CallbackToken.into());
     }
-    let user = desk.store.user(realm.name(), &callback.subject).await?.filter(|user| !user.disabled && user.vouched);
-    let user = user.ok_or(Deny::CallbackToken)?;
+    let user =
+        services.store.user(realm.name(), &callback.subject).await?.filter(|user| !user.disabled && user.vouched);
+    let user = user.ok_or(DenyReason::CallbackToken)?;
     has_all(&user, exchange)?;
-    let claims = Claims { mfa: callback.mfa, ..session::claims(&user, realm.token_ttl(), now) };
+    let claims = Claims { mfa: callback.mfa, ..session::new_claims(&user, realm.token_ttl(), now) };
     let expires_at = callback.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs());
-    let once = Once { id: callback.token_id, expires_at };
-    let session = Session { epoch: Some(epoch.id), ..session::of(realm.name(), &claims) };
-    match desk.store.create_session_once(once, &session, user.version).await {
+    let once = OneTimeId { id: callback.token_id, expires_at };
+    let session = Session { epoch: Some(epoch.id), ..session::new_session(realm.name(), &claims) };
+    match services.store.create_session_once(once, &session, user.version).await {
         Ok(true) => {}
         Ok(false) => {
             tracing::warn!(realm = realm.name(), user = user.id, client = %request.client, token = %callback.token_id, "a callback token came a second time");
-            return Err(Deny::CallbackToken.into());
+            return Err(DenyReason::CallbackToken.into());
         }
-        Err(StoreError::Stale) => return Err(Deny::CallbackToken.into()),
+        Err(StoreError::VersionConflict) => return Err(DenyReason::CallbackToken.into()),
         Err(error) => return Err(error.into()),
     }
-    request.trail.user(&user.id, Some(claims.token_id));
+    request.event.user(&user.id, Some(claims.token_id));
     tracing::info!(
         realm = realm.name(),
         user = user.id,
@@ -183,14 +204,14 @@ async fn use_up(token: &str, request: &Request<'_>, exchange: &Exchange, desk: &
         token = %claims.token_id,
         "logged in"
     );
-    let mut more = session::more(&user);
+    let mut more = session::extra_claims(&user);
     more.insert("act".into(), json!({"sub": callback.actor}));
     Ok(realm.tokens().mint_with(&claims, more).map_err(unsigned)?)
 }
 
 /// Whether the user has what is asked for: a member of its data that says something.
-fn has_all(user: &User, exchange: &Exchange) -> Result<(), Deny> {
-    let has = |attribute: &Attribute| match user.data.get(attribute.name()) {
+fn has_all(user: &User, exchange: &ExchangeLogin) -> Result<(), DenyReason> {
+    let has = |attribute: &RequiredAttribute| match user.data.get(attribute.name()) {
         None | Some(Value::Null) => false,
         Some(Value::Bool(has)) => *has,
         Some(Value::Number(number)) => number.as_f64() != Some(0.0),
@@ -200,12 +221,12 @@ fn has_all(user: &User, exchange: &Exchange) -> Result<(), Deny> {
     };
     match exchange.required_attributes().iter().find(|attribute| !has(attribute)) {
         None => Ok(()),
-        Some(Attribute::Licence) => Err(Deny::NoLicence),
-        Some(Attribute::Profile) => Err(Deny::NoProfile),
+        Some(RequiredAttribute::Licence) => Err(DenyReason::NoLicence),
+        Some(RequiredAttribute::Profile) => Err(DenyReason::NoProfile),
     }
 }
 
-fn refused(request: &Request<'_>, caller: &Caller<'_>, why: &str) {
+fn refused(request: &LoginRequest<'_>, caller: &ExchangeClient<'_>, why: &str) {
     tracing::info!(realm = request.realm.name(), actor = caller.client, client = %request.client, why, "an exchange was refused");
 }
 

@@ -2,34 +2,34 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::Exchange;
-use crate::gate::Deny;
-use crate::store::Name;
+use crate::config::ExchangeLogin;
+use crate::gate::DenyReason;
+use crate::store::LoginName;
 
 /// Who calls, by the claims of a verified token.
-pub(super) struct Caller<'a> {
+pub(super) struct ExchangeClient<'a> {
     /// `azp` in Auth0's profile of access tokens, `client_id` in that of RFC 9068.
     pub(super) client: &'a str,
     /// The user whom the token speaks for; none for a machine's.
-    pub(super) user: Option<User<'a>>,
+    pub(super) user: Option<ExternalUser<'a>>,
 }
 
 /// A user, as the issuer knows it.
-pub(super) struct User<'a> {
+pub(super) struct ExternalUser<'a> {
     /// The address, if the issuer says one and does not say that it is unverified.
     email: Option<&'a str>,
 }
 
-impl<'a> Caller<'a> {
+impl<'a> ExchangeClient<'a> {
     /// Reads the claims.
     ///
     /// # Errors
-    /// [`Deny::ExchangeForbidden`] for a client that may not log anybody in.
-    pub(super) fn read(claims: &'a Map<String, Value>, exchange: &Exchange) -> Result<Self, Deny> {
+    /// [`DenyReason::ExchangeForbidden`] for a client that may not log anybody in.
+    pub(super) fn read(claims: &'a Map<String, Value>, exchange: &ExchangeLogin) -> Result<Self, DenyReason> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         // A token with both is of the one profile or the other: both must say the same.
         let client = match (text("azp"), text("client_id")) {
-            (Some(azp), Some(client)) if azp != client => return Err(Deny::ExchangeForbidden),
+            (Some(azp), Some(client)) if azp != client => return Err(DenyReason::ExchangeForbidden),
             (Some(client), _) | (None, Some(client)) => client,
             (None, None) => "",
         };
@@ -37,18 +37,18 @@ impl<'a> Caller<'a> {
             Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        if !exchange.admits(client, &permissions) {
-            return Err(Deny::ExchangeForbidden);
+        if !exchange.allows_client(client, &permissions) {
+            return Err(DenyReason::ExchangeForbidden);
         }
         let email = text(exchange.email_claim()).filter(|_| is_verified(claims, exchange));
-        let user = if is_machine(claims, client) { None } else { Some(User { email }) };
+        let user = if is_machine(claims, client) { None } else { Some(ExternalUser { email }) };
         Ok(Self { client, user })
     }
 
     /// Whether it may log in the user of this address: a machine that was admitted may, a user only itself.
-    pub(super) fn may_log_in(&self, email: &Name) -> bool {
+    pub(super) fn may_log_in(&self, email: &LoginName) -> bool {
         let Some(user) = &self.user else { return true };
-        user.email.and_then(Name::email).is_some_and(|own| own == *email)
+        user.email.and_then(LoginName::email).is_some_and(|own| own == *email)
     }
 }
 
@@ -67,7 +67,7 @@ fn is_machine(claims: &Map<String, Value>, client: &str) -> bool {
 /// Whether the issuer says that the address is the user's, and nothing else. One in a claim with a namespace, which Auth0
 /// has its customers choose, has its `_verified` beside it. Access tokens often have neither, so to say nothing is enough
 /// where the operator has not asked for more.
-fn is_verified(claims: &Map<String, Value>, exchange: &Exchange) -> bool {
+fn is_verified(claims: &Map<String, Value>, exchange: &ExchangeLogin) -> bool {
     let beside = format!("{}_verified", exchange.email_claim());
     let said: Vec<_> = ["email_verified", &beside].into_iter().filter_map(|name| claims.get(name)).collect();
     (!said.is_empty() || !exchange.requires_verified_email())
@@ -102,11 +102,11 @@ callback_url = "https://app.example/cb"
 "#;
 
     /// Whether a token with these claims may log in `bob@example.com`.
-    fn may(limits: &str, claims: &Value) -> Result<bool, Deny> {
+    fn may(limits: &str, claims: &Value) -> Result<bool, DenyReason> {
         let config = parse(&format!("{FILE}{limits}"), std::path::Path::new("t.toml"), Mode::Check).unwrap();
         let Dialect::Exchange(exchange) = config.policy.routing().logins()[0].dialect() else { panic!() };
-        let caller = Caller::read(claims.as_object().unwrap(), exchange)?;
-        Ok(caller.may_log_in(&Name::email("bob@example.com").unwrap()))
+        let caller = ExchangeClient::read(claims.as_object().unwrap(), exchange)?;
+        Ok(caller.may_log_in(&LoginName::email("bob@example.com").unwrap()))
     }
 
     #[test]
@@ -117,13 +117,13 @@ callback_url = "https://app.example/cb"
             (json!({"azp": "backend", "sub": "backend@clients"}), Ok(true)),
             (json!({"client_id": "backend", "sub": "backend"}), Ok(true)),
             (json!({"azp": "backend", "client_id": "backend", "sub": "backend"}), Ok(true)),
-            (json!({"azp": "backend", "client_id": "other", "sub": "backend"}), Err(Deny::ExchangeForbidden)),
+            (json!({"azp": "backend", "client_id": "other", "sub": "backend"}), Err(DenyReason::ExchangeForbidden)),
             (
                 json!({"azp": "other", "gty": "client-credentials", "sub": "other@clients"}),
-                Err(Deny::ExchangeForbidden),
+                Err(DenyReason::ExchangeForbidden),
             ),
-            (json!({"gty": "client-credentials", "sub": "backend@clients"}), Err(Deny::ExchangeForbidden)),
-            (json!({"azp": ["backend"], "sub": "backend"}), Err(Deny::ExchangeForbidden)),
+            (json!({"gty": "client-credentials", "sub": "backend@clients"}), Err(DenyReason::ExchangeForbidden)),
+            (json!({"azp": ["backend"], "sub": "backend"}), Err(DenyReason::ExchangeForbidden)),
             // Users' tokens, of a client that is listed.
             (json!({"azp": "backend", "sub": "auth0|1", "email": "bob@example.com"}), Ok(true)),
             (json!({"azp": "backend", "sub": "auth0|1", "email": "BOB@Example.com"}), Ok(true)),
@@ -189,7 +189,7 @@ callback_url = "https://app.example/cb"
             json!({"permissions": [["login"]]}),
             json!({"scope": "login", "permissions": ["x"]}),
         ] {
-            assert_eq!(may(needed, &token(none.clone())), Err(Deny::ExchangeForbidden), "{none}");
+            assert_eq!(may(needed, &token(none.clone())), Err(DenyReason::ExchangeForbidden), "{none}");
         }
         let claims = token(json!({"permissions": ["login"], "email_mine": "eve@example.com", "gty": "password"}));
         assert_eq!(may(&format!("{needed}\nemail_claim = \"email_mine\""), &claims), Ok(false));

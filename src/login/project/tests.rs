@@ -9,12 +9,12 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::super::allowance::Allowances;
-use super::super::password::Pool;
+use super::super::password::HashPool;
 use super::super::throttle::Throttle;
 use super::*;
 use crate::config::{Database, Realm, SameSite};
-use crate::store::{self, Name, Revoked};
-use crate::token::{Reject, Revocations};
+use crate::store::{self, LoginName, RevocationEntry};
+use crate::token::{Revocations, TokenError};
 
 /// In which the tests hash themselves.
 const SHARE: super::super::password::Share<'_> =
@@ -23,7 +23,7 @@ const SHARE: super::super::password::Share<'_> =
 /// A realm with its desk, and a stand-in for the guard before it.
 struct Gate {
     realm: Arc<Realm>,
-    desk: Desk,
+    services: LoginServices,
     _directory: tempfile::TempDir,
 }
 
@@ -49,18 +49,18 @@ impl Gate {
     async fn with_realm(realm: Realm) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = store::open(&Database::Sqlite(directory.path().join("store.db"))).await.unwrap();
-        let desk = Desk {
+        let services = LoginServices {
             store,
-            passwords: Pool::new(2, 256).unwrap(),
+            passwords: HashPool::new(2, 256).unwrap(),
             throttle: Throttle::new(),
             allowances: Allowances::new(),
             revocations: Arc::new(Revocations::new()),
             started_ms: 0,
         };
-        Self { realm: Arc::new(realm), desk, _directory: directory }
+        Self { realm: Arc::new(realm), services, _directory: directory }
     }
 
-    async fn call(&self, call: Call<'_>) -> Result<Answer, Refusal> {
+    async fn call(&self, call: Call<'_>) -> Result<LoginResponse, LoginError> {
         let pairs = call.query.split('&').filter(|pair| !pair.is_empty());
         let query: Vec<_> = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
         let query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -73,8 +73,8 @@ impl Gate {
             headers.insert(header::COOKIE, cookie.try_into().unwrap());
         }
         let tokens: Vec<_> = call.bearer.iter().chain(&call.cookie).cloned().collect();
-        let token = tokens.first().ok_or(Deny::TokenMissing).and_then(|token| self.verify(token, call.now_ms));
-        let request = Request {
+        let token = tokens.first().ok_or(DenyReason::TokenMissing).and_then(|token| self.verify(token, call.now_ms));
+        let request = LoginRequest {
             realm: &self.realm,
             realms: &[],
             method: &call.method,
@@ -89,15 +89,15 @@ impl Gate {
                 .filter_map(|token| self.realm.tokens().verify(token, call.now_ms / 1000).ok())
                 .collect(),
             now_ms: call.now_ms,
-            trail: &super::super::Trail::default(),
+            event: &super::super::LoginEventRecorder::default(),
         };
-        answer(request, &self.desk).await
+        handle(request, &self.services).await
     }
 
-    fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, Deny> {
-        let accepted = self.realm.tokens().verify_own(token, now_ms / 1000).map_err(Deny::Token)?;
-        let revoked = self.desk.revocations.contain(&accepted.marks);
-        if revoked { Err(Deny::Token(Reject::Revoked)) } else { Ok(accepted.claims) }
+    fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, DenyReason> {
+        let accepted = self.realm.tokens().verify_own(token, now_ms / 1000).map_err(DenyReason::Token)?;
+        let revoked = self.services.revocations.contains(&accepted.marks);
+        if revoked { Err(DenyReason::Token(TokenError::Revoked)) } else { Ok(accepted.claims) }
     }
 
     /// Registers, and returns the record.
@@ -112,8 +112,8 @@ impl Gate {
     }
 
     async fn stored(&self, username: &str) -> User {
-        let name = Name::username(username).unwrap();
-        self.desk.store.user_by_name(self.realm.name(), &name).await.unwrap().unwrap()
+        let name = LoginName::username(username).unwrap();
+        self.services.store.user_by_name(self.realm.name(), &name).await.unwrap().unwrap()
     }
 }
 
@@ -147,20 +147,20 @@ fn credentials(username: &str, password: &str) -> Value {
     json!({"username": username, "password": password})
 }
 
-fn body(answer: &Answer) -> Value {
+fn body(answer: &LoginResponse) -> Value {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
     assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
     serde_json::from_slice(answer.body()).unwrap()
 }
 
-fn bearer(answer: &Answer) -> String {
+fn bearer(answer: &LoginResponse) -> String {
     assert!(!answer.headers().contains_key(header::SET_COOKIE), "never both");
     let value = answer.headers()[header::AUTHORIZATION].to_str().unwrap();
     value.strip_prefix("Bearer ").unwrap().to_owned()
 }
 
-fn set_cookie(answer: &Answer) -> &str {
+fn set_cookie(answer: &LoginResponse) -> &str {
     assert!(!answer.headers().contains_key(header::AUTHORIZATION), "never both");
     answer.headers()[header::SET_COOKIE].to_str().unwrap()
 }
@@ -169,7 +169,7 @@ fn id(record: &Value) -> &str {
     record["uniqueId"].as_str().unwrap()
 }
 
-fn deny(result: Result<Answer, Refusal>) -> Deny {
+fn deny(result: Result<LoginResponse, LoginError>) -> DenyReason {
     result.unwrap_err().deny
 }
 
@@ -196,8 +196,8 @@ async fn registration_makes_a_record_and_no_session() {
     let roles = json!({"email": "Bob@example.com", "password": PASSWORD, "roles": ["admin"], "disabled": true});
     let data = body(&gate.call(post("dataOnly=true", &roles)).await.unwrap());
     assert_eq!(data, json!({"email": "Bob@example.com", "roles": ["admin"], "disabled": true}));
-    let email = Name::email("bob@example.com").unwrap();
-    let stored = gate.desk.store.user_by_name("examples", &email).await.unwrap().unwrap();
+    let email = LoginName::email("bob@example.com").unwrap();
+    let stored = gate.services.store.user_by_name("examples", &email).await.unwrap().unwrap();
     assert!(stored.roles.is_empty() && !stored.disabled, "what a user says of itself is only data");
 }
 
@@ -206,18 +206,18 @@ async fn registration_refuses_taken_and_unusable_names() {
     let gate = Gate::open().await;
     gate.register("Alice", PASSWORD).await;
     for (body, expected) in [
-        (json!({"username": "ALICE", "password": PASSWORD}), Deny::UserExists),
-        (json!({"username": "ａlice", "password": PASSWORD}), Deny::UserExists),
-        (json!({"username": "a\u{200b}lice", "password": PASSWORD}), Deny::NameInvalid),
-        (json!({"email": "a@b@c", "password": PASSWORD}), Deny::NameInvalid),
-        (json!({"username": "b", "email": "a@b", "password": PASSWORD}), Deny::LoginName),
-        (json!({"username": "b"}), Deny::Password),
+        (json!({"username": "ALICE", "password": PASSWORD}), DenyReason::UserExists),
+        (json!({"username": "ａlice", "password": PASSWORD}), DenyReason::UserExists),
+        (json!({"username": "a\u{200b}lice", "password": PASSWORD}), DenyReason::NameInvalid),
+        (json!({"email": "a@b@c", "password": PASSWORD}), DenyReason::NameInvalid),
+        (json!({"username": "b", "email": "a@b", "password": PASSWORD}), DenyReason::LoginName),
+        (json!({"username": "b"}), DenyReason::Password),
     ] {
         assert_eq!(deny(gate.call(post("", &body)).await), expected, "{body}");
     }
-    assert_eq!(gate.desk.store.users("examples", None, 10).await.unwrap().len(), 1);
+    assert_eq!(gate.services.store.users("examples", None, 10).await.unwrap().len(), 1);
     let closed = Gate::with_realm(Realm::for_tests(false, SameSite::None, false)).await;
-    assert_eq!(deny(closed.call(post("", &credentials("alice", PASSWORD))).await), Deny::RegistrationClosed);
+    assert_eq!(deny(closed.call(post("", &credentials("alice", PASSWORD))).await), DenyReason::RegistrationClosed);
 }
 
 #[tokio::test]
@@ -226,12 +226,12 @@ async fn names_can_not_be_asked_for_at_will() {
     gate.register("alice", PASSWORD).await;
     let from = |client| Call { client, ..post("", &credentials("alice", PASSWORD)) };
     for _ in 0..50 {
-        assert_eq!(deny(gate.call(from("198.51.100.7")).await), Deny::UserExists);
+        assert_eq!(deny(gate.call(from("198.51.100.7")).await), DenyReason::UserExists);
     }
-    assert_eq!(deny(gate.call(from("198.51.100.7")).await), Deny::Throttled(1));
+    assert_eq!(deny(gate.call(from("198.51.100.7")).await), DenyReason::Throttled(1));
     let later = Call { now_ms: NOW_MS + 2000, ..from("198.51.100.7") };
-    assert_eq!(deny(gate.call(later).await), Deny::RateLimited(70));
-    assert_eq!(deny(gate.call(from("198.51.100.8")).await), Deny::UserExists);
+    assert_eq!(deny(gate.call(later).await), DenyReason::RateLimited(70));
+    assert_eq!(deny(gate.call(from("198.51.100.8")).await), DenyReason::UserExists);
 }
 
 #[tokio::test]
@@ -253,10 +253,10 @@ async fn bodies_are_json_objects_that_say_so() {
         Some("text/json"),
         Some("application/json, text/plain"),
     ] {
-        assert_eq!(deny(gate.call(with(content_type, &good)).await), Deny::ContentType, "{content_type:?}");
+        assert_eq!(deny(gate.call(with(content_type, &good)).await), DenyReason::ContentType, "{content_type:?}");
     }
     for body in ["", "[]", "null", "\"a\"", "{", r#"{"username":"alice","password":"x","password":"secret"}"#] {
-        assert_eq!(deny(gate.call(with(Some("application/json"), body)).await), Deny::Body, "{body}");
+        assert_eq!(deny(gate.call(with(Some("application/json"), body)).await), DenyReason::Body, "{body}");
     }
 }
 
@@ -274,10 +274,10 @@ async fn flags_count_once_and_as_true() {
         "noATCookie=no",
         "login=true&logout=true",
     ] {
-        assert_eq!(deny(gate.call(post(query, &credentials("a", PASSWORD))).await), Deny::Flag, "{query}");
+        assert_eq!(deny(gate.call(post(query, &credentials("a", PASSWORD))).await), DenyReason::Flag, "{query}");
     }
-    assert_eq!(deny(gate.call(call(Method::GET, "dataOnly=1")).await), Deny::Flag);
-    assert_eq!(deny(gate.call(call(Method::PATCH, "")).await), Deny::Method);
+    assert_eq!(deny(gate.call(call(Method::GET, "dataOnly=1")).await), DenyReason::Flag);
+    assert_eq!(deny(gate.call(call(Method::PATCH, "")).await), DenyReason::Method);
     gate.call(post("unknown=1&unknown=2&Login=true", &credentials("a", PASSWORD))).await.unwrap();
 }
 
@@ -314,7 +314,7 @@ async fn r31_r33_failed_logins_are_all_alike() {
     gate.register("alice", PASSWORD).await;
     gate.register("gone", PASSWORD).await;
     let disabled = User { disabled: true, ..gate.stored("gone").await };
-    gate.desk.store.update_user(&disabled, Ended::All, None).await.unwrap();
+    gate.services.store.update_user(&disabled, SessionsToEnd::All, None).await.unwrap();
     for (username, password) in [
         ("alice", "wrong"),
         ("alice", &*format!("{PASSWORD} ")),
@@ -323,16 +323,16 @@ async fn r31_r33_failed_logins_are_all_alike() {
         ("a\u{0}", "x"),
     ] {
         let refusal = gate.call(post("login=true", &credentials(username, password))).await.unwrap_err();
-        assert_eq!(refusal, Refusal { deny: Deny::Credentials, set_cookie: None }, "{username:?}");
+        assert_eq!(refusal, LoginError { deny: DenyReason::Credentials, set_cookie: None }, "{username:?}");
         let stale = Call { cookie: Some("stale".into()), ..post("login=true", &credentials(username, password)) };
         let refusal = gate.call(stale).await.unwrap_err();
-        assert_eq!(refusal.deny, Deny::Credentials);
+        assert_eq!(refusal.deny, DenyReason::Credentials);
         let cleared = refusal.set_cookie.unwrap();
         assert!(cleared.to_str().unwrap().starts_with("__Host-examples=; "));
         assert!(cleared.to_str().unwrap().contains("Max-Age=0"));
     }
     let email = json!({"email": "alice", "password": PASSWORD});
-    assert_eq!(deny(gate.call(post("login=true", &email)).await), Deny::Credentials, "a username is no email");
+    assert_eq!(deny(gate.call(post("login=true", &email)).await), DenyReason::Credentials, "a username is no email");
 }
 
 #[tokio::test]
@@ -343,20 +343,24 @@ async fn r32_guesses_are_throttled_whatever_the_spelling_and_the_user() {
     {
         let guess = |name| Call { client: "2001:db8::1", ..post("login=true", &credentials(name, "wrong")) };
         for name in names {
-            assert_eq!(deny(gate.call(guess(name)).await), Deny::Credentials);
+            assert_eq!(deny(gate.call(guess(name)).await), DenyReason::Credentials);
         }
-        assert_eq!(deny(gate.call(guess(names[0])).await), Deny::Throttled(1));
+        assert_eq!(deny(gate.call(guess(names[0])).await), DenyReason::Throttled(1));
         let right = Call { client: "203.0.113.9", ..post("login=true", &credentials(names[1], PASSWORD)) };
-        assert_eq!(deny(gate.call(right.clone()).await), Deny::Throttled(1), "the right password too, from anywhere");
+        assert_eq!(
+            deny(gate.call(right.clone()).await),
+            DenyReason::Throttled(1),
+            "the right password too, from anywhere"
+        );
         let later = gate.call(Call { now_ms: NOW_MS + 1000, ..right }).await;
         assert_eq!(later.is_ok(), names[0] == "alice");
     }
     for n in 0..40 {
         let guess = Call { client: "2001:db8::ffff", ..post("login=true", &credentials(&format!("user{n}"), "wrong")) };
-        assert_eq!(deny(gate.call(guess).await), Deny::Credentials);
+        assert_eq!(deny(gate.call(guess).await), DenyReason::Credentials);
     }
     let spray = Call { client: "2001:db8:0:0:1::", ..post("login=true", &credentials("alice", PASSWORD)) };
-    assert_eq!(deny(gate.call(spray).await), Deny::Throttled(1), "one network, fifty failures");
+    assert_eq!(deny(gate.call(spray).await), DenyReason::Throttled(1), "one network, fifty failures");
 }
 
 #[tokio::test]
@@ -364,7 +368,7 @@ async fn r32_parallel_guesses_do_not_slip_past_the_limit() {
     let gate = Gate::open().await;
     gate.register("alice", PASSWORD).await;
     let guesses = (0..40).map(|n| gate.call(post("login=true", &credentials("alice", &format!("guess {n}")))));
-    let told = futures_join(guesses).await.into_iter().filter(|result| deny(result.clone()) == Deny::Credentials);
+    let told = futures_join(guesses).await.into_iter().filter(|result| deny(result.clone()) == DenyReason::Credentials);
     assert_eq!(told.count(), 5);
 }
 
@@ -407,13 +411,14 @@ async fn logout_revokes_everything_it_carries_and_always_succeeds() {
         assert_eq!(cookie, HashSet::from(cleared));
     }
     for token in [&one, &two] {
-        assert_eq!(deny(gate.call(get(token)).await), Deny::Token(Reject::Revoked));
+        assert_eq!(deny(gate.call(get(token)).await), DenyReason::Token(TokenError::Revoked));
     }
     gate.call(get(&other)).await.unwrap();
-    let kept = gate.desk.store.revocations_after(0, 0, 100).await.unwrap();
+    let kept = gate.services.store.revocations_after(0, 0, 100).await.unwrap();
     assert_eq!(kept.len(), 2);
     let latest = NOW_MS / 1000 + 2_592_000 + 300;
-    let lasts = |kept: &Revoked| matches!(kept, Revoked::Id(revocation) if revocation.expires_at == latest);
+    let lasts =
+        |kept: &RevocationEntry| matches!(kept, RevocationEntry::Id(revocation) if revocation.expires_at == latest);
     assert!(kept.iter().all(lasts), "for as long as any leeway may last");
 }
 
@@ -425,20 +430,23 @@ async fn who_am_i_needs_a_token_and_its_user() {
     assert_eq!(body(&gate.call(get(&token)).await.unwrap()), registered);
     let data = gate.call(Call { query: "dataOnly=true", ..get(&token) }).await.unwrap();
     assert_eq!(body(&data), json!({"username": "alice"}));
-    assert_eq!(deny(gate.call(call(Method::GET, "")).await), Deny::TokenMissing);
+    assert_eq!(deny(gate.call(call(Method::GET, "")).await), DenyReason::TokenMissing);
     let late = Call { now_ms: NOW_MS + 2_592_005_000, ..get(&token) };
-    assert_eq!(deny(gate.call(late).await), Deny::Token(Reject::Expired));
+    assert_eq!(deny(gate.call(late).await), DenyReason::Token(TokenError::Expired));
 
     let user = gate.stored("alice").await;
     let disabled = User { disabled: true, ..user.clone() };
-    let (disabled, _) = gate.desk.store.update_user(&disabled, Ended::Nothing, None).await.unwrap();
-    assert_eq!(deny(gate.call(get(&token)).await), Deny::UserGone, "R45");
+    let (disabled, _) = gate.services.store.update_user(&disabled, SessionsToEnd::Nothing, None).await.unwrap();
+    assert_eq!(deny(gate.call(get(&token)).await), DenyReason::UserGone, "R45");
     let unique = format!("uniqueId={}", user.id);
     let body = credentials("alice", "another secret");
-    assert_eq!(deny(gate.call(put(&unique, &token, &body)).await), Deny::UserGone);
-    assert_eq!(deny(gate.call(Call { method: Method::DELETE, query: &unique, ..get(&token) }).await), Deny::UserGone);
-    gate.desk.store.delete_user("examples", &disabled.id, None).await.unwrap();
-    assert_eq!(deny(gate.call(get(&token)).await), Deny::UserGone);
+    assert_eq!(deny(gate.call(put(&unique, &token, &body)).await), DenyReason::UserGone);
+    assert_eq!(
+        deny(gate.call(Call { method: Method::DELETE, query: &unique, ..get(&token) }).await),
+        DenyReason::UserGone
+    );
+    gate.services.store.delete_user("examples", &disabled.id, None).await.unwrap();
+    assert_eq!(deny(gate.call(get(&token)).await), DenyReason::UserGone);
 }
 
 #[tokio::test]
@@ -450,27 +458,27 @@ async fn an_update_is_its_owners_and_in_its_shape() {
     let (twice, bad) = (format!("{own}&{own}"), format!("{own}&strategy=append"));
     let sent = credentials("alice", PASSWORD);
     for (query, expected) in [
-        ("", Deny::RecordUnknown),
-        ("uniqueId=", Deny::RecordUnknown),
-        (&twice, Deny::RecordUnknown),
-        (&bad, Deny::Strategy),
-        (&others, Deny::NotOwner),
-        ("uniqueId=00000000000000000000000000000000", Deny::NotOwner),
+        ("", DenyReason::RecordUnknown),
+        ("uniqueId=", DenyReason::RecordUnknown),
+        (&twice, DenyReason::RecordUnknown),
+        (&bad, DenyReason::Strategy),
+        (&others, DenyReason::NotOwner),
+        ("uniqueId=00000000000000000000000000000000", DenyReason::NotOwner),
     ] {
         assert_eq!(deny(gate.call(put(query, &token, &sent)).await), expected, "{query}");
     }
     for (wrong, expected) in [
-        (json!({"username": "alice"}), Deny::Password),
-        (json!({"password": PASSWORD}), Deny::LoginName),
-        (credentials("BOB", PASSWORD), Deny::RenameForbidden),
-        (credentials("a\u{7}", PASSWORD), Deny::NameInvalid),
+        (json!({"username": "alice"}), DenyReason::Password),
+        (json!({"password": PASSWORD}), DenyReason::LoginName),
+        (credentials("BOB", PASSWORD), DenyReason::RenameForbidden),
+        (credentials("a\u{7}", PASSWORD), DenyReason::NameInvalid),
     ] {
         assert_eq!(deny(gate.call(put(&own, &token, &wrong)).await), expected, "{wrong}");
     }
-    assert_eq!(deny(gate.call(Call { bearer: None, ..put(&own, "", &sent) }).await), Deny::TokenMissing);
+    assert_eq!(deny(gate.call(Call { bearer: None, ..put(&own, "", &sent) }).await), DenyReason::TokenMissing);
     assert_eq!(
         deny(gate.call(Call { content_type: None, bearer: None, ..put(&own, "", &sent) }).await),
-        Deny::ContentType
+        DenyReason::ContentType
     );
     assert_eq!(body(&gate.call(get(&token)).await.unwrap()), alice, "nothing has changed");
 }
@@ -498,19 +506,19 @@ async fn updates_change_the_record_by_strategy() {
     );
     let wrong = json!({"username": "alice", "password": PASSWORD, "o": "text"});
     let mismatch = put_at(format!("{own}&strategy=replace"), 2, wrong.clone()).await;
-    assert_eq!(mismatch.unwrap_err().deny, Deny::TypeMismatch);
+    assert_eq!(mismatch.unwrap_err().deny, DenyReason::TypeMismatch);
     let forced = put_at(format!("{own}&strategy=force&dataOnly=true"), 3, wrong).await.unwrap();
     assert_eq!(forced, json!({"username": "alice", "o": "text"}));
     // The name can change, the session stays, and the next login is by the new name.
     let renamed = put_at(own, 4, json!({"email": "Alice@example.com", "password": PASSWORD})).await.unwrap();
     assert_eq!(renamed["data"], json!({"email": "Alice@example.com"}));
     assert_eq!(body(&gate.call(get(&token)).await.unwrap()), renamed);
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), DenyReason::Credentials);
     let email = json!({"email": "alice@EXAMPLE.com", "password": PASSWORD});
     gate.call(post("login=true", &email)).await.unwrap();
     assert_eq!(
         deny(gate.call(post("", &credentials("alice", PASSWORD))).await),
-        Deny::UserExists,
+        DenyReason::UserExists,
         "a living token says so"
     );
 }
@@ -524,12 +532,12 @@ async fn a_new_password_ends_every_other_session() {
     gate.call(put(&query, &own, &credentials("alice", PASSWORD))).await.unwrap();
     gate.call(get(&other)).await.unwrap();
     gate.call(put(&query, &own, &credentials("alice", "a new secret"))).await.unwrap();
-    assert_eq!(deny(gate.call(get(&other)).await), Deny::Token(Reject::Revoked));
+    assert_eq!(deny(gate.call(get(&other)).await), DenyReason::Token(TokenError::Revoked));
     gate.call(get(&own)).await.unwrap();
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), DenyReason::Credentials);
     gate.log_in("alice", "a new secret").await;
     assert_eq!(
-        gate.desk.store.revocations_after(0, 0, 100).await.unwrap().len(),
+        gate.services.store.revocations_after(0, 0, 100).await.unwrap().len(),
         1,
         "in the store, not only in memory"
     );
@@ -543,12 +551,16 @@ async fn a_request_that_its_revocation_overtook_changes_nothing() {
     // The guard has let it through already: another instance sharing the store ends the session meanwhile.
     let claims = gate.verify(&own, NOW_MS).unwrap();
     let user = gate.stored("alice").await;
-    gate.desk.store.update_user(&user, Ended::AllBut(claims.token_id), Some(claims.token_id)).await.unwrap();
+    gate.services
+        .store
+        .update_user(&user, SessionsToEnd::AllBut(claims.token_id), Some(claims.token_id))
+        .await
+        .unwrap();
     let query = format!("uniqueId={}", id(&record));
     let change = put(&query, &stolen, &credentials("alice", "a stolen one"));
-    assert_eq!(deny(gate.call(change).await), Deny::Token(Reject::Revoked));
+    assert_eq!(deny(gate.call(change).await), DenyReason::Token(TokenError::Revoked));
     let delete = Call { method: Method::DELETE, query: &query, ..get(&stolen) };
-    assert_eq!(deny(gate.call(delete).await), Deny::Token(Reject::Revoked));
+    assert_eq!(deny(gate.call(delete).await), DenyReason::Token(TokenError::Revoked));
     gate.log_in("alice", PASSWORD).await;
 }
 
@@ -559,16 +571,16 @@ async fn deletion_ends_every_session_and_clears_the_cookie() {
     let (one, two) = (gate.log_in("alice", PASSWORD).await, gate.log_in("alice", PASSWORD).await);
     let delete = |query| Call { method: Method::DELETE, query, ..get(&one) };
     let (own, others) = (format!("uniqueId={}", id(&alice)), format!("uniqueId={}", id(&bob)));
-    assert_eq!(deny(gate.call(delete("")).await), Deny::RecordUnknown);
-    assert_eq!(deny(gate.call(delete(&others)).await), Deny::NotOwner);
-    assert_eq!(deny(gate.call(Call { bearer: None, ..delete(&own) }).await), Deny::TokenMissing);
+    assert_eq!(deny(gate.call(delete("")).await), DenyReason::RecordUnknown);
+    assert_eq!(deny(gate.call(delete(&others)).await), DenyReason::NotOwner);
+    assert_eq!(deny(gate.call(Call { bearer: None, ..delete(&own) }).await), DenyReason::TokenMissing);
     let answer = gate.call(delete(&own)).await.unwrap();
     assert_eq!(body(&answer), alice);
     assert!(set_cookie(&answer).contains("Max-Age=0"));
     for token in [&one, &two] {
-        assert_eq!(deny(gate.call(get(token)).await), Deny::Token(Reject::Revoked));
+        assert_eq!(deny(gate.call(get(token)).await), DenyReason::Token(TokenError::Revoked));
     }
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), DenyReason::Credentials);
     assert_ne!(id(&gate.register("alice", PASSWORD).await), id(&alice), "free again, under another id");
 }
 
@@ -587,12 +599,12 @@ async fn the_master_key_stands_in_for_every_owner() {
     for (method, query) in
         [(Method::GET, "uniqueId=0"), (Method::GET, "uniqueId="), (Method::DELETE, ""), (Method::DELETE, "uniqueId=0")]
     {
-        assert_eq!(deny(gate.call(master(method, query)).await), Deny::RecordUnknown, "{query}");
+        assert_eq!(deny(gate.call(master(method, query)).await), DenyReason::RecordUnknown, "{query}");
     }
     let change = Call { master: true, bearer: None, ..put(&own, "", &credentials("alice", "set by the operator")) };
-    assert_eq!(deny(gate.call(Call { query: "uniqueId=0", ..change.clone() }).await), Deny::RecordUnknown);
+    assert_eq!(deny(gate.call(Call { query: "uniqueId=0", ..change.clone() }).await), DenyReason::RecordUnknown);
     gate.call(change).await.unwrap();
-    assert_eq!(deny(gate.call(get(&token)).await), Deny::Token(Reject::Revoked), "every session ends");
+    assert_eq!(deny(gate.call(get(&token)).await), DenyReason::Token(TokenError::Revoked), "every session ends");
     gate.log_in("alice", "set by the operator").await;
     let answer = gate.call(master(Method::DELETE, &own)).await.unwrap();
     assert_eq!(body(&answer)["data"], alice["data"]);
@@ -600,7 +612,7 @@ async fn the_master_key_stands_in_for_every_owner() {
     // It is worth nothing where it has no business.
     assert_eq!(
         deny(gate.call(Call { master: true, ..post("login=true", &credentials("bob", "x")) }).await),
-        Deny::Credentials
+        DenyReason::Credentials
     );
 }
 
@@ -610,8 +622,8 @@ async fn imported_hashes_are_replaced_at_login_even_at_many_at_once() {
     gate.register("alice", PASSWORD).await;
     let bcrypt = PasswordHash("$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".into());
     let imported = User { password: bcrypt.clone(), ..gate.stored("alice").await };
-    gate.desk.store.update_user(&imported, Ended::All, None).await.unwrap();
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Credentials);
+    gate.services.store.update_user(&imported, SessionsToEnd::All, None).await.unwrap();
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), DenyReason::Credentials);
     assert_eq!(gate.stored("alice").await.password, bcrypt, "not with the wrong password");
     let tokens = futures_join((0..30).map(|_| gate.log_in("alice", "U*U"))).await;
     assert!(tokens.iter().all(|token| gate.verify(token, NOW_MS).is_ok()));
@@ -626,11 +638,11 @@ async fn a_store_that_fails_is_told_as_such() {
     let gate = Gate::open().await;
     gate.register("alice", PASSWORD).await;
     let token = gate.log_in("alice", PASSWORD).await;
-    gate.desk.store.close().await;
-    assert_eq!(deny(gate.call(get(&token)).await), Deny::Store);
-    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), Deny::Store);
+    gate.services.store.close().await;
+    assert_eq!(deny(gate.call(get(&token)).await), DenyReason::Store);
+    assert_eq!(deny(gate.call(post("login=true", &credentials("alice", PASSWORD))).await), DenyReason::Store);
     let logout = Call { bearer: Some(token), ..call(Method::POST, "logout=true") };
-    assert_eq!(deny(gate.call(logout).await), Deny::Store, "not logged out, and not said so");
+    assert_eq!(deny(gate.call(logout).await), DenyReason::Store, "not logged out, and not said so");
 }
 
 /// All at once, on this thread.

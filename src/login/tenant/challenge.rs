@@ -6,14 +6,14 @@ use super::super::body;
 use super::super::credentials::add_names;
 use super::super::guesses::{self, Standing};
 use super::super::password::{Password, Share};
-use super::super::throttle::{Subject, Wait};
+use super::super::throttle::{RetryAfter, ThrottleKey};
 use super::super::totp::{self, CodeError};
-use super::super::{Answer, Desk, Refusal, Request, unsigned};
+use super::super::{LoginError, LoginRequest, LoginResponse, LoginServices, unsigned};
 use super::{challenge_answer, open, text};
-use crate::config::{Realm, Tenant};
-use crate::gate::Deny;
-use crate::store::{Ended, Epoch, Guess, Name, StoreError, User};
-use crate::token::Challenge;
+use crate::config::{Realm, TenantLogin};
+use crate::gate::DenyReason;
+use crate::store::{Epoch, Guess, LoginName, SessionsToEnd, StoreError, User};
+use crate::token::ChallengeToken;
 
 /// What this user has to answer next, if anything. `mfa`: the second factor was proven.
 pub(super) const fn question(user: &User, mfa: bool) -> Option<&'static str> {
@@ -27,84 +27,89 @@ pub(super) const fn question(user: &User, mfa: bool) -> Option<&'static str> {
 }
 
 /// Asks that.
-pub(super) fn ask(
-    request: &Request<'_>,
+pub(super) fn next_challenge(
+    request: &LoginRequest<'_>,
     (realm, epoch): (&Realm, &Epoch),
     user: &User,
     name: &str,
     mfa: bool,
-) -> Result<Answer, Deny> {
-    let challenge = Challenge { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
+) -> Result<LoginResponse, DenyReason> {
+    let challenge = ChallengeToken { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
     let session = realm.tokens().mint_challenge(&challenge, &epoch.seal, request.now()).map_err(unsigned)?;
-    Ok(challenge_answer(request.trail, name, &parameters(name, user), &session))
+    Ok(challenge_answer(request.event, name, &parameters(name, user), &session))
 }
 
 /// Answers the answer to a challenge.
-pub(super) async fn respond(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
+pub(super) async fn respond(
+    request: &LoginRequest<'_>,
+    tenant: &TenantLogin,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
     let mut body = body::object(request)?;
     let Some(Value::Object(mut responses)) = body.shift_remove("ChallengeResponses") else {
-        return Err(Deny::Parameter(MEMBERS).into());
+        return Err(DenyReason::Parameter(MEMBERS).into());
     };
     let (name, session) = (text(&body, "ChallengeName", MEMBERS)?, text(&body, "Session", MEMBERS)?);
     let answer = match name {
         CODE => text(&responses, "SOFTWARE_TOKEN_MFA_CODE", CODE_MEMBERS).map(|code| Given::Code(code.to_owned()))?,
         NEW_PASSWORD => match responses.shift_remove("NEW_PASSWORD") {
             Some(Value::String(password)) if !password.is_empty() => Given::Password(password),
-            _ => return Err(Deny::Parameter(PASSWORD_MEMBERS).into()),
+            _ => return Err(DenyReason::Parameter(PASSWORD_MEMBERS).into()),
         },
-        _ => return Err(Deny::Challenge.into()),
+        _ => return Err(DenyReason::Challenge.into()),
     };
     // Whoever asked it: a session says nothing of its tenant that a client could change.
     let asked = request.realms.iter().find_map(|realm| {
         let sealed = realm.tokens().verify_challenge(session, request.now()).ok()?;
         Some((realm, sealed))
     });
-    let (realm, sealed) = asked.ok_or(Deny::Session)?;
+    let (realm, sealed) = asked.ok_or(DenyReason::Session)?;
     // R62: of what a signing key makes, this is the half that the key alone does not.
-    let epoch = desk.epoch(realm).await?;
-    let challenge = sealed.open(&epoch.seal).ok().filter(|challenge| challenge.name == name).ok_or(Deny::Session)?;
-    request.trail.realm(realm.name());
-    request.trail.user(&challenge.subject, None);
+    let epoch = services.epoch(realm).await?;
+    let challenge =
+        sealed.open(&epoch.seal).ok().filter(|challenge| challenge.name == name).ok_or(DenyReason::Session)?;
+    request.event.realm(realm.name());
+    request.event.user(&challenge.subject, None);
     let (subject, client, now_ms) = (&challenge.subject, request.client, request.now_ms);
-    let mut subjects = vec![Subject::User(realm.name(), subject), request.address()];
-    let mut at = vec![Subject::UserAt(realm.name(), subject, client)];
+    let mut subjects = vec![ThrottleKey::User(realm.name(), subject), request.address()];
+    let mut at = vec![ThrottleKey::UserAt(realm.name(), subject, client)];
     if name == CODE {
-        subjects.push(Subject::Code(realm.name(), subject));
-        at.push(Subject::CodeAt(realm.name(), subject, client));
+        subjects.push(ThrottleKey::Code(realm.name(), subject));
+        at.push(ThrottleKey::CodeAt(realm.name(), subject, client));
     }
-    let user = desk.store.user(realm.name(), subject).await?;
-    let standing = Standing::read(realm.name(), user.as_ref(), client, desk).await?;
-    desk.throttle.forget_until(&at, standing.guesses.reset_at);
-    desk.throttle.forget_until(&[Subject::Code(realm.name(), subject)], standing.guesses.reset_at);
+    let user = services.store.user(realm.name(), subject).await?;
+    let standing = Standing::read(realm.name(), user.as_ref(), client, services).await?;
+    services.throttle.forget_until(&at, standing.guesses.reset_at);
+    services.throttle.forget_until(&[ThrottleKey::Code(realm.name(), subject)], standing.guesses.reset_at);
     // At a network of the user's own, who guesses elsewhere makes no one wait.
-    desk.throttle.admit(if standing.is_known() { &at } else { &subjects }, now_ms)?;
+    services.throttle.check(if standing.is_known() { &at } else { &subjects }, now_ms)?;
     // A session counts for the user as it was: whatever was changed since, its answer too, ends it.
     let is_asked = |user: &User| user.version == challenge.version && question(user, challenge.mfa) == Some(name);
-    let user = user.filter(|user| is_asked(user) && !user.disabled).ok_or(Deny::Session)?;
+    let user = user.filter(|user| is_asked(user) && !user.disabled).ok_or(DenyReason::Session)?;
     if !is_named(&user, responses.get("USERNAME")) {
-        return Err(Deny::Session.into());
+        return Err(DenyReason::Session.into());
     }
     let mut names = Vec::new();
     add_names(&user, &mut names);
-    let names = names.iter().map(|name| Subject::Name(realm.name(), name));
+    let names = names.iter().map(|name| ThrottleKey::Name(realm.name(), name));
     let subjects: Vec<_> = subjects.into_iter().chain(names).collect();
-    let attempt = Attempt { request, realm, desk, subjects: &subjects, at: &at, standing };
+    let attempt = ChallengeAttempt { request, realm, services, subjects: &subjects, at: &at, standing };
     attempt.admit()?;
     let (user, mfa) = match answer {
         Given::Code(code) => (attempt.prove_code(&user, &code).await?, true),
         Given::Password(password) => (attempt.change_password(&user, password).await?, challenge.mfa),
     };
     if let Some(name) = question(&user, mfa) {
-        return Ok(ask(request, (realm, &epoch), &user, name, mfa)?);
+        return Ok(next_challenge(request, (realm, &epoch), &user, name, mfa)?);
     }
     if standing.is_known() {
-        desk.throttle.succeed_at(&subjects, &at, now_ms)?;
+        services.throttle.record_success_at(&subjects, &at, now_ms)?;
     } else {
-        desk.throttle.succeed(&subjects, &at, now_ms)?;
+        services.throttle.record_success(&subjects, &at, now_ms)?;
     }
-    standing.signed_in(&user.realm, &user.id, desk, now_ms).await?;
+    standing.signed_in(&user.realm, &user.id, services, now_ms).await?;
     // Changed again since: the session is of a user who is not the same any more, or of an epoch that has ended.
-    Ok(open(request, (tenant, realm), &user, (mfa, Some(epoch.id)), desk).await?.ok_or(Deny::Session)?)
+    Ok(open(request, (tenant, realm), &user, (mfa, Some(epoch.id)), services).await?.ok_or(DenyReason::Session)?)
 }
 
 enum Given {
@@ -112,41 +117,43 @@ enum Given {
     Password(String),
 }
 
-struct Attempt<'a> {
-    request: &'a Request<'a>,
+struct ChallengeAttempt<'a> {
+    request: &'a LoginRequest<'a>,
     realm: &'a Realm,
-    desk: &'a Desk,
-    subjects: &'a [Subject<'a>],
+    services: &'a LoginServices,
+    subjects: &'a [ThrottleKey<'a>],
     /// The user at the client's address.
-    at: &'a [Subject<'a>],
+    at: &'a [ThrottleKey<'a>],
     standing: Standing,
 }
 
-impl Attempt<'_> {
+impl ChallengeAttempt<'_> {
     /// # Errors
     /// The user has to wait.
-    fn admit(&self) -> Result<(), Wait> {
-        self.desk.throttle.admit(if self.standing.is_known() { self.at } else { self.subjects }, self.request.now_ms)
+    fn admit(&self) -> Result<(), RetryAfter> {
+        self.services
+            .throttle
+            .check(if self.standing.is_known() { self.at } else { self.subjects }, self.request.now_ms)
     }
 
     /// Counts a wrong code.
     ///
     /// # Errors
     /// The user has to wait: it was no guess, since nothing is told of it.
-    async fn count(&self, user: &User) -> Result<(), Refusal> {
+    async fn count(&self, user: &User) -> Result<(), LoginError> {
         let now_ms = self.request.now_ms;
-        let told = self.desk.throttle.fail(self.subjects, now_ms);
-        let here = self.desk.throttle.fail_at(self.at, told.is_ok(), now_ms);
+        let told = self.services.throttle.record_failure(self.subjects, now_ms);
+        let here = self.services.throttle.fail_at(self.at, told.is_ok(), now_ms);
         if self.standing.is_known() { here } else { told }?;
-        Ok(guesses::count(self.request, user, Guess::Code, self.desk).await?)
+        Ok(guesses::count(self.request, user, Guess::Code, self.services).await?)
     }
 
     /// Uses up a code.
-    async fn prove_code(&self, user: &User, code: &str) -> Result<User, Refusal> {
-        let factor = user.second_factor.as_ref().ok_or(Deny::Session)?;
-        let used = totp::use_code(factor, code, self.request.now());
+    async fn prove_code(&self, user: &User, code: &str) -> Result<User, LoginError> {
+        let factor = user.second_factor.as_ref().ok_or(DenyReason::Session)?;
+        let used = totp::consume_code(factor, code, self.request.now());
         // Others may have guessed meanwhile, at other gates too.
-        let standing = Standing::read(&user.realm, Some(user), self.request.client, self.desk).await?;
+        let standing = Standing::read(&user.realm, Some(user), self.request.client, self.services).await?;
         let used = match used {
             _ if standing.is_locked(Guess::Code) => Err(CodeError::Wrong),
             used => used,
@@ -157,42 +164,43 @@ impl Attempt<'_> {
                 self.count(user).await?;
                 tracing::info!(realm = self.realm.name(), user = user.id, client = %self.request.client, %error, "a code was refused");
                 return Err(match error {
-                    CodeError::Wrong => Deny::Code,
-                    CodeError::Used => Deny::CodeUsed,
+                    CodeError::Wrong => DenyReason::Code,
+                    CodeError::Used => DenyReason::CodeUsed,
                 }
                 .into());
             }
         };
         // A guess that was under way when the account was closed gets the answer of one that came later.
         self.admit()?;
-        self.update(User { second_factor: Some(used), ..user.clone() }, Ended::Nothing).await
+        self.update(User { second_factor: Some(used), ..user.clone() }, SessionsToEnd::Nothing).await
     }
 
-    async fn change_password(&self, user: &User, password: String) -> Result<User, Refusal> {
+    async fn change_password(&self, user: &User, password: String) -> Result<User, LoginError> {
         let password = Password::new(password);
         password.check(self.realm, user.username.as_deref(), user.email.as_deref())?;
         let share = Share { realm: self.realm.name(), client: self.request.client };
-        if self.desk.passwords.verify(share, &password, Some(&user.password)).await? {
-            return Err(Deny::NewPassword.into());
+        if self.services.passwords.verify(share, &password, Some(&user.password)).await? {
+            return Err(DenyReason::NewPassword.into());
         }
-        let password = self.desk.passwords.hash(share, &password).await?;
+        let password = self.services.passwords.hash(share, &password).await?;
         let updated_at = self.request.now_ms;
-        let changed = self.update(User { password, temporary: false, updated_at, ..user.clone() }, Ended::All).await?;
-        self.request.trail.password_changed();
+        let changed =
+            self.update(User { password, temporary: false, updated_at, ..user.clone() }, SessionsToEnd::All).await?;
+        self.request.event.password_changed();
         // What was guessed at is gone.
-        self.desk.store.reset_guesses(&changed.realm, &changed.id, updated_at).await?;
+        self.services.store.reset_guesses(&changed.realm, &changed.id, updated_at).await?;
         Ok(changed)
     }
 
-    async fn update(&self, user: User, ended: Ended) -> Result<User, Refusal> {
-        match self.desk.store.update_user(&user, ended, None).await {
+    async fn update(&self, user: User, ended: SessionsToEnd) -> Result<User, LoginError> {
+        match self.services.store.update_user(&user, ended, None).await {
             Ok((user, revoked)) => {
-                self.desk.refuse(&revoked);
-                self.request.trail.ended(revoked.len());
+                self.services.refuse(&revoked);
+                self.request.event.ended(revoked.len());
                 Ok(user)
             }
             // Somebody else was quicker, with the same code for one.
-            Err(StoreError::Stale) => Err(Deny::Session.into()),
+            Err(StoreError::VersionConflict) => Err(DenyReason::Session.into()),
             Err(error) => Err(error.into()),
         }
     }
@@ -202,10 +210,10 @@ impl Attempt<'_> {
 fn is_named(user: &User, name: Option<&Value>) -> bool {
     let Some(name) = name else { return true };
     let Some(name) = name.as_str() else { return false };
-    let is = |own: &Option<String>, parse: fn(&str) -> Option<Name>| {
+    let is = |own: &Option<String>, parse: fn(&str) -> Option<LoginName>| {
         own.as_deref().and_then(parse).is_some_and(|own| Some(own) == parse(name))
     };
-    name == user.id || is(&user.username, Name::username) || is(&user.email, Name::email)
+    name == user.id || is(&user.username, LoginName::username) || is(&user.email, LoginName::email)
 }
 
 /// As Cognito fills them: strings, some of which are JSON.

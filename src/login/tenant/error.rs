@@ -3,23 +3,23 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::gate::Deny;
+use crate::gate::DenyReason;
 
 /// The body of a refusal: `__type` names the exception that Cognito would throw, which is what its clients go by.
 #[must_use]
-pub fn error(deny: Deny) -> Value {
-    let row = deny.row();
+pub fn error(deny: DenyReason) -> Value {
+    let row = deny.response();
     let kind = match deny {
-        Deny::Code => "CodeMismatchException",
-        Deny::CodeUsed => "ExpiredCodeException",
-        Deny::NewPassword
-        | Deny::NewPasswordRefused
-        | Deny::PasswordTooShort
-        | Deny::PasswordTooLong
-        | Deny::PasswordCommon
-        | Deny::PasswordIsName => "InvalidPasswordException",
-        Deny::RefreshReused => "RefreshTokenReuseException",
-        Deny::EndpointUnknown => "UnknownOperationException",
+        DenyReason::Code => "CodeMismatchException",
+        DenyReason::CodeUsed => "ExpiredCodeException",
+        DenyReason::NewPassword
+        | DenyReason::NewPasswordRefused
+        | DenyReason::PasswordTooShort
+        | DenyReason::PasswordTooLong
+        | DenyReason::PasswordCommon
+        | DenyReason::PasswordIsName => "InvalidPasswordException",
+        DenyReason::RefreshReused => "RefreshTokenReuseException",
+        DenyReason::EndpointUnknown => "UnknownOperationException",
         _ => match row.status {
             StatusCode::UNAUTHORIZED => "NotAuthorizedException",
             StatusCode::FORBIDDEN => "ForbiddenException",
@@ -30,7 +30,7 @@ pub fn error(deny: Deny) -> Value {
     };
     let message = match deny {
         // To the letter: clients compare it.
-        Deny::Credentials => "Incorrect username or password.",
+        DenyReason::Credentials => "Incorrect username or password.",
         _ => row.detail,
     };
     json!({"__type": kind, "message": message})

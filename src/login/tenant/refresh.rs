@@ -3,25 +3,27 @@
 use serde_json::{Map, Value};
 
 use super::super::body::{self, ok};
-use super::super::{Answer, Desk, Refusal, Request, session};
+use super::super::{LoginError, LoginRequest, LoginResponse, LoginServices, session};
 use super::refresh_token::RefreshToken;
 use super::text;
-use super::tokens::Issue;
-use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm, Tenant};
-use crate::gate::Deny;
+use super::tokens::TokenIssue;
+use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm, TenantLogin};
+use crate::gate::DenyReason;
 use crate::json;
-use crate::store::{Ends, EpochId, Presented, Refresh, RefreshOf, Rotated, Session, User};
-use crate::token::{Accepted, AccountId, Marks, TokenId};
+use crate::store::{
+    EpochId, NewRefreshState, RefreshAttempt, RefreshResult, RefreshableSession, Session, TokenExpiry, User,
+};
+use crate::token::{AccountId, RevocationKeys, TokenId, VerifiedToken};
 
 /// A session to be, as of `now` (Unix seconds), and its first refresh token. It begins in this epoch, if one is given.
-pub(super) fn begin(
+pub(super) fn new_refresh_state(
     realm: &Realm,
     user: &User,
     mfa: bool,
-    tenant: &Tenant,
+    tenant: &TenantLogin,
     (epoch, now): (Option<EpochId>, i64),
-) -> Result<(Session, String), Deny> {
-    let (token, key) = RefreshToken::first(TokenId::random()).ok_or(Deny::Internal)?;
+) -> Result<(Session, String), DenyReason> {
+    let (token, key) = RefreshToken::first(TokenId::random()).ok_or(DenyReason::Internal)?;
     let expires_at = now.saturating_add_unsigned(tenant.refresh_ttl().as_secs());
     let session = Session {
         realm: realm.name().to_owned(),
@@ -30,7 +32,7 @@ pub(super) fn begin(
         created_at: now,
         // When the last token has expired that the last refresh token gave.
         expires_at: expires_at.saturating_add_unsigned(MAX_ACCESS_TTL.as_secs() + MAX_LEEWAY.as_secs()),
-        refresh: Some(Refresh {
+        refresh: Some(NewRefreshState {
             key,
             first: token.hash(),
             authenticated_at: now,
@@ -44,43 +46,48 @@ pub(super) fn begin(
 }
 
 /// New tokens for a refresh token, which is used up by it. The user's roles and names are those of now (R39).
-pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk) -> Result<Answer, Refusal> {
+pub(super) async fn refresh(
+    request: &LoginRequest<'_>,
+    tenant: &TenantLogin,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
     let body = body::object(request)?;
     let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
-    let (token, of) = genuine(token, request, desk).await?.ok_or(Deny::RefreshToken)?;
-    let realm = request.realms.iter().find(|realm| realm.name() == of.realm).ok_or(Deny::RefreshToken)?;
-    request.trail.realm(&of.realm);
-    request.trail.user(&of.user_id, Some(token.session));
+    let (token, of) = genuine(token, request, services).await?.ok_or(DenyReason::RefreshToken)?;
+    let realm = request.realms.iter().find(|realm| realm.name() == of.realm).ok_or(DenyReason::RefreshToken)?;
+    request.event.realm(&of.realm);
+    request.event.user(&of.user_id, Some(token.session));
     let everyone = realm.tokens().everyone();
     // R62: of an epoch that has ended, or of the realm under another issuer or audience.
     if !of.is_current || of.issued_for != Some(everyone) {
-        return Err(Deny::RefreshToken.into());
+        return Err(DenyReason::RefreshToken.into());
     }
     // What an account was issued until some second may count no more, though nobody knew of the session.
-    let account = AccountId::of(&realm.tokens().issuer, &of.user_id);
-    let marks = Marks { token: token.session, session: None, account, everyone, issued_at: of.authenticated_at };
-    if desk.revocations.contain(&marks) {
-        return Err(Deny::RefreshToken.into());
+    let account = AccountId::new(&realm.tokens().issuer, &of.user_id);
+    let marks =
+        RevocationKeys { token: token.session, session: None, account, everyone, issued_at: of.authenticated_at };
+    if services.revocations.contains(&marks) {
+        return Err(DenyReason::RefreshToken.into());
     }
     // Whoever disables or deletes a user ends the sessions in the same transaction. This is for who does it otherwise (R45).
-    let user = desk.store.user(&of.realm, &of.user_id).await?.filter(|user| !user.disabled);
-    let user = user.ok_or(Deny::RefreshToken)?;
+    let user = services.store.user(&of.realm, &of.user_id).await?.filter(|user| !user.disabled);
+    let user = user.ok_or(DenyReason::RefreshToken)?;
     let next = token.next(&of.key);
-    let presented = Presented {
+    let presented = RefreshAttempt {
         session: token.session,
         generation: token.generation.into(),
         hash: token.hash(),
         next: next.hash(),
         now_ms: request.now_ms,
         grace_ms: i64::try_from(tenant.refresh_grace().as_millis()).unwrap_or(i64::MAX),
-        started_ms: desk.started_ms,
+        started_ms: services.started_ms,
     };
-    match desk.store.rotate(&presented).await? {
-        Rotated::Next | Rotated::Again => {}
-        Rotated::Unknown => return Err(Deny::RefreshToken.into()),
-        Rotated::Reused(revocation) => {
-            desk.refuse(&[revocation]);
-            request.trail.ended(1);
+    match services.store.rotate_refresh_token(&presented).await? {
+        RefreshResult::Next | RefreshResult::Again => {}
+        RefreshResult::Unknown => return Err(DenyReason::RefreshToken.into()),
+        RefreshResult::Reused(revocation) => {
+            services.refuse(&[revocation]);
+            request.event.ended(1);
             tracing::warn!(
                 realm = of.realm,
                 user = of.user_id,
@@ -88,11 +95,11 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
                 session = %token.session,
                 "a refresh token was used twice: its session has ended"
             );
-            return Err(Deny::RefreshReused.into());
+            return Err(DenyReason::RefreshReused.into());
         }
     }
     tracing::debug!(realm = of.realm, user = of.user_id, session = %token.session, "refreshed");
-    let issue = Issue {
+    let issue = TokenIssue {
         realm,
         tenant,
         user: &user,
@@ -106,50 +113,64 @@ pub(super) async fn refresh(request: &Request<'_>, tenant: &Tenant, desk: &Desk)
 
 /// Ends the sessions of the tokens that came. Succeeds whatever came (RFC 7009, 2.2), but not if the store can't keep what
 /// was asked for.
-pub(super) async fn log_out(request: &Request<'_>, desk: &Desk) -> Result<Answer, Refusal> {
+pub(super) async fn log_out(request: &LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
     for accepted in &request.tokens {
-        end_own(accepted, request, desk).await?;
+        end_token_session(accepted, request, services).await?;
     }
     let body = json::object(&request.body).unwrap_or_default();
     let token = body.get("RefreshToken").and_then(Value::as_str);
     if let Some(token) = token
-        && let Some((token, of)) = genuine(token, request, desk).await?
+        && let Some((token, of)) = genuine(token, request, services).await?
     {
-        end((Some(&of.user_id), token.session), Ends::At(of.expires_at), request, desk).await?;
+        end_session((Some(&of.user_id), token.session), TokenExpiry::At(of.expires_at), request, services).await?;
     }
     Ok(ok(&Value::Object(Map::new())))
 }
 
 /// Ends the session of a token, if it goes on.
-pub(super) async fn end_own(accepted: &Accepted, request: &Request<'_>, desk: &Desk) -> Result<(), Refusal> {
-    let Accepted { claims, marks, issuer, .. } = accepted;
-    if issuer.is_none() && desk.revocations.contain(marks) {
+pub(super) async fn end_token_session(
+    accepted: &VerifiedToken,
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+) -> Result<(), LoginError> {
+    let VerifiedToken { claims, marks, issuer, .. } = accepted;
+    if issuer.is_none() && services.revocations.contains(marks) {
         return Ok(());
     }
-    let expired = session::end(claims) < request.now();
-    if expired && desk.store.refresh_of(claims.session_id(), request.now()).await?.is_none() {
+    let expired = session::max_expiry(claims) < request.now();
+    if expired && services.store.refreshable_session(claims.session_id(), request.now()).await?.is_none() {
         return Ok(());
     }
-    end((Some(&claims.subject), claims.session_id()), Ends::At(session::end(claims)), request, desk).await
+    end_session(
+        (Some(&claims.subject), claims.session_id()),
+        TokenExpiry::At(session::max_expiry(claims)),
+        request,
+        services,
+    )
+    .await
 }
 
-pub(super) async fn end(
+pub(super) async fn end_session(
     (user, session): (Option<&str>, TokenId),
-    ends: Ends,
-    request: &Request<'_>,
-    desk: &Desk,
-) -> Result<(), Refusal> {
-    let revocation = desk.store.revoke(session, ends).await?;
-    desk.refuse(&[revocation]);
-    request.trail.left(user, session);
+    ends: TokenExpiry,
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+) -> Result<(), LoginError> {
+    let revocation = services.store.revoke(session, ends).await?;
+    services.refuse(&[revocation]);
+    request.event.left(user, session);
     tracing::info!(client = %request.client, %session, "logged out");
     Ok(())
 }
 
 /// A refresh token that we made, of whichever generation, and the session that it is of, if that goes on.
-async fn genuine(text: &str, request: &Request<'_>, desk: &Desk) -> Result<Option<(RefreshToken, RefreshOf)>, Refusal> {
+async fn genuine(
+    text: &str,
+    request: &LoginRequest<'_>,
+    services: &LoginServices,
+) -> Result<Option<(RefreshToken, RefreshableSession)>, LoginError> {
     let Some(token) = RefreshToken::parse(text) else { return Ok(None) };
-    let of = desk.store.refresh_of(token.session, request.now()).await?;
+    let of = services.store.refreshable_session(token.session, request.now()).await?;
     Ok(of.filter(|of| token.is_genuine(&of.key)).map(|of| (token, of)))
 }
 

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::Answer;
+use super::super::LoginResponse;
 use super::super::body::ok;
 use super::super::{session, unsigned};
-use crate::config::{Realm, Shape, Tenant};
-use crate::gate::Deny;
+use crate::config::{Realm, ResponseShape, TenantLogin};
+use crate::gate::DenyReason;
 use crate::store::User;
 use crate::token::{Claims, KeyError, TokenId};
 
 /// What the tokens say.
-pub(super) struct Issue<'a> {
+pub(super) struct TokenIssue<'a> {
     pub(super) realm: &'a Realm,
-    pub(super) tenant: &'a Tenant,
+    pub(super) tenant: &'a TenantLogin,
     pub(super) user: &'a User,
     pub(super) session: TokenId,
     /// Unix seconds of the login, which refreshing does not change.
@@ -24,7 +24,7 @@ pub(super) struct Issue<'a> {
 }
 
 /// Tokens for a client, whoever made them.
-pub(super) struct Handed<'a> {
+pub(super) struct TokenResponse<'a> {
     pub(super) access: &'a str,
     pub(super) id: &'a str,
     pub(super) refresh: &'a str,
@@ -34,11 +34,11 @@ pub(super) struct Handed<'a> {
     pub(super) subject: &'a str,
 }
 
-impl Handed<'_> {
+impl TokenResponse<'_> {
     /// As the login lays them out.
-    pub(super) fn answer(&self, tenant: &Tenant, realm: &Realm) -> Answer {
+    pub(super) fn answer(&self, tenant: &TenantLogin, realm: &Realm) -> LoginResponse {
         ok(&match tenant.shape() {
-            Shape::Nested => json!({
+            ResponseShape::Nested => json!({
                 "cognitoToken": {
                     "ChallengeParameters": {},
                     "AuthenticationResult": {
@@ -50,7 +50,7 @@ impl Handed<'_> {
                     },
                 },
             }),
-            Shape::Flat => json!({
+            ResponseShape::Flat => json!({
                 "cognitoToken": {
                     "IdToken": self.id,
                     "AccessToken": self.access,
@@ -67,13 +67,13 @@ impl Handed<'_> {
     }
 }
 
-impl Issue<'_> {
+impl TokenIssue<'_> {
     /// The answer to whoever proved everything, with this refresh token.
-    pub(super) fn answer(&self, refresh_token: &str) -> Result<Answer, Deny> {
+    pub(super) fn answer(&self, refresh_token: &str) -> Result<LoginResponse, DenyReason> {
         let (access, id) = (self.access_token().map_err(unsigned)?, self.id_token().map_err(unsigned)?);
         let expires_in = self.tenant.access_ttl(self.realm).as_secs();
         let subject = &self.user.id;
-        Ok(Handed { access: &access, id: &id, refresh: refresh_token, expires_in, subject }
+        Ok(TokenResponse { access: &access, id: &id, refresh: refresh_token, expires_in, subject }
             .answer(self.tenant, self.realm))
     }
 
@@ -122,7 +122,7 @@ impl Issue<'_> {
 
     /// What both tokens say.
     fn common(&self, usage: &str) -> Map<String, Value> {
-        let mut claims = session::more(self.user);
+        let mut claims = session::extra_claims(self.user);
         claims.insert("token_use".into(), usage.into());
         claims.insert("auth_time".into(), self.authenticated_at.into());
         claims.insert("origin_jti".into(), self.session.to_string().into());

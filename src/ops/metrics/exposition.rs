@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::proxy::meters::Histogram;
+use crate::proxy::metrics::Histogram;
 
 /// A page of metrics to be.
 #[derive(Debug, Default)]

@@ -13,12 +13,12 @@ use exposition::{Exposition, Family};
 use super::jwks::issuers;
 use super::status::Status;
 use crate::clock::now;
-use crate::lines::Stream;
-use crate::proxy::meters::{Requests, label};
-use crate::proxy::{ServerState, Snapshot, State};
+use crate::log_output::LogStream;
+use crate::proxy::metrics::{RequestCounters, label};
+use crate::proxy::{ServerState, SharedState, Snapshot};
 
 /// The page as it is now.
-pub(super) fn page(state: &State, status: &Status) -> String {
+pub(super) fn page(state: &SharedState, status: &Status) -> String {
     let snapshot = state.snapshot.load();
     let mut page = Exposition::default();
     let build =
@@ -104,11 +104,11 @@ fn upstreams(page: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
-fn place(requests: &Requests) -> [(&'static str, &str); 3] {
+fn place(requests: &RequestCounters) -> [(&'static str, &str); 3] {
     [("kind", requests.kind), ("realm", &requests.realm), ("route", &requests.route)]
 }
 
-fn logins(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
+fn logins(page: &mut Exposition, snapshot: &Snapshot, state: &SharedState) {
     let help = "What was asked of logins, and what came of it.";
     let mut family = page.counter("tollgate_logins_total", help);
     for outcomes in snapshot.meters.outcomes() {
@@ -129,7 +129,7 @@ fn logins(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
         let labels = [("realm", outcomes.realm.as_str()), ("dialect", outcomes.dialect)];
         family.sample(&labels, outcomes.locks.load(Ordering::Relaxed));
     }
-    let (pool, load) = (&state.desk.passwords, state.desk.passwords.load());
+    let (pool, load) = (&state.services.passwords, state.services.passwords.load());
     page.gauge("tollgate_hash_threads", "Threads that hash passwords.").sample(&[], pool.threads());
     page.gauge("tollgate_hash_busy", "Threads that do.").sample(&[], load.busy());
     page.gauge("tollgate_hash_queue_length", "Logins that wait for such a thread.").sample(&[], load.waiting());
@@ -138,7 +138,7 @@ fn logins(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
     page.counter("tollgate_hash_rejected_total", "Logins that found the queue full.").sample(&[], load.rejected());
 }
 
-fn tokens(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
+fn tokens(page: &mut Exposition, snapshot: &Snapshot, state: &SharedState) {
     let known = &state.known;
     page.gauge("tollgate_token_cache_entries", "Verified tokens that are remembered.").sample(&[], known.len());
     page.gauge("tollgate_token_cache_bytes", "Memory that they take.").sample(&[], known.bytes());
@@ -148,21 +148,21 @@ fn tokens(page: &mut Exposition, snapshot: &Snapshot, state: &State) {
     page.counter("tollgate_token_cache_misses_total", "Tokens that were not.").sample(&[], known.misses());
     page.counter("tollgate_token_cache_evictions_total", "Tokens that were forgotten to make room.")
         .sample(&[], known.evictions());
-    page.gauge("tollgate_revocations", "Revocations in memory.").sample(&[], state.desk.revocations.len());
+    page.gauge("tollgate_revocations", "Revocations in memory.").sample(&[], state.services.revocations.len());
     page.gauge("tollgate_tunnels_open", "WebSockets and event streams that are open for a token.")
         .sample(&[], state.tunnels.len());
     let at = now();
     let all: Vec<_> = issuers(&snapshot.policy).collect();
     let mut family = page.gauge("tollgate_jwks_usable", "Whether there are keys of a trusted issuer that count.");
     for (realm, issuer) in &all {
-        family.sample(&[("realm", realm), ("issuer", &issuer.name)], u8::from(issuer.keys.at(at).is_some()));
+        family.sample(&[("realm", realm), ("issuer", &issuer.name)], u8::from(issuer.keys.current_at(at).is_some()));
     }
     let mut family = page.gauge(
         "tollgate_jwks_unusable_keys",
         "Number of keys in the key set of a trusted issuer that can't be used; /status names them.",
     );
     for (realm, issuer) in &all {
-        let unusable = issuer.keys.at(at).map_or(0, |keys| keys.unusable().len());
+        let unusable = issuer.keys.current_at(at).map_or(0, |keys| keys.unusable().len());
         family.sample(&[("realm", realm), ("issuer", &issuer.name)], unusable);
     }
     let mut family =
@@ -205,34 +205,34 @@ fn configuration(page: &mut Exposition, snapshot: &Snapshot, status: &Status) {
         .sample(&[], status.cold_changes().len());
 }
 
-fn connections(page: &mut Exposition, state: &State) {
+fn connections(page: &mut Exposition, state: &SharedState) {
     let connections = &state.connections;
     page.gauge("tollgate_connections_open", "Connections of clients.").sample(&[], connections.open());
-    page.gauge("tollgate_connections_limit", "How many there may be.").sample(&[], state.most_connections());
+    page.gauge("tollgate_connections_limit", "How many there may be.").sample(&[], state.max_connections());
     page.counter("tollgate_connections_accepted_total", "Connections that were accepted.")
         .sample(&[], connections.accepted());
     page.counter("tollgate_connections_refused_total", "Connections that were closed: too many of one address.")
         .sample(&[], connections.refused());
 }
 
-fn lines(page: &mut Exposition, state: &State) {
+fn lines(page: &mut Exposition, state: &SharedState) {
     let mut family = page.counter("tollgate_log_lines_total", "Lines that were written.");
-    for stream in Stream::ALL {
+    for stream in LogStream::ALL {
         family.sample(&[("stream", stream.name())], state.journal.counts(stream).written());
     }
     let help = "Lines that were lost: nobody read them in time, or they could not be written.";
     let mut family = page.counter("tollgate_log_lines_dropped_total", help);
-    for stream in Stream::ALL {
+    for stream in LogStream::ALL {
         family.sample(&[("stream", stream.name())], state.journal.counts(stream).dropped());
     }
     let help = "Lines of the log that were not written: too many of one kind about one client network in a minute.";
     page.counter("tollgate_log_lines_limited_total", help).sample(&[], state.journal.limited());
-    let audit = state.journal.counts(Stream::Audit);
+    let audit = state.journal.counts(LogStream::Audit);
     page.counter("tollgate_audit_rotations_total", "Rotations of the audit file.").sample(&[], audit.rotations());
     let help = "Rotations of the audit file that failed: it grows beyond log.audit_size.";
     page.counter("tollgate_audit_rotation_failures_total", help).sample(&[], audit.rotation_failures());
     let mut family = page.gauge("tollgate_log_failing", "Whether the last write failed.");
-    for stream in Stream::ALL {
-        family.sample(&[("stream", stream.name())], u8::from(state.journal.counts(stream).fails()));
+    for stream in LogStream::ALL {
+        family.sample(&[("stream", stream.name())], u8::from(state.journal.counts(stream).is_failing()));
     }
 }

@@ -17,20 +17,20 @@ pub(super) use otlp::Span;
 use http::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use http::{Method, StatusCode, Version};
 
-use super::meters::{End, Requests};
+use super::metrics::{RequestCounters, RequestOutcome};
 use crate::gate::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
 
 /// What a span tells of a request that is over.
 #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only a collector reads them"))]
-pub(super) struct Told<'a> {
+pub(super) struct SpanAttributes<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) version: Version,
     pub(super) host: &'a str,
     pub(super) client: Option<String>,
     pub(super) request_id: &'a str,
-    pub(super) requests: &'a Requests,
-    pub(super) end: End,
+    pub(super) requests: &'a RequestCounters,
+    pub(super) end: RequestOutcome,
     pub(super) reason: &'static str,
     pub(super) status: Option<StatusCode>,
     pub(super) server: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Told<'a> {
 /// Passes on what the client says of the trace, if it says it as it must be; else it says nothing (Trace Context, 4.3). A
 /// span of ours takes the client's place as the parent.
 pub(super) fn pass_on(headers: &mut HeaderMap, span: Option<&Span>) -> Result<(), InvalidHeaderValue> {
-    let valid = TraceParent::of(headers).is_some();
+    let valid = TraceParent::from_headers(headers).is_some();
     if !valid {
         headers.remove(&TRACEPARENT);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use tokio::runtime::Handle;
 
-use super::Told;
+use super::SpanAttributes;
 
 /// Sends spans nowhere.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Span {
         match self.0 {}
     }
 
-    pub(in crate::proxy) fn end(self, _: Told<'_>) {
+    pub(in crate::proxy) fn end(self, _: SpanAttributes<'_>) {
         match self.0 {}
     }
 }

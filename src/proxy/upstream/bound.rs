@@ -11,10 +11,10 @@ use http::header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use pingora::protocols::Stream;
 
 use super::idle::is_silent;
-use super::pool::Pool;
+use super::pool::ServerPool;
 use super::resolved::ResolvedPool;
 use crate::config::Sha256;
-use crate::gate::{Grant, Speaker};
+use crate::gate::{Grant, Principal};
 
 /// Those of one connection of a client.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(in crate::proxy) struct BoundConnections(Vec<Kept>);
 
 /// One of them, and the place of its server.
 pub(in crate::proxy) struct BoundConnection {
-    pub(in crate::proxy) pool: Arc<Pool>,
+    pub(in crate::proxy) pool: Arc<ServerPool>,
     pub(in crate::proxy) index: usize,
     pub(in crate::proxy) stream: Stream,
 }
@@ -36,7 +36,7 @@ struct Kept {
 /// Whom the gate took the client for. One connection may carry requests of several, if one logs out and another in.
 struct Caller {
     realm: String,
-    speaker: Option<Arc<Speaker>>,
+    speaker: Option<Arc<Principal>>,
     key: Option<Sha256>,
 }
 
@@ -54,7 +54,7 @@ impl BoundConnections {
         if self.0.len() == MOST {
             self.0.remove(0);
         }
-        self.0.push(Kept { upstream: upstream.clone(), caller: Caller::of(grant), connection });
+        self.0.push(Kept { upstream: upstream.clone(), caller: Caller::from_grant(grant), connection });
     }
 
     pub(in crate::proxy) const fn is_empty(&self) -> bool {
@@ -69,13 +69,13 @@ impl fmt::Debug for BoundConnections {
 }
 
 impl Caller {
-    fn of(grant: &Grant) -> Self {
+    fn from_grant(grant: &Grant) -> Self {
         let realm = grant.route().realm().name().to_owned();
         Self { realm, speaker: grant.speaker().cloned(), key: grant.key().map(|key| key.secret()) }
     }
 
     fn is(&self, grant: &Grant) -> bool {
-        let name = |speaker: &Arc<Speaker>| (speaker.issuer().map(str::to_owned), speaker.claims().subject.clone());
+        let name = |speaker: &Arc<Principal>| (speaker.issuer().map(str::to_owned), speaker.claims().subject.clone());
         self.realm == grant.route().realm().name()
             && self.key == grant.key().map(|key| key.secret())
             && self.speaker.as_ref().map(name) == grant.speaker().map(name)

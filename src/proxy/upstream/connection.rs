@@ -402,7 +402,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What other readers may read otherwise (`Deny::UpstreamFraming`).
+/// What other readers may read otherwise (`DenyReason::UpstreamFraming`).
 fn malformed(what: &'static str) -> Box<Error> {
     Error::new(ErrorType::Custom(what))
 }

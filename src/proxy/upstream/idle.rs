@@ -15,12 +15,12 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 
 /// The idle connections of one server.
 #[derive(Default)]
-pub(super) struct Idle {
+pub(super) struct IdleConnections {
     /// Those that have waited longest come first.
     parked: Mutex<VecDeque<(Instant, Stream)>>,
 }
 
-impl Idle {
+impl IdleConnections {
     /// The one that came last and is still open, so that those that are too many are left to grow old.
     pub(super) fn take(&self) -> Option<Stream> {
         loop {
@@ -32,7 +32,7 @@ impl Idle {
     }
 
     /// Keeps this one, unless there are enough.
-    pub(super) fn park(&self, stream: Stream) {
+    pub(super) fn put_back(&self, stream: Stream) {
         let mut parked = self.parked();
         if parked.len() < MOST {
             parked.push_back((Instant::now(), stream));
@@ -56,7 +56,7 @@ impl Idle {
     }
 }
 
-impl fmt::Debug for Idle {
+impl fmt::Debug for IdleConnections {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Idle").field(&self.parked().len()).finish()
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     /// Waits until what the other end did has arrived, without taking it.
-    async fn arrived(idle: &Idle) {
+    async fn arrived(idle: &IdleConnections) {
         while is_silent(&mut idle.parked()[0].1) {
             tokio::task::yield_now().await;
         }
@@ -95,11 +95,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_that_came_is_taken_first() {
-        let idle = Idle::default();
+        let idle = IdleConnections::default();
         let ((one, _app), (two, _other)) = (pair().await, pair().await);
         let ids = (one.id(), two.id());
-        idle.park(one);
-        idle.park(two);
+        idle.put_back(one);
+        idle.put_back(two);
         assert_eq!(idle.take().map(|stream| stream.id()), Some(ids.1));
         assert_eq!(idle.take().map(|stream| stream.id()), Some(ids.0));
         assert!(idle.take().is_none());
@@ -107,14 +107,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_is_closed_or_talks_is_not_taken() {
-        let idle = Idle::default();
+        let idle = IdleConnections::default();
         let (stream, app) = pair().await;
-        idle.park(stream);
+        idle.put_back(stream);
         drop(app);
         arrived(&idle).await;
         assert!(idle.take().is_none());
         let (stream, mut app) = pair().await;
-        idle.park(stream);
+        idle.put_back(stream);
         app.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
         arrived(&idle).await;
         assert!(idle.take().is_none(), "an answer that nobody asked for is nobody's");
@@ -122,9 +122,9 @@ mod tests {
 
     #[tokio::test]
     async fn they_grow_old() {
-        let idle = Idle::default();
+        let idle = IdleConnections::default();
         let (stream, _app) = pair().await;
-        idle.park(stream);
+        idle.put_back(stream);
         idle.close_older_than(Duration::from_secs(60));
         assert_eq!(idle.parked().len(), 1);
         idle.close_older_than(Duration::ZERO);

@@ -18,27 +18,27 @@ use pingora::{Error, ErrorSource, ErrorType};
 pub(super) use bound::{BoundConnection, BoundConnections};
 pub(super) use connection::{Afterwards, Connection, Event, Sending};
 pub(super) use head::Head;
-use pool::{InFlight, NoServer, Tried};
-pub use pool::{Pool, reason};
+use pool::{InFlight, NoServer, TriedServers};
+pub use pool::{ServerPool, reason};
 pub use resolved::{Change, ResolvedName, ResolvedPool};
-pub use server::{Server, ServerState};
+pub use server::{ServerState, UpstreamServer};
 
-use crate::gate::Deny;
+use crate::gate::DenyReason;
 
 /// What one request has tried.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     made: usize,
     /// The servers to choose from: those of the first attempt, since `tried` counts by their places.
-    pool: Option<Arc<Pool>>,
-    tried: Tried,
+    pool: Option<Arc<ServerPool>>,
+    tried: TriedServers,
     current: Option<InFlight>,
     /// There is the head of an answer: from then on there is no other attempt.
     answered: bool,
 }
 
 /// What the question whether a request may be sent again depends on.
-pub(super) struct Sent<'r> {
+pub(super) struct RetryContext<'r> {
     pub(super) method: &'r Method,
     /// All of its body that was read so far is still there.
     pub(super) body_is_kept: bool,
@@ -50,13 +50,16 @@ pub(super) struct Sent<'r> {
 
 impl Attempts {
     /// The place of the next server to be tried, and the pool that it is in: the first attempt asks for the `servers`.
-    pub(super) fn choose(&mut self, servers: impl FnOnce() -> Arc<Pool>) -> Result<(Arc<Pool>, usize), Deny> {
+    pub(super) fn choose(
+        &mut self,
+        servers: impl FnOnce() -> Arc<ServerPool>,
+    ) -> Result<(Arc<ServerPool>, usize), DenyReason> {
         // First of all, so that the one before does not count as busy.
         self.current = None;
         let pool = self.pool.get_or_insert_with(servers);
         let chosen = pool.pick(self.tried).map_err(|none| match none {
-            NoServer::AllTried => Deny::UpstreamFailed,
-            NoServer::AllAway => Deny::UpstreamUnavailable,
+            NoServer::AllTried => DenyReason::UpstreamFailed,
+            NoServer::AllAway => DenyReason::UpstreamUnavailable,
         })?;
         self.made += 1;
         let found = (pool.clone(), chosen.index());
@@ -65,7 +68,7 @@ impl Attempts {
     }
 
     /// The server of `pool` at this place is tried, whoever's turn it is: there is a connection to it that is the client's own.
-    pub(super) fn choose_bound(&mut self, pool: &Arc<Pool>, index: usize) {
+    pub(super) fn choose_bound(&mut self, pool: &Arc<ServerPool>, index: usize) {
         self.current = None;
         self.made += 1;
         self.current = Some(pool.enter(index));
@@ -103,7 +106,7 @@ impl Attempts {
     }
 
     /// The request was sent, as a whole or in part, and went wrong. Says whether it is to be sent again.
-    pub(super) fn broke_off(&mut self, error: &Error, sent: &Sent<'_>) -> bool {
+    pub(super) fn attempt_failed(&mut self, error: &Error, sent: &RetryContext<'_>) -> bool {
         let Some(current) = &self.current else { return false };
         if *error.esource() != ErrorSource::Upstream || self.answered || sent.answer_begun {
             return false;

@@ -8,7 +8,7 @@ use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 
-use crate::config::{Authorities, Upstream, UpstreamServer};
+use crate::config::{CaCertificates, ServerAddress, Upstream};
 
 /// Those who have to vouch for the servers of `upstream`, as pingora reads them. Read once, and shared by all peers.
 pub(super) fn authorities(upstream: &Upstream) -> Option<Arc<CaType>> {
@@ -20,7 +20,7 @@ pub(super) fn authorities(upstream: &Upstream) -> Option<Arc<CaType>> {
 ///
 /// ☠ Pingora has no time-out unless told (`pingora.md` 1.4), and `HttpPeer::new` resolves names and panics.
 pub(super) fn peer(
-    server: &UpstreamServer,
+    server: &ServerAddress,
     address: std::net::SocketAddr,
     upstream: &Upstream,
     authorities: Option<Arc<CaType>>,
@@ -37,7 +37,7 @@ pub(super) fn peer(
     HttpPeer {
         _address: SocketAddr::Inet(address),
         scheme: Scheme::from_tls_bool(name.is_some()),
-        // ☠ An empty one would turn verification off; the configuration has none (`UpstreamServer::name`).
+        // ☠ An empty one would turn verification off; the configuration has none (`ServerAddress::name`).
         sni: name.map(ToString::to_string).unwrap_or_default(),
         proxy: None,
         client_cert_key: None,
@@ -48,14 +48,14 @@ pub(super) fn peer(
 
 /// ☠ By itself pingora would reuse a connection whose server was verified under other authorities, since it does not look
 /// at them when it takes one out of its pool.
-fn group_key(name: &str, authorities: Option<&Authorities>) -> u64 {
+fn group_key(name: &str, authorities: Option<&CaCertificates>) -> u64 {
     let mut context = Context::new(&SHA256);
     let mut add = |part: &[u8]| {
         context.update(&part.len().to_be_bytes());
         context.update(part);
     };
     add(name.as_bytes());
-    for certificate in authorities.map_or(&[][..], Authorities::certificates) {
+    for certificate in authorities.map_or(&[][..], CaCertificates::certificates) {
         add(certificate);
     }
     let digest = context.finish();

@@ -8,15 +8,15 @@ use pingora::{Error, ErrorType};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::server::Server;
-use crate::config::{Balance, Upstream};
+use super::server::UpstreamServer;
+use crate::config::{LoadBalancing, Upstream};
 
 /// Servers that share the requests of one or several routes. Where names have other addresses, another pool takes the place of
 /// this one, with the same servers as far as they are the same.
 #[derive(Debug)]
-pub struct Pool {
+pub struct ServerPool {
     upstream: Upstream,
-    servers: Vec<Arc<Server>>,
+    servers: Vec<Arc<UpstreamServer>>,
     turn: AtomicUsize,
     /// What the resting times of the servers count from, in milliseconds.
     epoch: Instant,
@@ -27,13 +27,13 @@ pub struct Pool {
 /// A request that is with a server, until this is dropped.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    pool: Arc<Pool>,
+    pool: Arc<ServerPool>,
     index: usize,
 }
 
 /// The servers that a request has tried, one bit each: a configuration with more than 64 for a route is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tried(u64);
+pub(super) struct TriedServers(u64);
 
 /// Why there is no server to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +44,11 @@ pub(super) enum NoServer {
     AllAway,
 }
 
-impl Pool {
+impl ServerPool {
     /// Pools with the same servers have the same `epoch`.
     pub(super) fn new(
         upstream: &Upstream,
-        servers: Vec<Arc<Server>>,
+        servers: Vec<Arc<UpstreamServer>>,
         epoch: Instant,
         unreachable: Arc<Notify>,
     ) -> Self {
@@ -63,15 +63,15 @@ impl Pool {
 
     /// In the order of the configuration.
     #[must_use]
-    pub fn servers(&self) -> &[Arc<Server>] {
+    pub fn servers(&self) -> &[Arc<UpstreamServer>] {
         &self.servers
     }
 
     /// A server that was not tried, is healthy and does not rest. A single one never rests: there is nobody in its place.
-    pub(super) fn pick(self: &Arc<Self>, tried: Tried) -> Result<InFlight, NoServer> {
+    pub(super) fn pick(self: &Arc<Self>, tried: TriedServers) -> Result<InFlight, NoServer> {
         let (now, count) = (self.elapsed(), self.servers.len());
         // Another attempt takes no turn: else, of two servers, every request would come to the bad one first.
-        let turn = if tried == Tried::default() {
+        let turn = if tried == TriedServers::default() {
             self.turn.fetch_add(1, Ordering::Relaxed)
         } else {
             self.turn.load(Ordering::Relaxed)
@@ -79,12 +79,12 @@ impl Pool {
         let then = now.saturating_add(millis(self.upstream.eject_for()));
         let mut order = (0..count).map(|step| turn.wrapping_add(step) % count).filter(|index| !tried.contains(*index));
         let found = match self.upstream.balance() {
-            Balance::RoundRobin => order.find(|index| self.servers[*index].admits(now, then)),
-            Balance::LeastConnections => {
+            LoadBalancing::RoundRobin => order.find(|index| self.servers[*index].admits(now, then)),
+            LoadBalancing::LeastConnections => {
                 let mut skipped = tried;
                 loop {
                     let untried = order.clone().filter(|index| !skipped.contains(*index));
-                    let awake = untried.filter(|index| self.servers[*index].may_be_awake(now));
+                    let awake = untried.filter(|index| self.servers[*index].may_be_retried(now));
                     // Of several the first in turn.
                     let Some(index) = awake.min_by_key(|index| self.servers[*index].in_flight()) else { break None };
                     if self.servers[index].admits(now, then) {
@@ -96,7 +96,7 @@ impl Pool {
         };
         match found {
             Some(index) => Ok(self.enter(index)),
-            None if tried == Tried::default() => Err(NoServer::AllAway),
+            None if tried == TriedServers::default() => Err(NoServer::AllAway),
             None => Err(NoServer::AllTried),
         }
     }
@@ -112,11 +112,11 @@ impl Pool {
         self.servers.iter().for_each(|server| server.idle.close_older_than(self.upstream.idle_timeout()));
     }
 
-    /// Whether [`Pool::pick`] would find one.
-    pub(super) fn has_another(&self, tried: Tried) -> bool {
+    /// Whether [`ServerPool::pick`] would find one.
+    pub(super) fn has_another(&self, tried: TriedServers) -> bool {
         let now = self.elapsed();
         let mut servers = self.servers.iter().enumerate();
-        servers.any(|(index, server)| !tried.contains(index) && server.may_be_awake(now))
+        servers.any(|(index, server)| !tried.contains(index) && server.may_be_retried(now))
     }
 
     pub(super) const fn retries(&self) -> usize {
@@ -144,14 +144,14 @@ impl Pool {
 
     pub(super) fn connected(&self, index: usize) {
         let server = &self.servers[index];
-        if !self.is_too_much(server.connected()) && server.wake() {
+        if !self.is_too_much(server.connected()) && server.restore() {
             info!(server = %server.address(), "server is back: it takes connections");
         }
     }
 
     pub(super) fn answered(&self, index: usize) {
         let server = &self.servers[index];
-        if server.forgive() {
+        if server.reset_failures() {
             info!(server = %server.address(), "server is back: it answers");
         }
     }
@@ -163,7 +163,7 @@ impl Pool {
 
     fn eject(&self, index: usize, failures: u32, error: &Error) {
         let server = &self.servers[index];
-        if server.rest(self.elapsed().saturating_add(millis(self.upstream.eject_for()))) {
+        if server.eject(self.elapsed().saturating_add(millis(self.upstream.eject_for()))) {
             let error = reason(error);
             warn!(server = %server.address(), failures, error, "server ejected: it failed several times in a row");
         }
@@ -176,7 +176,7 @@ impl Pool {
 }
 
 impl InFlight {
-    pub(super) const fn pool(&self) -> &Arc<Pool> {
+    pub(super) const fn pool(&self) -> &Arc<ServerPool> {
         &self.pool
     }
 
@@ -184,7 +184,7 @@ impl InFlight {
         self.index
     }
 
-    pub(super) fn server(&self) -> &Server {
+    pub(super) fn server(&self) -> &UpstreamServer {
         &self.pool.servers[self.index]
     }
 }
@@ -195,7 +195,7 @@ impl Drop for InFlight {
     }
 }
 
-impl Tried {
+impl TriedServers {
     pub(super) const fn add(&mut self, index: usize) {
         self.0 |= 1 << index;
     }

@@ -13,15 +13,15 @@ use pingora::protocols::tls::CaType;
 use tokio::sync::{Notify, watch};
 
 use super::peer::{authorities, peer};
-use super::pool::Pool;
-use super::server::Server;
+use super::pool::ServerPool;
+use super::server::UpstreamServer;
 use crate::config::{Host, Upstream};
 
-/// The servers of an upstream: one [`Pool`] at a time.
+/// The servers of an upstream: one [`ServerPool`] at a time.
 pub struct ResolvedPool {
     upstream: Upstream,
     authorities: Option<Arc<CaType>>,
-    pool: ArcSwap<Pool>,
+    pool: ArcSwap<ServerPool>,
     epoch: Instant,
     names: Mutex<Vec<ResolvedName>>,
     /// Whether each name was looked up once.
@@ -85,7 +85,7 @@ impl ResolvedPool {
         let authorities = authorities(upstream);
         let servers = servers(upstream, &names, authorities.as_ref(), &[]);
         Self {
-            pool: ArcSwap::from_pointee(Pool::new(upstream, servers, epoch, unreachable.clone())),
+            pool: ArcSwap::from_pointee(ServerPool::new(upstream, servers, epoch, unreachable.clone())),
             upstream: upstream.clone(),
             authorities,
             epoch,
@@ -103,7 +103,7 @@ impl ResolvedPool {
 
     /// The servers at this moment.
     #[must_use]
-    pub fn pool(&self) -> Arc<Pool> {
+    pub fn pool(&self) -> Arc<ServerPool> {
         self.pool.load_full()
     }
 
@@ -153,7 +153,7 @@ impl ResolvedPool {
         };
         if change == Change::Addresses {
             let servers = servers(&self.upstream, &names, self.authorities.as_ref(), self.pool.load().servers());
-            let pool = Pool::new(&self.upstream, servers, self.epoch, self.unreachable.clone());
+            let pool = ServerPool::new(&self.upstream, servers, self.epoch, self.unreachable.clone());
             self.pool.store(Arc::new(pool));
         }
         if names.iter().all(|name| name.answered) {
@@ -178,19 +178,19 @@ fn servers(
     upstream: &Upstream,
     names: &[ResolvedName],
     authorities: Option<&Arc<CaType>>,
-    there: &[Arc<Server>],
-) -> Vec<Arc<Server>> {
-    let mut servers: Vec<Arc<Server>> = Vec::new();
+    there: &[Arc<UpstreamServer>],
+) -> Vec<Arc<UpstreamServer>> {
+    let mut servers: Vec<Arc<UpstreamServer>> = Vec::new();
     for server in upstream.servers() {
         let of_name = |name: &&ResolvedName| name.host == *server.host() && name.port == server.port();
         let named = names.iter().filter(of_name).flat_map(|name| name.addresses.iter().copied());
         for address in server.address().into_iter().chain(named) {
-            let is_there = |other: &Arc<Server>| other.is_at(address, server);
+            let is_there = |other: &Arc<UpstreamServer>| other.is_at(address, server);
             if servers.len() < Upstream::MAX_SERVERS && !servers.iter().any(is_there) {
                 let known = there.iter().find(|other| other.is(address, server)).cloned();
                 servers.push(known.unwrap_or_else(|| {
                     let peer = peer(server, address, upstream, authorities.cloned());
-                    Arc::new(Server::new(address, server, peer))
+                    Arc::new(UpstreamServer::new(address, server, peer))
                 }));
             }
         }

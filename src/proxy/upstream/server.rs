@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use pingora::protocols::Stream;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::idle::Idle;
-use crate::config::UpstreamServer;
+use super::idle::IdleConnections;
+use crate::config::ServerAddress;
 
 /// One server of an upstream.
 #[derive(Debug)]
-pub struct Server {
+pub struct UpstreamServer {
     address: SocketAddr,
     authority: String,
     /// Of its certificate, with TLS.
     name: Option<Arc<str>>,
     pub(super) peer: HttpPeer,
-    pub(super) idle: Idle,
+    pub(super) idle: IdleConnections,
     in_flight: AtomicUsize,
     /// By the active checks.
     healthy: AtomicBool,
@@ -47,14 +47,14 @@ pub struct ServerState {
     pub failures: u64,
 }
 
-impl Server {
-    pub(super) fn new(address: SocketAddr, server: &UpstreamServer, peer: HttpPeer) -> Self {
+impl UpstreamServer {
+    pub(super) fn new(address: SocketAddr, server: &ServerAddress, peer: HttpPeer) -> Self {
         Self {
             address,
             authority: server.authority().into(),
             name: server.name().cloned(),
             peer,
-            idle: Idle::default(),
+            idle: IdleConnections::default(),
             in_flight: AtomicUsize::new(0),
             healthy: AtomicBool::new(true),
             failed_connections: AtomicU32::new(0),
@@ -77,12 +77,12 @@ impl Server {
     }
 
     /// Whether requests for `server` at this address would go to this one, under whatever name.
-    pub(super) fn is_at(&self, address: SocketAddr, server: &UpstreamServer) -> bool {
+    pub(super) fn is_at(&self, address: SocketAddr, server: &ServerAddress) -> bool {
         self.address == address && self.name.as_ref() == server.name()
     }
 
     /// Whether it is `server` at this address.
-    pub(super) fn is(&self, address: SocketAddr, server: &UpstreamServer) -> bool {
+    pub(super) fn is(&self, address: SocketAddr, server: &ServerAddress) -> bool {
         self.is_at(address, server) && self.authority == server.authority()
     }
 
@@ -101,7 +101,7 @@ impl Server {
     pub(in crate::proxy) fn park(&self, stream: Stream) {
         // A time of 0 says that none is to be kept.
         if self.peer.options.idle_timeout.is_some_and(|patience| !patience.is_zero()) {
-            self.idle.park(stream);
+            self.idle.put_back(stream);
         }
     }
 
@@ -126,7 +126,7 @@ impl Server {
     /// Says whether it is healthy from now on. One that has become so is no longer ejected.
     pub fn set_healthy(&self, healthy: bool) {
         if healthy && !self.is_healthy() {
-            self.forgive();
+            self.reset_failures();
         }
         self.healthy.store(healthy, Ordering::Relaxed);
     }
@@ -149,7 +149,7 @@ impl Server {
     }
 
     /// Whether it is in use, or could be tried again.
-    pub(super) fn may_be_awake(&self, now: u64) -> bool {
+    pub(super) fn may_be_retried(&self, now: u64) -> bool {
         self.is_healthy() && self.rests_until.load(Ordering::Relaxed) <= now
     }
 
@@ -185,20 +185,20 @@ impl Server {
     }
 
     /// Lets it rest. Returns whether it was in use until now.
-    pub(super) fn rest(&self, until: u64) -> bool {
+    pub(super) fn eject(&self, until: u64) -> bool {
         self.rests_until.swap(until.max(1), Ordering::Relaxed) == 0
     }
 
     /// Ends its rest. Returns whether there was one.
-    pub(super) fn wake(&self) -> bool {
+    pub(super) fn restore(&self) -> bool {
         self.rests_until.load(Ordering::Relaxed) != 0 && self.rests_until.swap(0, Ordering::Relaxed) != 0
     }
 
     /// Forgets that it failed. Returns whether it was ejected.
-    pub(super) fn forgive(&self) -> bool {
+    pub(super) fn reset_failures(&self) -> bool {
         if self.connected() != 0 {
             self.failed_answers.store(0, Ordering::Relaxed);
         }
-        self.wake()
+        self.restore()
     }
 }

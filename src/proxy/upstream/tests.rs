@@ -15,20 +15,20 @@ fn policy(routes: &[&str]) -> Policy {
     parse(&text, Path::new("/nonexistent/t.toml"), Mode::Check).unwrap().policy
 }
 
-fn pool(servers: u16, keys: &str) -> Arc<Pool> {
+fn pool(servers: u16, keys: &str) -> Arc<ServerPool> {
     let urls: Vec<_> = (1..=servers).map(|port| format!("\"http://127.0.0.1:{}\"", 3000 + port)).collect();
     let policy = policy(&[&format!("upstream = [{}]\n{keys}", urls.join(","))]);
     ResolvedPool::new(policy.routing().routes()[0].upstream(), &[].iter()).pool()
 }
 
-fn without(indices: &[usize]) -> Tried {
-    let mut tried = Tried::default();
+fn without(indices: &[usize]) -> TriedServers {
+    let mut tried = TriedServers::default();
     indices.iter().for_each(|index| tried.add(*index));
     tried
 }
 
-fn pick(pool: &Arc<Pool>) -> Result<usize, NoServer> {
-    pool.pick(Tried::default()).map(|chosen| chosen.index())
+fn pick(pool: &Arc<ServerPool>) -> Result<usize, NoServer> {
+    pool.pick(TriedServers::default()).map(|chosen| chosen.index())
 }
 
 fn error(etype: ErrorType) -> Box<Error> {
@@ -102,7 +102,7 @@ fn requests_that_break_the_app_do_not_take_its_last_server() {
     let ejected: Vec<_> = pool.servers().iter().map(|server| server.state().ejected).collect();
     assert_eq!(ejected, [true, false]);
     // One that is only tried again does not stand in for it.
-    pool.servers()[0].rest(1);
+    pool.servers()[0].eject(1);
     pool.failed_to_answer(1, &error(ErrorType::ConnectionClosed));
     assert!(!pool.servers()[1].state().ejected);
 }
@@ -113,7 +113,7 @@ fn one_that_has_rested_gets_a_single_request_to_show_how_it_is() {
         let pool = pool(2, &format!("balance = \"{balance}\"\neject_for = \"1h\"\neject_after = 1"));
         pool.failed_to_connect(0, &error(ErrorType::ConnectRefused));
         // Its time is over.
-        pool.servers()[0].rest(1);
+        pool.servers()[0].eject(1);
         let picks: Vec<_> = (0..6).map(|_| pick(&pool).unwrap()).collect();
         assert_eq!(picks.iter().filter(|index| **index == 0).count(), 1, "{balance}: {picks:?}");
         assert!(pool.servers()[0].state().ejected);
@@ -146,7 +146,7 @@ fn a_bad_server_is_the_first_of_no_more_than_its_share() {
 #[test]
 fn least_connections_goes_by_the_requests_in_flight_and_then_in_turn() {
     let pool = pool(3, "balance = \"least_connections\"");
-    let mut chosen: Vec<_> = (0..3).map(|_| pool.pick(Tried::default()).unwrap()).collect();
+    let mut chosen: Vec<_> = (0..3).map(|_| pool.pick(TriedServers::default()).unwrap()).collect();
     let mut indices: Vec<_> = chosen.iter().map(InFlight::index).collect();
     indices.sort_unstable();
     assert_eq!(indices, [0, 1, 2]);
@@ -179,21 +179,21 @@ fn a_connection_that_can_t_be_had_sends_the_request_elsewhere() {
         attempts.choose(|| two.clone()).unwrap();
         assert_eq!(attempts.not_connected(&refused), again, "every server once");
     }
-    assert_eq!(attempts.choose(|| two.clone()).unwrap_err(), Deny::UpstreamFailed);
+    assert_eq!(attempts.choose(|| two.clone()).unwrap_err(), DenyReason::UpstreamFailed);
 }
 
-const fn sent(method: &Method) -> Sent<'_> {
-    Sent { method, body_is_kept: true, answer_begun: false, on_reused_connection: false }
+const fn sent(method: &Method) -> RetryContext<'_> {
+    RetryContext { method, body_is_kept: true, answer_begun: false, on_reused_connection: false }
 }
 
 #[test]
 fn what_was_sent_is_sent_again_only_if_that_is_safe() {
     let get = sent(&Method::GET);
     let closed = error(ErrorType::ConnectionClosed);
-    let again = |pool: &Arc<Pool>, error: &Error, sent: &Sent<'_>| {
+    let again = |pool: &Arc<ServerPool>, error: &Error, sent: &RetryContext<'_>| {
         let mut attempts = Attempts::default();
         attempts.choose(|| pool.clone()).unwrap();
-        attempts.broke_off(error, sent)
+        attempts.attempt_failed(error, sent)
     };
     let two = || pool(2, "");
     for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE] {
@@ -210,22 +210,22 @@ fn what_was_sent_is_sent_again_only_if_that_is_safe() {
     }
     let client = Error::new_down(ErrorType::ReadError);
     assert!(!again(&two(), &client, &get));
-    assert!(!again(&two(), &closed, &Sent { body_is_kept: false, ..sent(&Method::PUT) }));
-    assert!(!again(&two(), &closed, &Sent { answer_begun: true, ..sent(&Method::GET) }));
+    assert!(!again(&two(), &closed, &RetryContext { body_is_kept: false, ..sent(&Method::PUT) }));
+    assert!(!again(&two(), &closed, &RetryContext { answer_begun: true, ..sent(&Method::GET) }));
     assert!(!again(&pool(2, "retries = 0"), &closed, &get));
     assert!(!again(&pool(1, ""), &closed, &get), "the only server has had it");
-    let reused = Sent { on_reused_connection: true, ..sent(&Method::GET) };
+    let reused = RetryContext { on_reused_connection: true, ..sent(&Method::GET) };
     let one = pool(1, "");
     assert!(again(&one, &closed, &reused), "it closed an idle connection");
     assert_eq!(one.servers()[0].state().failures, 0);
-    assert!(!again(&one, &closed, &Sent { on_reused_connection: true, ..sent(&Method::POST) }));
+    assert!(!again(&one, &closed, &RetryContext { on_reused_connection: true, ..sent(&Method::POST) }));
     assert!(!again(&one, &error(ErrorType::ReadTimedout), &reused));
     assert_eq!(one.servers()[0].state().failures, 1);
 
     let mut attempts = Attempts::default();
     attempts.choose(two).unwrap();
     attempts.answered();
-    assert!(!attempts.broke_off(&closed, &get));
+    assert!(!attempts.attempt_failed(&closed, &get));
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn an_attempt_keeps_to_the_servers_that_it_began_with() {
     let policy = policy(&["upstream = [\"http://app.test:1\"]"]);
     let pool = ResolvedPool::new(policy.routing().routes()[0].upstream(), &[].iter());
     let host = Host::parse("app.test").unwrap();
-    assert_eq!(Attempts::default().choose(|| pool.pool()).unwrap_err(), Deny::UpstreamUnavailable);
+    assert_eq!(Attempts::default().choose(|| pool.pool()).unwrap_err(), DenyReason::UpstreamUnavailable);
     pool.install(&host, 1, Ok(addresses(&["10.0.0.1:1", "10.0.0.2:1"])), 5);
     let mut attempts = Attempts::default();
     let (before, _) = attempts.choose(|| pool.pool()).unwrap();

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::{Database, contract, open};
+use super::super::{Database, conformance, open};
 use super::*;
 use cluster::Cluster;
 
@@ -9,8 +9,8 @@ use cluster::Cluster;
 #[allow(dead_code, unreachable_pub, reason = "it is the harness of the black-box tests, and they use all of it")]
 mod cluster;
 
-fn server(cluster: &Cluster) -> config::Postgres {
-    config::Postgres {
+fn server(cluster: &Cluster) -> config::PostgresSettings {
+    config::PostgresSettings {
         host: cluster.socket().to_str().unwrap().into(),
         port: 5432,
         user: Some("postgres".into()),
@@ -36,7 +36,7 @@ async fn until_waiting(cluster: &Cluster, count: usize) {
 }
 
 async fn stored(store: &Postgres, name: &str) -> User {
-    let user = contract::user("r", name);
+    let user = conformance::user("r", name);
     store.create_user(&user).await.unwrap();
     user
 }
@@ -45,7 +45,7 @@ async fn stored(store: &Postgres, name: &str) -> User {
 async fn keeps_the_contract() {
     let cluster = Cluster::start();
     let database = Database::Postgres(Box::new(server(&cluster)));
-    contract::run(|| async { open(&database).await.unwrap() }).await;
+    conformance::run(|| async { open(&database).await.unwrap() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,8 +74,8 @@ async fn tables_of_the_first_version_keep_their_rows() {
     let store = Postgres::open(&server(&cluster)).await.unwrap();
     let user = store.user("r", "u").await.unwrap().unwrap();
     assert!(user.vouched && user.email_verified);
-    let impostor = contract::user("r", "\u{430}lice");
-    assert!(matches!(store.register(&impostor).await, Err(StoreError::Exists)));
+    let impostor = conformance::user("r", "\u{430}lice");
+    assert!(matches!(store.register(&impostor).await, Err(StoreError::NameTaken)));
 }
 
 #[tokio::test]
@@ -84,17 +84,20 @@ async fn a_revocation_is_not_seen_before_an_earlier_one() {
     let (one, two) = two(&cluster).await;
     let (first, second) = (TokenId::random(), TokenId::random());
     let mut slow = one.pool.begin_with(BEGIN_ALONE).await.unwrap();
-    let earlier = revocation::end_session(&mut slow, first, Ends::At(100)).await.unwrap();
+    let earlier = revocation::end_session(&mut slow, first, TokenExpiry::At(100)).await.unwrap();
     let quick = {
         let two = two.clone();
-        tokio::spawn(async move { two.revoke(second, Ends::At(100)).await.unwrap() })
+        tokio::spawn(async move { two.revoke(second, TokenExpiry::At(100)).await.unwrap() })
     };
     until_waiting(&cluster, 1).await;
     assert_eq!(one.revocations_after(0, 0, 10).await.unwrap(), [], "whoever saw the later one would miss this one");
     slow.commit().await.unwrap();
     let later = quick.await.unwrap();
     assert!(earlier.sequence < later.sequence);
-    assert_eq!(one.revocations_after(0, 0, 10).await.unwrap(), [Revoked::Id(earlier), Revoked::Id(later)]);
+    assert_eq!(
+        one.revocations_after(0, 0, 10).await.unwrap(),
+        [RevocationEntry::Id(earlier), RevocationEntry::Id(later)]
+    );
 }
 
 #[tokio::test]
@@ -104,12 +107,12 @@ async fn no_session_begins_with_what_is_being_changed() {
     let alice = stored(&one, "alice").await;
     let changed = User { disabled: true, ..alice.clone() };
     let mut slow = one.pool.begin_with(BEGIN_ALONE).await.unwrap();
-    users::update(&mut slow, &changed, Ended::All, None).await.unwrap();
+    users::update(&mut slow, &changed, SessionsToEnd::All, None).await.unwrap();
     let login =
-        tokio::spawn(async move { two.create_session(&contract::session("r", &alice.id), alice.version).await });
+        tokio::spawn(async move { two.create_session(&conformance::session("r", &alice.id), alice.version).await });
     until_waiting(&cluster, 1).await;
     slow.commit().await.unwrap();
-    assert!(matches!(login.await.unwrap(), Err(StoreError::Stale)));
+    assert!(matches!(login.await.unwrap(), Err(StoreError::VersionConflict)));
 }
 
 #[tokio::test]
@@ -118,8 +121,8 @@ async fn logins_do_not_wait_for_each_other() {
     let (one, two) = two(&cluster).await;
     let alice = stored(&one, "alice").await;
     let mut slow = one.pool.begin_with(BEGIN_SHARED).await.unwrap();
-    sessions::create(&mut slow, &contract::session("r", &alice.id), alice.version).await.unwrap();
-    two.create_session(&contract::session("r", &alice.id), alice.version).await.unwrap();
+    sessions::create(&mut slow, &conformance::session("r", &alice.id), alice.version).await.unwrap();
+    two.create_session(&conformance::session("r", &alice.id), alice.version).await.unwrap();
     slow.commit().await.unwrap();
 }
 
@@ -128,14 +131,14 @@ async fn a_name_is_nobody_elses_at_the_moment_when_it_is_given_up() {
     let cluster = Cluster::start();
     let (one, two) = two(&cluster).await;
     let alice = stored(&one, "alice").await;
-    one.create_session(&contract::session("r", &alice.id), alice.version).await.unwrap();
+    one.create_session(&conformance::session("r", &alice.id), alice.version).await.unwrap();
     let renamed = User { username: Some("lewis".into()), ..alice };
     let mut slow = one.pool.begin_with(BEGIN_ALONE).await.unwrap();
-    users::update(&mut slow, &renamed, Ended::Nothing, None).await.unwrap();
-    let registration = tokio::spawn(async move { two.create_user(&contract::user("r", "Alice")).await });
+    users::update(&mut slow, &renamed, SessionsToEnd::Nothing, None).await.unwrap();
+    let registration = tokio::spawn(async move { two.create_user(&conformance::user("r", "Alice")).await });
     until_waiting(&cluster, 1).await;
     slow.commit().await.unwrap();
-    assert!(matches!(registration.await.unwrap(), Err(StoreError::Exists)), "a token still says alice");
+    assert!(matches!(registration.await.unwrap(), Err(StoreError::NameTaken)), "a token still says alice");
 }
 
 #[tokio::test]
@@ -144,7 +147,7 @@ async fn who_dies_with_the_lock_does_not_hold_up_the_others_for_long() {
     let (one, two) = two(&cluster).await;
     let dead = one.pool.begin_with(BEGIN_ALONE).await.unwrap();
     let start = Instant::now();
-    two.revoke(TokenId::random(), Ends::At(100)).await.unwrap();
+    two.revoke(TokenId::random(), TokenExpiry::At(100)).await.unwrap();
     assert!(start.elapsed() < ANSWER_LIMIT, "{:?}", start.elapsed());
     assert!(dead.commit().await.is_err());
 }
@@ -158,7 +161,8 @@ async fn a_server_that_hangs_hangs_nobody_and_is_used_again() {
     // One with a connection, one without.
     for store in [&one, &two] {
         let start = Instant::now();
-        let (read, write) = tokio::join!(store.user("r", &alice.id), store.revoke(TokenId::random(), Ends::At(1)));
+        let (read, write) =
+            tokio::join!(store.user("r", &alice.id), store.revoke(TokenId::random(), TokenExpiry::At(1)));
         for error in [read.err().unwrap(), write.err().unwrap()] {
             assert!(error.to_string().contains("within 2s"), "{error}");
         }
@@ -167,20 +171,20 @@ async fn a_server_that_hangs_hangs_nobody_and_is_used_again() {
     cluster.thaw();
     for store in [one, two] {
         assert_eq!(store.user("r", &alice.id).await.unwrap().as_ref(), Some(&alice));
-        store.revoke(TokenId::random(), Ends::At(1)).await.unwrap();
+        store.revoke(TokenId::random(), TokenExpiry::At(1)).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_hangs_in_the_middle_of_an_answer_is_replaced() {
     let cluster = Cluster::start();
-    let only = Postgres::open(&config::Postgres { connections: 1, ..server(&cluster) }).await.unwrap();
-    let mut lent = only.lend().await.unwrap();
+    let only = Postgres::open(&config::PostgresSettings { connections: 1, ..server(&cluster) }).await.unwrap();
+    let mut lent = only.acquire().await.unwrap();
     let row = sqlx::query("SELECT pg_backend_pid()").fetch_one(&mut *lent).await.unwrap();
     let theirs = rustix::process::Pid::from_raw(row.get(0)).unwrap();
     rustix::process::kill_process(theirs, rustix::process::Signal::STOP).unwrap();
     let late = in_time(Duration::from_millis(50), revocation::after(&mut lent, 0, 0, 1)).await;
-    let error = lent.give_back(late).unwrap_err().to_string();
+    let error = lent.release(late).unwrap_err().to_string();
     assert!(error.contains("within 50ms"), "{error}");
     // On the same connection this would wait for ever.
     stored(&only, "alice").await;
@@ -214,9 +218,9 @@ async fn what_it_does_not_open() {
     cluster.sql_in("foreigner", "CREATE TABLE users (theirs INTEGER)");
     cluster.sql_in("newer", "CREATE TABLE tollgate_version AS SELECT 99 AS version");
     let good = server(&cluster);
-    let named = |database: &str| config::Postgres { database: database.into(), ..good.clone() };
-    let absent = config::Postgres { host: "/nonexistent".into(), ..good.clone() };
-    let stranger = config::Postgres { user: Some("gate".into()), ..named("closed") };
+    let named = |database: &str| config::PostgresSettings { database: database.into(), ..good.clone() };
+    let absent = config::PostgresSettings { host: "/nonexistent".into(), ..good.clone() };
+    let stranger = config::PostgresSettings { user: Some("gate".into()), ..named("closed") };
     for (server, message) in [
         (named("latin"), "its encoding is LATIN1"),
         (named("foreigner"), "another program"),

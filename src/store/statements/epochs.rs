@@ -14,7 +14,7 @@ pub(in crate::store) async fn all(connection: &mut Connection) -> Result<Vec<Epo
 }
 
 /// That of this realm.
-pub(in crate::store) async fn of(connection: &mut Connection, realm: &str) -> Result<Option<Epoch>, StoreError> {
+pub(in crate::store) async fn select(connection: &mut Connection, realm: &str) -> Result<Option<Epoch>, StoreError> {
     let query = sqlx::query("SELECT realm, id, secret, issued_for, keys, since FROM epochs WHERE realm = $1");
     query.bind(realm).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
@@ -22,7 +22,7 @@ pub(in crate::store) async fn of(connection: &mut Connection, realm: &str) -> Re
 /// Begins this one, if there is a reason. Two gates that see the same reason begin one between them, where who writes here
 /// is alone.
 pub(in crate::store) async fn follow(connection: &mut Connection, next: &Epoch) -> Result<Followed, StoreError> {
-    let present = of(connection, &next.realm).await?;
+    let present = select(connection, &next.realm).await?;
     let followed = next.follows(present.as_ref());
     match followed {
         Followed::Same => {}
@@ -92,7 +92,7 @@ fn read(row: &Row) -> Result<Epoch, StoreError> {
     Ok(Epoch {
         realm: row.try_get("realm")?,
         id: EpochId(id("id")?),
-        seal: Seal::of(secret.try_into().map_err(|_| damaged())?),
+        seal: Seal::new(secret.try_into().map_err(|_| damaged())?),
         issued_for: AccountId(id("issued_for")?),
         keys: serde_json::from_str(row.try_get("keys")?).map_err(|_| damaged())?,
         since: row.try_get("since")?,

@@ -4,13 +4,17 @@ use sqlx::Row as _;
 
 use super::Connection;
 use super::revocation::{bytes, end_session};
-use super::users::Keys;
+use super::users::NameKeys;
 use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY};
-use crate::store::{Ends, Presented, Refresh, RefreshOf, Rotated, StoreError, User};
+use crate::store::{NewRefreshState, RefreshAttempt, RefreshResult, RefreshableSession, StoreError, TokenExpiry, User};
 use crate::token::{AccountId, TokenId};
 
 /// The first refresh token of a new session.
-pub(super) async fn insert(connection: &mut Connection, session: TokenId, refresh: &Refresh) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    connection: &mut Connection,
+    session: TokenId,
+    refresh: &NewRefreshState,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO refresh_tokens (session, key, generation, current, rotated_at, authenticated_at, mfa, \
          expires_at, issued_for) VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
@@ -29,11 +33,11 @@ pub(super) async fn insert(connection: &mut Connection, session: TokenId, refres
 }
 
 /// Whose session this is, and what its refresh tokens are made with.
-pub(in crate::store) async fn of(
+pub(in crate::store) async fn select(
     connection: &mut Connection,
     session: TokenId,
     now: i64,
-) -> Result<Option<RefreshOf>, StoreError> {
+) -> Result<Option<RefreshableSession>, StoreError> {
     let query = sqlx::query(
         "SELECT sessions.realm, user_id, key, authenticated_at, mfa, refresh_tokens.expires_at, \
          refresh_tokens.issued_for, epochs.id IS NOT NULL AS is_current FROM refresh_tokens \
@@ -43,7 +47,7 @@ pub(in crate::store) async fn of(
     );
     let row = query.bind(bytes(session.0)).bind(now).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(RefreshOf {
+    Ok(Some(RefreshableSession {
         realm: row.try_get("realm")?,
         user_id: row.try_get("user_id")?,
         key: hash(row.try_get("key")?)?,
@@ -57,15 +61,15 @@ pub(in crate::store) async fn of(
 
 /// What became of a refresh token, or that it was used before and its session has to end.
 pub(in crate::store) enum Attempt {
-    Settled(Rotated),
-    Reused(Ends),
+    Settled(RefreshResult),
+    Reused(TokenExpiry),
 }
 
 /// Uses up the token that was presented. One statement looks and writes, so that of two at once the later one finds the
 /// token used, whatever its transaction locks.
 pub(in crate::store) async fn attempt(
     connection: &mut Connection,
-    presented: &Presented,
+    presented: &RefreshAttempt,
 ) -> Result<Attempt, StoreError> {
     let session = bytes(presented.session.0);
     let update = sqlx::query(
@@ -80,7 +84,7 @@ pub(in crate::store) async fn attempt(
     .bind(presented.generation)
     .bind(presented.hash.to_vec());
     if update.execute(&mut *connection).await?.rows_affected() > 0 {
-        return Ok(Attempt::Settled(Rotated::Next));
+        return Ok(Attempt::Settled(RefreshResult::Next));
     }
     let query = sqlx::query(
         "SELECT generation, previous, rotated_at, sessions.expires_at AS session_ends FROM refresh_tokens \
@@ -89,7 +93,7 @@ pub(in crate::store) async fn attempt(
          WHERE refresh_tokens.session = $1 AND refresh_tokens.expires_at * 1000 > $2",
     );
     let row = query.bind(&session).bind(presented.now_ms).fetch_optional(connection).await?;
-    let Some(row) = row else { return Ok(Attempt::Settled(Rotated::Unknown)) };
+    let Some(row) = row else { return Ok(Attempt::Settled(RefreshResult::Unknown)) };
     let (generation, rotated): (i64, i64) = (row.try_get("generation")?, row.try_get("rotated_at")?);
     let previous: Option<&[u8]> = row.try_get("previous")?;
     let since =
@@ -98,26 +102,26 @@ pub(in crate::store) async fn attempt(
     // A use in the future is one by another gate, whose clock is ahead of ours; but of a clock that was set back by days, it
     // is no word on what happened a moment ago.
     if is_previous && (-SKEW_MS..=presented.grace_ms).contains(&(presented.now_ms - since)) {
-        return Ok(Attempt::Settled(Rotated::Again));
+        return Ok(Attempt::Settled(RefreshResult::Again));
     }
-    Ok(Attempt::Reused(Ends::At(row.try_get("session_ends")?)))
+    Ok(Attempt::Reused(TokenExpiry::At(row.try_get("session_ends")?)))
 }
 
 /// Uses up the token that was presented, or ends its session. Writes a revocation then.
 pub(in crate::store) async fn rotate(
     connection: &mut Connection,
-    presented: &Presented,
-) -> Result<Rotated, StoreError> {
+    presented: &RefreshAttempt,
+) -> Result<RefreshResult, StoreError> {
     match attempt(connection, presented).await? {
         Attempt::Settled(rotated) => Ok(rotated),
-        Attempt::Reused(ends) => Ok(Rotated::Reused(end_session(connection, presented.session, ends).await?)),
+        Attempt::Reused(ends) => Ok(RefreshResult::Reused(end_session(connection, presented.session, ends).await?)),
     }
 }
 
 /// Keeps the names that a user gives up from others while tokens may carry them: a session keeps those that it began with,
 /// but refreshed tokens have those of their own moment. Under the name of a session that has no token.
 pub(super) async fn keep_names(connection: &mut Connection, before: &User, now: &User) -> Result<(), StoreError> {
-    let (old, new) = (Keys::of(before)?, Keys::of(now)?);
+    let (old, new) = (NameKeys::from_user(before)?, NameKeys::from_user(now)?);
     if old == new {
         return Ok(());
     }

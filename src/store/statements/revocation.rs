@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::{Connection, Row};
-use crate::store::{CutOff, Ends, Revocation, Revoked, StoreError};
+use crate::store::{Revocation, RevocationEntry, StoreError, SubjectRevocation, TokenExpiry};
 use crate::token::{AccountId, TokenId};
 
 /// Fails if this is no session of the user, or has been revoked. Who has a stolen signing key can make a token of anybody,
@@ -28,11 +28,11 @@ pub(super) async fn refuse_ended(
 pub(in crate::store) async fn end_session(
     connection: &mut Connection,
     token: TokenId,
-    ends: Ends,
+    ends: TokenExpiry,
 ) -> Result<Revocation, StoreError> {
     let token = bytes(token.0);
-    let (Ends::At(expires_at) | Ends::AtMost(expires_at)) = ends;
-    if let Ends::At(_) = ends {
+    let (TokenExpiry::At(expires_at) | TokenExpiry::AtMost(expires_at)) = ends;
+    if let TokenExpiry::At(_) = ends {
         let sooner = sqlx::query(
             "DELETE FROM revocations WHERE token = $1 \
              AND expires_at < coalesce((SELECT expires_at FROM sessions WHERE token = $1), $2)",
@@ -84,7 +84,7 @@ pub(in crate::store) async fn cut_off(
     account: AccountId,
     until: i64,
     expires_at: i64,
-) -> Result<CutOff, StoreError> {
+) -> Result<SubjectRevocation, StoreError> {
     let token = bytes(account.0);
     let before =
         sqlx::query("DELETE FROM revocations WHERE token = $1 RETURNING expires_at, issued_until").bind(&token);
@@ -99,8 +99,8 @@ pub(in crate::store) async fn cut_off(
     );
     let row = insert.bind(&token).bind(expires_at).bind(until).fetch_one(connection).await?;
     match read(&row)? {
-        Revoked::Account(cut_off) => Ok(cut_off),
-        Revoked::Id(_) => Err(StoreError::Failed("a cut-off was not stored as one".into())),
+        RevocationEntry::Account(cut_off) => Ok(cut_off),
+        RevocationEntry::Id(_) => Err(StoreError::Failed("a cut-off was not stored as one".into())),
     }
 }
 
@@ -120,7 +120,7 @@ pub(in crate::store) async fn after(
     after: i64,
     now: i64,
     limit: u32,
-) -> Result<Vec<Revoked>, StoreError> {
+) -> Result<Vec<RevocationEntry>, StoreError> {
     // The `+` keeps SQLite from the index on expiry, by which it would have to sort a million rows for every page.
     let query = sqlx::query(
         "SELECT sequence, token, expires_at, issued_until FROM revocations \
@@ -131,11 +131,13 @@ pub(in crate::store) async fn after(
     rows.fetch_all(connection).await?.into_iter().collect()
 }
 
-fn read(row: &Row) -> Result<Revoked, StoreError> {
+fn read(row: &Row) -> Result<RevocationEntry, StoreError> {
     let Revocation { sequence, token, expires_at } = read_revocation(row)?;
     Ok(match row.try_get("issued_until")? {
-        None => Revoked::Id(Revocation { sequence, token, expires_at }),
-        Some(until) => Revoked::Account(CutOff { sequence, account: AccountId(token.0), until, expires_at }),
+        None => RevocationEntry::Id(Revocation { sequence, token, expires_at }),
+        Some(until) => {
+            RevocationEntry::Account(SubjectRevocation { sequence, account: AccountId(token.0), until, expires_at })
+        }
     })
 }
 

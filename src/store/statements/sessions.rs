@@ -4,7 +4,7 @@ use sqlx::Row as _;
 
 use super::revocation::bytes;
 use super::{Connection, Row, refresh};
-use crate::store::{Listed, ListedRefresh, Once, Session, StoreError};
+use crate::store::{Listed, ListedRefresh, OneTimeId, Session, StoreError};
 use crate::token::TokenId;
 
 /// Opens a session, if its user is still this version and not disabled, and the realm's epoch still the one that it is to
@@ -31,7 +31,7 @@ pub(in crate::store) async fn create(
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 0 {
-        return Err(StoreError::Stale);
+        return Err(StoreError::VersionConflict);
     }
     match &session.refresh {
         Some(first) => refresh::insert(connection, session.token, first).await,
@@ -42,7 +42,7 @@ pub(in crate::store) async fn create(
 /// The same, unless `once` was used before.
 pub(in crate::store) async fn create_once(
     connection: &mut Connection,
-    once: Once,
+    once: OneTimeId,
     session: &Session,
     version: i64,
 ) -> Result<bool, StoreError> {

@@ -6,7 +6,7 @@ use sqlx::query::Query;
 use super::revocation::{end_sessions, refuse_ended};
 use super::{Connection, Driver, Row, guesses, refresh};
 use crate::store::name::looks;
-use crate::store::{Ended, Name, PasswordHash, Revocation, SecondFactor, StoreError, User};
+use crate::store::{LoginName, PasswordHash, Revocation, SecondFactor, SessionsToEnd, StoreError, User};
 use crate::token::TokenId;
 
 macro_rules! columns {
@@ -19,7 +19,7 @@ macro_rules! columns {
 /// Adds these users, all of them within a transaction or none.
 pub(in crate::store) async fn create(connection: &mut Connection, users: &[User]) -> Result<(), StoreError> {
     for user in users {
-        let keys = Keys::of(user)?;
+        let keys = NameKeys::from_user(user)?;
         let insert = sqlx::query(
             "INSERT INTO users (realm, id, username, username_key, email, email_key, password, data, roles, disabled, \
              temporary, totp_secret, totp_used, recovery, vouched, email_verified, updated_at, version, created_at) \
@@ -52,11 +52,11 @@ pub(in crate::store) async fn by_id(
 pub(in crate::store) async fn by_name(
     connection: &mut Connection,
     realm: &str,
-    name: &Name,
+    name: &LoginName,
 ) -> Result<Option<User>, StoreError> {
     let query = sqlx::query(match name {
-        Name::Username(_) => concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND username_key = $2"),
-        Name::Email(_) => concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND email_key = $2"),
+        LoginName::Username(_) => concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND username_key = $2"),
+        LoginName::Email(_) => concat!("SELECT ", columns!(), " FROM users WHERE realm = $1 AND email_key = $2"),
     });
     query.bind(realm).bind(name.as_str()).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
@@ -79,10 +79,10 @@ pub(in crate::store) async fn page(
 pub(in crate::store) async fn update(
     connection: &mut Connection,
     user: &User,
-    ended: Ended,
+    ended: SessionsToEnd,
     by: Option<TokenId>,
 ) -> Result<(User, Vec<Revocation>), StoreError> {
-    let keys = Keys::of(user)?;
+    let keys = NameKeys::from_user(user)?;
     refuse_ended(connection, by, &user.realm, &user.id).await?;
     let before = by_id(connection, &user.realm, &user.id).await?;
     let update = sqlx::query(concat!(
@@ -93,12 +93,12 @@ pub(in crate::store) async fn update(
         columns!()
     ));
     let updated = bind(update, user, &keys)?.fetch_optional(&mut *connection).await?;
-    let stored = read(&updated.ok_or(StoreError::Stale)?)?;
+    let stored = read(&updated.ok_or(StoreError::VersionConflict)?)?;
     refuse_names_in_use(connection, user, &keys).await?;
     let revoked = match ended {
-        Ended::Nothing => Vec::new(),
-        Ended::All => end_sessions(connection, &user.realm, &user.id, None).await?,
-        Ended::AllBut(token) => end_sessions(connection, &user.realm, &user.id, Some(token)).await?,
+        SessionsToEnd::Nothing => Vec::new(),
+        SessionsToEnd::All => end_sessions(connection, &user.realm, &user.id, None).await?,
+        SessionsToEnd::AllBut(token) => end_sessions(connection, &user.realm, &user.id, Some(token)).await?,
     };
     if let Some(before) = before {
         refresh::keep_names(connection, &before, &stored).await?;
@@ -155,8 +155,8 @@ async fn add_looks(
     username: Option<&str>,
     email: Option<&str>,
 ) -> Result<(), StoreError> {
-    let of_username = username.and_then(|written| Some(looks(written, &Name::username(written)?)));
-    let of_email = email.and_then(|written| Some(looks(written, &Name::email(written)?)));
+    let of_username = username.and_then(|written| Some(looks(written, &LoginName::username(written)?)));
+    let of_email = email.and_then(|written| Some(looks(written, &LoginName::email(written)?)));
     for look in of_username.into_iter().chain(of_email).flatten() {
         let insert = sqlx::query("INSERT INTO looks (realm, user_id, look) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
         insert.bind(realm).bind(id).bind(look).execute(&mut *connection).await?;
@@ -168,11 +168,11 @@ async fn add_looks(
 /// that nobody verified are told to nobody.
 async fn refuse_look_alike(connection: &mut Connection, user: &User) -> Result<(), StoreError> {
     let Some(written) = user.username.as_deref() else { return Ok(()) };
-    let [canonical, written] = looks(written, &Name::username(written).ok_or(StoreError::Nameless)?);
+    let [canonical, written] = looks(written, &LoginName::username(written).ok_or(StoreError::MissingName)?);
     let query =
         sqlx::query("SELECT EXISTS (SELECT 1 FROM looks WHERE realm = $1 AND look IN ($2, $3) AND user_id <> $4)");
     let query = query.bind(&user.realm).bind(canonical).bind(written).bind(&user.id);
-    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
+    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::NameTaken) } else { Ok(()) }
 }
 
 /// Deletes a user, and ends its sessions.
@@ -195,7 +195,7 @@ pub(in crate::store) async fn delete(
 type Statement = Query<'static, Driver, <Driver as sqlx::Database>::Arguments>;
 
 /// `$1` to `$18`, of an insert and of an update.
-fn bind(statement: Statement, user: &User, keys: &Keys) -> Result<Statement, StoreError> {
+fn bind(statement: Statement, user: &User, keys: &NameKeys) -> Result<Statement, StoreError> {
     let second = user.second_factor.as_ref();
     Ok(statement
         .bind(user.realm.clone())
@@ -220,24 +220,25 @@ fn bind(statement: Statement, user: &User, keys: &Keys) -> Result<Statement, Sto
 
 /// The canonical names of a user, under which they are unique.
 #[derive(PartialEq, Eq)]
-pub(super) struct Keys {
+pub(super) struct NameKeys {
     pub(super) username: Option<String>,
     pub(super) email: Option<String>,
 }
 
-impl Keys {
-    pub(super) fn of(user: &User) -> Result<Self, StoreError> {
-        let key = |written: Option<&String>, parse: fn(&str) -> Option<Name>| match written.map(|text| parse(text)) {
+impl NameKeys {
+    pub(super) fn from_user(user: &User) -> Result<Self, StoreError> {
+        let key = |written: Option<&String>, parse: fn(&str) -> Option<LoginName>| match written.map(|text| parse(text))
+        {
             None => Ok(None),
             Some(Some(name)) => Ok(Some(name.as_str().to_owned())),
-            Some(None) => Err(StoreError::Nameless),
+            Some(None) => Err(StoreError::MissingName),
         };
         let keys = Self {
-            username: key(user.username.as_ref(), Name::username)?,
-            email: key(user.email.as_ref(), Name::email)?,
+            username: key(user.username.as_ref(), LoginName::username)?,
+            email: key(user.email.as_ref(), LoginName::email)?,
         };
         if keys.username.is_none() && keys.email.is_none() {
-            return Err(StoreError::Nameless);
+            return Err(StoreError::MissingName);
         }
         Ok(keys)
     }
@@ -246,14 +247,14 @@ impl Keys {
 /// The names themselves are guarded by UNIQUE; this is for names that live on in tokens, and for ids: tokens name a user
 /// without a username by the id. Asked after the name was written: who gives a name up at this moment holds our write up
 /// until that is done, and only then is it known which of its tokens carry the name.
-async fn refuse_names_in_use(connection: &mut Connection, user: &User, keys: &Keys) -> Result<(), StoreError> {
+async fn refuse_names_in_use(connection: &mut Connection, user: &User, keys: &NameKeys) -> Result<(), StoreError> {
     let query = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM sessions WHERE realm = $1 AND username_key = $2 AND user_id <> $4) \
          OR EXISTS (SELECT 1 FROM sessions WHERE realm = $1 AND email_key = $3 AND user_id <> $4) \
          OR EXISTS (SELECT 1 FROM users WHERE realm = $1 AND id = $2 AND id <> $4)",
     );
     let query = query.bind(&user.realm).bind(&keys.username).bind(&keys.email).bind(&user.id);
-    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::Exists) } else { Ok(()) }
+    if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::NameTaken) } else { Ok(()) }
 }
 
 fn read(row: &Row) -> Result<User, StoreError> {

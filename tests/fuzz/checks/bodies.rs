@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION, SET_COOKIE};
-use tollgate::config::{Dialect, Endpoint};
-use tollgate::gate::{Admitted, Trace, Verdict};
-use tollgate::login::{Answer, Refusal, Request, Trail, exchange, project, tenant};
+use tollgate::config::{Dialect, LoginEndpoint};
+use tollgate::gate::{AdmittedLogin, Decision, Explanation};
+use tollgate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, exchange, project, tenant};
 use tollgate::store::User;
 
 use super::fixture::{ALICE, NOW, PASSWORD, SETUP, expand};
@@ -31,14 +31,16 @@ pub fn check(data: &[u8]) -> bool {
 
 /// The status, and whether it is a success. `None`: it is no login's.
 fn ask(read: &Read) -> Option<(StatusCode, bool)> {
-    let Verdict::Login(admitted) = request::judge(read, callers()[0], false, &Trace::default()) else { return None };
-    with_desk(&REFRESHABLE.0, |desk, memory| {
+    let Decision::Login(admitted) = request::judge(read, callers()[0], false, &Explanation::default()) else {
+        return None;
+    };
+    with_desk(&REFRESHABLE.0, |services, memory| {
         let before = memory.users();
-        let trail = Trail::default();
+        let event = LoginEventRecorder::default();
         let (login, endpoint) = (admitted.login.clone(), admitted.endpoint);
         let asked = Asked::of(read, &admitted);
-        let Admitted { realms, query, master, token, tokens, client, .. } = *admitted;
-        let request = Request {
+        let AdmittedLogin { realms, query, master, token, tokens, client, .. } = *admitted;
+        let request = LoginRequest {
             realm: login.realm(),
             realms: &realms,
             method: &read.header.method,
@@ -50,14 +52,14 @@ fn ask(read: &Read) -> Option<(StatusCode, bool)> {
             token,
             tokens,
             now_ms: NOW * 1000,
-            trail: &trail,
+            event: &event,
         };
         let answer = match login.dialect() {
-            Dialect::Project => at_once(project::answer(request, desk)),
-            Dialect::Tenant(config) => at_once(tenant::answer(request, config, endpoint, desk)),
-            Dialect::Exchange(config) => at_once(exchange::answer(request, config, endpoint, desk)),
+            Dialect::Project => at_once(project::handle(request, services)),
+            Dialect::Tenant(config) => at_once(tenant::handle(request, config, endpoint, services)),
+            Dialect::Exchange(config) => at_once(exchange::handle(request, config, endpoint, services)),
         };
-        let noted = format!("{:?}", trail.into_noted());
+        let noted = format!("{:?}", event.into_noted());
         assert!(!noted.contains(PASSWORD) || asked.names_the_password, "{noted}");
         Some(match answer {
             Ok(answer) => {
@@ -66,7 +68,7 @@ fn ask(read: &Read) -> Option<(StatusCode, bool)> {
             }
             Err(refusal) => {
                 refused(&refusal, &before, &memory.users());
-                (refusal.deny.row().status, false)
+                (refusal.deny.response().status, false)
             }
         })
     })
@@ -82,7 +84,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(read: &Read, admitted: &Admitted) -> Self {
+    fn of(read: &Read, admitted: &AdmittedLogin) -> Self {
         let body = String::from_utf8_lossy(&read.body).into_owned();
         let target = String::from_utf8_lossy(read.header.raw_path()).into_owned();
         let headers =
@@ -107,7 +109,7 @@ impl Asked {
 }
 
 /// Nothing is changed for whom nothing is done.
-fn refused(refusal: &Refusal, before: &[User], after: &[User]) {
+fn refused(refusal: &LoginError, before: &[User], after: &[User]) {
     assert_eq!(before, after, "refused, and changed all the same");
     if let Some(cookie) = &refusal.set_cookie {
         assert!(
@@ -120,8 +122,8 @@ fn refused(refusal: &Refusal, before: &[User], after: &[User]) {
 fn answered(
     asked: &Asked,
     dialect: &Dialect,
-    endpoint: Endpoint,
-    answer: &Answer,
+    endpoint: LoginEndpoint,
+    answer: &LoginResponse,
     (before, memory): (&[User], &Memory),
 ) {
     let body = String::from_utf8(answer.body().to_vec()).expect("UTF-8");
@@ -154,18 +156,18 @@ fn answered(
                 assert!(old == user || asked.master || user.id == ALICE, "somebody else's record");
             }
         }
-        (Dialect::Tenant(_), Endpoint::Login) => panic!("no password is right: {body}"),
-        (Dialect::Tenant(_), Endpoint::Challenge) => {
+        (Dialect::Tenant(_), LoginEndpoint::Login) => panic!("no password is right: {body}"),
+        (Dialect::Tenant(_), LoginEndpoint::Challenge) => {
             assert!(asked.brings(0x0f) && asked.body.bytes().filter(u8::is_ascii_digit).count() >= 6, "{}", asked.body);
             assert!(body.contains("AccessToken"));
         }
-        (Dialect::Tenant(_), Endpoint::Refresh) => assert!(asked.brings(0x0e) && body.contains("AccessToken")),
+        (Dialect::Tenant(_), LoginEndpoint::Refresh) => assert!(asked.brings(0x0e) && body.contains("AccessToken")),
         (Dialect::Tenant(_), _) => assert_eq!(body, "{}"),
-        (Dialect::Exchange(_), Endpoint::Login) => {
+        (Dialect::Exchange(_), LoginEndpoint::Login) => {
             assert!(asked.brings(0x04), "without the other issuer's token");
             assert!(body.contains("https://app.example/site/callback?token="));
         }
-        (Dialect::Exchange(_), Endpoint::Callback) => {
+        (Dialect::Exchange(_), LoginEndpoint::Callback) => {
             let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()).expect("somewhere");
             assert!(["/", "https://app.example/welcome"].contains(&to), "{to}");
             assert!(!given || asked.brings(0x08));

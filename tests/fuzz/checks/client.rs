@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use tollgate::config::{ForwardedFamily, NO_PROXIES, Proxies};
-use tollgate::gate::Client;
+use tollgate::gate::ClientInfo;
 
 /// Whether anybody was believed.
 pub fn check(data: &[u8]) -> bool {
@@ -45,14 +45,14 @@ fn check_with(headers: &HeaderMap, proxies: &Proxies) -> bool {
     for peer in ["192.0.2.7", "10.0.0.1", "::ffff:10.0.0.1", "fd00::1", "2001:db8::1"] {
         let peer: IpAddr = peer.parse().expect("an address");
         for tls in [false, true] {
-            let client = Client::of(peer, tls, headers, proxies);
-            assert_eq!(client, Client::of(peer, tls, headers, proxies));
+            let client = ClientInfo::from_request(peer, tls, headers, proxies);
+            assert_eq!(client, ClientInfo::from_request(peer, tls, headers, proxies));
             // Nothing of the other family counts (R54).
             let mut alone = HeaderMap::new();
             for (name, value) in headers.iter().filter(|(name, _)| (*name == "forwarded") == (told == "forwarded")) {
                 alone.append(name, value.clone());
             }
-            assert_eq!(client, Client::of(peer, tls, &alone, proxies));
+            assert_eq!(client, ClientInfo::from_request(peer, tls, &alone, proxies));
             assert!(client.forwarded_host.is_none() || proxies.tell_host());
             if let Some(host) = &client.forwarded_host {
                 assert!(host.to_str().is_ok_and(|host| tollgate::config::Authority::parse(host).is_some()), "{host:?}");
@@ -65,7 +65,7 @@ fn check_with(headers: &HeaderMap, proxies: &Proxies) -> bool {
             // The first of them is the client; each of the others is a proxy of ours.
             assert_eq!(hops.first(), Some(&client.address));
             assert!(hops[1..].iter().all(is_trusted), "{hops:?}");
-            let nobody = Client::of(peer, tls, headers, &NO_PROXIES);
+            let nobody = ClientInfo::from_request(peer, tls, headers, &NO_PROXIES);
             assert_eq!((nobody.address, nobody.secure, nobody.forwarded_host), (peer, tls, None));
             if !is_trusted(&peer) {
                 assert_eq!((client.address, client.secure, &client.forwarded_host), (peer, tls, &None));
@@ -80,7 +80,7 @@ fn check_with(headers: &HeaderMap, proxies: &Proxies) -> bool {
                 for (name, value) in headers {
                     more.append(name, value.clone());
                 }
-                assert_eq!(Client::of(peer, tls, &more, proxies), client);
+                assert_eq!(ClientInfo::from_request(peer, tls, &more, proxies), client);
             }
             believed |= hops.len() > 1;
         }

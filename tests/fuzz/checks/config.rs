@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
 use tollgate::config::{self, Mode, Policy};
-use tollgate::gate::{Gate, Head, KnownTokens, Permits, Usage, Verdict};
+use tollgate::gate::{AddressLimiters, Authorizer, Decision, Head, RequestPermits, TokenCache};
 use tollgate::token::Revocations;
 use toml::{Table, Value};
 
@@ -54,8 +54,8 @@ pub fn check(data: &[u8]) -> bool {
 
 /// It takes requests, and forwards none but where a route says so.
 fn judges(policy: &Policy) {
-    let (revoked, known, usage) = (Revocations::new(), KnownTokens::new(0), Usage::new());
-    let gate = Gate {
+    let (revoked, known, usage) = (Revocations::new(), TokenCache::new(0), AddressLimiters::new());
+    let gate = Authorizer {
         policy,
         revoked: &revoked,
         proxies: &config::NO_PROXIES,
@@ -88,7 +88,7 @@ fn judges(policy: &Policy) {
                 peer: [192, 0, 2, 7].into(),
                 tls: false,
             };
-            if let Verdict::Grant(grant) = gate.decide(&head, NOW, &mut Permits::default()) {
+            if let Decision::Grant(grant) = gate.decide(&head, NOW, &mut RequestPermits::default()) {
                 assert!(grant.speaker().is_none() && grant.route().access() == config::Access::Public, "{path}");
                 assert!(grant.route().roles().is_empty() && !grant.route().realm().requires_key());
             }

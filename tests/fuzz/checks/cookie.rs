@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use tollgate::config::{self, Mode, Policy};
-use tollgate::gate::{Gate, Head, KnownTokens, OtherCookies, Permits, Usage, Verdict, cookies};
+use tollgate::gate::{
+    AddressLimiters, Authorizer, Decision, Head, RemainingCookies, RequestPermits, TokenCache, cookies,
+};
 use tollgate::token::{Claims, Revocations, TokenId};
 
 const NOW: i64 = 1_800_000_000;
@@ -19,8 +21,8 @@ const COOKIE_NAME: &str = "__Secure-t";
 struct Setup {
     policy: Policy,
     revoked: Revocations,
-    known: KnownTokens,
-    usage: Usage,
+    known: TokenCache,
+    usage: AddressLimiters,
     token: String,
 }
 
@@ -45,7 +47,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         expires_at: NOW + 60,
     };
     let token = policy.realm("r").expect("the realm").tokens().mint(&claims).expect("a token");
-    Setup { policy, revoked: Revocations::new(), known: KnownTokens::new(1 << 20), usage: Usage::new(), token }
+    Setup { policy, revoked: Revocations::new(), known: TokenCache::new(1 << 20), usage: AddressLimiters::new(), token }
 });
 
 /// Whether somebody got in.
@@ -81,7 +83,7 @@ fn headers(data: &[u8]) -> Option<HeaderMap> {
 
 fn judged(headers: &HeaderMap) -> bool {
     let setup = &*SETUP;
-    let gate = Gate {
+    let gate = Authorizer {
         policy: &setup.policy,
         revoked: &setup.revoked,
         proxies: &config::NO_PROXIES,
@@ -104,7 +106,7 @@ fn judged(headers: &HeaderMap) -> bool {
         peer: [127, 0, 0, 1].into(),
         tls: false,
     };
-    let Verdict::Grant(grant) = gate.decide(&head, NOW, &mut Permits::default()) else { return false };
+    let Decision::Grant(grant) = gate.decide(&head, NOW, &mut RequestPermits::default()) else { return false };
     // What the fuzzer was given stands in the header that counts, whole, and once or always the same.
     let own = |value: &[u8]| value == setup.token.as_bytes();
     let authorizations: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
@@ -138,13 +140,13 @@ fn stripped(headers: &HeaderMap) {
     };
     let came: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let others: Vec<_> = pairs(&came).into_iter().filter(|pair| !ours(pair)).collect();
-    match OtherCookies::of(headers, &names) {
-        OtherCookies::Unchanged => {
+    match RemainingCookies::from_headers(headers, &names) {
+        RemainingCookies::Unchanged => {
             assert!(came.len() < 2, "split over headers: {came:?}");
             // A name without a value is no cookie: it carries no token.
             assert!(pairs(&came).iter().all(|pair| !ours(pair) || !pair.contains(&b'=')), "{came:?}");
         }
-        OtherCookies::None => assert!(others.is_empty(), "{came:?}"),
-        OtherCookies::Joined(value) => assert_eq!(pairs(&[value.as_bytes()]), others),
+        RemainingCookies::None => assert!(others.is_empty(), "{came:?}"),
+        RemainingCookies::Joined(value) => assert_eq!(pairs(&[value.as_bytes()]), others),
     }
 }

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use tollgate::config::{self, Mode, Policy};
-use tollgate::gate::{KnownTokens, Usage};
-use tollgate::token::{Callback, Challenge, Claims, Revocations, Seal, TokenId};
+use tollgate::gate::{AddressLimiters, TokenCache};
+use tollgate::token::{CallbackToken, ChallengeToken, Claims, Revocations, Seal, TokenId};
 
 pub const NOW: i64 = 1_800_000_000;
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -152,9 +152,9 @@ upstream = ["http://127.0.0.1:1"]
 pub struct Setup {
     pub policy: Policy,
     pub revoked: Arc<Revocations>,
-    pub known: KnownTokens,
-    pub unknown: KnownTokens,
-    pub usage: Usage,
+    pub known: TokenCache,
+    pub unknown: TokenCache,
+    pub usage: AddressLimiters,
     /// Every token that opens a route, and what it says.
     pub good: Vec<Good>,
     /// What stands for which text.
@@ -237,7 +237,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
             mfa: false,
         },
     ];
-    let callback = Callback {
+    let callback = CallbackToken {
         token_id: TokenId(20),
         subject: ALICE.into(),
         actor: "backend".into(),
@@ -246,7 +246,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         expires_at: NOW + 50,
     };
     let challenge = |subject: &str, name: &str| {
-        let challenge = Challenge { subject: subject.into(), version: 1, name: name.into(), mfa: false };
+        let challenge = ChallengeToken { subject: subject.into(), version: 1, name: name.into(), mfa: false };
         rules("open").mint_challenge(&challenge, &seal(), NOW).expect("a challenge")
     };
     let id = json!({"sub": ALICE, "aud": "open", "token_use": "id", "iat": NOW - 100, "exp": NOW + 1000});
@@ -274,9 +274,9 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     Setup {
         policy,
         revoked,
-        known: KnownTokens::new(1 << 20),
-        unknown: KnownTokens::new(0),
-        usage: Usage::new(),
+        known: TokenCache::new(1 << 20),
+        unknown: TokenCache::new(0),
+        usage: AddressLimiters::new(),
         good,
         words,
     }
@@ -284,7 +284,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
 
 /// That of every realm's session epoch.
 pub fn seal() -> Seal {
-    Seal::of([5; 32])
+    Seal::new([5; 32])
 }
 
 /// `data` with every byte that stands for something replaced by that.

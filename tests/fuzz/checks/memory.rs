@@ -10,13 +10,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use tollgate::login::Desk;
+use tollgate::login::LoginServices;
 use tollgate::login::allowance::Allowances;
-use tollgate::login::password::{Password, Pool, Share};
+use tollgate::login::password::{HashPool, Password, Share};
 use tollgate::login::throttle::Throttle;
 use tollgate::store::{
-    CutOff, Ended, Ends, Epoch, EpochId, Followed, Guess, Guesses, Listed, Name, NetworkId, Once, PasswordHash,
-    Presented, RefreshOf, Revocation, Revoked, Rotated, SecondFactor, Session, Store, StoreError, User,
+    Epoch, EpochId, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, PasswordHash, RefreshAttempt,
+    RefreshResult, RefreshableSession, Revocation, RevocationEntry, SecondFactor, Session, SessionsToEnd, Store,
+    StoreError, SubjectRevocation, TokenExpiry, User,
 };
 use tollgate::token::{AccountId, Revocations, TokenId};
 
@@ -70,10 +71,11 @@ impl Content {
     }
 }
 
-fn is_named(user: &User, name: &Name) -> bool {
-    let is =
-        |own: &Option<String>, parse: fn(&str) -> Option<Name>| own.as_deref().and_then(parse).as_ref() == Some(name);
-    is(&user.username, Name::username) || is(&user.email, Name::email)
+fn is_named(user: &User, name: &LoginName) -> bool {
+    let is = |own: &Option<String>, parse: fn(&str) -> Option<LoginName>| {
+        own.as_deref().and_then(parse).as_ref() == Some(name)
+    };
+    is(&user.username, LoginName::username) || is(&user.email, LoginName::email)
 }
 
 #[async_trait]
@@ -95,7 +97,7 @@ impl Store for Memory {
         Ok(self.content().users.iter().find(|user| user.realm == realm && user.id == id).cloned())
     }
 
-    async fn user_by_name(&self, realm: &str, name: &Name) -> Result<Option<User>, StoreError> {
+    async fn user_by_name(&self, realm: &str, name: &LoginName) -> Result<Option<User>, StoreError> {
         Ok(self.content().users.iter().find(|user| user.realm == realm && is_named(user, name)).cloned())
     }
 
@@ -109,18 +111,18 @@ impl Store for Memory {
     async fn update_user(
         &self,
         user: &User,
-        ended: Ended,
+        ended: SessionsToEnd,
         _: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError> {
         let mut content = self.content();
         let stored = content.users.iter_mut().find(|stored| stored.realm == user.realm && stored.id == user.id);
-        let stored = stored.filter(|stored| stored.version == user.version).ok_or(StoreError::Stale)?;
+        let stored = stored.filter(|stored| stored.version == user.version).ok_or(StoreError::VersionConflict)?;
         *stored = User { version: user.version + 1, ..user.clone() };
         let stored = stored.clone();
         let revoked = match ended {
-            Ended::Nothing => Vec::new(),
-            Ended::All => content.end(&user.id, None),
-            Ended::AllBut(token) => content.end(&user.id, Some(token)),
+            SessionsToEnd::Nothing => Vec::new(),
+            SessionsToEnd::All => content.end(&user.id, None),
+            SessionsToEnd::AllBut(token) => content.end(&user.id, Some(token)),
         };
         Ok((stored, revoked))
     }
@@ -143,13 +145,13 @@ impl Store for Memory {
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
         let mut content = self.content();
         let is = |user: &&User| user.id == session.user_id && user.version == version && !user.disabled;
-        content.users.iter().find(is).ok_or(StoreError::Stale)?;
+        content.users.iter().find(is).ok_or(StoreError::VersionConflict)?;
         let current = session.refresh.as_ref().map(|refresh| refresh.first).unwrap_or_default();
         content.sessions.insert(session.token, Kept { session: session.clone(), current });
         Ok(())
     }
 
-    async fn create_session_once(&self, once: Once, session: &Session, version: i64) -> Result<bool, StoreError> {
+    async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError> {
         if self.content().once.contains(&once.id) {
             return Ok(false);
         }
@@ -158,14 +160,14 @@ impl Store for Memory {
         Ok(true)
     }
 
-    async fn refresh_of(&self, session: TokenId, now: i64) -> Result<Option<RefreshOf>, StoreError> {
+    async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError> {
         let content = self.content();
         let Some(Session { realm, user_id, refresh: Some(refresh), .. }) =
             content.sessions.get(&session).map(|kept| &kept.session)
         else {
             return Ok(None);
         };
-        let of = RefreshOf {
+        let of = RefreshableSession {
             realm: realm.clone(),
             user_id: user_id.clone(),
             key: refresh.key,
@@ -178,14 +180,14 @@ impl Store for Memory {
         Ok(Some(of).filter(|of| now < of.expires_at))
     }
 
-    async fn rotate(&self, presented: &Presented) -> Result<Rotated, StoreError> {
+    async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError> {
         let mut content = self.content();
-        let Some(kept) = content.sessions.get_mut(&presented.session) else { return Ok(Rotated::Unknown) };
+        let Some(kept) = content.sessions.get_mut(&presented.session) else { return Ok(RefreshResult::Unknown) };
         if kept.current == presented.hash {
             kept.current = presented.next;
-            return Ok(Rotated::Next);
+            return Ok(RefreshResult::Next);
         }
-        Ok(Rotated::Reused(content.revoke(presented.session, NOW + 1)))
+        Ok(RefreshResult::Reused(content.revoke(presented.session, NOW + 1)))
     }
 
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
@@ -225,20 +227,25 @@ impl Store for Memory {
         Ok(None)
     }
 
-    async fn revoke(&self, token: TokenId, ends: Ends) -> Result<Revocation, StoreError> {
-        let (Ends::At(at) | Ends::AtMost(at)) = ends;
+    async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError> {
+        let (TokenExpiry::At(at) | TokenExpiry::AtMost(at)) = ends;
         Ok(self.content().revoke(token, at))
     }
 
-    async fn cut_off(&self, account: AccountId, until: i64, expires_at: i64) -> Result<CutOff, StoreError> {
-        Ok(CutOff { sequence: 1, account, until, expires_at })
+    async fn revoke_subject(
+        &self,
+        account: AccountId,
+        until: i64,
+        expires_at: i64,
+    ) -> Result<SubjectRevocation, StoreError> {
+        Ok(SubjectRevocation { sequence: 1, account, until, expires_at })
     }
 
-    async fn revocations_after(&self, _: i64, _: i64, _: u32) -> Result<Vec<Revoked>, StoreError> {
+    async fn revocations_after(&self, _: i64, _: i64, _: u32) -> Result<Vec<RevocationEntry>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn purge(&self, _: i64) -> Result<u64, StoreError> {
+    async fn purge_expired(&self, _: i64) -> Result<u64, StoreError> {
         Ok(0)
     }
 
@@ -315,8 +322,8 @@ pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
 });
 
 /// Where nobody's password is hashed.
-static TAKEN: LazyLock<Mutex<Option<Pool>>> = LazyLock::new(|| {
-    let pool = Pool::new(1, 0).expect("a thread");
+static TAKEN: LazyLock<Mutex<Option<HashPool>>> = LazyLock::new(|| {
+    let pool = HashPool::new(1, 0).expect("a thread");
     // Whoever is woken from its result never comes back: so its only thread is taken from then on, and nobody may wait.
     let (stuck, waits) = channel();
     let waker = Waker::from(Arc::new(Stuck(Mutex::new(stuck))));
@@ -350,12 +357,12 @@ fn is_stuck(waits: &Receiver<()>) {
 }
 
 /// The desk, with a store of its own.
-pub fn with_desk<T>(content: &Content, ask: impl FnOnce(&Desk, &Memory) -> T) -> T {
+pub fn with_desk<T>(content: &Content, ask: impl FnOnce(&LoginServices, &Memory) -> T) -> T {
     let memory = Arc::new(Memory(Mutex::new(content.clone())));
     let mut pool = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let revocations = Arc::new(Revocations::new());
     revocations.extend([(TokenId(9), NOW + 1000)]);
-    let desk = Desk {
+    let services = LoginServices {
         store: memory.clone(),
         passwords: pool.take().expect("the pool"),
         throttle: Throttle::new(),
@@ -363,8 +370,8 @@ pub fn with_desk<T>(content: &Content, ask: impl FnOnce(&Desk, &Memory) -> T) ->
         revocations,
         started_ms: 0,
     };
-    let told = ask(&desk, &memory);
-    *pool = Some(desk.passwords);
+    let told = ask(&services, &memory);
+    *pool = Some(services.passwords);
     told
 }
 
@@ -378,8 +385,8 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 /// A content with a session that can be refreshed, and its refresh token: made once, by a login that proves a code.
 pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
-    use tollgate::config::{Dialect, Endpoint};
-    use tollgate::login::{Request, Trail, tenant};
+    use tollgate::config::{Dialect, LoginEndpoint};
+    use tollgate::login::{LoginEventRecorder, LoginRequest, tenant};
 
     let open = SETUP.policy.realm("open").expect("the realm");
     let logins = SETUP.policy.routing().logins();
@@ -393,10 +400,10 @@ pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
         "ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": session,
         "ChallengeResponses": {"USERNAME": "bob", "SOFTWARE_TOKEN_MFA_CODE": code()},
     });
-    with_desk(&CONTENT, |desk, memory| {
+    with_desk(&CONTENT, |services, memory| {
         let mut headers = http::HeaderMap::new();
         headers.insert("content-type", http::HeaderValue::from_static("application/json"));
-        let request = Request {
+        let request = LoginRequest {
             realm: open,
             realms: std::slice::from_ref(open),
             method: &http::Method::POST,
@@ -405,12 +412,12 @@ pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
             body: body.to_string().into(),
             client: [192, 0, 2, 7].into(),
             master: false,
-            token: Err(tollgate::gate::Deny::TokenMissing),
+            token: Err(tollgate::gate::DenyReason::TokenMissing),
             tokens: Vec::new(),
             now_ms: NOW * 1000,
-            trail: &Trail::default(),
+            event: &LoginEventRecorder::default(),
         };
-        let answer = at_once(tenant::answer(request, config, Endpoint::Challenge, desk));
+        let answer = at_once(tenant::handle(request, config, LoginEndpoint::Challenge, services));
         let answer = answer.map_err(|refusal| refusal.deny).expect("a login");
         let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
         let token = answer["cognitoToken"]["AuthenticationResult"]["RefreshToken"].as_str().expect("a refresh token");

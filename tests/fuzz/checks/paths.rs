@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method};
-use tollgate::config::{self, Found, Host, Mode, NO_PROXIES, PathRules, Policy};
-use tollgate::gate::{Gate, Head, Permits, Verdict};
+use tollgate::config::{self, Host, Mode, NO_PROXIES, PathRules, Policy, RouteMatch};
+use tollgate::gate::{Authorizer, Decision, Head, RequestPermits};
 
 use super::fixture::{NOW, SETUP};
 
@@ -56,7 +56,7 @@ pub fn check(data: &[u8]) -> bool {
             peer: [192, 0, 2, 7].into(),
             tls: true,
         };
-        let gate = Gate {
+        let gate = Authorizer {
             policy: &POLICY,
             revoked: &SETUP.revoked,
             proxies: &NO_PROXIES,
@@ -68,14 +68,14 @@ pub fn check(data: &[u8]) -> bool {
             trace: None,
         };
         let path = data.split(|byte| *byte == b'?').next().unwrap_or_default();
-        match gate.decide(&head, NOW, &mut Permits::default()) {
-            Verdict::Grant(grant) => {
+        match gate.decide(&head, NOW, &mut RequestPermits::default()) {
+            Decision::Grant(grant) => {
                 assert_eq!(grant.target(), data, "byte for byte");
                 let (route, rules) = (grant.route(), POLICY.routing().path_rules(&host, grant.route()).0);
                 for reading in readings(path, rules == PathRules::Opaque) {
                     let text = String::from_utf8_lossy(&reading);
                     match POLICY.routing().find(&host, &text, &Method::GET) {
-                        Found::Route(other) if other.index() == route.index() => {}
+                        RouteMatch::Route(other) if other.index() == route.index() => {}
                         other => panic!("{name}: {} is {text} to some, and {other:?}", path.escape_ascii()),
                     }
                 }
@@ -84,19 +84,19 @@ pub fn check(data: &[u8]) -> bool {
                 granted |= name != "solo";
             }
             // What the gate answers itself is at its path in the one form that all readers read alike.
-            Verdict::KeySet(_) => {
+            Decision::Jwks(_) => {
                 assert!(readings(path, false).iter().all(|reading| is_key_set(reading)), "{}", path.escape_ascii());
             }
-            Verdict::Login(_) => assert!(!path.windows(2).any(|pair| pair == b"//")),
-            Verdict::Refusal(_) => {}
-            Verdict::Preflight(_) | Verdict::Wait(_) => panic!("a GET without a token"),
+            Decision::Login(_) => assert!(!path.windows(2).any(|pair| pair == b"//")),
+            Decision::Refusal(_) => {}
+            Decision::Preflight(_) | Decision::Wait(_) => panic!("a GET without a token"),
         }
     }
     granted
 }
 
 fn is_key_set(path: &[u8]) -> bool {
-    POLICY.key_set(&String::from_utf8_lossy(path)).is_some()
+    POLICY.jwks_at(&String::from_utf8_lossy(path)).is_some()
 }
 
 /// What apps may make of a path: each step that some reader takes, in any order and again and again. `all`: of the odd ones, too,

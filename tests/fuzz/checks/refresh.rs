@@ -10,26 +10,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Map, Value, json};
-use tollgate::config::{Dialect, Endpoint};
-use tollgate::gate::Deny;
-use tollgate::login::{Request, Trail, tenant};
-use tollgate::store::Name;
-use tollgate::token::{Algorithm, Key, KeySet, Rules};
+use tollgate::config::{Dialect, LoginEndpoint};
+use tollgate::gate::DenyReason;
+use tollgate::login::{LoginEventRecorder, LoginRequest, tenant};
+use tollgate::store::LoginName;
+use tollgate::token::{Algorithm, SigningKey, SigningKeys, TokenSettings};
 
 use super::fixture::{NOW, SETUP, expand, seal};
 use super::memory::{REFRESHABLE, at_once, with_desk};
 
 const SECRET: [u8; 32] = [7; 32];
 
-static RULES: LazyLock<Rules> = LazyLock::new(|| {
+static RULES: LazyLock<TokenSettings> = LazyLock::new(|| {
     let jwk = json!({
         "kty": "oct", "use": "sig", "alg": "HS256", "kid": "own", "iat": 1, "k": URL_SAFE_NO_PAD.encode(SECRET),
     });
-    Rules {
+    TokenSettings {
         issuer: "https://gate.example".into(),
         audience: "api".into(),
         leeway: 5,
-        keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&jwk.to_string()).expect("a key")]).expect("a set"),
+        keys: SigningKeys::new(Algorithm::HS256, vec![SigningKey::from_jwk(&jwk.to_string()).expect("a key")])
+            .expect("a set"),
         id_keys: None,
         trusted: Vec::new(),
     }
@@ -62,19 +63,19 @@ fn flipped(bits: &[u8]) -> bool {
 /// Only the one text counts, and gives another one, once.
 fn presented(text: &str) -> bool {
     let (content, genuine) = &*REFRESHABLE;
-    with_desk(content, |desk, _| {
-        let taken = refresh(text, desk);
+    with_desk(content, |services, _| {
+        let taken = refresh(text, services);
         assert_eq!(taken.is_ok(), text == genuine, "{text}");
         let Ok(next) = taken else { return false };
         assert_ne!(next, text);
-        assert_eq!(refresh(&next, desk).map(drop), Ok(()));
-        assert_eq!(refresh(text, desk), Err(Deny::RefreshReused));
-        assert!(refresh(&next, desk).is_err(), "the session has ended");
+        assert_eq!(refresh(&next, services).map(drop), Ok(()));
+        assert_eq!(refresh(text, services), Err(DenyReason::RefreshReused));
+        assert!(refresh(&next, services).is_err(), "the session has ended");
         true
     })
 }
 
-fn refresh(text: &str, desk: &tollgate::login::Desk) -> Result<String, Deny> {
+fn refresh(text: &str, services: &tollgate::login::LoginServices) -> Result<String, DenyReason> {
     let open = SETUP.policy.realm("open").expect("the realm");
     let logins: &[Arc<_>] = SETUP.policy.routing().logins();
     let is_tenant = |dialect: &&Dialect| matches!(dialect, Dialect::Tenant(_));
@@ -83,7 +84,7 @@ fn refresh(text: &str, desk: &tollgate::login::Desk) -> Result<String, Deny> {
     };
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
-    let request = Request {
+    let request = LoginRequest {
         realm: open,
         realms: std::slice::from_ref(open),
         method: &Method::POST,
@@ -92,12 +93,13 @@ fn refresh(text: &str, desk: &tollgate::login::Desk) -> Result<String, Deny> {
         body: json!({"RefreshToken": text}).to_string().into(),
         client: [192, 0, 2, 7].into(),
         master: false,
-        token: Err(Deny::TokenMissing),
+        token: Err(DenyReason::TokenMissing),
         tokens: Vec::new(),
         now_ms: NOW * 1000,
-        trail: &Trail::default(),
+        event: &LoginEventRecorder::default(),
     };
-    let answer = at_once(tenant::answer(request, config, Endpoint::Refresh, desk)).map_err(|refusal| refusal.deny)?;
+    let answer =
+        at_once(tenant::handle(request, config, LoginEndpoint::Refresh, services)).map_err(|refusal| refusal.deny)?;
     let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
     let token = answer["cognitoToken"]["AuthenticationResult"]["RefreshToken"].as_str();
     Ok(token.expect("the next one").to_owned())
@@ -159,19 +161,19 @@ fn with_mark(header: &[u8], payload: &[u8]) -> Option<String> {
 
 /// R32, R38: the form in which names are compared is its own form, and shows all that it is.
 fn named(text: &str) -> bool {
-    let (username, email) = (Name::username(text), Name::email(text));
+    let (username, email) = (LoginName::username(text), LoginName::email(text));
     if let Some(name) = &username {
-        assert_eq!(Name::username(name.as_str()).as_ref(), Some(name));
+        assert_eq!(LoginName::username(name.as_str()).as_ref(), Some(name));
         let canonical = name.as_str();
         assert!(!canonical.is_empty() && canonical.chars().count() <= 128 && canonical == canonical.trim());
         assert!(!canonical.chars().any(char::is_control) && !canonical.contains("  "));
         assert_eq!(
-            Name::username(&text.to_uppercase()).filter(|_| text.is_ascii()),
+            LoginName::username(&text.to_uppercase()).filter(|_| text.is_ascii()),
             username.clone().filter(|_| text.is_ascii())
         );
     }
     if let Some(name) = &email {
-        assert_eq!(Name::email(name.as_str()).as_ref(), Some(name));
+        assert_eq!(LoginName::email(name.as_str()).as_ref(), Some(name));
         assert_eq!(name.as_str(), text.to_ascii_lowercase());
         assert!(text.is_ascii() && text.matches('@').count() == 1 && !text.contains(|char: char| char.is_whitespace()));
     }

@@ -11,9 +11,9 @@ use http::{Method, Request};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::server::HttpSession;
-use tollgate::config::{Access, CorsBy, ForwardedFamily, Found, Host, Proxies};
-use tollgate::gate::{Client, Gate, Grant, Head, Permits, Trace, Verdict, cookies, wire};
-use tollgate::proxy::preview;
+use tollgate::config::{Access, CorsBy, ForwardedFamily, Host, Proxies, RouteMatch};
+use tollgate::gate::{Authorizer, ClientInfo, Decision, Explanation, Grant, Head, RequestPermits, cookies, wire};
+use tollgate::proxy::preview_headers;
 
 use super::fixture::{Good, KEY, NOW, SETUP, is_free_of_secrets};
 
@@ -60,7 +60,7 @@ fn trusted() -> Proxies {
 }
 
 /// Has the gate judge it, with the tokens that were seen before remembered or not. `findings` is what it wrote down.
-pub fn judge(read: &Read, from: From, remembered: bool, findings: &Trace) -> Verdict {
+pub fn judge(read: &Read, from: From, remembered: bool, findings: &Explanation) -> Decision {
     let (header, setup) = (&read.header, &*SETUP);
     let has_body = wire::has_body(&header.headers);
     let both = header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(&read.raw);
@@ -76,7 +76,7 @@ pub fn judge(read: &Read, from: From, remembered: bool, findings: &Trace) -> Ver
         peer: from.peer,
         tls: from.tls,
     };
-    let gate = Gate {
+    let gate = Authorizer {
         policy: &setup.policy,
         revoked: &setup.revoked,
         proxies: &trusted(),
@@ -87,47 +87,47 @@ pub fn judge(read: &Read, from: From, remembered: bool, findings: &Trace) -> Ver
         may_wait: false,
         trace: Some(findings),
     };
-    gate.decide(&head, NOW, &mut Permits::default())
+    gate.decide(&head, NOW, &mut RequestPermits::default())
 }
 
 /// Judges it in every way, and holds what comes of it against what must be true. Whether the app gets it.
 pub fn check(read: &Read) -> bool {
     let mut granted = false;
     for from in callers() {
-        let findings = Trace::default();
+        let findings = Explanation::default();
         let first = judge(read, from, false, &findings);
         says_no_secret(read, &findings);
-        let again = judge(read, from, true, &Trace::default());
+        let again = judge(read, from, true, &Explanation::default());
         assert_eq!(told(&first), told(&again), "a token that is known changes nothing");
-        assert_eq!(told(&again), told(&judge(read, from, true, &Trace::default())), "judged twice");
+        assert_eq!(told(&again), told(&judge(read, from, true, &Explanation::default())), "judged twice");
         match first {
-            Verdict::Grant(grant) => {
+            Decision::Grant(grant) => {
                 rightly(read, from, &grant);
                 granted = true;
             }
-            Verdict::Refusal(refusal) => {
-                let row = refusal.deny.row();
+            Decision::Refusal(refusal) => {
+                let row = refusal.deny.response();
                 assert!(row.status.is_client_error() || row.status.is_server_error());
                 let told = format!("{:?} {row:?} {:?}", refusal.deny, refusal.set_cookie);
                 assert!(is_free_of_secrets(&told), "{told}");
             }
-            Verdict::Preflight(asked) => {
+            Decision::Preflight(asked) => {
                 assert_eq!(read.header.method, Method::OPTIONS);
                 assert_eq!(read.header.headers.get_all(ORIGIN).iter().count(), 1);
                 assert!(read.header.headers.contains_key(ORIGIN) && asked.cors.origin != "*");
             }
-            Verdict::KeySet(_) => assert!(matches!(read.header.method, Method::GET | Method::HEAD)),
-            Verdict::Login(_) => {}
-            Verdict::Wait(_) => panic!("nobody waits here"),
+            Decision::Jwks(_) => assert!(matches!(read.header.method, Method::GET | Method::HEAD)),
+            Decision::Login(_) => {}
+            Decision::Wait(_) => panic!("nobody waits here"),
         }
     }
     granted
 }
 
 /// A verdict in words, without what is random in it.
-pub fn told(verdict: &Verdict) -> String {
+pub fn told(verdict: &Decision) -> String {
     match verdict {
-        Verdict::Grant(grant) => format!(
+        Decision::Grant(grant) => format!(
             "{} {} {:?} {:?} {:?} {} {:?}",
             grant.route().index(),
             grant.target().escape_ascii(),
@@ -137,7 +137,7 @@ pub fn told(verdict: &Verdict) -> String {
             grant.assertion().is_some(),
             grant.cors()
         ),
-        Verdict::Login(to) => format!(
+        Decision::Login(to) => format!(
             "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?}",
             to.login.index(),
             to.endpoint,
@@ -149,17 +149,17 @@ pub fn told(verdict: &Verdict) -> String {
             to.client,
             to.cors
         ),
-        Verdict::Preflight(asked) => format!("{asked:?}"),
-        Verdict::KeySet(keys) => format!("{} bytes", keys.len()),
-        Verdict::Refusal(refusal) => {
+        Decision::Preflight(asked) => format!("{asked:?}"),
+        Decision::Jwks(keys) => format!("{} bytes", keys.len()),
+        Decision::Refusal(refusal) => {
             format!("{:?} {:?} {:?} {:?}", refusal.deny, refusal.place, refusal.form, refusal.cors)
         }
-        Verdict::Wait(_) => "wait".into(),
+        Decision::Wait(_) => "wait".into(),
     }
 }
 
 /// What `tollgate explain` shows holds a secret only where the client wrote one into what is none.
-fn says_no_secret(read: &Read, findings: &Trace) {
+fn says_no_secret(read: &Read, findings: &Explanation) {
     let path = wire::target(&read.raw).unwrap_or_default().split(|byte| *byte == b'?').next().unwrap_or_default();
     let shown = [HOST, ORIGIN].map(|name| read.header.headers.get_all(name).iter().cloned().collect::<Vec<_>>());
     let shown: Vec<u8> =
@@ -203,7 +203,7 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     let method = method.as_ref().unwrap_or(&read.header.method);
     for reading in readings(path) {
         match SETUP.policy.routing().find(&host, &reading, method) {
-            Found::Route(route) if route.index() == grant.route().index() => {}
+            RouteMatch::Route(route) if route.index() == grant.route().index() => {}
             other => panic!("{path} is {reading} to some, and {other:?}"),
         }
     }
@@ -374,7 +374,7 @@ fn is_from_here(read: &Read, from: From, grant: &Grant) -> bool {
                 "strict" => is_at(&origin, "https://app.example", "443"),
                 _ => false,
             };
-            let secure = Client::of(from.peer, from.tls, headers, &trusted()).secure;
+            let secure = ClientInfo::from_request(from.peer, from.tls, headers, &trusted()).secure;
             let (scheme, port) = if secure { ("https", "443") } else { ("http", "80") };
             let host = grant.authority().to_str().expect("a host").to_ascii_lowercase();
             let host = host.strip_suffix(&format!(":{port}")).unwrap_or(&host).to_owned();
@@ -414,8 +414,8 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
         }
     }
     for came in [came, &named] {
-        let sent = preview(came, grant, &SETUP.policy).expect("headers");
-        let client = Client::of(from.peer, from.tls, &read.header.headers, &trusted());
+        let sent = preview_headers(came, grant, &SETUP.policy).expect("headers");
+        let client = ClientInfo::from_request(from.peer, from.tls, &read.header.headers, &trusted());
         let mut ours: HashMap<String, Vec<u8>> = HashMap::new();
         for (name, value) in grant.identity().map(|identity| identity.headers()).unwrap_or_default() {
             ours.insert(folded(name), value.as_bytes().to_vec());
@@ -533,8 +533,8 @@ fn as_sent(read: &Read, grant: &Grant, sent: &HeaderMap) {
     }
     let again = Read { header, raw: again.raw, body: Vec::new() };
     let from = From { peer: [192, 0, 2, 7].into(), tls: grant.client().secure };
-    match judge(&again, from, true, &Trace::default()) {
-        Verdict::Grant(second) => {
+    match judge(&again, from, true, &Explanation::default()) {
+        Decision::Grant(second) => {
             assert_eq!((second.target(), second.route().index()), (grant.target(), grant.route().index()));
             assert_eq!(format!("{:?}", second.identity()), format!("{:?}", grant.identity()));
         }

@@ -11,9 +11,10 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublic
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
-use tollgate::gate::{Identity, is_reserved};
+use tollgate::gate::{IdentityHeaders, is_reserved};
 use tollgate::token::{
-    Accepted, Algorithm, Audience, Issuer, Key, KeySet, Mapping, Rules, Source, TrustedKeys, Type, peek,
+    Algorithm, Audience, ClaimMapping, IssuerKeys, KeySource, SigningKey, SigningKeys, TokenSettings, TokenType,
+    TrustedIssuer, VerifiedToken, decode_unverified,
 };
 
 const NOW: i64 = 1_800_000_000;
@@ -24,7 +25,7 @@ const AUD: &str = "api";
 const SECRET: [u8; 32] = [7; 32];
 
 struct Setup {
-    rules: Rules,
+    rules: TokenSettings,
     own: hmac::Key,
     trusted: Ed25519KeyPair,
 }
@@ -37,18 +38,18 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let public = URL_SAFE_NO_PAD.encode(trusted.public_key().as_ref());
     let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "trusted", "x": public}]});
     let algorithms = vec![Algorithm::EdDSA];
-    let keys = TrustedKeys::new(Source::File("fuzz.json".into()), algorithms.clone());
+    let keys = IssuerKeys::new(KeySource::File("fuzz.json".into()), algorithms.clone());
     keys.install(set.to_string().as_bytes(), NOW).expect("a key set");
-    let issuer = Issuer {
+    let issuer = TrustedIssuer {
         name: ISS.into(),
         audience: Audience { any_of: vec![AUD.into()], clients: Vec::new() },
         token_size: 32 << 10,
         algorithms,
-        types: vec![Type::Jwt, Type::AccessToken, Type::Absent],
+        types: vec![TokenType::Jwt, TokenType::AccessToken, TokenType::Absent],
         leeway: LEEWAY,
         required: vec!["scope".into()],
         exact: vec![("tenant".into(), json!(7))],
-        mapping: Mapping {
+        mapping: ClaimMapping {
             username: Some("username".into()),
             username_prefix: String::new(),
             email: Some("email".into()),
@@ -56,11 +57,12 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         },
         keys: Arc::new(keys),
     };
-    let rules = Rules {
+    let rules = TokenSettings {
         issuer: OWN.into(),
         audience: AUD.into(),
         leeway: LEEWAY,
-        keys: KeySet::new(Algorithm::HS256, vec![Key::from_jwk(&jwk.to_string()).expect("a key")]).expect("a set"),
+        keys: SigningKeys::new(Algorithm::HS256, vec![SigningKey::from_jwk(&jwk.to_string()).expect("a key")])
+            .expect("a set"),
         id_keys: None,
         trusted: vec![issuer],
     };
@@ -89,8 +91,8 @@ pub fn check(data: &[u8]) -> bool {
         _ => return false,
     };
     // Whoever only looks at a token looks at any text.
-    let _ = SETUP.rules.foreign_issuer(&token);
-    let _ = peek(&token);
+    let _ = SETUP.rules.external_issuer(&token);
+    let _ = decode_unverified(&token);
     let accepted = SETUP.rules.verify(&token, NOW);
     if let Ok(accepted) = &accepted {
         rightly(&token, accepted);
@@ -98,7 +100,7 @@ pub fn check(data: &[u8]) -> bool {
     accepted.is_ok()
 }
 
-fn rightly(token: &str, accepted: &Accepted) {
+fn rightly(token: &str, accepted: &VerifiedToken) {
     assert!(token.len() <= 8 << 10);
     let parts: Vec<_> = token.split('.').collect();
     assert_eq!(parts.len(), 3);
@@ -141,13 +143,15 @@ fn rightly(token: &str, accepted: &Accepted) {
     if let Some(iat) = payload.get("iat") {
         assert_eq!(iat.as_i64(), Some(accepted.claims.issued_at));
     }
-    assert!(accepted.still_counts(NOW) && !accepted.still_counts(exp + LEEWAY));
+    assert!(accepted.is_valid_at(NOW) && !accepted.is_valid_at(exp + LEEWAY));
 
     // Each role was said, and none of them passes for two.
     for role in &accepted.claims.roles {
         assert!(text("iss") == Some(OWN) || !role.is_empty() && !role.contains(','), "{role:?}");
     }
-    if let Some(identity) = Identity::of(&accepted.claims, "r", accepted.issuer.as_ref().map(|by| &*by.issuer)) {
+    if let Some(identity) =
+        IdentityHeaders::from_claims(&accepted.claims, "r", accepted.issuer.as_ref().map(|by| &*by.issuer))
+    {
         for (name, value) in identity.headers() {
             assert!(is_reserved(name.as_str(), false), "{name} could be sent by a client too");
             assert!(!value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));

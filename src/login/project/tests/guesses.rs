@@ -8,16 +8,22 @@ const AWAY: &str = "198.51.100.1";
 const HOUR_MS: i64 = 3_600_000;
 
 impl Gate {
-    async fn try_at(&self, client: &'static str, username: &str, password: &str, now_ms: i64) -> Result<(), Deny> {
+    async fn try_at(
+        &self,
+        client: &'static str,
+        username: &str,
+        password: &str,
+        now_ms: i64,
+    ) -> Result<(), DenyReason> {
         let request = post("login=true&noATCookie=true", &credentials(username, password));
         self.call(Call { client, now_ms, ..request }).await.map(drop).map_err(|refusal| refusal.deny)
     }
 
     /// As many wrong guesses in a row as that, at whatever gate.
     async fn guessed(&self, username: &str, client: &str, times: u32) {
-        let (user, network) = (self.stored(username).await, NetworkId::of(client.parse().unwrap()));
+        let (user, network) = (self.stored(username).await, NetworkId::from_address(client.parse().unwrap()));
         for _ in 0..times {
-            self.desk.store.count_guess(&user.realm, &user.id, network, Guess::Password, 1).await.unwrap();
+            self.services.store.count_guess(&user.realm, &user.id, network, Guess::Password, 1).await.unwrap();
         }
     }
 }
@@ -27,29 +33,29 @@ async fn r65_after_a_hundred_wrong_guesses_the_right_one_is_wrong_too() {
     let gate = Gate::open().await;
     gate.register("alice", PASSWORD).await;
     gate.guessed("alice", AWAY, 98).await;
-    assert_eq!(gate.try_at(AWAY, "alice", "wrong", NOW_MS).await, Err(Deny::Credentials));
+    assert_eq!(gate.try_at(AWAY, "alice", "wrong", NOW_MS).await, Err(DenyReason::Credentials));
     assert_eq!(gate.try_at(AWAY, "ALICE", PASSWORD, NOW_MS).await, Ok(()), "the hundredth would have been too many");
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Ok(()));
 
     gate.guessed("alice", "203.0.113.1", 99).await;
-    assert_eq!(gate.try_at("203.0.113.2", "alice", "wrong", NOW_MS).await, Err(Deny::Credentials));
+    assert_eq!(gate.try_at("203.0.113.2", "alice", "wrong", NOW_MS).await, Err(DenyReason::Credentials));
     let nobody = gate.try_at("203.0.113.3", "nobody", PASSWORD, NOW_MS).await;
     for (hours, client) in [(0, "203.0.113.4"), (1, "203.0.113.5"), (10_000, "203.0.113.6")] {
         let told = gate.try_at(client, "alice", PASSWORD, NOW_MS + hours * HOUR_MS).await;
-        assert_eq!((told, told), (nobody, Err(Deny::Credentials)), "{hours}");
+        assert_eq!((told, told), (nobody, Err(DenyReason::Credentials)), "{hours}");
     }
     // Where the user signs in from, others lock nobody out, and the lock elsewhere stays all the same.
     let later = NOW_MS + 20_000 * HOUR_MS;
     for client in [HOME, AWAY] {
         assert_eq!(gate.try_at(client, "alice", PASSWORD, later).await, Ok(()), "{client}");
     }
-    assert_eq!(gate.try_at("203.0.113.7", "alice", PASSWORD, later).await, Err(Deny::Credentials));
+    assert_eq!(gate.try_at("203.0.113.7", "alice", PASSWORD, later).await, Err(DenyReason::Credentials));
     // The operator ends it, and the wait in memory as well.
     for _ in 0..10 {
         let _ = gate.try_at("203.0.113.8", "alice", "wrong", later).await;
     }
     let user = gate.stored("alice").await;
-    gate.desk.store.reset_guesses(&user.realm, &user.id, later + 1).await.unwrap();
+    gate.services.store.reset_guesses(&user.realm, &user.id, later + 1).await.unwrap();
     assert_eq!(gate.try_at("203.0.113.7", "alice", PASSWORD, later + 2).await, Ok(()));
 }
 
@@ -59,9 +65,9 @@ async fn r65_a_known_network_has_a_hundred_guesses_of_its_own() {
     gate.register("alice", PASSWORD).await;
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Ok(()));
     gate.guessed("alice", HOME, 100).await;
-    assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Err(Deny::Credentials));
+    assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Err(DenyReason::Credentials));
     assert_eq!(gate.try_at(AWAY, "alice", PASSWORD, NOW_MS).await, Ok(()), "but no other network waits for it");
-    assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Err(Deny::Credentials));
+    assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Err(DenyReason::Credentials));
 }
 
 #[tokio::test]
@@ -72,21 +78,25 @@ async fn r63_guesses_from_elsewhere_make_no_one_wait_at_home() {
     }
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Ok(()));
     for _ in 0..5 {
-        assert_eq!(gate.try_at(AWAY, "alice", "wrong", NOW_MS).await, Err(Deny::Credentials));
-        assert_eq!(gate.try_at(AWAY, "nobody", "wrong", NOW_MS).await, Err(Deny::Credentials));
+        assert_eq!(gate.try_at(AWAY, "alice", "wrong", NOW_MS).await, Err(DenyReason::Credentials));
+        assert_eq!(gate.try_at(AWAY, "nobody", "wrong", NOW_MS).await, Err(DenyReason::Credentials));
     }
-    assert_eq!(gate.try_at(AWAY, "alice", PASSWORD, NOW_MS).await, Err(Deny::Throttled(1)));
+    assert_eq!(gate.try_at(AWAY, "alice", PASSWORD, NOW_MS).await, Err(DenyReason::Throttled(1)));
     // At home only the right password of its own user makes a difference: no one learns who exists, or signs in there.
     for name in ["alice", "nobody"] {
-        assert_eq!(gate.try_at(HOME, name, "wrong", NOW_MS).await, Err(Deny::Throttled(1)), "{name}");
+        assert_eq!(gate.try_at(HOME, name, "wrong", NOW_MS).await, Err(DenyReason::Throttled(1)), "{name}");
     }
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Ok(()));
     // Guesses there count there.
     for _ in 0..5 {
-        assert_eq!(gate.try_at(HOME, "alice", "wrong", NOW_MS).await, Err(Deny::Credentials));
+        assert_eq!(gate.try_at(HOME, "alice", "wrong", NOW_MS).await, Err(DenyReason::Credentials));
     }
-    assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Err(Deny::Throttled(1)));
-    assert_eq!(gate.try_at(AWAY, "alice", PASSWORD, NOW_MS).await, Err(Deny::Throttled(1)), "which is not known yet");
+    assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Err(DenyReason::Throttled(1)));
+    assert_eq!(
+        gate.try_at(AWAY, "alice", PASSWORD, NOW_MS).await,
+        Err(DenyReason::Throttled(1)),
+        "which is not known yet"
+    );
     assert_eq!(gate.try_at(AWAY, "bob", PASSWORD, NOW_MS).await, Ok(()));
 }
 
@@ -99,12 +109,16 @@ async fn r63_one_client_behind_an_address_does_not_lock_out_the_others() {
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Ok(()));
     for number in 0..50 {
         let told = gate.try_at(HOME, &format!("guess{number}"), "wrong", NOW_MS).await;
-        assert_eq!(told, Err(Deny::Credentials), "{number}");
+        assert_eq!(told, Err(DenyReason::Credentials), "{number}");
     }
     for name in ["alice", "bob", "nobody"] {
-        assert_eq!(gate.try_at(HOME, name, "wrong", NOW_MS).await, Err(Deny::Throttled(1)), "{name}");
+        assert_eq!(gate.try_at(HOME, name, "wrong", NOW_MS).await, Err(DenyReason::Throttled(1)), "{name}");
     }
-    assert_eq!(gate.try_at(HOME, "bob", PASSWORD, NOW_MS).await, Err(Deny::Throttled(1)), "it never signed in there");
+    assert_eq!(
+        gate.try_at(HOME, "bob", PASSWORD, NOW_MS).await,
+        Err(DenyReason::Throttled(1)),
+        "it never signed in there"
+    );
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS).await, Ok(()));
 }
 
@@ -113,16 +127,16 @@ async fn a_good_login_from_a_known_network_writes_nothing_about_guesses() {
     let gate = Gate::open().await;
     gate.register("alice", PASSWORD).await;
     let user = gate.stored("alice").await;
-    let network = NetworkId::of(HOME.parse().unwrap());
+    let network = NetworkId::from_address(HOME.parse().unwrap());
     for (hours, used) in [(0, 0), (1, 0), (23, 0), (25, 25)] {
         assert_eq!(gate.try_at(HOME, "alice", PASSWORD, NOW_MS + hours * HOUR_MS).await, Ok(()));
-        let guesses = gate.desk.store.guesses(&user.realm, &user.id, network).await.unwrap();
+        let guesses = gate.services.store.guesses(&user.realm, &user.id, network).await.unwrap();
         assert_eq!((guesses.known, guesses.used_at), (true, NOW_MS + used * HOUR_MS), "{hours}");
     }
     // What there is to forget is forgotten at once.
     let later = NOW_MS + 26 * HOUR_MS;
-    assert_eq!(gate.try_at(HOME, "alice", "wrong", later).await, Err(Deny::Credentials));
-    assert_eq!(gate.desk.store.guesses(&user.realm, &user.id, network).await.unwrap().passwords, 1);
+    assert_eq!(gate.try_at(HOME, "alice", "wrong", later).await, Err(DenyReason::Credentials));
+    assert_eq!(gate.services.store.guesses(&user.realm, &user.id, network).await.unwrap().passwords, 1);
     assert_eq!(gate.try_at(HOME, "alice", PASSWORD, later).await, Ok(()));
-    assert_eq!(gate.desk.store.guesses(&user.realm, &user.id, network).await.unwrap().passwords, 0);
+    assert_eq!(gate.services.store.guesses(&user.realm, &user.id, network).await.unwrap().passwords, 0);
 }

@@ -14,9 +14,9 @@ impl Gate {
         let mut data = data.as_object().unwrap().clone();
         data.retain(|_, value| !value.is_null());
         let blank = User { username: username.map(str::to_owned), email: email.map(str::to_owned), ..user(data) };
-        let password = self.desk.passwords.hash(SHARE, &Password::new(PASSWORD.into())).await.unwrap();
+        let password = self.services.passwords.hash(SHARE, &Password::new(PASSWORD.into())).await.unwrap();
         let user = User { password, email_verified: email.is_some(), ..blank };
-        self.desk.store.create_user(&user).await.unwrap();
+        self.services.store.create_user(&user).await.unwrap();
         let name = if username.is_some() { json!({"username": username}) } else { json!({"email": email}) };
         (user, self.log_in_as(&name).await)
     }
@@ -27,7 +27,13 @@ impl Gate {
         bearer(&self.call(post("login=true&noATCookie=true", &sent)).await.unwrap())
     }
 
-    async fn change(&self, user: &User, token: &str, strategy: &str, sent: &Value) -> Result<Answer, Refusal> {
+    async fn change(
+        &self,
+        user: &User,
+        token: &str,
+        strategy: &str,
+        sent: &Value,
+    ) -> Result<LoginResponse, LoginError> {
         self.call(put(&format!("uniqueId={}&strategy={strategy}", user.id), token, sent)).await
     }
 }
@@ -80,11 +86,11 @@ async fn r60_names_are_the_operators_to_change() {
                 sent["password"] = PASSWORD.into();
             }
             let refused = deny(gate.change(user, token, strategy, &sent).await);
-            assert_eq!(refused, Deny::RenameForbidden, "{strategy} {sent}");
+            assert_eq!(refused, DenyReason::RenameForbidden, "{strategy} {sent}");
         }
     }
     for sent in [json!({"username": null}), json!({"email": null})] {
-        assert_eq!(deny(gate.change(&dave, &daves, "merge", &sent).await), Deny::RenameForbidden, "{sent}");
+        assert_eq!(deny(gate.change(&dave, &daves, "merge", &sent).await), DenyReason::RenameForbidden, "{sent}");
     }
     // What leaves the names as they are changes the rest.
     for (user, token, strategy, sent) in [
@@ -101,7 +107,7 @@ async fn r60_names_are_the_operators_to_change() {
     }
     // Nor is it told who has a name, or whether anybody could.
     let taken = json!({"username": "dave"});
-    assert_eq!(deny(gate.change(&alice, &alices, "merge", &taken).await), Deny::RenameForbidden);
+    assert_eq!(deny(gate.change(&alice, &alices, "merge", &taken).await), DenyReason::RenameForbidden);
     // Whoever has the master key speaks for the operator.
     let query = format!("uniqueId={}&strategy=merge", alice.id);
     let master = Call { master: true, bearer: None, ..put(&query, "", &json!({"username": "Alice L."})) };
@@ -141,11 +147,11 @@ async fn r60_a_name_that_looks_like_anothers_is_taken() {
     let gate = renaming().await;
     gate.made(Some("Alice"), Some("ceo@corp.example")).await;
     for name in ["\u{430}lice", "aIice", "a1ice", "ceo@corp.example", "\u{441}eo@corp.example"] {
-        assert_eq!(deny(gate.call(post("", &credentials(name, PASSWORD))).await), Deny::UserExists, "{name}");
+        assert_eq!(deny(gate.call(post("", &credentials(name, PASSWORD))).await), DenyReason::UserExists, "{name}");
     }
     let (bob, token) = gate.made(Some("bob"), None).await;
     let sent = json!({"username": "\u{410}lice"});
-    assert_eq!(deny(gate.change(&bob, &token, "merge", &sent).await), Deny::UserExists);
+    assert_eq!(deny(gate.change(&bob, &token, "merge", &sent).await), DenyReason::UserExists);
     gate.change(&bob, &token, "merge", &json!({"username": "B0b"})).await.unwrap();
 }
 
@@ -158,19 +164,19 @@ async fn r61_registrations_and_renames_of_an_address_are_counted_together() {
         let sent = json!({"username": format!("user {number}"), "password": "short"});
         assert_eq!(
             deny(gate.call(from("198.51.100.7", post("", &sent))).await),
-            Deny::PasswordTooShort,
+            DenyReason::PasswordTooShort,
             "counts nothing"
         );
         let taken = post("", &credentials("alice", PASSWORD));
-        assert_eq!(deny(gate.call(from("198.51.100.7", taken)).await), Deny::UserExists);
+        assert_eq!(deny(gate.call(from("198.51.100.7", taken)).await), DenyReason::UserExists);
     }
     let query = format!("uniqueId={}&strategy=merge", alice.id);
     let rename = |name: &str| Call { client: "198.51.100.7", ..put(&query, &token, &json!({"username": name})) };
     gate.call(rename("Alice L.")).await.unwrap();
     gate.call(rename("alice")).await.unwrap();
-    assert_eq!(deny(gate.call(rename("Alice M.")).await), Deny::RateLimited(72));
+    assert_eq!(deny(gate.call(rename("Alice M.")).await), DenyReason::RateLimited(72));
     let sent = credentials("user", PASSWORD);
-    assert_eq!(deny(gate.call(from("198.51.100.7", post("", &sent))).await), Deny::RateLimited(72));
+    assert_eq!(deny(gate.call(from("198.51.100.7", post("", &sent))).await), DenyReason::RateLimited(72));
     gate.call(from("198.51.100.8", post("", &sent))).await.unwrap();
     let unchanged = Call { client: "198.51.100.7", ..put(&query, &token, &json!({"username": "alice"})) };
     gate.call(unchanged).await.unwrap();
@@ -187,7 +193,7 @@ async fn r61_a_user_takes_few_names_and_keeps_fewer() {
     for number in 0..5 {
         rename(format!("alice {number}")).await.unwrap();
     }
-    assert_eq!(deny(rename("alice 5".into()).await), Deny::RateLimited(17_280));
+    assert_eq!(deny(rename("alice 5".into()).await), DenyReason::RateLimited(17_280));
     // Names that no session began under are free again, and every session that did keeps one.
     gate.call(post("", &credentials("alice 0", PASSWORD))).await.unwrap();
 
@@ -199,7 +205,7 @@ async fn r61_a_user_takes_few_names_and_keeps_fewer() {
         held.push(gate.log_in_as(&json!({"username": name})).await);
     }
     let refused = gate.change(&bob, &token, "merge", &json!({"username": "bob 3"})).await;
-    assert_eq!(deny(refused), Deny::NamesHeld);
+    assert_eq!(deny(refused), DenyReason::NamesHeld);
     gate.call(Call { bearer: Some(held[0].clone()), ..call(Method::POST, "logout=true") }).await.unwrap();
     gate.change(&bob, &token, "merge", &json!({"username": "bob 3"})).await.unwrap();
 }
@@ -209,18 +215,18 @@ async fn r66_weak_passwords_are_chosen_by_nobody() {
     let gate = renaming().await;
     let long = "x y".repeat(86);
     let weak = [
-        ("hunter2", Deny::PasswordTooShort),
-        (&long, Deny::PasswordTooLong),
-        ("Password1", Deny::PasswordCommon),
-        ("Theodora!", Deny::PasswordIsName),
-        ("examples", Deny::PasswordIsName),
+        ("hunter2", DenyReason::PasswordTooShort),
+        (&long, DenyReason::PasswordTooLong),
+        ("Password1", DenyReason::PasswordCommon),
+        ("Theodora!", DenyReason::PasswordIsName),
+        ("examples", DenyReason::PasswordIsName),
     ];
     for (password, expected) in weak {
         let sent = credentials("theodora", password);
         assert_eq!(deny(gate.call(post("", &sent)).await), expected, "{password}");
     }
     let by_email = json!({"email": "theodora@example.com", "password": "theodora"});
-    assert_eq!(deny(gate.call(post("", &by_email)).await), Deny::PasswordIsName);
+    assert_eq!(deny(gate.call(post("", &by_email)).await), DenyReason::PasswordIsName);
     let record = gate.register("theodora", PASSWORD).await;
     let token = gate.log_in("theodora", PASSWORD).await;
     let query = format!("uniqueId={}", id(&record));
@@ -231,7 +237,7 @@ async fn r66_weak_passwords_are_chosen_by_nobody() {
         assert_eq!(deny(gate.call(master).await), expected, "{password}, whoever asks for it");
     }
     let renamed = json!({"username": "a secret of", "password": "a secret of!"});
-    assert_eq!(deny(gate.call(put(&query, &token, &renamed)).await), Deny::PasswordIsName, "of the new name");
+    assert_eq!(deny(gate.call(put(&query, &token, &renamed)).await), DenyReason::PasswordIsName, "of the new name");
     gate.log_in("theodora", PASSWORD).await;
 }
 
@@ -239,15 +245,15 @@ async fn r66_weak_passwords_are_chosen_by_nobody() {
 async fn passwords_from_before_the_rules_still_open() {
     let gate = Gate::open().await;
     let record = gate.register("alice", PASSWORD).await;
-    let password = gate.desk.passwords.hash(SHARE, &Password::new("p".into())).await.unwrap();
+    let password = gate.services.passwords.hash(SHARE, &Password::new("p".into())).await.unwrap();
     let old = User { password, ..gate.stored("alice").await };
-    gate.desk.store.update_user(&old, Ended::All, None).await.unwrap();
+    gate.services.store.update_user(&old, SessionsToEnd::All, None).await.unwrap();
     let token = gate.log_in("alice", "p").await;
     // The dialect sends it along with every change.
     let query = format!("uniqueId={}", id(&record));
     let sent = json!({"username": "alice", "password": "p", "n": 1});
     assert_eq!(body(&gate.call(put(&query, &token, &sent)).await.unwrap())["data"]["n"], 1);
-    assert_eq!(deny(gate.call(put(&query, &token, &credentials("alice", "q"))).await), Deny::PasswordTooShort);
+    assert_eq!(deny(gate.call(put(&query, &token, &credentials("alice", "q"))).await), DenyReason::PasswordTooShort);
 }
 
 #[tokio::test]
@@ -260,10 +266,10 @@ async fn flags_of_post_are_no_flags_of_other_methods() {
         for flag in ["login=true", "logout=true"] {
             let query = format!("{flag}&{own}&dataOnly=true");
             let call = Call { method: method.clone(), ..put(&query, &token, &credentials("alice", PASSWORD)) };
-            assert_eq!(deny(gate.call(call).await), Deny::FlagMethod, "{method} {flag}");
+            assert_eq!(deny(gate.call(call).await), DenyReason::FlagMethod, "{method} {flag}");
         }
         let call = Call { method: method.clone(), ..put("logout=false", &token, &credentials("alice", PASSWORD)) };
-        assert_eq!(deny(gate.call(call).await), Deny::Flag, "{method}");
+        assert_eq!(deny(gate.call(call).await), DenyReason::Flag, "{method}");
     }
     gate.call(get(&token)).await.unwrap();
 }

@@ -1,0 +1,325 @@
+//! What a configuration refers to outside of its file: secrets, signing keys, and names of servers.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::filesystem::can_create_directory;
+use super::host::Host;
+use super::input::Input;
+use super::keys_dir::{self, KeyFile, KeysDir};
+use super::reader::SourceLocation;
+use super::secret_file::{self, FileAccess};
+use crate::token::{IssuerKeys, KeyError, MAX_JWKS_BYTES, SigningKey, SigningKeys};
+
+/// Fetches it, and remembers which files and directories it came from.
+pub(super) struct ExternalInputs {
+    base: PathBuf,
+    /// `$CREDENTIALS_DIRECTORY`, where systemd puts `LoadCredential=`.
+    credentials: Option<PathBuf>,
+    readers: FileAccess,
+    /// Unix seconds, for the keys that are made.
+    now: i64,
+    inputs: RefCell<Vec<Input>>,
+    new_keys: RefCell<Vec<PendingKey>>,
+    /// The keys of trusted issuers, and where the file names their source.
+    issuers: RefCell<Vec<(SourceLocation, Arc<IssuerKeys>)>>,
+    /// The names of upstreams, and where the file writes them.
+    names: RefCell<Vec<(SourceLocation, Host, u16)>>,
+    /// Whether what a start is going to write is tried, as far as that goes without writing.
+    rehearses: bool,
+}
+
+/// A key that was made because its directory has none of the realm's algorithm, and is kept in memory only so far.
+pub(super) struct PendingKey {
+    pub(super) dir: KeysDir,
+    /// The directory has no key of any algorithm.
+    pub(super) only: bool,
+    key: SigningKey,
+    /// Where the file names the directory.
+    pub(super) place: SourceLocation,
+}
+
+/// What was found outside of the file.
+pub(super) struct Noted {
+    /// Every file and directory that was read or looked for, the configuration file first.
+    pub(super) inputs: Vec<Input>,
+    /// The keys to be saved.
+    pub(super) new_keys: Vec<PendingKey>,
+    /// The keys of trusted issuers, and where the file names their source.
+    pub(super) issuers: Vec<(SourceLocation, Arc<IssuerKeys>)>,
+    /// The names of upstreams, and where the file writes them.
+    pub(super) names: Vec<(SourceLocation, Host, u16)>,
+}
+
+impl ExternalInputs {
+    /// For the configuration file `file`, from which relative paths begin.
+    pub(super) fn new(file: Input, credentials: Option<PathBuf>, insecure_key_files: bool, now: i64) -> Self {
+        Self {
+            base: file.path().parent().unwrap_or_else(|| Path::new("/")).into(),
+            credentials,
+            readers: if insecure_key_files { FileAccess::Anyone } else { FileAccess::Owner },
+            now,
+            inputs: RefCell::new(vec![file]),
+            new_keys: RefCell::default(),
+            issuers: RefCell::default(),
+            names: RefCell::default(),
+            rehearses: false,
+        }
+    }
+
+    /// The same, which tries what a start is going to write if `rehearses`.
+    pub(super) fn rehearsing(self, rehearses: bool) -> Self {
+        Self { rehearses, ..self }
+    }
+
+    /// Whether what a start is going to write is to be tried, without writing.
+    pub(super) const fn rehearses(&self) -> bool {
+        self.rehearses
+    }
+
+    /// Notes keys of a trusted issuer, and where the file names their source.
+    pub(super) fn note_issuer(&self, place: SourceLocation, keys: Arc<IssuerKeys>) {
+        self.issuers.borrow_mut().push((place, keys));
+    }
+
+    /// Notes the name of an upstream, and where the file writes it.
+    pub(super) fn note_name(&self, place: SourceLocation, host: Host, port: u16) {
+        self.names.borrow_mut().push((place, host, port));
+    }
+
+    /// The directory of the configuration file.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The secret in the file that the configuration calls `path`, without white space around it.
+    pub(super) fn secret(&self, path: &str) -> Result<Zeroizing<String>, String> {
+        let (path, readers) = self.path(path)?;
+        self.note(&path);
+        let text = secret_file::read(&path, readers)?;
+        match text.trim() {
+            "" => Err(format!("{} is empty", path.display())),
+            secret => Ok(secret.to_owned().into()),
+        }
+    }
+
+    /// The file or directory that the configuration calls `path`.
+    pub(super) fn file(&self, path: &str) -> Result<PathBuf, String> {
+        self.path(path).map(|(path, _)| path)
+    }
+
+    /// What is in a file that is no secret.
+    pub(super) fn public_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        self.note(path);
+        secret_file::read_public(path, MAX_JWKS_BYTES)
+    }
+
+    /// Unix seconds of this reading.
+    pub(super) const fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Who may read `dir`, and whether keys may be put into it.
+    pub(super) fn access(&self, dir: &Path) -> (FileAccess, bool) {
+        (self.readers_of(dir), !self.is_credential(dir))
+    }
+
+    /// The signing keys in `dir`; a new one if there is none of its algorithm, which [`PendingKey::save`] can write.
+    /// `place` is where the file names `dir`.
+    pub(super) fn keys(&self, dir: &KeysDir, place: SourceLocation) -> Result<SigningKeys, Vec<String>> {
+        self.note(&dir.path);
+        let stored = keys_dir::read(&dir.path, dir.readers)?;
+        let mut keys: Vec<_> = stored.into_iter().map(|KeyFile { key, .. }| key).collect();
+        let failed = |error: KeyError| vec![format!("{}: {error}", dir.path.display())];
+        if !keys.iter().any(|key| key.algorithm() == dir.algorithm) {
+            let mut new_keys = self.new_keys.borrow_mut();
+            // Realms may share a directory.
+            let of_another = |new: &&PendingKey| new.dir.path == dir.path && new.dir.algorithm == dir.algorithm;
+            let text = match new_keys.iter().find(of_another) {
+                Some(new) => new.key.to_jwk(),
+                None => {
+                    let key = SigningKey::generate(dir.algorithm, self.now, self.now).map_err(failed)?;
+                    let text = key.to_jwk();
+                    new_keys.push(PendingKey { dir: dir.clone(), only: keys.is_empty(), key, place });
+                    text
+                }
+            };
+            keys.push(SigningKey::from_jwk(&text).map_err(failed)?);
+        }
+        SigningKeys::new(dir.algorithm, keys).map_err(failed)
+    }
+
+    /// What was noted.
+    pub(super) fn finish(self) -> Noted {
+        Noted {
+            inputs: self.inputs.into_inner(),
+            new_keys: self.new_keys.into_inner(),
+            issuers: self.issuers.into_inner(),
+            names: self.names.into_inner(),
+        }
+    }
+
+    fn path(&self, text: &str) -> Result<(PathBuf, FileAccess), String> {
+        // Errors name paths, one line each; and quotes that were left open swallow what follows, secrets too.
+        if text.chars().any(char::is_control) {
+            return Err("must not have a line break or another control character: write a path on one line".into());
+        }
+        let path = match text.strip_prefix(CREDENTIALS) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                let Some(credentials) = &self.credentials else {
+                    return Err(format!(
+                        "{CREDENTIALS} is not set: systemd sets it for a service with LoadCredential= or SetCredential="
+                    ));
+                };
+                credentials.join(rest.trim_start_matches('/'))
+            }
+            _ if text.is_empty() => return Err("must not be empty: write a path".into()),
+            _ if text.contains("${") => {
+                return Err(format!(
+                    "only {CREDENTIALS} is expanded, and only at the beginning of a path: write the path itself"
+                ));
+            }
+            _ => self.base.join(text),
+        };
+        let readers = self.readers_of(&path);
+        Ok((path, readers))
+    }
+
+    /// systemd guards the directory of credentials, and grants the service its files by an access-control list, which
+    /// shows as a readable group.
+    fn readers_of(&self, path: &Path) -> FileAccess {
+        if self.is_credential(path) { FileAccess::Anyone } else { self.readers }
+    }
+
+    fn is_credential(&self, path: &Path) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| path.starts_with(credentials))
+    }
+
+    fn note(&self, path: &Path) {
+        let mut inputs = self.inputs.borrow_mut();
+        if !inputs.iter().any(|input| input.path() == path) {
+            inputs.push(Input::stat(path));
+        }
+    }
+}
+
+impl PendingKey {
+    /// Whether [`Self::save`] is going to succeed, as far as that can be known without writing.
+    pub(super) fn can_be_saved(&self) -> Result<(), String> {
+        can_create_directory(&self.dir.path).map_err(|reason| self.cannot_be_saved(&reason))
+    }
+
+    fn cannot_be_saved(&self, reason: &str) -> String {
+        let path = self.dir.path.display();
+        format!("can't write the first signing key to {path}: {reason}: set keys_dir to a writable directory")
+    }
+
+    /// Writes the key into its directory, which is one of `inputs`, and looks at that again. Returns whether it did:
+    /// somebody else, such as another gate that shares the directory, may have put one there since it was read.
+    pub(super) fn save(self, inputs: &mut [Input]) -> Result<bool, (SourceLocation, String)> {
+        let dir = &self.dir;
+        let message = |reason: String| self.cannot_be_saved(&reason);
+        let lock = keys_dir::make(&dir.path).and_then(|()| keys_dir::lock(&dir.path));
+        let _lock = lock.map_err(|error| (self.place.clone(), message(secret_file::io_error_text(&error))))?;
+        let stored = keys_dir::read(&dir.path, dir.readers);
+        let stored = stored.map_err(|errors| (self.place.clone(), message(errors.join("; "))))?;
+        if stored.iter().any(|one| one.key.algorithm() == dir.algorithm) {
+            return Ok(false);
+        }
+        keys_dir::save_key(&dir.path, &self.key, dir.token_ttl)
+            .map_err(|error| (self.place.clone(), message(secret_file::io_error_text(&error))))?;
+        // Those around it too: it may have been made within one of them.
+        for input in inputs.iter_mut().filter(|input| dir.path.starts_with(input.path())) {
+            input.has_changed();
+        }
+        Ok(true)
+    }
+}
+
+const CREDENTIALS: &str = "${CREDENTIALS_DIRECTORY}";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::token::Algorithm;
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn paths_begin_at_the_file_and_every_one_is_an_input() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("secret"), " hunter2\n", 0o600);
+        write(&dir.path().join("empty"), "\n", 0o600);
+        let external = ExternalInputs::new(Input::stat(&dir.path().join("t.toml")), None, false, 0);
+        assert_eq!(external.secret("secret").unwrap().as_str(), "hunter2");
+        assert_eq!(external.secret(dir.path().join("secret").to_str().unwrap()).unwrap().as_str(), "hunter2");
+        assert!(external.secret("empty").unwrap_err().ends_with("is empty"));
+        assert!(external.secret("").unwrap_err().starts_with("must not be empty"));
+        assert!(external.secret("gone").is_err());
+        for broken in ["a\nsecret = 'hunter2'", "a\0b", "a\u{85}"] {
+            assert!(external.secret(broken).unwrap_err().starts_with("must not have a line break"), "{broken:?}");
+        }
+        assert!(external.secret("${HOME}/x").unwrap_err().contains("only ${CREDENTIALS_DIRECTORY}"));
+        assert!(external.secret("x/${CREDENTIALS_DIRECTORY}").unwrap_err().contains("at the beginning"));
+        let inputs: Vec<_> = ["t.toml", "secret", "empty", "gone"].iter().map(|name| dir.path().join(name)).collect();
+        let found = external.finish().inputs;
+        assert_eq!(found.iter().map(Input::path).collect::<Vec<_>>(), inputs);
+    }
+
+    #[test]
+    fn systemd_credentials_are_found_and_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("key"), "hunter2", 0o440);
+        let external = ExternalInputs::new(Input::stat(Path::new("/etc/t.toml")), Some(dir.path().into()), false, 0);
+        assert_eq!(external.secret("${CREDENTIALS_DIRECTORY}/key").unwrap().as_str(), "hunter2");
+        assert!(external.secret("${CREDENTIALS_DIRECTORY}key").unwrap_err().contains("beginning"));
+        let external = ExternalInputs::new(Input::stat(Path::new("/etc/t.toml")), None, false, 0);
+        assert!(external.secret("${CREDENTIALS_DIRECTORY}/key").unwrap_err().contains("is not set"));
+    }
+
+    #[test]
+    fn a_directory_without_keys_gets_one_only_when_it_is_saved() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys");
+        let keys_dir = KeysDir::for_tests(&dir, Algorithm::HS256);
+        let external = ExternalInputs::new(Input::stat(&temp.path().join("t.toml")), None, false, 7);
+        external.keys(&keys_dir, SourceLocation::default()).unwrap();
+        assert!(!dir.exists());
+        let Noted { mut inputs, mut new_keys, .. } = external.finish();
+        assert_eq!(inputs[1].path(), dir);
+        let late = PendingKey {
+            dir: keys_dir.clone(),
+            only: true,
+            key: SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(),
+            place: SourceLocation::default(),
+        };
+        assert!(new_keys.remove(0).save(&mut inputs).unwrap());
+        assert!(!inputs[1].has_changed());
+        assert!(!late.save(&mut inputs).unwrap(), "two gates that start at once make one key");
+        let external = ExternalInputs::new(Input::stat(&temp.path().join("t.toml")), None, false, 7);
+        external.keys(&keys_dir, SourceLocation::default()).unwrap();
+        assert!(external.finish().new_keys.is_empty());
+        let external = ExternalInputs::new(Input::stat(&temp.path().join("t.toml")), None, false, 7);
+        let switched = external.keys(&KeysDir::for_tests(&dir, Algorithm::ES256), SourceLocation::default()).unwrap();
+        assert_eq!((switched.keys().len(), switched.active_key(0).algorithm()), (2, Algorithm::ES256));
+        let new_keys = external.finish().new_keys;
+        assert!(new_keys.len() == 1 && !new_keys[0].only, "the old key is there still");
+        let blocked = PendingKey {
+            dir: KeysDir::for_tests(&temp.path().join("t/keys"), Algorithm::HS256),
+            only: true,
+            key: SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(),
+            place: SourceLocation::default(),
+        };
+        fs::write(temp.path().join("t"), "").unwrap();
+        assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write the first signing key to"));
+    }
+}

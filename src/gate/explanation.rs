@@ -1,0 +1,174 @@
+//! What a judgement found on its way, for whoever wants to know why: `tollgate explain`.
+//!
+//! The judgement itself writes it down, so that no second judge can be of another opinion. None of it is secret: keys are
+//! told by their ids, tokens by what they say.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::api_key::{Carried, Wanted};
+use super::credential::{Credential, Shown};
+use super::request_origin::RequestOrigin;
+use super::target::Target;
+use super::token_cache::Principal;
+use super::{Authorizer, ClientInfo, DenyReason};
+use crate::clock::rfc3339;
+use crate::config::{Dialect, Host, LoginEndpoint, PathRules, Policy, Realm, Route, RouteMatch, RouteTable};
+use crate::quota::Quota;
+
+/// The findings of one judgement, in order.
+#[derive(Debug, Default)]
+pub struct Explanation(RefCell<Vec<ExplanationStep>>);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplanationStep {
+    /// The step, one word.
+    pub step: &'static str,
+    /// What it found.
+    pub found: String,
+}
+
+impl Explanation {
+    /// What was found.
+    #[must_use]
+    pub fn findings(&self) -> Vec<ExplanationStep> {
+        self.0.borrow().clone()
+    }
+
+    /// Forgets it, for another judgement.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
+
+impl Authorizer<'_> {
+    /// Writes a finding down, if anybody reads it: else it is not even put into words.
+    pub(super) fn record_step(&self, step: &'static str, found: impl FnOnce() -> String) {
+        if let Some(trace) = self.trace {
+            trace.0.borrow_mut().push(ExplanationStep { step, found: found() });
+        }
+    }
+}
+
+/// The path as it is compared.
+pub(super) fn path(target: &Target<'_>) -> String {
+    match target.canonical() {
+        // A slash that was encoded is a control character in there.
+        Some(canonical) => format!("{}, in its canonical form", canonical.path.replace('\0', "%2F")),
+        None => format!("{}, which readers read differently", String::from_utf8_lossy(target.wire_path)),
+    }
+}
+
+/// How a path must be written, and why.
+pub(super) fn path_rules(routing: &RouteTable, host: &Host, route: Option<&Arc<Route>>) -> String {
+    let Some(route) = route else { return "strict: no route takes paths of this form here".into() };
+    let (rules, why) = routing.path_rules(host, route);
+    let name = if rules == PathRules::Opaque { "opaque" } else { "strict" };
+    format!("{name}, {why}")
+}
+
+/// Who answers.
+pub(super) fn rule(policy: &Policy, found: &RouteMatch) -> String {
+    let routing = policy.routing();
+    match found {
+        RouteMatch::Login(login, endpoint) => {
+            let index = routing.logins().iter().position(|other| Arc::ptr_eq(other, login));
+            let dialect = match login.dialect() {
+                Dialect::Project => "project",
+                Dialect::Tenant(_) => "tenant",
+                Dialect::Exchange(_) => "exchange",
+            };
+            let endpoint = match endpoint {
+                LoginEndpoint::Login => "the login itself",
+                LoginEndpoint::Challenge => "answers to challenges",
+                LoginEndpoint::Refresh => "refreshing",
+                LoginEndpoint::Logout => "logging out",
+                LoginEndpoint::Callback => "the callback",
+                LoginEndpoint::Redeem => "redeeming callback tokens",
+            };
+            let (index, path, realm) = (index.unwrap_or_default(), login.path(), login.realm().name());
+            let host = login.host().map(|host| format!(", host {host}")).unwrap_or_default();
+            format!("login[{index}], dialect {dialect}{host}, path {path}, realm {realm}: {endpoint}")
+        }
+        RouteMatch::UnknownEndpoint(login) => {
+            format!("below the login at {}, which has no such endpoint", login.path())
+        }
+        RouteMatch::Route(route) => of_route(route),
+        RouteMatch::NotFound => "no login and no route takes this method and path".into(),
+        RouteMatch::UnknownHost => "no login takes this path, and no route this host".into(),
+    }
+}
+
+fn of_route(route: &Route) -> String {
+    let host = route.host().map(|host| format!(", host {host}")).unwrap_or_default();
+    let access = route.access().name();
+    format!("route[{}]{host}, path {}, access {access}, realm {}", route.index(), route.path(), route.realm().name())
+}
+
+/// Who asks.
+pub(super) fn client(client: &ClientInfo) -> String {
+    let scheme = if client.secure { "over TLS" } else { "without TLS" };
+    format!("{}, {scheme}", client.address)
+}
+
+/// What may be sent.
+pub(super) fn quota(quota: &Quota) -> String {
+    if quota.is_unlimited() {
+        return "none".into();
+    }
+    let rate = quota.rate.map(|rate| rate.to_string());
+    let concurrent = quota.concurrent.map(|most| format!("{most} at once"));
+    rate.into_iter().chain(concurrent).collect::<Vec<_>>().join(", ")
+}
+
+/// Which API key came.
+pub(super) fn key(realm: &Realm, carried: Option<&Carried>, wanted: Wanted) -> String {
+    match carried {
+        Some(Carried { key, by_basic }) => {
+            let way = if *by_basic { ", as Authorization: Basic" } else { "" };
+            format!("\"{}\", good{way}; its limit: {}", key.id(), quota(key.quota()))
+        }
+        None if wanted.needed => "none".into(),
+        None if !realm.has_api_keys() => "none is looked for, since the realm has none".into(),
+        None => "none that counts, and none is needed".into(),
+    }
+}
+
+/// Where the request comes from.
+pub(super) fn origin(caller: &Result<RequestOrigin, DenyReason>) -> String {
+    caller.as_ref().map_or_else(|deny| deny.response().detail.into(), |caller| caller.to_string())
+}
+
+/// Where the token is.
+pub(super) fn credential(shown: &Shown<'_>) -> String {
+    let found = match shown.credential {
+        Ok(Credential::Bearer(_)) => "Authorization: Bearer",
+        Ok(Credential::Cookie(_)) => "the realm's cookie",
+        Ok(Credential::None) => "none",
+        Err(unclear) => DenyReason::from(unclear).response().detail,
+    };
+    let apps = if shown.authorization_is_apps { "; the Authorization header is the app's" } else { "" };
+    format!("{found}{apps}")
+}
+
+/// Whom it speaks for.
+pub(super) fn speaker(speaker: &Principal) -> String {
+    let claims = speaker.claims();
+    let issuer = speaker.issuer().map_or_else(|| "the realm".to_owned(), |issuer| format!("{issuer:?}"));
+    let mfa = if claims.mfa { ", with a second factor" } else { "" };
+    format!(
+        "good until {}, signed by {issuer}: subject {:?}, roles {:?}{mfa}",
+        rfc3339(claims.expires_at),
+        claims.subject,
+        claims.roles.join(","),
+    )
+}
+
+/// A token that is no good where none is needed.
+pub(super) fn unneeded(deny: DenyReason) -> String {
+    match deny {
+        DenyReason::TokenMissing => "none, and none is needed".into(),
+        deny => format!("{}, and none is needed: it goes on without an identity", deny.response().reason),
+    }
+}

@@ -1,0 +1,143 @@
+//! What the gate itself counts of a name in a user pool: wrong guesses, and the networks from which the name signed in.
+//!
+//! The pool's users have no row here, so that the name that the client gives is what is counted, in its canonical form. The
+//! pool counts by itself, too. While the store is away, the throttle's counts in memory have to do.
+
+use super::super::super::credentials::Place;
+use super::super::super::guesses::{self, Standing};
+use super::super::super::throttle::{RetryAfter, ThrottleKey};
+use super::super::super::{LoginError, LoginRequest, LoginServices};
+use crate::gate::DenyReason;
+use crate::store::{Guess, LoginName, NetworkId};
+
+pub(super) struct Account<'a> {
+    request: &'a LoginRequest<'a>,
+    services: &'a LoginServices,
+    /// The realm, the store's id, and the name. `None` of a stranger, and of what is no name.
+    known_as: Option<(&'a str, String, &'a LoginName)>,
+    /// One count for all spellings of the name, and one for the address.
+    subjects: Vec<ThrottleKey<'a>>,
+    standing: Standing,
+    waits: Option<RetryAfter>,
+}
+
+impl<'a> Account<'a> {
+    /// # Errors
+    /// It has to wait, whatever the password is.
+    pub(super) async fn read(
+        place: Place<'a>,
+        name: Option<&'a LoginName>,
+        request: &'a LoginRequest<'a>,
+        services: &'a LoginServices,
+    ) -> Result<Self, LoginError> {
+        let subject = name.map(|name| match place {
+            Place::Realm(realm) => ThrottleKey::Name(realm, name),
+            Place::Stranger(tenant) => ThrottleKey::Stranger(request.realm.name(), tenant, name),
+        });
+        let subjects: Vec<_> = subject.into_iter().chain([request.address()]).collect();
+        let known_as = match (place, name) {
+            (Place::Realm(realm), Some(name)) => Some((realm, name.pool_account(), name)),
+            _ => None,
+        };
+        // Of a stranger too, so that it takes as long.
+        let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm.name(), ""), |(realm, id, _)| (*realm, id));
+        let standing = read(realm, id, request, services).await;
+        let mut account = Self { request, services, known_as, subjects, standing, waits: None };
+        account.forget_what_was_reset();
+        account.waits = services.throttle.check(&account.subjects, request.now_ms).err();
+        if let Some(wait) = account.waits
+            && !services.store.is_known(NetworkId::from_address(request.client)).await.unwrap_or(false)
+        {
+            return Err(wait.into());
+        }
+        Ok(account)
+    }
+
+    /// Whether the pool may be asked about it: a name, which does not have to wait where it is.
+    pub(super) fn may_be_asked(&self) -> bool {
+        self.known_as.is_some() && (self.waits.is_none() || self.standing.is_known() && self.admit().is_ok())
+    }
+
+    /// The same for the second step, in which the client has a session of the pool.
+    ///
+    /// # Errors
+    /// It has to wait.
+    pub(super) fn admit(&self) -> Result<(), RetryAfter> {
+        let at = self.at();
+        let subjects = if self.standing.is_known() { &at } else { &self.subjects };
+        self.services.throttle.check(subjects, self.request.now_ms)
+    }
+
+    /// Whether no further guess of this kind is right. Read again: others may have guessed meanwhile, at other gates too.
+    pub(super) async fn is_locked(&self, guess: Guess) -> bool {
+        let Some((realm, id, _)) = &self.known_as else { return false };
+        let locked = read(realm, id, self.request, self.services).await.is_locked(guess);
+        if locked {
+            tracing::info!(realm, client = %self.request.client, ?guess, "the account is locked: what was right does not count (tollgate user unlock)");
+        }
+        locked
+    }
+
+    /// Counts a failure, for which the client is told `deny`. `guess`: the pool said that it is wrong.
+    pub(super) async fn fail(&self, guess: Option<Guess>, deny: DenyReason) -> LoginError {
+        let now_ms = self.request.now_ms;
+        let told = self.waits.map_or_else(|| self.services.throttle.record_failure(&self.subjects, now_ms), Err);
+        let here = self.services.throttle.fail_at(&self.at(), told.is_ok(), now_ms);
+        // Elsewhere, who has to wait learns nothing, so that it was no guess.
+        let counts = if self.standing.is_known() { here.is_ok() } else { told.is_ok() };
+        let counted = match (&self.known_as, guess) {
+            (_, None) => Ok(()),
+            (Some((realm, id, name)), Some(guess)) if counts => {
+                guesses::count_at(self.request, (realm, id), name.as_str(), guess, self.services).await
+            }
+            (known_as, _) => {
+                let name = known_as.as_ref().map_or("", |(_, _, name)| name.as_str());
+                guesses::count_nothing(self.request, name, self.services).await
+            }
+        };
+        if let Err(error) = counted {
+            tracing::warn!(realm = self.request.realm.name(), %error, "a wrong guess is counted in memory only");
+        }
+        told.map_or_else(LoginError::from, |()| deny.into())
+    }
+
+    /// Forgets the failures of an account that has signed in.
+    ///
+    /// # Errors
+    /// It has to wait.
+    pub(super) async fn succeed(&self) -> Result<(), LoginError> {
+        let (at, now_ms) = (self.at(), self.request.now_ms);
+        if self.standing.is_known() {
+            self.services.throttle.record_success_at(&self.subjects, &at, now_ms)?;
+        } else {
+            self.services.throttle.record_success(&self.subjects, &at, now_ms)?;
+        }
+        if let Some((realm, id, _)) = &self.known_as
+            && let Err(error) = self.standing.signed_in(realm, id, self.services, now_ms).await
+        {
+            tracing::warn!(realm, %error, "the network of a sign-in could not be noted");
+        }
+        Ok(())
+    }
+
+    /// The account at the client's address.
+    fn at(&self) -> Vec<ThrottleKey<'_>> {
+        self.known_as.iter().map(|(realm, id, _)| ThrottleKey::UserAt(realm, id, self.request.client)).collect()
+    }
+
+    /// What the operator reset is forgotten in memory, too: of the account, not of the address.
+    fn forget_what_was_reset(&self) {
+        if self.standing.guesses.reset_at > 0 {
+            let name = self.subjects.iter().filter(|subject| matches!(subject, ThrottleKey::Name(..))).copied();
+            let account: Vec<_> = name.chain(self.at()).collect();
+            self.services.throttle.forget_until(&account, self.standing.guesses.reset_at);
+        }
+    }
+}
+
+async fn read(realm: &str, id: &str, request: &LoginRequest<'_>, services: &LoginServices) -> Standing {
+    Standing::of_account(realm, id, request.client, services).await.unwrap_or_else(|error| {
+        tracing::warn!(realm, %error, "the wrong guesses at an account can't be read");
+        Standing::new(request.client)
+    })
+}

@@ -1,0 +1,86 @@
+//! Looks after the directories of signing keys: new keys by schedule, and old ones away. The policy hears of it as of
+//! any change to a file that it was read from.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use crate::clock::{now, rfc3339};
+use crate::config::{KeyChange, KeyState, KeysDir, maintain_keys};
+use crate::proxy::SharedState;
+
+/// Who looks after them.
+pub(super) struct KeyMaintenance {
+    pub(super) state: Arc<SharedState>,
+    /// A policy came into force.
+    pub(super) reloaded: Arc<Notify>,
+    /// The directories that failed when they were looked at last: nobody wants to read that every minute.
+    pub(super) failing: HashSet<PathBuf>,
+}
+
+impl KeyMaintenance {
+    /// For ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.tend().await;
+            // After a reload too: for how long tokens live now has to be noted before one of them is forgotten.
+            let _ = timeout(INTERVAL, self.reloaded.notified()).await;
+        }
+    }
+
+    async fn tend(&mut self) {
+        let snapshot = self.state.snapshot.load_full();
+        // Reads and writes files, and may make an RSA key: not on a thread that serves requests.
+        let tended = tokio::task::spawn_blocking(move || {
+            let mut dirs: BTreeMap<PathBuf, (Vec<&KeysDir>, Vec<&str>)> = BTreeMap::new();
+            let at = now();
+            for (dir, keys) in snapshot.policy.realms().iter().flat_map(|realm| realm.keys_dirs()) {
+                // Two spellings of one directory are one.
+                let path = dir.path().canonicalize().unwrap_or_else(|_| dir.path().to_owned());
+                let (uses, in_force) = dirs.entry(path).or_default();
+                uses.push(dir);
+                in_force.push(keys.active_key(at).kid());
+            }
+            dirs.into_iter()
+                .map(|(path, (uses, in_force))| (path, maintain_keys(&uses, &in_force, at)))
+                .collect::<Vec<_>>()
+        });
+        match tended.await {
+            Ok(tended) => tended.into_iter().for_each(|(path, result)| self.log_change(path, result)),
+            Err(panic) => error!("looking after the signing keys failed: {panic}"),
+        }
+    }
+
+    fn log_change(&mut self, dir: PathBuf, result: Result<Vec<KeyChange>, String>) {
+        match result {
+            Ok(changes) => {
+                self.failing.remove(&dir);
+                changes.iter().for_each(tell);
+            }
+            Err(message) => {
+                if self.failing.insert(dir) {
+                    warn!("signing keys neither come nor go for now: {message}");
+                }
+            }
+        }
+    }
+}
+
+fn tell(change: &KeyChange) {
+    match change {
+        KeyChange::Made(turn) => {
+            let from = if let KeyState::Pending(from) = turn.state { from } else { turn.made_at };
+            info!(kid = turn.kid, algorithm = turn.algorithm.name(), from = rfc3339(from), "made the next signing key");
+        }
+        KeyChange::Retired(turn) => {
+            info!(kid = turn.kid, "took a signing key away: every token that it signed has expired");
+        }
+    }
+}
+
+const INTERVAL: Duration = Duration::from_secs(60);
