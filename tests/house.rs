@@ -194,13 +194,13 @@ fn reason_codes() -> BTreeSet<String> {
         let Some((_, rest)) = line.split_once("=> (") else { continue };
         let mut parts = rest.split(", ");
         let (status, code) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        // Not `reject.code()`: those stand in verify.rs.
+        // Not `reject.code()`: those stand in error.rs.
         if code.starts_with('"') && status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit()) {
             codes.insert(code.trim_matches('"').to_owned());
         }
     }
-    let verify = fs::read_to_string(root().join("src/token/verify.rs")).unwrap();
-    for line in verify.lines() {
+    let token = fs::read_to_string(root().join("src/token/error.rs")).unwrap();
+    for line in token.lines() {
         if let Some((_, code)) = line.split_once("=> \"token_") {
             codes.insert(format!("token_{}", code.split('"').next().unwrap()));
         }

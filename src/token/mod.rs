@@ -8,6 +8,7 @@ mod algorithm;
 mod assertion;
 mod callback;
 mod challenge;
+mod error;
 mod issuer;
 mod jwks;
 mod keys;
@@ -16,7 +17,9 @@ mod parts;
 mod revocation;
 mod seal;
 mod signer;
+mod signing_key;
 mod trusted_keys;
+mod verified_token;
 mod verify;
 
 use std::fmt;
@@ -27,13 +30,16 @@ use aws_lc_rs::digest;
 pub use algorithm::Algorithm;
 pub use callback::CallbackToken;
 pub use challenge::ChallengeToken;
+pub use error::TokenError;
 pub use issuer::{Audience, ClaimMapping, TokenType, TrustedIssuer};
 pub use jwks::{JwksError, MAX_JWKS_BYTES, PublicKeys, UnusableKey};
-pub use keys::{KeyError, SigningKey, SigningKeys, signing, verification_end};
+pub use keys::{SigningKeys, signing, verification_end};
 pub use revocation::Revocations;
 pub use seal::{Seal, Sealed};
+pub use signing_key::{KeyError, SigningKey};
 pub use trusted_keys::{IssuerKeys, JwksLocation, KeySource, LastFetch, RemoteJwks, check_url};
-pub use verify::{MAX_TRUSTED_TOKEN_BYTES, SigningIssuer, TokenError, VerifiedToken, decode_unverified};
+pub use verified_token::{SigningIssuer, VerifiedToken};
+pub use verify::{MAX_TRUSTED_TOKEN_BYTES, decode_unverified};
 
 /// What a realm puts into the tokens that it signs, and demands of those that it is shown.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use jsonwebtoken::DecodingKey;
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
-use super::keys::KeyError;
+use super::signing_key::KeyError;
 
 /// What signs: the private half of a key, of one of the four algorithms that we sign with.
 pub(super) enum PrivateKey {
