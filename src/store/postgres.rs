@@ -15,26 +15,28 @@
 //! connection that missed it is closed. Nor may a gate that hangs hang the others: the server ends what a transaction waits
 //! for, or makes others wait for, past the same limit.
 
+mod connection;
+mod schema;
 #[path = "statements/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "each backend compiles it with its own types of sqlx")]
 mod statements;
 
-use std::future::Future;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow as Row, PgSslMode};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver, Row as _};
+use sqlx::postgres::{PgPoolOptions, PgRow as Row};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver};
 
 use super::{
-    Epoch, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, Problem, RefreshAttempt, RefreshResult,
+    Epoch, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, RefreshAttempt, RefreshResult,
     RefreshableSession, Revocation, RevocationEntry, Session, SessionsToEnd, Store, StoreError, SubjectRevocation,
     TokenExpiry, User,
 };
-use crate::config::{self, SslMode};
+use crate::config;
 use crate::token::{AccountId, TokenId};
+use connection::{ANSWER_LIMIT, CONNECT_LIMIT, PooledConnection, failed_at, in_time, options};
+pub(super) use schema::examine;
+use schema::prepare;
 use statements::{epochs, guesses, refresh, revocation, sessions, users};
 
 /// A store in a database.
@@ -71,48 +73,6 @@ impl Postgres {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// A connection of the pool. One of which nobody knows what the server still does with it is closed.
-struct PooledConnection {
-    connection: PoolConnection<Driver>,
-    whole: bool,
-}
-
-impl PooledConnection {
-    /// Goes back to the pool, unless `result` tells of a fault.
-    fn release<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.whole = !matches!(result, Err(StoreError::Failed(_)));
-        result
-    }
-}
-
-impl Deref for PooledConnection {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
-}
-
-impl DerefMut for PooledConnection {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-}
-
-impl Drop for PooledConnection {
-    /// Without [`PooledConnection::release`] too, when who asked no longer waits.
-    fn drop(&mut self) {
-        if !self.whole {
-            self.connection.close_on_drop();
-        }
-    }
-}
-
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let late = |_| StoreError::Failed(format!("the database did not answer within {limit:?}"));
-    tokio::time::timeout(limit, work).await.map_err(late)?
 }
 
 /// Runs statements on a connection of the pool.
@@ -343,146 +303,6 @@ impl Store for Postgres {
     }
 }
 
-fn options(server: &config::PostgresSettings) -> PgConnectOptions {
-    // What the URL leaves out is as libpq has it, except that no file of passwords is searched for.
-    let options = PgConnectOptions::new_without_pgpass();
-    let options = if server.host.starts_with('/') { options.socket(&server.host) } else { options.host(&server.host) };
-    let mut options = options
-        .port(server.port)
-        .database(&server.database)
-        .application_name("tollgate")
-        .ssl_mode(match server.tls.mode {
-            SslMode::Disable => PgSslMode::Disable,
-            SslMode::Prefer => PgSslMode::Prefer,
-            SslMode::Require => PgSslMode::Require,
-            SslMode::VerifyFull => PgSslMode::VerifyFull,
-        })
-        // Statements hold no values, yet say nothing worth a log line either.
-        .disable_statement_logging();
-    if let Some(user) = &server.user {
-        options = options.username(user);
-    }
-    if let Some(password) = &server.password {
-        options = options.password(&password.secret);
-    }
-    if let Some(roots) = &server.tls.roots {
-        options = options.ssl_root_cert_from_pem(roots.clone());
-    }
-    if let Some((certificate, key)) = &server.tls.client {
-        options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
-    }
-    options
-}
-
-fn failed_at(server: &config::PostgresSettings, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Failed(reason) => StoreError::Failed(format!("{}: {reason}", place(server))),
-        other => other,
-    }
-}
-
-/// For the operator: which database it is about, without a password.
-fn place(server: &config::PostgresSettings) -> String {
-    format!("the database {:?} at {} port {}", server.database, server.host, server.port)
-}
-
-/// What the server says of the database, without a change of it.
-pub(super) async fn examine(server: &config::PostgresSettings) -> Result<(), Problem> {
-    let options = options(server).options([("default_transaction_read_only", "on")]);
-    let looked = in_time(CONNECT_LIMIT + ANSWER_LIMIT, async { Ok(look(&options).await) }).await;
-    let (problem, is_final) = match looked {
-        Ok(Ok(None)) => return Ok(()),
-        Ok(Ok(Some(problem))) => (problem, true),
-        // PostgreSQL, Appendix A: classes of errors. Out of connections, shutting down and starting up go by.
-        Ok(Err(error)) => {
-            let code = error.as_database_error().and_then(|error| Some(error.code()?.into_owned()));
-            let goes_by =
-                code.as_ref().is_none_or(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)));
-            (error.to_string(), !goes_by)
-        }
-        Err(error) => (error.to_string(), false),
-    };
-    let sentence = format!("{}: {problem}", place(server));
-    Err(if is_final { Problem::Unusable(sentence) } else { Problem::Unreachable(sentence) })
-}
-
-/// What speaks against the database, if it answers.
-async fn look(options: &PgConnectOptions) -> Result<Option<String>, sqlx::Error> {
-    let mut connection = options.connect().await?;
-    let found = "SELECT current_setting('server_encoding'), to_regclass('tollgate_version') IS NOT NULL, \
-                 to_regclass('users') IS NOT NULL";
-    let row = sqlx::query(found).fetch_one(&mut connection).await?;
-    let (encoding, ours, used): (String, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let version: i32 = if ours {
-        sqlx::query("SELECT version FROM tollgate_version").fetch_one(&mut connection).await?.try_get(0)?
-    } else {
-        0
-    };
-    connection.close().await?;
-    Ok(if encoding != "UTF8" {
-        Some(format!("its encoding is {encoding} instead of UTF8"))
-    } else if used && !ours {
-        Some("it has tables of another program".into())
-    } else if usize::try_from(version).map_or(true, |version| version > MIGRATIONS.len()) {
-        Some("it was written by a newer version of tollgate".into())
-    } else {
-        None
-    })
-}
-
-/// Brings the tables up to date.
-async fn prepare(options: &PgConnectOptions) -> Result<(), StoreError> {
-    let mut connection = in_time(CONNECT_LIMIT, async { Ok(options.connect().await?) }).await?;
-    let settings = sqlx::query("SELECT current_setting('server_encoding'), current_setting('synchronous_commit')");
-    let row = in_time(ANSWER_LIMIT, async { Ok(settings.fetch_one(&mut connection).await?) }).await?;
-    let (encoding, synchronous): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-    if encoding != "UTF8" {
-        let message = format!("its encoding is {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0");
-        return Err(StoreError::Failed(message));
-    }
-    if synchronous == "off" {
-        tracing::warn!("synchronous_commit is off: a crash of the database loses logins and revocations");
-    }
-    in_time(MIGRATION_LIMIT, migrate(&mut connection)).await?;
-    Ok(connection.close().await?)
-}
-
-/// Several gates may start at the same moment: one makes the tables, the others wait for it.
-async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with(BEGIN_MIGRATION).await?;
-    let tables = "SELECT to_regclass('tollgate_version') IS NOT NULL, \
-                  coalesce(to_regclass('users'), to_regclass('sessions'), to_regclass('revocations'), \
-                  to_regclass('refresh_tokens'), to_regclass('used_once'), to_regclass('looks'), \
-                  to_regclass('epochs')) IS NOT NULL";
-    let row = sqlx::query(tables).fetch_one(&mut *transaction).await?;
-    let (ours, used): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
-    let version: i32 = if ours {
-        sqlx::query("SELECT version FROM tollgate_version").fetch_one(&mut *transaction).await?.try_get(0)?
-    } else if used {
-        return Err(StoreError::Failed("it has tables of another program: give tollgate a database of its own".into()));
-    } else {
-        0
-    };
-    let done = usize::try_from(version).ok().filter(|done| *done <= MIGRATIONS.len());
-    let done = done.ok_or_else(|| StoreError::Failed("it was written by a newer version of tollgate".into()))?;
-    for migration in &MIGRATIONS[done..] {
-        // Each ends by setting the version, within the transaction.
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
-    }
-    if done < LOOKS {
-        users::add_missing_looks(&mut transaction).await?;
-    }
-    Ok(transaction.commit().await?)
-}
-
-const MIGRATIONS: [&str; 4] = [
-    include_str!("migrations/postgres/0001_users_sessions_revocations.sql"),
-    include_str!("migrations/postgres/0002_looks_verified.sql"),
-    include_str!("migrations/postgres/0003_sign_in_networks.sql"),
-    include_str!("migrations/postgres/0004_epochs.sql"),
-];
-/// The migration that made `looks`.
-const LOOKS: usize = 2;
 /// Further than any database was ahead of its backup.
 const LEAP: &str = "SELECT setval(pg_get_serial_sequence('revocations', 'sequence'), \
                     nextval(pg_get_serial_sequence('revocations', 'sequence')) + 1000000000000)";
@@ -502,15 +322,8 @@ const BEGIN: &str = begin!();
 // "Tollgate" in ASCII; and one more, for the tables themselves.
 const BEGIN_SHARED: &str = begin!("pg_advisory_xact_lock_shared(6084200834447537253)");
 const BEGIN_ALONE: &str = begin!("pg_advisory_xact_lock(6084200834447537253)");
-const BEGIN_MIGRATION: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(6084200834447537254)";
 
-/// To get a connection, a new one if need be.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// To be answered, by all statements of one call. `begin!` has the same for the server.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const LIMIT_A_USER: Duration = Duration::from_millis(20);
-const MIGRATION_LIMIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

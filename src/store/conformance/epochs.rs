@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{AT, EXPIRY, ids_after, last_sequence, logged_in, presented, refreshable, session, stored};
+use crate::token::Seal;
 
 /// One that could begin.
 pub(super) fn epoch(realm: &str, issued_for: u128, keys: &[&str]) -> Epoch {

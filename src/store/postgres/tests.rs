@@ -1,8 +1,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sqlx::Row as _;
+
 use super::super::{Database, conformance, open};
+use super::connection::place;
+use super::schema::MIGRATIONS;
 use super::*;
+use crate::config::SslMode;
 use cluster::Cluster;
 
 #[path = "../../../tests/harness/postgres.rs"]
