@@ -1,0 +1,67 @@
+//! `tollgate key rotate`.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use crate::cli::ConfigFile;
+use crate::clock;
+use crate::config::{KeyState, KeyStatus, KeysDir, Mode, RotationResult, load};
+use crate::exit::{self, Failure};
+
+/// Make a new signing key: running gates publish it at once, and sign with it after publish_ahead
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Rotate {
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// Whose tokens it signs
+    #[arg(long)]
+    pub(super) realm: String,
+    /// It signs at once, and those are dropped that wait for their turns: who verifies tokens with a key set that he
+    /// fetched before does not know it yet
+    #[arg(long)]
+    pub(super) now: bool,
+}
+
+impl Rotate {
+    pub(super) fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
+        let policy = load(&self.config.path, Mode::Check)?.policy;
+        for (dir, _) in self.config.realm(&policy, &self.realm)?.keys_dirs() {
+            self.rotate(dir, out, now)?;
+        }
+        Ok(())
+    }
+
+    fn rotate(&self, dir: &KeysDir, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
+        let rotation = dir.rotate(now, self.now).map_err(|message| Failure::new(exit::CANNOT_CREATE, message))?;
+        let place = dir.path().display();
+        match rotation {
+            RotationResult::Made { turn, dropped } => {
+                say_made(&turn, &place, out)?;
+                say_dropped(&dropped, out)?;
+            }
+            RotationResult::Waiting(KeyStatus { kid, state, .. }) => {
+                let from = if let KeyState::Pending(from) = state { from } else { now };
+                let from = clock::rfc3339(from);
+                writeln!(
+                    out,
+                    "Nothing to do: the key {kid} waits already, and signs from {from} on (--now: at once)."
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn say_made(turn: &KeyStatus, place: &dyn Display, out: &mut dyn Write) -> std::io::Result<()> {
+    let KeyStatus { kid, algorithm, state, .. } = turn;
+    let from = if let KeyState::Pending(from) = state { clock::rfc3339(*from) } else { "now".into() };
+    writeln!(out, "Made the {} key {kid} in {place}. It signs from {from} on.", algorithm.name())
+}
+
+pub(super) fn say_dropped(dropped: &[KeyStatus], out: &mut dyn Write) -> std::io::Result<()> {
+    for KeyStatus { kid, algorithm, state, .. } in dropped {
+        let from = if let KeyState::Pending(from) = state { clock::rfc3339(*from) } else { "now".into() };
+        writeln!(out, "Dropped the {} key {kid}, which would have signed from {from} on.", algorithm.name())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Finds a user by id, username or email address, and changes it.
+
+use serde_json::Map;
+
+use crate::exit::{self, Failure};
+use crate::store::{LoginName, PasswordHash, SessionsToEnd, Store, StoreError, User};
+
+/// A user without anything but an id.
+pub(in crate::cli) fn new_user(realm: &str, now_ms: i64) -> User {
+    User {
+        realm: realm.to_owned(),
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        username: None,
+        email: None,
+        password: PasswordHash(String::new()),
+        data: Map::new(),
+        roles: Vec::new(),
+        disabled: false,
+        temporary: false,
+        vouched: true,
+        email_verified: false,
+        second_factor: None,
+        created_at: now_ms,
+        updated_at: now_ms,
+        version: 1,
+    }
+}
+
+/// The user of this id, username or email. What is one user's username and another's email finds nobody: the wrong one
+/// might be deleted.
+pub(in crate::cli) async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failure> {
+    if let Some(user) = store.user(realm, text).await? {
+        return Ok(user);
+    }
+    let mut found: Option<User> = None;
+    for name in [LoginName::username(text), LoginName::email(text)].into_iter().flatten() {
+        let Some(user) = store.user_by_name(realm, &name).await? else { continue };
+        if found.as_ref().is_some_and(|other| other.id != user.id) {
+            let line = format!("{text} is the username of one user and the email address of another: give the id");
+            return Err(Failure::new(exit::DATA, line));
+        }
+        found = Some(user);
+    }
+    found.ok_or_else(|| unknown(text))
+}
+
+/// Changes a user as `set` says, or not at all if it refuses; again if somebody else does meanwhile. Returns the user as
+/// it is now, and how many sessions ended.
+pub(in crate::cli) async fn change(
+    store: &dyn Store,
+    realm: &str,
+    text: &str,
+    ended: SessionsToEnd,
+    set: impl Fn(User) -> Result<User, Failure>,
+) -> Result<(User, usize), Failure> {
+    for _ in 0..ATTEMPTS {
+        let user = find(store, realm, text).await?;
+        match store.update_user(&set(user)?, ended, None).await {
+            Err(StoreError::VersionConflict) => {}
+            updated => {
+                let (user, ended) = updated?;
+                return Ok((user, ended.len()));
+            }
+        }
+    }
+    Err(StoreError::VersionConflict.into())
+}
+
+pub(super) fn unknown(text: &str) -> Failure {
+    Failure::new(exit::DATA, format!("there is no user {text}"))
+}
+
+const ATTEMPTS: usize = 5;
