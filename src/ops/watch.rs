@@ -5,12 +5,13 @@
 //! what counts is whether an [`Input`] differs. Where the system tells nothing (network file systems, a full event
 //! queue) a look every few seconds finds it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+mod directories;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use crate::config::Input;
+use directories::directories;
 
 /// Watches a set of files and directories, until it is dropped.
 #[derive(Debug)]
@@ -156,69 +158,6 @@ impl Follower {
     }
 }
 
-/// Every directory in which something can happen that makes `path` lead elsewhere: that of each symbolic link on the
-/// way, that of the file itself, and the directory itself if it is one. Where the way ends too early, the last
-/// directory that exists. `path` is absolute.
-fn directories(path: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut rest: Vec<Step> = steps(path);
-    rest.reverse();
-    let mut at = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(step) = rest.pop() {
-        let name = match step {
-            Step::Root => {
-                at = PathBuf::from("/");
-                continue;
-            }
-            Step::Up => {
-                at.pop();
-                continue;
-            }
-            Step::Down(name) => name,
-        };
-        let next = at.join(name);
-        let Ok(metadata) = fs::symlink_metadata(&next) else {
-            found.insert(at);
-            return found;
-        };
-        if metadata.is_symlink() {
-            found.insert(at.clone());
-            links += 1;
-            let Ok(target) = fs::read_link(&next) else { return found };
-            if links > MAX_LINKS {
-                return found;
-            }
-            rest.extend(steps(&target).into_iter().rev());
-            continue;
-        }
-        if rest.is_empty() {
-            found.insert(at.clone());
-            if metadata.is_dir() {
-                found.insert(next.clone());
-            }
-        }
-        at = next;
-    }
-    found
-}
-
-enum Step {
-    Root,
-    Up,
-    Down(OsString),
-}
-
-fn steps(path: &Path) -> Vec<Step> {
-    let step = |component: Component<'_>| match component {
-        Component::RootDir => Some(Step::Root),
-        Component::ParentDir => Some(Step::Up),
-        Component::Normal(name) => Some(Step::Down(name.into())),
-        Component::CurDir | Component::Prefix(_) => None,
-    };
-    path.components().filter_map(step).collect()
-}
-
 /// To look is to read directories, of which the system tells as well: those hints would never end.
 const fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if !matches!(access, AccessKind::Close(AccessMode::Write)))
@@ -230,12 +169,11 @@ const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_AT_MOST: Duration = Duration::from_millis(500);
 /// Where the system tells nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// As many as Linux follows.
-const MAX_LINKS: u32 = 40;
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::Path;
 
     use super::*;
 

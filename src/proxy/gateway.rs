@@ -18,8 +18,8 @@ use tracing::warn;
 
 use super::connection_state::{ConnectionState, Phase};
 use super::context::RequestContext;
-use super::framing::MAX_FIELDS;
-use super::http2_session::HasFragment;
+use super::framing::request::MAX_FIELDS;
+use super::http2::HasFragment;
 use super::record::FinishedRequest;
 use super::tunnel::TunnelCredentials;
 use super::upstream::reason;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use crate::proxy::response_framing::{Ambiguous, Fields, Framing, is_trailer};
+use crate::proxy::framing::response::{Ambiguous, Fields, Framing, is_trailer};
 
 /// The head of an answer, without the fields that concern its connection.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ const MOST_DIGITS: usize = 15;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::response_framing::Length;
+    use crate::proxy::framing::response::Length;
 
     fn read(text: &str) -> Result<Head, HeadError> {
         super::read(&Bytes::copy_from_slice(text.as_bytes()), &Method::GET)

@@ -27,14 +27,14 @@ use pingora::protocols::{Digest, Stream};
 use pingora::time::timeout;
 use pingora::{Error, ErrorType, OrErr};
 
-use super::connection_state::ConnectionState;
+use crate::proxy::connection_state::ConnectionState;
 
 /// Extension of a request whose `:path` has a `#`, which its URI does not show any more.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HasFragment;
+pub(in crate::proxy) struct HasFragment;
 
 /// One stream of a connection.
-pub(super) struct Http2Session {
+pub(in crate::proxy) struct Http2Session {
     request: RequestHeader,
     body: RecvStream,
     respond: SendResponse<Bytes>,
@@ -54,7 +54,7 @@ pub(super) struct Http2Session {
 
 impl Http2Session {
     /// The next request. Nothing on the connection moves unless this is waited for. `None`: it has ended.
-    pub(super) async fn accept(
+    pub(in crate::proxy) async fn accept(
         connection: &mut Connection<Stream, Bytes>,
         state: &ConnectionState,
         digest: &Arc<Digest>,
@@ -84,7 +84,7 @@ impl Http2Session {
     }
 
     /// Says that nothing was done, and that the request may be sent again (RFC 9113, 8.7).
-    pub(super) fn refuse(mut self) {
+    pub(in crate::proxy) fn refuse(mut self) {
         self.respond.send_reset(Reason::REFUSED_STREAM);
     }
 

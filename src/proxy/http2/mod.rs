@@ -4,6 +4,9 @@
 //! it, and never asks whether a client takes its answers: one that lets none of them in, and asks on, would hold all that it
 //! has asked for (SECURITY.md, R58). Reading, frames and their limits are those of the crate h2, as with pingora's.
 
+mod path;
+mod session;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,9 +24,11 @@ use tracing::debug;
 use super::ListenerPolicy;
 use super::connection_state::ConnectionState;
 use super::connections::{ConnectionPermit, OpenStream};
-use super::http2_session::Http2Session;
 use super::listener::ConnectionService;
 use crate::gate::DenyReason;
+pub(super) use path::Paths;
+pub(super) use session::HasFragment;
+use session::Http2Session;
 
 /// Serves a connection whose client speaks HTTP/2, until it ends.
 pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(

@@ -1,0 +1,54 @@
+//! Time limits of a head and of a body.
+
+use std::task::Context;
+use std::time::Duration;
+
+use pingora::protocols::IO;
+use tokio::time::{Instant, sleep_until};
+
+use super::ClientStream;
+use crate::gate::DenyReason;
+
+impl<S: IO + 'static> ClientStream<S> {
+    /// Whether this client has had its time. The timer is made only when somebody has to be waited for: most heads come
+    /// in one piece.
+    pub(super) fn overdue(&mut self, at: impl FnOnce(Instant) -> Instant, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at(Instant::now()))));
+        timer.as_mut().poll(context).is_ready()
+    }
+
+    /// Why no more is read of this head.
+    pub(super) fn head_fault(&mut self, context: &mut Context<'_>) -> Option<DenyReason> {
+        let limits = self.listener.limits();
+        // Whatever else comes: a complete head would not be read on.
+        if self.read >= limits.head_size() {
+            return Some(DenyReason::HeadTooLarge);
+        }
+        self.overdue(|now| now + limits.head_timeout(), context).then_some(DenyReason::HeadTimeout)
+    }
+
+    /// Whether this body comes more slowly than bodies may.
+    pub(super) fn body_is_slow(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(rate) = self.listener.limits().body_rate() else { return false };
+        let began = *self.began.get_or_insert_with(Instant::now);
+        loop {
+            let due = began + body_time(self.read, rate);
+            if !self.overdue(|_| due, context) {
+                return false;
+            }
+            if Instant::now() >= due {
+                return true;
+            }
+            // More has come since the timer was set.
+            self.timer = None;
+        }
+    }
+}
+
+/// How long a body may take to its first `read` bytes, at so many a second.
+pub(in crate::proxy) const fn body_time(read: u64, rate: u64) -> Duration {
+    BODY_START.saturating_add(Duration::from_secs(read / rate))
+}
+
+/// For the first of a body's bytes, however few: as Apache's `RequestReadTimeout body=20`.
+const BODY_START: Duration = Duration::from_secs(20);
