@@ -82,7 +82,7 @@ impl Reloader {
                 let generation = previous.generation + 1;
                 let next = Arc::new(Snapshot::new(config.policy, generation, at, Some(&previous)));
                 self.epochs.precede(&next).await;
-                self.resolver.follow(&next, PATIENCE).await;
+                self.resolver.follow(&next).await;
                 self.state.snapshot.store(next);
                 self.state.known.clear();
                 self.fetcher.update(&self.state.snapshot.load().policy);
@@ -116,5 +116,3 @@ impl Reloader {
 const SIGHUP: &str = "SIGHUP";
 const ANOTHER_TRY: &str = "another try";
 const RETRY: Duration = Duration::from_secs(30);
-/// How long a policy waits for the names of its upstreams: it may take away what somebody has stolen.
-const PATIENCE: Duration = Duration::from_millis(300);

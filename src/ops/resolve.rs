@@ -25,9 +25,18 @@ impl Resolver {
         Self { tasks: Mutex::default(), server, checker }
     }
 
-    /// Resolves the names of this snapshot, and checks the servers that they lead to. Returns once each name was looked up,
-    /// or after `patience`: the rest is found out while requests run.
-    pub(super) async fn follow(&self, snapshot: &Snapshot, patience: Duration) {
+    /// Resolves the names of the first snapshot, and checks the servers that they lead to. Returns once each name was looked
+    /// up, or after [`WAIT_AT_START`]: the other names are resolved while requests are served.
+    pub(super) async fn begin(&self, snapshot: &Snapshot) {
+        self.update(snapshot, WAIT_AT_START).await;
+    }
+
+    /// The same for the next snapshot, with [`WAIT_AT_RELOAD`].
+    pub(super) async fn follow(&self, snapshot: &Snapshot) {
+        self.update(snapshot, WAIT_AT_RELOAD).await;
+    }
+
+    async fn update(&self, snapshot: &Snapshot, wait: Duration) {
         let named = snapshot.upstreams().into_iter().map(|(pool, _)| pool.clone());
         let named: Vec<_> = named.filter(|pool| !pool.names().is_empty()).collect();
         {
@@ -51,7 +60,7 @@ impl Resolver {
                 pool.answered().await;
             }
         };
-        let _ = tokio::time::timeout(patience, all).await;
+        let _ = tokio::time::timeout(wait, all).await;
         self.checker.update(snapshot);
     }
 }
@@ -124,5 +133,9 @@ fn install(
     }
 }
 
+/// How long a start waits for the names of its upstreams.
+const WAIT_AT_START: Duration = Duration::from_secs(2);
+/// How long a reload does: the next policy may take away access, so it does not wait long.
+const WAIT_AT_RELOAD: Duration = Duration::from_millis(300);
 /// After it, a look-up counts as failed for now.
 const LATE: Duration = Duration::from_secs(5);

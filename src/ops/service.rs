@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::Notify;
-use tokio::time::Instant;
-use tracing::{info, warn};
+use tokio::task::JoinHandle;
+use tracing::info;
 
 use super::admin::Admin;
 use super::epochs::Epochs;
-use super::handover::{Executable, Handover, is_successor, tell_predecessor};
+use super::handover::{Executable, Handover, tell_predecessor};
 use super::health::HealthChecker;
 use super::jwks::JwksFetcher;
 use super::key_maintenance::KeyMaintenance;
+use super::listeners::Listeners;
 use super::maintenance::Maintenance;
 use super::reload::Reloader;
 use super::resolve::Resolver;
+use super::signals::{StopSignal, listen_for};
 use super::sockets::ListenSockets;
 use super::status::Status;
 use super::watch::FileWatcher;
@@ -35,9 +37,7 @@ use crate::login::LoginServices;
 use crate::login::allowance::Allowances;
 use crate::login::password::HashPool;
 use crate::login::throttle::Throttle;
-use crate::proxy::{
-    DefaultListenerPolicy, Exporter, RequestIds, RunningListeners, SharedState, Snapshot, Tunnels, Untrusted, audit,
-};
+use crate::proxy::{Exporter, RequestIds, SharedState, Snapshot, Tunnels, Untrusted, audit};
 use crate::store;
 
 /// Whether the memory of the process may get into a file, or be read by other processes of the same user.
@@ -98,26 +98,62 @@ async fn run(
     (mut sockets, journal, exporter): (ListenSockets, Arc<LogWriter>, Arc<Exporter>),
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Failure> {
-    // First of all, so that a signal during the start is not lost.
-    let mut terminate = listen_for(SignalKind::terminate())?;
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    // Before anything else, so that a signal during the start is not lost.
+    let mut stop = StopSignal::listen()?;
     let mut replace = listen_for(SignalKind::user_defined2())?;
-    // Whoever asks for a reload too soon must not end the gate, as this signal does by itself.
+    // The default action of SIGHUP ends the process: a reload that is asked for during the start must not.
     let hangup = listen_for(SignalKind::hangup())?;
     let program =
         Executable::current().map_err(|error| Failure::new(exit::OS, format!("can't find this program: {error}")))?;
 
-    let clients = sockets.claim(config.server.listen(), "server.listen")?;
-    let redirected = sockets.claim(config.server.redirect(), "server.tls.redirect")?;
-    let operators = sockets.claim(config.server.admin().as_slice(), "server.admin")?;
-    sockets.all_claimed(is_successor())?;
-    let store = store::open(&config.store).await?;
+    let listeners = Listeners::claim(&mut sockets, &config.server)?;
+    let state = open_state(&mut config, journal, exporter).await?;
+    let status = Arc::new(Status::default());
+    let (reloader, maintenance) = load(path, config, &state, &status).await?;
+    let reloaded = reloader.reloaded.clone();
 
+    let addresses = listeners.addresses();
+    let admin = Admin { state: state.clone(), status: status.clone(), config: path.to_owned() };
+    let listeners = listeners.serve(&state, admin)?;
+    let reloading = tokio::spawn(reloader.run(hangup));
+    tokio::spawn(maintenance.run());
+    tokio::spawn(Maintenance::purge_expired(state.clone()));
+    tokio::spawn(KeyMaintenance { state: state.clone(), reloaded, failing: HashSet::new() }.run());
+    info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
+    state.journal.audit(audit::event("start", "success", "").text("version", env!("CARGO_PKG_VERSION")));
+    ready(&addresses);
+    notify::ready(&state, &status);
+    tokio::spawn(notify::send_watchdog(state.clone(), status.clone()));
+    tell_predecessor();
+
+    let is_replaced = wait_for_end(&mut stop, &mut replace, (&program, &sockets), reloading).await?;
+    if !is_replaced {
+        notify::stopping();
+    }
+    // Otherwise the sockets stay open: connections are made, and no process accepts them.
+    drop(sockets);
+    tokio::select! {
+        () = listeners.stop(&state, is_replaced) => {}
+        // A second signal ends the process at once.
+        () = another_signal(&mut stop, is_replaced) => {}
+    }
+    state.services.store.close().await;
+    state.journal.audit(audit::event("stop", "success", ""));
+    info!("stopped");
+    Ok(())
+}
+
+/// Opens the store and starts the threads that hash. Takes the policy out of `config`.
+async fn open_state(
+    config: &mut Config,
+    journal: Arc<LogWriter>,
+    exporter: Arc<Exporter>,
+) -> Result<Arc<SharedState>, Failure> {
+    let store = store::open(&config.store).await?;
     let passwords = HashPool::new(config.server.hash_threads(), config.server.hash_queue())
         .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;
-
     let policy = std::mem::take(&mut config.policy);
-    let state = Arc::new(SharedState {
+    Ok(Arc::new(SharedState {
         snapshot: ArcSwap::from_pointee(Snapshot::new(policy, 1, now(), None)),
         services: LoginServices {
             store,
@@ -136,136 +172,78 @@ async fn run(
         journal,
         exporter,
         untrusted: Untrusted::default(),
-    });
-    let status = Arc::new(Status::default());
+    }))
+}
+
+/// Loads what the first policy needs: session epochs, revocations, the keys of issuers and the addresses of upstreams.
+/// Returns what keeps all of that current.
+async fn load(
+    path: &Path,
+    config: Config,
+    state: &Arc<SharedState>,
+    status: &Arc<Status>,
+) -> Result<(Reloader, Maintenance), Failure> {
     let fetcher = Arc::new(JwksFetcher::default());
     fetcher.update(&state.snapshot.load().policy);
     let resolver = Resolver::new(config.server.clone(), Arc::new(HealthChecker::default()));
     let epochs = Arc::new(Epochs::begin(state.services.store.clone(), state.snapshot.load_full()).await?);
-    let upkeep = Maintenance::begin(state.clone(), status.clone(), epochs.clone()).await?;
+    let maintenance = Maintenance::begin(state.clone(), status.clone(), epochs.clone()).await?;
     let watch = FileWatcher::start(&config.inputs)
         .map_err(|error| Failure::new(exit::OS, format!("{}: can't watch for changes: {error}", path.display())))?;
-    let reloaded = Arc::new(Notify::new());
     let reloader = Reloader {
         path: path.to_owned(),
         state: state.clone(),
         status: status.clone(),
-        fetcher: fetcher.clone(),
+        fetcher,
         epochs,
         resolver,
         started: config,
         watch,
-        reloaded: reloaded.clone(),
+        reloaded: Arc::new(Notify::new()),
     };
-
-    // Each has a time-out, and a gate without an issuer's keys or an upstream's addresses serves the rest.
+    // Each has a time limit, and a gate without an issuer's keys or an upstream's addresses serves the rest.
     let snapshot = state.snapshot.load_full();
-    tokio::join!(fetcher.first_attempts(), reloader.resolver.follow(&snapshot, PATIENCE));
+    tokio::join!(reloader.fetcher.first_attempts(), reloader.resolver.begin(&snapshot));
+    Ok((reloader, maintenance))
+}
 
-    let addresses: Vec<_> = clients.addresses().collect();
-    let tls_port = addresses.first().map_or(443, SocketAddr::port);
-    let admin = Admin { state: state.clone(), status: status.clone(), config: path.to_owned() };
-    let listening = || -> std::io::Result<_> {
-        let gate = clients.serve_gate(&state)?;
-        let redirect = redirected.serve_redirect(&state, tls_port)?;
-        Ok((gate, redirect, operators.serve(admin, Arc::new(DefaultListenerPolicy), Arc::default(), false)?))
-    };
-    let listening =
-        listening().map_err(|error| Failure::new(exit::OS, format!("can't accept connections: {error}")))?;
-    let reloading = tokio::spawn(reloader.run(hangup));
-    tokio::spawn(upkeep.run());
-    tokio::spawn(Maintenance::purge_expired(state.clone()));
-    tokio::spawn(KeyMaintenance { state: state.clone(), reloaded, failing: HashSet::new() }.run());
-    info!(version = env!("CARGO_PKG_VERSION"), listen = ?addresses, config = %path.display(), "ready");
-    state.journal.audit(audit::event("start", "success", "").text("version", env!("CARGO_PKG_VERSION")));
-    ready(&addresses);
-    notify::ready(&state, &status);
-    tokio::spawn(notify::send_watchdog(state.clone(), status.clone()));
-    tell_predecessor();
-
-    let mut reloading = std::pin::pin!(reloading);
-    let mut is_replaced = false;
-    while !is_replaced {
+/// Waits until the gate is to stop. Returns whether another process has taken its place.
+///
+/// # Errors
+/// The task that reloads the configuration has ended, which only a panic can do.
+async fn wait_for_end(
+    stop: &mut StopSignal,
+    replace: &mut Signal,
+    (program, sockets): (&Executable, &ListenSockets),
+    mut reloading: JoinHandle<()>,
+) -> Result<bool, Failure> {
+    loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = replace.recv() => {
-                let told = async {
-                    tokio::select! {
-                        _ = terminate.recv() => {}
-                        _ = interrupt.recv() => {}
-                    }
-                };
-                match program.start_successor(sockets.claimed(), told).await {
-                    Handover::Done(pid) => {
-                        notify::handed_over(pid);
-                        info!(pid, "handed over");
-                        is_replaced = true;
-                    }
-                    Handover::Failed => {}
-                    Handover::Stopped => break,
+            () = stop.received() => return Ok(false),
+            _ = replace.recv() => match program.start_successor(sockets.claimed(), stop.received()).await {
+                Handover::Done(pid) => {
+                    notify::handed_over(pid);
+                    info!(pid, "handed over");
+                    return Ok(true);
                 }
-            }
-            // Ends only by a panic, and a gate that can't reload is not what was asked for.
+                Handover::Failed => {}
+                Handover::Stopped => return Ok(false),
+            },
             ended = &mut reloading => {
                 let error = ended.err().map(|panic| panic.to_string()).unwrap_or_default();
                 return Err(Failure::new(exit::OS, format!("reloading ended: {error}")));
             }
         }
     }
-    if !is_replaced {
-        notify::stopping();
-    }
-    // Else they would go on to listen, and nobody would come to accept.
-    drop(sockets);
-    let second = async {
-        // Of one that was replaced, this is the first: systemd sends it to all processes of a service, also to one that is
-        // finishing what it has begun.
-        for _ in 0..=usize::from(is_replaced) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-    };
-    tokio::select! {
-        () = stop(&state, listening, is_replaced) => {}
-        // A second signal means now.
-        () = second => {}
-    }
-    state.services.store.close().await;
-    state.journal.audit(audit::event("stop", "success", ""));
-    info!("stopped");
-    Ok(())
 }
 
-/// How long a start waits for the names of its upstreams.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// As long as a slow disk may need.
+/// Waits for another signal while the gate stops. If the gate was replaced, the first one does not count: systemd sends it
+/// to all processes of a service, and so to the one that finishes its requests.
+async fn another_signal(stop: &mut StopSignal, is_replaced: bool) {
+    for _ in 0..=usize::from(is_replaced) {
+        stop.received().await;
+    }
+}
+
+/// Time for the last log lines and spans: as long as a slow disk may need.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// Stops accepting, and waits for what is in flight, until the grace is over. Operators may look on meanwhile, unless there
-/// is a successor, which tells them more.
-async fn stop(
-    state: &SharedState,
-    (mut gate, mut redirect, mut admin): (RunningListeners, RunningListeners, RunningListeners),
-    is_replaced: bool,
-) {
-    let grace = state.server.shutdown_grace();
-    let deadline = Instant::now() + grace;
-    info!(?grace, "stopping: no new connections, requests in flight may finish");
-    tokio::join!(gate.stop(), redirect.stop());
-    if is_replaced {
-        admin.stop().await;
-    }
-    state.tunnels.close_all();
-    // The one counts the connections of the other, too.
-    let left = gate.finish(deadline).await;
-    if left > 0 {
-        warn!(connections = left, "stopped before these had finished");
-    }
-    admin.stop().await;
-}
-
-fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::new(exit::OS, format!("can't handle signals: {error}")))
-}
