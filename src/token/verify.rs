@@ -19,13 +19,12 @@ impl TokenSettings {
     /// The first check that failed.
     pub fn verify(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
-        let parts = self.parts(token, &mut room)?;
-        match parts.issuer() {
-            Some(issuer) if issuer == self.issuer => self.judge(&parts, now),
-            // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
-            // they may sign, the token has no say in.
-            Some(issuer) => self.trusted_issuer(issuer).ok_or(TokenError::Issuer)?.judge(&parts, self.everyone(), now),
-            None => Err(TokenError::Issuer),
+        let (parts, trusted) = self.parts(token, &mut room)?;
+        // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
+        // they may sign, the token has no say in.
+        match trusted {
+            Some(trusted) => trusted.judge(&parts, self.everyone(), now),
+            None => self.judge(&parts, now),
         }
     }
 
@@ -63,8 +62,7 @@ impl TokenSettings {
     #[must_use]
     pub fn external_issuer(&self, token: &str) -> Option<&TrustedIssuer> {
         let mut room = Vec::new();
-        let parts = self.parts(token, &mut room).ok()?;
-        self.trusted_issuer(parts.issuer()?)
+        self.parts(token, &mut room).ok()?.1
     }
 
     /// The trusted issuer who may have a newer key than those that were fetched, if that may be why `token` was refused.
@@ -75,12 +73,12 @@ impl TokenSettings {
             return None;
         }
         let mut room = Vec::new();
-        let parts = self.parts(token, &mut room).ok()?;
+        let (parts, trusted) = self.parts(token, &mut room).ok()?;
         // An issuer that does not name its keys has others without a sign of it.
         if reject == TokenError::Signature && parts.header.contains_key("kid") {
             return None;
         }
-        self.trusted_issuer(parts.issuer()?)
+        trusted
     }
 
     /// Whether `token` names the realm or an issuer whom it trusts, truly or not, and if it is a token at all. Nothing else of it
@@ -102,12 +100,10 @@ impl TokenSettings {
     /// The first check that failed.
     pub fn verify_expired(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
-        let parts = self.parts(token, &mut room)?;
-        let issuer = parts.issuer().ok_or(TokenError::Issuer)?;
-        let accepted = if issuer == self.issuer {
-            self.read_own(&parts)?
-        } else {
-            self.trusted_issuer(issuer).ok_or(TokenError::Issuer)?.read(&parts, self.everyone(), now)?
+        let (parts, trusted) = self.parts(token, &mut room)?;
+        let accepted = match trusted {
+            Some(trusted) => trusted.read(&parts, self.everyone(), now)?,
+            None => self.read_own(&parts)?,
         };
         let latest = accepted.until.saturating_sub(1);
         accepted.if_in_force(now.min(latest))
@@ -120,20 +116,23 @@ impl TokenSettings {
     /// The first check that failed.
     pub fn id_token_subject(&self, issuer: &str, token: &str, now: i64) -> Result<String, TokenError> {
         let mut room = Vec::new();
-        let parts = self.parts(token, &mut room)?;
-        if parts.issuer() != Some(issuer) {
-            return Err(TokenError::Issuer);
-        }
-        self.trusted_issuer(issuer).ok_or(TokenError::Issuer)?.id_subject(&parts, now)
+        let (parts, trusted) = self.parts(token, &mut room)?;
+        let trusted = trusted.filter(|trusted| *trusted.name == *issuer);
+        trusted.ok_or(TokenError::Issuer)?.id_subject(&parts, now)
     }
 
-    /// The parts of a token that is no longer than its issuer's may be.
-    fn parts<'t>(&self, token: &'t str, room: &'t mut Vec<u8>) -> Result<UnverifiedToken<'t>, TokenError> {
+    /// The parts of a token, and the trusted issuer that it names, if it names one. Nothing in it is verified yet but its
+    /// length.
+    fn parts<'t>(
+        &self,
+        token: &'t str,
+        room: &'t mut Vec<u8>,
+    ) -> Result<(UnverifiedToken<'t>, Option<&TrustedIssuer>), TokenError> {
         let longest = self.trusted.iter().map(|issuer| issuer.token_size).fold(MAX_TOKEN_BYTES, usize::max);
         let parts = UnverifiedToken::up_to(longest, token, room)?;
-        let issuer = parts.issuer().and_then(|issuer| self.trusted_issuer(issuer));
-        let size = issuer.map_or(MAX_TOKEN_BYTES, |issuer| issuer.token_size);
-        if token.len() > size { Err(TokenError::TooLong) } else { Ok(parts) }
+        let trusted = parts.issuer().and_then(|issuer| self.trusted_issuer(issuer));
+        let size = trusted.map_or(MAX_TOKEN_BYTES, |issuer| issuer.token_size);
+        if token.len() > size { Err(TokenError::TooLong) } else { Ok((parts, trusted)) }
     }
 
     /// The entries of `roles_claims` that find nothing in `token`, if a trusted issuer signed it. For people: nothing in
@@ -141,9 +140,8 @@ impl TokenSettings {
     #[must_use]
     pub fn roles_not_found(&self, token: &str) -> Vec<String> {
         let mut room = Vec::new();
-        let Ok(parts) = self.parts(token, &mut room) else { return Vec::new() };
-        let issuer = parts.issuer().and_then(|issuer| self.trusted_issuer(issuer));
-        issuer.map(|issuer| issuer.roles_not_found(&parts.payload)).unwrap_or_default()
+        let Ok((parts, trusted)) = self.parts(token, &mut room) else { return Vec::new() };
+        trusted.map(|issuer| issuer.roles_not_found(&parts.payload)).unwrap_or_default()
     }
 
     /// Of a token whose `iss` is ours.
