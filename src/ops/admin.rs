@@ -68,7 +68,7 @@ impl ServeHttp for Admin {
 }
 
 impl Admin {
-    /// Whoever has a token of such an issuer is served by nobody.
+    /// Returns a trusted issuer without keys: requests with its tokens are refused.
     fn issuer_without_keys(&self) -> Option<String> {
         let snapshot = self.state.snapshot.load();
         let at = now();
@@ -149,8 +149,8 @@ fn unusable(keys: &PublicKeys) -> Vec<Value> {
     keys.unusable().iter().map(|key| json!({"kid": key.kid, "reason": key.reason})).collect()
 }
 
-/// Whether a request is for the listener at `own` or for one of these names. One that names no host, as health checks over
-/// HTTP/1.0 do, is no browser's.
+/// Returns whether the Host of a request is the listener at `own` or one of these names. A request without Host, such as a health
+/// check over HTTP/1.0, does not come from a browser.
 fn is_for(own: SocketAddr, names: &[Host], headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
@@ -163,7 +163,7 @@ fn is_for(own: SocketAddr, names: &[Host], headers: &HeaderMap) -> bool {
     }
     let Some(address) = host.address() else { return false };
     let (own, address) = (own.ip().to_canonical(), address.to_canonical());
-    // An address can't be made to lead elsewhere. Of a listener on all of them, nobody knows which it has.
+    // An attacker can't rebind an address. A listener on the unspecified address has addresses that Tollgate does not know.
     own.is_unspecified() || own == address || (own.is_loopback() && address.is_loopback())
 }
 

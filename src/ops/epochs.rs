@@ -1,5 +1,4 @@
-//! Begins another session epoch in a realm whose configuration says so: its issuer or audience is another one, or all of its
-//! signing keys are.
+//! Begins another session epoch in a realm after a change of its configuration: a new issuer or audience, or only new signing keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::store::{Epoch, Followed, Store, StoreError};
 /// Keeps the epochs in the store as the policy says.
 pub(super) struct Epochs {
     store: Arc<dyn Store>,
-    /// The last policy that they follow.
+    /// The policy that the epochs were last compared with.
     last: Mutex<Arc<Snapshot>>,
 }
 

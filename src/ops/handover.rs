@@ -1,8 +1,8 @@
-//! Another binary in the place of this one, without a refused connection: on SIGUSR2.
+//! Replaces the running program on SIGUSR2, without a refused connection.
 //!
-//! The program that is now where this one was started from is started with the same arguments, and gets the listening
-//! sockets. As soon as it serves, this one stops accepting, finishes what it has begun, and exits. If it does not come up,
-//! this one goes on as if nothing had happened.
+//! The file from which this process was started is started again, with the same arguments and the listening sockets. When the new
+//! process serves, this one stops accepting, finishes its requests, and exits. If the new process does not come up, this one
+//! goes on unchanged.
 
 use std::env;
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +17,7 @@ use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use tracing::{error, info};
 
-/// What this program was started as. Known from the start on: later the file may be another one.
+/// The path and arguments of this process, read at its start: later the file can be another one.
 #[derive(Debug)]
 pub(super) struct Executable {
     path: PathBuf,
@@ -29,7 +29,7 @@ impl Executable {
         Ok(Self { path: env::current_exe()?, arguments: env::args_os().skip(1).collect() })
     }
 
-    /// Starts the successor, and waits until it serves, or until `stop` is ready: then both are to end.
+    /// Starts the successor, and waits until it serves, or until `stop` is ready: then both processes end.
     pub(super) async fn start_successor(&self, sockets: &[TcpListener], stop: impl Future<Output = ()>) -> Handover {
         info!(program = %self.path.display(), "handing over to the program that is there now");
         let started = Inheritance::new(sockets).and_then(|inheritance| self.start(&inheritance));
@@ -53,7 +53,8 @@ impl Executable {
             waited = &mut waited => waited,
             () = stop => {
                 info!(pid, "told to stop, and so is the program that was to take over");
-                // Whoever waits for a word of it hears the end of the line, and ends it; or it has said that it serves.
+                // `is_ready` fails at the end of the stream, and the child is killed; or the child has already reported that it
+                // serves.
                 let _ = hang_up.map(|line| line.shutdown(Shutdown::Both));
                 if let (Ok((true, _)), Some(pid)) = (waited.await, i32::try_from(pid).ok().and_then(Pid::from_raw)) {
                     let _ = kill_process(pid, Signal::TERM);
@@ -93,28 +94,28 @@ impl Executable {
     }
 }
 
-/// How it went.
+/// The result of a handover.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Handover {
     /// The process of this id serves.
     Done(u32),
-    /// There is no successor.
+    /// The successor did not come up.
     Failed,
-    /// Nor is there to be one: this process was told to stop meanwhile.
+    /// This process was told to stop meanwhile, so there is no successor.
     Stopped,
 }
 
-/// Whether this process replaces another one.
+/// Returns whether this process replaces another one.
 pub(super) fn is_successor() -> bool {
     env::var_os(SUCCESSOR).is_some()
 }
 
-/// Tells the process that this one replaces, if there is one, that this one serves.
+/// Tells the predecessor, if there is one, that this process serves.
 pub(super) fn tell_predecessor() {
     if !is_successor() {
         return;
     }
-    // Its end of the line is our stdin, which is closed with it. It may have lost its patience by now.
+    // Standard input is a socket to the predecessor. The predecessor can have given up by now.
     let _ = rustix::io::dup(io::stdin().as_fd()).map(|line| UnixStream::from(line).write_all(READY));
 }
 
@@ -123,13 +124,13 @@ fn is_ready(mut line: UnixStream) -> bool {
     line.read_exact(&mut word).is_ok() && word == *READY
 }
 
-/// Sockets that a child process gets: copies with numbers in a row, which stay open there.
+/// Copies of the sockets for a child process, with consecutive descriptors that stay open in the child.
 struct Inheritance(Vec<OwnedFd>);
 
 impl Inheritance {
     fn new(sockets: &[TcpListener]) -> io::Result<Self> {
         let mut lowest = LOWEST;
-        // Another thread may take a number in the middle of the row; then from there on.
+        // Another thread can take a descriptor in the middle: then try again above it.
         for _ in 0..TRIES {
             let mut copies: Vec<OwnedFd> = Vec::with_capacity(sockets.len());
             for socket in sockets {
@@ -154,12 +155,12 @@ impl Inheritance {
     }
 }
 
-/// Set for a process that is to replace another one.
+/// Environment variable of a process that replaces another one.
 const SUCCESSOR: &str = "TOLLGATE_SUCCESSOR";
 const READY: &[u8; 5] = b"ready";
-/// How long the new one may take. It fetches keys of issuers, and may have to wait for a lock of the store.
+/// Time for the successor to serve. It fetches keys of issuers, and can wait for a lock of the store.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Above the numbers that are given to other files while a few clients are connected.
+/// Above the descriptors that other files have while a few clients are connected.
 const LOWEST: i32 = 64;
 const TRIES: usize = 64;
 
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_told_to_stop_waits_for_no_successor() {
+    async fn a_process_that_is_told_to_stop_waits_for_no_successor() {
         let program = Executable { path: "/bin/sh".into(), arguments: vec!["-c".into(), "exec sleep 50".into()] };
         let start = std::time::Instant::now();
         assert_eq!(program.start_successor(&[], async {}).await, Handover::Stopped);

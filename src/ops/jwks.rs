@@ -1,5 +1,4 @@
-//! Fetches the keys of trusted issuers, in the background: when they are due, and when somebody asks for a key that is
-//! not there.
+//! Fetches the keys of trusted issuers in the background: at `refresh`, and when a token names an unknown key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +23,7 @@ pub(super) struct JwksFetcher {
 }
 
 impl JwksFetcher {
-    /// Keeps the keys of this policy's issuers new, and lets go of the others.
+    /// Starts a task for each issuer of this policy, and stops the others.
     pub(super) fn update(&self, policy: &Policy) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = |keys: &Arc<IssuerKeys>| issuers(policy).any(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys));
@@ -40,7 +39,7 @@ impl JwksFetcher {
             if tasks.iter().any(|(keys, _)| Arc::ptr_eq(keys, &issuer.keys)) {
                 continue;
             }
-            // Before the first request can come, so that it waits instead of being refused.
+            // Before the first request can come, so that it waits for the keys.
             issuer.keys.fetch_begins();
             let job = FetchTask {
                 realm: realm.into(),
@@ -52,7 +51,7 @@ impl JwksFetcher {
         }
     }
 
-    /// Waits until each has been tried once, whatever came of it.
+    /// Waits until each issuer's keys were fetched once, with or without success.
     pub(super) async fn first_attempts(&self) {
         let all: Vec<_> = {
             let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +86,7 @@ impl FetchTask {
         }
     }
 
-    /// Returns how long to wait before the next one, if nobody asks.
+    /// Returns the time until the next scheduled fetch.
     async fn attempt(&self) -> Duration {
         self.keys.fetch_begins();
         let had_keys = self.keys.current_at(now()).is_some();
@@ -190,7 +189,7 @@ async fn fetch(remote: &RemoteJwks, issuer: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A new one each time: once in ten minutes, a connection that is kept costs more than one that is made.
+/// Makes a client for each fetch: at one fetch in ten minutes, a kept connection costs more than a new one.
 fn client(remote: &RemoteJwks) -> Result<Client, String> {
     client_builder(remote.insecure_http, remote.roots.as_deref())?.build().map_err(|error| root_cause(&error))
 }

@@ -1,5 +1,5 @@
-//! Looks after the directories of signing keys: new keys by schedule, and old ones away. The policy hears of it as of
-//! any change to a file that it was read from.
+//! Creates the next signing keys by schedule, and deletes those that are no longer needed. A reload follows, as after any change
+//! of a file that the policy was read from.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -14,21 +14,21 @@ use crate::clock::{now, rfc3339};
 use crate::config::{KeyChange, KeyState, KeysDir, maintain_keys};
 use crate::proxy::SharedState;
 
-/// Who looks after them.
+/// The task that maintains the directories of signing keys.
 pub(super) struct KeyMaintenance {
     pub(super) state: Arc<SharedState>,
-    /// A policy came into force.
+    /// Notified when a policy comes into force.
     pub(super) reloaded: Arc<Notify>,
-    /// The directories that failed when they were looked at last: nobody wants to read that every minute.
+    /// The directories that failed at the last attempt: each failure is logged once.
     pub(super) failing: HashSet<PathBuf>,
 }
 
 impl KeyMaintenance {
-    /// For ever.
+    /// Runs until the process ends.
     pub(super) async fn run(mut self) {
         loop {
             self.tend().await;
-            // After a reload too: for how long tokens live now has to be noted before one of them is forgotten.
+            // After a reload too: a new `token_ttl` must be noted before a key is deleted.
             let _ = timeout(INTERVAL, self.reloaded.notified()).await;
         }
     }

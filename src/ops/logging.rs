@@ -29,7 +29,7 @@ pub(super) fn start() -> io::Result<Arc<LogWriter>> {
     let new = LogWriter::new()?;
     let journal = JOURNAL.get_or_init(|| Arc::new(new)).clone();
     let _ = tracing_subscriber::registry().with(Lines { journal: journal.clone() }).try_init();
-    // ☠ A panic in a hook ends one connection, and pingora swallows it: say that it happened.
+    // A panic in a task ends one connection, and tokio catches it: without this hook, the log would not have it.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a request or task panicked; please report this");
@@ -85,8 +85,10 @@ struct Lines {
     journal: Arc<LogWriter>,
 }
 
-/// ☠ Only our own lines follow the level. Below `error`, pingora, h2 and sqlx write whole request heads, and with them
-/// tokens and keys (`threats.md` R7); what they do to a request we log ourselves.
+/// Returns whether a line is logged. The level applies to lines of Tollgate only.
+///
+/// TRAP: below `error`, pingora, h2 and sqlx log whole request heads, with tokens and keys (pingora-proxy 0.9.1, src/lib.rs;
+/// SECURITY.md R7). Tollgate logs the failures of a request itself.
 fn is_wanted(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     let is_within =

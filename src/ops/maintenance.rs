@@ -1,4 +1,4 @@
-//! What has to be done again and again: learn of revocations that others wrote, end tunnels, forget what has expired.
+//! Periodic work: reads revocations of other processes, ends tunnels, and deletes what has expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::config::EXPIRES_SOON;
 use crate::proxy::{SharedState, audit};
 use crate::store::{self, StoreError};
 
-/// Brings the revoked tokens into memory, and keeps them there.
+/// Keeps the revocations in memory current.
 pub(super) struct Maintenance {
     state: Arc<SharedState>,
     status: Arc<Status>,
     epochs: Arc<Epochs>,
-    /// The last revocation that was seen.
+    /// The sequence number of the last revocation that was read.
     sequence: i64,
 }
 
 impl Maintenance {
-    /// Reads every revocation that counts; before the first request, so that none passes that was revoked before a
-    /// restart.
+    /// Reads every revocation in force. Must run before the first request, so that a token that was revoked before a restart is
+    /// refused.
     pub(super) async fn begin(
         state: Arc<SharedState>,
         status: Arc<Status>,
@@ -35,7 +35,7 @@ impl Maintenance {
         Ok(upkeep)
     }
 
-    /// For ever.
+    /// Runs until the process ends.
     pub(super) async fn run(mut self) {
         let state = self.state.clone();
         let learning = async {
@@ -46,14 +46,14 @@ impl Maintenance {
                 let result = self.poll_revocations().await;
                 let learned = self.state.services.revocations.len().saturating_sub(before);
                 if learned > 0 {
-                    // Those of this gate were in memory before: these are of `tollgate token revoke`, or another gate's.
+                    // Revocations of this process were in memory before: these come from `tollgate token revoke` or another gate.
                     let line = audit::event("revocation", "success", "").number("count", learned);
                     self.state.journal.audit(line);
                 }
                 self.report(&result);
             }
         };
-        // Apart: a store that hangs must not keep a tunnel open whose token has expired.
+        // In a future of its own: a store that hangs must not keep a tunnel with an expired token open.
         let sweeping = async {
             let mut tick = every(POLL_INTERVAL);
             loop {
@@ -71,7 +71,7 @@ impl Maintenance {
         tokio::join!(learning, sweeping, closing);
     }
 
-    /// Forgets what has expired, for ever. Apart from [`Maintenance::run`], which must not wait for whoever writes to the
+    /// Deletes what has expired, until the process ends. Not part of [`Maintenance::run`], which must not wait for writes to the
     /// store.
     pub(super) async fn purge_expired(state: Arc<SharedState>) {
         let mut tick = interval(SWEEP_INTERVAL);
@@ -92,7 +92,7 @@ impl Maintenance {
         self.epochs.catch_up(&self.state.snapshot.load_full()).await
     }
 
-    /// Says it once when the store goes away, and once when it is back.
+    /// Logs once that the store does not answer, and once that it answers again.
     fn report(&self, result: &Result<(), StoreError>) {
         let before = self.status.set_store_fails(result.is_err());
         match result {
@@ -109,7 +109,7 @@ fn every(period: Duration) -> Interval {
     tick
 }
 
-/// Warns of a certificate that soon expires, or has: once for each of the two. Whoever renews it may have forgotten to.
+/// Warns about a certificate that expires within two weeks, and about an expired one: once each.
 fn tell_of_expiry(state: &SharedState, told: &mut Option<(i64, bool)>) {
     let snapshot = state.snapshot.load();
     let Some(expires_at) = snapshot.policy.tls().map(|tls| tls.expires_at()) else { return };
@@ -117,13 +117,13 @@ fn tell_of_expiry(state: &SharedState, told: &mut Option<(i64, bool)>) {
     let news = Some((expires_at, left <= 0));
     if left < EXPIRES_SOON && *told != news {
         let verb = if left > 0 { "soon expires" } else { "has expired" };
-        warn!(at = rfc3339(expires_at), "a certificate of [server.tls] {verb}: its clients will not go on");
+        warn!(at = rfc3339(expires_at), "a certificate of [server.tls] {verb}: clients reject an expired certificate");
         *told = news;
     }
 }
 
-/// Contract 5: a revocation by another process counts within a second. Tunnels end in the same rhythm.
+/// A revocation by another process is in force within a second. Tunnels end in the same interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// A connection to an app may be kept for so much too long.
+/// Maximum time for which an idle connection to an app stays open after `idle_timeout`.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);

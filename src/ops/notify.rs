@@ -1,4 +1,4 @@
-//! What systemd is told (sd_notify(3)). Without systemd, nobody is.
+//! Messages to systemd (sd_notify(3)). Without systemd, they have no effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,33 +10,33 @@ use super::status::Status;
 use crate::clock::rfc3339;
 use crate::proxy::SharedState;
 
-/// Connections are accepted, under the policy in force: after the start, and after a reload.
+/// Reports that connections are accepted, after the start and after a reload.
 pub(super) fn ready(state: &SharedState, status: &Status) {
     send(&[NotifyState::Ready, NotifyState::Status(&status_text(state, status))]);
 }
 
-/// A reload begins. [`ready`] ends it, whether or not it brought a new policy.
+/// Reports that a reload begins. [`ready`] ends it, with or without a new policy.
 pub(super) fn reloading() {
-    // systemd wants to know which of two reloads it hears of.
+    // systemd needs the time to tell two reloads apart.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]),
         Err(_) => send(&[NotifyState::Reloading]),
     }
 }
 
-/// The gate stops.
+/// Reports that the gate stops.
 pub(super) fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping: requests in flight may finish")]);
 }
 
-/// Another process is the service from now on.
+/// Reports that another process is the service from now on.
 pub(super) fn handed_over(pid: u32) {
-    // What that one has said so far was not heard, as it was nobody: with this, its watchdog has all of its time.
+    // systemd ignored the messages of that process before it was the main process: this restarts its watchdog time.
     send(&[NotifyState::MainPid(pid), NotifyState::Watchdog]);
 }
 
-/// Says again and again that requests are served, if systemd wants to hear it (`WatchdogSec=`), and how: what a successor says
-/// before it is the service is not heard.
+/// Reports periodically that requests are served, if `WatchdogSec=` is set, and the status: systemd ignores the messages of a
+/// successor before it is the service.
 pub(super) async fn send_watchdog(state: Arc<SharedState>, status: Arc<Status>) {
     let Some(every) = sd_notify::watchdog_enabled() else { return };
     // As sd_watchdog_enabled(3) advises.

@@ -20,7 +20,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// `server`: names that lead to an address of Tollgate itself are not followed. `checker` hears of new servers.
+    /// `server`: names with a listen address of Tollgate are refused. `checker` checks new servers.
     pub(super) fn new(server: ServerSettings, checker: Arc<HealthChecker>) -> Self {
         Self { tasks: Mutex::default(), server, checker }
     }
@@ -67,7 +67,7 @@ impl Resolver {
 
 async fn run(pool: Arc<ResolvedPool>, server: ServerSettings, checker: Arc<HealthChecker>) {
     loop {
-        // Each name by itself: one whose resolver hangs must not keep the others from being looked up.
+        // Each name in a task of its own: a resolver that hangs must not delay the other names.
         let mut lookups = JoinSet::new();
         for name in pool.names() {
             lookups.spawn(resolve(pool.clone(), (name.host, name.port), server.clone(), checker.clone()));
@@ -137,5 +137,5 @@ fn install(
 const WAIT_AT_START: Duration = Duration::from_secs(2);
 /// How long a reload does: the next policy may take away access, so it does not wait long.
 const WAIT_AT_RELOAD: Duration = Duration::from_millis(300);
-/// After it, a look-up counts as failed for now.
+/// Time after which a look-up counts as failed. Its result is still used when it comes.
 const LATE: Duration = Duration::from_secs(5);

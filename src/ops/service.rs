@@ -1,4 +1,4 @@
-//! From a configuration to a running gate, and to its end.
+//! Starts the gate from a configuration, waits for its end, and stops it.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -40,22 +40,22 @@ use crate::login::throttle::Throttle;
 use crate::proxy::{Exporter, RequestIds, SharedState, Snapshot, Tunnels, Untrusted, audit};
 use crate::store;
 
-/// Whether the memory of the process may get into a file, or be read by other processes of the same user.
+/// Whether the memory of the process can be written to a core dump or read by other processes of the same user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dumps {
     /// No core dump, and no debugger.
     Never,
-    /// As the system is set up.
+    /// The settings of the system apply.
     Allowed,
 }
 
 /// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
 ///
 /// # Errors
-/// Anything that would leave a live process which serves nobody: a bad configuration, an address in use, a store that
+/// Anything without which the process could not serve: an invalid configuration, an address in use, a store that
 /// can't be opened.
 pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
-    // First, while there is one thread.
+    // First, while the process has one thread.
     let sockets = ListenSockets::from_environment()?;
     if dumps == Dumps::Never {
         leave_no_core();
@@ -77,7 +77,7 @@ pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Re
     exporter.finish(LAST_LINES);
     // What still runs was given its grace; a blocking call must not hold up the exit.
     runtime.shutdown_background();
-    // Whoever does not read what is left must not hold it up either.
+    // A reader that does not read the last lines must not delay the exit.
     journal.flush(LAST_LINES);
     ended
 }

@@ -1,8 +1,8 @@
-//! Listening sockets: those that somebody else opened for us, and those that we have to open.
+//! Listening sockets: those that another process passes, and those that this process opens.
 //!
-//! systemd (`tollgate.socket`) passes sockets to a service that it starts, and goes on to hold them itself; a gate that is
-//! replaced passes its own to its successor (`handover`). Both do it in the same way, `$LISTEN_FDS`, so that no client is
-//! ever refused: while nobody accepts, connections wait in the socket's queue.
+//! systemd (`tollgate.socket`) passes sockets to a service that it starts, and keeps them open; a gate that is replaced passes
+//! its own to its successor (`handover`). Both use `$LISTEN_FDS`. So no connection is refused: until one of the processes
+//! accepts, connections wait in the queue of the socket.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,10 +12,10 @@ use listenfd::ListenFd;
 use crate::exit::{self, Failure};
 use crate::proxy::BoundListeners;
 
-/// Every socket that this process listens on, or may.
+/// The listening sockets of this process.
 #[derive(Debug, Default)]
 pub(super) struct ListenSockets {
-    /// Passed by somebody, and not claimed yet.
+    /// Sockets that were passed to this process and not claimed yet.
     passed: Vec<(SocketAddr, TcpListener)>,
     claimed: Vec<TcpListener>,
 }
@@ -66,11 +66,11 @@ impl ListenSockets {
         Ok(BoundListeners::new(sockets))
     }
 
-    /// That all that systemd passed has been claimed: else clients would wait for ever on a socket that nobody serves. Those
-    /// of a predecessor are closed, if the file has other addresses now.
+    /// Checks that all sockets of systemd have been claimed: clients would wait without end on a socket that is not served.
+    /// Sockets of a predecessor are closed, if the file has other addresses now.
     ///
     /// # Errors
-    /// The first socket that is none of the file's.
+    /// The first socket that the file does not name.
     pub(super) fn all_claimed(&mut self, from_predecessor: bool) -> Result<(), Failure> {
         if from_predecessor {
             self.passed.clear();
@@ -82,22 +82,22 @@ impl ListenSockets {
         Err(Failure::new(exit::CONFIG, line))
     }
 
-    /// All that we listen on.
+    /// Returns all sockets that were claimed.
     pub(super) fn claimed(&self) -> &[TcpListener] {
         &self.claimed
     }
 }
 
-/// ☠ The standard library lets 128 connections wait; what comes on top of that in one moment is not answered, and tries
-/// again after a second.
+/// TRAP: the standard library listens with a queue of 128 (std, src/sys_common/net.rs). A connection beyond it is not answered,
+/// and its client tries again after a second.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     rustix::net::listen(&listener, QUEUE)?;
     Ok(listener)
 }
 
-/// Whether a socket that listens at `passed` is what the file means by `address`. Only of "everywhere" there are several
-/// spellings: a socket that lets more in than the file says is another one.
+/// Returns whether a socket that listens at `passed` is the `address` of the file. Only the unspecified address has several
+/// spellings: a socket that accepts more than the file says does not match.
 fn serves(passed: SocketAddr, address: SocketAddr) -> bool {
     passed == address
         || (passed.port() == address.port() && passed.ip().is_unspecified() && address.ip().is_unspecified())
@@ -113,7 +113,7 @@ fn refused(address: SocketAddr, error: &io::Error, key: &str) -> Failure {
     Failure::new(exit::UNAVAILABLE, format!("can't listen on {address}: {error}; {advice}"))
 }
 
-/// As many as the system allows (net.core.somaxconn).
+/// Maximum queue: the system limits it to net.core.somaxconn.
 const QUEUE: i32 = 65_535;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `/status` and `/readyz` tell: what the program last did about its configuration and its store.
+//! State for `/status` and `/readyz`: the last reload, and whether the store answers.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(super) struct ReloadResult {
     /// Unix seconds.
     pub(super) at: i64,
-    /// Why the old policy stays; empty: the new one is in force.
+    /// Why the reload was rejected; empty: the new policy is in force.
     pub(super) errors: Vec<String>,
 }
 
-/// Shared by those who do and those who tell.
+/// State that the tasks write and the admin listener reads.
 #[derive(Debug, Default)]
 pub(super) struct Status {
     reload: Mutex<Option<ReloadResult>>,
@@ -32,7 +32,7 @@ impl Status {
         self.reload.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|last| !last.errors.is_empty())
     }
 
-    /// How many succeeded, and how many failed.
+    /// Returns how many reloads succeeded, and how many failed.
     pub(super) fn reloads(&self) -> (u64, u64) {
         (self.reloads.load(Ordering::Relaxed), self.failed_reloads.load(Ordering::Relaxed))
     }
@@ -43,7 +43,7 @@ impl Status {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
     }
 
-    /// Keys of `[server]` and `[store]` that the file now gives another value, which only a restart brings into force.
+    /// Returns the keys of `[server]` and `[store]` with a new value in the file, which needs a restart.
     pub(super) fn cold_changes(&self) -> Vec<String> {
         self.cold_changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -56,7 +56,7 @@ impl Status {
         self.store_fails.load(Ordering::Relaxed)
     }
 
-    /// Returns what it was before.
+    /// Returns the value before.
     pub(super) fn set_store_fails(&self, fails: bool) -> bool {
         self.store_fails.swap(fails, Ordering::Relaxed)
     }

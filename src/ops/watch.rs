@@ -1,9 +1,8 @@
-//! Notices that the configuration, or a file that it refers to, has changed.
+//! Detects changes of the configuration file and of the files that it names.
 //!
-//! The operating system tells what happens in the directories (editors write a new file and rename it, Kubernetes swaps
-//! a symbolic link two levels up, so to watch the file itself would lose it). That is only taken as a hint to look:
-//! what counts is whether an [`Input`] differs. Where the system tells nothing (network file systems, a full event
-//! queue) a look every few seconds finds it.
+//! The operating system reports events of the directories. (Editors write a new file and rename it, and Kubernetes swaps a symbolic
+//! link two levels up, so a watch of the file itself would lose it.) An event is a hint to look: only a different [`Input`] is a
+//! change. Without events (network file systems, a full event queue), a look every [`LOOK_EVERY`] finds it.
 
 mod directories;
 
@@ -31,14 +30,14 @@ pub(super) struct FileWatcher {
 }
 
 enum WatchCommand {
-    /// Something happened somewhere.
+    /// An event in one of the directories.
     Look,
     Follow(Vec<Input>),
     Stop,
 }
 
 impl FileWatcher {
-    /// Begins to watch `inputs`. What has changed since they were looked at counts as a change.
+    /// Starts to watch `inputs`. A difference from their recorded state counts as a change.
     ///
     /// # Errors
     /// The system has no more threads, or no more watches to give (on Linux, `fs.inotify.max_user_instances`).
@@ -59,14 +58,13 @@ impl FileWatcher {
         Ok(Self { orders, changed })
     }
 
-    /// Watches `inputs` from now on, and nothing else: those of the last attempt to load the configuration, whether it
-    /// succeeded or not.
+    /// Watches these inputs instead: those of the last attempt to load the configuration, successful or not.
     pub(super) fn set_inputs(&self, inputs: &[Input]) {
         let _ = self.orders.send(WatchCommand::Follow(inputs.into()));
     }
 
-    /// Waits until something has changed since the last call returned. Several changes at once count as one. Nothing is
-    /// lost if the future is dropped, nor if the change comes before the call.
+    /// Waits for a change since the last call returned. Several changes at once count as one. No change is lost if the future is
+    /// dropped, or if the change comes before the call.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -81,7 +79,7 @@ impl Drop for FileWatcher {
 /// The thread behind a [`FileWatcher`].
 struct Follower {
     watcher: RecommendedWatcher,
-    /// The directories that the system tells about, by the identity of what had the name.
+    /// The watched directories, with device and inode.
     watched: BTreeMap<PathBuf, (u64, u64)>,
     inputs: Vec<Input>,
     changed: Arc<Notify>,
@@ -90,8 +88,8 @@ struct Follower {
 impl Follower {
     fn run(mut self, inbox: &Receiver<WatchCommand>) {
         loop {
-            // After a difference the ways may lead through other directories. What happened in those before they were
-            // watched is found by looking again.
+            // After a change, the paths can lead through other directories. Another look finds what changed in those before they
+            // were watched.
             loop {
                 if !self.settle(inbox) {
                     return;
@@ -108,8 +106,8 @@ impl Follower {
         }
     }
 
-    /// Waits until nothing has happened for a moment, so that a file written in pieces is looked at once; but not for
-    /// ever. Returns whether to go on.
+    /// Waits until there was no event for [`SETTLE`], so that a file written in pieces is looked at once, but at most
+    /// [`SETTLE_AT_MOST`]. Returns whether to go on.
     fn settle(&mut self, inbox: &Receiver<WatchCommand>) -> bool {
         let deadline = Instant::now() + SETTLE_AT_MOST;
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {
@@ -123,7 +121,7 @@ impl Follower {
         true
     }
 
-    /// Whether anything differs from the last look.
+    /// Returns whether an input differs from the last look.
     fn look(&mut self) -> bool {
         self.watch_directories();
         let differs = self.inputs.iter_mut().fold(false, |differs, input| input.has_changed() | differs);
@@ -142,15 +140,15 @@ impl Follower {
         }
         for (directory, identity) in &self.watched {
             if wanted.get(directory) != Some(identity) {
-                // Fails if the directory is gone, and then there is nothing left to do.
+                // Fails if the directory is gone, which needs no watch.
                 let _ = self.watcher.unwatch(directory);
             }
         }
         for directory in wanted.keys() {
-            // Even if it is watched: a new directory may have the inode of an old one, with which the watch went. To
-            // watch twice does nothing.
+            // Even if it is watched: a new directory can have the inode of a deleted one, whose watch ended with it. A second
+            // watch has no effect.
             if let Err(error) = self.watcher.watch(directory, RecursiveMode::NonRecursive) {
-                // The look every few seconds has to do.
+                // The periodic look still finds changes.
                 tracing::debug!(directory = %directory.display(), %error, "can't watch");
             }
         }
@@ -158,16 +156,16 @@ impl Follower {
     }
 }
 
-/// To look is to read directories, of which the system tells as well: those hints would never end.
+/// Returns whether an event is a read. The look itself reads directories, so its own events would never end.
 const fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if !matches!(access, AccessKind::Close(AccessMode::Write)))
 }
 
-/// For how long nothing must happen before a look.
+/// Time without an event before a look.
 const SETTLE: Duration = Duration::from_millis(50);
-/// A file that is written all the time is looked at nevertheless.
+/// Maximum time until a look, for a file that is written all the time.
 const SETTLE_AT_MOST: Duration = Duration::from_millis(500);
-/// Where the system tells nothing.
+/// Interval of looks without an event.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Who did what: one JSON object for every event, with fields that stay as they are.
+//! The audit log: one JSON object per event, with stable fields.
 //!
-//! `time`, `event`, `outcome`, `reason` and, of a request, `client` and `request_id` come first and in this order, before
-//! anything that a client chose: a filter that reads from the start of the line can't be led astray by what stands in a name.
+//! `time`, `event`, `outcome`, `reason` and, for a request, `client` and `request_id` come first and in this order, before any
+//! text that a client chose: a filter that reads from the start of the line can't be misled by a name.
 
 use std::net::IpAddr;
 
@@ -15,13 +15,13 @@ use crate::gate::{Denial, DenyReason};
 use crate::log_output::JsonLine;
 use crate::login::LoginEvent;
 
-/// An event, at this moment. `reason` is empty for one that succeeded.
+/// Makes an event with the current time. `reason` is empty after success.
 #[must_use]
 pub fn event(event: &str, outcome: &str, reason: &str) -> JsonLine {
     JsonLine::at(now_ms()).text("event", event).text("outcome", outcome).text("reason", reason)
 }
 
-/// What a login was asked, and what came of it.
+/// A login request and its result.
 pub(super) struct LoginAudit<'a> {
     pub(super) realm: &'a str,
     pub(super) dialect: &'static str,
@@ -32,7 +32,7 @@ pub(super) struct LoginAudit<'a> {
 }
 
 impl LoginAudit<'_> {
-    /// In one word: what it comes to for whoever asked.
+    /// Returns the result in one word, as the audit log and the metrics have it.
     pub(super) fn outcome(&self) -> &'static str {
         match self.refused {
             Some(deny) if deny.response().status.is_server_error() => "error",
@@ -46,24 +46,24 @@ impl LoginAudit<'_> {
         self.refused.map_or("", |deny| deny.response().reason)
     }
 
-    /// Counts it.
+    /// Counts the result in the metrics.
     pub(super) fn count(&self, meters: &Metrics) {
         let realm = self.noted.realm.as_deref().unwrap_or(self.realm);
         meters.login(realm, self.dialect, (self.noted.operation.name(), self.outcome(), self.reason()));
         meters.locked(realm, self.dialect, self.noted.locked.len());
     }
 
-    /// Writes it down.
+    /// Writes the result to the audit log.
     pub(super) fn write(&self, state: &SharedState) {
         if !state.journal.is_audit_enabled() {
             return;
         }
         let noted = self.noted;
         if noted.operation.changes() {
-            let nobody = [None];
+            let no_subject = [None];
             let subjects = noted.subjects.iter().map(Some);
             let subjects: Vec<_> =
-                if noted.subjects.is_empty() { nobody.into_iter().collect() } else { subjects.collect() };
+                if noted.subjects.is_empty() { no_subject.into_iter().collect() } else { subjects.collect() };
             for subject in subjects {
                 let line = self.line(noted.operation.name(), self.outcome(), self.reason());
                 let line = line.optional_text("user", subject.and_then(|subject| subject.user.as_deref()));
@@ -98,7 +98,7 @@ impl LoginAudit<'_> {
     }
 }
 
-/// Writes down that a request was refused, if it was refused for what it is allowed to do.
+/// Writes a refused request to the audit log, if its credentials or permissions are the reason.
 pub(super) fn denied(state: &SharedState, session: &Session, refusal: &Denial, request_id: &str) {
     if !is_of_interest(refusal.deny) || !state.journal.is_audit_enabled() {
         return;
@@ -120,7 +120,7 @@ fn of_request(line: JsonLine, client: Option<IpAddr>, request_id: &str) -> JsonL
     line.text("client", &client.map(|client| client.to_string()).unwrap_or_default()).text("request_id", request_id)
 }
 
-/// Whether it is about credentials and permissions, and not about a request that nobody could answer.
+/// Returns whether the reason concerns credentials or permissions, and not the form of the request.
 fn is_of_interest(deny: DenyReason) -> bool {
     let row = deny.response();
     matches!(row.status.as_u16(), 401 | 403 | 429)

@@ -1,7 +1,17 @@
-//! The bytes of one client, with an eye on how they come.
+//! The byte stream of one client, below pingora's session.
 //!
-//! ☠ Pingora bounds the wait for each read, but neither a head nor a body as a whole, so that a byte a minute holds a
-//! connection for ever; and it takes heads of up to a megabyte. It has no place to say so but its stream, which this is.
+//! TRAP: pingora limits the time of each read, but not of a whole head or body, so one byte a minute keeps a connection open
+//! without end. It reads heads of up to 1 MiB (pingora-core 0.9.1, src/protocols/http/v1/server.rs; MAX_HEADER_SIZE in
+//! common.rs). It has no hook for either limit, so the stream enforces both.
+//!
+//! What the stream does follows the phase of its connection ([`ConnectionState`]):
+//!
+//! - `time_limits`: the time and size of a head, and the minimum rate of a body.
+//! - `reading`: one request at a time, read by [`Framing`]; later requests of a pipeline wait. During an answer it watches
+//!   for a client that is gone.
+//! - `tunnel`: a WebSocket, and the close frame at its end.
+//! - `writing`: a client that does not read, and trailers in HTTP/1.
+//! - `transport`: traits that pass a call to the stream below.
 
 mod reading;
 mod time_limits;
@@ -31,39 +41,39 @@ use crate::gate::DenyReason;
 pub(super) use time_limits::body_time;
 use tunnel::CloseState;
 
-/// A client's stream.
+/// The stream of a client, as pingora reads and writes it.
 pub(super) struct ClientStream<S: IO + 'static> {
-    /// There until the end.
+    /// `None` only while the value is dropped.
     stream: Option<BufWriter<S>>,
     connection: Arc<ConnectionState>,
     listener: Arc<dyn ListenerPolicy>,
-    /// What the visit's phase was when it was last looked at; since then:
+    /// The number of the phase at the last look.
     seen: u32,
-    /// so many bytes were read,
+    /// Bytes that were read in this phase.
     read: u64,
-    /// and this is when more should be there.
+    /// Expires when more bytes must have come in this phase.
     timer: Option<Pin<Box<Sleep>>>,
-    /// When the body that is coming began to.
+    /// Start of the body.
     began: Option<Instant>,
-    /// How far the request has come, in HTTP/1.
+    /// Position in the HTTP/1 request.
     framing: Framing,
     raw_target: RawTarget,
-    /// The header blocks of HTTP/2.
+    /// Position in the header blocks of HTTP/2.
     paths: Option<Box<Paths>>,
-    /// What came after it: the next ones, which wait until it is answered.
+    /// Bytes of later requests, which wait until this one is answered.
     ahead: BytesMut,
-    /// The client sends nothing more.
+    /// The client has closed its half of the connection.
     has_ended: bool,
-    /// Nothing reaches the client any more.
+    /// A write to the client has failed, or a read of its connection.
     is_broken: bool,
-    /// It was told that nothing more comes.
+    /// Tollgate has closed its half of the connection.
     is_shut: bool,
     frames: Option<Box<Frames>>,
-    /// What is left of a last chunk with trailers.
+    /// The rest of a last chunk with trailers that is still to be written.
     last_chunk: Bytes,
-    /// When something was written to a tunnel whose client sends nothing more.
+    /// Time of the last write to a tunnel after the client closed its half.
     last_word: Option<Instant>,
-    /// When a client that takes nothing has had its time.
+    /// Expires when a client that does not read must have read something.
     stalled: Option<Pin<Box<Sleep>>>,
     leaving: CloseState,
 }
@@ -89,7 +99,7 @@ impl<S: IO + 'static> ClientStream<S> {
             last_chunk: Bytes::new(),
             last_word: None,
             stalled: None,
-            leaving: CloseState::No,
+            leaving: CloseState::Open,
         }
     }
 
@@ -101,7 +111,7 @@ impl<S: IO + 'static> ClientStream<S> {
         self.stream.as_ref().map(BufWriter::get_ref)
     }
 
-    /// The phase; counts anew if it is another one than last time.
+    /// Returns the phase, and resets the counters of the phase before it.
     fn phase(&mut self) -> Phase {
         let (phase, number) = self.connection.phase();
         if number != self.seen {
@@ -115,13 +125,13 @@ impl<S: IO + 'static> ClientStream<S> {
     }
 }
 
-/// ☠ Pingora drops the stream where it is done with it, and nothing can be waited for in that: whoever serves the connection
-/// does the rest ([`ConnectionState::closing`]).
+/// TRAP: pingora closes a connection by dropping its stream (pingora-core 0.9.1, src/protocols/http/v1/server.rs), and `drop`
+/// can't wait. The task that serves the connection does the rest ([`ConnectionState::closing`]).
 impl<S: IO + 'static> Drop for ClientStream<S> {
     fn drop(&mut self) {
         let idle = self.phase() == Phase::Head && self.read == 0 && self.ahead.is_empty();
         let Some(stream) = self.stream.take().filter(|_| !self.is_broken) else { return };
-        let lingers = !idle && !self.has_ended && self.leaving != CloseState::Gone;
+        let lingers = !idle && !self.has_ended && self.leaving != CloseState::Closed;
         self.connection.close_with(Box::pin(close(stream, self.is_shut, lingers)));
     }
 }
@@ -157,10 +167,10 @@ impl<S: IO + 'static> AsyncRead for ClientStream<S> {
                 }
             }
             Phase::Tunnel => {
-                if let Some(code) = this.connection.goodbye(context.waker()) {
+                if let Some(code) = this.connection.close_code(context.waker()) {
                     let left = this.send_close_frame(code, context)?.is_ready();
-                    if left || this.leaving != CloseState::No {
-                        // The end of the client's bytes, for pingora: it closes the app's connection, and this one.
+                    if left || this.leaving != CloseState::Open {
+                        // Pingora takes this for the end of the client's bytes, and closes both connections.
                         return if left { Poll::Ready(Ok(())) } else { Poll::Pending };
                     }
                 }
@@ -184,11 +194,11 @@ impl<S: IO + 'static> AsyncRead for ClientStream<S> {
 
 impl<S: IO + 'static> fmt::Debug for ClientStream<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Guarded").finish_non_exhaustive()
+        formatter.debug_struct("ClientStream").finish_non_exhaustive()
     }
 }
 
-/// Head and body of a small answer leave in one piece.
+/// Head and body of a small answer are sent in one piece.
 const WRITE_BUFFER: usize = 2048;
 
 /// What every connection of HTTP/2 begins with (RFC 9113, 3.4).

@@ -1,4 +1,4 @@
-//! The end of a connection, so that the last answer arrives.
+//! Closes the connection of a client so that the last answer arrives.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use pingora::protocols::IO;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 use tokio::time::timeout;
 
-/// What is left to do with a connection that nobody serves any more.
+/// The rest of the work on a connection after its last request.
 pub(super) type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Sends what is left, says that nothing more comes, and reads on for a while, until the client has ended too. ☠ To close a
-/// socket from which not all was read, or to which more is coming, sends a reset, which may overtake the answer (RFC 9112,
-/// 9.6); and pingora closes whenever it is done.
+/// Flushes, closes Tollgate's half, and reads for a while, until the client has ended too.
+///
+/// TRAP: closing a socket with unread bytes sends a reset, which can overtake the answer (RFC 9112, 9.6), and pingora closes as
+/// soon as it has written (pingora-core 0.9.1, src/protocols/http/v1/server.rs).
 pub(super) async fn close<S: IO>(mut stream: BufWriter<S>, is_shut: bool, lingers: bool) {
     if !is_shut && !matches!(timeout(LAST_FLUSH, stream.shutdown()).await, Ok(Ok(()))) {
         return;
@@ -30,14 +31,14 @@ pub(super) async fn close<S: IO>(mut stream: BufWriter<S>, is_shut: bool, linger
             }
         }
     };
-    // Whoever does not end by then is cut off.
+    // A client that does not end by then gets a reset.
     let _ = timeout(LINGERING, lingering).await;
 }
 
-/// How long and for how many bytes a client may go on sending after its last answer, and how long it may be silent: as
-/// nginx's `lingering_time` and `lingering_timeout`.
+/// Maximum time and number of bytes for which a client can send after its last answer, and maximum time between two reads: as
+/// `lingering_time` and `lingering_timeout` of nginx.
 pub(super) const LINGERING: Duration = Duration::from_secs(30);
 pub(super) const LINGERING_SILENCE: Duration = Duration::from_secs(5);
 pub(super) const LINGERING_BYTES: usize = 1 << 30;
-/// For what is left of an answer that broke off.
+/// Time to flush the rest of an incomplete answer.
 const LAST_FLUSH: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What a client's stream and those who serve its requests tell each other.
+//! State that a client's stream and the task that serves its requests share.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,82 +11,82 @@ use super::closing::Closing;
 use super::raw_target::Hidden;
 use crate::gate::DenyReason;
 
-/// What the bytes of a connection are at the moment. The stream obeys it, and those who serve the requests set it.
+/// What the next bytes of a connection are. The task that serves the requests sets the phase, and the stream reads by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// Before it is known which protocol is spoken.
+    /// The protocol is not known yet.
     Opening = 0,
-    /// A request's head is to come, sooner or later; when it has begun, it has to end soon.
+    /// The head of a request. A head that has begun must end within `head_timeout`.
     Head = 1,
-    /// A request's body is coming.
+    /// The body of a request.
     Body = 2,
-    /// Nothing is expected, or nothing that is bounded here.
+    /// No bytes are expected, or none with a limit in the stream.
     Served = 3,
     /// A WebSocket.
     Tunnel = 4,
 }
 
-/// What a connection's stream and those who serve its requests share.
+/// State of one connection.
 #[derive(Default)]
 pub(super) struct ConnectionState {
-    /// The phase, and above it a number that tells one request from the next.
+    /// The phase in the low 8 bits, and above them a number that goes up with every change.
     phase: AtomicU32,
-    /// The code to say goodbye with; 0: none yet.
-    goodbye: AtomicU32,
-    /// The last read failed since a body came too slowly.
+    /// The code of the close frame; 0: none yet.
+    close_code: AtomicU32,
+    /// The last read failed because the body was too slow.
     body_was_slow: AtomicBool,
-    /// Or since its chunks can be read in two ways.
+    /// The last read failed because the chunks of the body were ambiguous.
     body_was_ambiguous: AtomicBool,
-    /// Whoever waits for the client of a tunnel.
+    /// Wakes the task that reads from a tunnel.
     waker: Mutex<Option<Waker>>,
-    /// What ends the chunks of an answer with trailers, until it is written.
+    /// The last chunk with trailers, until it is written.
     last_chunk: Mutex<Option<Bytes>>,
     has_trailers: AtomicBool,
-    /// What of the target of the request that came last is hidden from pingora.
+    /// The bytes of the last target that are hidden from pingora.
     hidden: Mutex<Option<Hidden>>,
     has_hidden: AtomicBool,
-    /// The streams of HTTP/2 that begin with a `#` in their `:path` and were not served yet.
+    /// The HTTP/2 streams with a `#` in their `:path` that were not served yet.
     fragments: Mutex<Vec<u32>>,
     has_fragments: AtomicBool,
-    /// It is not known which do.
+    /// A header block could not be followed, so the fragments are not known.
     lost_paths: AtomicBool,
-    /// What is left to do with the connection, once nobody serves it any more.
+    /// The rest of the work on the connection, after its last request.
     closing: Mutex<Option<Closing>>,
 }
 
 impl ConnectionState {
-    /// That of the HTTP/1 connection which this task serves, if it does.
+    /// Returns the state of the HTTP/1 connection that this task serves. `None` in other tasks, such as those of HTTP/2 streams.
     pub(super) fn current() -> Option<Arc<Self>> {
-        VISIT.try_with(Clone::clone).ok()
+        CONNECTION.try_with(Clone::clone).ok()
     }
 
-    /// Enters a phase of the connection that this task serves, if it serves one of HTTP/1.
+    /// Enters a phase of the HTTP/1 connection that this task serves. No effect in other tasks.
     pub(super) fn enter(phase: Phase) {
-        let _ = VISIT.try_with(|connection| connection.set(phase));
+        let _ = CONNECTION.try_with(|connection| connection.set(phase));
     }
 
-    /// All of the request's body has come. What comes over a tunnel is none.
+    /// Ends the phase of the body. No effect on a tunnel.
     pub(super) fn body_ended() {
-        let _ = VISIT.try_with(|connection| {
+        let _ = CONNECTION.try_with(|connection| {
             if connection.phase.load(Ordering::Relaxed) & 0xff == Phase::Body as u32 {
                 connection.set(Phase::Served);
             }
         });
     }
 
-    /// Why the connection that this task serves could not be read on, if it is for a body that may not come so.
+    /// Returns why the stream refused to read on, if the body was too slow or ambiguous.
     pub(super) fn body_fault() -> Option<DenyReason> {
         let fault = |connection: &Arc<Self>| {
             let slow = connection.body_was_slow.load(Ordering::Relaxed).then_some(DenyReason::BodyTimeout);
             slow.or_else(|| connection.body_was_ambiguous.load(Ordering::Relaxed).then_some(DenyReason::Framing))
         };
-        VISIT.try_with(fault).ok().flatten()
+        CONNECTION.try_with(fault).ok().flatten()
     }
 
-    /// The last chunk, which pingora writes next on the connection that this task serves, has these trailers behind it.
+    /// Adds trailers to the last chunk, which pingora writes next on the connection that this task serves.
     ///
-    /// ☠ Pingora writes none to clients of HTTP/1 (`pingora-core 0.9.1 src/protocols/http/v1/server.rs`).
+    /// TRAP: pingora writes no trailers to a client of HTTP/1 (pingora-core 0.9.1, src/protocols/http/v1/server.rs).
     pub(super) fn end_chunks_with(trailers: &HeaderMap) {
         let mut bytes = BytesMut::from(&LAST_CHUNK[..LAST_CHUNK.len() - 2]);
         for (name, value) in trailers {
@@ -95,13 +95,13 @@ impl ConnectionState {
             }
         }
         bytes.extend_from_slice(b"\r\n");
-        let _ = VISIT.try_with(|connection| {
+        let _ = CONNECTION.try_with(|connection| {
             *connection.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes.freeze());
             connection.has_trailers.store(true, Ordering::Relaxed);
         });
     }
 
-    /// What pingora does not show of the target of the request which this task serves.
+    /// Takes the bytes of the target that pingora does not show, of the request that this task serves.
     pub(super) fn take_hidden() -> Option<Hidden> {
         let take = |connection: &Arc<Self>| {
             if !connection.has_hidden.swap(false, Ordering::Relaxed) {
@@ -109,16 +109,16 @@ impl ConnectionState {
             }
             connection.hidden.lock().unwrap_or_else(PoisonError::into_inner).take()
         };
-        VISIT.try_with(take).ok().flatten()
+        CONNECTION.try_with(take).ok().flatten()
     }
 
-    /// Keeps what is hidden from pingora.
+    /// Keeps the bytes that are hidden from pingora.
     pub(super) fn hide(&self, hidden: Hidden) {
         *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(hidden);
         self.has_hidden.store(true, Ordering::Relaxed);
     }
 
-    /// What is to be written in the place of these bytes.
+    /// Returns the last chunk with trailers, if pingora writes its own last chunk.
     pub(super) fn replaced(&self, bytes: &[u8]) -> Option<Bytes> {
         if bytes != LAST_CHUNK || !self.has_trailers.swap(false, Ordering::Relaxed) {
             return None;
@@ -126,12 +126,12 @@ impl ConnectionState {
         self.last_chunk.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Serves the connection of this visit.
+    /// Runs the task that serves this connection.
     pub(super) async fn serve<T>(self: Arc<Self>, serving: impl Future<Output = T>) -> T {
-        VISIT.scope(self, serving).await
+        CONNECTION.scope(self, serving).await
     }
 
-    /// The phase, and a number that tells it from all before.
+    /// Returns the phase, and a number that differs from that of every earlier phase.
     pub(super) fn phase(&self) -> (Phase, u32) {
         let number = self.phase.load(Ordering::Relaxed);
         let phase = match number & 0xff {
@@ -144,12 +144,12 @@ impl ConnectionState {
         (phase, number)
     }
 
-    /// Whether it is time to say goodbye.
+    /// Returns whether a close frame is to be sent.
     pub(super) fn ends(&self) -> bool {
-        self.goodbye.load(Ordering::Acquire) != 0
+        self.close_code.load(Ordering::Acquire) != 0
     }
 
-    /// The body that is coming came too slowly, or can be read in two ways.
+    /// Notes that the body is too slow, or ambiguous.
     pub(super) fn note_body_fault(&self, deny: DenyReason) {
         let fault = if deny == DenyReason::BodyTimeout { &self.body_was_slow } else { &self.body_was_ambiguous };
         fault.store(true, Ordering::Relaxed);
@@ -188,38 +188,38 @@ impl ConnectionState {
         is_noted
     }
 
-    /// Leaves what is to be done with the connection.
+    /// Sets the rest of the work on the connection.
     pub(super) fn close_with(&self, closing: Closing) {
         *self.closing.lock().unwrap_or_else(PoisonError::into_inner) = Some(closing);
     }
 
-    /// What is left to do with the connection. Nothing, if its client has gone.
+    /// Takes the rest of the work on the connection. `None` if its client has gone.
     pub(super) fn closing(&self) -> Option<Closing> {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends a tunnel, with a word for the client as soon as one fits in.
+    /// Ends a tunnel with a close frame, as soon as the app's current frame is complete.
     pub(super) fn request_close(&self, code: u16) {
-        self.goodbye.store(code.into(), Ordering::Release);
+        self.close_code.store(code.into(), Ordering::Release);
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();
         }
     }
 
-    /// Only the task that serves the connection sets it.
+    /// Sets the phase. Only the task that serves the connection may call this.
     pub(super) fn set(&self, phase: Phase) {
         let number = (self.phase.load(Ordering::Relaxed) >> 8).wrapping_add(1);
         self.phase.store(number << 8 | phase as u32, Ordering::Relaxed);
     }
 
-    /// The code to say goodbye with, if it is time; else wakes whoever waits for that.
-    pub(super) fn goodbye(&self, waker: &Waker) -> Option<u16> {
+    /// Returns the code of the close frame, if one is to be sent. Otherwise `waker` is woken when it is.
+    pub(super) fn close_code(&self, waker: &Waker) -> Option<u16> {
         let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *slot = Some(waker.clone());
         }
         drop(slot);
-        match self.goodbye.load(Ordering::Acquire) {
+        match self.close_code.load(Ordering::Acquire) {
             0 => None,
             code => u16::try_from(code).ok(),
         }
@@ -227,10 +227,10 @@ impl ConnectionState {
 }
 
 tokio::task_local! {
-    static VISIT: Arc<ConnectionState>;
+    static CONNECTION: Arc<ConnectionState>;
 }
 
 /// More than a client may have open.
 const MOST_FRAGMENTS: usize = 256;
-/// As pingora writes it, in one piece.
+/// The last chunk, as pingora writes it in one piece.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

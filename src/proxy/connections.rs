@@ -1,4 +1,4 @@
-//! Who is connected: how many, from where, and how many may be.
+//! Counts open connections, in total and by client address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,46 +10,46 @@ use tokio::sync::Notify;
 
 use crate::gate::AddressPrefix;
 
-/// The connections of one kind of listener.
+/// The open connections of one kind of listener.
 #[derive(Debug, Default)]
 pub struct Connections {
     open: AtomicUsize,
     accepted: AtomicU64,
     refused: AtomicU64,
     left: Notify,
-    /// In parts, each with its own lock: a connection takes one when it comes and when it goes, a request never.
+    /// In shards, each with its own lock. A connection takes a lock when it begins and when it ends; a request takes none.
     by_address: [Mutex<HashMap<AddressPrefix, Address>>; PARTS],
 }
 
-/// What one address has open.
+/// Open connections and streams of one address.
 #[derive(Debug, Default)]
 struct Address {
     connections: usize,
-    /// Streams of HTTP/2 that are being served, on all of its connections.
+    /// HTTP/2 streams that are being served, on all connections of the address.
     streams: Arc<AtomicUsize>,
 }
 
 impl Connections {
-    /// How many are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    /// How many there have been.
+    /// Returns the number of connections since the start.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many were turned away, because there were too many from their address.
+    /// Returns the number of connections that were closed at once because of `connections_per_address`.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Lets one in. `None` if there are `most` from its address. Nothing is counted against one that is `trusted`: it speaks
-    /// for many.
+    /// Counts a connection. `None` if there are `most` from its address. A `trusted` proxy has no limit: it sends the requests of
+    /// many clients.
     pub(super) fn try_acquire(
         self: &Arc<Self>,
         from: IpAddr,
@@ -93,7 +93,7 @@ impl Connections {
     }
 }
 
-/// Somebody who is connected. Leaves when it is dropped, however its connection ended.
+/// An open connection. Dropping it ends the count.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     connections: Arc<Connections>,
@@ -102,12 +102,12 @@ pub(super) struct ConnectionPermit {
     trusted: bool,
 }
 
-/// A stream of HTTP/2 that is being served. Counts no more when it is dropped.
+/// An HTTP/2 stream that is being served. Dropping it ends the count.
 #[derive(Debug)]
 pub(super) struct OpenStream(Arc<AtomicUsize>);
 
 impl ConnectionPermit {
-    /// Opens a stream. `None` if `most` are open from its address.
+    /// Counts a stream. `None` if `most` are open from its address.
     pub(super) fn open_stream(&self, most: Option<usize>) -> Option<OpenStream> {
         let open = self.streams.fetch_add(1, Ordering::AcqRel);
         let stream = OpenStream(self.streams.clone());

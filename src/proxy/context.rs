@@ -1,4 +1,4 @@
-//! What one request carries from hook to hook, and what becomes of it on its way to an app.
+//! State of one request between the hooks of pingora, and the attempts to forward it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -17,7 +17,7 @@ use super::upstream::{Attempts, BoundConnection, BoundConnections, RetryContext,
 use super::{RequestId, Snapshot};
 use crate::gate::{DenyReason, Grant, RequestPermits};
 
-/// What one request carries from hook to hook.
+/// State of one request between the hooks of pingora.
 #[derive(Debug)]
 pub struct RequestContext {
     pub(super) request_id: RequestId,
@@ -25,22 +25,23 @@ pub struct RequestContext {
     pub(super) granted: Option<(Arc<Snapshot>, Box<Grant>)>,
     pub(super) denied: Option<DenyReason>,
     pub(super) attempts: Attempts,
-    /// What of its target pingora does not show.
+    /// The bytes of its target that pingora does not show.
     pub(super) hidden: Option<Hidden>,
-    /// A body is announced.
+    /// The head announces a body.
     pub(super) has_body: bool,
-    /// It asks for the upgrade to a WebSocket.
+    /// The request asks for the upgrade to a WebSocket.
     pub(super) upgrade: bool,
     /// When the first piece of its body came, over HTTP/2.
     pub(super) body_began: Option<Instant>,
-    /// What it was let in by, until it ends, however it does.
+    /// Concurrency limits that count the request until it ends.
     pub(super) permits: RequestPermits,
-    /// Connections to apps that are the client's own. Behind a lock, as pingora shows who takes them a shared context.
+    /// Connections to apps that belong to this client's connection. Behind a lock, since `persist_connection_context` gets a
+    /// shared reference.
     pub(super) bound: Mutex<BoundConnections>,
 }
 
 impl RequestContext {
-    /// Of a request that has just come.
+    /// Makes the context of a new request.
     pub(super) fn new(request_id: RequestId) -> Self {
         Self {
             request_id,
@@ -57,8 +58,7 @@ impl RequestContext {
         }
     }
 
-    /// The servers that the request may go to, and the place of the next one, with the client's own connection to it, if
-    /// there is one.
+    /// Chooses the next server: its pool, its index, and the client's own connection to it, if there is one.
     pub(super) fn choose_server(&mut self) -> pingora::Result<(Arc<ServerPool>, usize, Option<Stream>)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
         let upstream = snapshot.pool(grant.route());
@@ -72,19 +72,19 @@ impl RequestContext {
         Ok((pool, index, None))
     }
 
-    /// Keeps a connection to the server of this place for the client's next request.
+    /// Keeps a connection to the server at this index for the next request of the client.
     pub(super) fn bind(&mut self, pool: Arc<ServerPool>, index: usize, stream: Stream) {
         let Some((snapshot, grant)) = &self.granted else { return };
         let bound = self.bound.get_mut().unwrap_or_else(PoisonError::into_inner);
         bound.put(snapshot.pool(grant.route()), BoundConnection { pool, index, stream }, grant);
     }
 
-    /// There is a new connection to the server.
+    /// Counts a new connection to the server.
     pub(super) fn connected(&self) {
         self.attempts.connected();
     }
 
-    /// There is none. The error then says whether another server is to be asked.
+    /// Counts a failed connection. `retry` of the returned error says whether another server is to be tried.
     pub(super) fn not_connected(&mut self, mut error: Box<Error>) -> Box<Error> {
         let again = self.attempts.not_connected(&error);
         self.tell_of_attempt(&error, again);
@@ -92,7 +92,7 @@ impl RequestContext {
         error
     }
 
-    /// An attempt went wrong. The error then says whether there is to be another.
+    /// Counts a failed attempt. `retry` of the returned error says whether there is to be another.
     pub(super) fn attempt_failed(&mut self, session: &Session, mut error: Box<Error>, reused: bool) -> Box<Error> {
         let sent = RetryContext {
             method: &session.req_header().method,
@@ -106,7 +106,7 @@ impl RequestContext {
         error
     }
 
-    /// What is sent to the app, and how its body is.
+    /// Makes the head for the app, and the framing of its body.
     pub(super) fn forward(&self, session: &Session, has_body: bool) -> pingora::Result<(RequestHeader, Sending)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
         let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);
@@ -123,7 +123,7 @@ impl RequestContext {
         forwarded::request(session.req_header(), body, grant, &snapshot.policy, &added)
     }
 
-    /// Of the last one `fail_to_proxy` tells.
+    /// Logs a failed attempt. `fail_to_proxy` logs the last one.
     fn tell_of_attempt(&self, error: &Error, again: bool) {
         if again {
             let server = self.attempts.server().map(tracing::field::display);
@@ -139,7 +139,7 @@ impl RequestContext {
     }
 }
 
-/// There is nobody to ask.
+/// The error when no server can be tried.
 fn no_server(denied: &mut Option<DenyReason>, deny: DenyReason) -> Box<Error> {
     *denied = Some(deny);
     Error::new_up(ErrorType::ConnectError)

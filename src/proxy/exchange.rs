@@ -1,8 +1,8 @@
-//! A granted request on its way to an app, and the app's answer on its way back, over HTTP/1.1 or HTTP/2 towards the client.
+//! Forwards a granted request to an app, and the answer of the app to the client, over HTTP/1.1 and HTTP/2 alike.
 //!
-//! ☠ Not pingora's own forwarding (`pingora-proxy 0.9.1 src/proxy_h1.rs`): there nobody sees the fields of an answer as they
-//! came, a time-out is the same from the first byte of an answer to the last, trailers are lost, and no connection to an app
-//! can be kept for one client. The client's side is pingora's here too.
+//! TRAP: pingora's own forwarding (pingora-proxy 0.9.1, src/proxy_h1.rs) hides the fields of an answer as they came, has one
+//! time-out from the first byte of an answer to the last, loses trailers, and can't keep a connection to an app for one client.
+//! So only the client's side is pingora's: this module reads request bodies from its session, and writes answers to it.
 
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ use crate::config::Upstream;
 use crate::gate::DenyReason;
 
 impl Gateway {
-    /// Forwards a request that was granted, and its answer.
+    /// Forwards a granted request and its answer, in as many attempts as the upstream allows.
     pub(super) async fn forward(&self, session: &mut Session, context: &mut RequestContext) -> pingora::Result<()> {
         if context.has_body {
             session.as_mut().enable_retry_buffering();
@@ -48,7 +48,7 @@ impl Gateway {
         } else if let Some(stream) = server.take_idle() {
             (Connection::new(stream), true)
         } else {
-            // In a box, since a future is moved as a whole, whether all of it is used or not.
+            // Boxed: a future is moved as a whole, also the part that a kept connection does not use.
             match Box::pin(self.connector.new_stream(server.peer())).await {
                 Ok(stream) => {
                     context.connected();
@@ -63,7 +63,7 @@ impl Gateway {
         match app.finished() {
             Afterwards::Shared(stream) => server.park(stream),
             Afterwards::Bound(stream) if self.is_of_one_client(session) => context.bind(pool, index, stream),
-            // TLS has a word for the end, which may not fit in any more.
+            // TLS sends close_notify, which can wait for a full send buffer.
             Afterwards::Bound(mut stream) | Afterwards::Closed(mut stream) => {
                 let _ = timeout(CLOSING, stream.shutdown()).await;
             }
@@ -71,14 +71,14 @@ impl Gateway {
         Ok(())
     }
 
-    /// Whether all that comes over this connection is of one client: it carries one request after the other, and nobody says
-    /// that it is a proxy's.
+    /// Returns whether all requests on this connection come from one client: it is HTTP/1, and its address is not that of a
+    /// trusted proxy.
     fn is_of_one_client(&self, session: &Session) -> bool {
         let address = session.client_addr().and_then(|address| address.as_inet());
         session.as_http1().is_some() && address.is_some_and(|address| !self.state.trusts(address.ip()))
     }
 
-    /// Sends the request, and passes its answer on as it comes.
+    /// Sends the request, and passes its answer on as it comes: one attempt.
     async fn exchange(
         &self,
         session: &mut Session,
@@ -102,7 +102,7 @@ impl Gateway {
             framing: None,
         };
         let mut client_done = session.is_body_done();
-        // What an attempt before this one read of the body.
+        // The part of the body that an earlier attempt has read.
         let kept = session.as_ref().get_retry_buffer();
         if client_done || kept.is_some() {
             self.send_piece(session, context, app, kept, client_done)?;
@@ -113,17 +113,18 @@ impl Gateway {
                 biased;
                 event = app.event(state.read, write), if !app.has_answered() || app.is_sending() => {
                     match event {
-                        // The client has all of its answer: what it still sends is lost, and so is the connection.
+                        // The client has its whole answer: the rest of its body and the connection to the app are dropped.
                         Err(_) if app.has_answered() => break,
                         event => self.pass_on(session, context, app, &mut state, event).await?,
                     }
                     if state.is_tunnel && app.has_answered() {
                         break;
                     }
-                    // What the client says on a tunnel is no request.
+                    // On a tunnel, the end of the request's body is not the end of what the client sends.
                     client_done &= !state.is_tunnel;
                 }
-                // Who left waits for no answer. Who says no more, or sends other requests already, does (`stream`).
+                // A client that has gone ends the request. One that closed its half, or sends later requests, does not
+                // (`client_stream::reading`).
                 came = session.read_body_or_idle(client_done), if client_done || takes_more => match came {
                     Ok(piece) => {
                         let ends = piece.is_none() || (!state.is_tunnel && session.is_body_done());
@@ -162,23 +163,23 @@ impl Gateway {
         if ends {
             ConnectionState::body_ended();
         }
-        // ☠ HTTP/2 often ends a body with an empty piece. It is not sent: as a chunk it would be the last, and the app would
-        // take the one behind it for the beginning of another request, whose answer is for whoever comes next.
+        // TRAP: HTTP/2 often ends a body with an empty DATA frame (RFC 9113, 6.1). An empty chunk would be the last chunk, and
+        // the app would take the real last chunk for the start of another request. `Connection::send` drops it.
         piece.map_or(Ok(()), |piece| app.send(piece))?;
         if ends { app.finish() } else { Ok(()) }
     }
 
-    /// Whether the body that is coming is neither too long nor too slow.
+    /// Fails if the body is too long, or over HTTP/2 too slow.
     fn admit_piece(&self, session: &Session, context: &mut RequestContext, ends: bool) -> pingora::Result<()> {
         let most = context.granted.as_ref().and_then(|(_, grant)| grant.body_size());
-        // The session's count: another attempt begins with what is kept of the body.
+        // The count of the session: another attempt sends the kept part of the body again.
         let read = session.body_bytes_read() as u64;
         if most.is_some_and(|most| read > most) {
             context.denied = Some(DenyReason::RequestTooLarge);
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
-        // ☠ Over HTTP/2 nobody else looks: `stream` sees the bytes of all requests of a connection, and with every piece of a
-        // body the app's answer is waited for anew, so that a byte now and then would hold both for ever.
+        // TRAP: over HTTP/2 no other code checks the rate. `ClientStream` sees the bytes of all streams of a connection, and
+        // each piece of a body restarts the wait for the app's answer, so one byte now and then would keep both open.
         if session.as_http1().is_none() && !ends {
             let began = *context.body_began.get_or_insert_with(Instant::now);
             let rate = self.state.snapshot.load().policy.limits().body_rate();
@@ -190,7 +191,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Writes what came of the answer, and what has come with it, to the client.
+    /// Writes an event of the answer to the client, together with the events that have already come.
     async fn pass_on(
         &self,
         session: &mut Session,
@@ -223,11 +224,11 @@ impl Gateway {
                     _ if state.is_tunnel => tasks.push(HttpTask::UpgradedBody(None, true)),
                     _ => tasks.push(HttpTask::Done),
                 },
-                // What failed comes after what came before it.
+                // After the events before the failure.
                 Err(error) => tasks.push(HttpTask::Failed(error.into_up())),
             }
             let failed = matches!(tasks.last(), Some(HttpTask::Failed(_)));
-            // What has come with it leaves with it.
+            // Events that came together are written together.
             if !failed && tasks.len() < MOST_AT_ONCE && !app.has_answered() {
                 let noted = app.poll_event(&mut task::Context::from_waker(Waker::noop()));
                 next = if let Poll::Ready(event) = noted { Some(event) } else { None };
@@ -243,7 +244,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// The head of an answer as the client gets it, if it does.
+    /// Makes the head of the answer for the client. `None`: a client of HTTP/1.0 gets no interim response.
     fn answer_head(
         &self,
         session: &mut Session,
@@ -255,7 +256,7 @@ impl Gateway {
         let switches = status == StatusCode::SWITCHING_PROTOCOLS;
         self.note_answer(context, status, &mut headers);
         if status.is_informational() && !switches {
-            // RFC 9110, 15.2: HTTP/1.0 has none.
+            // RFC 9110, 15.2: HTTP/1.0 has no interim responses.
             if state.client == Version::HTTP_10 {
                 return Ok(None);
             }
@@ -275,7 +276,7 @@ impl Gateway {
         }
         let (mut parts, ()) = Response::new(()).into_parts();
         (parts.status, parts.headers) = (status, headers);
-        // RFC 9110, 6.2: the gate's own version, whatever the app's is.
+        // RFC 9110, 6.2: the version of Tollgate, not of the app.
         parts.version = Version::HTTP_11;
         let mut header = ResponseHeader::from(parts);
         if let Some(reason) = reason {
@@ -285,16 +286,16 @@ impl Gateway {
     }
 }
 
-/// What is known of an answer that is being passed on.
+/// State of an answer that is being passed on.
 struct Passing {
-    /// The version of HTTP that the client speaks.
+    /// The HTTP version of the client.
     client: Version,
-    /// How long the app may be silent,
+    /// Maximum time between two reads from the app.
     read: Duration,
-    /// and how long where it may be for longer.
+    /// The same for a WebSocket or an event stream.
     silence: Duration,
     is_tunnel: bool,
-    /// Of the answer, once its head is there.
+    /// Framing of the answer, after its head has come.
     framing: Option<Framing>,
 }
 
@@ -304,7 +305,7 @@ impl Passing {
     }
 }
 
-/// Pieces of an answer that are written at once.
+/// Maximum number of events that are written together.
 const MOST_AT_ONCE: usize = 4;
-/// How long the end of a connection to an app may take.
+/// Time to close a connection to an app.
 const CLOSING: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! What an app gets of a request: nothing that only looks like an identity, and the real one (contract 4.4).
+//! The request for an app: without headers that a client could forge, and with the identity that the gate found (README, What
+//! the app gets).
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, InvalidHeaderValue,
@@ -15,27 +16,27 @@ use super::upstream::Sending;
 use crate::config::Policy;
 use crate::gate::{Grant, RemainingCookies, is_reserved};
 
-/// What an app gets besides the client's headers and what its grant says.
+/// Headers for the app that come neither from the client nor from the grant.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AddedHeaders<'a> {
     pub(super) request_id: &'a [u8],
-    /// SHA-256 of the certificate that the client showed, in hex.
+    /// SHA-256 of the client certificate, in hex.
     pub(super) certificate: Option<&'a str>,
     pub(super) span: Option<&'a Span>,
 }
 
-/// What follows the head of a request.
+/// The kind of body that follows the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     None,
     Some,
-    /// It asks for the upgrade to a WebSocket.
+    /// The bytes of a WebSocket.
     Tunnel,
 }
 
-/// What the app gets of a client's request, in HTTP/1.1, and how its body is sent.
+/// Makes the head for the app, in HTTP/1.1, and the framing of its body.
 ///
-/// Names go out in lower case, as HAProxy sends them and HTTP/2 has them.
+/// Header names are sent in lower case, as HAProxy and HTTP/2 do.
 pub(super) fn request(
     client: &RequestHeader,
     body: Body,
@@ -47,19 +48,19 @@ pub(super) fn request(
     remove_hop_by_hop(&mut parts.headers, client.version, body)?;
     let sending = frame(&mut parts.headers, body);
     if client.version == Version::HTTP_10 {
-        // Its client can't be told to go on (RFC 9110, 10.1.1).
+        // A client of HTTP/1.0 can't get 100 Continue (RFC 9110, 10.1.1).
         parts.headers.remove(EXPECT);
     }
     parts.version = Version::HTTP_11;
     Ok((finish(parts, grant, policy, added)?, sending))
 }
 
-/// Takes out what concerns the client's connection only (RFC 9110, 7.6.1), and puts in what the app's connection needs.
+/// Removes the headers of the client's connection (RFC 9110, 7.6.1), and sets those of the app's connection.
 fn remove_hop_by_hop(headers: &mut HeaderMap, version: Version, body: Body) -> pingora::Result<()> {
     for name in named_by_connection(headers)? {
         headers.remove(name);
     }
-    // Trailers of an answer are passed on, except to HTTP/1.0.
+    // Trailers of an answer are not passed on to HTTP/1.0.
     let takes_trailers = version != Version::HTTP_10 && lists_trailers(headers);
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -74,11 +75,11 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, version: Version, body: Body) -> p
     Ok(())
 }
 
-/// The headers that the client's Connection names, but for those that are rebuilt anyway: to name them has no effect
-/// (SECURITY.md, R3).
+/// Returns the headers that the client's Connection names. Headers that are set anew are left out, so that naming them has no
+/// effect (SECURITY.md R3).
 ///
 /// # Errors
-/// It names what is no header, or more than a client has a reason for.
+/// It names an invalid header, or more than [`MOST_NAMED`].
 fn named_by_connection(headers: &HeaderMap) -> pingora::Result<Vec<HeaderName>> {
     let malformed = || Error::explain(ErrorType::InvalidHTTPHeader, "a malformed Connection header").into_down();
     let mut names = Vec::new();
@@ -107,7 +108,7 @@ fn lists_trailers(headers: &HeaderMap) -> bool {
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Says where the body ends, once. The gate has refused lengths that are not one plain number.
+/// Writes the framing of the body. The gate has refused a Content-Length that is not one plain number.
 fn frame(headers: &mut HeaderMap, body: Body) -> Sending {
     let length: Option<u64> = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     headers.remove(CONTENT_LENGTH);
@@ -130,7 +131,7 @@ fn finish(
     policy: &Policy,
     added: &AddedHeaders<'_>,
 ) -> pingora::Result<RequestHeader> {
-    headers(&mut parts.headers, grant, policy, added).or_err(ErrorType::InvalidHTTPHeader, "a header of ours")?;
+    headers(&mut parts.headers, grant, policy, added).or_err(ErrorType::InvalidHTTPHeader, "a header of the gate")?;
     Ok(RequestHeader::from(parts))
 }
 
@@ -145,7 +146,7 @@ fn headers(
     trace::pass_on(headers, added.span)
 }
 
-/// Takes out what is not for the app (contract 4.4).
+/// Removes what is not for the app: reserved headers, credentials of the gate and cookies of realms.
 fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     let route = grant.route();
     let limits_methods = route.restricts_methods();
@@ -164,10 +165,10 @@ fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     }
 }
 
-/// Sets what is (contract 4.4).
+/// Sets the headers of the gate.
 fn set(headers: &mut HeaderMap, grant: &Grant, added: &AddedHeaders<'_>) -> Result<(), InvalidHeaderValue> {
     let identity = grant.identity().map_or(&[][..], |identity| identity.headers());
-    // All at once, since to grow is to sort all of them in anew.
+    // At once, since each growth of the map rehashes all headers.
     headers.reserve(identity.len() + OTHERS);
     headers.insert(HOST, grant.authority().clone());
     for (name, value) in identity {
@@ -191,7 +192,8 @@ fn set(headers: &mut HeaderMap, grant: &Grant, added: &AddedHeaders<'_>) -> Resu
     Ok(())
 }
 
-/// The headers of a granted request as they would reach the app, hop-by-hop ones aside. `None` if they can't be written.
+/// Returns the headers of a granted request as they would reach the app, without those of its connection. `None`: a header
+/// can't be written.
 #[must_use]
 pub fn preview_headers(client: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<HeaderMap> {
     let mut forwarded = client.clone();
@@ -205,9 +207,9 @@ static X_AUTH_CLIENT_CERT: HeaderName = HeaderName::from_static("x-auth-client-c
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// As many as are set whoever is calling, and those of tracing.
+/// Number of headers that are set for every request, and of those of tracing.
 const OTHERS: usize = 10;
-/// Of requests.
+/// Headers of a request that belong to its connection.
 static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     UPGRADE,
@@ -220,5 +222,5 @@ static HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("http2-settings"),
 ];
-/// As many as pingora reads.
+/// The same limit as in pingora (pingora-proxy 0.9.1, src/proxy_common.rs).
 const MOST_NAMED: usize = 9;

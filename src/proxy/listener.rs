@@ -1,8 +1,9 @@
-//! Sockets, and the connections that come in through them.
+//! Listening sockets, and their connections up to the first byte of HTTP.
 //!
-//! ☠ Pingora's own service binds inside of its task, retries an address in use for half a minute, and panics there while
-//! the process lives on; its server sleeps all of its grace, needed or not (`pingora.md` 1.7). So sockets are bound before
-//! anything else starts, and connections are accepted here; pingora gets them when they are ready to speak HTTP.
+//! TRAP: the service of pingora binds within its task, retries an address in use 30 times, 1 s apart (pingora-core 0.9.1,
+//! src/listeners/l4.rs, TCP_LISTENER_MAX_TRY), and then panics while the process goes on. Its shutdown always sleeps
+//! `grace_period_seconds` (src/server/mod.rs). So sockets are bound before anything else starts, and connections are accepted
+//! here; pingora gets them after the TLS handshake.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,23 +32,23 @@ use super::connection_state::{ConnectionState, Phase};
 use super::connections::{ConnectionPermit, Connections};
 use super::{Gateway, ListenerPolicy, Redirect, SharedState, http2, tunnel};
 
-/// Sockets that listen, though nobody accepts yet.
+/// Listening sockets, before connections are accepted.
 #[derive(Debug)]
 pub struct BoundListeners(Vec<std::net::TcpListener>);
 
 impl BoundListeners {
-    /// Takes sockets that listen.
+    /// Takes listening sockets.
     #[must_use]
     pub const fn new(sockets: Vec<std::net::TcpListener>) -> Self {
         Self(sockets)
     }
 
-    /// Where they listen.
+    /// Returns the listen addresses.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.0.iter().filter_map(|socket| socket.local_addr().ok())
     }
 
-    /// Serves clients with the gate.
+    /// Serves clients.
     ///
     /// # Errors
     /// A socket that can't be listened on.
@@ -61,7 +62,7 @@ impl BoundListeners {
         self.serve(proxy, state.clone(), state.connections.clone(), state.server.tls())
     }
 
-    /// Sends clients that speak no TLS to where it is spoken, which is `port`.
+    /// Redirects clients from http to https at `port`.
     ///
     /// # Errors
     /// A socket that can't be listened on.
@@ -69,7 +70,7 @@ impl BoundListeners {
         self.serve(Redirect { port }, state.clone(), state.connections.clone(), false)
     }
 
-    /// Serves whoever comes with any app, on the current runtime.
+    /// Serves connections with any app of pingora, on the current runtime.
     ///
     /// # Errors
     /// A socket that can't be listened on.
@@ -81,20 +82,21 @@ impl BoundListeners {
         tls: bool,
     ) -> io::Result<RunningListeners> {
         let (stop, stopped) = watch::channel(false);
-        let door = Arc::new(ConnectionService { app: Arc::new(app) });
-        let porch = Arc::new(ConnectionAcceptor { door, listener, connections: connections.clone(), tls, stopped });
+        let service = Arc::new(ConnectionService { app: Arc::new(app) });
+        let acceptor =
+            Arc::new(ConnectionAcceptor { service, listener, connections: connections.clone(), tls, stopped });
         let mut accepting = JoinSet::new();
         for socket in self.0 {
             socket.set_nonblocking(true)?;
             keep_alive(&socket)?;
-            accepting.spawn(porch.clone().accept(TcpListener::from_std(socket)?.into()));
+            accepting.spawn(acceptor.clone().accept(TcpListener::from_std(socket)?.into()));
         }
-        tokio::spawn(porch.close());
+        tokio::spawn(acceptor.close_idle());
         Ok(RunningListeners { stop, accepting, connections })
     }
 }
 
-/// Sockets whose connections are being served.
+/// Listening sockets, while connections are accepted and served.
 #[derive(Debug)]
 pub struct RunningListeners {
     stop: watch::Sender<bool>,
@@ -103,22 +105,22 @@ pub struct RunningListeners {
 }
 
 impl RunningListeners {
-    /// Stops accepting, and tells the connections: who asks once more is answered, and told that it is the last answer.
+    /// Stops accepting. Open connections can send one more request, which is answered with `Connection: close` or GOAWAY.
     pub async fn stop(&mut self) {
         let _ = self.stop.send(true);
         while self.accepting.join_next().await.is_some() {}
     }
 
-    /// Waits for the connections to end, until `deadline` at the latest. Returns how many did not.
+    /// Waits for the connections to end, until `deadline` at the latest. Returns how many are still open.
     pub async fn finish(self, deadline: Instant) -> usize {
         let _ = timeout_at(deadline, self.connections.wait_until_below(1)).await;
         self.connections.open()
     }
 }
 
-/// Accepts connections, and makes them speak HTTP.
+/// Accepts connections and does the TLS handshake.
 struct ConnectionAcceptor<A> {
-    door: Arc<ConnectionService<A>>,
+    service: Arc<ConnectionService<A>>,
     listener: Arc<dyn ListenerPolicy>,
     connections: Arc<Connections>,
     tls: bool,
@@ -128,10 +130,10 @@ struct ConnectionAcceptor<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
     async fn accept(self: Arc<Self>, listener: Listener) {
         let mut stopped = self.stopped.clone();
-        let mut told = None::<Instant>;
+        let mut reported = None::<Instant>;
         loop {
             let next = async {
-                // Whoever is too many waits in the queue of the socket, and is not refused.
+                // At the limit, new connections wait in the queue of the socket.
                 let most = self.listener.limits().connections().unwrap_or(*DEFAULT_MAX_CONNECTIONS);
                 if timeout(FULL, self.connections.wait_until_below(most)).await.is_err() {
                     return None;
@@ -143,23 +145,26 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 accepted = next => accepted,
             };
-            let quiet = told.is_some_and(|told| told.elapsed() < LOG_INTERVAL);
+            let quiet = reported.is_some_and(|reported| reported.elapsed() < LOG_INTERVAL);
             match accepted {
                 Some(Ok(stream)) => self.clone().handle(stream),
-                // The client was gone before its turn came: it is the next one's.
+                // The client has gone while it waited in the queue.
                 Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Some(Err(error)) => {
                     if !quiet {
                         warn!(error = %error, "can't accept a connection; raise the limit of open files if that is it");
-                        told = Some(Instant::now());
+                        reported = Some(Instant::now());
                     }
-                    // EMFILE stays until somebody leaves, and would be told without a pause.
+                    // EMFILE stays until a connection ends, and would be reported without a pause.
                     sleep(ACCEPT_PAUSE).await;
                 }
                 None => {
                     if !quiet {
-                        warn!(open = self.connections.open(), "as many connections as may be: others have to wait");
-                        told = Some(Instant::now());
+                        warn!(
+                            open = self.connections.open(),
+                            "connection limit reached: new connections wait in the listen queue"
+                        );
+                        reported = Some(Instant::now());
                     }
                 }
             }
@@ -169,7 +174,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
     fn handle(self: Arc<Self>, mut stream: pingora::protocols::l4::stream::Stream) {
         let digest = stream.get_socket_digest();
         let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet()).map(SocketAddr::ip);
-        // An address that the system can't tell: the client has left already.
+        // The system has no address of a client that has already gone.
         let Some(peer) = peer else { return };
         let Some(permit) = self.acquire_permit(peer) else { return };
         let _ = stream.set_nodelay();
@@ -181,7 +186,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
             let patience = self.listener.limits().head_timeout();
             match timeout(patience, Acceptor::from_server_config(config).tls_handshake(stream)).await {
                 Ok(Ok(stream)) => self.serve_stream(stream, &permit).await,
-                // What scanners do all day; none of it is worth an operator's time.
+                // Debug level: scanners cause these all the time.
                 Ok(Err(error)) => debug!(client = %peer, error = error.etype().as_str(), "no TLS handshake"),
                 Err(_) => debug!(client = %peer, "a TLS handshake took too long"),
             }
@@ -197,10 +202,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
         let connection = Arc::new(ConnectionState::default());
         let mut stream: Stream = Box::new(ClientStream::new(stream, connection.clone(), self.listener.clone()));
         let mut speaks_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        // ☠ With h2c on, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has, to tell it from
-        // HTTP/1, of which a whole request may be shorter. We wait first, and for more only if what came is how the preface
-        // begins, and no method: it is put back, and whoever speaks finds it at once.
-        if !self.tls && self.door.app.server_options().is_some_and(|options| options.h2c) {
+        // TRAP: with h2c, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has (pingora-core 0.9.1,
+        // src/apps/mod.rs), and a request of HTTP/1 can be shorter. So the bytes are peeked here, with a time-out, and more of
+        // them only while they match the preface.
+        if !self.tls && self.service.app.server_options().is_some_and(|options| options.h2c) {
             let mut opening = [0; PREFACE.len()];
             let mut patience = FIRST_BYTES_TIMEOUT;
             for come in [1, 3, PREFACE.len()] {
@@ -216,19 +221,19 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
             }
         }
         if speaks_http2 {
-            // In a box, since those of HTTP/1 would have room for it.
-            Box::pin(http2::serve(&self.door, stream, &connection, permit, &self.listener, &self.stopped)).await;
+            // Boxed, so that the future of an HTTP/1 connection is not as large.
+            Box::pin(http2::serve(&self.service, stream, &connection, permit, &self.listener, &self.stopped)).await;
         } else {
-            connection.clone().serve(self.door.serve_http1(stream, &self.stopped)).await;
+            connection.clone().serve(self.service.serve_http1(stream, &self.stopped)).await;
         }
         if let Some(closing) = connection.closing() {
-            // In a box, since every connection would have room for it.
-            Box::pin(self.see_off(closing)).await;
+            // Boxed, so that the future of every connection is not as large.
+            Box::pin(self.finish_closing(closing)).await;
         }
     }
 
-    /// Waits until a client whose connection ends has ended it too. When the gate stops, not for long.
-    async fn see_off(&self, closing: Closing) {
+    /// Waits until the client has closed its half too: at most [`IDLE_CLOSE_DELAY`] when the gate stops.
+    async fn finish_closing(&self, closing: Closing) {
         let mut stopped = self.stopped.clone();
         let hurry = async {
             let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -240,27 +245,27 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
         }
     }
 
-    /// Ends the connections that nobody speaks on any more, once the gate stops.
-    async fn close(self: Arc<Self>) {
+    /// Closes idle connections after the gate has stopped.
+    async fn close_idle(self: Arc<Self>) {
         let mut stopped = self.stopped.clone();
         let _ = stopped.wait_for(|stopped| *stopped).await;
-        // A request may be on its way on a connection that was idle when the gate stopped: it would be lost.
+        // A request can be on its way on a connection that was idle when the gate stopped.
         let _ = timeout(IDLE_CLOSE_DELAY, self.connections.wait_until_below(1)).await;
-        self.door.app.http_cleanup().await;
+        self.service.app.http_cleanup().await;
     }
 }
 
-/// Stands before an app: says where a request begins, and cuts tunnels.
+/// Passes requests to an app of pingora: sets the phase of the connection, and can end tunnels.
 pub(super) struct ConnectionService<A> {
     app: Arc<A>,
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> ConnectionService<A> {
-    /// Serves one request after the other, as pingora's `ServerApp` does: that one boxes each of them once more, and
-    /// moves its ten kilobytes.
+    /// Serves the requests of an HTTP/1 connection one by one, as the `ServerApp` of pingora does (pingora-core 0.9.1,
+    /// src/apps/mod.rs), without boxing the future of each request and moving its 10 kB.
     async fn serve_http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let mut session = ServerSession::new_http1(stream);
-        // Only for the first head: see `early_request_filter`.
+        // For the first head only: `early_request_filter` sets it for later ones.
         session.set_keepalive((!*shutdown.borrow()).then_some(FIRST_BYTES_TIMEOUT.as_secs()));
         while let Some(reused) = self.serve(session, shutdown).await {
             let (stream, settings) = reused.consume();
@@ -278,8 +283,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionService<A> {
     }
 }
 
-/// Has the system look whether clients are there, on the connections that come in through this socket (Linux's inherit it):
-/// one that is gone without a word, or closed its half and then went, would hold an app that has nothing to say.
+/// Turns on TCP keep-alive for the connections of this socket, which inherit it on Linux. Without it, a client that has gone
+/// without closing its connection would keep an event stream or WebSocket open.
 fn keep_alive(socket: &std::net::TcpListener) -> io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
@@ -287,22 +292,22 @@ fn keep_alive(socket: &std::net::TcpListener) -> io::Result<()> {
     Ok(sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?)
 }
 
-/// How many connections there may be where the file gives no limit: a request that is forwarded takes two files.
+/// Maximum number of connections without a configured limit: a forwarded request takes two file descriptors.
 pub(super) static DEFAULT_MAX_CONNECTIONS: LazyLock<usize> = LazyLock::new(|| {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(1)
 });
 
-/// As long as pingora waits for the head of the first request of an HTTP/1 connection.
+/// Time for the first byte: the read_timeout of pingora for the first head (pingora-core 0.9.1, src/protocols/http/v1/server.rs).
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long idle connections stay open after the gate has stopped.
+/// Time for which idle connections stay open after the gate has stopped.
 const IDLE_CLOSE_DELAY: Duration = Duration::from_secs(1);
-/// How long it takes until the limit of connections is looked at again, as a reload may have raised it.
+/// Interval at which the limit of connections is read again, since a reload can raise it.
 const FULL: Duration = Duration::from_secs(1);
-/// A client that does not answer for two minutes is gone.
+/// 60 s, and 4 probes 15 s apart: a client that does not answer for two minutes has gone.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Between two lines of the log about one trouble.
+/// Minimum interval of log lines about one problem.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,7 +1,8 @@
-//! Targets with bytes that pingora's parser refuses, though an app may take them: Latin-1, and JSON in a query.
+//! Targets with bytes that the parser of pingora refuses and an app can accept: Latin-1, and JSON in a query.
 //!
-//! ☠ `httparse` takes no target that is not UTF-8, and `http` no quotation mark in a query, no grave accent and no angle
-//! brackets (`http 1.5.0 src/uri/path.rs`). So pingora gets another byte in their place, and the gate the target as it came.
+//! TRAP: `httparse` accepts no target that is not UTF-8 (httparse 1.10.1, src/lib.rs), and `http` no quotation mark in a query, no
+//! grave accent and no angle brackets (http 1.5.0, src/uri/path.rs). So pingora gets a placeholder for each such byte, and the
+//! gate gets the target as it came.
 
 /// What a request line is read by.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! What is remembered of a request until it is over: then it is counted, and written down if anybody wants that.
+//! Facts about a request for the metrics, the access log and its trace span, which are written when it ends.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,34 +17,34 @@ use crate::config::{AccessLog, ApiKey};
 use crate::gate::{ClientInfo, DenyReason, Grant, Principal, RouteId, TraceParent};
 use crate::log_output::LogLine;
 
-/// What one request was, so far.
+/// Facts about a request so far.
 #[derive(Debug)]
 pub(super) struct RequestRecord {
     pub(super) began: Instant,
-    /// The policy that judged it.
+    /// The policy that the request was judged by.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) place: RouteId,
-    /// Who sent it, as far as that is believed.
+    /// The address of the client, from trusted proxies or the connection.
     pub(super) client: Option<IpAddr>,
-    /// Whom it spoke for.
+    /// The user, or the subject of the token.
     pub(super) speaker: Option<Arc<Principal>>,
-    /// The API key without which it would not have been granted, or that came with what was refused.
+    /// The API key that the grant needed, or that came with a refused request.
     pub(super) key: Option<Arc<ApiKey>>,
-    /// It was the client that broke it off.
+    /// The client closed the connection before the end.
     pub(super) left: bool,
     pub(super) span: Option<Span>,
-    /// Its target, where pingora does not show it as it came.
+    /// The target as it came, if pingora does not show it.
     pub(super) target: Option<String>,
     sent: Option<Instant>,
     waited: Option<Duration>,
 }
 
-/// How a request ended.
+/// The end of a request.
 pub(super) struct FinishedRequest<'a> {
     pub(super) request_id: &'a str,
     pub(super) granted: bool,
     pub(super) denied: Option<DenyReason>,
-    /// The app's server that was asked last.
+    /// The server that was tried last.
     pub(super) server: Option<SocketAddr>,
 }
 
@@ -65,7 +65,7 @@ impl RequestRecord {
         }
     }
 
-    /// Begins to trace it, if it is to be traced.
+    /// Begins a span, if the request is to be traced.
     pub(super) fn begin_span(&mut self, exporter: &Exporter, request: &RequestHeader, snapshot: &Snapshot) {
         self.span = exporter.begin(&request.headers, &request.method, snapshot.policy.log().trace_ratio());
     }
@@ -77,20 +77,20 @@ impl RequestRecord {
         self.key = grant.key().cloned();
     }
 
-    /// The request is sent to the app, for the first time or again.
+    /// Notes that the request is sent to an app: one attempt.
     pub(super) fn send(&mut self) {
         self.sent = Some(Instant::now());
     }
 
-    /// The head of the app's answer has come.
+    /// Notes that the head of an answer has come.
     pub(super) fn answered(&mut self) {
-        // ☠ Of a WebSocket or 100 Continue there may be two: the first is what it waited for.
+        // After 100 Continue or another interim response there is a second head: the first one ends the wait.
         if self.waited.is_none() {
             self.waited = self.sent.map(|sent| sent.elapsed());
         }
     }
 
-    /// Counts the request, and writes it down.
+    /// Counts the request, ends its span and writes its line of the access log.
     pub(super) fn end(&mut self, state: &SharedState, session: &Session, ended: &FinishedRequest<'_>) {
         let took = self.began.elapsed();
         let status = session.response_written().map(|response| response.status);
@@ -102,7 +102,7 @@ impl RequestRecord {
             (false, None, false) => RequestOutcome::Answered,
         };
         let reason = ended.denied.filter(|_| !self.left).map_or("", |deny| deny.response().reason);
-        // One that failed before it was judged.
+        // A request can fail before it is judged.
         let current;
         let snapshot = if let Some(snapshot) = &self.snapshot {
             snapshot
@@ -193,7 +193,7 @@ impl RequestRecord {
     }
 }
 
-/// Who sent a request, as far as that is believed.
+/// Returns the address of the client, from trusted proxies or the connection.
 pub(super) fn client(state: &SharedState, session: &Session) -> Option<IpAddr> {
     let peer = session.client_addr()?.as_inet()?.ip();
     Some(ClientInfo::from_request(peer, false, &session.req_header().headers, state.server.proxies()).address)
@@ -206,7 +206,7 @@ const fn version(version: http::Version) -> &'static str {
     }
 }
 
-/// As much as fits into so many bytes.
+/// Cuts a text at a character boundary to at most this number of bytes.
 fn cut(text: &str, bytes: usize) -> &str {
     if text.len() <= bytes {
         return text;
@@ -215,5 +215,5 @@ fn cut(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
-/// A line is for reading, and the queue for many.
+/// Maximum length of a path or query in a log line, in bytes.
 const MAX_PATH: usize = 2048;

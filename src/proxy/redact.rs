@@ -1,7 +1,7 @@
-//! Queries without what may be a secret.
+//! Queries without values that can be secrets.
 
-/// A query for the log: what its members are called, and no value but those of the gate's own switches. Tokens, keys and
-/// codes stand in queries (`threats.md` R40), in those of apps too, and nobody knows all of their names.
+/// Makes a query for the log: the names of its parameters, and no values except those of the gate's own switches. Queries of
+/// clients and of apps contain tokens, keys and codes (SECURITY.md R40), under names that Tollgate does not know.
 pub(super) fn query(query: &str) -> String {
     let members = query.split('&').take(MAX_MEMBERS).map(|member| match member.split_once('=') {
         Some(_) if SWITCHES.contains(&member) => member.to_owned(),
@@ -27,7 +27,7 @@ const SWITCHES: [&str; 7] = [
     "strategy=merge",
     "strategy=replace",
 ];
-/// Below 32, which the shortest key of ours has.
+/// Less than 32, the length of the shortest API key.
 const MAX_NAME: usize = 24;
 const MAX_MEMBERS: usize = 64;
 

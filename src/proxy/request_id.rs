@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::HEXLOWER;
 
-/// Names requests: a counter under a keyed hash, so that an id tells neither how many requests there were nor the next id.
+/// Makes request ids: a counter under a keyed hash, so that an id shows neither the number of requests nor the next id.
 #[derive(Debug)]
 pub struct RequestIds {
-    /// SipHash with a random key of 128 bits.
+    /// SipHash with a random key of 128 bits, made at the start of the process.
     key: RandomState,
     next: AtomicU64,
 }
 
 impl RequestIds {
-    /// For this process.
+    /// Ids of this process.
     #[must_use]
     pub fn new() -> Self {
         Self { key: RandomState::new(), next: AtomicU64::new(0) }
@@ -37,13 +37,13 @@ impl Default for RequestIds {
     }
 }
 
-/// The name of a request: 32 hex digits.
+/// A request id: 32 hex digits.
 #[derive(Clone, Copy)]
 pub(super) struct RequestId(pub(super) [u8; 32]);
 
 impl RequestId {
     pub(super) fn as_str(&self) -> &str {
-        // Digits are text.
+        // Hex digits are always UTF-8.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }

@@ -8,26 +8,26 @@ use super::metrics::Metrics;
 use super::upstream::ResolvedPool;
 use crate::config::{Policy, Route, Upstream};
 
-/// One generation: the policy, and for each of its routes the servers behind it.
+/// One generation of the configuration: the policy, its metrics, and the servers of each route.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Counts up from 1 with every policy that came into force.
+    /// The number of the generation, from 1.
     pub generation: u64,
-    /// When it did, Unix seconds.
+    /// When the policy came into force, in Unix seconds.
     pub loaded_at: i64,
-    /// What the gate enforces.
+    /// The rules that the gate enforces.
     pub policy: Policy,
-    /// What is counted under it.
+    /// Metrics of this generation.
     pub meters: Metrics,
-    /// By the routes' places.
+    /// By the indexes of the routes.
     pub(super) pools: Vec<Arc<ResolvedPool>>,
-    /// The longest of any route: whose answer it is, a connection does not know.
+    /// The longest `write_timeout` of any route: a connection does not know to which route its answer belongs.
     pub(super) write_timeout: Duration,
 }
 
 impl Snapshot {
-    /// Prepares the upstreams of `policy`. Routes that say the same of theirs share one, and what `previous` has is kept:
-    /// with its connections, all that is known of the servers, and the counters of every place.
+    /// Prepares the upstreams of `policy`. Routes with equal upstreams share one. An upstream of `previous` is kept with its
+    /// connections and the state of its servers, and so are all counters.
     #[must_use]
     pub fn new(policy: Policy, generation: u64, loaded_at: i64, previous: Option<&Self>) -> Self {
         let meters = Metrics::new(&policy, previous.map(|previous| &previous.meters));
@@ -44,7 +44,7 @@ impl Snapshot {
         Self { generation, loaded_at, policy, meters, pools, write_timeout }
     }
 
-    /// Every upstream once, with the routes that lead to it, in the order of the file.
+    /// Returns each upstream once, with its routes, in the order of the file.
     #[must_use]
     pub fn upstreams(&self) -> Vec<(&Arc<ResolvedPool>, Vec<&Route>)> {
         let mut upstreams: Vec<(&Arc<ResolvedPool>, Vec<&Route>)> = Vec::new();
@@ -60,16 +60,16 @@ impl Snapshot {
         upstreams
     }
 
-    /// Closes the connections to apps that nobody has used for too long. To be called every now and then.
+    /// Closes connections to apps that were idle for longer than `idle_timeout`. The maintenance task calls it every second.
     pub fn close_idle(&self) {
         self.pools.iter().for_each(|pool| pool.pool().close_idle());
     }
 
-    /// Where a route of this policy leads.
+    /// Returns the upstream of a route of this policy.
     pub(super) fn pool(&self, route: &Route) -> &Arc<ResolvedPool> {
         &self.pools[route.index()]
     }
 }
 
-/// Where no route says so: the default of theirs.
+/// The default of `write_timeout`, for a configuration without a route.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);

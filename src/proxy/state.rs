@@ -20,48 +20,48 @@ use crate::gate::{AddressLimiters, DenyReason, RouteId, TokenCache};
 use crate::log_output::LogWriter;
 use crate::login::LoginServices;
 
-/// Everything that requests share.
+/// State that all requests share.
 pub struct SharedState {
-    /// What judges the requests that come now. A reload stores another one; a request keeps the one that it began with.
+    /// The current generation of the configuration. A reload replaces it; a request keeps the one that it began with.
     pub snapshot: ArcSwap<Snapshot>,
-    /// What changes only with a restart.
+    /// Settings that need a restart to change.
     pub server: ServerSettings,
-    /// The tokens that were verified under it.
+    /// Tokens that were verified under the current policy.
     pub known: TokenCache,
-    /// What the clients have used of what they may.
+    /// Rate limits and concurrency limits by client address.
     pub usage: AddressLimiters,
-    /// Where logins are answered.
+    /// What answers logins.
     pub services: LoginServices,
-    /// The tunnels that are open for a token.
+    /// Open WebSockets and event streams.
     pub tunnels: Arc<Tunnels>,
-    /// Who is connected.
+    /// Open connections of clients.
     pub connections: Arc<Connections>,
-    /// For request ids.
+    /// The source of request ids.
     pub request_ids: RequestIds,
-    /// What is written down.
+    /// Writes the log and the audit log.
     pub journal: Arc<LogWriter>,
-    /// Where spans go.
+    /// Sends spans to a collector.
     pub exporter: Arc<Exporter>,
-    /// Whether operators were told of headers that are not believed.
+    /// Warns about forwarding headers of clients that are not trusted proxies.
     pub untrusted: Untrusted,
 }
 
-/// Where connections come in, and what holds for them.
+/// Limits and settings of the connections of one listener.
 pub trait ListenerPolicy: Send + Sync + 'static {
-    /// What they may take up.
+    /// Returns the limits of connections, heads and bodies.
     fn limits(&self) -> Limits;
-    /// How they are encrypted, if they are.
+    /// Returns the TLS settings, on a listener with TLS.
     fn tls(&self) -> Option<Arc<ServerConfig>>;
-    /// Whether this address is a proxy's, which speaks for many clients.
+    /// Returns whether this is the address of a trusted proxy, which sends the requests of many clients.
     fn trusts(&self, address: IpAddr) -> bool;
-    /// How long a client may take nothing of what is for it.
+    /// Returns the maximum time in which a client reads nothing of its answer.
     fn write_timeout(&self) -> Duration;
-    /// A request was refused before it was one. Nobody else counts it.
+    /// Counts a request that was refused before pingora read it.
     fn refused(&self, _deny: DenyReason) {}
 }
 
 impl SharedState {
-    /// How many connections of clients may be open at this moment.
+    /// Returns the current limit of open connections of clients.
     #[must_use]
     pub fn max_connections(&self) -> usize {
         self.limits().connections().unwrap_or(*listener::DEFAULT_MAX_CONNECTIONS)
@@ -88,12 +88,13 @@ impl ListenerPolicy for SharedState {
     fn refused(&self, deny: DenyReason) {
         let row = deny.response();
         let snapshot = self.snapshot.load();
-        // It took the gate no time, however long it was waited for.
+        // The time for which the stream waited for the client is not processing time.
         snapshot.meters.at(RouteId::None).count(RequestOutcome::Denied, row.reason, Some(row.status), Duration::ZERO);
     }
 }
 
-/// That of the operators: no file's limits hold, so that they can look when the gate is full.
+/// Listener policy without the limits of the configuration file. The admin listener uses it: `/status` stays available at the
+/// connection limit.
 #[derive(Debug)]
 pub struct DefaultListenerPolicy;
 

@@ -1,9 +1,10 @@
-//! Tunnels: WebSockets and event streams, which outlive the judgement on their request.
+//! Tunnels: WebSockets and event streams, which last longer than the decision on their request is valid.
 //!
-//! One that was opened with a token or an API key ends within a second of its end (contract 4.6), idle or not, and every
-//! one ends when the gate stops. The client of a WebSocket is told (`stream`, `websocket`). For the others, nothing in pingora
-//! ends a request from outside, but its future may be dropped: that closes the client's connection or HTTP/2 stream, and
-//! the upstream's. [`CancelHandle`] is what the one who drops and the one who serves the request share.
+//! A tunnel ends within a second after its token or API key becomes invalid, idle or not, and every tunnel ends when the gate
+//! stops. A client of a WebSocket gets a close frame (`client_stream`, `websocket`). Other requests have no such end, and
+//! pingora can't end a request from outside (pingora-proxy 0.9.1, src/lib.rs). But its future can be dropped, which closes the
+//! client's connection or HTTP/2 stream, and the connection to the app. The task that serves the request and the task that
+//! ends it share a [`CancelHandle`].
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -18,22 +19,22 @@ use crate::config::{Policy, Sha256};
 use crate::gate::{Grant, Principal};
 use crate::token::{RevocationKeys, Revocations};
 
-/// The tunnels that are open.
+/// The open tunnels.
 #[derive(Default)]
 pub struct Tunnels {
     open: Mutex<Vec<Tunnel>>,
-    /// The gate stops: whoever comes still has to go at once.
+    /// The gate stops: a new tunnel is ended at once.
     closing: AtomicBool,
 }
 
 struct Tunnel {
-    /// What it was opened with.
-    pass: Option<TunnelCredentials>,
-    line: Weak<CancelHandle>,
-    /// Of a WebSocket, which can be told why it ends.
+    /// The credentials of its request.
+    credentials: Option<TunnelCredentials>,
+    cancel: Weak<CancelHandle>,
+    /// The connection of a WebSocket, for its close frame.
     connection: Option<Weak<ConnectionState>>,
-    /// It was told, and is to end by itself.
-    told: bool,
+    /// A close frame was requested.
+    is_closing: bool,
 }
 
 /// The token and the API key that a tunnel was opened with.
@@ -42,70 +43,71 @@ pub(super) struct TunnelCredentials {
     is_trusted: IsTrusted,
 }
 
-/// Whether the key that signed a tunnel's token, and its API key, are among those of this policy, at this Unix second.
+/// Returns whether this policy still has the key that signed the tunnel's token, and its API key, at this Unix second.
 type IsTrusted = Box<dyn Fn(&Policy, i64) -> bool + Send>;
 
-/// Cut from outside, it ends its request.
+/// Ends a request from another task.
 #[derive(Debug, Default)]
 struct CancelHandle {
-    cut: AtomicBool,
+    is_cancelled: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Tunnels {
-    /// Remembers the request that this task is serving as a tunnel. Twice for one request changes nothing.
-    pub(super) fn open(&self, pass: Option<TunnelCredentials>, websocket: Option<&Arc<ConnectionState>>) {
-        // Outside of [`serve`] there is no line, and nothing that could be cut.
-        let _ = LINE.try_with(|slot| {
+    /// Registers the request of this task as a tunnel. A second call for one request has no effect.
+    pub(super) fn open(&self, credentials: Option<TunnelCredentials>, websocket: Option<&Arc<ConnectionState>>) {
+        // Outside of [`serve`] there is no future to drop.
+        let _ = CANCEL.try_with(|slot| {
             if slot.borrow().is_some() {
                 return;
             }
-            let line = Arc::new(CancelHandle::default());
+            let cancel = Arc::new(CancelHandle::default());
             let connection = websocket.map(Arc::downgrade);
-            let mut tunnel = Tunnel { pass, line: Arc::downgrade(&line), connection, told: false };
+            let mut tunnel = Tunnel { credentials, cancel: Arc::downgrade(&cancel), connection, is_closing: false };
             let mut all = self.all();
-            // Under the lock, so that whoever says goodbye to all of them has not missed this one.
+            // Under the lock, so that `close_all` does not miss this one.
             if self.closing.load(Ordering::Relaxed) {
                 tunnel.leave();
             }
             all.push(tunnel);
             drop(all);
-            slot.replace(Some(line));
+            slot.replace(Some(cancel));
         });
     }
 
-    /// Ends every tunnel whose token has expired or was revoked, or was signed with a key that was taken away since, or
-    /// whose API key was taken away or has expired, and forgets those that have closed. To be called several times a second.
+    /// Ends every tunnel with an invalid token (expired, revoked, or signed with a removed key) or API key (removed or expired),
+    /// and forgets those that have closed. The maintenance task calls it several times a second.
     pub fn close_invalid(&self, revoked: &Revocations, policy: &Policy, now: i64) {
         self.all().retain_mut(|tunnel| {
-            let Some(line) = tunnel.line.upgrade() else { return false };
-            let counts = tunnel.pass.as_ref().is_none_or(|pass| pass.counts(revoked, policy, now));
-            if counts {
+            let Some(cancel) = tunnel.cancel.upgrade() else { return false };
+            let valid =
+                tunnel.credentials.as_ref().is_none_or(|credentials| credentials.are_valid(revoked, policy, now));
+            if valid {
                 return true;
             }
-            // Whoever was told, and is here still, was within a frame, or does not read.
-            if !tunnel.told && tunnel.say_goodbye(websocket::POLICY) {
+            // A tunnel that is still open at the next call is within a frame, or its client does not read.
+            if !tunnel.is_closing && tunnel.request_close(websocket::POLICY) {
                 return true;
             }
-            line.cut();
+            cancel.cancel();
             false
         });
     }
 
-    /// Ends them all, since the gate stops: a client that hears of it connects anew, to whoever is there then.
+    /// Ends all tunnels, since the gate stops. Clients of WebSockets can connect to the next process.
     pub fn close_all(&self) {
         let mut all = self.all();
         self.closing.store(true, Ordering::Relaxed);
         all.iter_mut().for_each(Tunnel::leave);
     }
 
-    /// How many there are.
+    /// Returns the number of open tunnels.
     #[must_use]
     pub fn len(&self) -> usize {
         self.all().len()
     }
 
-    /// Whether there is none.
+    /// Returns whether no tunnel is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -117,25 +119,25 @@ impl Tunnels {
 }
 
 impl Tunnel {
-    /// Ends it, since the gate stops.
+    /// Ends the tunnel, since the gate stops.
     fn leave(&mut self) {
-        if !self.say_goodbye(websocket::GOING_AWAY)
-            && let Some(line) = self.line.upgrade()
+        if !self.request_close(websocket::GOING_AWAY)
+            && let Some(cancel) = self.cancel.upgrade()
         {
-            line.cut();
+            cancel.cancel();
         }
     }
 
-    /// Tells the client of a WebSocket that it ends. Returns whether there is one to be told.
-    fn say_goodbye(&mut self, code: u16) -> bool {
+    /// Requests a close frame with this code. Returns whether the tunnel is a WebSocket.
+    fn request_close(&mut self, code: u16) -> bool {
         let connection = self.connection.as_ref().and_then(Weak::upgrade);
-        self.told |= connection.is_some();
+        self.is_closing |= connection.is_some();
         connection.map(|connection| connection.request_close(code)).is_some()
     }
 }
 
 impl TunnelCredentials {
-    /// What a request was granted for; `None` if anybody may send it.
+    /// Returns the credentials that a request was granted for; `None` if it needed none.
     pub(super) fn from_grant(grant: &Grant) -> Option<Self> {
         let (speaker, key) = (grant.speaker().cloned(), grant.key().map(|key| key.secret()));
         if speaker.is_none() && key.is_none() {
@@ -152,27 +154,27 @@ impl TunnelCredentials {
         Some(Self { token, is_trusted: Box::new(is_trusted) })
     }
 
-    fn counts(&self, revoked: &Revocations, policy: &Policy, now: i64) -> bool {
+    fn are_valid(&self, revoked: &Revocations, policy: &Policy, now: i64) -> bool {
         let in_force = |(marks, expires_at): &(RevocationKeys, i64)| now < *expires_at && !revoked.contains(marks);
         self.token.as_ref().is_none_or(in_force) && (self.is_trusted)(policy, now)
     }
 }
 
 impl CancelHandle {
-    fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
+    fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Release);
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();
         }
     }
 
-    fn is_cut(&self, waker: &Waker) -> bool {
+    fn is_cancelled(&self, waker: &Waker) -> bool {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker.clone());
-        self.cut.load(Ordering::Acquire)
+        self.is_cancelled.load(Ordering::Acquire)
     }
 }
 
-/// Serves one request: `None` if it became a tunnel that was cut.
+/// Serves one request: `None` if it became a tunnel and was ended from outside.
 pub(super) async fn serve<T>(request: impl Future<Output = Option<T>>) -> Option<T> {
     let serving = async {
         let mut request = pin!(request);
@@ -180,17 +182,18 @@ pub(super) async fn serve<T>(request: impl Future<Output = Option<T>>) -> Option
             if let Poll::Ready(done) = request.as_mut().poll(context) {
                 return Poll::Ready(done);
             }
-            let cut = LINE.with(|slot| slot.borrow().as_ref().is_some_and(|line| line.is_cut(context.waker())));
-            if cut { Poll::Ready(None) } else { Poll::Pending }
+            let cancelled =
+                CANCEL.with(|slot| slot.borrow().as_ref().is_some_and(|cancel| cancel.is_cancelled(context.waker())));
+            if cancelled { Poll::Ready(None) } else { Poll::Pending }
         })
         .await
     };
-    LINE.scope(RefCell::new(None), serving).await
+    CANCEL.scope(RefCell::new(None), serving).await
 }
 
 tokio::task_local! {
-    /// The line of the request that this task serves, once it is a tunnel.
-    static LINE: RefCell<Option<Arc<CancelHandle>>>;
+    /// The handle of the request that this task serves, after it has become a tunnel.
+    static CANCEL: RefCell<Option<Arc<CancelHandle>>>;
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Headers about a client that are not believed, since who sent them is not in `trusted_proxies`: a proxy that was forgotten
-//! there makes one client of all of its clients, and operators would not know why.
+//! Warns about forwarding headers from an address that is not in `trusted_proxies`. If a proxy is missing there, all of its clients
+//! count as one client.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::config::Proxies;
 use crate::gate::ClientInfo;
 
-/// Writes a warning about them, once a minute at the most, whoever sends them.
+/// Writes a warning at most once a minute, for all addresses together.
 #[derive(Debug, Default)]
 pub struct Untrusted {
     /// The second of the process's clock from which on there may be another one.

@@ -220,7 +220,7 @@ fn lines(page: &mut Exposition, state: &SharedState) {
     for stream in LogStream::ALL {
         family.sample(&[("stream", stream.name())], state.journal.counts(stream).written());
     }
-    let help = "Lines that were lost: nobody read them in time, or they could not be written.";
+    let help = "Log lines that were lost: the reader was too slow, or a write failed.";
     let mut family = page.counter("tollgate_log_lines_dropped_total", help);
     for stream in LogStream::ALL {
         family.sample(&[("stream", stream.name())], state.journal.counts(stream).dropped());

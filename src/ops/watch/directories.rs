@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Every directory in which something can happen that makes `path` lead elsewhere: that of each symbolic link on the
-/// way, that of the file itself, and the directory itself if it is one. Where the way ends too early, the last
-/// directory that exists. `path` is absolute.
+/// Returns every directory in which a change can make `path` lead to another file: the directory of each symbolic link on the way,
+/// the directory of the file, and `path` itself if it is a directory. If a part of the path is missing, the last directory that
+/// exists. `path` must be absolute.
 pub(super) fn directories(path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut rest: Vec<Step> = steps(path);
@@ -68,5 +68,5 @@ fn steps(path: &Path) -> Vec<Step> {
     path.components().filter_map(step).collect()
 }
 
-/// As many as Linux follows.
+/// Maximum number of symbolic links, as in Linux (path_resolution(7)).
 const MAX_LINKS: u32 = 40;

@@ -16,7 +16,7 @@ use crate::proxy::connection_state::Phase;
 use crate::proxy::framing::request::FramingError;
 
 impl<S: IO + 'static> ClientStream<S> {
-    /// Reads from the client, who may have ended.
+    /// Reads from the client, unless it has closed its half.
     pub(super) fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.has_ended {
             return Poll::Ready(Ok(()));
@@ -24,7 +24,7 @@ impl<S: IO + 'static> ClientStream<S> {
         let before = buffer.filled().len();
         match ready!(Pin::new(self.stream()?.get_mut()).poll_read(context, buffer)) {
             Ok(()) => self.has_ended = buffer.filled().len() == before,
-            // TLS of a client that ends with its TCP only. Where a request ends is not told by that.
+            // A TLS client that closes TCP without close_notify. The framing decides where a request ends, not this.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.has_ended = true,
             Err(error) => {
                 self.is_broken = true;
@@ -34,7 +34,7 @@ impl<S: IO + 'static> ClientStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads a request, and no further than to its end.
+    /// Reads a request up to its end, and no further.
     pub(super) fn receive_request(
         &mut self,
         phase: Phase,
@@ -66,7 +66,7 @@ impl<S: IO + 'static> ClientStream<S> {
             if came.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            // Empty lines are left out: one would begin a request that need not come (RFC 9112, 2.2).
+            // Empty lines before a request are dropped (RFC 9112, 2.2): pingora would take one for the start of a request.
             let blank = self.framing.blank(came);
             came.copy_within(blank.., 0);
             let came = &came[..came.len() - blank];
@@ -87,9 +87,11 @@ impl<S: IO + 'static> ClientStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads after a request, while it is being served. The client may say that this was all, or send others already, which
-    /// wait. ☠ Pingora takes either for the end of the one that is being served (`HttpSession::read_body_or_idle`), though it
-    /// is none (RFC 9112, 9.3.2 and 9.6), and has no place to say that the client went away after that; so it hears neither.
+    /// Reads after a request, while the request is being served. The client can close its half, or send later requests, which
+    /// wait. Neither ends the request that is being served (RFC 9112, 9.3.2 and 9.6).
+    ///
+    /// TRAP: pingora takes either for the end of it (pingora-core 0.9.1, src/protocols/http/v1/server.rs,
+    /// `HttpSession::read_body_or_idle`), and after that does not see that the client has gone. So it gets neither.
     pub(super) fn watch(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() && !self.has_ended {
             let before = buffer.filled().len();
@@ -100,8 +102,9 @@ impl<S: IO + 'static> ClientStream<S> {
         self.until_reset(context)
     }
 
-    /// Waits for the end of a connection on which nothing is read. ☠ Once its client has closed its half, a reset is no event
-    /// of the socket that reading would tell.
+    /// Waits for the end of a connection on which nothing is read.
+    ///
+    /// TRAP: after the client has closed its half, a read does not report a reset (Linux, tcp(7)), so the state is polled.
     pub(super) fn until_reset(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.overdue(|now| now + WATCH, context) {
             self.timer = None;
@@ -114,10 +117,10 @@ impl<S: IO + 'static> ClientStream<S> {
         Poll::Pending
     }
 
-    /// Refuses what is no request yet.
+    /// Refuses a head that is not complete.
     pub(super) fn refuse(&mut self, deny: DenyReason, context: &mut Context<'_>) -> io::Error {
         self.listener.refused(deny);
-        // It fits into the buffer, since nothing else is in there between two requests.
+        // The answer fits into the buffer, which is empty between two requests.
         if let Ok(stream) = self.stream()
             && Pin::new(&mut *stream).poll_write(context, &raw_error(deny)).is_ready()
         {
@@ -126,7 +129,7 @@ impl<S: IO + 'static> ClientStream<S> {
         io::Error::new(io::ErrorKind::TimedOut, deny.response().reason)
     }
 
-    /// Refuses a request that can be read in two ways.
+    /// Refuses a request with ambiguous framing.
     fn refuse_fault(&mut self, phase: Phase, fault: FramingError, context: &mut Context<'_>) -> io::Error {
         if phase == Phase::Head {
             let deny = match fault {
@@ -136,13 +139,13 @@ impl<S: IO + 'static> ClientStream<S> {
             };
             return self.refuse(deny, context);
         }
-        // Whoever serves the request answers it.
+        // The task that serves the request answers it.
         self.connection.note_body_fault(DenyReason::Framing);
         io::ErrorKind::InvalidData.into()
     }
 }
 
-/// How often a client that says nothing more is looked at, to see whether it is there.
+/// Interval between two looks at the connection of a client that has closed its half.
 const WATCH: Duration = Duration::from_secs(1);
-/// TCP_CLOSE in Linux's include/net/tcp_states.h: a connection that is no more.
+/// TCP_CLOSE in Linux, include/net/tcp_states.h: the connection has ended.
 const TCP_CLOSED: u8 = 7;

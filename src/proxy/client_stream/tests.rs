@@ -32,7 +32,7 @@ impl ListenerPolicy for Nowhere {
     }
 }
 
-/// A stream whose visit is in this phase, and who is at its other end.
+/// Makes a stream in this phase, and its client.
 fn connected(phase: Phase) -> (ClientStream<UnixStream>, Arc<ConnectionState>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let connection = Arc::new(ConnectionState::default());
@@ -40,7 +40,7 @@ fn connected(phase: Phase) -> (ClientStream<UnixStream>, Arc<ConnectionState>, U
     (ClientStream::new(ours, connection.clone(), Arc::new(Nowhere)), connection, theirs)
 }
 
-/// A stream whose client uploads.
+/// Makes a stream in the body of a request.
 async fn uploading() -> (ClientStream<UnixStream>, Arc<ConnectionState>, UnixStream) {
     let (mut stream, connection, mut client) = connected(Phase::Head);
     let head = b"POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n";
@@ -50,7 +50,7 @@ async fn uploading() -> (ClientStream<UnixStream>, Arc<ConnectionState>, UnixStr
     (stream, connection, client)
 }
 
-/// Reads what there is, and waits for more. The clock goes on by itself when nobody has anything else to do.
+/// Reads until an error. The paused clock advances when all tasks wait.
 async fn read(stream: &mut ClientStream<UnixStream>) -> (usize, io::ErrorKind) {
     let mut bytes = [0; 1 << 16];
     let mut count = 0;
@@ -111,7 +111,7 @@ async fn a_body_has_to_keep_its_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_takes_nothing_is_given_up() {
+async fn a_client_that_does_not_read_is_given_up() {
     let (mut stream, _, client) = connected(Phase::Served);
     // More than the socket holds, and what is left in our own buffer.
     while timeout(Duration::from_secs(1), async {
@@ -152,7 +152,7 @@ async fn a_preface_has_to_come() {
 }
 
 #[tokio::test]
-async fn whoever_is_refused_can_read_why() {
+async fn a_refused_client_can_read_the_reason() {
     let (mut stream, connection, mut client) = connected(Phase::Head);
     let limit = usize::try_from(Limits::default().head_size()).unwrap();
     let sending = tokio::spawn(async move {
@@ -295,7 +295,7 @@ async fn the_end_of_a_connection_lingers() {
     closing.await;
     assert!(start.elapsed() >= LINGERING && start.elapsed() < LINGERING * 2);
     sending.await.unwrap();
-    // Nobody waits for a client that is idle, or gone.
+    // An idle or closed connection has no lingering.
     let (stream, connection, _client) = connected(Phase::Head);
     drop(stream);
     let start = Instant::now();
@@ -304,7 +304,7 @@ async fn the_end_of_a_connection_lingers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_talks_on_a_websocket_hears_the_goodbye() {
+async fn a_client_that_sends_on_a_websocket_gets_the_close_frame() {
     let (mut stream, connection, mut client) = connected(Phase::Tunnel);
     stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
     stream.flush().await.unwrap();

@@ -10,24 +10,24 @@ use super::ClientStream;
 use crate::gate::DenyReason;
 
 impl<S: IO + 'static> ClientStream<S> {
-    /// Whether this client has had its time. The timer is made only when somebody has to be waited for: most heads come
-    /// in one piece.
+    /// Returns whether the time of this phase is over. The timer is made only when more bytes have to come: most heads
+    /// come in one piece.
     pub(super) fn overdue(&mut self, at: impl FnOnce(Instant) -> Instant, context: &mut Context<'_>) -> bool {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at(Instant::now()))));
         timer.as_mut().poll(context).is_ready()
     }
 
-    /// Why no more is read of this head.
+    /// Returns the reason to stop reading this head.
     pub(super) fn head_fault(&mut self, context: &mut Context<'_>) -> Option<DenyReason> {
         let limits = self.listener.limits();
-        // Whatever else comes: a complete head would not be read on.
+        // This also applies to a head whose last byte comes next: a complete head is not read on.
         if self.read >= limits.head_size() {
             return Some(DenyReason::HeadTooLarge);
         }
         self.overdue(|now| now + limits.head_timeout(), context).then_some(DenyReason::HeadTimeout)
     }
 
-    /// Whether this body comes more slowly than bodies may.
+    /// Returns whether this body is slower than `body_rate`.
     pub(super) fn body_is_slow(&mut self, context: &mut Context<'_>) -> bool {
         let Some(rate) = self.listener.limits().body_rate() else { return false };
         let began = *self.began.get_or_insert_with(Instant::now);

@@ -12,19 +12,23 @@ use tokio::time::Instant;
 use super::ClientStream;
 use crate::proxy::websocket;
 
-/// How far the end of a WebSocket is.
+/// State of the closing handshake of a WebSocket (RFC 6455, 7.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseState {
-    No,
-    /// Its last frame is on its way.
-    SaysGoodbye,
-    /// The client may be sending still. ☠ To close now would send it a reset, which may overtake the goodbye.
-    Lingers,
-    Gone,
+    /// No close frame was sent.
+    Open,
+    /// The close frame is in the buffer, or on its way.
+    Closing,
+    /// The close frame was sent, and the client can still be sending. To close the connection now would send a reset, which
+    /// can overtake the close frame.
+    Lingering,
+    /// The client has ended, or had its time.
+    Closed,
 }
 
 impl<S: IO + 'static> ClientStream<S> {
-    /// Reads from a tunnel. The app hears of the client's end when it has had time for an answer to its last words.
+    /// Reads from a tunnel. The app sees the end of the client's half after [`TUNNEL_HALF_CLOSED`]: until then it can answer the
+    /// last frame.
     pub(super) fn receive_tunneled(
         &mut self,
         context: &mut Context<'_>,
@@ -48,32 +52,32 @@ impl<S: IO + 'static> ClientStream<S> {
         self.until_reset(context)
     }
 
-    /// Says goodbye on a WebSocket, and waits until the client has left. Not ready: it is not time yet, or the client does
-    /// not read.
+    /// Sends a close frame with this code, and waits until the client has ended. Pending: a frame of the app is not complete
+    /// yet, or the client does not read.
     pub(super) fn send_close_frame(&mut self, code: u16, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.leaving == CloseState::No {
-            // Within a frame the client would take it for data; whoever writes the rest wakes this again.
+        if self.leaving == CloseState::Open {
+            // Within a frame, the client would take it for data. `poll_write` wakes this task when the frame is complete.
             if !self.frames.as_ref().is_some_and(|frames| frames.is_between()) {
                 return Poll::Pending;
             }
             ready!(Pin::new(self.stream()?).poll_write(context, &websocket::close(code)))?;
-            self.leaving = CloseState::SaysGoodbye;
+            self.leaving = CloseState::Closing;
         }
-        if self.leaving == CloseState::SaysGoodbye {
+        if self.leaving == CloseState::Closing {
             ready!(Pin::new(self.stream()?).poll_shutdown(context))?;
             self.is_shut = true;
-            self.leaving = CloseState::Lingers;
+            self.leaving = CloseState::Lingering;
             self.timer = None;
         }
-        // ☠ Pingora would close without it, and whoever is just saying something would see a reset, and no goodbye.
-        if self.leaving == CloseState::Lingers {
+        // Without this, pingora closes the connection, and a client that is sending sees a reset instead of the close frame.
+        if self.leaving == CloseState::Lingering {
             ready!(self.until_client_ends(context));
-            self.leaving = CloseState::Gone;
+            self.leaving = CloseState::Closed;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Reads and forgets what the client of a tunnel still sends, for a while.
+    /// Reads and drops what the client of a tunnel still sends, for at most [`TUNNEL_LINGERING`].
     fn until_client_ends(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut scrap = [0; 4096];
         while !self.has_ended {
@@ -88,7 +92,7 @@ impl<S: IO + 'static> ClientStream<S> {
     }
 }
 
-/// How long a client may go on sending that was told that its WebSocket ends.
+/// Time for a client to end after the close frame.
 pub(super) const TUNNEL_LINGERING: Duration = Duration::from_secs(2);
-/// How long an app has for its last words to a client of a WebSocket that has closed its half: RFC 6455, 7.1.1.
+/// Time for an app to answer a client of a WebSocket that has closed its half (RFC 6455, 7.1.1).
 pub(super) const TUNNEL_HALF_CLOSED: Duration = Duration::from_secs(5);

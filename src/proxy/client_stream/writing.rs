@@ -14,8 +14,10 @@ use super::tunnel::CloseState;
 use crate::proxy::connection_state::Phase;
 
 impl<S: IO + 'static> ClientStream<S> {
-    /// Gives up on a client that takes nothing of what is for it. ☠ Pingora bounds the writes of a granted request's body,
-    /// but neither flushing nor closing, nor anything of an answer of ours.
+    /// Writes, flushes or closes, and fails when the client has read nothing for `write_timeout`.
+    ///
+    /// TRAP: pingora has a time limit for the writes of a body, but not for flushing and closing (pingora-core 0.9.1,
+    /// src/protocols/http/v1/server.rs).
     pub(super) fn unless_stalled<T>(
         &mut self,
         write: impl FnOnce(Pin<&mut BufWriter<S>>, &mut Context<'_>) -> Poll<io::Result<T>>,
@@ -35,8 +37,10 @@ impl<S: IO + 'static> ClientStream<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Has what was written go out before anything is waited for. ☠ Pingora flushes an answer that has a length at its end
-    /// only, since it has no buffer below; so a small one would wait for all of it, whatever that takes the app.
+    /// Sends what is in the buffer before a read waits.
+    ///
+    /// TRAP: pingora flushes an answer with a Content-Length only at its end (pingora-core 0.9.1,
+    /// src/protocols/http/v1/server.rs). The first part of a small answer would wait in the buffer for the last.
     pub(super) fn flush_first(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.stream()?.buffer().is_empty() {
             return Ok(());
@@ -52,8 +56,8 @@ impl<S: IO + 'static> AsyncWrite for ClientStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let is_tunnel = this.phase() == Phase::Tunnel;
-        if this.leaving != CloseState::No && is_tunnel {
-            // Nothing may follow a goodbye (RFC 6455, 5.5.1).
+        if this.leaving != CloseState::Open && is_tunnel {
+            // No data may follow a close frame (RFC 6455, 5.5.1).
             return Poll::Ready(Ok(bytes.len()));
         }
         if let Some(last_chunk) = this.connection.replaced(bytes) {
@@ -76,7 +80,7 @@ impl<S: IO + 'static> AsyncWrite for ClientStream<S> {
             let frames = this.frames.get_or_insert_default();
             frames.sent(&bytes[..written]);
             if frames.is_between() && this.connection.ends() {
-                // Whoever reads is in the same task, and has something to say here.
+                // The read of the same task has a close frame to send here.
                 context.waker().wake_by_ref();
             }
         }

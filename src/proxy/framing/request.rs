@@ -1,25 +1,25 @@
-//! Where requests of HTTP/1 begin and end, read as strictly as RFC 9112 writes it.
+//! Framing of HTTP/1 requests, as strict as RFC 9112.
 //!
-//! ☠ Pingora repairs a request line that has spaces or control characters in its target, and reads the sizes of chunks as
-//! leniently as `httparse`: a line without a digit is 0, and anything passes for an extension, line ends too. A proxy in
-//! front of this one may read the same bytes as other requests, so what is not plain is refused. Pingora shows neither
-//! line as it came: only its stream sees them.
+//! TRAP: pingora repairs a request line with spaces or control characters in its target, and reads chunk sizes as `httparse`
+//! does: a line without a digit is 0, and any bytes are an extension, line ends too (pingora-core 0.9.1,
+//! src/protocols/http/v1/server.rs and body.rs). A proxy in front of Tollgate can read the same bytes as other requests, so
+//! Tollgate refuses them. Pingora shows neither line as it came: only its stream sees them.
 //!
-//! The end of a request is found here too, and nothing that follows it reaches pingora before that request is answered: each
-//! request of a pipeline is read by the same rules. If pingora should find another end than this, it gets no further bytes
-//! or takes those that it has for none of a request, and the connection ends; the two are never taken for two requests.
+//! The end of a request is found here too. Bytes after it reach pingora only when the request is answered, so each request of a
+//! pipeline is read by the same rules. If pingora finds another end, it gets no more bytes, or takes bytes of the request for a
+//! malformed one, and the connection ends. The bytes of one request are never served as two.
 
-/// How far a request has come.
+/// The position in a request, and what its head says about its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::proxy) struct Framing {
     at: At,
-    /// Lines of the head, after the request line.
+    /// Number of field lines so far.
     fields: u16,
     chunked: bool,
     length: Length,
 }
 
-/// Where in a request.
+/// A position in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
     /// Empty lines may precede it (RFC 9112, 2.2).
@@ -27,27 +27,27 @@ enum At {
     Start,
     /// After the carriage return of such a line.
     StartEnd,
-    /// In the request line, after so many spaces.
+    /// In the request line, after this number of spaces.
     Line { spaces: u8 },
     /// At the beginning of a line of the head.
     Field,
-    /// In a line of the head whose first bytes are so many of this name.
+    /// In a field line that begins with this number of bytes of this name.
     Name { name: &'static [u8], matched: u8 },
-    /// In the value of Content-Length, of which this has been read.
+    /// In the value of Content-Length. `read`: its number so far. `over`: only white space may follow.
     Length { read: Option<u64>, over: bool },
-    /// In a line that is only skipped.
+    /// In a line that does not concern the framing.
     Rest,
     /// After a carriage return with which a line of the head began.
     HeadEnd,
-    /// In a body of which so much is to come.
+    /// In a body of which this number of bytes is still to come.
     Body { left: u64 },
-    /// In a chunk's size, after so many digits.
+    /// In a chunk size, after this number of digits.
     Size { digits: u8, size: u64 },
-    /// In the extensions of a chunk that is so large.
+    /// In the extensions of a chunk of this size.
     Extension { size: u64 },
-    /// Before the line feed that ends the line of such a chunk.
+    /// Before the line feed that ends the line of a chunk size.
     SizeEnd { size: u64 },
-    /// In a chunk's data, of which so much is to come.
+    /// In the data of a chunk, of which this number of bytes is still to come.
     Data { left: u64 },
     /// Before the line end that follows a chunk's data.
     DataEnd { returned: bool },
@@ -61,21 +61,21 @@ enum At {
     LastEnd,
     /// After the request.
     Over,
-    /// In a request whose end is not clear. The gate refuses it, and nothing is read after it.
+    /// In a request with an ambiguous length. The gate refuses it, and no later request is read.
     Unclear,
 }
 
-/// What Content-Length says.
+/// The value of Content-Length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Length {
     #[default]
     Absent,
     Bytes(u64),
-    /// There are two, or it is no number.
+    /// Two fields, or an invalid number.
     Unclear,
 }
 
-/// Why a request is not read on.
+/// Why the rest of a request is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum FramingError {
     RequestLine,
@@ -97,12 +97,12 @@ impl Framing {
         Ok(read)
     }
 
-    /// Whether all of the request has come.
+    /// Returns whether the whole request has come.
     pub(in crate::proxy) fn is_over(&self) -> bool {
         self.at == At::Over
     }
 
-    /// How many of these bytes are empty lines before a request.
+    /// Returns how many of these bytes are empty lines before a request.
     pub(in crate::proxy) fn blank(&self, bytes: &[u8]) -> usize {
         if self.at != At::Start {
             return 0;
@@ -117,7 +117,7 @@ impl Framing {
         }
     }
 
-    /// Reads one byte, or as many as mean nothing here. Returns how many.
+    /// Reads one byte, or several that do not change the position. Returns how many.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, FramingError> {
         let byte = bytes[0];
         let (next, read) = match self.at {
@@ -130,7 +130,7 @@ impl Framing {
                 match bytes.get(word) {
                     None => (self.at, word),
                     Some(b' ') if spaces < 2 => (At::Line { spaces: spaces + 1 }, word + 1),
-                    // What follows a carriage return is the parser's business.
+                    // The parser of pingora checks what follows a carriage return.
                     Some(b'\r' | b'\n') if spaces == 2 => (At::Rest, word),
                     Some(_) => return Err(FramingError::RequestLine),
                 }
@@ -182,7 +182,7 @@ impl Framing {
         Ok(read)
     }
 
-    /// After the first byte of a line of the head.
+    /// Returns the position after the first byte of a field line, or of the empty line.
     fn field(&mut self, byte: u8) -> Result<At, FramingError> {
         let name = match byte {
             b'\r' => return Ok(At::HeadEnd),
@@ -198,7 +198,7 @@ impl Framing {
         Ok(name.map_or(At::Rest, |name| At::Name { name, matched: 1 }))
     }
 
-    /// After the colon of a name that says where the request ends.
+    /// Returns the position after the colon of Transfer-Encoding or Content-Length.
     fn named(&mut self, name: &[u8]) -> At {
         if name == TRANSFER_ENCODING {
             self.chunked = true;
@@ -207,7 +207,7 @@ impl Framing {
         At::Length { read: None, over: false }
     }
 
-    /// After another byte of the value of Content-Length.
+    /// Returns the position after a byte of the value of Content-Length.
     fn digit(&mut self, byte: u8, read: Option<u64>, over: bool) -> At {
         let sum = || read.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(byte - b'0'));
         match (byte, read) {
@@ -216,7 +216,7 @@ impl Framing {
                 None => self.unclear(),
             },
             (b' ' | b'\t', _) => At::Length { read, over: read.is_some() },
-            // What follows a carriage return is the parser's business.
+            // The parser of pingora checks what follows a carriage return.
             (b'\r' | b'\n', Some(length)) if self.length == Length::Absent => {
                 self.length = Length::Bytes(length);
                 At::Rest
@@ -230,8 +230,8 @@ impl Framing {
         At::Rest
     }
 
-    /// After the empty line that ends the head. Chunks go before a length (RFC 9112, 6.3), though the gate takes no request
-    /// that has both.
+    /// Returns the position after the empty line that ends the head. Transfer-Encoding overrides Content-Length (RFC 9112, 6.3);
+    /// the gate refuses a request with both.
     const fn after_head(&self) -> At {
         match self.length {
             _ if self.chunked => At::Size { digits: 0, size: 0 },
@@ -242,14 +242,14 @@ impl Framing {
     }
 }
 
-/// How much of so many bytes is still to come after these, and how many of these they are.
+/// Returns how much of `left` bytes is still to come after these, and how many of these belong to them.
 fn take(left: u64, bytes: &[u8]) -> (u64, usize) {
     let here = left.min(bytes.len() as u64);
-    // No more than there are bytes.
+    // The conversion can't fail: `here` is at most the number of bytes.
     (left - here, usize::try_from(here).unwrap_or(bytes.len()))
 }
 
-/// Of a chunk: `1*HEXDIG [ chunk-ext ] CRLF` (RFC 9112, 7.1).
+/// Returns the position after a byte of a chunk size: `1*HEXDIG [ chunk-ext ] CRLF` (RFC 9112, 7.1).
 fn size_digit(byte: u8, digits: u8, size: u64) -> Result<At, FramingError> {
     match (char::from(byte).to_digit(16), byte) {
         (Some(digit), _) if digits < MAX_SIZE_DIGITS => {
@@ -261,12 +261,12 @@ fn size_digit(byte: u8, digits: u8, size: u64) -> Result<At, FramingError> {
     }
 }
 
-/// What may stand in a method, a target or a version; what a target may hold of it is for the gate to say.
+/// Returns whether a method, a target or a version may contain this byte. The gate checks targets further.
 const fn is_of_target(byte: u8) -> bool {
     !matches!(byte, 0..=b' ' | 0x7f)
 }
 
-/// What may stand in a line.
+/// Returns whether a chunk extension or a trailer may contain this byte.
 const fn is_of_line(byte: u8) -> bool {
     !matches!(byte, 0..=8 | 10..=31 | 0x7f)
 }

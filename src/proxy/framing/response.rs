@@ -1,8 +1,8 @@
-//! Where an app's answer ends, and how a client is told: read from the app's fields, and written anew.
+//! Framing of answers: read from the fields of the app, and written anew for the client.
 //!
-//! The fields that concern one connection only are never copied (RFC 9110, 7.6.1; RFC 9112, 6). Client and app may each be
-//! of another version of HTTP, and an answer whose length two readers could read in two ways would let one answer be taken
-//! for two. So the length is read here, as strictly as the length of a request, and what the client gets is made of it.
+//! Fields of one connection are never copied (RFC 9110, 7.6.1; RFC 9112, 6). Client and app can use different versions of HTTP,
+//! and an answer with an ambiguous length can be read as two answers. So the length is read here, as strictly as that of a
+//! request, and the fields for the client are made from it.
 
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, EXPIRES, HOST, HeaderName, HeaderValue,
@@ -11,36 +11,36 @@ use http::header::{
 };
 use http::{HeaderMap, Method, StatusCode, Version};
 
-/// How the body of an answer comes from the app.
+/// The length of an answer's body, as the app sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Length {
-    /// There is none, whatever the fields say.
+    /// No body, even if there is a Content-Length.
     Nothing,
-    /// This many bytes.
+    /// This number of bytes.
     Bytes(u64),
     /// Chunks (RFC 9112, 7.1).
     Chunks,
-    /// All that comes until the app closes its connection.
+    /// All bytes until the app closes its connection.
     UntilClose,
 }
 
-/// What an app's answer says of its connection.
+/// Framing of an answer, and whether its connection can be used again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::proxy) struct Framing {
     pub(in crate::proxy) length: Length,
-    /// The one valid Content-Length, also where there is no body.
+    /// The one valid Content-Length, also of an answer without a body.
     declared: Option<u64>,
-    /// The names of trailers that are announced.
+    /// The field Trailer.
     trailer: Option<HeaderValue>,
-    /// The app keeps its connection, and nothing of the answer makes it doubtful where the next one begins.
+    /// The app keeps its connection open, and the end of the answer is certain.
     pub(in crate::proxy) persistent: bool,
 }
 
-/// Why an answer can be read in two ways.
+/// Why the framing of an answer is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) struct Ambiguous(pub(in crate::proxy) &'static str);
 
-/// The fields of an answer as they come: what concerns its framing is read, and all else is kept.
+/// Collects the fields of an answer: reads those of its framing, and keeps the others.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Fields {
     headers: HeaderMap,
@@ -56,12 +56,12 @@ pub(in crate::proxy) struct Fields {
 }
 
 impl Fields {
-    /// For this many fields.
+    /// Makes room for this number of fields.
     pub(in crate::proxy) fn with_capacity(capacity: usize) -> Self {
         Self { headers: HeaderMap::with_capacity(capacity), ..Self::default() }
     }
 
-    /// One more field. `folded`: its value came over several lines (RFC 9112, 5.2).
+    /// Adds a field. `folded`: its value came in several lines (RFC 9112, 5.2).
     pub(in crate::proxy) fn add(&mut self, name: HeaderName, value: HeaderValue, folded: bool) {
         if name == CONTENT_LENGTH {
             self.lengths += 1;
@@ -93,10 +93,10 @@ impl Fields {
         }
     }
 
-    /// The headers that may be passed on, and the framing.
+    /// Returns the headers for the client, and the framing.
     ///
     /// # Errors
-    /// The answer can be read in two ways.
+    /// The framing is ambiguous.
     pub(in crate::proxy) fn finish(
         mut self,
         status: StatusCode,
@@ -120,8 +120,8 @@ impl Fields {
         } else {
             self.length.map_or(Length::UntilClose, Length::Bytes)
         };
-        // An app that says more of a body than there may be perhaps sends one (RFC 9112, 6.1: no Transfer-Encoding in 1xx and
-        // 204; RFC 9110, 8.6: no Content-Length). It would be taken for the next answer.
+        // An app that announces a body where none is allowed may send one (RFC 9112, 6.1: no Transfer-Encoding in 1xx and 204;
+        // RFC 9110, 8.6: no Content-Length). Its bytes would be read as the next answer.
         let may_send_more = !has_body
             && (self.codings > 0
                 || (matches!(status, StatusCode::NO_CONTENT) || !is_final)
@@ -137,7 +137,7 @@ impl Fields {
         Ok((self.headers, framing))
     }
 
-    /// Refuses what other readers may read otherwise. In 204 a Transfer-Encoding has no meaning to anybody.
+    /// Refuses framing that other readers can read differently. In 204, Transfer-Encoding has no meaning.
     fn refuse_ambiguous(&self, status: StatusCode, version: Version) -> Result<(), Ambiguous> {
         let error = if self.is_folded {
             "a framing field over several lines"
@@ -163,8 +163,8 @@ impl Fields {
 }
 
 impl Framing {
-    /// Writes the one framing that a client of this version gets, into headers that have none. Returns whether its connection
-    /// must end with the answer.
+    /// Writes the framing for a client of this version into headers that have none. Returns whether the connection of the
+    /// client must end with the answer.
     pub(in crate::proxy) fn write(
         &self,
         headers: &mut HeaderMap,
@@ -173,7 +173,7 @@ impl Framing {
         client: Version,
     ) -> bool {
         match self.length {
-            // RFC 9110, 8.6: what GET would have got. 204 and 1xx have none.
+            // RFC 9110, 8.6: the length that GET would have got. 204 and 1xx have none.
             Length::Nothing => {
                 let may_say = method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
                 if let Some(length) =
@@ -197,21 +197,21 @@ impl Framing {
                         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
                         false
                     }
-                    // RFC 9112, 6.1: no chunks, so that only the end of the connection can end the answer.
+                    // RFC 9112, 6.1: HTTP/1.0 has no chunks, so the end of the connection ends the answer.
                     _ => true,
                 }
             }
         }
     }
 
-    /// Whether trailers of the app's can be passed on to a client of this version.
+    /// Returns whether a client of this version can get the trailers of the app.
     pub(in crate::proxy) fn carries_trailers(&self, client: Version) -> bool {
         self.length == Length::Chunks && matches!(client, Version::HTTP_11 | Version::HTTP_2)
     }
 }
 
-/// Whether a trailer of this name may be passed on: nothing that says where a message ends, where it goes or who sent it, and
-/// nothing that a client should have known before the body (RFC 9110, 6.5.1).
+/// Returns whether a trailer of this name is passed on: not a field of framing, routing or authentication, nor one that a client
+/// needs before the body (RFC 9110, 6.5.1).
 pub(in crate::proxy) fn is_trailer(name: &HeaderName) -> bool {
     const NEVER: [HeaderName; 17] = [
         AGE,

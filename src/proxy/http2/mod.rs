@@ -1,8 +1,9 @@
-//! Connections of HTTP/2: which streams a client may have open, and when a connection has had its time.
+//! HTTP/2 connections: limits of open streams, and the end of idle connections.
 //!
-//! ☠ Pingora has a loop for this (`accept_downstream_sessions`), which closes a connection only if nothing is being served on
-//! it, and never asks whether a client takes its answers: one that lets none of them in, and asks on, would hold all that it
-//! has asked for (SECURITY.md, R58). Reading, frames and their limits are those of the crate h2, as with pingora's.
+//! TRAP: the loop of pingora (pingora-core 0.9.1, src/protocols/http/v2/server.rs, `accept_downstream_sessions`) closes a
+//! connection only while no stream is being served, and does not check whether a client takes its answers. A client with a
+//! window of 0 that goes on sending requests would keep all of their memory (SECURITY.md R58). The crate h2 reads frames and
+//! enforces their limits, as it does for pingora.
 
 mod path;
 mod session;
@@ -30,9 +31,9 @@ pub(super) use path::Paths;
 pub(super) use session::HasFragment;
 use session::Http2Session;
 
-/// Serves a connection whose client speaks HTTP/2, until it ends.
+/// Serves an HTTP/2 connection until it ends.
 pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
-    door: &Arc<ConnectionService<A>>,
+    service: &Arc<ConnectionService<A>>,
     stream: Stream,
     state: &ConnectionState,
     permit: &ConnectionPermit,
@@ -62,7 +63,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 (is_last, due) = (true, Instant::now() + LAST_WORDS);
                 continue;
             }
-            // Drives the connection, too.
+            // This future also reads and writes the frames of the connection.
             accepted = Http2Session::accept(&mut connection, state, &digest) => accepted,
             () = served.until_idle(), if !is_idle => {
                 idle_since = Instant::now();
@@ -70,7 +71,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 continue;
             }
             () = sleep_until(due), if is_idle => {
-                // A stream that is not being served has an answer that nobody takes, or the rest of one.
+                // A stream that is not being served waits for its client to take the rest of an answer.
                 let is_waiting = connection.has_streams() || !was_used;
                 let limit = if is_waiting { UNTAKEN } else { listener.limits().keepalive() };
                 if !is_last && idle_since.elapsed() < limit {
@@ -80,7 +81,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                 if is_last {
                     return;
                 }
-                // A request may be on its way still: it is answered, and what comes after it is told not to.
+                // A request that is on its way is still answered; GOAWAY refuses later ones.
                 connection.graceful_shutdown();
                 (is_last, due) = (true, Instant::now() + LAST_WORDS);
                 continue;
@@ -99,13 +100,13 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
                     continue;
                 };
                 let stream = served.begin(open);
-                // It may have been served before this is looked at again.
+                // The stream can end before the next look.
                 (was_used, idle_since) = (true, Instant::now());
                 due = idle_since + patience;
-                let (door, stopped) = (door.clone(), stopped.clone());
+                let (service, stopped) = (service.clone(), stopped.clone());
                 tokio::spawn(async move {
                     let _stream = stream;
-                    door.serve(ServerSession::new_custom(Box::new(session)), &stopped).await;
+                    service.serve(ServerSession::new_custom(Box::new(session)), &stopped).await;
                 });
             }
             None => return,
@@ -117,7 +118,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     }
 }
 
-/// What a client may send, and how much of its answers waits for it.
+/// Limits of heads, and of answers that wait for the client.
 fn options() -> H2Options {
     let mut options = default_h2_options();
     options.max_header_list_size(MAX_HEADER_LIST);
@@ -159,19 +160,19 @@ struct ServedStream {
 impl Drop for ServedStream {
     fn drop(&mut self) {
         if self.of.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // With a permit, if nobody waits yet.
+            // `notify_one` keeps a permit if no task waits yet.
             self.of.idle.notify_one();
         }
     }
 }
 
-/// The largest head of a request, as its sender counts it: names, values and 32 bytes a field, whatever HPACK makes of them
-/// (RFC 9113, 6.5.2). The client is told. A larger one is 431, and one of four times as much ends the connection.
+/// Maximum size of a head: names, values and 32 bytes per field, before HPACK (RFC 9113, 6.5.2). The client gets it in SETTINGS.
+/// A larger head is answered with 431, and one of four times the size ends the connection.
 const MAX_HEADER_LIST: u32 = 32 << 10;
-/// Of each stream's answer, what is kept for a connection that does not take it.
+/// Maximum number of bytes of an answer that are kept per stream until the client takes them.
 const MAX_SEND_BUFFER: usize = 32 << 10;
-/// How long an answer of the gate's own waits for its client to let it in, when nothing else is being served; and how long a
-/// connection waits for its first request.
+/// Time for a client to take an answer of Tollgate's own while no other stream is served, and time for the first request of a
+/// connection.
 const UNTAKEN: Duration = Duration::from_secs(20);
-/// How long a connection that was told to end stays open for what may be on its way.
+/// Time for requests that are on their way when GOAWAY is sent.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
-//! Which requests of an HTTP/2 connection have a `#` in their `:path`.
+//! Finds the requests of an HTTP/2 connection with a `#` in their `:path`.
 //!
-//! ☠ The parser of `http` cuts a fragment off (`http 1.5.0 src/uri/path.rs`), and h2 keeps nothing of the `:path` but that. So the
-//! header blocks are followed here, on the bytes that h2 reads (RFC 9113, 6.2 and 6.10; RFC 7541). Of the dynamic table only the
-//! lengths are kept, and whether a value is a `:path` with a `#`. After a block that can't be followed no request of the
-//! connection is served: h2 reports the error if it is one.
+//! TRAP: the parser of `http` cuts a fragment off (http 1.5.0, src/uri/path.rs), and h2 keeps only its result. So the header blocks
+//! are decoded here, from the bytes that h2 reads (RFC 9113, 6.2 and 6.10; RFC 7541). Of the dynamic table only the lengths are
+//! kept, and whether a value is a `:path` with a `#`. After a block that can't be decoded, no request of the connection is served;
+//! h2 reports the error.
 
 use std::collections::VecDeque;
 
@@ -12,37 +12,37 @@ use crate::proxy::connection_state::ConnectionState;
 /// The frames and the dynamic table of one connection.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Paths {
-    /// How much of the preface has come.
+    /// Number of bytes of the preface so far.
     preface: usize,
     head: [u8; HEAD],
     head_length: usize,
-    /// What is left of the payload of this frame.
+    /// Number of bytes of this frame's payload that are still to come.
     left: usize,
-    /// The payload as far as it has come, of a frame of a header block.
+    /// The payload of a frame of a header block, as far as it has come.
     payload: Vec<u8>,
-    /// The header block that has begun, until its last frame,
+    /// The frames of the current header block so far.
     block: Vec<u8>,
-    /// and its stream.
+    /// The stream of the current header block.
     open: Option<u32>,
     table: Table,
 }
 
-/// A block that can't be followed.
+/// A block that can't be decoded.
 #[derive(Debug, PartialEq, Eq)]
 struct Lost;
 
 impl Paths {
-    /// Reads on, and notes what it finds for the streams that are served.
+    /// Reads bytes, and notes the streams with a `#` in `connection`.
     pub(in crate::proxy) fn follow(&mut self, bytes: &[u8], connection: &ConnectionState) {
         if !connection.has_lost_paths() && self.read(bytes, &mut |stream| connection.note_fragment(stream)).is_err() {
             connection.lose_paths();
         }
     }
 
-    /// Reads on. Calls `found` with each stream that begins with a `#` in its `:path`.
+    /// Reads bytes. Calls `found` with each stream that begins with a `#` in its `:path`.
     ///
     /// # Errors
-    /// [`Lost`] if the table is not known any more. Nothing may be read on then.
+    /// [`Lost`] if the dynamic table is not known any more. No more bytes may be read then.
     fn read(&mut self, mut bytes: &[u8], found: &mut impl FnMut(u32)) -> Result<(), Lost> {
         let skipped = bytes.len().min(PREFACE - self.preface);
         self.preface += skipped;
@@ -131,7 +131,8 @@ fn unpadded(mut payload: &[u8], flags: u8, stream: u32) -> Result<&[u8], Lost> {
     }
     if flags & PRIORITY != 0 {
         let (priority, rest) = payload.split_first_chunk::<5>().ok_or(Lost)?;
-        // ☠ h2 resets a stream that depends on itself without reading its block, and loses its own table by that.
+        // TRAP: h2 resets a stream that depends on itself without reading its block, and so its own table is wrong from there on
+        // (h2 0.4.20, src/frame/headers.rs).
         let [a, b, c, d, _] = *priority;
         if u32::from_be_bytes([a & 0x7f, b, c, d]) == stream {
             return Err(Lost);

@@ -1,8 +1,8 @@
-//! A request over HTTP/2, and its answer, as pingora serves them.
+//! One HTTP/2 stream: a session of pingora.
 //!
-//! ☠ Pingora has a session for this (`pingora-core 0.9.1 src/protocols/http/v2/server.rs`), which drops interim answers, waits
-//! for a body for ever, and keeps all of an answer of the gate's own until its client lets it in. Reading, frames and their
-//! limits are those of the crate h2, as with pingora's.
+//! TRAP: the HTTP/2 session of pingora (pingora-core 0.9.1, src/protocols/http/v2/server.rs) drops interim responses, waits for a
+//! body without end, and keeps an answer of Tollgate's own until the client takes it. So this session replaces it. The crate h2
+//! reads frames and enforces their limits, as it does for pingora.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use pingora::{Error, ErrorType, OrErr};
 
 use crate::proxy::connection_state::ConnectionState;
 
-/// Extension of a request whose `:path` has a `#`, which its URI does not show any more.
+/// Extension of a request with a `#` in its `:path`, which its URI does not show.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct HasFragment;
 
@@ -38,7 +38,7 @@ pub(in crate::proxy) struct Http2Session {
     request: RequestHeader,
     body: RecvStream,
     respond: SendResponse<Bytes>,
-    /// Once there is a final answer.
+    /// `None` until the final answer.
     writer: Option<SendStream<Bytes>>,
     answered: Option<Box<ResponseHeader>>,
     /// The end of the answer was sent.
@@ -53,7 +53,8 @@ pub(in crate::proxy) struct Http2Session {
 }
 
 impl Http2Session {
-    /// The next request. Nothing on the connection moves unless this is waited for. `None`: it has ended.
+    /// Waits for the next request. This future also reads and writes all frames of the connection. `None`: the connection has
+    /// ended.
     pub(in crate::proxy) async fn accept(
         connection: &mut Connection<Stream, Bytes>,
         state: &ConnectionState,
@@ -83,7 +84,7 @@ impl Http2Session {
         }))
     }
 
-    /// Says that nothing was done, and that the request may be sent again (RFC 9113, 8.7).
+    /// Sends REFUSED_STREAM: the request was not processed, and can be sent again (RFC 9113, 8.7).
     pub(in crate::proxy) fn refuse(mut self) {
         self.respond.send_reset(Reason::REFUSED_STREAM);
     }
@@ -104,7 +105,7 @@ impl Http2Session {
         Ok(())
     }
 
-    /// Writes a piece of the body when the client lets it in.
+    /// Writes a piece of the body when the window of the client has room.
     async fn write_piece(&mut self, piece: Bytes, end: bool) -> pingora::Result<()> {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
         let length = piece.len();
@@ -120,7 +121,7 @@ impl Http2Session {
         writer.send_data(Bytes::new(), true).or_err(ErrorType::WriteError, "the end of an answer")
     }
 
-    /// Waits until the client has given the stream up.
+    /// Waits until the client has reset the stream.
     async fn reset(&mut self) -> Box<Error> {
         let reason = match &mut self.writer {
             Some(writer) => poll_fn(|context| writer.poll_reset(context)).await,
@@ -180,8 +181,8 @@ impl Session for Http2Session {
         self.write_head(Box::new(header.clone()), end).map_err(|error| error.into_down())
     }
 
-    /// Of an answer of the gate's own. It is small, so the stream has all of it at once, and the request ends before the
-    /// client has let it in (SECURITY.md, R58).
+    /// Writes the body of an answer of Tollgate's own. The body is small, so h2 gets all of it at once, and the request ends before
+    /// the client has taken it (SECURITY.md R58).
     async fn write_body(&mut self, body: Bytes, end: bool) -> pingora::Result<()> {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.ended) else { return Ok(()) };
         self.body_sent += body.len();
@@ -196,7 +197,7 @@ impl Session for Http2Session {
         writer.send_trailers(trailers).or_err(ErrorType::WriteError, "the trailers of an answer")
     }
 
-    /// Writes the pieces of an app's answer.
+    /// Writes events of an app's answer.
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> pingora::Result<bool> {
         let down = |error: Box<Error>| error.into_down();
         let mut ends = false;
@@ -252,7 +253,7 @@ impl Session for Http2Session {
         self.drain_timeout
     }
 
-    /// Without the query, which may hold an API key.
+    /// Without the query, which can hold an API key.
     fn request_summary(&self) -> String {
         format!("{} over HTTP/2", self.request.method)
     }
@@ -308,7 +309,7 @@ impl Session for Http2Session {
         self.digest.socket_digest.as_ref()?.local_addr()
     }
 
-    /// Nobody asks for it but pingora's own filters.
+    /// Only pingora's own filters call this.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
         Bytes::new()
     }
@@ -351,7 +352,7 @@ impl Session for Http2Session {
     }
 }
 
-/// As much of a body as pingora keeps for another attempt.
+/// Maximum part of a body that is kept for another attempt: as in pingora.
 const KEPT: usize = 64 << 10;
-/// How long a body that has no reader is read, unless pingora sets a limit.
+/// Time for which a body without a reader is read, unless pingora sets a limit.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -36,8 +36,7 @@ pub(super) struct SpanAttributes<'a> {
     pub(super) server: Option<String>,
 }
 
-/// Passes on what the client says of the trace, if it says it as it must be; else it says nothing (Trace Context, 4.3). A
-/// span of ours takes the client's place as the parent.
+/// Passes on the trace headers of the client, if they are valid (Trace Context, 4.3). A span of Tollgate replaces the parent.
 pub(super) fn pass_on(headers: &mut HeaderMap, span: Option<&Span>) -> Result<(), InvalidHeaderValue> {
     let valid = TraceParent::from_headers(headers).is_some();
     if !valid {

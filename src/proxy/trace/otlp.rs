@@ -61,8 +61,8 @@ impl Exporter {
         Ok(Self(Some((provider, tracer))))
     }
 
-    /// A span of a request, if it is to be recorded: as whoever sent it does (Trace Context, 3.2.2.5), and, of those that
-    /// nobody began to trace, so many.
+    /// Begins a span of a request, if it is to be recorded: as its client decided (Trace Context, 3.2.2.5), and without such a
+    /// decision with the probability `ratio`.
     pub(in crate::proxy) fn begin(&self, headers: &HeaderMap, method: &Method, ratio: f64) -> Option<Span> {
         let (_, tracer) = self.0.as_ref()?;
         let parent = match TraceParent::of(headers) {

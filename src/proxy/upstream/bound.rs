@@ -1,7 +1,8 @@
 //! Connections to apps that belong to one client's connection.
 //!
 //! NTLM and Negotiate authenticate a connection, and not each request on it (RFC 4559, 6). Such a connection is kept for the
-//! client's connection on which it was authenticated, and ends with it: whoever else got it would be taken for that client.
+//! client's connection on which it was authenticated, and ends with it. Requests of other clients on it would be taken for
+//! requests of that client.
 
 use std::fmt;
 use std::sync::Arc;

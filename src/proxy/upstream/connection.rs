@@ -1,7 +1,8 @@
 //! One request and its answer on a connection to an app, in HTTP/1.1.
 //!
-//! ☠ Pingora's own client drops trailers, takes Content-Length out beside Transfer-Encoding before anybody else sees it, and
-//! reads the sizes of chunks as leniently as `httparse` (`pingora-core 0.9.1 src/protocols/http/v1/client.rs`, `body.rs`).
+//! TRAP: the HTTP/1 client of pingora drops trailers, removes Content-Length next to Transfer-Encoding, so that a caller does
+//! not see both, and accepts malformed chunk sizes as `httparse` does (pingora-core 0.9.1, src/protocols/http/v1/client.rs and
+//! body.rs). So requests are written and answers are read here; `reading` has the answers.
 
 mod reading;
 
@@ -29,59 +30,60 @@ use reading::Reading;
 /// A connection to an app, for one request.
 pub(in crate::proxy) struct Connection {
     stream: Stream,
-    /// What came, and was not passed on yet.
+    /// Bytes of the app that were not passed on yet.
     came: BytesMut,
-    /// So much of that holds no end of a head.
+    /// Number of those bytes that were already searched for the end of a head.
     searched: usize,
     outgoing: VecDeque<Bytes>,
-    /// Something was written that the stream may hold back.
+    /// Bytes were written and not flushed.
     unflushed: bool,
     sending: Sending,
-    /// What went wrong with sending: the app may have answered before it closed.
+    /// The error of a failed write. The app can have answered before it closed.
     broken: Option<Box<Error>>,
     method: Method,
     upgrade: bool,
     reading: Reading,
     interim: u8,
-    /// Nothing makes it doubtful where the next answer begins.
+    /// The connection can carry another request.
     persistent: bool,
-    /// The app takes it for one client's, or may.
+    /// The app may have authenticated one client on this connection (`bound`).
     bound: bool,
 }
 
-/// What becomes of a connection.
+/// What to do with a connection after its request.
 pub(in crate::proxy) enum Afterwards {
-    /// Another request may be sent over it, whoever sends it.
+    /// Keep it for requests of any client.
     Shared(Stream),
-    /// Another request of the same client may.
+    /// Keep it for requests of the same client.
     Bound(Stream),
+    /// Close it.
     Closed(Stream),
 }
 
 /// How the body of a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Sending {
-    /// This many more bytes.
+    /// This number of bytes is still to be sent.
     Bytes(u64),
     Chunks,
-    /// What another protocol says.
+    /// Bytes of another protocol.
     Tunnel,
-    /// All of it was handed over.
+    /// The whole body was passed to [`Connection::send`].
     Done,
-    /// The app takes no more.
+    /// A write has failed.
     Broken,
 }
 
-/// What happened on the connection.
+/// An event on the connection.
 #[derive(Debug)]
 pub(in crate::proxy) enum Event {
-    /// All that was handed over is sent, or the app takes no more.
+    /// All pieces of the request were sent, or a write has failed.
     Sent,
     Head(Box<Head>),
     Body(Bytes),
-    /// Behind the body's last chunk.
+    /// The trailers after the last chunk, which end the answer.
     Trailers(HeaderMap),
-    /// The end of the answer, where nothing else told it.
+    /// The end of an answer that the event before it did not show.
     End,
 }
 
@@ -104,13 +106,13 @@ impl Connection {
         }
     }
 
-    /// One that the app takes for one client's (`bound`).
+    /// A connection on which the app may have authenticated one client (`bound`).
     pub(in crate::proxy) fn of_client(stream: Stream) -> Self {
         Self { bound: true, ..Self::new(stream) }
     }
 
-    /// Sends the head of a request with this target, whose body comes as `sending` says. `upgrade`: it asks for another
-    /// protocol.
+    /// Sends the head of a request with this target. `sending` is the framing of its body. `upgrade`: the request asks for
+    /// a WebSocket.
     pub(in crate::proxy) async fn begin(
         &mut self,
         (request, target): (&RequestHeader, &[u8]),
@@ -131,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Hands a piece of the request's body over.
+    /// Queues a piece of the request's body. Drops an empty one: as a chunk it would end the body.
     pub(in crate::proxy) fn send(&mut self, piece: Bytes) -> pingora::Result<()> {
         if piece.is_empty() {
             return Ok(());
@@ -152,7 +154,7 @@ impl Connection {
         Ok(())
     }
 
-    /// All of the request's body was handed over.
+    /// Ends the request's body.
     pub(in crate::proxy) fn finish(&mut self) -> pingora::Result<()> {
         match self.sending {
             Sending::Bytes(left) if left > 0 => {
@@ -166,22 +168,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Something is on its way to the app.
+    /// Returns whether pieces of the request are still to be sent.
     pub(in crate::proxy) fn is_sending(&self) -> bool {
         self.unflushed || !self.outgoing.is_empty()
     }
 
-    /// The app takes no more of the request's body.
+    /// Returns whether a write to the app has failed.
     pub(in crate::proxy) fn is_broken(&self) -> bool {
         self.sending == Sending::Broken
     }
 
-    /// The answer has ended.
+    /// Returns whether the answer has ended.
     pub(in crate::proxy) fn has_answered(&self) -> bool {
         self.reading == Reading::Done
     }
 
-    /// Waits for what happens next; `read` for the app's next bytes, or `write` until it has taken those that are on the way.
+    /// Waits for the next event: at most `write` while pieces of the request are to be sent, otherwise at most `read`.
     pub(in crate::proxy) async fn event(&mut self, read: Duration, write: Duration) -> pingora::Result<Event> {
         let (patience, overdue) =
             if self.is_sending() { (write, ErrorType::WriteTimedout) } else { (read, ErrorType::ReadTimedout) };
@@ -191,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// What happens next. There is nothing more once the answer has ended and all was sent.
+    /// Polls for the next event. There is none after the answer has ended and the request was sent.
     pub(in crate::proxy) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<pingora::Result<Event>> {
         if self.is_sending() {
             match self.poll_send(context) {
@@ -205,7 +207,7 @@ impl Connection {
                 Poll::Pending => {}
             }
         }
-        // Nobody would wait for the rest of the request to be sent if there was always an end to be told of.
+        // An end that is always ready would keep the caller from waiting until the rest of the request is sent.
         if self.has_answered() {
             return Poll::Pending;
         }
@@ -213,10 +215,10 @@ impl Connection {
         Poll::Ready(event.map_err(|error| self.broken.take().unwrap_or(error)))
     }
 
-    /// What becomes of the connection.
+    /// Returns what to do with the connection.
     pub(in crate::proxy) fn finished(self) -> Afterwards {
         let is_whole = self.reading == Reading::Done && self.sending == Sending::Done && !self.is_sending();
-        // Bytes behind the answer are an answer that nobody asked for.
+        // Bytes after the answer belong to no request.
         if !is_whole || !self.persistent || !self.came.is_empty() {
             Afterwards::Closed(self.stream)
         } else if self.bound {
@@ -252,8 +254,8 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The head of a request with this target in the place of its own. Pingora's holds no other bytes than a URI of `http` does, and
-/// the gate lets more through (see `raw_target`), so it goes by what was judged.
+/// Replaces the target in the head of a request. The header type of pingora holds only what `http::Uri` accepts, and the gate
+/// admits more (`raw_target`), so the target that was judged is written.
 fn with_target(head: Bytes, request: &RequestHeader, target: &[u8]) -> Bytes {
     let own = request.raw_path();
     if own == target {

@@ -1,4 +1,4 @@
-//! The head of an app's answer, and the fields behind its last chunk, read from their bytes.
+//! Reads the head of an answer, and its trailers.
 
 use std::mem::MaybeUninit;
 
@@ -8,27 +8,27 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::proxy::framing::response::{Ambiguous, Fields, Framing, is_trailer};
 
-/// The head of an answer, without the fields that concern its connection.
+/// The head of an answer, without the fields of its connection.
 #[derive(Debug)]
 pub(in crate::proxy) struct Head {
     pub(in crate::proxy) status: StatusCode,
-    /// Where the app chose it; the usual one is not kept.
+    /// The reason phrase, if it is not the usual one of the status.
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) headers: HeaderMap,
     pub(in crate::proxy) framing: Framing,
 }
 
-/// Why a head is not passed on.
+/// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadError {
-    /// It is not HTTP/1.
+    /// Not HTTP/1.
     Malformed,
     Ambiguous(Ambiguous),
 }
 
-/// Where the head ends that begins these bytes, if it does: behind the first empty line. `searched` bytes hold no end.
+/// Returns the end of the head at the start of these bytes: after the first empty line. The first `searched` bytes hold no end.
 pub(super) fn end(bytes: &[u8], searched: usize) -> Option<usize> {
-    // The end may have begun before.
+    // The end can have begun in the searched bytes.
     let from = searched.saturating_sub(2);
     let line_ends = bytes[from..].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     line_ends.map(|(at, _)| from + at + 1).find_map(|at| match bytes[at..] {
@@ -38,12 +38,12 @@ pub(super) fn end(bytes: &[u8], searched: usize) -> Option<usize> {
     })
 }
 
-/// Reads a head that is there as a whole.
+/// Reads a complete head.
 pub(super) fn read(raw: &Bytes, method: &Method) -> Result<Head, HeadError> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let mut parser = httparse::ParserConfig::default();
-    // RFC 9112, 5.1 and 5.2: a proxy takes out the first, and makes one line of the second.
+    // RFC 9112, 5.1 and 5.2: a proxy removes white space after a name, and joins the lines of a folded value.
     parser.allow_spaces_after_header_name_in_responses(true);
     parser.allow_obsolete_multiline_headers_in_responses(true);
     match parser.parse_response_with_uninit_headers(&mut response, raw, &mut fields) {
@@ -62,8 +62,7 @@ pub(super) fn read(raw: &Bytes, method: &Method) -> Result<Head, HeadError> {
     Ok(Head { status, reason: reason.map(str::to_owned), headers, framing })
 }
 
-/// Reads the fields behind the last chunk, which are there as a whole, and keeps what may be passed on. `None`: they are
-/// malformed.
+/// Reads complete trailers, and keeps those that are passed on. `None`: malformed.
 pub(super) fn trailers(raw: &Bytes) -> Option<HeaderMap> {
     let ends_lines = raw.iter().zip(raw.iter().skip(1)).all(|(before, byte)| *byte != b'\n' || *before == b'\r');
     let mut fields = [httparse::EMPTY_HEADER; MOST_TRAILERS];
@@ -82,12 +81,12 @@ pub(super) fn trailers(raw: &Bytes) -> Option<HeaderMap> {
     }
 }
 
-/// How long the chunk is that begins with this line, which has lost its end: `1*HEXDIG [ chunk-ext ]` (RFC 9112, 7.1). `None`:
-/// it is malformed.
+/// Reads the size of a chunk from its first line, without the line end: `1*HEXDIG [ chunk-ext ]` (RFC 9112, 7.1). `None`:
+/// malformed.
 pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     let count = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at(count);
-    // Spaces at the end are common, though no RFC has them.
+    // Apps often send spaces at the end, which no RFC allows.
     let is_extension = matches!(rest.trim_ascii_start().first(), None | Some(b';'));
     let is_text = rest.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
     if !(1..=MOST_DIGITS).contains(&count) || !is_extension || !is_text {
@@ -96,11 +95,12 @@ pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Name and value, and whether the value came over several lines.
+/// Returns name and value, and whether the value came in several lines.
 fn read_field(raw: &Bytes, field: &httparse::Header<'_>) -> Option<(HeaderName, HeaderValue, bool)> {
     let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
     let value = field.value.trim_ascii();
-    // ☠ httparse trims line ends at both ends of a value.
+    // TRAP: httparse trims line ends at both ends of a value (httparse 1.10.1, src/lib.rs), so a folded value can look like one
+    // line.
     let folded = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) && is_folded(raw, field.name);
     let value = if value.contains(&b'\n') {
         let lines: Vec<_> = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
@@ -111,7 +111,7 @@ fn read_field(raw: &Bytes, field: &httparse::Header<'_>) -> Option<(HeaderName, 
     Some((name, HeaderValue::from_maybe_shared(value).ok()?, folded))
 }
 
-/// Whether the field of this name, which is a part of `raw`, goes on in another line.
+/// Returns whether the field of this name, a slice of `raw`, continues in another line.
 fn is_folded(raw: &Bytes, name: &str) -> bool {
     let start = (name.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
     let mut lines = raw.get(start..).unwrap_or_default().split(|byte| *byte == b'\n');
@@ -121,7 +121,7 @@ fn is_folded(raw: &Bytes, name: &str) -> bool {
 /// As many as pingora reads of a request.
 const MOST_FIELDS: usize = 256;
 const MOST_TRAILERS: usize = 64;
-/// What the gate adds: CORS, framing, the date and the request's id.
+/// Number of headers that Tollgate adds: CORS, framing, the date and the request id.
 const ADDED: usize = 8;
 /// No chunk is of 2^60 bytes or more.
 const MOST_DIGITS: usize = 15;

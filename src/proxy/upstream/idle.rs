@@ -1,7 +1,8 @@
-//! Connections to one server that wait for the next request.
+//! Idle connections to one server.
 //!
-//! Pingora's pool watches each of them with a task and a timer of its own, which are made anew for every request, and asks
-//! the system whose connection it is. Here one is looked at when it is taken, and they grow old together.
+//! The connection pool of pingora starts a task and a timer for each connection after each request, and asks the system for its
+//! address (pingora-core 0.9.1, src/connectors/mod.rs). Here a connection is checked when it is taken, and one call closes all
+//! that were idle for too long.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,12 +17,12 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 /// The idle connections of one server.
 #[derive(Default)]
 pub(super) struct IdleConnections {
-    /// Those that have waited longest come first.
+    /// The one that has waited longest comes first.
     parked: Mutex<VecDeque<(Instant, Stream)>>,
 }
 
 impl IdleConnections {
-    /// The one that came last and is still open, so that those that are too many are left to grow old.
+    /// Takes the open connection that was used last, so that surplus connections stay idle and expire.
     pub(super) fn take(&self) -> Option<Stream> {
         loop {
             let (_, mut stream) = self.parked().pop_back()?;
@@ -31,7 +32,7 @@ impl IdleConnections {
         }
     }
 
-    /// Keeps this one, unless there are enough.
+    /// Keeps a connection, up to [`MOST`].
     pub(super) fn put_back(&self, stream: Stream) {
         let mut parked = self.parked();
         if parked.len() < MOST {
@@ -39,14 +40,14 @@ impl IdleConnections {
         }
     }
 
-    /// Closes those that have waited for so long.
+    /// Closes the connections that have waited for at least `patience`.
     pub(super) fn close_older_than(&self, patience: Duration) {
         let mut old = Vec::new();
         let mut parked = self.parked();
         while parked.front().is_some_and(|(since, _)| since.elapsed() >= patience) {
             old.extend(parked.pop_front());
         }
-        // Closing takes longer than a request should wait here.
+        // The lock is released first: closing takes longer than a request should wait.
         drop(parked);
         drop(old);
     }
@@ -62,14 +63,14 @@ impl fmt::Debug for IdleConnections {
     }
 }
 
-/// Whether nothing has come on it: neither its end, nor what nobody asked for.
+/// Returns whether the connection is open, and no byte has come that belongs to no request.
 pub(super) fn is_silent(stream: &mut Stream) -> bool {
     let mut byte = [0];
     let mut buffer = ReadBuf::new(&mut byte);
     Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer).is_pending()
 }
 
-/// As many as pingora's pool keeps of all servers.
+/// Maximum number of idle connections to a server.
 const MOST: usize = 1024;
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
         idle.put_back(stream);
         app.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
         arrived(&idle).await;
-        assert!(idle.take().is_none(), "an answer that nobody asked for is nobody's");
+        assert!(idle.take().is_none(), "an answer without a request");
     }
 
     #[tokio::test]

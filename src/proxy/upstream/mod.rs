@@ -67,7 +67,7 @@ impl Attempts {
         Ok(found)
     }
 
-    /// The server of `pool` at this place is tried, whoever's turn it is: there is a connection to it that is the client's own.
+    /// Tries the server of `pool` at this index, regardless of the turn: the client has a connection of its own to it.
     pub(super) fn choose_bound(&mut self, pool: &Arc<ServerPool>, index: usize) {
         self.current = None;
         self.made += 1;
@@ -112,8 +112,8 @@ impl Attempts {
             return false;
         }
         let closed = matches!(error.etype, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError);
-        // A connection that was kept may be closed in the moment in which it is used: nobody's fault, and the same server
-        // may be asked again.
+        // An app can close an idle connection at the moment at which it is used. This is not a failure of the server, and the
+        // same server can be tried again.
         let was_idle = closed && sent.on_reused_connection;
         if !was_idle {
             current.pool().failed_to_answer(current.index(), error);

@@ -18,7 +18,8 @@ pub(super) fn authorities(upstream: &Upstream) -> Option<Arc<CaType>> {
 
 /// The peer for `server` at one of its addresses.
 ///
-/// ☠ Pingora has no time-out unless told (`pingora.md` 1.4), and `HttpPeer::new` resolves names and panics.
+/// TRAP: `HttpPeer::new` resolves DNS and unwraps, and `PeerOptions::new` sets no timeouts (pingora-core 0.9.1,
+/// src/upstreams/peer.rs).
 pub(super) fn peer(
     server: &ServerAddress,
     address: std::net::SocketAddr,
@@ -27,7 +28,7 @@ pub(super) fn peer(
 ) -> HttpPeer {
     let mut options = PeerOptions::new();
     options.connection_timeout = Some(upstream.connect_timeout());
-    // TCP and TLS together: the one above is for each.
+    // For TCP and TLS together: the one above applies to each.
     options.total_connection_timeout = Some(upstream.connect_timeout());
     options.read_timeout = Some(upstream.read_timeout());
     options.write_timeout = Some(upstream.write_timeout());
@@ -37,7 +38,8 @@ pub(super) fn peer(
     HttpPeer {
         _address: SocketAddr::Inet(address),
         scheme: Scheme::from_tls_bool(name.is_some()),
-        // ☠ An empty one would turn verification off; the configuration has none (`ServerAddress::name`).
+        // TRAP: an empty name turns verification off (pingora-core 0.9.1, src/connectors/tls/rustls/mod.rs). `ServerAddress::name`
+        // is never empty.
         sni: name.map(ToString::to_string).unwrap_or_default(),
         proxy: None,
         client_cert_key: None,
@@ -46,8 +48,8 @@ pub(super) fn peer(
     }
 }
 
-/// ☠ By itself pingora would reuse a connection whose server was verified under other authorities, since it does not look
-/// at them when it takes one out of its pool.
+/// TRAP: the hash of `HttpPeer` ignores `options.ca`, so pingora reuses a connection across sets of CA certificates (pingora-core
+/// 0.9.1, src/upstreams/peer.rs, `impl Hash for HttpPeer`).
 fn group_key(name: &str, authorities: Option<&CaCertificates>) -> u64 {
     let mut context = Context::new(&SHA256);
     let mut add = |part: &[u8]| {
@@ -112,7 +114,7 @@ mod tests {
         assert!(!plain.tls() && plain.sni().is_empty() && !hashes.contains(&plain.reuse_hash()));
     }
 
-    /// Of nobody: their keys are gone.
+    /// CA certificates without a private key.
     const AUTHORITIES: [&str; 2] = [
         "-----BEGIN CERTIFICATE-----\n\
             MIIBJDCByqADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMMBm5vYm9keTAe\n\

@@ -67,7 +67,7 @@ impl ServerPool {
         &self.servers
     }
 
-    /// A server that was not tried, is healthy and does not rest. A single one never rests: there is nobody in its place.
+    /// Picks a server that was not tried, is healthy and is not ejected. A single server is never ejected.
     pub(super) fn pick(self: &Arc<Self>, tried: TriedServers) -> Result<InFlight, NoServer> {
         let (now, count) = (self.elapsed(), self.servers.len());
         // Another attempt takes no turn: else, of two servers, every request would come to the bad one first.
@@ -107,7 +107,7 @@ impl ServerPool {
         InFlight { pool: self.clone(), index }
     }
 
-    /// Closes the connections that nobody has used for too long.
+    /// Closes connections that were idle for longer than `idle_timeout`.
     pub(in crate::proxy) fn close_idle(&self) {
         self.servers.iter().for_each(|server| server.idle.close_older_than(self.upstream.idle_timeout()));
     }
@@ -123,7 +123,7 @@ impl ServerPool {
         self.upstream.retries()
     }
 
-    /// Whoever can't be reached is of no use to anyone: it is ejected though no other server is left.
+    /// Counts a failed connection. A server that can't be reached is ejected even if no other server is left.
     pub(super) fn failed_to_connect(&self, index: usize, error: &Error) {
         self.unreachable.notify_one();
         let failures = self.servers[index].failed_to_connect();

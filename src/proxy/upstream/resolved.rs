@@ -1,8 +1,8 @@
-//! The servers of an upstream whose names are resolved while the gate runs.
+//! The servers of an upstream, with names that are resolved while the gate runs.
 //!
 //! A name that does not resolve is no error of the configuration: the start and the reload succeed, the last known addresses
-//! stay in use, and requests that find no server are answered with 503. Who resolves is not in here: this only says what
-//! is to be resolved and when it is due, and keeps what was found.
+//! stay in use, and requests that find no server are answered with 503. `ops::resolve` resolves: this module has the names, the
+//! times at which they are due, and the results.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

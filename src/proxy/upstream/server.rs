@@ -1,4 +1,4 @@
-//! One server, and how it is doing. Everybody may ask and tell at any time, without a lock.
+//! One server and its state. Requests and health checks read and write the state without a lock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -47,7 +47,7 @@ fn one_server_is_always_asked_once() {
     let state = pool.servers()[0].state();
     assert_eq!((state.healthy, state.ejected, state.in_flight, state.failures), (true, false, 0, 20));
     pool.servers()[0].set_healthy(false);
-    assert_eq!(pick(&pool), Err(NoServer::AllAway), "its checks say so, and nobody is asked for nothing");
+    assert_eq!(pick(&pool), Err(NoServer::AllAway), "its checks say so, and no request is sent in vain");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn least_connections_goes_by_the_requests_in_flight_and_then_in_turn() {
     assert_eq!(indices, [0, 1, 2]);
     let free = chosen.remove(1).index();
     for _ in 0..5 {
-        assert_eq!(pick(&pool), Ok(free), "whose turn it is does not matter");
+        assert_eq!(pick(&pool), Ok(free), "the turn does not matter");
     }
     drop(chosen);
     assert!(pool.servers().iter().all(|server| server.state().in_flight == 0));
@@ -172,7 +172,7 @@ fn a_connection_that_can_t_be_had_sends_the_request_elsewhere() {
     assert_eq!(four.servers().iter().map(|server| server.state().failures).sum::<u64>(), 3);
     let mut attempts = Attempts::default();
     attempts.choose(|| four.clone()).unwrap();
-    assert!(!attempts.not_connected(&error(ErrorType::InternalError)), "no descriptors: nobody's fault but ours");
+    assert!(!attempts.not_connected(&error(ErrorType::InternalError)), "no descriptors: not a fault of the server");
     let two = pool(2, "");
     let mut attempts = Attempts::default();
     for again in [true, false] {

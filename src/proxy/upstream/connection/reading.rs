@@ -13,11 +13,11 @@ use crate::proxy::framing::response::Length;
 use crate::proxy::upstream::bound::asks_to_bind;
 use crate::proxy::upstream::head::{self, HeadError};
 
-/// What comes next.
+/// The part of an answer that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Head,
-    /// This many bytes.
+    /// A body of which this number of bytes is still to come.
     Bytes(u64),
     ChunkSize,
     ChunkData(u64),
@@ -59,7 +59,7 @@ impl Connection {
         }
     }
 
-    /// What the bytes that came are, if they are enough for anything.
+    /// Takes the next event from the bytes that have come, if they are enough for one.
     fn take_event(&mut self) -> pingora::Result<Option<Event>> {
         loop {
             match self.reading {
@@ -128,7 +128,7 @@ impl Connection {
         self.bound |= asks_to_bind(&head.headers);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             if !self.upgrade {
-                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "nobody asked for another protocol"));
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101 to a request without Upgrade"));
             }
             (self.reading, self.sending, self.persistent) = (Reading::UntilClose, Sending::Tunnel, false);
         } else if head.status.is_informational() {
@@ -167,23 +167,23 @@ impl Connection {
     }
 }
 
-/// What other readers may read otherwise (`DenyReason::UpstreamFraming`).
+/// The error of an answer with ambiguous framing (`DenyReason::UpstreamFraming`).
 fn malformed(what: &'static str) -> Box<Error> {
     Error::new(ErrorType::Custom(what))
 }
 
 const CHUNK: &str = "a malformed size of a chunk";
 const TRAILERS: &str = "malformed trailers";
-/// When less is left, there is a new buffer.
+/// With less room than this, the buffer is replaced.
 const LEAST_ROOM: usize = 2 << 10;
-/// Most heads, and many an answer.
+/// Size of a buffer: most heads, and many whole answers.
 const USUAL_ROOM: usize = 8 << 10;
-/// A piece of a body, as pingora reads it.
+/// Size of a buffer for a long body.
 const MOST_ROOM: usize = 64 << 10;
-/// As pingora reads of a request.
+/// The same as MAX_HEADER_SIZE of pingora for requests (pingora-core 0.9.1, src/protocols/http/v1/common.rs).
 const LONGEST_HEAD: usize = 1 << 20;
-/// With all its extensions.
+/// The line of a chunk size, with its extensions.
 const LONGEST_LINE: usize = 8 << 10;
 const LONGEST_TRAILERS: usize = 64 << 10;
-/// Answers before the answer: no app has a reason for more.
+/// Maximum number of interim responses before an answer.
 const MOST_INTERIM: u8 = 32;
