@@ -31,6 +31,7 @@ use tokio::io::{AsyncRead, BufWriter, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::ListenerPolicy;
+use super::body_clock::BodyClock;
 use super::closing::close;
 use super::connection_state::{ConnectionState, Phase};
 use super::framing::request::Framing;
@@ -38,7 +39,6 @@ use super::http2::Paths;
 use super::raw_target::RawTarget;
 use super::websocket::Frames;
 use crate::gate::DenyReason;
-pub(super) use time_limits::body_time;
 use tunnel::CloseState;
 
 /// The stream of a client, as pingora reads and writes it.
@@ -53,8 +53,7 @@ pub(super) struct ClientStream<S: IO + 'static> {
     read: u64,
     /// Expires when more bytes must have come in this phase.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Start of the body.
-    began: Option<Instant>,
+    body_clock: BodyClock,
     /// Position in the HTTP/1 request.
     framing: Framing,
     raw_target: RawTarget,
@@ -87,7 +86,7 @@ impl<S: IO + 'static> ClientStream<S> {
             seen: 0,
             read: 0,
             timer: None,
-            began: None,
+            body_clock: BodyClock::default(),
             framing: Framing::default(),
             raw_target: RawTarget::default(),
             paths: None,
@@ -115,7 +114,7 @@ impl<S: IO + 'static> ClientStream<S> {
     fn phase(&mut self) -> Phase {
         let (phase, number) = self.connection.phase();
         if number != self.seen {
-            (self.seen, self.read, self.timer, self.began) = (number, 0, None, None);
+            (self.seen, self.read, self.timer, self.body_clock) = (number, 0, None, BodyClock::default());
         }
         if phase == Phase::Head && self.read == 0 {
             self.framing = Framing::default();

@@ -1,7 +1,6 @@
 //! State of one request between the hooks of pingora, and the attempts to forward it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use pingora::http::RequestHeader;
@@ -10,6 +9,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tracing::warn;
 
+use super::body_clock::BodyClock;
 use super::forwarded::{self, AddedHeaders, Body};
 use super::raw_target::Hidden;
 use super::record::RequestRecord;
@@ -31,8 +31,8 @@ pub struct RequestContext {
     pub(super) has_body: bool,
     /// The request asks for the upgrade to a WebSocket.
     pub(super) upgrade: bool,
-    /// When the first piece of its body came, over HTTP/2.
-    pub(super) body_began: Option<Instant>,
+    /// The rate of its body, over HTTP/2.
+    pub(super) body_clock: BodyClock,
     /// Concurrency limits that count the request until it ends.
     pub(super) permits: RequestPermits,
     /// Connections to apps that belong to this client's connection. Behind a lock, since `persist_connection_context` gets a
@@ -52,7 +52,7 @@ impl RequestContext {
             hidden: None,
             has_body: false,
             upgrade: false,
-            body_began: None,
+            body_clock: BodyClock::default(),
             permits: RequestPermits::default(),
             bound: Mutex::default(),
         }

@@ -5,24 +5,24 @@
 //! So only the client's side is pingora's: this module reads request bodies from its session, and writes answers to it.
 
 use std::task::{self, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType};
+use tokio::time::Instant;
 
 use super::ListenerPolicy as _;
-use super::client_stream::body_time;
 use super::connection_state::ConnectionState;
 use super::context::RequestContext;
 use super::framing::response::Framing;
 use super::gateway::{Gateway, is_event_stream};
 use super::upstream::{Afterwards, Connection, Event, Head};
+use super::websocket;
 use crate::config::Upstream;
 use crate::gate::DenyReason;
 
@@ -181,9 +181,8 @@ impl Gateway {
         // TRAP: over HTTP/2 no other code checks the rate. `ClientStream` sees the bytes of all streams of a connection, and
         // each piece of a body restarts the wait for the app's answer, so one byte now and then would keep both open.
         if session.as_http1().is_none() && !ends {
-            let began = *context.body_began.get_or_insert_with(Instant::now);
             let rate = self.state.snapshot.load().policy.limits().body_rate();
-            if rate.is_some_and(|rate| began.elapsed() >= body_time(read, rate)) {
+            if rate.is_some_and(|rate| Instant::now() >= context.body_clock.deadline(read, rate)) {
                 context.denied = Some(DenyReason::BodyTimeout);
                 return Err(Error::new_down(ErrorType::HTTPStatus(408)));
             }
@@ -262,8 +261,7 @@ impl Gateway {
             }
         } else if switches {
             (state.is_tunnel, state.read) = (true, state.silence);
-            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            websocket::set_upgrade(&mut headers);
         } else {
             if is_event_stream(&headers) {
                 state.read = state.silence;

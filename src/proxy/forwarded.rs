@@ -3,7 +3,7 @@
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, InvalidHeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use http::{HeaderMap, Version};
@@ -11,8 +11,10 @@ use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr};
 
 use super::answer::X_REQUEST_ID;
+use super::framing::CONNECTION_HEADERS;
 use super::trace::{self, Span};
 use super::upstream::Sending;
+use super::websocket;
 use crate::config::Policy;
 use crate::gate::{Grant, RemainingCookies, is_reserved};
 
@@ -62,12 +64,11 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, version: Version, body: Body) -> p
     }
     // Trailers of an answer are not passed on to HTTP/1.0.
     let takes_trailers = version != Version::HTTP_10 && lists_trailers(headers);
-    for name in &HOP_BY_HOP {
+    for name in CONNECTION_HEADERS.iter().chain(&REMOVED) {
         headers.remove(name);
     }
     if body == Body::Tunnel {
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        websocket::set_upgrade(headers);
     } else if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("TE"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -209,18 +210,7 @@ static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host"
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Number of headers that are set for every request, and of those of tracing.
 const OTHERS: usize = 10;
-/// Headers of a request that belong to its connection.
-static HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    UPGRADE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
+/// Further headers of a request that belong to its connection.
+static REMOVED: [HeaderName; 5] = [CONNECTION, TRAILER, TRANSFER_ENCODING, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
 /// The same limit as in pingora (pingora-proxy 0.9.1, src/proxy_common.rs).
 const MOST_NAMED: usize = 9;

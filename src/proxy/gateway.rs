@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::connection_state::{ConnectionState, Phase};
 use super::context::RequestContext;
-use super::framing::request::MAX_FIELDS;
+use super::framing::MAX_FIELDS;
 use super::http2::HasFragment;
 use super::record::FinishedRequest;
 use super::tunnel::TunnelCredentials;
@@ -81,7 +81,7 @@ impl Gateway {
                     return Decision::Refusal(Denial::new(DenyReason::Header));
                 }
                 // As many as over HTTP/1.
-                if header.headers.len() > usize::from(MAX_FIELDS) {
+                if header.headers.len() > MAX_FIELDS {
                     return Decision::Refusal(Denial::new(DenyReason::HeadTooLarge));
                 }
                 let size = wire::field_list_size(&header.method, scheme, authority, path, &header.headers);

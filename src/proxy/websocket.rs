@@ -1,5 +1,14 @@
 //! Where a WebSocket's frames end, in what is sent to a client: only there another frame may be put in (RFC 6455, 5.4).
 
+use http::HeaderMap;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+
+/// Sets the headers that ask for a WebSocket, or accept one (RFC 6455, 4.1 and 4.2.2).
+pub(super) fn set_upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
 /// Follows the bytes of an answer 101 and of the frames behind it.
 #[derive(Debug, Default)]
 pub(super) struct Frames {

@@ -1,7 +1,6 @@
 //! Time limits of a head and of a body.
 
 use std::task::Context;
-use std::time::Duration;
 
 use pingora::protocols::IO;
 use tokio::time::{Instant, sleep_until};
@@ -30,9 +29,8 @@ impl<S: IO + 'static> ClientStream<S> {
     /// Returns whether this body is slower than `body_rate`.
     pub(super) fn body_is_slow(&mut self, context: &mut Context<'_>) -> bool {
         let Some(rate) = self.listener.limits().body_rate() else { return false };
-        let began = *self.began.get_or_insert_with(Instant::now);
+        let due = self.body_clock.deadline(self.read, rate);
         loop {
-            let due = began + body_time(self.read, rate);
             if !self.overdue(|_| due, context) {
                 return false;
             }
@@ -44,11 +42,3 @@ impl<S: IO + 'static> ClientStream<S> {
         }
     }
 }
-
-/// How long a body may take to its first `read` bytes, at so many a second.
-pub(in crate::proxy) const fn body_time(read: u64, rate: u64) -> Duration {
-    BODY_START.saturating_add(Duration::from_secs(read / rate))
-}
-
-/// For the first of a body's bytes, however few: as Apache's `RequestReadTimeout body=20`.
-const BODY_START: Duration = Duration::from_secs(20);

@@ -9,12 +9,14 @@
 //! pipeline is read by the same rules. If pingora finds another end, it gets no more bytes, or takes bytes of the request for a
 //! malformed one, and the connection ends. The bytes of one request are never served as two.
 
+use super::{MAX_CHUNK_DIGITS, MAX_FIELDS};
+
 /// The position in a request, and what its head says about its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::proxy) struct Framing {
     at: At,
     /// Number of field lines so far.
-    fields: u16,
+    fields: usize,
     chunked: bool,
     length: Length,
 }
@@ -42,7 +44,7 @@ enum At {
     /// In a body of which this number of bytes is still to come.
     Body { left: u64 },
     /// In a chunk size, after this number of digits.
-    Size { digits: u8, size: u64 },
+    Size { digits: usize, size: u64 },
     /// In the extensions of a chunk of this size.
     Extension { size: u64 },
     /// Before the line feed that ends the line of a chunk size.
@@ -250,9 +252,9 @@ fn take(left: u64, bytes: &[u8]) -> (u64, usize) {
 }
 
 /// Returns the position after a byte of a chunk size: `1*HEXDIG [ chunk-ext ] CRLF` (RFC 9112, 7.1).
-fn size_digit(byte: u8, digits: u8, size: u64) -> Result<At, FramingError> {
+fn size_digit(byte: u8, digits: usize, size: u64) -> Result<At, FramingError> {
     match (char::from(byte).to_digit(16), byte) {
-        (Some(digit), _) if digits < MAX_SIZE_DIGITS => {
+        (Some(digit), _) if digits < MAX_CHUNK_DIGITS => {
             Ok(At::Size { digits: digits + 1, size: size << 4 | u64::from(digit) })
         }
         (None, b'\r') if digits > 0 => Ok(At::SizeEnd { size }),
@@ -273,11 +275,6 @@ const fn is_of_line(byte: u8) -> bool {
 
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
 const CONTENT_LENGTH: &[u8] = b"content-length:";
-/// As many header fields as pingora reads of a request of HTTP/1 (`MAX_HEADERS`), which would answer more with a 400 of its
-/// own.
-pub(in crate::proxy) const MAX_FIELDS: u16 = 256;
-/// No chunk is of 2^60 bytes or more.
-const MAX_SIZE_DIGITS: u8 = 15;
 
 #[cfg(test)]
 mod tests;

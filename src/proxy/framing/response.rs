@@ -7,9 +7,11 @@
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, EXPIRES, HOST, HeaderName, HeaderValue,
     LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, VARY, WWW_AUTHENTICATE,
+    VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
+
+use super::CONNECTION_HEADERS;
 
 /// The length of an answer's body, as the app sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Fields {
         } else if name == TRAILER {
             self.trailer = Some(value);
             return;
-        } else if !is_hop_by_hop(&name) {
+        } else if !CONNECTION_HEADERS.contains(&name) {
             self.headers.append(name, value);
             return;
         }
@@ -234,13 +236,8 @@ pub(in crate::proxy) fn is_trailer(name: &HeaderName) -> bool {
     ];
     let text = name.as_str();
     !NEVER.contains(name)
-        && !is_hop_by_hop(name)
+        && !CONNECTION_HEADERS.contains(name)
         && !["access-control-", "content-"].iter().any(|beginning| text.starts_with(beginning))
-}
-
-/// Whether a field of this name concerns one connection only, besides those that are read here.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == UPGRADE || *name == TE || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
 /// RFC 9110, 8.6: digits, and nothing else.

@@ -7,6 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::proxy::framing::response::{Ambiguous, Fields, Framing, is_trailer};
+use crate::proxy::framing::{MAX_CHUNK_DIGITS, MAX_FIELDS};
 
 /// The head of an answer, without the fields of its connection.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) fn end(bytes: &[u8], searched: usize) -> Option<usize> {
 
 /// Reads a complete head.
 pub(super) fn read(raw: &Bytes, method: &Method) -> Result<Head, HeadError> {
-    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let mut parser = httparse::ParserConfig::default();
     // RFC 9112, 5.1 and 5.2: a proxy removes white space after a name, and joins the lines of a folded value.
@@ -89,7 +90,7 @@ pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     // Apps often send spaces at the end, which no RFC allows.
     let is_extension = matches!(rest.trim_ascii_start().first(), None | Some(b';'));
     let is_text = rest.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
-    if !(1..=MOST_DIGITS).contains(&count) || !is_extension || !is_text {
+    if !(1..=MAX_CHUNK_DIGITS).contains(&count) || !is_extension || !is_text {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -118,13 +119,9 @@ fn is_folded(raw: &Bytes, name: &str) -> bool {
     lines.nth(1).is_none_or(|next| matches!(next.first(), Some(b' ' | b'\t')))
 }
 
-/// As many as pingora reads of a request.
-const MOST_FIELDS: usize = 256;
 const MOST_TRAILERS: usize = 64;
 /// Number of headers that Tollgate adds: CORS, framing, the date and the request id.
 const ADDED: usize = 8;
-/// No chunk is of 2^60 bytes or more.
-const MOST_DIGITS: usize = 15;
 
 #[cfg(test)]
 mod tests {

@@ -91,9 +91,9 @@ fn the_end_is_unclear_where_readers_could_differ() {
 #[test]
 fn a_head_has_so_many_fields() {
     let request = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "C: d\r\n".repeat(fields));
-    let most = request(usize::from(MAX_FIELDS));
+    let most = request(MAX_FIELDS);
     assert_eq!(read(most.as_bytes()), over(&most));
-    assert_eq!(read(request(usize::from(MAX_FIELDS) + 1).as_bytes()), Err(FramingError::Fields));
+    assert_eq!(read(request(MAX_FIELDS + 1).as_bytes()), Err(FramingError::Fields));
 }
 
 #[test]
