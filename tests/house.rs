@@ -16,8 +16,9 @@ fn sources() -> Vec<(String, Vec<(usize, String)>)> {
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
-        // A module of tests is the last thing in its file (style.md section 3).
-        let lines = text.lines().enumerate().take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
+        // A module of tests is the last thing in its file (CONTRIBUTING.md, Order in a file).
+        let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+        let lines = text[..end].lines().enumerate();
         let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//") && !line.trim().is_empty());
         (name, code.map(|(at, line)| (at + 1, line.to_owned())).collect())
     };
