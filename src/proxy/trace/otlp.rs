@@ -21,10 +21,10 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use super::Told;
+use super::SpanAttributes;
 use crate::gate::TraceParent;
 use crate::outbound;
-use crate::proxy::meters::End;
+use crate::proxy::metrics::RequestOutcome;
 
 /// Sends spans to a collector, if one is named.
 pub struct Exporter(Option<(SdkTracerProvider, SdkTracer)>);
@@ -43,7 +43,7 @@ impl Exporter {
         if !is_set("OTEL_EXPORTER_OTLP_ENDPOINT") && !is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
             return Ok(Self(None));
         }
-        let client = outbound::builder(true, None)?.build().map_err(|error| outbound::reason(&error))?;
+        let client = outbound::client_builder(true, None)?.build().map_err(|error| outbound::root_cause(&error))?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Client { client, runtime: runtime.clone() })
@@ -65,7 +65,7 @@ impl Exporter {
     /// decision with the probability `ratio`.
     pub(in crate::proxy) fn begin(&self, headers: &HeaderMap, method: &Method, ratio: f64) -> Option<Span> {
         let (_, tracer) = self.0.as_ref()?;
-        let parent = match TraceParent::of(headers) {
+        let parent = match TraceParent::from_headers(headers) {
             Some(parent) if !parent.is_sampled() => return None,
             Some(parent) => {
                 let trace = TraceId::from_hex(parent.trace_id()).ok()?;
@@ -102,8 +102,9 @@ impl Span {
     }
 
     /// Ends it. The names are those of OpenTelemetry's conventions for HTTP servers; the query is not told.
-    pub(in crate::proxy) fn end(mut self, told: Told<'_>) {
-        let Told { method, path, version, host, client, request_id, requests, end, reason, status, server } = told;
+    pub(in crate::proxy) fn end(mut self, attributes: SpanAttributes<'_>) {
+        let SpanAttributes { method, path, version, host, client, request_id, requests, end, reason, status, server } =
+            attributes;
         let span = &mut self.0;
         if !requests.route.is_empty() {
             span.update_name(format!("{} {}", known(method), requests.route));
@@ -132,7 +133,7 @@ impl Span {
         if !reason.is_empty() {
             span.set_attribute(KeyValue::new("error.type", reason));
         }
-        if end == End::Failed || status.is_some_and(|status| status.is_server_error()) {
+        if end == RequestOutcome::Failed || status.is_some_and(|status| status.is_server_error()) {
             span.set_status(Status::error(reason));
         }
         span.end();
@@ -186,7 +187,7 @@ impl HttpClient for Client {
             let request = client.request(head.method, head.uri.to_string()).headers(head.headers).body(body);
             let answer = request.timeout(TIMEOUT).send().await?;
             let status = answer.status();
-            let body = outbound::body(answer, MAX_ANSWER_BYTES).await.map_err(|error| match error {
+            let body = outbound::read_limited(answer, MAX_ANSWER_BYTES).await.map_err(|error| match error {
                 Some(error) => HttpError::from(error),
                 None => "the collector's answer is too large".into(),
             })?;
