@@ -2,7 +2,6 @@
 //! `cargo bench -- 'known token'`. Instructions are counted by `benches/cost/run`; the whole gate is under load in
 //! `benches/load` and `benches/service`.
 
-#![allow(missing_docs, reason = "criterion's macros make functions that nobody calls")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that can't be set up has nothing to say")]
 
 mod decide;

@@ -1,18 +1,19 @@
-//! The time of day, and how it is written. What is pure is told the time instead.
+//! Wall-clock time and its text form. Pure modules get the time as a parameter.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-/// Now, in Unix seconds. A clock before 1970 counts as 1970, which fails every token.
+/// Returns the Unix time in seconds. A clock before 1970 returns 1970, at which every token is invalid.
 #[must_use]
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
-/// How long before `at` this process asked for the first time: by a clock that nobody sets, and that only goes on.
+/// Returns the time from the first call in this process to `at`. The clock is monotonic: setting the system time does
+/// not change it.
 #[must_use]
 pub fn monotonic_now(at: Instant) -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -25,7 +26,7 @@ pub fn rfc3339(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-/// Now, in Unix milliseconds.
+/// Returns the Unix time in milliseconds.
 #[must_use]
 pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()

@@ -1,4 +1,4 @@
-//! Why the program, or a command, did not do what it was asked to, with its exit code, as sysexits(3) names them.
+//! Failures of the program and its commands, with exit codes from sysexits(3).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,23 +10,22 @@ use crate::store::StoreError;
 /// Lines for stderr, and an exit code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// One of the constants of this module; 0 if all is well.
+    /// One of the constants of this module; 0 for success.
     pub code: u8,
-    /// What is wrong and what to do, a sentence each.
+    /// Messages for the operator: the fault and the remedy.
     pub lines: Vec<String>,
 }
 
 impl Failure {
-    /// One line.
     #[must_use]
     pub fn new(code: u8, message: impl fmt::Display) -> Self {
         Self { code, lines: vec![format!("tollgate: {message}")] }
     }
 
-    /// Tells `stderr`, and says which code to exit with.
+    /// Prints the messages to `stderr` and returns the exit code.
     pub fn report(&self, stderr: &mut dyn Write) -> ExitCode {
         for line in &self.lines {
-            // Whom else to tell?
+            // If stderr fails, there is no other output.
             let _ = writeln!(stderr, "{line}");
         }
         ExitCode::from(self.code)
@@ -34,7 +33,7 @@ impl Failure {
 }
 
 impl From<Errors> for Failure {
-    /// The configuration is wrong. A line each, which begins with the file and line, as editors expect it.
+    /// The configuration is wrong. One line per error, which begins with the file and line, as editors expect it.
     fn from(errors: Errors) -> Self {
         Self { code: CONFIG, lines: errors.iter().map(ToString::to_string).collect() }
     }
@@ -64,17 +63,16 @@ impl From<io::Error> for Failure {
 pub const USAGE: u8 = 64;
 /// The data that was given is wrong.
 pub const DATA: u8 = 65;
-/// What is needed is not there: the store, or an address to listen on.
+/// The store is unavailable, or a listen address is in use.
 pub const UNAVAILABLE: u8 = 69;
-/// A fault of the program that nobody's input explains.
+/// A fault of the program.
 pub const SOFTWARE: u8 = 70;
-/// The system refused something that it should not.
+/// The system refused an operation.
 pub const OS: u8 = 71;
 /// A file can't be made, or is there already.
 pub const CANNOT_CREATE: u8 = 73;
 /// The answer could not be written.
 pub const IO: u8 = 74;
-/// The configuration is wrong.
 pub const CONFIG: u8 = 78;
 
 #[cfg(test)]

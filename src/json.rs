@@ -1,7 +1,7 @@
-//! JSON as strictly as a credential deserves: one object, no member named twice at any depth.
+//! Strict JSON for credentials: one object, without duplicate members at any depth.
 //!
-//! `serde_json` keeps the last of two equal members. Two readers that disagree about which one counts is how a token or
-//! a login body means one thing to the gate and another to an app (`threats.md` R22), so we refuse both.
+//! `serde_json` keeps the last of two equal members. If two parsers keep different ones, a token or a login body means
+//! one thing to Tollgate and another to an application (SECURITY.md R22). This parser refuses both.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,8 +18,7 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, serde_json::Value>, serde_json
     members(bytes).map(Members::into_map)
 }
 
-/// The same for whoever only looks at it: a token is read for every request, and each text of it that is copied is an
-/// allocation.
+/// Parses without a copy of the text. A token is parsed for every request, and each copied text is an allocation.
 ///
 /// # Errors
 /// Those of [`object`].
@@ -33,7 +32,7 @@ pub fn members(bytes: &[u8]) -> Result<Members<'_>, serde_json::Error> {
     }
 }
 
-/// What an object has, in the order in which it stands there. No two of one name.
+/// The members of an object in their order. No two have the same name.
 #[derive(Debug)]
 pub struct Members<'t>(Vec<(Cow<'t, str>, Value<'t>)>);
 
@@ -44,13 +43,9 @@ pub enum Value<'t> {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number.
     Number(Number),
-    /// A text.
     String(Cow<'t, str>),
-    /// An array.
     Array(Vec<Self>),
-    /// An object.
     Object(Members<'t>),
 }
 
@@ -61,25 +56,25 @@ impl<'t> Members<'t> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
-    /// Whether there is one of this name.
+    /// Returns whether there is a member of this name.
     #[must_use]
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// As one that can be changed, and kept without the document.
+    /// Returns an owned value, which can be changed.
     #[must_use]
     pub fn into_map(self) -> Map<String, serde_json::Value> {
         self.0.into_iter().map(|(name, value)| (name.into_owned(), value.into())).collect()
     }
 
     fn names_one_twice(&self) -> bool {
-        // Comparing each with each takes no memory; but with a thousand of them, somebody else's time.
+        // Comparing all pairs allocates nothing, but takes too long for thousands of members, which an attacker can
+        // send.
         if self.0.len() <= FEW {
             return self
                 .0
@@ -118,7 +113,6 @@ impl Value<'_> {
         if let Self::Bool(value) = self { Some(*value) } else { None }
     }
 
-    /// What this array has.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Self]> {
         if let Self::Array(items) = self { Some(items) } else { None }
@@ -165,8 +159,8 @@ impl From<Value<'_>> for serde_json::Value {
 }
 
 struct Strict {
-    /// For how many members there is room from the start. Objects within make theirs as they need it: a body may be full of
-    /// small ones, and would take a hundred times its size.
+    /// The capacity of the outer object. Inner objects grow as needed: a body can hold many small ones, and would take
+    /// a hundred times its size.
     room: usize,
 }
 
@@ -237,7 +231,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// As many as the access tokens of most issuers have.
+/// The number of members in the access tokens of most issuers.
 const FEW: usize = 16;
 
 #[cfg(test)]

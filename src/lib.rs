@@ -1,18 +1,18 @@
-//! Tollgate puts authentication in front of backends which have none.
+//! Tollgate puts authentication in front of applications that have none.
 //!
 //! # The life of a request
 //!
-//! Bytes come in at [`proxy`], which reads the policy once and asks [`gate`] for a verdict. The gate is pure: it looks
-//! at the request's head, the policy ([`config`]), the realm's keys and the revoked tokens ([`token`]), and says whether
-//! the request is granted, is a login, is a browser's preflight, or is refused, and why. A login is answered by [`login`],
-//! which knows users, passwords and sessions ([`store`]). What is granted goes to its upstream, stripped of everything
-//! that only looks like an identity, and with the real one set. Around all of it, [`ops`] starts, reloads and stops, and
-//! [`cli`] is what people type.
+//! [`proxy`] accepts the bytes, reads the policy once, and asks [`gate`] for a decision. `gate` is pure: from the
+//! request head, the policy ([`config`]), the realm's keys and the revoked tokens ([`token`]), it decides whether the
+//! request is forwarded, is for a login, is a CORS preflight, or is denied, and why. [`login`] answers logins; it has
+//! users, passwords and sessions ([`store`]). A forwarded request goes to its upstream without the identity headers of
+//! the client and with those of Tollgate. [`ops`] starts, reloads and stops the process, and [`cli`] has the commands.
 //!
-//! # Who may know whom
+//! # Dependencies between modules
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, lines, owner, clock, json`, never the other way. Pingora
-//! is named only in `proxy`, `ops` and the commands that run a server; SQL only in `store`. A test keeps to this.
+//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, log_output, owner, clock, json`, in
+//! this direction only. Pingora is named only in `proxy`, `ops` and the commands that run a server; SQL only in
+//! `store`. A test checks this.
 
 pub mod cli;
 pub mod clock;

@@ -1,19 +1,18 @@
-//! What all requests to servers of others have in common: whom they trust, how much of an answer is read, and what is
-//! said when there is none.
+//! HTTP requests to servers of others: trusted certificates, the limit of a response, and the text of an error.
 
 use std::error::Error as _;
 
 use reqwest::{Certificate, ClientBuilder, Response, redirect};
 
-/// A client to be, which talks to no other server than the one that is named, over https unless `insecure_http`.
+/// Returns a client builder without redirects, for https only unless `insecure_http` is set.
 ///
 /// # Errors
 /// `roots`, certificates (PEM) to trust instead of the system's, can't be read.
 pub fn client_builder(insecure_http: bool, roots: Option<&[u8]>) -> Result<ClientBuilder, String> {
-    // Says so itself if there is one already, which is as good.
+    // An error means that a default provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
-        // Where a redirect leads is not where the operator said that the server is.
+        // The operator configured this server, and not the target of a redirect.
         .redirect(redirect::Policy::none())
         .https_only(!insecure_http)
         .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
@@ -22,10 +21,10 @@ pub fn client_builder(insecure_http: bool, roots: Option<&[u8]>) -> Result<Clien
     Ok(builder.tls_certs_only(roots))
 }
 
-/// The body of an answer, of at most `limit` bytes.
+/// Reads the body of a response, of at most `limit` bytes.
 ///
 /// # Errors
-/// It broke off, or, `None`, it is larger.
+/// The connection was closed early; or, `None`, the body is larger.
 pub async fn read_limited(mut response: Response, limit: usize) -> Result<Vec<u8>, Option<reqwest::Error>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Some)? {
@@ -37,7 +36,7 @@ pub async fn read_limited(mut response: Response, limit: usize) -> Result<Vec<u8
     Ok(body)
 }
 
-/// The innermost cause; those around it say "error sending request".
+/// Returns the innermost cause. The errors around it are "error sending request".
 #[must_use]
 pub fn root_cause(error: &reqwest::Error) -> String {
     let mut source = error.source();

@@ -1,5 +1,5 @@
-//! Whose the files are that root makes. An operator who is root makes them for a service with a user of its own, which has to
-//! read and write them: they belong to whoever has the directory that they are in.
+//! The owner of files that root creates. The service has its own user, which must read and write the files. So a file
+//! that root creates gets the owner of its directory.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,8 +20,8 @@ pub fn hand_over(made: &File, path: &Path) -> io::Result<()> {
     if directory.uid() == 0 { Ok(()) } else { fchown(made, Some(directory.uid()), Some(directory.gid())) }
 }
 
-/// The same for a directory that was just made. Whoever has the one that it is in could put something else into its place:
-/// what is not a directory, or is not root's, stays as it is.
+/// The same for a new directory. The owner of the parent directory could replace it in between: anything that is not a
+/// directory, or does not belong to root, stays unchanged.
 ///
 /// # Errors
 /// The file system refused.

@@ -1,7 +1,7 @@
-//! How many requests somebody may send: so many a second, and so many at once.
+//! Rate limits and concurrency limits.
 //!
-//! What is allowed ([`Quota`]) is apart from what was used ([`RateLimiter`]): a reload changes the one and keeps the other. A
-//! meter takes no lock. Pure: times are nanoseconds since some moment, by a clock that nobody sets.
+//! The limit ([`Quota`]) and the use ([`RateLimiter`]) are separate: a reload changes the limit and keeps the use. A meter
+//! takes no lock. Pure: times are nanoseconds of a monotonic clock.
 
 use std::fmt;
 use std::num::NonZero;
@@ -9,17 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What is allowed. The default allows everything.
+/// A rate limit and a concurrency limit. The default is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// How many a second.
     pub rate: Option<Rate>,
-    /// How many at once.
     pub concurrent: Option<NonZero<u32>>,
 }
 
 impl Quota {
-    /// Whether it allows everything.
     #[must_use]
     pub const fn is_unlimited(&self) -> bool {
         self.rate.is_none() && self.concurrent.is_none()
@@ -29,14 +26,14 @@ impl Quota {
 /// So many requests a second in the long run, and some at once on top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Nanoseconds between two requests of somebody who sends them evenly.
+    /// Nanoseconds between two requests at the constant rate.
     interval: u64,
     burst: u32,
 }
 
 impl Rate {
-    /// `per_second` requests, and `burst` at once on top of the one that is due; without `burst`, as many as a second
-    /// brings. `None` for a rate outside of [`MIN_RATE`] to [`MAX_RATE`], or too large a burst.
+    /// Allows `per_second` requests, and `burst` extra requests at once; without `burst`, the requests of one second.
+    /// `None` for a rate outside of [`MIN_RATE`] to [`MAX_RATE`], or too large a burst.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of numbers within bounds")]
     pub fn new(per_second: f64, burst: Option<u32>) -> Option<Self> {
@@ -47,7 +44,7 @@ impl Rate {
         (burst <= MAX_BURST).then_some(Self { interval: (SECOND / per_second).round() as u64, burst })
     }
 
-    /// Nanoseconds by which somebody may be ahead of sending evenly.
+    /// The burst in nanoseconds.
     const fn tolerance(self) -> u64 {
         self.interval * self.burst as u64
     }
@@ -57,13 +54,12 @@ impl fmt::Display for Rate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         #[allow(clippy::cast_precision_loss, reason = "for people")]
         let per_second = SECOND / self.interval as f64;
-        // As it was written, but for what rounding to nanoseconds did.
+        // The configured rate, except for rounding to nanoseconds.
         let rounded = (per_second * 1000.0).round() / 1000.0;
         write!(formatter, "{rounded} a second and {} at once on top", self.burst)
     }
 }
 
-/// What somebody used.
 #[derive(Debug, Default)]
 pub struct RateLimiter {
     /// When the next request would be due if they came evenly (GCRA's theoretical arrival time).
@@ -74,13 +70,12 @@ pub struct RateLimiter {
 /// Why a request is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
-    /// Too many a second: after so many seconds the next one will be let in.
+    /// The rate is exceeded; seconds until the next request is allowed.
     Rate(u32),
-    /// Too many at once.
     Concurrent,
 }
 
-/// A request that was let in. It is in flight for as long as this lives.
+/// An allowed request. It is in flight until this value is dropped.
 #[derive(Debug)]
 pub struct InFlightPermit(Arc<RateLimiter>);
 
@@ -91,12 +86,12 @@ impl Drop for InFlightPermit {
 }
 
 impl RateLimiter {
-    /// Counts a request at `now`. What is refused is not counted: who goes on asking does not wait for longer.
+    /// Counts a request at `now`. A rejected request does not count, so a retry does not extend the wait.
     ///
     /// # Errors
-    /// The quota is used up.
+    /// The limit is exceeded.
     pub fn try_acquire(self: &Arc<Self>, quota: &Quota, now: u64) -> Result<InFlightPermit, Exceeded> {
-        // Without a limit too: a reload may bring one, which then knows of these.
+        // Counted without a limit, too: a reload can add one.
         let one_more = |count: u32| match quota.concurrent {
             Some(most) if count >= most.get() => None,
             _ => count.checked_add(1),
@@ -111,7 +106,7 @@ impl RateLimiter {
         Ok(permit)
     }
 
-    /// How many requests are in flight.
+    /// Returns the number of requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
@@ -122,8 +117,8 @@ impl RateLimiter {
         let full = now.saturating_add(rate.tolerance()).saturating_add(rate.interval);
         let mut stored = self.due.load(Ordering::Relaxed);
         loop {
-            // Nobody is ahead by more than one request beyond the burst. What is was counted under a lower rate, or before
-            // the clock went back, and would shut somebody out for longer than this rate ever does.
+            // The state never exceeds the burst by more than one request. A larger value comes from a lower rate or
+            // from before the clock was set back, and would block the client for longer than the present rate can.
             let due = stored.clamp(now, full);
             let wait = (due - now).saturating_sub(rate.tolerance());
             let next = if wait == 0 { due.saturating_add(rate.interval) } else { stored.min(full) };
@@ -150,7 +145,6 @@ fn seconds(nanoseconds: u64) -> u32 {
 pub const MIN_RATE: f64 = 0.001;
 /// Far more than one machine answers.
 pub const MAX_RATE: f64 = 1_000_000.0;
-/// The largest burst.
 pub const MAX_BURST: u32 = 1_000_000;
 /// In nanoseconds.
 const SECOND: f64 = 1e9;
@@ -171,7 +165,7 @@ mod tests {
         Quota { rate: None, concurrent: NonZero::new(most) }
     }
 
-    /// How many of a thousand requests at `now` are let in.
+    /// Returns how many of a thousand requests at `now` are allowed.
     fn admitted(meter: &Arc<RateLimiter>, quota: &Quota, now: u64) -> usize {
         (0..1000).filter(|_| meter.try_acquire(quota, now).is_ok()).count()
     }
@@ -185,7 +179,7 @@ mod tests {
         assert_eq!(admitted(&meter, &quota, T + 199 * MS), 0);
         assert_eq!(admitted(&meter, &quota, T + 400 * MS), 3, "what was not used is saved");
         assert_eq!(admitted(&meter, &quota, T + 3_600_000 * MS), 5, "up to the burst, and no more");
-        // Even traffic at the rate is never refused, nor is any beyond it let in.
+        // Even traffic at the rate is always allowed, and no traffic above it.
         let (meter, quota) = (Arc::new(RateLimiter::default()), rate(3.0, 0));
         let let_in = (0..3000).filter(|tick| meter.try_acquire(&quota, T + tick * MS).is_ok()).count();
         assert_eq!(let_in, 9, "3 a second for 3 seconds");
@@ -214,7 +208,7 @@ mod tests {
             assert_eq!(admitted(&meter, &quota, T + tick * MS), 0);
         }
         assert_eq!(admitted(&meter, &quota, T + 1000 * MS), 1, "however often it was asked in between");
-        // One that is refused for the one reason is not counted for the other.
+        // A request that is rejected for one limit does not count for the other.
         let both = Quota { concurrent: NonZero::new(1), ..rate(1.0, 1) };
         let meter = Arc::new(RateLimiter::default());
         let held = meter.try_acquire(&both, T).unwrap();
@@ -282,7 +276,7 @@ mod tests {
         assert_eq!(meter.try_acquire(&at_once(1), T).unwrap_err(), Exceeded::Concurrent, "or fewer");
         drop((second, third));
         assert_eq!(meter.in_flight(), 0);
-        // Those that came while there was no limit are known to one that comes.
+        // A new limit counts the requests from before it.
         let early = meter.try_acquire(&Quota::default(), T).unwrap();
         assert_eq!(meter.try_acquire(&at_once(1), T).unwrap_err(), Exceeded::Concurrent);
         drop(early);

@@ -1,4 +1,4 @@
-//! Answers of apps, which are framed anew for whoever gets them.
+//! Responses of applications, whose framing is written anew for each client.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn ask(gate: &Gate, request: &str) -> (String, bool) {
     (String::from_utf8_lossy(&all).into_owned(), ended)
 }
 
-/// A request for something public, whose connection ends with the answer.
+/// A request for a public route, whose connection ends with the response.
 fn last(method: &str, version: &str) -> String {
     format!("{method} /open/x HTTP/{version}\r\nHost: app.example.com\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n")
 }
@@ -186,7 +186,7 @@ fn an_answer_that_breaks_off_looks_like_none_that_is_whole() {
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "5\r\nhello\r\n"),
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", "5\r\nhello\r\n"),
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n", "5\r\nhello\r\n"),
-        // And one whose chunks are none.
+        // And one with malformed chunks.
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnonsense\r\n\r\n", "5\r\nhello\r\n"),
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n0\r\n\r\n", "5\r\nhello\r\n"),
         ("Transfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n", ""),

@@ -1,4 +1,5 @@
-//! Contract 4.4: X-Auth-Assertion, the gate's word to an app, which the app checks with the published keys.
+//! X-Auth-Assertion (docs/identity-headers.md): a signed identity, which the application verifies with the published
+//! keys.
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ fn start(app: &App, algorithm: &str) -> Gate {
     conf.add_route("/public", "public", ROUTE).add_route("/plain", "user", "").start()
 }
 
-/// What the app was sent last.
+/// What the application was sent last.
 fn assertion(app: &App) -> Option<String> {
     let seen = app.only();
     app.forget();

@@ -256,7 +256,7 @@ fn r69_a_flood_of_refused_logins_does_not_fill_the_disk() {
         assert!(sizes(&gate).iter().all(|size| *size <= MIB), "{:?}", sizes(&gate));
         rotations(&gate) >= 3
     });
-    // Whoever is refused last is there, and no line is missing among the newest.
+    // The last refused request is in the log, and no line is missing among the newest.
     let last = name(sent - 1);
     let has = |path: &Path, name: &str| lines(path).iter().any(|line| line["username"] == name);
     until_true(PATIENCE, "the last line", || has(&file(&gate), &last) || has(&old, &last));

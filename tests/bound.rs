@@ -1,10 +1,10 @@
-//! Connections to apps that NTLM or Negotiate authenticates: they are one client's.
+//! Connections to applications that NTLM or Negotiate authenticates: they are one client's.
 
 use std::time::Duration;
 
 use crate::harness::*;
 
-/// Authenticates connections, as Windows does: whoever has shown the third message is alice on that connection, for good.
+/// Authenticates connections, as Windows does: after the third message the connection is alice's for good.
 fn app() -> RawApp {
     RawApp::start(|connection| {
         let own = format!("NTLM message-3-for-{}", connection.number);
@@ -41,7 +41,7 @@ fn shown(message: &str) -> Request {
     get("/open/x").key().header("Authorization", format!("NTLM {message}"))
 }
 
-/// Becomes alice on this connection. Returns the number of the app's.
+/// Becomes alice on this connection. Returns the number of the application's.
 fn authenticate(conn: &mut Conn) -> String {
     let first = conn.ask(&get("/open/x").key()).expect(401);
     assert_eq!(first.all("www-authenticate"), ["Negotiate", "Basic realm=\"a\", NTLM"]);
@@ -61,7 +61,7 @@ fn r57_a_connection_that_is_authenticated_is_its_clients_only() {
     let mut alice = gate.conn();
     let number = authenticate(&mut alice);
     for _ in 0..5 {
-        // Others, on connections of their own and of the app's.
+        // Others, on connections of their own and of the application's.
         let answer = gate.send(&get("/open/x").key()).expect(401);
         assert_ne!(answer.text(), number);
         assert_eq!(gate.send(&post("/open/x").key().body("x")).status, 401);
@@ -116,7 +116,7 @@ fn r57_a_connection_whose_client_is_a_proxy_is_nobodys() {
 
 #[test]
 fn r57_another_user_on_a_clients_connection_does_not_get_it() {
-    // An app that may have authenticated its connection by any request.
+    // An application that may have authenticated its connection by any request.
     let app = RawApp::start(|connection| {
         while connection.request()?.is_some() {
             let number = connection.number;

@@ -1,5 +1,5 @@
-//! Clients and servers that nobody here wrote: curl with a cookie jar, Node's fetch as rested.dev documents it, PyJWT,
-//! and as apps aiohttp and Node's http server.
+//! Third-party clients and servers: curl with a cookie jar, Node's fetch as rested.dev documents it, PyJWT, and as
+//! applications aiohttp and Node's http server.
 
 use std::fs;
 
@@ -208,7 +208,7 @@ print(json.dumps(tokens))
     assert_eq!(app.seen().len(), 1, "the good one");
 }
 
-// === real servers behind the gate ===
+// === real servers behind Tollgate ===
 
 const AIOHTTP: &str = r#"
 import asyncio, hashlib

@@ -1,4 +1,4 @@
-//! Contract 1: the command line. Exit codes, what goes to which stream, and that a bad input changes nothing.
+//! The command line (docs/commands.md): exit codes, stdout and stderr, and that invalid input changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -444,7 +444,7 @@ fn list_jwk(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The word of `shown` whose SHA-256 is in `text`.
+/// The word of `shown` with its SHA-256 in `text`.
 fn secret_of(shown: &str, text: &str) -> Option<String> {
     let words =
         shown.split(|char: char| char.is_whitespace() || "\"'`=&?,;()".contains(char)).filter(|word| word.len() >= 16);
@@ -683,7 +683,7 @@ fn commands_that_look_or_change_make_no_database() {
     tollgate(&["explain", "-c", &config, "GET", "http://gate.example.com/app/x"], "");
     tollgate(&["key", "list", "-c", &config], "").ok();
     assert_eq!(names(files.dir.path()), ["tollgate.toml"]);
-    // Nobody has made its tables.
+    // Its tables do not exist yet.
     std::fs::write(files.dir.path().join("tollgate.db"), "").unwrap();
     let ran = files.user(&["list"], "").failed(69);
     assert!(ran.stderr.contains("tollgate serve makes them"), "{ran:?}");

@@ -19,7 +19,7 @@ fn bytes(gate: &Gate, request: &Request) -> Vec<u8> {
     request.bytes(&gate.addr.to_string())
 }
 
-/// Everything that comes until the gate closes.
+/// Everything that comes until Tollgate closes.
 fn all(conn: &mut Conn) -> String {
     String::from_utf8_lossy(&conn.try_read_to_end().expect("the gate closes, and resets nothing")).into_owned()
 }
@@ -71,14 +71,14 @@ fn a_client_that_closed_its_half_gets_its_answer() {
         conn.write(bytes(&gate, &request));
         conn.finish_writing();
         until_true(PATIENCE, "the app has it", || !app.seen().is_empty());
-        // Long enough for the gate to have seen the end, which should change nothing.
+        // Long enough for Tollgate to have seen the end, which should change nothing.
         assert!(!conn.closes_within(Duration::from_millis(200)));
         conn.set_read_timeout(PATIENCE);
         app.release();
         let said = all(&mut conn);
         assert!(said.starts_with("HTTP/1.1 200 ") && said.ends_with("late"), "{said}");
     }
-    // What the gate answers itself.
+    // What Tollgate answers itself.
     let mut conn = gate.conn();
     conn.write(bytes(&gate, &get("/app/x").key()));
     conn.finish_writing();
@@ -127,7 +127,7 @@ fn over_tls_the_end_of_a_half_is_the_same() {
 #[test]
 fn whoever_is_gone_waits_for_no_answer() {
     let (app, gate) = gate();
-    // With a reset at once, and with one after the end of its half: that is all that tells the gate.
+    // With a reset at once, and with one after the end of its half: that is all that tells Tollgate.
     for half_first in [false, true] {
         for request in [get("/open/hang").key(), post("/open/hang").key().body("x")] {
             app.forget();
@@ -176,7 +176,7 @@ fn the_last_words_of_a_websocket_are_answered() {
     conn.set_read_timeout(PATIENCE);
     app.release();
     assert_eq!(conn.read_exactly(10), b"last words");
-    // Then it is over, for the app too.
+    // Then it is over, for the application too.
     until_true(PATIENCE, "the app hears of it", || app.ended() == 1);
     assert!(conn.closes_within(PATIENCE));
 }
@@ -243,7 +243,7 @@ fn upload(conn: &mut Conn, gate: &Gate, path: &str, chunked: bool) -> String {
 fn whoever_is_refused_while_it_uploads_is_told() {
     let app = App::start();
     let early = raw_app(|mut stream| {
-        // An app that says so itself, and does read on for a while.
+        // An application that says so itself, and does read on for a while.
         let _ = stream.read(&mut [0; 1 << 16]);
         let _ = stream.write_all(b"HTTP/1.1 413 Too Much\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly");
         let _ = stream.shutdown(std::net::Shutdown::Write);

@@ -1,4 +1,4 @@
-//! Contract 4.3: origins, preflight, and cookies from other sites; threats R47–R50.
+//! Origins, preflights, and cookies from other sites (docs/credentials.md); SECURITY.md R47–R50.
 
 use serde_json::json;
 
@@ -216,7 +216,7 @@ fn no_list_lets_any_origin_call_but_without_credentials() {
     let answer = gate.send(&preflight("/app/x", "POST").origin(FOREIGN)).expect(204);
     assert_eq!(answer.all("access-control-allow-origin"), [FOREIGN]);
     assert!(answer.all("access-control-allow-credentials").is_empty());
-    // Null is nobody's name.
+    // "null" names no site.
     assert!(gate.send(&get("/open/x").key().origin("null")).all("access-control-allow-credentials").is_empty());
 }
 
@@ -296,7 +296,7 @@ fn a_public_route_may_leave_cors_to_its_app() {
     assert_eq!((seen.method(), seen.target()), ("OPTIONS".to_owned(), "/own/x".to_owned()));
     assert_eq!(seen.header("access-control-request-method").as_deref(), Some("PUT"));
     app.forget();
-    // Nothing of the gate's is in the answer, and nothing of the app's is taken out.
+    // Nothing of Tollgate's is in the answer, and nothing of the application's is taken out.
     let answer = gate.send(&get("/own/cors").key().origin(FOREIGN)).expect(200);
     let asked = gate.send(&get("/open/cors").key().origin(ORIGIN)).expect(200);
     assert_eq!(answer.all("access-control-allow-origin"), ["*"], "as the app says");
@@ -304,7 +304,7 @@ fn a_public_route_may_leave_cors_to_its_app() {
     gate.send(&preflight("/open/x", "PUT").origin(FOREIGN)).refused(403, "origin_denied");
 }
 
-// === threats ===
+// === SECURITY.md ===
 
 #[test]
 fn r47_an_upgrade_by_cookie_needs_an_allowed_or_same_origin() {

@@ -1,5 +1,5 @@
-//! The gate beside three JOSE libraries that nobody here wrote: PyJWT, joserfc, and jose for Node. Each makes tokens,
-//! the gate takes every one; then they are changed in thousands of ways, and the gate takes none that all three refuse.
+//! Tollgate beside three third-party JOSE libraries: PyJWT, joserfc, and jose for Node. Each makes tokens, and Tollgate
+//! accepts all; then they are changed in thousands of ways, and Tollgate accepts none that all three refuse.
 
 mod mutate;
 

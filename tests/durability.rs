@@ -13,7 +13,7 @@ fn kill_9_in_a_loop_loses_nothing_that_was_acknowledged() {
     kill_9_loses_nothing("sqlite://tollgate.db", 12);
 }
 
-/// Round after round: clients register, log in and log out; the gate is killed in the middle of it; after the restart
+/// Round after round: clients register, log in and log out; Tollgate is killed in the middle of it; after the restart
 /// every acknowledged registration is there, and every acknowledged logout still counts.
 pub fn kill_9_loses_nothing(store: &str, rounds: usize) {
     let app = App::start();
@@ -28,7 +28,7 @@ pub fn kill_9_loses_nothing(store: &str, rounds: usize) {
             for _ in 0..4 {
                 let (registered, logged_out, done, next) = (&registered, &logged_out, &done, &next);
                 scope.spawn(move || {
-                    // Until the gate is gone: a broken connection acknowledges nothing.
+                    // Until Tollgate is gone: a broken connection acknowledges nothing.
                     loop {
                         let name = format!("user{}", next.fetch_add(1, Ordering::SeqCst));
                         let body = json!({"username": name, "password": PASSWORD});

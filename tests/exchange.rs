@@ -1,5 +1,5 @@
-//! The exchange login: contract 3.3, issue 5; threats R29, R34, R37, R40. Most tests sign Auth0's tokens themselves; in
-//! `auth0.rs` a real OpenID provider does.
+//! The exchange login (docs/logins.md); SECURITY.md R29, R34, R37, R40. Most tests sign Auth0's tokens themselves;
+//! `auth0.rs` uses a real OpenID provider.
 
 mod answers;
 mod auth0;
@@ -20,13 +20,13 @@ use crate::harness::*;
 
 /// Where the login answers.
 const LOGIN: &str = "/api/login";
-/// Where the gate turns a callback token into a cookie.
+/// Where Tollgate turns a callback token into a cookie.
 const CALLBACK: &str = "/site/callback";
 /// What the answer's URL begins with.
 const URL: &str = "https://app.example.com/site/callback?token=";
 /// `iss` of the tokens, with Auth0's slash.
 const ISS: &str = "https://tenant.eu.auth0.com/";
-/// The audience that the gate is for it, without one.
+/// The audience that Tollgate is for it, without one.
 const AUD: &str = "https://api.example.com";
 /// The client that may log users in.
 const BACKEND: &str = "7Hq2backend";
@@ -38,13 +38,13 @@ const LICENCE: &str = "User doesn't have any licence";
 const PROFILE: &str = "User doesn't have a profile";
 const UNKNOWN: &str = "Unknown error";
 
-/// The issuer's key, and one that is nobody's. Made once: making an RSA key takes a while.
+/// The issuer's key, and an unknown one. Made once: making an RSA key takes a while.
 static KEY_A: LazyLock<Signer> = LazyLock::new(|| Signer::new("RS256", "key-a"));
 static KEY_B: LazyLock<Signer> = LazyLock::new(|| Signer::new("RS256", "key-b"));
-/// A hash that is quick to make. Nobody logs in with a password here.
+/// A hash that is quick to make. These tests use no password.
 static HASH: LazyLock<String> = LazyLock::new(|| bcrypt::hash(PASSWORD, 4).unwrap());
 
-/// An app, an issuer with [`KEY_A`], and a gate with an exchange login.
+/// An application, an issuer with [`KEY_A`], and a process with an exchange login.
 struct Exchange {
     app: App,
     issuer: Issuer,
@@ -178,7 +178,7 @@ fn redeem(token: &str) -> Request {
     post(format!("{LOGIN}/redeem")).json(&json!({"token": token}))
 }
 
-/// The token in the URL of an answer, all of whose bytes are as documented.
+/// The token in the URL of a response whose other bytes are as documented.
 #[track_caller]
 fn token_of(answer: &Response) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());

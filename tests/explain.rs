@@ -154,7 +154,7 @@ fn it_changes_nothing_and_says_what_it_could_not_look_at() {
     assert!(told.decision().starts_with("forwarded") && told.all("revoked").is_empty(), "{}", told.text);
     assert_eq!(digest(), before);
     app.saw_nothing();
-    // A configuration that nobody has served yet: there is no store, and none is made.
+    // A configuration that was never served: there is no store, and none is created.
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("t.toml");
     write_file(&config, &gate.conf().text(1, 2), 0o600);
@@ -164,7 +164,7 @@ fn it_changes_nothing_and_says_what_it_could_not_look_at() {
     assert!(told.all("revoked")[0].starts_with("not looked at: "), "{}", told.text);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["t.toml"]);
-    // One that somebody else may only read.
+    // A database that another user can only read.
     let reader = tempfile::tempdir().unwrap();
     let copy = reader.path().join("tollgate.toml");
     write_file(&copy, &gate.conf().text(1, 2), 0o600);

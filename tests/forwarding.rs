@@ -1,4 +1,5 @@
-//! Contract 4.4–4.6: what the app sees, what happens when it fails, and tunnels; threats R1–R4.
+//! The forwarded request, failures of the application, and tunnels (docs/identity-headers.md, docs/framing.md);
+//! SECURITY.md R1–R4.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -13,7 +14,7 @@ fn gate() -> (App, Gate) {
     (app, gate)
 }
 
-/// Every header that the gate sets, or keeps for itself.
+/// Every header that Tollgate sets, or keeps for itself.
 const OURS: [&str; 12] = [
     "X-Auth-Subject",
     "X-Auth-Username",
@@ -29,7 +30,7 @@ const OURS: [&str; 12] = [
     "X-Forwarded-Host",
 ];
 
-/// Every spelling of a header's name that an app may fold to it.
+/// Every spelling of a header's name that an application may fold to it.
 fn aliases(name: &str) -> BTreeSet<String> {
     let words: Vec<_> = name.split('-').collect();
     let mut all = BTreeSet::new();
@@ -229,7 +230,7 @@ fn answers_of_the_app_pass_whatever_their_status_and_framing() {
     assert!(head.body.is_empty());
 }
 
-// === threats R1–R4 ===
+// === SECURITY.md R1–R4 ===
 
 #[test]
 fn r01_no_alias_of_our_headers_reaches_an_app() {
@@ -298,7 +299,7 @@ fn r02_headers_are_stripped_on_every_path_and_method() {
             app.forget();
         }
     }
-    // What we answer ourselves says nothing of them, and reaches no app.
+    // Tollgate's own responses have none of them, and reach no application.
     for request in [
         get("/app/x"),
         get("/nope"),
@@ -423,7 +424,7 @@ fn r04_a_trusted_proxy_is_believed() {
 fn r54_the_host_that_a_client_wrote_reaches_no_app() {
     let app = App::start();
     let conf = || Conf::new(&app).server("trusted_proxies", "[\"127.0.0.1/32\"]");
-    // As a proxy sends it that sets the headers of the recipe in the README and no others.
+    // A proxy that sets only the headers of the recipe in docs/operating.md.
     let request = |evil: &str| {
         get("/open/x")
             .key()
@@ -654,7 +655,7 @@ fn request_bodies_stream() {
         let framing = if chunked { "Transfer-Encoding: chunked" } else { "Content-Length: 10" };
         conn.write(format!("POST /open/x HTTP/1.1\r\nHost: {}\r\nX-API-Key: {KEY}\r\n{framing}\r\n\r\n", gate.addr));
         conn.write(if chunked { "5\r\nfirst\r\n" } else { "first" });
-        // The app has the first half while the second has not been sent.
+        // The application has the first half while the second has not been sent.
         until_true(PATIENCE, "the first half", || app.seen().last().is_some_and(|seen| seen.body() == b"first"));
         conn.write(if chunked { "4\r\nlast\r\n0\r\n\r\n" } else { "-last" });
         let answer = conn.read().expect(200);
@@ -670,7 +671,7 @@ fn answers_stream() {
     conn.write(get("/open/stream").key().bytes("app.example.com"));
     assert_eq!(conn.read_head().status, 200);
     assert_eq!(conn.try_read_chunk().unwrap().unwrap(), b"data: first\n\n");
-    // The app sends no more until it is told to: the first part came without the second.
+    // The application sends no more until it is told to: the first part came without the second.
     app.release();
     assert_eq!(conn.try_read_chunk().unwrap().unwrap(), b"data: second\n\n");
     assert_eq!(conn.try_read_chunk().unwrap(), None);

@@ -1,4 +1,4 @@
-//! Where a request begins and ends: threats R13–R16, R19, and HTTP/2 without TLS (R11).
+//! The begin and end of a request: SECURITY.md R13–R16, R19, and HTTP/2 without TLS (R11).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn r13_bytes_after_an_upgrade_request_reach_nobody_before_the_101() {
     let (app, gate) = gate();
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let smuggled = head(&gate, "GET /app/smuggled HTTP/1.1", "");
-    // The app refuses the upgrade (it answers 200): what came after is a request like any other.
+    // The application refuses the upgrade (it answers 200): what came after is a request like any other.
     let mut conn = gate.conn();
     conn.write(format!("{}{smuggled}", head(&gate, "GET /open/fixed HTTP/1.1", upgrade)));
     let _ = conn.try_read(false);
@@ -127,7 +127,7 @@ fn r15_broken_chunks_end_the_request() {
         if let Ok(answer) = conn.try_read(false) {
             assert!(answer.status >= 400, "{body:?}: {}", answer.status);
         }
-        // What the app saw of it never was a whole request: no chunk that it could take for the last one.
+        // What the application saw of it never was a whole request: no chunk that it could take for the last one.
         assert!(app.seen().iter().all(|seen| seen.method() == "POST" && seen.target() == "/open/x"), "{body:?}");
     }
     gate.send(&get("/open/x").key()).expect(200);
@@ -341,7 +341,7 @@ fn r14_chunks_that_two_readers_could_read_differently_are_400() {
         conn.write(chunks);
         refused(&mut conn, chunks);
     }
-    // The app tells of a request when its body has ended, however it did.
+    // The application tells of a request when its body has ended, however it did.
     until_true(PATIENCE, "the app is done", || app.connections() == app.ended());
     assert!(app.seen().iter().all(|seen| seen.target() == "/open/x"));
     app.forget();
@@ -363,7 +363,7 @@ fn a_request_is_answered_though_others_follow_before_its_answer() {
     conn.write(head(&gate, "GET /open/slow HTTP/1.1", ""));
     until_true(PATIENCE, "the app has it", || !app.seen().is_empty());
     conn.write(head(&gate, "GET /open/x HTTP/1.1", "").repeat(100));
-    // Then there is an end, or the next answer, as the gate may not have read the others before this one was done.
+    // Then there is an end, or the next answer, as Tollgate may not have read the others before this one was done.
     app.release();
     conn.read().expect(200);
 }
@@ -430,7 +430,7 @@ fn r16_over_http2_an_empty_last_piece_ends_a_body_once() {
         app.forget();
         let request = h2_request(&gate, "/open/x").method("POST").body(()).unwrap();
         assert_eq!(h2c_in_pieces(gate.addr, request, pieces).unwrap().status, 200);
-        // On the same connection to the app.
+        // On the same connection to the application.
         gate.send(&post("/open/next").key().body("next")).expect(200);
         let seen = app.seen();
         let bodies: Vec<_> = seen.iter().map(|seen| (seen.target(), String::from_utf8(seen.body()).unwrap())).collect();

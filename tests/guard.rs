@@ -1,4 +1,5 @@
-//! Contract 4.1 and 4.2: the order of checks, credentials, and what a refusal looks like; threats R5, R6, R8–R12, R26.
+//! The order of checks, credentials, and the form of a refusal (docs/request-order.md, docs/errors.md); SECURITY.md R5,
+//! R6, R8–R12, R26.
 
 use base64::Engine as _;
 
@@ -299,7 +300,7 @@ fn a_realm_without_require_key_takes_a_good_one_and_leaves_the_rest_to_the_app()
     gate.send(&get("/open/x")).expect(200);
     gate.send(&get("/open/x").key()).expect(200);
     app.forget();
-    // What is no key is the app's own; what was one is not.
+    // What is no key is the application's own; what was one is not.
     gate.send(&get("/open/x?key=wc_order_1&a").header("X-API-Key", "the app's").header("X_API_Key", "too")).expect(200);
     let seen = app.only();
     assert_eq!(seen.target(), "/open/x?key=wc_order_1&a");
@@ -411,7 +412,7 @@ fn r53_an_app_has_its_own_authorization_header_beside_the_cookie() {
         assert_eq!(seen.header("x-auth-username").as_deref(), Some("alice"));
         app.forget();
     }
-    // What names the realm is the gate's: it has to be good, and is not for the app.
+    // What names the realm is Tollgate's: it has to be good, and is not for the application.
     let forged = format!("{}x", gate.log_in("alice"));
     gate.send(&get("/app/x").key().cookie(&token).bearer(&forged)).refused(401, "token_signature");
     gate.send(&get("/app/x").key().cookie(&token).bearer(&forged).header("Authorization", "Basic dTpw"))
@@ -577,7 +578,7 @@ fn a_public_route_forwards_a_bad_token_without_identity() {
     assert_eq!(app.only().header("x-auth-username").as_deref(), Some("alice"));
 }
 
-// === threats ===
+// === SECURITY.md ===
 
 #[test]
 fn r05_no_header_changes_the_path_method_or_host_that_are_judged() {
@@ -725,7 +726,7 @@ fn r08_dot_segments_and_every_other_target_that_readers_read_differently_are_400
         b"http:/open/x",
         b"*x",
         b"open:80",
-        // White space inside a target. (A space is percent-encoded by pingora before anybody judges it.)
+        // White space inside a target. (Pingora percent-encodes a space before any check.)
         b"/open/x\x0b",
     ];
     assert!(corpus.len() >= 60);
@@ -804,7 +805,7 @@ fn r59_values_of_a_query_are_the_apps() {
         gate.send(&get(&target).key()).expect(200);
         assert_eq!(app.only().target(), target);
         app.forget();
-        // However it is spelled, what is the gate's own is found between them.
+        // However it is spelled, what is Tollgate's own is found between them.
         gate.send(&get(format!("/open/x?{query}&%6b%65%79={KEY}&z=%FC"))).expect(200);
         assert_eq!(app.only().target(), format!("/open/x?{query}&z=%FC"));
         app.forget();

@@ -16,7 +16,7 @@ fn from(to: SocketAddr, client: [u8; 4], request: &Request) -> Response {
     Conn::open_from(Ipv4Addr::from(client), to).ask(request)
 }
 
-/// Statements for the gate's database, and what the last of them says.
+/// Statements for Tollgate's database, and what the last of them says.
 fn sql(gate: &Gate, statement: &str) -> String {
     let script = "import sqlite3, sys\n\
                   db = sqlite3.connect(sys.argv[1], timeout=10)\n\

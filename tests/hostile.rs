@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::*;
 
-/// Numbers that the naive proxy is not asked about: it speaks no HTTP/2, and redirects nobody.
+/// Checks that do not apply to the naive proxy: it has no HTTP/2 and no redirects.
 const NOT_SHOWN_TO_FAIL: [u8; 4] = [18, 34, 57, 58];
 
 /// Runs the suite with these arguments.
@@ -25,7 +25,7 @@ fn suite(args: &[&str]) -> Ran {
     python(script, &[&[tests.as_str(), service.as_str()], args].concat())
 }
 
-/// Those of its checks whose names this pattern matches, against the gate.
+/// Runs the checks whose names match this pattern against Tollgate.
 #[track_caller]
 fn passes(part: &str, pattern: &str) {
     let gate = env!("CARGO_BIN_EXE_tollgate");
@@ -33,7 +33,7 @@ fn passes(part: &str, pattern: &str) {
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
     let sum = ran.stdout.lines().last().unwrap_or_default();
     assert!(sum.contains(" 0 fail"), "{sum}");
-    // It is ours: but for the auth service, which it has not, there is nothing that does not apply to it.
+    // All checks apply to Tollgate, except those of an auth service, which it does not have.
     assert!(sum.contains(" 0 not applicable") || sum.contains(" 1 not applicable"), "{sum}");
 }
 

@@ -1,4 +1,4 @@
-//! The house's own rules, read from the source tree: who may name whom, what the lock file holds, what docs/ list.
+//! Rules of the source tree: dependencies between modules, versions in the lock file, completeness of docs/.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -117,7 +117,7 @@ fn gate_and_token_are_pure() {
         .filter(|(name, _)| name.starts_with("gate/") || name.starts_with("token/") || name == "quota.rs")
     {
         for (at, line) in lines {
-            // Who waits for whom is neither I/O nor a clock.
+            // Synchronization is neither I/O nor a clock.
             let line = line.replace("tokio::sync", "").replace("#[tokio::test]", "");
             for impure in [
                 "std::fs",

@@ -42,7 +42,7 @@ fn references(count: usize) -> Vec<u8> {
     vec![0x80 | 62; count]
 }
 
-/// A client whose streams begin with no window at all.
+/// A client with an initial stream window of zero.
 struct Client {
     stream: TcpStream,
     next: u32,
@@ -58,7 +58,7 @@ impl Client {
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        // The gate may have had enough.
+        // Tollgate may have had enough.
         let _ = self.stream.write_all(bytes);
     }
 
@@ -84,7 +84,7 @@ impl Client {
         Some((head[3], head[4], stream, payload))
     }
 
-    /// Reads on, whatever comes, and tells whether the gate has ended the connection until then.
+    /// Reads on, whatever comes, and tells whether Tollgate has ended the connection until then.
     fn is_ended_at(&mut self, end: Instant) -> bool {
         let mut scrap = [0; 1 << 16];
         loop {
@@ -102,15 +102,15 @@ impl Client {
     }
 }
 
-/// Resident memory of the gate, in MiB.
+/// Resident memory of Tollgate, in MiB.
 fn memory(gate: &Gate) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", gate.pid().as_raw_nonzero())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
 }
 
-/// Opens so many connections, each with 100 streams with this head, and holds them for as long as they last, which is 40
-/// seconds at the most. Returns by how many MiB the gate grew.
+/// Opens so many connections, each with 100 streams with this head, and holds them for as long as they last, which is
+/// 40 seconds at the most. Returns by how many MiB Tollgate grew.
 fn attack(gate: &Gate, connections: usize, first: &[u8], others: &[u8]) -> usize {
     gate.send(&get("/open/fixed").key()).expect(200);
     let before = memory(gate);

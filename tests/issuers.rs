@@ -1,5 +1,5 @@
-//! Tokens that somebody else signed: issue 3, points 2 and 3; threats R20–R30. The issuer is [`harness::Issuer`], which
-//! the gate fetches keys from; the tokens are signed here.
+//! Tokens of trusted issuers; SECURITY.md R20–R30. Tollgate fetches the keys from [`harness::Issuer`]; the tokens are
+//! signed here.
 
 mod claims;
 mod config;
@@ -19,15 +19,15 @@ use crate::harness::*;
 
 /// `iss` of the tokens of the standard issuer.
 const ISS: &str = "https://issuer.example.com/";
-/// The audience that the gate is for it.
+/// The audience that Tollgate is for it.
 const AUD: &str = "https://api.example.com";
 
 /// The standard issuer's key, RS256. Made once: making an RSA key takes a while.
 static KEY_A: LazyLock<Signer> = LazyLock::new(|| Signer::new("RS256", "key-a"));
-/// Another RS256 key, which is nobody's until a test says so.
+/// Another RS256 key, unknown until a test publishes it.
 static KEY_B: LazyLock<Signer> = LazyLock::new(|| Signer::new("RS256", "key-b"));
 
-/// An app, an issuer with [`KEY_A`], and a gate that trusts it.
+/// An application, an issuer with [`KEY_A`], and a process that trusts it.
 struct Trusted {
     app: App,
     issuer: Issuer,
@@ -46,7 +46,7 @@ impl Trusted {
         Self { app, issuer, gate }
     }
 
-    /// Asserts that the token opens the app, and returns what the app saw.
+    /// Asserts that the token opens the application, and returns what the application saw.
     #[track_caller]
     fn passes(&self, token: &str) -> Seen {
         self.app.forget();

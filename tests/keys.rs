@@ -1,4 +1,4 @@
-//! Contract 4.4, issue 3.1: the keys that sign tokens: each algorithm, their turns while requests run, what is published of them, and bad files.
+//! Signing keys (docs/credentials.md): each algorithm, rotation while requests run, publication, and invalid files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -109,7 +109,7 @@ except jwt.InvalidSignatureError:
     }
 }
 
-/// The oldest attack on JWT: the public key, which everybody has, as an HMAC secret.
+/// The oldest attack on JWT: the public key as an HMAC secret.
 #[test]
 fn r20_a_public_key_is_no_secret() {
     let app = App::start();
@@ -296,7 +296,7 @@ fn a_rotation_that_waits_is_not_made_again_and_one_at_once_is_at_once() {
     let made = rotate(&gate, &[]).ok().stdout;
     assert!(made.starts_with("Made the EdDSA key ") && made.contains("It signs from "), "{made}");
     let waits = rotate(&gate, &[]).ok().stdout;
-    assert!(waits.starts_with("Nothing to do: the key "), "{waits}");
+    assert!(waits.starts_with("Nothing to do: key "), "{waits}");
     assert_eq!(gate.key_files().len(), 2);
     until_true(PATIENCE, "it is published", || published(&gate).len() == 2);
     assert_eq!(kid(&gate.log_in("alice")), kid(&first), "ten minutes are not over");
@@ -382,7 +382,7 @@ fn two_gates_that_share_a_directory_rotate_once_on_schedule() {
     assert_eq!(kid(&third), kid(&fourth));
     assert_eq!(one.key_files().len(), 2, "one key between them");
     let lines = format!("{}{}", one.stderr(), other.stderr());
-    assert_eq!(lines.matches("made the next signing key").count(), 1, "{lines}");
+    assert_eq!(lines.matches("created the next signing key").count(), 1, "{lines}");
     for gate in [&one, &other] {
         for token in [&first, &second, &third, &fourth] {
             gate.visit(token).expect(200);
@@ -406,7 +406,7 @@ fn a_key_whose_last_token_has_expired_goes_while_requests_run() {
     until_true(PATIENCE, "its file is taken away", || gate.key_files() == [file_of(&gate, &kid(&second))]);
     until_true(PATIENCE, "it is published no more", || published(&gate) == [kid(&second)].into());
     until_true(PATIENCE, "the log says so", || {
-        gate.stderr().lines().any(|line| line.contains("took a signing key away") && line.contains(&kid(&first)))
+        gate.stderr().lines().any(|line| line.contains("deleted a signing key") && line.contains(&kid(&first)))
     });
     gate.visit(&first).refused(401, "token_key_unknown");
     let third = gate.log_in("alice");

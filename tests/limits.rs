@@ -17,7 +17,7 @@ fn from_other(gate: &Gate, request: &Request) -> Response {
     Conn::open_from(OTHER, gate.addr).ask(request)
 }
 
-/// A reload that the gate has done.
+/// A reload that Tollgate has done.
 fn reload(gate: &Gate, conf: &Conf) {
     let before = gate.generation();
     gate.edit_by_rename(conf);

@@ -1,4 +1,4 @@
-//! `[log]`: levels and forms that change while the gate runs, access lines, and readers that do not read.
+//! `[log]`: levels and forms that change while Tollgate runs, access lines, and readers that do not read.
 
 use serde_json::Value;
 
@@ -80,12 +80,12 @@ fn what_is_logged_changes_while_the_gate_runs() {
     line_of(&gate, "/open/all");
     let paths: Vec<_> = access(&gate).iter().map(|line| line["path"].clone()).collect();
     assert_eq!(paths, ["/open/hang-up", "/open/all"]);
-    // The level goes for what the gate says of itself.
+    // The level goes for what Tollgate says of itself.
     let lines = gate.stderr().lines().count();
     reload(&gate.conf().log("level", "\"error\""));
     assert_eq!(gate.stderr().lines().count(), lines, "{}", gate.stderr());
     reload(&gate.conf().log("format", "\"text\"").log("level", "\"info\""));
-    until_true(PATIENCE, "a line of text", || gate.stderr().contains(" INFO new policy in force generation=5"));
+    until_true(PATIENCE, "a line of text", || gate.stderr().contains(" INFO new configuration in force generation=5"));
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn the_journal_gets_levels_and_no_times() {
     begins("<6>access request_id=");
     begins("<6>{\"time\":\"");
     gate.rename_over("nonsense");
-    begins("<3>the old policy stays");
-    // The variable is inherited by whoever's stderr leads elsewhere, too.
+    begins("<3>reload rejected, previous configuration stays in force");
+    // A process with another stderr inherits the variable, too.
     let gate = Conf::new(&app).env("JOURNAL_STREAM", "1:1").start();
     until_true(PATIENCE, "a line", || gate.stderr().contains("  INFO ready version="));
 }

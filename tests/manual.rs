@@ -57,14 +57,14 @@ fn commands() -> BTreeMap<String, clap::Command> {
     pages
 }
 
-/// What the command line does not know, after what it does. Exit codes are those of the README's table.
+/// What the command line does not know, after what it does. The exit codes are those of docs/commands.md.
 fn rest(page: &str) -> String {
     if page != "tollgate" {
         return ".SH \"SEE ALSO\"\n.BR tollgate (1),\n.BR tollgate.toml (5)\n".into();
     }
-    let readme = fs::read_to_string(docs().join("../README.md")).unwrap();
+    let commands = fs::read_to_string(docs().join("commands.md")).unwrap();
     let mut text = String::from(".SH \"EXIT STATUS\"\n");
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| exit code |")).skip(2);
+    let rows = commands.lines().skip_while(|line| !line.starts_with("| exit code |")).skip(2);
     for row in rows.take_while(|line| line.starts_with('|')) {
         let cells: Vec<_> = row.trim_matches('|').splitn(2, '|').map(|cell| cell.trim().replace('`', "")).collect();
         let _ = writeln!(text, ".TP\n.B {}\n{}", cells[0], roff(&cells[1]));

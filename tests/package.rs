@@ -125,7 +125,7 @@ fn r44_what_the_package_starts_with_lets_nobody_in() {
         let registration = realm.get("registration").and_then(toml::Value::as_str).unwrap_or("closed");
         assert_eq!(registration, "closed");
     }
-    // Nor does anything run before somebody says so.
+    // Nothing runs before it is started.
     let units = &deb()["systemd-units"];
     assert_eq!((units["enable"].as_bool(), units["start"].as_bool()), (Some(false), Some(false)));
     // Who enables the socket first needs no other configuration.

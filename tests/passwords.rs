@@ -1,4 +1,4 @@
-//! Hashing and throttling: threats R31–R33, R41, R42.
+//! Hashing and throttling: SECURITY.md R31–R33, R41, R42.
 
 use std::net::Ipv4Addr;
 use std::sync::Barrier;
@@ -267,7 +267,7 @@ fn r42_a_flood_of_logins_is_told_503_and_proxied_requests_pass() {
     until_true(PATIENCE, "the flood is over", || gate.try_log_in("alice", PASSWORD).status == 200);
 }
 
-/// The answer over this connection, or over a new one where the gate has closed it.
+/// The answer over this connection, or over a new one where Tollgate has closed it.
 fn conn_or_new(conn: &mut Conn, gate: &Gate, request: &Request) -> Response {
     if let Ok(answer) = conn.try_ask(request) {
         return answer;

@@ -1,5 +1,5 @@
-//! A tenant login over a user pool of Amazon Cognito (issue 4, point 4): over moto's server, with users that boto3 made,
-//! and over a pool that says whatever a test wants.
+//! A tenant login with an Amazon Cognito user pool: with moto's server, with users that boto3 made, and with a pool
+//! that returns whatever a test requires.
 
 mod away;
 mod fake;
@@ -34,7 +34,7 @@ fn refresh(gate: &Gate, token: &str) -> Response {
     gate.send(&post("/Login/Refresh").key().json(&json!({"RefreshToken": token})))
 }
 
-/// The tokens of an answer in the nested shape, whose other members are as they must be.
+/// The tokens of a response in the nested shape, whose other members are checked.
 #[track_caller]
 fn tokens(answer: Response) -> Tokens {
     let answer = answer.expect(200);

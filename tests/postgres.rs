@@ -1,4 +1,4 @@
-//! PostgreSQL as the store: what holds for SQLite holds for it, for several gates, and while the server is away.
+//! PostgreSQL as the store: what holds for SQLite holds for it, for several processes, and while the server is away.
 
 use std::time::{Duration, Instant};
 
@@ -174,7 +174,7 @@ fn the_server_proves_who_it_is_and_asks_for_a_password() {
         tollgate(&["user", "list", "-c", file.to_str().unwrap(), "--realm", "examples"], "")
     };
     assert!(list("localhost", "", "password").failed(69).stderr.contains("tollgate serve makes them"));
-    // Whoever looks makes no tables; this does.
+    // Reading creates no tables; this does.
     let import = ["user", "import", "-c", file.to_str().unwrap(), "--realm", "examples"];
     tollgate(&import, "").ok();
     for query in [

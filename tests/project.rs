@@ -1,4 +1,4 @@
-//! Contract 3.1: the project dialect. One test for every operation, flag, status and attribute.
+//! The project dialect (docs/logins.md). One test for every operation, flag, status and attribute.
 
 use serde_json::{Value, json};
 
@@ -472,7 +472,8 @@ fn update_can_rename_but_not_to_another_users_name() {
     update(&gate, &token, &record, "", &credentials("carol")).expect(200);
     gate.try_log_in("alice", PASSWORD).refused(401, "credentials_invalid");
     gate.log_in("carol");
-    // Not for others as long as a session carries it: an app that goes by X-Auth-Username would take one for the other.
+    // Not for others as long as a session carries it: an application that goes by X-Auth-Username would take one for
+    // the other.
     gate.try_register("alice").refused(400, "user_exists");
     update(&gate, &token, &record, "", &credentials("alice")).expect(200);
     update(&gate, &token, &record, "", &credentials("carol")).expect(200);

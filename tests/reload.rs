@@ -1,4 +1,4 @@
-//! Contract 2 and 6: the file changes while the gate runs.
+//! Reloads: the file changes while Tollgate runs.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

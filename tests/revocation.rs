@@ -1,5 +1,5 @@
-//! Contract 5: a token that was revoked is refused at once here, and within a second when another process did it;
-//! after a restart and after kill -9 too.
+//! Revocation: a revoked token is refused at once in the process that revoked it, and within a second in others; after
+//! a restart and after kill -9 too.
 
 use std::time::Duration;
 
@@ -132,7 +132,8 @@ fn the_status_counts_revocations() {
     assert_eq!(gate.status()["revocations"].as_i64().unwrap(), before + 1);
 }
 
-/// Writes a million rows, so it is for `tests/run --test tests -- --ignored a_million`; what it prints is in the README.
+/// Writes a million rows, so it is for `tests/run --test tests -- --ignored a_million`; its output is in
+/// docs/credentials.md.
 #[test]
 #[ignore = "takes a while, and measures more than it tests"]
 fn a_million_revocations_take_less_than_100_mb_and_are_there_before_the_first_request() {
@@ -165,7 +166,7 @@ fn a_million_revocations_take_less_than_100_mb_and_are_there_before_the_first_re
     gate.visit(&other).refused(401, "token_revoked");
 }
 
-/// Kilobytes of the gate that are in memory.
+/// Kilobytes of Tollgate that are in memory.
 fn resident(gate: &Gate) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", gate.pid().as_raw_nonzero())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

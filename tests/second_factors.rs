@@ -117,7 +117,7 @@ fn a_terminal_gets_black_on_white() {
     assert_eq!(Shown::read(&ran.stdout).recovery.len(), 10);
 }
 
-/// An app that nobody here wrote makes the codes that we take, from the URI alone.
+/// A third-party app makes the codes from the URI alone.
 #[test]
 fn another_implementation_makes_the_codes_that_we_take() {
     let (_app, gate) = gate();

@@ -147,7 +147,7 @@ fn a_crash_leaves_no_memory_behind() {
 
 #[test]
 fn no_secret_is_on_a_command_line() {
-    // What stands in /proc/PID/cmdline everybody on the machine can read.
+    // Every user of the machine can read /proc/PID/cmdline.
     let help = tollgate(&["user", "add", "--help"], "").ok().stdout;
     assert!(!help.contains("--password"), "{help}");
     let help = tollgate(&["serve", "--help"], "").ok().stdout;

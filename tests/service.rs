@@ -1,4 +1,4 @@
-//! The gate as a service: what systemd hears, sockets that others opened, and stops that lose nothing.
+//! Tollgate as a service: what systemd hears, sockets that others opened, and stops that lose nothing.
 
 mod handover;
 mod memory;
@@ -51,7 +51,7 @@ impl Site {
         self.dir.path().join("tollgate.toml")
     }
 
-    /// What all gates of this site have said.
+    /// What all processes of this site have said.
     fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
@@ -101,7 +101,7 @@ impl Process {
         Self { pid: Pid::from_child(&child), child: Some(child) }
     }
 
-    /// Somebody else's child.
+    /// Another process's child.
     const fn with_id(pid: Pid) -> Self {
         Self { child: None, pid }
     }
@@ -134,8 +134,8 @@ impl Drop for Process {
     }
 }
 
-/// Copies of these sockets that a child gets, and the variables that tell it so: as systemd passes them, but for their
-/// first number, which is not ours to choose here.
+/// Copies of these sockets for a child, and the variables for them: as systemd passes them, but for their first number,
+/// which can't be chosen here.
 struct Passed {
     copies: Vec<OwnedFd>,
 }
@@ -153,8 +153,8 @@ impl Passed {
         Self { copies: sockets.iter().enumerate().map(copy).collect() }
     }
 
-    /// Starts a gate that has them. Others that start at the same time must not have them, so they are open to children
-    /// for no longer than that takes; if another test got one by chance, it would only keep it open.
+    /// Starts a process that has them. Others that start at the same time must not have them, so they are open to
+    /// children for no longer than that takes; if another test got one by chance, it would only keep it open.
     fn start(&self, site: &Site) -> Process {
         let (count, first) = (self.copies.len().to_string(), self.copies[0].as_raw_fd().to_string());
         let mut command = site.command(&[("LISTEN_FDS", &count), ("LISTEN_FDS_FIRST_FD", &first)]);

@@ -1,4 +1,4 @@
-//! `[limits]` of connections: who says little, slowly or much, and who comes too often, keeps nobody else out.
+//! `[limits]` of connections: slow, large and numerous clients do not block others.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ fn gate(app: &App, limits: &str) -> Gate {
     Conf::new(app).more(&format!("[limits]\n{limits}")).start()
 }
 
-/// Everything that comes until the gate closes, which it does in this time.
+/// Everything that comes until Tollgate closes, which it does in this time.
 fn last_words(conn: &mut Conn, within: Duration) -> String {
     let start = Instant::now();
     conn.set_read_timeout(within);
@@ -70,7 +70,7 @@ fn a_head_without_measure_is_431_while_it_comes() {
     let gate = gate(&app, "head_size = \"8KiB\"\n");
     let mut conn = gate.conn();
     let head = format!("GET /open/x HTTP/1.1\r\nHost: a\r\nX-Pad: {}", "x".repeat(300_000));
-    // The gate closes before it has taken all of it.
+    // Tollgate closes before it has taken all of it.
     let _ = conn.try_write(&head);
     let said = last_words(&mut conn, Duration::from_secs(10));
     assert!(said.starts_with("HTTP/1.1 431 ") && said.contains("\"head_too_large\""), "{said}");
@@ -82,7 +82,7 @@ fn a_head_without_measure_is_431_while_it_comes() {
 fn an_answer_to_a_body_that_nobody_wants_arrives() {
     let app = App::start();
     let gate = gate(&app, "");
-    // More than the sockets hold: the gate answers, and must not reset what the client has not read yet.
+    // More than the sockets hold: Tollgate answers, and must not reset what the client has not read yet.
     for _ in 0..5 {
         let mut conn = gate.conn();
         let body = vec![b'x'; 3 << 20];
@@ -94,7 +94,7 @@ fn an_answer_to_a_body_that_nobody_wants_arrives() {
 #[test]
 fn a_body_that_comes_too_slowly_is_408() {
     let app = App::start();
-    // After the first twenty seconds, which nobody wants to wait for here, any is too slow.
+    // After the first twenty seconds, which a test can't wait for, any rate is too low.
     let gate = gate(&app, "body_rate = \"1MiB\"\nbody_timeout = \"500ms\"\n");
     let mut conn = gate.conn();
     conn.write(post("/open/x").key().header("Content-Length", "1000").bytes("localhost"));
@@ -172,7 +172,7 @@ fn when_all_connections_are_taken_others_wait_their_turn() {
     held.pop();
     waiting.set_read_timeout(PATIENCE);
     assert_eq!(waiting.read_head().status, 200);
-    until_true(PATIENCE, "it was told", || gate.stderr().contains("as many connections as may be"));
+    until_true(PATIENCE, "it was told", || gate.stderr().contains("connection limit reached"));
 }
 
 #[test]

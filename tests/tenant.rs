@@ -1,4 +1,5 @@
-//! Contract 3.2: the tenant dialect, with users of our own. What its documentation leaves open is as Amazon Cognito has it.
+//! The tenant dialect, with local users (docs/logins.md). Details that its documentation omits are as in Amazon
+//! Cognito.
 
 mod bad_input;
 mod challenges;
@@ -73,7 +74,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// Of a nested answer, whose shape is asserted in full.
+    /// Of a nested response, whose form is checked in full.
     #[track_caller]
     fn of(answer: Response) -> Self {
         let answer = answer.expect(200);
@@ -101,7 +102,7 @@ impl Tokens {
     }
 }
 
-/// The session of an answer that asks this challenge, whose shape is asserted in full.
+/// The session of a response with this challenge, whose form is checked in full.
 #[track_caller]
 fn challenged(answer: Response, name: &str) -> String {
     let answer = answer.expect(200);
@@ -179,7 +180,7 @@ impl Gate {
         Tokens::of(self.send(&refresh(token)))
     }
 
-    /// Does this to the store's file, behind the gate's back. `?` stands for these values; answers the rows.
+    /// Does this to the store's file, behind Tollgate's back. `?` stands for these values; answers the rows.
     #[track_caller]
     fn sql(&self, statement: &str, values: &Value) -> Value {
         let script = r#"

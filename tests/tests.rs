@@ -1,5 +1,5 @@
-//! Black-box tests: the real binary, over real sockets, with a real app behind it. One module a topic; what each test
-//! asserts stands in `contract.md` and `threats.md` of the design, whose rows the tests are named after.
+//! Black-box tests: the real binary, over real sockets, with a real application behind it. One module per topic. Tests
+//! are named after the rows of SECURITY.md.
 //!
 //! `tests/run` installs what they need and runs them all; one of them: `cargo test --test tests r08_dot_segments`.
 

@@ -1,17 +1,17 @@
-//! `[server.tls]`: the gate's own certificates, those of its clients, and the way from http to https.
+//! `[server.tls]`: Tollgate's own certificates, those of its clients, and the way from http to https.
 
 use std::fs;
 use std::path::Path;
 
 use crate::harness::*;
 
-/// A gate whose section `[server.tls]` says this. `files` writes what it names, beside the configuration.
+/// Starts Tollgate with this section `[server.tls]`. `files` writes the files that it names, beside the configuration.
 fn start(app: &App, section: &str, files: impl Fn(&Path)) -> Gate {
     let home = tempfile::tempdir().unwrap();
     files(home.path());
     let section = section.replace("DIR", home.path().to_str().unwrap());
     let gate = Conf::new(app).server_tables(&format!("[server.tls]\n{section}")).start();
-    // It stays for as long as the gate may look.
+    // It stays for as long as Tollgate may look.
     fs::write(gate.dir.path().join("home"), home.keep().to_str().unwrap()).unwrap();
     gate
 }
@@ -36,7 +36,7 @@ fn clients_are_served_over_tls_and_the_app_hears_of_it() {
     let seen = app.seen().pop().unwrap();
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
     assert_eq!(seen.header("x-auth-client-cert"), None);
-    // An HTTP client is no TLS client, and the gate goes on.
+    // An HTTP client is no TLS client, and Tollgate goes on.
     let mut plain = gate.conn();
     plain.write("GET /open/x HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(!String::from_utf8_lossy(&plain.try_read_to_end().unwrap_or_default()).contains("HTTP/1.1"));
@@ -113,14 +113,14 @@ fn a_new_certificate_comes_into_force_and_a_bad_pair_does_not() {
     until_true(PATIENCE, "the new certificate is shown", || shown() == *second.der());
     assert_ne!(first, *second.der());
     open.ask(&get("/open/x").key()).unwrap().expect(200);
-    // The key of another certificate: the old pair stays, and everybody is told why.
+    // The key of another certificate: the old pair stays, and the operator is told why.
     let third = authority.sign(&["gate.example.com"]);
     let generation = gate.generation();
     fs::write(home(&gate).join("a.key"), "nonsense").unwrap();
     until_true(PATIENCE, "the bad key is noticed", || gate.status()["last_reload"]["ok"] == false);
     let errors = gate.status()["last_reload"]["errors"].to_string();
     assert!(errors.contains("server.tls.key: ") && errors.contains("contains no PEM private key"), "{errors}");
-    gate.says("the old policy stays");
+    gate.says("previous configuration stays in force");
     assert_eq!((shown(), gate.generation()), (second.der().clone(), generation));
     third.write(&home(&gate), "a");
     until_true(PATIENCE, "the good pair is shown", || shown() == *third.der());
@@ -179,7 +179,7 @@ fn clients_show_certificates_where_they_have_to() {
     nobody.send(gate.addr, &forged).unwrap().expect(200);
     assert!(told(app.seen().pop().unwrap()).is_empty(), "nobody can say that it has one");
     assert!(stranger.send(gate.addr, &forged).is_err());
-    // Another authority in the file: from the next connection on, whoever it vouches for.
+    // Another CA in the file: from the next connection on, its certificates are trusted.
     fs::write(home(&gate).join("ca.pem"), other.pem()).unwrap();
     until_true(PATIENCE, "the new authority counts", || known.send(gate.addr, &forged).is_err());
     stranger.send(gate.addr, &forged).unwrap().expect(200);

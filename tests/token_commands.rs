@@ -1,5 +1,5 @@
-//! `tollgate token mint` and `revoke`, against a gate that runs: what they do to it within a second, after a restart and
-//! after kill -9; their exit codes; and that they show no secret.
+//! `tollgate token mint` and `revoke`, against a process that runs: what they do to it within a second, after a restart
+//! and after kill -9; their exit codes; and that they show no secret.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn revoke(gate: &Gate, arguments: &[&str]) -> Ran {
     token(gate, "revoke", arguments, "")
 }
 
-/// A token that the gate would have made, of which its store knows nothing.
+/// A token that Tollgate would have made, of which its store knows nothing.
 fn without_session(gate: &Gate, subject: &str, issued_at: i64) -> String {
     Jwk::of(gate).token(&json!({
         "iss": ISSUER, "aud": "examples", "sub": subject, "jti": format!("{:032x}", issued_at + 7),
@@ -202,7 +202,7 @@ fn a_token_is_revoked_that_comes_by_standard_input() {
         assert!(ran.stderr.contains(reason), "{}", ran.stderr);
         assert!(ran.stdout.is_empty() && !ran.stderr.contains("eyJ") && !ran.stderr.contains("not a token"), "{ran:?}");
     }
-    // Seen by everyone on the machine: refused, and not repeated.
+    // Every user of the machine can read it: refused, and not repeated.
     for arguments in [&[&*other][..], &["--id", &other]] {
         let ran = token(&gate, "revoke", arguments, "").failed(64);
         assert!(!ran.stderr.contains("eyJ"), "{}", ran.stderr);
@@ -288,10 +288,10 @@ fn bad_input_has_an_exit_code_and_a_sentence_and_changes_nothing() {
     for command in &commands {
         assert!(tollgate(command, "").failed(69).stderr.contains("does not exist"));
     }
-    // A realm that was never served signs with a key that nobody else would know.
+    // A realm that was never served signs with a key that no process would have.
     write_file(&path, &Conf::new(&app).text(1, 2), 0o600);
     let add = ["user", "add", "-c", config, "--realm", "examples", "alice"];
     tollgate(&add, &format!("{PASSWORD}\n")).ok();
     let ran = tollgate(&commands[1], "").failed(78);
-    assert!(ran.stderr.contains("no signing key yet") && ran.stdout.is_empty(), "{ran:?}");
+    assert!(ran.stderr.contains("has no signing key") && ran.stdout.is_empty(), "{ran:?}");
 }

@@ -1,5 +1,5 @@
-//! Tokens made by hand with the realm's own key: threats R20–R23, R29. Each is refused with a 401 and opens nothing,
-//! whether it comes as Bearer or as the cookie.
+//! Tokens made by hand with the realm's own key: SECURITY.md R20–R23, R29. Each is refused with 401 and opens nothing,
+//! as Bearer and as the cookie.
 
 use serde_json::{Value, json};
 
@@ -330,7 +330,7 @@ fn every_key_in_the_folder_verifies_and_the_newest_signs() {
     let old_kid = Jwk::of(&gate).kid;
     let new = json!({"kty": "oct", "use": "sig", "alg": "HS256", "kid": "new", "iat": now(), "k": "A".repeat(43)});
     write_file(&gate.dir.path().join("keys/examples/new.jwk"), &new.to_string(), 0o600);
-    // Another file of the folder is nobody's key.
+    // Another file of the folder is not a key.
     write_file(&gate.dir.path().join("keys/examples/notes.txt"), "not a key", 0o644);
     gate.stop();
     gate.start_again();

@@ -39,7 +39,8 @@ fn what_a_client_says_of_its_trace_is_passed_on_or_dropped() {
     assert_eq!(passed(&[("traceparent", PARENT), ("tracestate", "no list")]), (parent, none));
 }
 
-/// With the feature `otlp`, a collector gets a span of each request that its sender records, and the app is told of it.
+/// With the feature `otlp`, a collector gets a span of each request that its sender records, and the application is
+/// told of it.
 #[cfg(feature = "otlp")]
 #[test]
 fn spans_reach_a_collector_and_the_app_hears_of_them() {
@@ -79,7 +80,7 @@ fn spans_reach_a_collector_and_the_app_hears_of_them() {
         assert!(!has(secret.as_bytes()), "{secret}");
     }
     until_true(PATIENCE, "the line", || gate.stderr().contains("trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\""));
-    // Of those that nobody traces, as many as are wanted.
+    // Of requests without a trace, the configured ratio.
     gate.edit_by_rename(&gate.conf().log("trace_ratio", "1"));
     until_true(PATIENCE, "the reload", || gate.generation() == 2);
     app.forget();

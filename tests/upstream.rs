@@ -1,4 +1,4 @@
-//! Contract 4.5 and issue 6, point 5: apps of several servers, some of which refuse, hang, break off or are somebody else.
+//! Upstream servers (docs/upstreams.md) that refuse, hang, close early or have another identity.
 
 mod balance;
 mod ejection;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::harness::*;
 
-/// Two apps and a gate before them. `keys`: of every route.
+/// Two applications and a process before them. `keys`: of every route.
 fn two(keys: &[(&str, &str)]) -> (App, App, Gate) {
     let (one, two) = (App::start(), App::start());
     let conf = Conf::with_upstream(&format!("[\"{}\", \"{}\"]", one.url(), two.url()));
@@ -22,7 +22,7 @@ fn two(keys: &[(&str, &str)]) -> (App, App, Gate) {
     (one, two, gate)
 }
 
-/// What `/status` says of the server at this address, which one upstream of the gate has.
+/// What `/status` says of the server at this address, which one upstream of Tollgate has.
 #[track_caller]
 fn server(gate: &Gate, app: &App) -> Value {
     let status = gate.status();
@@ -33,7 +33,7 @@ fn server(gate: &Gate, app: &App) -> Value {
     found.remove(0).clone()
 }
 
-/// How many requests the app got, those of checks left out.
+/// How many requests the application got, those of checks left out.
 fn asked(app: &App) -> usize {
     app.seen().iter().filter(|seen| !seen.target().ends_with("/health")).count()
 }
@@ -50,5 +50,5 @@ fn begin(gate: &Gate, conn: &mut Conn, request: &Request) {
     conn.write(request.bytes(&gate.addr.to_string()));
 }
 
-/// How long an answer may take whose time-outs are all a second or less.
+/// The time limit for a response if all timeouts are a second or less.
 const SOON: Duration = Duration::from_secs(8);

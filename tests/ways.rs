@@ -1,4 +1,4 @@
-//! Whatever a request says of its own connection, the app sees the same, and so does the client.
+//! Whatever a request says of its own connection, the application sees the same, and so does the client.
 
 use crate::harness::*;
 
@@ -100,7 +100,7 @@ fn a_client_sees_the_same_of_an_answer() {
             });
             let [direct, long] = answers;
             match (direct, long) {
-                // The app tells which connection and which headers it saw.
+                // The application tells which connection and which headers it saw.
                 (Ok(direct), Ok(long)) if manner == "x" => assert_eq!((direct.0, direct.3), (long.0, long.3)),
                 (direct, long) => assert_eq!(direct, long, "{method} {manner}"),
             }

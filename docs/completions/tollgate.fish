@@ -26,13 +26,13 @@ end
 
 complete -c tollgate -n "__fish_tollgate_needs_command" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_needs_command" -s V -l version -d 'Print version'
-complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "serve" -d 'Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration'
-complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "serve" -d 'Run Tollgate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Start Tollgate with a sample application, a user and a key, and print curl commands to try. Ctrl-C removes all of it'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "check" -d 'Validate a configuration: print every error and warning with its place, and exit with 0 or 78'
-complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "explain" -d 'Say which rule decides about a request, and why. Nothing is sent, and nothing is counted'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "explain" -d 'Print the decision about a request, and the reason. Nothing is sent, and nothing is counted'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "init" -d 'Write a starter configuration with a signing key and an API key; nothing is overwritten'
-complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "schema" -d 'Print the JSON Schema of the configuration file, with which editors complete keys and mark invalid values'
-complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys, and the keys that sign tokens'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "schema" -d 'Print the JSON Schema of the configuration file, for completion and validation in editors'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'API keys and signing keys'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Access tokens: inspect, mint, revoke'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "user" -d 'The users of a realm: add, list, change, import'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "session" -d 'Sessions: end one of them, all of a user, or all of a realm ("tollgate user sessions" lists them)'
@@ -40,98 +40,98 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "store" -d 'The da
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -l allow-core-dumps -d 'Allow core dumps and debuggers: both show signing keys and passwords'
 complete -c tollgate -n "__fish_tollgate_using_subcommand serve" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -l listen -d 'Where to listen; if that is taken, a free port is' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -l listen -d 'Listen address; a free port is used if it is in use' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l strict -d 'Treat warnings as errors'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l json -d 'Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each'
-complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l offline -d 'Do not ask the database server and the trusted issuers whether they answer, nor look up the names of upstreams'
+complete -c tollgate -n "__fish_tollgate_using_subcommand check" -l offline -d 'Do not contact the database server and the trusted issuers, and do not resolve the names of upstreams'
 complete -c tollgate -n "__fish_tollgate_using_subcommand check" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s c -l config -d 'The configuration file' -r -F
-complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l header -d 'A header of the request; may be given several times. What it carries is not shown' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -l from -d 'Who connects' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s H -l header -d 'A header of the request; can be repeated. Its credentials are not printed' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -l from -d 'IP address of the client' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand init" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "new" -d 'Make an API key: print its secret, once, and the section to paste into the configuration'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "list" -d 'List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "rotate" -d 'Make a new signing key: running gates publish it at once, and sign with it after publish_ahead'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "revoke" -d 'Take a signing key away that may have been stolen: another one signs at once, tokens that it signed count no more, and no session of before can be refreshed'
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l id -d 'What people call the key: letters, digits, dots, hyphens and underscores' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l expires -d 'From when on it is refused, such as 2027-01-01T00:00:00Z [default: never]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "new" -d 'Create an API key: print its secret, once, and the section to paste into the configuration'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "list" -d 'List the API keys of a configuration with their validity, and its signing keys with their state'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "rotate" -d 'Create the next signing key: running processes publish it at once, and it becomes active after publish_ahead'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from new list rotate revoke" -f -a "revoke" -d 'Remove a stolen signing key: another key becomes active at once, its tokens are refused, and no session from before can be refreshed'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l id -d 'Name of the key: letters, digits, dots, hyphens and underscores' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -l expires -d 'Expiry of the key, such as 2027-01-01T00:00:00Z [default: never]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -l realm -d 'Only those of this realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -s c -l config -d 'The configuration file' -r -F
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l realm -d 'Whose tokens it signs' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l now -d 'It signs at once, and those are dropped that wait for their turns: who verifies tokens with a key set that he fetched before does not know it yet'
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l realm -d 'Realm of the key' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -l now -d 'Activate the key immediately, and drop older pending keys. A verifier with a cached JWKS rejects new tokens until its next fetch'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration file' -r -F
-complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -l realm -d 'Whose tokens it signs' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -l realm -d 'Realm of the key' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "inspect" -d 'Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first line of standard input'
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "mint" -d 'Print a new access token of a user, to try something out or to give to a program'
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "revoke" -d 'Refuse tokens: one of them, or all that a user was issued until now. A running gate does so within a second'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "inspect" -d 'Print the claims of a token, and whether the realms accept it. The token is read from the terminal, or is the first line of standard input'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "mint" -d 'Print a new access token of a user'
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and not __fish_seen_subcommand_from inspect mint revoke" -f -a "revoke" -d 'Revoke tokens: one, or all of a user until now. Running processes refuse them within a second'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -s c -l config -d 'The configuration file' -r -F
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -l realm -d 'Only as this realm sees it [default: every realm]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -l realm -d 'Use this realm only [default: every realm]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l realm -d 'The realm' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l user -d 'The user\'s name, email address or id' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l ttl -d 'How long the token lives, such as 15m, 8h or 30d; at most the realm\'s token_ttl [default: 1h]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l user -d 'Name, email address or id of the user' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -l ttl -d 'Lifetime of the token, such as 15m, 8h or 30d; at most the realm\'s token_ttl [default: 1h]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from mint" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration file' -r -F
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l id -d 'The token or session of this id: X-Auth-Token-Id, or "token" in the log; "jti" only of the gate\'s own tokens' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l realm -d 'The realm of --user' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l id -d 'Token or session id: X-Auth-Token-Id, or "token" in the log; "jti" for tokens of the realm only' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l realm -d 'Realm of --user' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l user -d 'Every token of this user of the realm: name, email address or id' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer -d 'Every token that this issuer issued to --subject: "iss" of the token, letter for letter' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l subject -d '"sub" of the token, letter for letter' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l before -d 'With --issuer: only what was issued until then, by the issuer\'s clock [default: now]' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer -d 'Every token of this issuer for --subject: "iss" of the token, byte for byte' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l subject -d '"sub" of the token, byte for byte' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -l before -d 'With --issuer: tokens with iat up to this time, by the issuer\'s clock [default: now]' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "add" -d 'Add a user. The password is read from the terminal, or is the first line of standard input'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "list" -d 'List the users. Never shows passwords or their hashes'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "set" -d 'Change a user\'s names, roles or data. Names and roles end its sessions, whose tokens say the old ones'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "set" -d 'Change a user\'s names, roles or data. New names and roles end its sessions, whose tokens have the old ones'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "sessions" -d 'List a user\'s sessions ("tollgate session end" ends them)'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "passwd" -d 'Set a user\'s password, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "enable" -d 'Let a disabled user log in again'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "disable" -d 'Refuse a user\'s logins, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "vouch" -d 'Stand by a user\'s email address and data, for exchange logins and X-Auth-Email: of users who registered themselves'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "enable" -d 'Enable a disabled user'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "disable" -d 'Disable a user, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "vouch" -d 'Mark the email address and data of a self-registered user as verified (required for exchange logins and X-Auth-Email)'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "unlock" -d 'Unlock a user\'s account after too many wrong passwords or codes'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "delete" -d 'Delete a user, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes, beside the password'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "mfa" -d 'A user\'s second factor: one-time codes beside the password'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and not __fish_seen_subcommand_from add list set sessions passwd enable disable vouch unlock delete mfa import" -f -a "import" -d 'Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l realm -d 'The realm' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l email -d 'An email address to log in with, too' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l attribute -d 'A member of the user\'s data, as a string. May be given several times' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l role -d 'A role for the user\'s tokens. May be given several times' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l temporary -d 'The password is only for choosing another one, at the first login'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l machine -d 'A program\'s user. No password is read: it is a random secret, which is printed once'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l email -d 'Email address, also for the login' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l attribute -d 'A member of the user\'s data, as a string; can be repeated' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l role -d 'A role for the user\'s tokens; can be repeated' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l temporary -d 'Set a temporary password: the user must change it at the first login'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -l machine -d 'Create a service account with a random secret and print the secret once. No password is read'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l realm -d 'The realm' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line, with all of the user\'s data'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -l json -d 'One JSON object per line, with all of the user\'s data'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l realm -d 'The realm' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l username -d 'Another name to log in with' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l email -d 'Another email address, which counts as verified' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l role -d 'A role for the user\'s tokens. May be given several times: these take the place of all that the user has' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l attribute -d 'A member of the user\'s data, as a string; NAME= removes it. May be given several times: other members stay' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l username -d 'New username' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l email -d 'New email address; it counts as verified' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l role -d 'A role for the user\'s tokens; can be repeated: these replace all roles of the user' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l attribute -d 'A member of the user\'s data, as a string; NAME= removes it. Can be repeated: other members stay' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l no-email -d 'Remove the email address'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -l no-roles -d 'Remove every role'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -l realm -d 'The realm' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -l json -d 'One JSON object a line'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -l json -d 'One JSON object per line'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from sessions" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l realm -d 'The realm' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l temporary -d 'The password is only for choosing another one, at the next login'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -l temporary -d 'Set a temporary password: the user must change it at the next login'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from passwd" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from enable" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from enable" -l realm -d 'The realm' -r
@@ -149,19 +149,19 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from delete" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -f -a "enable" -d 'Make a user\'s second factor, print it once, and end all its sessions'
-complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -f -a "disable" -d 'Remove a user\'s second factor: the password is enough again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -f -a "enable" -d 'Create a user\'s second factor, print it once, and end all its sessions'
+complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from mfa" -f -a "disable" -d 'Remove a user\'s second factor: the password is sufficient again'
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -l realm -d 'The realm' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand user; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand session; and not __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand session; and not __fish_seen_subcommand_from end" -f -a "end" -d 'End sessions: their tokens are refused by running gates within a second, and none can be refreshed'
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and not __fish_seen_subcommand_from end" -f -a "end" -d 'End sessions: running processes refuse their tokens within a second, and none can be refreshed'
 complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -s c -l config -d 'The configuration file' -r -F
-complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l realm -d 'The realm of --all or --user' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l realm -d 'Realm of --all or --user' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l user -d 'Every session of this user of the realm: name, email address or id' -r
-complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l all -d 'Every session of the realm, those of trusted issuers\' tokens too, and every login that was begun and not finished'
+complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -l all -d 'Every session of the realm, including those of trusted issuers\' tokens, and every unfinished login'
 complete -c tollgate -n "__fish_tollgate_using_subcommand session; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand store; and not __fish_seen_subcommand_from restored" -s h -l help -d 'Print help'
-complete -c tollgate -n "__fish_tollgate_using_subcommand store; and not __fish_seen_subcommand_from restored" -f -a "restored" -d 'Say that a backup of the database was put back: every session of every realm ends, since what was revoked after the backup was made would count again'
+complete -c tollgate -n "__fish_tollgate_using_subcommand store; and not __fish_seen_subcommand_from restored" -f -a "restored" -d 'Report that a backup of the database was restored: every session of every realm ends, because revocations from after the backup are lost'
 complete -c tollgate -n "__fish_tollgate_using_subcommand store; and __fish_seen_subcommand_from restored" -s c -l config -d 'The configuration file' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand store; and __fish_seen_subcommand_from restored" -s h -l help -d 'Print help'

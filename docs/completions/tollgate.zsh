@@ -39,7 +39,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (demo)
 _arguments "${_arguments_options[@]}" : \
-'--listen=[Where to listen; if that is taken, a free port is]:ADDRESS:_default' \
+'--listen=[Listen address; a free port is used if it is in use]:ADDRESS:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -50,7 +50,7 @@ _arguments "${_arguments_options[@]}" : \
 '--config=[The configuration file]:FILE:_files' \
 '--strict[Treat warnings as errors]' \
 '--json[Print errors and warnings as a JSON array\: severity, file, line, column, key, message and remedy of each]' \
-'--offline[Do not ask the database server and the trusted issuers whether they answer, nor look up the names of upstreams]' \
+'--offline[Do not contact the database server and the trusted issuers, and do not resolve the names of upstreams]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -59,20 +59,20 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
-'*-H+[A header of the request; may be given several times. What it carries is not shown]:NAME: VALUE:_default' \
-'*--header=[A header of the request; may be given several times. What it carries is not shown]:NAME: VALUE:_default' \
-'--from=[Who connects]:ADDRESS:_default' \
+'*-H+[A header of the request; can be repeated. Its credentials are not printed]:NAME: VALUE:_default' \
+'*--header=[A header of the request; can be repeated. Its credentials are not printed]:NAME: VALUE:_default' \
+'--from=[IP address of the client]:ADDRESS:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':method -- The request'\''s method:_default' \
-':url -- What is asked for\: https\://HOST/PATH?QUERY, http\://…, or /PATH alone, at the first address that the gate listens on:_default' \
+':method -- HTTP method of the request:_default' \
+':url -- https\://HOST/PATH?QUERY, http\://…, or /PATH alone, which is sent to the first listen address:_default' \
 && ret=0
 ;;
 (init)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
-':directory -- Where to write it; the directory is made if it is not there:_files' \
+':directory -- Directory for the files; it is created if it does not exist:_files' \
 && ret=0
 ;;
 (schema)
@@ -97,8 +97,8 @@ _arguments "${_arguments_options[@]}" : \
         case $line[1] in
             (new)
 _arguments "${_arguments_options[@]}" : \
-'--id=[What people call the key\: letters, digits, dots, hyphens and underscores]:ID:_default' \
-'--expires=[From when on it is refused, such as 2027-01-01T00\:00\:00Z \[default\: never\]]:RFC3339:_default' \
+'--id=[Name of the key\: letters, digits, dots, hyphens and underscores]:ID:_default' \
+'--expires=[Expiry of the key, such as 2027-01-01T00\:00\:00Z \[default\: never\]]:RFC3339:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -116,8 +116,8 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
-'--realm=[Whose tokens it signs]:REALM:_default' \
-'--now[It signs at once, and those are dropped that wait for their turns\: who verifies tokens with a key set that he fetched before does not know it yet]' \
+'--realm=[Realm of the key]:REALM:_default' \
+'--now[Activate the key immediately, and drop older pending keys. A verifier with a cached JWKS rejects new tokens until its next fetch]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -126,10 +126,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
-'--realm=[Whose tokens it signs]:REALM:_default' \
+'--realm=[Realm of the key]:REALM:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':kid -- The key'\''s id, as "tollgate key list" shows it:_default' \
+':kid -- Id of the key, as "tollgate key list" shows it:_default' \
 && ret=0
 ;;
         esac
@@ -154,7 +154,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
-'--realm=[Only as this realm sees it \[default\: every realm\]]:NAME:_default' \
+'--realm=[Use this realm only \[default\: every realm\]]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -164,8 +164,8 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[The realm]:NAME:_default' \
-'--user=[The user'\''s name, email address or id]:USER:_default' \
-'--ttl=[How long the token lives, such as 15m, 8h or 30d; at most the realm'\''s token_ttl \[default\: 1h\]]:DURATION:_default' \
+'--user=[Name, email address or id of the user]:USER:_default' \
+'--ttl=[Lifetime of the token, such as 15m, 8h or 30d; at most the realm'\''s token_ttl \[default\: 1h\]]:DURATION:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -174,12 +174,12 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
-'--id=[The token or session of this id\: X-Auth-Token-Id, or "token" in the log; "jti" only of the gate'\''s own tokens]:HEX:_default' \
-'--realm=[The realm of --user]:NAME:_default' \
+'--id=[Token or session id\: X-Auth-Token-Id, or "token" in the log; "jti" for tokens of the realm only]:HEX:_default' \
+'--realm=[Realm of --user]:NAME:_default' \
 '--user=[Every token of this user of the realm\: name, email address or id]:USER:_default' \
-'--issuer=[Every token that this issuer issued to --subject\: "iss" of the token, letter for letter]:ISSUER:_default' \
-'--subject=["sub" of the token, letter for letter]:SUBJECT:_default' \
-'--before=[With --issuer\: only what was issued until then, by the issuer'\''s clock \[default\: now\]]:RFC3339:_default' \
+'--issuer=[Every token of this issuer for --subject\: "iss" of the token, byte for byte]:ISSUER:_default' \
+'--subject=["sub" of the token, byte for byte]:SUBJECT:_default' \
+'--before=[With --issuer\: tokens with iat up to this time, by the issuer'\''s clock \[default\: now\]]:RFC3339:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::token -- "-"\: the token that is read from the terminal, or is the first line of standard input:_default' \
@@ -208,14 +208,14 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[The realm]:NAME:_default' \
-'--email=[An email address to log in with, too]:EMAIL:_default' \
-'*--attribute=[A member of the user'\''s data, as a string. May be given several times]:NAME=VALUE:_default' \
-'*--role=[A role for the user'\''s tokens. May be given several times]:ROLE:_default' \
-'--temporary[The password is only for choosing another one, at the first login]' \
-'(--temporary)--machine[A program'\''s user. No password is read\: it is a random secret, which is printed once]' \
+'--email=[Email address, also for the login]:EMAIL:_default' \
+'*--attribute=[A member of the user'\''s data, as a string; can be repeated]:NAME=VALUE:_default' \
+'*--role=[A role for the user'\''s tokens; can be repeated]:ROLE:_default' \
+'--temporary[Set a temporary password\: the user must change it at the first login]' \
+'(--temporary)--machine[Create a service account with a random secret and print the secret once. No password is read]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':username -- The name to log in with:_default' \
+':username -- Username:_default' \
 && ret=0
 ;;
 (list)
@@ -223,7 +223,7 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[The realm]:NAME:_default' \
-'--json[One JSON object a line, with all of the user'\''s data]' \
+'--json[One JSON object per line, with all of the user'\''s data]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -233,15 +233,15 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[The realm]:NAME:_default' \
-'--username=[Another name to log in with]:USERNAME:_default' \
-'--email=[Another email address, which counts as verified]:EMAIL:_default' \
-'*--role=[A role for the user'\''s tokens. May be given several times\: these take the place of all that the user has]:ROLE:_default' \
-'*--attribute=[A member of the user'\''s data, as a string; NAME= removes it. May be given several times\: other members stay]:NAME=VALUE:_default' \
+'--username=[New username]:USERNAME:_default' \
+'--email=[New email address; it counts as verified]:EMAIL:_default' \
+'*--role=[A role for the user'\''s tokens; can be repeated\: these replace all roles of the user]:ROLE:_default' \
+'*--attribute=[A member of the user'\''s data, as a string; NAME= removes it. Can be repeated\: other members stay]:NAME=VALUE:_default' \
 '(--email)--no-email[Remove the email address]' \
 '(--role)--no-roles[Remove every role]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (sessions)
@@ -249,10 +249,10 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[The realm]:NAME:_default' \
-'--json[One JSON object a line]' \
+'--json[One JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (passwd)
@@ -260,10 +260,10 @@ _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
 '--realm=[The realm]:NAME:_default' \
-'--temporary[The password is only for choosing another one, at the next login]' \
+'--temporary[Set a temporary password\: the user must change it at the next login]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (enable)
@@ -273,7 +273,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (disable)
@@ -283,7 +283,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (vouch)
@@ -293,7 +293,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (unlock)
@@ -303,7 +303,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (delete)
@@ -313,7 +313,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (mfa)
@@ -337,7 +337,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
 (disable)
@@ -347,7 +347,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-':user -- The user'\''s name, email address or id:_default' \
+':user -- Name, email address or id of the user:_default' \
 && ret=0
 ;;
         esac
@@ -361,7 +361,7 @@ _arguments "${_arguments_options[@]}" : \
 '--realm=[The realm]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::file -- JSON Lines\: {"username", "email", "password_hash", "data", "roles", "disabled", "temporary"}; a name and the hash are needed. Standard input if it is absent or "-":_files' \
+'::file -- JSON Lines\: {"username", "email", "password_hash", "data", "roles", "disabled", "temporary"}; a name and the hash are required. Standard input if it is absent or "-":_files' \
 && ret=0
 ;;
         esac
@@ -386,12 +386,12 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-c+[The configuration file]:FILE:_files' \
 '--config=[The configuration file]:FILE:_files' \
-'--realm=[The realm of --all or --user]:NAME:_default' \
+'--realm=[Realm of --all or --user]:NAME:_default' \
 '--user=[Every session of this user of the realm\: name, email address or id]:USER:_default' \
-'--all[Every session of the realm, those of trusted issuers'\'' tokens too, and every login that was begun and not finished]' \
+'--all[Every session of the realm, including those of trusted issuers'\'' tokens, and every unfinished login]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::id -- The session of this id, as "tollgate user sessions" shows it:_default' \
+'::id -- Id of the session, as "tollgate user sessions" shows it:_default' \
 && ret=0
 ;;
         esac
@@ -432,13 +432,13 @@ esac
 (( $+functions[_tollgate_commands] )) ||
 _tollgate_commands() {
     local commands; commands=(
-'serve:Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration' \
-'demo:Try it\: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind' \
+'serve:Run Tollgate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration' \
+'demo:Start Tollgate with a sample application, a user and a key, and print curl commands to try. Ctrl-C removes all of it' \
 'check:Validate a configuration\: print every error and warning with its place, and exit with 0 or 78' \
-'explain:Say which rule decides about a request, and why. Nothing is sent, and nothing is counted' \
+'explain:Print the decision about a request, and the reason. Nothing is sent, and nothing is counted' \
 'init:Write a starter configuration with a signing key and an API key; nothing is overwritten' \
-'schema:Print the JSON Schema of the configuration file, with which editors complete keys and mark invalid values' \
-'key:API keys, and the keys that sign tokens' \
+'schema:Print the JSON Schema of the configuration file, for completion and validation in editors' \
+'key:API keys and signing keys' \
 'token:Access tokens\: inspect, mint, revoke' \
 'user:The users of a realm\: add, list, change, import' \
 'session:Sessions\: end one of them, all of a user, or all of a realm ("tollgate user sessions" lists them)' \
@@ -469,10 +469,10 @@ _tollgate__subcmd__init_commands() {
 (( $+functions[_tollgate__subcmd__key_commands] )) ||
 _tollgate__subcmd__key_commands() {
     local commands; commands=(
-'new:Make an API key\: print its secret, once, and the section to paste into the configuration' \
-'list:List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs' \
-'rotate:Make a new signing key\: running gates publish it at once, and sign with it after publish_ahead' \
-'revoke:Take a signing key away that may have been stolen\: another one signs at once, tokens that it signed count no more, and no session of before can be refreshed' \
+'new:Create an API key\: print its secret, once, and the section to paste into the configuration' \
+'list:List the API keys of a configuration with their validity, and its signing keys with their state' \
+'rotate:Create the next signing key\: running processes publish it at once, and it becomes active after publish_ahead' \
+'revoke:Remove a stolen signing key\: another key becomes active at once, its tokens are refused, and no session from before can be refreshed' \
     )
     _describe -t commands 'tollgate key commands' commands "$@"
 }
@@ -509,7 +509,7 @@ _tollgate__subcmd__serve_commands() {
 (( $+functions[_tollgate__subcmd__session_commands] )) ||
 _tollgate__subcmd__session_commands() {
     local commands; commands=(
-'end:End sessions\: their tokens are refused by running gates within a second, and none can be refreshed' \
+'end:End sessions\: running processes refuse their tokens within a second, and none can be refreshed' \
     )
     _describe -t commands 'tollgate session commands' commands "$@"
 }
@@ -521,7 +521,7 @@ _tollgate__subcmd__session__subcmd__end_commands() {
 (( $+functions[_tollgate__subcmd__store_commands] )) ||
 _tollgate__subcmd__store_commands() {
     local commands; commands=(
-'restored:Say that a backup of the database was put back\: every session of every realm ends, since what was revoked after the backup was made would count again' \
+'restored:Report that a backup of the database was restored\: every session of every realm ends, because revocations from after the backup are lost' \
     )
     _describe -t commands 'tollgate store commands' commands "$@"
 }
@@ -533,9 +533,9 @@ _tollgate__subcmd__store__subcmd__restored_commands() {
 (( $+functions[_tollgate__subcmd__token_commands] )) ||
 _tollgate__subcmd__token_commands() {
     local commands; commands=(
-'inspect:Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first line of standard input' \
-'mint:Print a new access token of a user, to try something out or to give to a program' \
-'revoke:Refuse tokens\: one of them, or all that a user was issued until now. A running gate does so within a second' \
+'inspect:Print the claims of a token, and whether the realms accept it. The token is read from the terminal, or is the first line of standard input' \
+'mint:Print a new access token of a user' \
+'revoke:Revoke tokens\: one, or all of a user until now. Running processes refuse them within a second' \
     )
     _describe -t commands 'tollgate token commands' commands "$@"
 }
@@ -559,15 +559,15 @@ _tollgate__subcmd__user_commands() {
     local commands; commands=(
 'add:Add a user. The password is read from the terminal, or is the first line of standard input' \
 'list:List the users. Never shows passwords or their hashes' \
-'set:Change a user'\''s names, roles or data. Names and roles end its sessions, whose tokens say the old ones' \
+'set:Change a user'\''s names, roles or data. New names and roles end its sessions, whose tokens have the old ones' \
 'sessions:List a user'\''s sessions ("tollgate session end" ends them)' \
 'passwd:Set a user'\''s password, and end all its sessions' \
-'enable:Let a disabled user log in again' \
-'disable:Refuse a user'\''s logins, and end all its sessions' \
-'vouch:Stand by a user'\''s email address and data, for exchange logins and X-Auth-Email\: of users who registered themselves' \
+'enable:Enable a disabled user' \
+'disable:Disable a user, and end all its sessions' \
+'vouch:Mark the email address and data of a self-registered user as verified (required for exchange logins and X-Auth-Email)' \
 'unlock:Unlock a user'\''s account after too many wrong passwords or codes' \
 'delete:Delete a user, and end all its sessions' \
-'mfa:A user'\''s second factor\: one-time codes, beside the password' \
+'mfa:A user'\''s second factor\: one-time codes beside the password' \
 'import:Add users with the password hashes of another system (argon2, scrypt, bcrypt)\: all of them, or none' \
     )
     _describe -t commands 'tollgate user commands' commands "$@"
@@ -605,8 +605,8 @@ _tollgate__subcmd__user__subcmd__list_commands() {
 (( $+functions[_tollgate__subcmd__user__subcmd__mfa_commands] )) ||
 _tollgate__subcmd__user__subcmd__mfa_commands() {
     local commands; commands=(
-'enable:Make a user'\''s second factor, print it once, and end all its sessions' \
-'disable:Remove a user'\''s second factor\: the password is enough again' \
+'enable:Create a user'\''s second factor, print it once, and end all its sessions' \
+'disable:Remove a user'\''s second factor\: the password is sufficient again' \
     )
     _describe -t commands 'tollgate user mfa commands' commands "$@"
 }

@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Print errors and warnings as a JSON array: severity, file, line, column, key, message and remedy of each
     #[arg(long)]
     json: bool,
-    /// Do not ask the database server and the trusted issuers whether they answer, nor look up the names of upstreams
+    /// Do not contact the database server and the trusted issuers, and do not resolve the names of upstreams
     #[arg(long)]
     offline: bool,
 }
@@ -45,7 +45,7 @@ impl Args {
             }
             Err(errors) => (None, errors.iter().chain(errors.warnings()).cloned().collect()),
         };
-        // Between the errors, where the lines say so.
+        // Between the errors, in the order of lines.
         found.sort_by_key(|diagnostic| (diagnostic.line(), diagnostic.column()));
         if self.json {
             let objects: Vec<_> = found.iter().map(|diagnostic| object(diagnostic).to_string()).collect();
@@ -84,7 +84,7 @@ impl Args {
     }
 }
 
-/// What keeps the store from being opened.
+/// Checks whether the store can be opened.
 fn store_problem(config: &Config, reach: &Reach, offline: bool) -> Result<Option<Diagnostic>, Failure> {
     if offline && matches!(config.store, Database::Postgres(_)) {
         return Ok(None);
@@ -101,12 +101,15 @@ fn store_problem(config: &Config, reach: &Reach, offline: bool) -> Result<Option
     }))
 }
 
-/// The trusted issuers whose keys can't be fetched at the moment. All are asked at once.
+/// Returns the trusted issuers whose keys can't be fetched at the moment. All are fetched at once.
 fn unreachable_issuers(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
     let ask = |(place, keys): &(Diagnostic, Arc<IssuerKeys>)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let problem = runtime.block_on(fetch_keys(&config.policy, keys)).err()?;
-        Some(place.with(Severity::Warning, format!("the keys can't be had now: {problem}: let this machine reach it")))
+        Some(place.with(
+            Severity::Warning,
+            format!("the keys are unavailable at the moment: {problem}: let this machine reach it"),
+        ))
     };
     std::thread::scope(|scope| {
         let asked: Vec<_> = reach.issuers.iter().map(|issuer| scope.spawn(move || ask(issuer))).collect();
@@ -114,7 +117,8 @@ fn unreachable_issuers(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
     })
 }
 
-/// The names of upstreams that do not resolve at the moment, or lead to Tollgate itself. All are looked up at once.
+/// Returns the upstream names that do not resolve at the moment, or resolve to Tollgate itself. All are resolved at
+/// once.
 fn unresolved_names(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
     let ask = |(place, host, port): &(Diagnostic, Host, u16)| {
         let problem = match (host.as_str(), *port).to_socket_addrs() {

@@ -1,5 +1,5 @@
-//! `tollgate demo`: a gate, an app behind it, a user and a key, and the curl lines to try them with. It needs nothing, and
-//! leaves nothing behind: everything lives in a temporary directory.
+//! `tollgate demo`: Tollgate with a sample application, a user and a key, and the curl commands to try them. All data
+//! is in a temporary directory, which is removed at the end.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -20,10 +20,10 @@ use crate::ops::{self, Dumps};
 use crate::proxy::{BoundListeners, DefaultListenerPolicy};
 use crate::token::{Algorithm, Claims, SigningKey, SigningKeys, TokenId, TokenSettings};
 
-/// Try it: a gate, an app behind it, a user and a key, and curl lines to paste. Ctrl-C leaves nothing behind
+/// Start Tollgate with a sample application, a user and a key, and print curl commands to try. Ctrl-C removes all of it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to listen; if that is taken, a free port is
+    /// Listen address; a free port is used if it is in use
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }
@@ -51,11 +51,11 @@ fn run(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     loop {
         let ended = ops::serve(&file, Dumps::Never, |addresses| {
             let Some(gate) = addresses.first() else { return };
-            // Whoever closed our stdout does not want to read it; the gate runs all the same.
+            // If stdout is closed, the process goes on.
             let _ = out.write_all(lines(*gate, (&key, &foreign), &jar, &file).as_bytes()).and_then(|()| out.flush());
         });
         match ended {
-            // Somebody took the port after it was free: another demo that starts.
+            // Another process took the port after it was free: another demo that starts.
             Err(failure) if failure.code == exit::UNAVAILABLE && attempts.next().is_some() => {
                 std::fs::write(&file, configuration(free(listen), free(ADMIN), upstream, &key)).map_err(failed)?;
             }
@@ -127,8 +127,8 @@ upstream = ["http://{upstream}"]
     )
 }
 
-/// Makes the key of an issuer whom the realm trusts, puts its public half where the configuration looks for it, and returns
-/// a token that the issuer's client got for itself.
+/// Creates the key of a trusted issuer, writes its public half to the file of the configuration, and returns a
+/// client-credentials token of the issuer.
 fn other_issuer(home: &Path) -> Result<String, Failure> {
     let now = crate::clock::now();
     let key = SigningKey::generate(Algorithm::RS256, now, now).map_err(failed)?;
@@ -172,7 +172,7 @@ fn lines(gate: SocketAddr, (key, foreign): (&str, &str), jar: &Path, file: &Path
         ("An open door: the app behind it shows what it was sent.", format!("curl -s '{open}'")),
         ("A closed one: 401, reason token_missing.", format!("curl -si '{closed}'")),
         (
-            "Register somebody.",
+            "Register a user.",
             format!(r#"curl -s {json} -d '{{"username":"bob","password":"a good long one","plan":"pro"}}' '{auth}'"#),
         ),
         ("Log in as alice, with a cookie jar.", format!("curl -s -c '{jar}' {json} -d {alice} '{auth}&login=true'")),
@@ -230,7 +230,7 @@ fn lines(gate: SocketAddr, (key, foreign): (&str, &str), jar: &Path, file: &Path
          Paste these into another terminal, one after the other:\n"
     );
     for (number, (what, line)) in steps.iter().enumerate() {
-        // A String takes everything that is written to it.
+        // Writing to a String does not fail.
         let _ = write!(text, "\n# {}. {what}\n{line}\n", number + 1);
     }
     let _ = write!(
@@ -242,7 +242,7 @@ fn lines(gate: SocketAddr, (key, foreign): (&str, &str), jar: &Path, file: &Path
     text
 }
 
-/// The address, or one with a free port where that is taken.
+/// Returns the address, or one with a free port if it is in use.
 fn free(address: SocketAddr) -> SocketAddr {
     let any = SocketAddr::new(address.ip(), 0);
     let listener = TcpListener::bind(address).or_else(|_| TcpListener::bind(any));
@@ -257,7 +257,7 @@ fn serve_echo(bound: BoundListeners) {
     });
 }
 
-/// An app that needs no authentication of its own: it shows what the gate sent.
+/// An application without authentication: it shows the request that Tollgate forwarded.
 struct Echo;
 
 #[async_trait]
@@ -301,6 +301,6 @@ const OTHER_ISSUER: &str = "https://tenant.auth0.example/";
 const OTHER_CLIENT: &str = "backend";
 const DAY_SECONDS: i64 = 86_400;
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
-/// How often to look for a free port.
+/// Number of attempts to find a free port.
 const ATTEMPTS: usize = 5;
 const MAX_ECHOED_BYTES: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! `tollgate explain`: how a request would be judged, and why, by the code that judges requests.
+//! `tollgate explain`: the decision about a request and its reason, by the code that judges requests.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -22,22 +22,22 @@ use crate::proxy::preview_headers;
 use crate::store::{StoreError, load_revocations, open_read_only};
 use crate::token::{IssuerKeys, Revocations};
 
-/// Say which rule decides about a request, and why. Nothing is sent, and nothing is counted
+/// Print the decision about a request, and the reason. Nothing is sent, and nothing is counted
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// The request's method
-    // No value_parser, here and below: clap's error would repeat a key or token that stands there.
+    /// HTTP method of the request
+    // No value_parser, here and below: clap's error would repeat a key or token in the value.
     #[arg(value_name = "METHOD")]
     method: String,
-    /// What is asked for: https://HOST/PATH?QUERY, http://…, or /PATH alone, at the first address that the gate listens on
+    /// https://HOST/PATH?QUERY, http://…, or /PATH alone, which is sent to the first listen address
     #[arg(value_name = "URL")]
     url: String,
-    /// A header of the request; may be given several times. What it carries is not shown
+    /// A header of the request; can be repeated. Its credentials are not printed
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// Who connects
+    /// IP address of the client
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     from: IpAddr,
 }
@@ -86,13 +86,13 @@ impl Asked {
     fn read(args: &Args, config: &Config) -> Result<Self, Failure> {
         let usage = |message: &str| Failure::new(exit::USAGE, message);
         let method = Method::from_bytes(args.method.as_bytes())
-            .map_err(|_| usage("the METHOD is none: write it as GET, in capitals"))?;
+            .map_err(|_| usage("invalid METHOD: write an HTTP method in upper case, such as GET"))?;
         if method == Method::CONNECT {
             return Err(usage("CONNECT is answered with a bare 405 before anything is judged"));
         }
         let mut headers = HeaderMap::new();
         for (number, header) in args.headers.iter().enumerate() {
-            let wrong = || usage(&format!("header {} is none: write it as 'Name: value'", number + 1));
+            let wrong = || usage(&format!("invalid header {}: write it as 'Name: value'", number + 1));
             let (name, value) = header.split_once(':').ok_or_else(wrong)?;
             let name = name.parse::<HeaderName>().map_err(|_| wrong())?;
             headers.append(name, HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| wrong())?);
@@ -101,17 +101,17 @@ impl Asked {
             _ if args.url.starts_with('/') => (config.server.tls(), args.url.as_str()),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            _ => return Err(usage("the URL is none: write it as https://gate.example.com/path, or as /path alone")),
+            _ => return Err(usage("invalid URL: write it as https://gate.example.com/path, or as /path alone")),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        // No client sends what follows a '#'.
+        // Clients do not send the part after a '#'.
         let target = target.split('#').next().unwrap_or_default();
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         if !headers.contains_key(HOST) {
             let listens = || config.server.listen().first().map(ToString::to_string).unwrap_or_default();
             let host = if authority.is_empty() { listens() } else { authority.to_owned() };
             let host =
-                HeaderValue::from_str(&host).map_err(|_| usage("the host of the URL can't stand in a header"))?;
+                HeaderValue::from_str(&host).map_err(|_| usage("the host of the URL is not valid in a header"))?;
             headers.insert(HOST, host);
         }
         Ok(Self { method, target, headers, tls, from: args.from })
@@ -159,7 +159,7 @@ impl Asked {
         }
     }
 
-    /// In bytes, on the wire.
+    /// In bytes, as sent.
     fn size(&self) -> usize {
         let line = self.method.as_str().len() + self.target.len() + "  HTTP/1.1\r\n".len();
         let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
@@ -167,7 +167,7 @@ impl Asked {
     }
 }
 
-/// What the gate would refuse, though it was signed well, as the store has it. Nothing is written.
+/// Loads the revocations of the store. Writes nothing.
 async fn revocations(config: &Config) -> Result<Revocations, StoreError> {
     let store = open_read_only(&config.store).await?;
     let revoked = Revocations::new();
@@ -253,7 +253,7 @@ fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
     lines
 }
 
-/// The names of the members that `kept` lacks of those that `came` has; what is left stands there in the same order.
+/// Returns the names of the members of `came` that `kept` lacks. Both are in the same order.
 fn removed_members(came: &[u8], kept: &[u8]) -> Vec<String> {
     let members = |target: &[u8]| -> Vec<Vec<u8>> {
         let query = target.splitn(2, |byte| *byte == b'?').nth(1);
@@ -268,7 +268,7 @@ fn removed_members(came: &[u8], kept: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// The target without what its query says: it may be a secret of the app's.
+/// Returns the target without the values of the query, which can be secrets of the application.
 fn without_values(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else { return target.into() };
     let names = query.split('&').map(|member| match member.split_once('=') {

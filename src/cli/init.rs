@@ -14,7 +14,7 @@ use crate::token::{Algorithm, SigningKey};
 /// Write a starter configuration with a signing key and an API key; nothing is overwritten
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to write it; the directory is made if it is not there
+    /// Directory for the files; it is created if it does not exist
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -25,7 +25,7 @@ impl Args {
         let schema_file = self.directory.join(SCHEMA);
         let keys_dir = self.directory.join("keys").join(REALM);
         let occupied = |path: &Path| path.symlink_metadata().is_ok();
-        // All looked at before anything is written, so that a refusal leaves nothing behind.
+        // All are checked before a write, so that a refusal leaves no files.
         for path in [&file, &schema_file, &keys_dir] {
             if occupied(path) {
                 return Err(refusal(path));
@@ -62,7 +62,7 @@ fn refusal(path: &Path) -> Failure {
     Failure::new(exit::CANNOT_CREATE, format_args!("{} exists already, and nothing is overwritten", path.display()))
 }
 
-/// Makes the directory, and those that it is to be in.
+/// Creates the directory and its parents.
 fn make(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -74,7 +74,7 @@ fn make(directory: &Path) -> io::Result<()> {
     owner::hand_over_directory(directory)
 }
 
-/// Writes a file that is not there yet. One that is written in part is removed again.
+/// Writes a new file. Removes it again if the write fails.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     let written = owner::hand_over(&file, path);
@@ -144,7 +144,7 @@ Next:
     )
 }
 
-/// For a shell, as it is if it needs no quotes.
+/// Quotes for a shell, if needed.
 fn shell_word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_');
     if text.bytes().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -19,7 +19,7 @@ use revoke::Revoke;
 use rotate::Rotate;
 use rotate::{say_dropped, say_made};
 
-/// API keys, and the keys that sign tokens
+/// API keys and signing keys
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     New(New),

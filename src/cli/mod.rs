@@ -1,7 +1,7 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 //!
-//! A command writes its answer to the `out` that it is given, and returns a `Failure` otherwise. This is the one
-//! place that prints failures, and turns them into exit codes.
+//! A command writes its output to `out`, and returns a `Failure` otherwise. Only this module prints failures and turns
+//! them into exit codes.
 
 mod check;
 mod demo;
@@ -27,7 +27,7 @@ use crate::config::{Config, Realm};
 use crate::exit::{self, Failure};
 use crate::store::Store;
 
-/// Puts authentication in front of backends which have none.
+/// Puts authentication in front of applications that have none.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct CommandLine {
@@ -90,18 +90,18 @@ fn realm_of<'a>(config: &'a Config, file: &Path, name: &str) -> Result<&'a Arc<R
     })
 }
 
-/// What a command does with the store.
+/// The access of a command to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
-    /// It only looks: nothing is made, brought up to date or written.
+    /// Read only: nothing is created, migrated or written.
     Read,
-    /// It changes what is there.
+    /// Changes existing rows.
     Change,
-    /// It adds to the store, which is made if it is not there.
+    /// Adds rows; the store is created if it does not exist.
     Make,
 }
 
-/// Does `work` with the store of this configuration, which a running gate may have open too.
+/// Runs `work` with the store of this configuration, which a running process may have open, too.
 fn with_store<T>(
     config: &Config,
     to: Use,
@@ -121,20 +121,20 @@ fn with_store<T>(
     })
 }
 
-/// The whole command line, as it is parsed: from it the manual pages and the completions in `docs/` are made.
+/// The command line definition: the manual pages and completions in `docs/` are made from it.
 #[must_use]
 pub fn command() -> clap::Command {
     CommandLine::command()
 }
 
-/// Runs the command that the process was started with. The exit code is one of sysexits.h: 0, 64 for a wrong command
-/// line, 78 for a wrong configuration, and others that the commands tell.
+/// Runs the command line of the process. The exit code is from sysexits.h: 0, 64 for a wrong command line, 78 for a
+/// wrong configuration, and others of the commands.
 #[must_use]
 pub fn run() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,
         Err(error) => {
-            // Help and version are answers, and go to stdout. If nobody reads, there is nobody to tell.
+            // Help and version go to stdout. If stdout is closed, there is no other output.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::config::json_schema;
 use crate::exit::Failure;
 
-/// Print the JSON Schema of the configuration file, with which editors complete keys and mark invalid values
+/// Print the JSON Schema of the configuration file, for completion and validation in editors
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

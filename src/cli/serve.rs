@@ -4,7 +4,7 @@ use super::ConfigFile;
 use crate::exit::Failure;
 use crate::ops::{self, Dumps};
 
-/// Run the gate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration
+/// Run Tollgate in the foreground, until SIGTERM or SIGINT; SIGHUP reloads the configuration
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `tollgate session`: the end of sessions, in the store that a running gate has open too.
+//! `tollgate session`: ends sessions, in the store that a running process has open, too.
 
 use std::io::Write;
 
@@ -18,23 +18,23 @@ pub(super) enum Command {
     End(End),
 }
 
-/// End sessions: their tokens are refused by running gates within a second, and none can be refreshed
+/// End sessions: running processes refuse their tokens within a second, and none can be refreshed
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).multiple(false).args(["all", "user", "id"])))]
 pub(super) struct End {
     #[command(flatten)]
     config: ConfigFile,
-    /// The realm of --all or --user
+    /// Realm of --all or --user
     #[arg(long, value_name = "NAME")]
     realm: Option<String>,
-    /// Every session of the realm, those of trusted issuers' tokens too, and every login that was begun and not finished
+    /// Every session of the realm, including those of trusted issuers' tokens, and every unfinished login
     #[arg(long, requires = "realm")]
     all: bool,
     /// Every session of this user of the realm: name, email address or id
     #[arg(long, value_name = "USER", requires = "realm")]
     user: Option<String>,
-    /// The session of this id, as "tollgate user sessions" shows it
-    // No value_parser: clap's error would repeat a token that somebody wrote here.
+    /// Id of the session, as "tollgate user sessions" shows it
+    // No value_parser: clap's error would repeat a token in the value.
     #[arg(value_name = "ID")]
     id: Option<String>,
 }
@@ -76,12 +76,12 @@ impl End {
 }
 
 async fn end_one(store: &dyn Store, id: &str) -> Result<String, Failure> {
-    // Not quoted: somebody may have written a token.
+    // Not quoted: the value can be a token.
     let id: TokenId = id.to_ascii_lowercase().parse().map_err(|()| {
         Failure::new(exit::USAGE, "a session's id is 32 hex digits, as tollgate user sessions shows it")
     })?;
     let Some(session) = store.session(id).await? else {
-        return Err(Failure::new(exit::DATA, format!("there is no session {id}: it has ended, or never was one")));
+        return Err(Failure::new(exit::DATA, format!("there is no session {id}: it has ended, or the id is wrong")));
     };
     let revoked = store.revoke(id, TokenExpiry::At(session.expires_at)).await?;
     let (user, until) = (session.user_id, rfc3339(revoked.expires_at));
@@ -91,9 +91,9 @@ async fn end_one(store: &dyn Store, id: &str) -> Result<String, Failure> {
     ))
 }
 
-/// Ends all sessions of a realm, and returns the second until which its tokens are refused. The second that has begun is not
-/// the whole of it, as tokens tell no parts of one: a login right after this command must count. What was issued in it to
-/// sessions of before is refused one by one.
+/// Ends all sessions of a realm, and returns the second up to which its tokens are refused. The present second is not
+/// included, because tokens have whole seconds: a login right after this command must succeed. Tokens from this second
+/// of older sessions are refused one by one.
 async fn end_realm(store: &dyn Store, realm: &Realm) -> Result<i64, Failure> {
     let now = now();
     let next = Epoch::next(realm, now).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
@@ -101,7 +101,7 @@ async fn end_realm(store: &dyn Store, realm: &Realm) -> Result<i64, Failure> {
     Ok(now - 1)
 }
 
-/// No token of ours lives longer, of whatever policy.
+/// The longest lifetime of a token under any policy.
 pub(super) fn longest(now: i64) -> i64 {
     now.saturating_add_unsigned(MAX_TTL.as_secs()).saturating_add_unsigned(MAX_LEEWAY.as_secs())
 }

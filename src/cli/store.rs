@@ -17,8 +17,8 @@ pub(super) enum Command {
     Restored(Restored),
 }
 
-/// Say that a backup of the database was put back: every session of every realm ends, since what was revoked after the backup
-/// was made would count again
+/// Report that a backup of the database was restored: every session of every realm ends, because revocations from after
+/// the backup are lost
 #[derive(Debug, Args)]
 pub(super) struct Restored {
     #[command(flatten)]
@@ -38,7 +38,7 @@ impl Restored {
         let now = now();
         let next = config.policy.realms().iter().map(|realm| Epoch::next(realm, now)).collect::<Result<Vec<_>, _>>();
         let next = next.map_err(|error| Failure::new(exit::SOFTWARE, error))?;
-        // This second, too: nobody knows what was issued in it, and one login too many is the lesser evil.
+        // Includes this second: it is unknown which tokens were issued in it, and one extra login is the smaller harm.
         with_store(&config, Use::Change, async |store| Ok(store.restored(&next, now, longest(now)).await?))?;
         let until = rfc3339(now);
         writeln!(

@@ -1,7 +1,7 @@
-//! `tollgate token`: tokens by hand, in the store that a running gate has open too.
+//! `tollgate token`: inspect, mint and revoke tokens, in the store that a running process has open, too.
 //!
-//! A token never stands on the command line, where everyone on the machine can read it: it comes from standard input,
-//! and goes to standard output.
+//! A token is never on the command line, which every user of the machine can read: it comes from standard input and
+//! goes to standard output.
 
 mod mint;
 mod revoke;
@@ -46,7 +46,7 @@ pub(super) fn read_token(input: &mut dyn BufRead, interactive: bool) -> Result<S
         })?;
     }
     let token = line.trim();
-    // As the header has it.
+    // As in the header.
     let token = token.strip_prefix("Bearer ").unwrap_or(token);
     if token.is_empty() {
         return Err(Failure::new(exit::DATA, "there is no token on standard input"));
@@ -54,5 +54,5 @@ pub(super) fn read_token(input: &mut dyn BufRead, interactive: bool) -> Result<S
     Ok(token.to_owned())
 }
 
-/// No token that counts is so long.
+/// No valid token is longer.
 const MAX_LINE_BYTES: u64 = 64 * 1024;

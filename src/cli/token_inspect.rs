@@ -1,4 +1,4 @@
-//! `tollgate token inspect`: what a token says, and whether it would count, by the code that decides it on a request.
+//! `tollgate token inspect`: the claims of a token, and whether a realm accepts it, by the code that judges requests.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::ops::fetch_foreign_keys;
 use crate::store::{Store, load_revocations};
 use crate::token::{Revocations, TokenError, VerifiedToken, decode_unverified};
 
-/// Say what a token holds, and whether it would be accepted or why not. The token is read from the terminal, or is the first
+/// Print the claims of a token, and whether the realms accept it. The token is read from the terminal, or is the first
 /// line of standard input
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
     #[command(flatten)]
     config: ConfigFile,
-    /// Only as this realm sees it [default: every realm]
+    /// Use this realm only [default: every realm]
     #[arg(long, value_name = "NAME")]
     realm: Option<String>,
 }
@@ -40,7 +40,7 @@ impl Inspect {
         }
         let now = clock::now();
         let judged = verify_in_realms(&realms, &token, now)?;
-        // Where there is no database yet, nothing was revoked.
+        // Without a database there are no revocations.
         let is_new = matches!(&config.store, Database::Sqlite(path) if path.try_exists().is_ok_and(|exists| !exists));
         let revoked = if !is_new && judged.iter().any(|(_, judgement)| judgement.is_ok()) {
             with_store(&config, Use::Read, async |store| revocations(&*store, now).await)?
@@ -89,8 +89,8 @@ impl Inspect {
     }
 }
 
-/// JSON without what a terminal takes for a command, or turns round: who inspects a token does not trust it yet. JSON
-/// itself escapes only the first 32 characters.
+/// JSON without control and direction characters: the token is not trusted yet. JSON itself escapes the first 32
+/// characters only.
 pub(super) fn escape_control_chars(json: &str) -> String {
     let escaped = |char: char| {
         let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -99,10 +99,10 @@ pub(super) fn escape_control_chars(json: &str) -> String {
     json.chars().map(escaped).collect()
 }
 
-/// A realm, and what it makes of a token.
+/// A realm, and its result for the token.
 type RealmResult<'a> = (&'a Realm, Result<VerifiedToken, TokenError>);
 
-/// What each of these realms makes of the token, revocations aside. Fetches the keys that it takes.
+/// Returns the result of each of these realms, without revocations. Fetches the keys that are required.
 pub(super) fn verify_in_realms<'a>(
     realms: &[&'a Realm],
     token: &str,

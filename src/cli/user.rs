@@ -1,7 +1,7 @@
-//! `tollgate user`: the users of a realm, in the store that a running gate has open too.
+//! `tollgate user`: the users of a realm, in the store that a running process has open, too.
 //!
-//! Whatever ends a user's right to be logged in (disable, delete, passwd, mfa enable) ends its sessions in the same transaction; a
-//! running gate hears of that by polling the store.
+//! Commands that end a user's access (disable, delete, passwd, mfa enable) end its sessions in the same transaction. A
+//! running process loads the revocations by polling the store.
 
 mod add;
 mod console;
@@ -44,30 +44,31 @@ pub(super) enum Command {
     Add(Add),
     /// List the users. Never shows passwords or their hashes
     List(List),
-    /// Change a user's names, roles or data. Names and roles end its sessions, whose tokens say the old ones
+    /// Change a user's names, roles or data. New names and roles end its sessions, whose tokens have the old ones
     Set(Set),
     /// List a user's sessions ("tollgate session end" ends them)
     Sessions(Sessions),
     /// Set a user's password, and end all its sessions
     Passwd(Passwd),
-    /// Let a disabled user log in again
+    /// Enable a disabled user
     Enable(UserArgs),
-    /// Refuse a user's logins, and end all its sessions
+    /// Disable a user, and end all its sessions
     Disable(UserArgs),
-    /// Stand by a user's email address and data, for exchange logins and X-Auth-Email: of users who registered themselves
+    /// Mark the email address and data of a self-registered user as verified (required for exchange logins and
+    /// X-Auth-Email)
     Vouch(UserArgs),
     /// Unlock a user's account after too many wrong passwords or codes
     Unlock(UserArgs),
     /// Delete a user, and end all its sessions
     Delete(UserArgs),
-    /// A user's second factor: one-time codes, beside the password
+    /// A user's second factor: one-time codes beside the password
     #[command(subcommand)]
     Mfa(Mfa),
     /// Add users with the password hashes of another system (argon2, scrypt, bcrypt): all of them, or none
     Import(Import),
 }
 
-/// Whose users.
+/// Realm of the users.
 #[derive(Debug, Args)]
 pub(super) struct RealmArgs {
     /// The configuration file
@@ -78,17 +79,17 @@ pub(super) struct RealmArgs {
     pub(super) realm: String,
 }
 
-/// The commands for one user.
+/// Commands for one user.
 #[derive(Debug, Args)]
 pub(super) struct UserArgs {
     #[command(flatten)]
     place: RealmArgs,
-    /// The user's name, email address or id
+    /// Name, email address or id of the user
     user: String,
 }
 
 impl Command {
-    /// Whose users it is about.
+    /// The realm of the users.
     #[must_use]
     const fn place(&self) -> &RealmArgs {
         match self {
@@ -129,18 +130,18 @@ impl Command {
     }
 }
 
-/// What the configuration says of the realm whose users they are.
+/// The configuration of the users' realm.
 #[derive(Clone, Copy)]
 struct Terms<'a> {
     realm: &'a Realm,
-    /// Some login can ask for more than a password.
+    /// A login of the realm supports challenges.
     asks: bool,
-    /// The users of some login are those of a user pool.
+    /// The users of a login are those of a user pool.
     has_pool: bool,
 }
 
 impl Terms<'_> {
-    /// Fails if a user of whom this is asked could not log in any more. `what` would be asked.
+    /// Fails if a user with this challenge could not log in. `what` is the challenge.
     fn can_ask(&self, what: &str) -> Result<(), Failure> {
         if self.asks { Ok(()) } else { Err(Failure::new(exit::CONFIG, self.no_question(what))) }
     }
@@ -158,7 +159,7 @@ impl Terms<'_> {
     }
 }
 
-/// Whether users of the realm log in with a user pool.
+/// Returns whether users of the realm log in with a user pool.
 fn has_pool(config: &Config, realm: &Realm) -> bool {
     config.policy.routing().logins().iter().any(|login| match login.dialect() {
         Dialect::Tenant(tenant) if tenant.user_pool().is_some() => {
@@ -194,7 +195,7 @@ async fn execute(
                 Ok(User { vouched: true, email_verified: user.email.is_some(), updated_at: now_ms, ..user })
             };
             let (user, _) = change(store, realm, &one.user, SessionsToEnd::Nothing, set).await?;
-            // The user may have changed all of it since whoever says this looked.
+            // The user may have changed its data since the operator checked it.
             let [licence, profile] = RequiredAttribute::ALL.map(|attribute| user.data.get(attribute.name()));
             let what = json!({"email": user.email, "licence": licence, "profile": profile});
             console.print_line(&format!("{} vouched for, with {what}", one.user))
@@ -207,7 +208,7 @@ async fn execute(
         Command::Mfa(mfa) => mfa.run(store, terms, console, now_ms).await,
         Command::Unlock(one) => {
             let found = find(store, realm, &one.user).await;
-            // Users of a pool have no row here: what is locked is the name with which they log in.
+            // Users of a pool have no row in the store: the locked key is the name with which they log in.
             let names = [LoginName::username(&one.user), LoginName::email(&one.user)].into_iter().flatten();
             let accounts: Vec<_> = names.filter(|_| terms.has_pool).map(|name| name.pool_account()).collect();
             for account in &accounts {

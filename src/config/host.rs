@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// A host name or address in the one form in which we compare it: lower case, without the dot of the root
-/// (`threats.md` R10), IPv6 in brackets.
+/// (SECURITY.md R10), IPv6 in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host(Box<str>);
 

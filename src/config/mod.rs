@@ -1,6 +1,6 @@
 //! From one TOML file to what the gate enforces.
 //!
-//! [`load`] reads the file, checks all of it, and either returns everything that the program needs ([`Config`]) or every
+//! [`load()`] reads the file, checks all of it, and either returns everything that the program needs ([`Config`]) or every
 //! error, each with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in
 //! any other way, so nothing further in has to check it again.
 

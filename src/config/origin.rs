@@ -68,7 +68,7 @@ impl Borrow<str> for Origin {
     }
 }
 
-/// Who may call a realm from a browser (contract 4.3).
+/// Who may call a realm from a browser (docs/credentials.md, Origins).
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     pub(super) listed: HashSet<Origin, RandomState>,

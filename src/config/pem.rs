@@ -86,7 +86,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
         return Err(problem.into());
     }
     for (index, der) in certificates.iter().enumerate() {
-        // ☠ pingora panics over one that this does not take.
+        // TRAP: pingora panics over one that this does not take.
         if X509Certificate::from_der(der).is_err() {
             return Err(format!("is malformed in certificate {}: {RESTORE}", index + 1));
         }

@@ -374,7 +374,7 @@ impl ApiKey {
 }
 
 /// SHA-256 of a secret that is itself random. For those a slow hash would only slow down every request
-/// (`threats.md` R41).
+/// (SECURITY.md R41).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 

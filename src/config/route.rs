@@ -42,7 +42,7 @@ pub struct Route {
 pub enum Access {
     /// Whoever carries a token that verifies.
     User,
-    /// Whoever has an API key.
+    /// An API key.
     Key,
     /// Whoever has the one or the other.
     UserOrKey,
@@ -220,7 +220,7 @@ impl Route {
         self.methods.is_some()
     }
 
-    /// Whether it takes this method. One that takes GET takes HEAD too (`threats.md` R50).
+    /// Whether it takes this method. One that takes GET takes HEAD too (SECURITY.md R50).
     #[must_use]
     pub fn allows_method(&self, method: &Method) -> bool {
         self.methods.as_ref().is_none_or(|methods| {
@@ -517,7 +517,7 @@ fn overlap(a: &Route, b: &Route) -> bool {
 }
 
 /// `/a/b/c`, `/a/b`, `/a`, `/`: every path whose whole segments begin `path`, the longest first, without those that have more
-/// slashes than `depth`. ☠ To look all of them up takes the square of the length of a path that is all slashes, and it is the
+/// slashes than `depth`. TRAP: to look all of them up takes the square of the length of a path that is all slashes, and it is the
 /// client who says how long that is.
 fn prefixes(path: &str, depth: usize) -> impl Iterator<Item = &str> {
     let end = path.match_indices('/').nth(depth).map_or(path.len(), |(at, _)| at);

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// Who may be able to read a file that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileAccess {
-    /// Its owner only (`threats.md` R46).
+    /// Its owner only (SECURITY.md R46).
     Owner,
     /// Anyone: the operator said so, or something else guards it.
     Anyone,

@@ -72,7 +72,7 @@ impl TlsSettings {
         let mut config = builder.with_cert_resolver(Arc::new(SniResolver::new(certificates)));
         config.alpn_protocols = if h2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
         if knows_clients {
-            // ☠ A resumed session is believed without another look at the client's certificate, which may have expired.
+            // TRAP: a resumed session is believed without another look at the client's certificate, which may have expired.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {

@@ -1,4 +1,4 @@
-//! What a request to a login needs to be answered: whose tokens it carries, and whether they may speak there.
+//! Admission of a request to a login: the tokens that it carries, and whether they count there.
 
 use std::sync::Arc;
 
@@ -16,12 +16,11 @@ use super::request_origin::{Cors, RequestOrigin};
 use crate::config::{Authorization, Dialect, ExchangeLogin, Login, LoginEndpoint, Origin, Realm, TenantLogin};
 use crate::token::{Claims, TokenError, VerifiedToken};
 
-/// A request to a login path, judged but for what depends on the dialect.
+/// A request to a login path, before the checks of its dialect.
 pub(super) struct LoginCandidate<'a> {
     pub(super) head: &'a Head<'a>,
     pub(super) login: Arc<Login>,
     pub(super) endpoint: LoginEndpoint,
-    /// As it came.
     pub(super) query: Option<&'a [u8]>,
     pub(super) client: ClientInfo,
     /// Unix seconds.
@@ -50,9 +49,9 @@ impl Authorizer<'_> {
         caller: &Result<RequestOrigin, DenyReason>,
     ) -> Result<Decision, DenyReason> {
         let (head, realm, now) = (to.head, to.login.realm(), to.now);
-        // The master key lifts the origin rules where it stands in for a token (contract 3.1), if it is right.
+        // The correct master key replaces the token and lifts the origin rules (docs/logins.md, With the master key).
         let stands_in = matches!(*head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
-        // Where there is none, the member means nothing.
+        // A realm without a master key ignores the member.
         let is_read = stands_in && realm.has_master_key();
         let master_key = if is_read { query::single_value(to.query, "masterKey")? } else { None };
         let master = master_key.as_ref().is_some_and(|key| realm.is_master_key(key));
@@ -82,8 +81,8 @@ impl Authorizer<'_> {
         to.admitted(cors, |admitted| AdmittedLogin { master, token, tokens, ..admitted })
     }
 
-    /// A request to an exchange login, with the token that is to be exchanged. A browser is sent to the callback, and brings
-    /// what stands in its URL, and nothing more.
+    /// Admits a request to an exchange login, with the token to exchange. A browser at the callback brings the URL
+    /// only.
     fn admit_exchange(
         &self,
         to: LoginCandidate<'_>,
@@ -92,15 +91,15 @@ impl Authorizer<'_> {
     ) -> Result<Decision, EarlyExit> {
         let callback = to.endpoint == LoginEndpoint::Callback;
         let cors = match caller {
-            // To go to a page is no call of another page's.
+            // A navigation needs no origin.
             Err(DenyReason::OriginMissing) if callback => None,
             caller => caller?.cors,
         };
-        // A page that is gone to, and no picture or script by which another site logs its visitor in as somebody else
-        // (Fetch metadata). Browsers send it; who does not is none.
+        // Only a navigation, and no image or script, by which another site could log its visitor in as another user
+        // (Fetch metadata). All browsers send it.
         let headers = to.head.headers;
         let navigates = headers.get("sec-fetch-mode").is_none_or(|mode| mode.as_bytes() == b"navigate");
-        // Nor one that is fetched before anybody goes there, which would use the token up.
+        // No prefetch, which would use the token.
         if callback && (!navigates || headers.contains_key("sec-purpose")) {
             return Err(DenyReason::OriginDenied.into());
         }
@@ -115,8 +114,8 @@ impl Authorizer<'_> {
         Ok(to.admitted(cors, |admitted| AdmittedLogin { tokens, ..admitted })?)
     }
 
-    /// What the token of another issuer says, to be exchanged. The realm's own is none, nor is one of somebody else whom the
-    /// realm trusts.
+    /// Returns the claims of the token to exchange. It must be of this issuer: neither the realm's own token nor one of
+    /// another trusted issuer.
     fn foreign(&self, realm: &Realm, issuer: &str, headers: &HeaderMap, now: i64) -> Result<VerifiedToken, EarlyExit> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(DenyReason::TokenMissing.into()) };
@@ -130,7 +129,7 @@ impl Authorizer<'_> {
         }
     }
 
-    /// What a token of the realm's own says, for a login: another issuer's speaks for no user of ours.
+    /// Returns the claims of a token of the realm, for a login: another issuer's token is no user of the realm.
     fn own_claims(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Claims, DenyReason> {
         let token = credential.token().ok_or(DenyReason::TokenMissing)?;
         let accepted = realm.tokens().verify_own(token, now).map_err(DenyReason::Token)?;
@@ -140,10 +139,10 @@ impl Authorizer<'_> {
 }
 
 impl LoginCandidate<'_> {
-    /// Without a token; `with` adds what the dialect takes.
+    /// Admits without a token; `with` adds the parts of the dialect.
     ///
     /// # Errors
-    /// [`DenyReason::Query`] for a member that a login knows and that can't be decoded.
+    /// [`DenyReason::Query`] for a known member that can't be decoded.
     fn admitted(
         self,
         cors: Option<Cors>,
@@ -190,7 +189,7 @@ fn admit_tenant(
     to.admitted(caller.cors, |admitted| AdmittedLogin { realms, tokens, ..admitted })
 }
 
-/// What a token says with which somebody logs out. It may have expired: its session has not.
+/// Returns the token for a logout. It may have expired: its session can go on.
 fn ending(realm: &Realm, token: &str, now: i64) -> Option<VerifiedToken> {
     realm.tokens().verify_expired(token, now).ok()
 }
@@ -200,7 +199,7 @@ fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     values.filter_map(credential::bearer)
 }
 
-/// What logout ends: it answers 200 whatever came, so two credentials are no conflict there but two to end.
+/// Returns the tokens to end. Logout is always 200, so two credentials are no conflict: both end.
 fn all_tokens(
     realm: &Realm,
     headers: &HeaderMap,
@@ -212,8 +211,8 @@ fn all_tokens(
         .filter(|(name, _)| cookie_speaks && *name == realm.cookie().name().as_bytes())
         .filter_map(|(_, value)| std::str::from_utf8(value).ok());
     let mut accepted: Vec<VerifiedToken> = Vec::new();
-    // Only tokens count against the limit: cookies that another site of the domain planted must not crowd them out. But a
-    // signature costs up to half a millisecond, and the headers of one request have room for thousands.
+    // Only tokens count against the limit, so that cookies planted by another site of the domain can't displace them. A
+    // signature costs up to half a millisecond, and the headers of one request can hold thousands.
     let candidates =
         bearers(headers).chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
     for found in candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, now).ok()) {
@@ -224,7 +223,6 @@ fn all_tokens(
     accepted
 }
 
-/// Of one logout request.
 const MAX_TOKENS: usize = 4;
-/// What looks like a token, of one such request.
+/// Candidates for a token, per request.
 const MAX_CANDIDATES: usize = 32;

@@ -1,4 +1,4 @@
-//! API keys: where a request carries one, whether it is good, and what of it is kept from the app.
+//! API keys: their place in a request, their validity, and their removal before forwarding.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,29 +15,30 @@ use super::identity::folds_to;
 use super::query;
 use crate::config::{ApiKey, Realm};
 
-/// A good API key of the realm.
+/// A valid API key of the realm.
 pub(super) struct Carried {
     pub(super) key: Arc<ApiKey>,
-    /// It came as `Authorization: Basic`, which browsers send by themselves, as they do a cookie.
+    /// It came as `Authorization: Basic`, which browsers send by themselves, like a cookie.
     pub(super) by_basic: bool,
 }
 
-/// What is asked of a request.
+/// The requirements for an API key.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Wanted {
     /// Without a key it does not pass.
     pub(super) needed: bool,
     /// The key may come as `Authorization: Basic`.
     pub(super) takes_basic: bool,
-    /// The Authorization header can be nobody's but the gate's: Basic credentials that are no key are not the app's.
+    /// The Authorization header is Tollgate's: Basic credentials without a key are not the application's.
     pub(super) authorization_is_ours: bool,
 }
 
-/// The good API key of a request. Where none is needed, a value that is no key of the realm is the app's own; one that is, and
-/// does not count any more, was meant for the gate.
+/// Returns the valid API key of a request. Where none is required, a value that is not a key of the realm is the
+/// application's own. An expired or disabled key of the realm is an error.
 ///
 /// # Errors
-/// The reasons that begin with `key_`, and where one is needed [`DenyReason::Query`] or [`DenyReason::Header`] for what can't be read.
+/// The reasons that begin with `key_`, and where a key is required [`DenyReason::Query`] or [`DenyReason::Header`] for a malformed
+/// value.
 pub(super) fn find(
     realm: &Realm,
     headers: &HeaderMap,
@@ -64,15 +65,15 @@ pub(super) fn find(
     }
 }
 
-/// Whether the header of this name carries an API key, so that it is not for the app: under any name that an app could fold to
-/// it (R1). Where a key is `needed`, whatever stands there is the gate's.
+/// Returns whether the header of this name carries an API key and must be removed: under any name that an application
+/// can fold to it (R1). Where a key is `needed`, every such header is removed.
 pub(super) fn is_carried_by(realm: &Realm, name: &HeaderName, headers: &HeaderMap, needed: bool) -> bool {
     let is_named = realm.key_header().is_some_and(|header| folds_to(name.as_str(), header.as_str()));
     is_named && (needed || headers.get_all(name).iter().any(|value| key_of(realm, value).is_some()))
 }
 
-/// The query without the members that carry an API key; `None` if nothing is left. Where a key is `needed`, every member of that
-/// name is the gate's.
+/// Returns the query without the members that carry an API key; `None` if nothing is left. Where a key is `needed`,
+/// every member of that name is removed.
 pub(super) fn query_without<'a>(realm: &Realm, query: &'a [u8], needed: bool) -> Option<Cow<'a, [u8]>> {
     let Some(wanted) = realm.key_query() else { return Some(query.into()) };
     query::without(query, |name, value| {
@@ -81,8 +82,7 @@ pub(super) fn query_without<'a>(realm: &Realm, query: &'a [u8], needed: bool) ->
     })
 }
 
-/// What is said without a key where all that is said has to be one: every value is the same, and it is a key. Empty counts as
-/// absent.
+/// Returns the required key: every value must be the same valid key. Empty values count as absent.
 fn the_one<'r>(
     realm: &'r Realm,
     headers: &HeaderMap,
@@ -103,7 +103,7 @@ fn the_one<'r>(
     found.map(|secret| realm.api_key(&secret).ok_or(DenyReason::KeyUnknown)).transpose()
 }
 
-/// The key among what is said, all else of which is the app's.
+/// Returns the key among the values. All other values are the application's.
 fn the_known<'r>(
     realm: &'r Realm,
     headers: &HeaderMap,
@@ -136,7 +136,7 @@ fn of_basic<'r>(
     let Some((id, key)) = pair.and_then(|(id, password)| Some((id, realm.api_key(password)?))) else {
         return if is_ours { Err(DenyReason::Basic(KeyFault::Unknown)) } else { Ok(None) };
     };
-    // A secret of the gate's under whatever name: in no case is it for the app.
+    // It is a key of the realm under any name, so it is never forwarded to the application.
     if !id.is_empty() && id != key.id() {
         return Err(DenyReason::Basic(KeyFault::Unknown));
     }
@@ -154,7 +154,7 @@ fn credentials(value: &HeaderValue) -> Option<String> {
     String::from_utf8(BASE64.decode(encoded(value)?).ok()?).ok()
 }
 
-/// What follows the scheme, in any case (RFC 9110, 11.1 and 11.4).
+/// Returns the text after the scheme, which matches in any letter case (RFC 9110, 11.1 and 11.4).
 fn encoded(value: &HeaderValue) -> Option<&str> {
     let (scheme, encoded) = value.to_str().ok()?.trim_ascii().split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then(|| encoded.trim_start_matches(' '))

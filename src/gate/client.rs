@@ -1,7 +1,7 @@
-//! Who is at the other end, and what is told to the app about it: the whole X-Forwarded-* set, built anew.
+//! The client of a request, and the X-Forwarded-* headers for the application, which are written anew.
 //!
-//! What a client says of itself counts only if the peer of the socket is a configured proxy (`SECURITY.md` R4). Nothing
-//! here changes the path, the method or the host that are judged (R5).
+//! Reported values count only if the peer of the socket is a configured proxy (SECURITY.md R4). Nothing here changes
+//! the path, the method or the host that are judged (R5).
 
 use std::net::IpAddr;
 
@@ -13,18 +13,18 @@ use crate::config::{Authority, ForwardedFamily, Proxies};
 /// The client, as far as it is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientInfo {
-    /// Its address: the peer's, or what the trusted proxies say.
+    /// The address: the peer's, or the one that the trusted proxies report.
     pub address: IpAddr,
-    /// Whether it came over TLS, to us or to a trusted proxy.
+    /// Whether the client used TLS, to Tollgate or to a trusted proxy.
     pub secure: bool,
-    /// `X-Forwarded-For` for the app: every believed hop, the peer last.
+    /// `X-Forwarded-For` for the application: every believed hop, the peer last.
     pub forwarded_for: String,
-    /// The host that the client asked a trusted proxy for, where such a proxy is believed about it.
+    /// The host that a trusted proxy reports, if such reports are trusted.
     pub forwarded_host: Option<HeaderValue>,
 }
 
 impl ClientInfo {
-    /// Judges what `headers` say, sent by `peer` over TLS or not.
+    /// Reads `headers` of a request from `peer`, over TLS or not.
     #[must_use]
     pub fn from_request(peer: IpAddr, tls: bool, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let peer = peer.to_canonical();
@@ -33,7 +33,8 @@ impl ClientInfo {
         }
         let said = Said { headers, family: proxies.family() };
         let hops = said.hops();
-        // From the right: every trusted proxy vouches for the hop before it, and no one for what stands left of that.
+        // From the right: every trusted proxy reports the hop before it. Everything left of the first untrusted hop is
+        // ignored.
         let believed = hops.iter().rev().take_while(|hop| proxies.trusts(**hop)).count();
         let first = hops.len().saturating_sub(believed + 1);
         let address = hops.get(first).copied().unwrap_or(peer);
@@ -46,7 +47,7 @@ impl ClientInfo {
         }
     }
 
-    /// Whether these headers say something of a client: who sends them is a proxy, or somebody who takes itself for one.
+    /// Returns whether these headers report a client: the sender is a proxy, or pretends to be one.
     #[must_use]
     pub fn is_told(headers: &HeaderMap) -> bool {
         [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED]
@@ -55,7 +56,7 @@ impl ClientInfo {
     }
 }
 
-/// As `to_string` has it, which goes through all of the formatting, and cost more than the rest of this file.
+/// Equals `to_string`, whose formatting machinery cost more than the rest of this file.
 fn text(address: IpAddr) -> String {
     let IpAddr::V4(address) = address else { return address.to_string() };
     let mut text = String::with_capacity("255.255.255.255".len());
@@ -74,15 +75,14 @@ fn text(address: IpAddr) -> String {
     text
 }
 
-/// What a trusted proxy says, in the one family of headers that counts. The one nearest to us wrote the last value.
+/// The report of a trusted proxy, in the configured family of headers. The nearest proxy wrote the last value.
 struct Said<'a> {
     headers: &'a HeaderMap,
     family: ForwardedFamily,
 }
 
 impl<'a> Said<'a> {
-    /// The addresses that a request came by, client first. One that can't be read ends what is believed: all that stands left
-    /// of it is dropped.
+    /// Returns the reported addresses, client first. A malformed one, and all before it, are dropped.
     fn hops(&self) -> Vec<IpAddr> {
         let mut hops = Vec::new();
         let mut read = |text: Option<&str>| match text.and_then(address) {
@@ -97,7 +97,6 @@ impl<'a> Said<'a> {
         hops
     }
 
-    /// The scheme.
     fn proto(&self) -> Option<&'a str> {
         self.last(&X_FORWARDED_PROTO, "proto")
     }
@@ -192,7 +191,7 @@ mod tests {
         let client = ask("10.0.0.1", ForwardedFamily::Rfc7239, true, &SPOOFED);
         assert_eq!((client.address.to_string(), client.secure), ("5.6.7.8".into(), false));
         assert_eq!(client.forwarded_host.unwrap(), "other.example");
-        // The other one alone says nothing.
+        // The other header alone reports nothing.
         let client = ask("10.0.0.1", ForwardedFamily::XForwarded, true, &SPOOFED[3..]);
         assert_eq!(
             (client.address.to_string(), client.secure, client.forwarded_host),
@@ -271,7 +270,7 @@ mod tests {
         let value = "for=\"[2001:db8::7]:1\";proto=https, for=1.2.3.4;proto=http";
         let client = ask("::1", ForwardedFamily::Rfc7239, false, &[("forwarded", value)]);
         assert_eq!((client.address.to_string(), client.secure), ("1.2.3.4".into(), false));
-        // What is not closed, or is no address, vouches for nothing before it.
+        // A malformed entry invalidates everything before it.
         for value in
             ["for=6.6.6.6, for=\"1.2.3.4", "for=6.6.6.6, for=unknown, for=1.2.3.4", "for=\"6.6.6.6, for=1.2.3.4"]
         {

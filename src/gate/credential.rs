@@ -1,4 +1,4 @@
-//! What a request shows of itself: bearer token, cookie. Read, not yet believed.
+//! The credentials of a request: bearer token, cookie. Parsed, not yet verified.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
@@ -7,7 +7,7 @@ use super::DenyReason;
 use crate::config::{Authorization, Realm};
 use crate::token::TokenError;
 
-/// Where a token comes from.
+/// The source of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
     /// `Authorization: Bearer …`
@@ -18,22 +18,21 @@ pub(super) enum Credential<'a> {
     None,
 }
 
-/// Why no token can be told from what a request shows.
+/// The reason that no token can be read from a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unclear {
-    /// Two Authorization headers.
     Authorizations,
-    /// Two cookies of the realm that differ. Somebody else may have planted one of them (R51).
+    /// Two different cookies of the realm. Another site may have planted one of them (R51).
     Cookies,
-    /// What should be a token is not even text.
+    /// The token is not text.
     NoText,
 }
 
-/// The token of a request, and whose its Authorization header is.
+/// The token of a request, and the owner of its Authorization header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shown<'a> {
     pub(super) credential: Result<Credential<'a>, Unclear>,
-    /// The Authorization header is the app's, which gets it as it came.
+    /// The Authorization header is the application's, which gets it as it came.
     pub(super) authorization_is_apps: bool,
 }
 
@@ -47,7 +46,6 @@ impl From<Unclear> for DenyReason {
 }
 
 impl<'a> Credential<'a> {
-    /// The token itself.
     pub(super) const fn token(&self) -> Option<&'a str> {
         match *self {
             Self::Bearer(token) | Self::Cookie(token) => Some(token),
@@ -57,17 +55,18 @@ impl<'a> Credential<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// Finds the token in `headers`. `whose`: as the route has it. `is_key`: the Authorization header is an API key of the gate's.
+    /// Finds the token in `headers`. `whose`: the setting of the route. `is_key`: the Authorization header is an API
+    /// key for Tollgate.
     ///
-    /// R53: an app that has an Authorization header of its own is behind a gate that knows its user by the cookie. What names an
-    /// issuer of the realm is never taken for such a header: a token that was forged, or is another user's, would else reach an
-    /// app beside an identity that is somebody else's.
+    /// R53: an application can have an Authorization header of its own while Tollgate identifies the user by the
+    /// cookie. A token that names an issuer of the realm is never taken for such a header: otherwise a forged token, or
+    /// another user's, would reach an application beside the identity of a different user.
     pub(super) fn find(headers: &'a HeaderMap, realm: &Realm, whose: Authorization, is_key: bool) -> Self {
         let cookie = realm.cookie().name();
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = authorizations.next() else { return Self::by_cookie(headers, cookie) };
         if is_key {
-            // The header is spoken for. Beside it, the cookie may say who it is.
+            // The header is the key. The cookie beside it can identify the user.
             return match whose {
                 Authorization::Gate => Self::new(Ok(Credential::None)),
                 Authorization::Auto | Authorization::App => Self::by_cookie(headers, cookie),
@@ -103,13 +102,13 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Whether a request brings a cookie of this name, whatever it is worth.
+/// Returns whether a request has a cookie of this name, valid or not.
 pub(super) fn has_cookie(headers: &HeaderMap, cookie: &str) -> bool {
     cookies(headers).any(|(name, _)| name == cookie.as_bytes())
 }
 
-/// Whether an Authorization header has a token that names, truly or not, the realm or an issuer whom it trusts: nobody but the
-/// gate can be meant. Read as generously as any app may read it.
+/// Returns whether an Authorization header has a token that names the realm or a trusted issuer, true or not: such a
+/// token is meant for Tollgate. Read as leniently as any application can.
 pub(super) fn names_issuer(headers: &HeaderMap, realm: &Realm) -> bool {
     headers.get_all(AUTHORIZATION).iter().any(|value| {
         let value = value.as_bytes().trim_ascii();
@@ -118,8 +117,8 @@ pub(super) fn names_issuer(headers: &HeaderMap, realm: &Realm) -> bool {
     })
 }
 
-/// The cookie pairs of a request, from however many Cookie headers (HTTP/2 may split them: RFC 9113, 8.2.3). Bytes, since
-/// other cookies are none of our business and need not be text.
+/// The cookie pairs of a request, from all Cookie headers (HTTP/2 can split them: RFC 9113, 8.2.3). Bytes, because
+/// other cookies need not be text.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     pairs.filter_map(|pair| {
@@ -128,8 +127,8 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What follows the scheme `Bearer`, written in any case (RFC 9110, 11.1). Between the two are spaces and nothing else (11.4):
-/// a tab is part of what follows, and of no token.
+/// Returns the text after the scheme `Bearer`, in any letter case (RFC 9110, 11.1). Only spaces separate them (11.4): a
+/// tab is part of the text, and of no valid token.
 #[must_use]
 pub fn bearer(value: &str) -> Option<&str> {
     let value = value.trim_ascii();

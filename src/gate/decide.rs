@@ -1,4 +1,4 @@
-//! The judgement: from a request's head to what becomes of it, in the order of contract 4.1.
+//! The decision about a request from its head, in the order of docs/request-order.md.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,57 +26,54 @@ use crate::config::{
 };
 use crate::token::{IssuerKeys, RevocationKeys, Revocations, TokenError};
 
-/// What a request is judged by.
+/// The inputs of a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Authorizer<'a> {
     /// One generation of the policy.
     pub policy: &'a Policy,
-    /// The tokens that count no more.
+    /// The revoked tokens.
     pub revoked: &'a Revocations,
-    /// Whose word about the client counts, and which of their words.
+    /// The trusted proxies, and the headers that they set.
     pub proxies: &'a Proxies,
     /// The tokens that were verified under this policy.
     pub known: &'a TokenCache,
-    /// What the clients have used of what they may.
+    /// The use of the limits by each client.
     pub usage: &'a AddressLimiters,
-    /// By a clock that nobody sets, for that: since some moment.
+    /// The time of a monotonic clock, for the limits.
     pub uptime: Duration,
-    /// Of the policy: tells what was verified under it from what was verified under another.
+    /// The generation of the policy: a cached token is valid under its generation only.
     pub generation: u64,
-    /// Whether [`Decision::Wait`] is an answer.
+    /// Whether [`Decision::Wait`] is allowed.
     pub may_wait: bool,
-    /// Where it is written down what was found, if anybody wants to know.
+    /// The record of each step, for `tollgate explain`.
     pub trace: Option<&'a Explanation>,
 }
 
-/// The head of a request, and what the connection knows.
+/// The request head, and properties of the connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// The method.
     pub method: &'a Method,
     /// The target as it stood in the request line, or `:path`.
     pub target: &'a [u8],
     /// `:authority`, where the protocol has it.
     pub authority: Option<&'a str>,
-    /// The headers.
     pub headers: &'a HeaderMap,
-    /// How long it is, in bytes: request line and headers as they came, or what HTTP/2 counts for them.
+    /// The size in bytes: of the request line and headers as sent, or as HTTP/2 counts them.
     pub size: usize,
     /// Content-Length came together with Transfer-Encoding.
     pub ambiguous_length: bool,
-    /// A body is announced.
     pub has_body: bool,
-    /// It asks for an upgrade.
+    /// It requests an upgrade.
     pub upgrade: bool,
     /// The peer of the socket.
     pub peer: IpAddr,
-    /// The connection is TLS.
+    /// The connection uses TLS.
     pub tls: bool,
 }
 
 impl Authorizer<'_> {
-    /// Judges a request at `now` (Unix seconds). `permits` are the request's own, none at first: a request that is judged
-    /// again counts once, and is in flight for as long as they live.
+    /// Judges a request at `now` (Unix seconds). `permits` belong to the request and start empty: a request that is
+    /// judged again counts once, and is in flight while they live.
     #[must_use]
     pub fn decide(&self, head: &Head<'_>, now: i64, permits: &mut RequestPermits) -> Decision {
         let mut refusal = Denial::new(DenyReason::Internal);
@@ -92,7 +89,8 @@ impl Authorizer<'_> {
         }
     }
 
-    /// How to refuse a request that is too broken to be judged: who calls a login knows the form of that one only.
+    /// Returns the error format for a request that could not be judged: the clients of a login know the format of its
+    /// API only.
     fn form(&self, head: &Head<'_>) -> ErrorFormat {
         let path = head.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
         let Ok(target) = Target::parse(path) else { return ErrorFormat::Problem };
@@ -101,7 +99,7 @@ impl Authorizer<'_> {
             let first = routing.logins().iter().find_map(|login| Some((login, login.endpoint(path)?)))?;
             match authority(head) {
                 Ok((authority, _)) => routing.login_at(&authority.host, path),
-                // Which host it is for is not known.
+                // The host is unknown.
                 Err(_) => Some(first),
             }
         };
@@ -109,7 +107,7 @@ impl Authorizer<'_> {
         login.map_or(ErrorFormat::Problem, |(login, endpoint)| ErrorFormat::for_endpoint(login, endpoint))
     }
 
-    /// `refusal`: what an answer to the request needs to know if it is refused, as soon as that is known.
+    /// `refusal` gets the facts for an error response as they become known.
     fn judge(
         &self,
         head: &Head<'_>,
@@ -183,9 +181,9 @@ impl Authorizer<'_> {
             return Ok(preflight(head, &found, caller?, refusal.place)?);
         }
 
-        // Before anything secret is looked at, so that to guess counts like anything else.
+        // Before any secret is checked, so that guesses count like other requests.
         count()?;
-        // A browser that was sent there brings what it was given, and nothing more.
+        // A browser at the callback brings the URL only.
         let callback = matches!(found, RouteMatch::Login(_, LoginEndpoint::Callback));
         let key_needed = (served.requires_key() && !callback) || access == Access::Key;
         let wanted = key_wanted(&found, head.headers, key_needed);
@@ -221,7 +219,7 @@ impl Authorizer<'_> {
         }
     }
 
-    /// The key set that is published at this path. A path that only some readers take for one of these is nobody's.
+    /// Returns the JWKS of this path. A path that only some readers take for such a path is refused.
     fn key_set(&self, target: &Target<'_>) -> Result<Option<&Bytes>, DenyReason> {
         match &target.path {
             Path::Canonical(canonical) => {
@@ -234,8 +232,8 @@ impl Authorizer<'_> {
         }
     }
 
-    /// Looks up who answers. A path that some apps read as another one must lead to the same place under every reading,
-    /// else a route could be reached under the rules of its neighbour.
+    /// Finds the login or route. A path that applications read in several ways must lead to the same one in each
+    /// reading, or a route could be reached under the rules of another.
     fn find(&self, host: &Host, target: &Target<'_>, method: &Method) -> Result<RouteMatch, DenyReason> {
         let routing = self.policy.routing();
         let Some(canonical) = target.canonical() else {
@@ -249,7 +247,7 @@ impl Authorizer<'_> {
         };
         self.record_step("path_rules", || explanation::path_rules(routing, host, Some(route)));
         if canonical.has_escape && routing.path_rules(host, route).0 == PathRules::Opaque {
-            // What no strict rule foresees must not lead out of the route either.
+            // Readings beyond the strict rules must not leave the route either.
             return innermost(target.wire_path).map(|_| found);
         }
         if canonical.has_encoded_slash && route.encoded_slash() == EncodedSlash::Reject {
@@ -279,7 +277,7 @@ impl Authorizer<'_> {
     }
 }
 
-/// What API key a request must have, and where it may be.
+/// Returns the requirements for the API key.
 fn key_wanted(found: &RouteMatch, headers: &HeaderMap, needed: bool) -> Wanted {
     let RouteMatch::Route(route) = found else { return Wanted { needed, ..Wanted::default() } };
     let cookie = route.realm().cookie().name();
@@ -291,7 +289,7 @@ fn key_wanted(found: &RouteMatch, headers: &HeaderMap, needed: bool) -> Wanted {
     Wanted { needed, takes_basic: route.takes_basic(), authorization_is_ours }
 }
 
-/// Why a judgement ends before its time.
+/// The reason that judging stops early.
 pub(super) enum EarlyExit {
     Deny(DenyReason),
     Wait(Arc<IssuerKeys>),
@@ -303,17 +301,17 @@ impl From<DenyReason> for EarlyExit {
     }
 }
 
-/// No Transfer-Encoding, or exactly `chunked`, once (`threats.md` R14): nobody sends another in good faith, and readers
-/// disagree about what is left of it after the first hop.
+/// Returns whether there is no Transfer-Encoding, or exactly one `chunked` (SECURITY.md R14). Legitimate clients send
+/// no other, and readers disagree about what is left of it after the first hop.
 fn is_plainly_chunked(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
     let chunked = values.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
     chunked && values.next().is_none()
 }
 
-/// No Content-Length, or one number, once (`threats.md` R15). Pingora reads `5, 5` and two equal headers as 5, as RFC 9112
-/// lets it, and forwards them as they came: not every app behind us reads them so. Nor does every app read `010` as 10, or
-/// what is too long for 63 bits at all.
+/// Returns whether there is no Content-Length, or exactly one plain number (SECURITY.md R15). Pingora reads `5, 5` and
+/// two equal headers as 5, as RFC 9112 allows, and forwards them unchanged: not every application reads them so. Nor
+/// does every application read `010` as 10, or a number beyond 63 bits.
 fn has_plain_length(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let plain = values.next().is_none_or(|value| match value.as_bytes() {
@@ -339,7 +337,7 @@ fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), DenyReason> {
     Ok((authority, value))
 }
 
-/// The method that a preflight asks about; `None` for any other request (`threats.md` R50).
+/// Returns the requested method of a preflight; `None` for any other request (SECURITY.md R50).
 fn preflight_method(head: &Head<'_>) -> Option<Method> {
     if head.method != Method::OPTIONS || !head.headers.contains_key(ORIGIN) {
         return None;
@@ -362,10 +360,10 @@ fn preflight(
     Ok(Decision::Preflight(Preflight { place, cors, method, headers }))
 }
 
-/// RFC 9110, 9.2.1. TRACE is safe by the letter, but nobody sends it in good faith.
+/// RFC 9110, 9.2.1. TRACE is safe by definition, but legitimate clients do not send it.
 pub(super) const fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// As many as fit into 63 bits, whatever they are.
+/// All numbers with so many digits fit into 63 bits.
 const MAX_LENGTH_DIGITS: usize = 18;

@@ -1,4 +1,4 @@
-//! What the judgement comes to.
+//! The result of a decision.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,33 +16,31 @@ use super::token_cache::Principal;
 use crate::config::{ApiKey, Dialect, Login, LoginEndpoint, Realm, Route};
 use crate::token::{Claims, IssuerKeys, VerifiedToken};
 
-/// To what of its policy a request goes.
+/// The entry of the policy for a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RouteId {
-    /// To none, or that is not known.
+    /// None, or unknown.
     #[default]
     None,
     /// The route of this index.
     Route(usize),
-    /// The login of this index, or what is below it.
+    /// The login of this index, or a path below it.
     Login(usize),
 }
 
-/// What becomes of a request.
+/// A decision.
 #[derive(Debug)]
 pub enum Decision {
-    /// It is forwarded.
     Grant(Box<Grant>),
-    /// The gate answers it, from its body.
+    /// Tollgate answers it, from its body.
     Login(Box<AdmittedLogin>),
-    /// The gate answers the browser's question.
+    /// Tollgate answers the browser's question.
     Preflight(Preflight),
-    /// The gate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
+    /// Tollgate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
     Jwks(Bytes),
-    /// It is refused.
     Refusal(Denial),
-    /// Its token may have been signed with a key that these don't know yet: it is to be judged again, with
-    /// [`Authorizer::may_wait`](super::Authorizer::may_wait) off, once they were fetched.
+    /// The key of its token may be newer than these keys: judge it again after a fetch, with
+    /// [`Authorizer::may_wait`](super::Authorizer::may_wait) off.
     Wait(Arc<IssuerKeys>),
 }
 
@@ -61,43 +59,40 @@ pub struct Grant {
     pub(super) cors: Option<Cors>,
 }
 
-/// Whom a granted request speaks for.
+/// The identity of a granted request.
 #[derive(Debug)]
 pub(super) enum RequestIdentity {
-    /// Nobody in particular.
     Anonymous,
-    /// Whoever has an API key.
+    /// An API key.
     ApiKey(IdentityHeaders),
     /// The user of a token.
     Principal(Arc<Principal>),
 }
 
 impl Grant {
-    /// Where it goes.
     #[must_use]
     pub const fn route(&self) -> &Arc<Route> {
         &self.route
     }
 
-    /// Path and query for the app: the path that was judged, the query without the gate's members.
+    /// Path and query for the application: the judged path, and the query without Tollgate's members.
     #[must_use]
     pub fn target(&self) -> &[u8] {
         &self.target
     }
 
-    /// `Host` for the app: the one that was judged.
+    /// `Host` for the application: the judged one.
     #[must_use]
     pub const fn authority(&self) -> &HeaderValue {
         &self.authority
     }
 
-    /// Who sent it.
     #[must_use]
     pub const fn client(&self) -> &ClientInfo {
         &self.client
     }
 
-    /// Whom it speaks for, as headers.
+    /// The identity as headers.
     #[must_use]
     pub fn identity(&self) -> Option<&IdentityHeaders> {
         match &self.who {
@@ -107,7 +102,7 @@ impl Grant {
         }
     }
 
-    /// Whose token it was granted for, which a tunnel must not outlive.
+    /// The principal. A tunnel must not outlive its token.
     #[must_use]
     pub const fn speaker(&self) -> Option<&Arc<Principal>> {
         match &self.who {
@@ -122,13 +117,14 @@ impl Grant {
         self.key.as_ref()
     }
 
-    /// Whether the app gets the Authorization header: it is the app's own, or the route hands on what the gate judged.
+    /// Returns whether the application gets the Authorization header: it is the application's own, or the route has
+    /// `forward_token`.
     #[must_use]
     pub fn keeps_authorization(&self) -> bool {
         self.authorization_is_apps || self.route.forwards_token()
     }
 
-    /// Whether the client's header of this name carries an API key, and so is not for the app.
+    /// Returns whether the client's header of this name carries an API key and must be removed.
     #[must_use]
     pub fn has_key_in(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
         api_key::is_carried_by(self.route.realm(), name, headers, self.key_needed)
@@ -146,90 +142,86 @@ impl Grant {
         self.route.body_size()
     }
 
-    /// For the answer's headers.
+    /// The CORS headers of the response.
     #[must_use]
     pub const fn cors(&self) -> Option<&Cors> {
         self.cors.as_ref()
     }
 }
 
-/// A request to a login path, good but for its body.
+/// A request to a login path, before its body is read.
 #[derive(Debug)]
 pub struct AdmittedLogin {
-    /// Which login.
     pub login: Arc<Login>,
-    /// What is asked of it.
+    /// The endpoint.
     pub endpoint: LoginEndpoint,
-    /// Of a tenant login, the realms whose rules for API keys and origins the request keeps: to the others it may not log
-    /// in, whatever it says.
+    /// For a tenant login: the realms whose rules for API keys and origins the request meets. It can't log in to
+    /// others.
     pub realms: Vec<Arc<Realm>>,
     /// The query's members that could be decoded.
     pub query: Vec<(String, String)>,
-    /// The realm's master key came, where one counts.
+    /// The request has the realm's master key, where it counts.
     pub master: bool,
-    /// What the request's token says, if the realm signed it, or why none counts.
+    /// The claims of the request's token, if the realm signed it, or the reason that there are none.
     pub token: Result<Claims, DenyReason>,
-    /// Every token that logout may end: those that came, and may speak. Other issuers' are among them.
+    /// Every token that a logout ends: valid, and not sent by another site. Tokens of other issuers are included.
     pub tokens: Vec<VerifiedToken>,
-    /// Who sent it.
     pub client: ClientInfo,
-    /// For the answer's headers.
+    /// The CORS headers of the response.
     pub cors: Option<Cors>,
 }
 
 /// The answer to a CORS preflight (Fetch standard, 3.2.2).
 #[derive(Debug)]
 pub struct Preflight {
-    /// Where the request that it asks about would go.
+    /// The entry for the requested method.
     pub place: RouteId,
-    /// The allowed origin.
     pub cors: Cors,
-    /// The method that was asked about.
+    /// The requested method.
     pub method: HeaderValue,
-    /// The headers that were asked about.
+    /// The requested headers.
     pub headers: Option<HeaderValue>,
 }
 
-/// A request that may not pass, and what its answer needs.
+/// A denied request, with the facts for its response.
 #[derive(Debug)]
 pub struct Denial {
-    /// Why.
     pub deny: DenyReason,
-    /// Where it wanted to go, once that was known.
+    /// The entry of the policy, if known.
     pub place: RouteId,
-    /// Whose path it was, once that was known.
+    /// The realm, if known.
     pub realm: Option<Arc<Realm>>,
-    /// Whose token it carried, if that was good, but not enough.
+    /// The principal, if the token was valid but not sufficient.
     pub speaker: Option<Arc<Principal>>,
-    /// The good API key that came with it.
+    /// The valid API key of the request.
     pub key: Option<Arc<ApiKey>>,
-    /// Where an API key would have been enough, too.
+    /// An API key would have been sufficient.
     pub takes_key: bool,
-    /// Where it could have come as Basic credentials, for which a 401 asks.
+    /// Basic credentials are accepted, so a 401 asks for them.
     pub takes_basic: bool,
-    /// For the answer's headers.
+    /// The CORS headers of the response.
     pub cors: Option<Cors>,
     /// `Set-Cookie` to go with it, from a login.
     pub set_cookie: Option<HeaderValue>,
-    /// How the client expects to be told.
+    /// The error format that the client expects.
     pub form: ErrorFormat,
 }
 
-/// How a refusal is written.
+/// The format of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorFormat {
     /// Problem details (RFC 9457) with a stable reason code.
     Problem,
-    /// As Amazon Cognito does: `{"__type":"…Exception","message":"…"}`.
+    /// Amazon Cognito's: `{"__type":"…Exception","message":"…"}`.
     Cognito,
-    /// As API Palace does: `{"status":"error","message":"…"}`.
+    /// API Palace's: `{"status":"error","message":"…"}`.
     Exchange,
     /// The same, to a browser at the callback.
     Callback,
 }
 
 impl ErrorFormat {
-    /// Of the answers of this login at this endpoint.
+    /// Returns the format of this login at this endpoint.
     #[must_use]
     pub const fn for_endpoint(login: &Login, endpoint: LoginEndpoint) -> Self {
         match login.dialect() {
@@ -242,7 +234,7 @@ impl ErrorFormat {
 }
 
 impl Denial {
-    /// For this reason, with nothing known about whose path it was.
+    /// Creates a denial with this reason, without further facts.
     #[must_use]
     pub const fn new(deny: DenyReason) -> Self {
         Self {
@@ -259,7 +251,7 @@ impl Denial {
         }
     }
 
-    /// One sentence for whoever wrote the client.
+    /// One sentence for the developer of the client.
     #[must_use]
     pub fn detail(&self) -> Cow<'static, str> {
         match (self.deny, &self.realm) {
@@ -279,11 +271,11 @@ impl Denial {
         }
     }
 
-    /// The status that the client is told.
+    /// Returns the status for the client.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match (self.form, self.deny.response().status) {
-            // The documentation of that one knows no others.
+            // Its documentation has no other statuses.
             (ErrorFormat::Exchange | ErrorFormat::Callback, status) if status.is_server_error() => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

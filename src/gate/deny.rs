@@ -1,33 +1,33 @@
-//! Every way in which the gate says no, and the one table from each to status, reason code, sentence and headers.
+//! Every denial, and the table with its status, reason code, sentence and headers.
 
 use http::StatusCode;
 
 use crate::token::TokenError;
 
-/// A request that may not pass. What the client is told; what only the log may know is not in here.
+/// The reason of a denial, as far as the client is told. Details for the log are not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DenyReason {
     /// The request's framing is ambiguous (RFC 9112, 6.3).
     Framing,
     /// No host, an invalid one, or two that differ (RFC 9112, 3.2; RFC 9113, 8.3.1).
     Host,
-    /// The target is not in the one form that every reader reads alike.
+    /// The target has more than one reading.
     Target,
-    /// A member of the query that the gate reads can't be decoded, or the query has a byte that may not stand in one.
+    /// A member of the query that Tollgate reads can't be decoded, or the query has a forbidden byte.
     Query,
     /// The request line and the headers are too long.
     HeadTooLarge,
-    /// A header that the gate or the proxy reads is malformed.
+    /// A header that Tollgate or the proxy reads is malformed.
     Header,
     /// A WebSocket upgrade with a body.
     Upgrade,
-    /// No login and no route takes this method and path.
+    /// No login and no route for this method and path.
     NotFound,
     /// No route names this host.
     WrongHost,
     /// No API key where one is needed.
     KeyMissing,
-    /// None of the realm's API keys.
+    /// Not an API key of the realm.
     KeyUnknown,
     /// An API key that has expired.
     KeyExpired,
@@ -35,27 +35,26 @@ pub enum DenyReason {
     KeyDisabled,
     /// Two API keys that differ.
     KeyConflict,
-    /// No good API key where one may come as Basic credentials, for which a client waits to be asked (RFC 7617, 2).
+    /// No valid API key where Basic credentials are accepted, which a client sends only after a 401 (RFC 7617, 2).
     Basic(KeyFault),
     /// A path below a login's, which has no such endpoint.
     EndpointUnknown,
-    /// An origin that may not call this realm.
+    /// The origin is not allowed.
     OriginDenied,
     /// No origin where one is needed.
     OriginMissing,
     /// Two Authorization headers, or two cookies of the realm that differ.
     CredentialConflict,
-    /// No token.
     TokenMissing,
-    /// A token that does not count.
+    /// An invalid token.
     Token(TokenError),
-    /// A token whose user is gone or disabled.
+    /// The user of the token is deleted or disabled.
     UserGone,
     /// Not the realm's master key.
     MasterKeyUnknown,
     /// The token carries none of the route's roles.
     RoleMissing,
-    /// The token does not say that a second factor was proven.
+    /// The token has no second factor.
     MfaRequired,
     /// A login endpoint has no operation of this method.
     Method,
@@ -67,7 +66,7 @@ pub enum DenyReason {
     Flag,
     /// Not `application/json`.
     ContentType,
-    /// Not a JSON object, or one that names a member twice.
+    /// Not a JSON object, or a duplicate member.
     Body,
     /// Longer than a login's body may be.
     BodyTooLarge,
@@ -85,13 +84,13 @@ pub enum DenyReason {
     PasswordTooShort,
     /// A new password with too many characters.
     PasswordTooLong,
-    /// A new password that many have.
+    /// A new password from the list of common passwords.
     PasswordCommon,
     /// A new password that is a name of its user or of the realm.
     PasswordIsName,
     /// Another name, which only the operator gives.
     RenameForbidden,
-    /// Another name, of somebody who keeps too many from others already.
+    /// A rename of a user with too many reserved names.
     NamesHeld,
     /// A username or email that can't be registered.
     NameInvalid,
@@ -99,25 +98,24 @@ pub enum DenyReason {
     UserExists,
     /// No `uniqueId` where one is needed, or none that exists.
     RecordUnknown,
-    /// Somebody else's record.
     NotOwner,
     /// `strategy=replace` with a member of another type than the record's.
     TypeMismatch,
-    /// `strategy` is none that exists.
+    /// An unknown `strategy`.
     Strategy,
     /// The realm's users are made by its operator.
     RegistrationClosed,
     /// Wrong password, unknown user, or disabled user: one answer.
     Credentials,
-    /// The password is right, and a second factor or a new password is needed, for which this login has no question.
+    /// The password is correct, and this login API does not support the required second factor or new password.
     ChallengeRequired,
-    /// A member of the body is missing, or of the wrong type: what it needs, as a sentence.
+    /// A member of the body is missing, or has the wrong type: the requirement as a sentence.
     Parameter(&'static str),
-    /// Not a challenge that is asked here.
+    /// An unknown challenge.
     Challenge,
-    /// A challenge's session that is over, or was never begun.
+    /// A challenge's session that has ended or never began.
     Session,
-    /// Not the code of this moment.
+    /// A wrong code.
     Code,
     /// A code that was used before.
     CodeUsed,
@@ -125,17 +123,17 @@ pub enum DenyReason {
     NewPassword,
     /// A new password that the user pool does not take.
     NewPasswordRefused,
-    /// Not a refresh token that counts.
+    /// An invalid refresh token.
     RefreshToken,
     /// A refresh token that was used before.
     RefreshReused,
-    /// A token whose client may not log anybody in.
+    /// The client of the token is not allowed to log users in.
     ExchangeForbidden,
     /// No email address where one is needed.
     EmailMissing,
-    /// Not base64 of an email address.
+    /// Not the base64 of an email address.
     EmailInvalid,
-    /// No user of this address, or none whom the token may log in.
+    /// The user of this address does not exist, or the token is not allowed to log the user in.
     EmailUnknown,
     /// A user without a licence.
     NoLicence,
@@ -143,7 +141,7 @@ pub enum DenyReason {
     NoProfile,
     /// A redirect that is not on the list.
     RedirectUnknown,
-    /// Not a callback token that counts, or one that was used.
+    /// The callback token is invalid or used.
     CallbackToken,
     /// Too many failures; seconds to wait.
     Throttled(u32),
@@ -153,50 +151,45 @@ pub enum DenyReason {
     ConcurrencyLimited,
     /// Every hashing thread is busy and the queue is full.
     Busy,
-    /// The store failed.
     Store,
-    /// The user pool of the login can't be reached, or answered what it should not.
+    /// The user pool is unreachable, or its response is invalid.
     PoolFailed,
     /// The user pool of the login did not answer in time.
     PoolTimeout,
-    /// No server of the upstream could be reached, or it broke off.
+    /// No upstream server is reachable, or the server closed the connection early.
     UpstreamFailed,
     /// The upstream's answer can be read in two ways (RFC 9112, 6.3).
     UpstreamFraming,
-    /// Every server of the upstream is known to be away.
+    /// No server of the upstream is available.
     UpstreamUnavailable,
     /// The upstream did not answer in time.
     UpstreamTimeout,
-    /// A fault of the gate.
+    /// A fault of Tollgate.
     Internal,
 }
 
-/// What is wrong with an API key.
+/// The fault of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFault {
-    /// There is none.
     Missing,
-    /// It is none of the realm's.
+    /// Not a key of the realm.
     Unknown,
-    /// It has expired.
     Expired,
-    /// It is switched off.
     Disabled,
 }
 
-/// One row of the table.
+/// The response to a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DenyResponse {
-    /// The HTTP status.
     pub status: StatusCode,
-    /// The stable reason code, listed in the README.
+    /// The stable reason code, listed in docs/errors.md.
     pub reason: &'static str,
-    /// One sentence for whoever wrote the client.
+    /// One sentence for the developer of the client.
     pub detail: &'static str,
 }
 
 impl DenyReason {
-    /// What the client is told.
+    /// The response for the client.
     #[must_use]
     #[rustfmt::skip] // One row a line, whatever its width.
     pub const fn response(self) -> DenyResponse {
@@ -224,7 +217,7 @@ impl DenyReason {
             Self::OriginMissing => (403, "origin_missing", "The request needs an Origin header that is allowed. A client that is not a browser sends its token as Authorization: Bearer instead of the cookie."),
             Self::CredentialConflict => (400, "credential_conflict", "The request carries two credentials of one kind."),
             Self::TokenMissing => (401, "token_missing", "An access token is needed: log in first."),
-            // Not the client's fault, and no reason to log in again.
+            // Not the client's fault, and a new login does not help.
             Self::Token(TokenError::NoKeys) => (503, TokenError::NoKeys.code(), TokenError::NoKeys.detail()),
             Self::Token(reject) => (401, reject.code(), reject.detail()),
             Self::UserGone => (401, "user_gone", "The user of this access token does not exist any more."),
@@ -236,7 +229,7 @@ impl DenyReason {
             Self::FlagMethod => (405, "method_not_allowed", "login=true and logout=true are operations of POST only."),
             Self::Flag => (400, "flag_invalid", "A query flag counts only once and only with the value true, and login excludes logout."),
             Self::ContentType => (400, "content_type", "The Content-Type must be application/json."),
-            Self::Body => (400, "body_invalid", "The body must be one JSON object that names no member twice."),
+            Self::Body => (400, "body_invalid", "The body must be one JSON object without duplicate members."),
             Self::HeadTimeout => (408, "head_timeout", "The request line and the headers did not arrive in time."),
             Self::BodyTooLarge => (413, "body_too_large", "The body of a login request is limited to 64 KiB."),
             Self::RequestTooLarge => (413, "body_too_large", "The body of the request is longer than is allowed here."),
@@ -257,7 +250,7 @@ impl DenyReason {
             Self::Strategy => (400, "strategy_invalid", "strategy is force, merge or replace."),
             Self::RegistrationClosed => (403, "registration_closed", "Users of this realm are made by its operator."),
             Self::Credentials => (401, "credentials_invalid", "The username, email or password is wrong."),
-            Self::ChallengeRequired => (403, "challenge_required", "This user has to enter a code or choose a new password, for which this login has no way: log in elsewhere."),
+            Self::ChallengeRequired => (403, "challenge_required", "This user must enter a code or set a new password. This login API does not support that: use another login."),
             Self::Parameter(sentence) => (400, "parameter_invalid", sentence),
             Self::Challenge => (400, "challenge_unknown", "There is no challenge of this name: answer the one that the login named."),
             Self::Session => (401, "session_invalid", "Invalid session for the user: log in again."),
@@ -267,14 +260,14 @@ impl DenyReason {
             Self::NewPasswordRefused => (400, "password_policy", "The new password does not keep the rules for passwords."),
             Self::RefreshToken => (401, "refresh_token_invalid", "Invalid Refresh Token."),
             Self::RefreshReused => (401, "refresh_token_reused", "The refresh token was used before: its session has ended, log in again."),
-            Self::ExchangeForbidden => (401, "exchange_forbidden", "The client of this access token may not log users in."),
+            Self::ExchangeForbidden => (401, "exchange_forbidden", "The client of this access token is not allowed to log users in."),
             Self::EmailMissing => (400, "email_missing", "The body needs email, as a non-empty string."),
             Self::EmailInvalid => (400, "email_invalid", "email must be the base64 of an email address."),
-            Self::EmailUnknown => (403, "email_unknown", "There is no user of this email address whom this access token may log in."),
+            Self::EmailUnknown => (403, "email_unknown", "The user does not exist, or this access token is not allowed to log the user in."),
             Self::NoLicence => (403, "licence_missing", "The user has no licence."),
             Self::NoProfile => (403, "profile_missing", "The user has no profile."),
             Self::RedirectUnknown => (400, "redirect_unknown", "redirect_url is not one of those that are allowed."),
-            Self::CallbackToken => (401, "callback_token", "The callback token has expired, was used before, or is none."),
+            Self::CallbackToken => (401, "callback_token", "The callback token is invalid, expired or already used."),
             Self::Throttled(_) => (429, "throttled", "Too many failed attempts: wait for the number of seconds in Retry-After."),
             Self::RateLimited(_) => (429, "rate_limited", "Too many requests: wait for the number of seconds in Retry-After."),
             Self::ConcurrencyLimited => (429, "concurrency_limited", "Too many requests at once: wait for one of them to end."),
@@ -282,7 +275,7 @@ impl DenyReason {
             Self::Store => (503, "store_unavailable", "The user store does not answer: try again."),
             Self::PoolFailed => (502, "pool_failed", "The user pool behind this login can't be asked: try again later."),
             Self::PoolTimeout => (504, "pool_timeout", "The user pool behind this login did not answer in time."),
-            Self::UpstreamFailed => (502, "upstream_failed", "The application behind this gateway could not be reached, or broke off."),
+            Self::UpstreamFailed => (502, "upstream_failed", "The application is unreachable, or it closed the connection early."),
             Self::UpstreamFraming => (502, "upstream_framing", "The length of the answer from the application behind this gateway is ambiguous."),
             Self::UpstreamUnavailable => (503, "upstream_unavailable", "No server of the application behind this gateway is available: try again."),
             Self::UpstreamTimeout => (504, "upstream_timeout", "The application behind this gateway did not answer in time."),

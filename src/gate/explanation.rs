@@ -1,7 +1,7 @@
-//! What a judgement found on its way, for whoever wants to know why: `tollgate explain`.
+//! The steps of a decision, for `tollgate explain`.
 //!
-//! The judgement itself writes it down, so that no second judge can be of another opinion. None of it is secret: keys are
-//! told by their ids, tokens by what they say.
+//! The deciding code records them itself, so that `explain` can't differ. They contain no secret: keys appear by id,
+//! and tokens by their claims.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,34 +16,30 @@ use crate::clock::rfc3339;
 use crate::config::{Dialect, Host, LoginEndpoint, PathRules, Policy, Realm, Route, RouteMatch, RouteTable};
 use crate::quota::Quota;
 
-/// The findings of one judgement, in order.
+/// The steps of one decision, in order.
 #[derive(Debug, Default)]
 pub struct Explanation(RefCell<Vec<ExplanationStep>>);
 
-/// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplanationStep {
-    /// The step, one word.
     pub step: &'static str,
-    /// What it found.
     pub found: String,
 }
 
 impl Explanation {
-    /// What was found.
     #[must_use]
     pub fn findings(&self) -> Vec<ExplanationStep> {
         self.0.borrow().clone()
     }
 
-    /// Forgets it, for another judgement.
+    /// Clears the steps, for another decision.
     pub fn clear(&self) {
         self.0.borrow_mut().clear();
     }
 }
 
 impl Authorizer<'_> {
-    /// Writes a finding down, if anybody reads it: else it is not even put into words.
+    /// Records a step. Without a reader, its text is not even made.
     pub(super) fn record_step(&self, step: &'static str, found: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
             trace.0.borrow_mut().push(ExplanationStep { step, found: found() });
@@ -60,7 +56,7 @@ pub(super) fn path(target: &Target<'_>) -> String {
     }
 }
 
-/// How a path must be written, and why.
+/// The path rules in force, and the reason.
 pub(super) fn path_rules(routing: &RouteTable, host: &Host, route: Option<&Arc<Route>>) -> String {
     let Some(route) = route else { return "strict: no route takes paths of this form here".into() };
     let (rules, why) = routing.path_rules(host, route);
@@ -68,7 +64,6 @@ pub(super) fn path_rules(routing: &RouteTable, host: &Host, route: Option<&Arc<R
     format!("{name}, {why}")
 }
 
-/// Who answers.
 pub(super) fn rule(policy: &Policy, found: &RouteMatch) -> String {
     let routing = policy.routing();
     match found {
@@ -106,13 +101,11 @@ fn of_route(route: &Route) -> String {
     format!("route[{}]{host}, path {}, access {access}, realm {}", route.index(), route.path(), route.realm().name())
 }
 
-/// Who asks.
 pub(super) fn client(client: &ClientInfo) -> String {
     let scheme = if client.secure { "over TLS" } else { "without TLS" };
     format!("{}, {scheme}", client.address)
 }
 
-/// What may be sent.
 pub(super) fn quota(quota: &Quota) -> String {
     if quota.is_unlimited() {
         return "none".into();
@@ -122,7 +115,6 @@ pub(super) fn quota(quota: &Quota) -> String {
     rate.into_iter().chain(concurrent).collect::<Vec<_>>().join(", ")
 }
 
-/// Which API key came.
 pub(super) fn key(realm: &Realm, carried: Option<&Carried>, wanted: Wanted) -> String {
     match carried {
         Some(Carried { key, by_basic }) => {
@@ -135,12 +127,11 @@ pub(super) fn key(realm: &Realm, carried: Option<&Carried>, wanted: Wanted) -> S
     }
 }
 
-/// Where the request comes from.
+/// The origin of the request.
 pub(super) fn origin(caller: &Result<RequestOrigin, DenyReason>) -> String {
     caller.as_ref().map_or_else(|deny| deny.response().detail.into(), |caller| caller.to_string())
 }
 
-/// Where the token is.
 pub(super) fn credential(shown: &Shown<'_>) -> String {
     let found = match shown.credential {
         Ok(Credential::Bearer(_)) => "Authorization: Bearer",
@@ -152,7 +143,6 @@ pub(super) fn credential(shown: &Shown<'_>) -> String {
     format!("{found}{apps}")
 }
 
-/// Whom it speaks for.
 pub(super) fn speaker(speaker: &Principal) -> String {
     let claims = speaker.claims();
     let issuer = speaker.issuer().map_or_else(|| "the realm".to_owned(), |issuer| format!("{issuer:?}"));
@@ -165,7 +155,7 @@ pub(super) fn speaker(speaker: &Principal) -> String {
     )
 }
 
-/// A token that is no good where none is needed.
+/// An invalid token where none is required.
 pub(super) fn unneeded(deny: DenyReason) -> String {
     match deny {
         DenyReason::TokenMissing => "none, and none is needed".into(),

@@ -1,4 +1,4 @@
-//! The last steps of the judgement on a request to a route: whose token, which roles, and what goes on to the app.
+//! The last steps for a request to a route: the token, the roles, and the request for the application.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{DenyReason, KeyFault};
 use crate::config::{Access, Authorization, Realm, Route};
 use crate::token::TokenError;
 
-/// A request to a route, good but for whom it speaks for.
+/// A request to a route, before its identity is known.
 pub(super) struct ToRoute<'a, 'h> {
     pub(super) head: &'a Head<'h>,
     pub(super) route: Arc<Route>,
@@ -56,7 +56,7 @@ impl Authorizer<'_> {
             Access::UserOrKey if key.is_none() || must_count(&shown, route.authorization(), head.headers, realm) => {
                 Some(self.user(&asked)?)
             }
-            // Whoever may pass without a token passes without an identity if the token is no good.
+            // A request that may pass without a token passes without an identity if its token is invalid.
             Access::UserOrKey | Access::Key | Access::Public => self.guest(&asked)?,
         };
         if let Some(speaker) = &speaker {
@@ -68,7 +68,7 @@ impl Authorizer<'_> {
         let lacking = lacking(route, speaker.as_deref());
         let (speaker, key) = match (route.access(), lacking) {
             (Access::UserOrKey, None) if speaker.is_some() => (speaker, key.filter(|_| to.key_needed)),
-            // A user who is not enough is nobody beside the key: the app must not take it for one who is.
+            // A user without the role passes by the key only: the application must not see the user's identity.
             (Access::UserOrKey, _) if key.is_some() => (speaker.filter(|_| lacking.is_none()), key),
             (_, Some(deny)) => {
                 refusal.speaker = speaker;
@@ -111,7 +111,7 @@ impl Authorizer<'_> {
         })))
     }
 
-    /// Whose token it is, where one is needed.
+    /// Returns the user of the token, where one is required.
     fn user(&self, asked: &Asked<'_>) -> Result<Arc<Principal>, EarlyExit> {
         let credential = asked.shown.credential.map_err(DenyReason::from)?;
         if matches!(credential, Credential::Cookie(_)) && !asked.caller.allows_cookie(asked.changes)? {
@@ -120,8 +120,8 @@ impl Authorizer<'_> {
         self.speaker(asked.realm, &credential, asked.now)
     }
 
-    /// Whose token it is, where none is needed: a cookie that counts from elsewhere, or two of them, and a token that is no good
-    /// are as none.
+    /// Returns the user of the token, where none is required: a cookie that does not count, two cookies, or an invalid
+    /// token give none.
     fn guest(&self, asked: &Asked<'_>) -> Result<Option<Arc<Principal>>, EarlyExit> {
         let unneeded = |deny| {
             self.record_step("token", || explanation::unneeded(deny));
@@ -145,7 +145,7 @@ impl Authorizer<'_> {
         }
     }
 
-    /// Whom the token speaks for.
+    /// Returns the principal of the token.
     fn speaker(&self, realm: &Realm, credential: &Credential<'_>, now: i64) -> Result<Arc<Principal>, EarlyExit> {
         let token = credential.token().ok_or(DenyReason::TokenMissing)?;
         if let Some(speaker) = self.known.get(self.generation, realm.index(), token)
@@ -172,8 +172,8 @@ struct Asked<'a> {
     now: i64,
 }
 
-/// Whether the token has to be good though an API key would open the route: it was put into a header for the gate, so whoever did
-/// that takes itself for its user. A cookie comes by itself, and may be a stale or a planted one (R51).
+/// Returns whether the token must be valid although an API key opens the route: a client that sends it in a header for
+/// Tollgate claims to be its user. A cookie is sent automatically, and can be outdated or planted (R51).
 fn must_count(shown: &Shown<'_>, whose: Authorization, headers: &HeaderMap, realm: &Realm) -> bool {
     match shown.credential {
         Ok(Credential::Bearer(_)) => whose == Authorization::Gate || names_issuer(headers, realm),
@@ -182,7 +182,7 @@ fn must_count(shown: &Shown<'_>, whose: Authorization, headers: &HeaderMap, real
     }
 }
 
-/// What whoever speaks lacks of what the route wants of its users.
+/// Returns the requirement of the route that the user does not meet.
 fn lacking(route: &Route, speaker: Option<&Principal>) -> Option<DenyReason> {
     let claims = speaker.map(Principal::claims);
     if route.requires_mfa() && !claims.is_some_and(|claims| claims.mfa) {
@@ -193,7 +193,7 @@ fn lacking(route: &Route, speaker: Option<&Principal>) -> Option<DenyReason> {
     if wanted.is_empty() || has_one { None } else { Some(DenyReason::RoleMissing) }
 }
 
-/// Of the body; 0 if it says nothing.
+/// Returns the Content-Length; 0 without one.
 fn announced_length(headers: &HeaderMap) -> u64 {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     length.map_or(0, |length| length.parse().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! The headers that tell an app who is calling, and the ones that a client may not send.
+//! Identity headers for applications, and the headers that clients are not allowed to send.
 
 use std::fmt::{self, Write as _};
 
@@ -8,15 +8,15 @@ use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use super::credential::cookies;
 use crate::token::Claims;
 
-/// Who is calling, as header values.
+/// An identity as headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityHeaders {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl IdentityHeaders {
-    /// Of a token's claims in a realm; `issuer` signed it, if it was not the realm. `None` if a claim can't stand in a
-    /// header; what we sign always can.
+    /// Returns the headers for a token's claims in a realm; `issuer` signed it, if not the realm. `None` if a claim is
+    /// not a valid header value; the realm's own claims always are.
     #[must_use]
     pub fn from_claims(claims: &Claims, realm: &str, issuer: Option<&str>) -> Option<Self> {
         // Values are parts of one allocation for most, which have room in it.
@@ -38,31 +38,32 @@ impl IdentityHeaders {
         }
         add(&X_AUTH_REALM, format_args!("{realm}"))?;
         add(&X_AUTH_TOKEN_ID, format_args!("{}", claims.public_id(issuer.is_none())))?;
-        // Without it, an app could take another issuer's subject for a user of the realm.
+        // Without it, an application could take another issuer's subject for a user of the realm.
         if let Some(issuer) = issuer {
             add(&X_AUTH_ISSUER, format_args!("{issuer}"))?;
         }
         Some(Self { headers })
     }
 
-    /// Of a caller with an API key and no token: only the realm is known.
+    /// Returns the headers for an API key without a token: only the realm is known.
     #[must_use]
     pub fn of_key(realm: &str) -> Option<Self> {
         Some(Self { headers: vec![(X_AUTH_REALM.clone(), HeaderValue::from_str(realm).ok()?)] })
     }
 
-    /// Names and values, for the app.
+    /// Names and values, for the application.
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
     }
 }
 
-/// Whether a client's header of this name must not reach an app: it is one of ours, one that makes an app see another path,
-/// or one that CGI turns into the proxy of the app's own requests (`Proxy`), under any name that an app could fold to it. CGI, WSGI and PHP turn `-` and `_`, some every other character
-/// too, into one and the same (`threats.md` R1), so every character but letters and digits counts as `-` here.
+/// Returns whether a client's header of this name must not reach an application: an identity header, one that makes an
+/// application see another path, or `Proxy`, which CGI turns into the proxy of the application's own requests; and
+/// every name that an application can fold to one of these. CGI, WSGI and PHP map `-`, `_` and some other characters to
+/// one (SECURITY.md R1), so every character except letters and digits counts as `-`.
 ///
-/// `limits_methods`: the route takes some methods only, so that a header that stands for another is one of these too.
+/// `limits_methods`: the route allows some methods only, so headers that override the method are included.
 #[must_use]
 pub fn is_reserved(name: &str, limits_methods: bool) -> bool {
     // CGI's HTTP_PROXY (CVE-2016-5385). The name has no separator, so letter case is its only alias.
@@ -89,26 +90,26 @@ pub fn is_reserved(name: &str, limits_methods: bool) -> bool {
     is(&RESERVED) || (limits_methods && is(&METHOD_OVERRIDES))
 }
 
-/// Whether an app could fold the header's name to this one, which is lower case with `-`, as [`is_reserved`] has it.
+/// Returns whether an application could fold the header's name to this one, which is lower case with `-`, as in
+/// [`is_reserved`].
 #[must_use]
 pub(super) fn folds_to(name: &str, wanted: &str) -> bool {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     name.len() == wanted.len() && name.bytes().zip(wanted.bytes()).all(|(one, other)| fold(one) == fold(other))
 }
 
-/// The Cookie header without the cookies of these names. What is left is as it came, byte for byte.
+/// The Cookie header without the cookies of these names. The rest is unchanged, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RemainingCookies {
-    /// There is one header, and it holds none of them.
+    /// There is one header, and it has none of them.
     Unchanged,
-    /// Nothing is left.
     None,
-    /// What is left, joined to one header with "; " (HTTP/2 may split it, HTTP/1.1 must not: RFC 9113, 8.2.3).
+    /// The rest, joined to one header with "; " (HTTP/2 can split it, HTTP/1.1 must not: RFC 9113, 8.2.3).
     Joined(HeaderValue),
 }
 
 impl RemainingCookies {
-    /// Takes `names` out of the cookies of `headers`.
+    /// Removes the cookies `names` from `headers`.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap, names: &[String]) -> Self {
         let ours = |name: &[u8]| names.iter().any(|own| own.as_bytes() == name);
@@ -134,13 +135,13 @@ impl RemainingCookies {
         if kept.is_empty() {
             return Self::None;
         }
-        // Parts of valid values make a valid value; were it not so, no cookie at all is the safe answer.
+        // Parts of valid values make a valid value; if not, no cookie at all is the safe result.
         HeaderValue::from_bytes(&kept).map_or(Self::None, Self::Joined)
     }
 }
 
-/// The line without the pairs whose names are `ours`, each with one separator: the one before it, or after the first pair. An
-/// app's cookie may mean something by white space or an empty pair, so every other byte stays.
+/// Returns the line without the pairs whose names are `ours`, each with one separator: the one before it, or after the
+/// first pair. White space and empty pairs can have a meaning for an application, so every other byte stays.
 fn without_pairs(line: &[u8], ours: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut kept = Vec::with_capacity(line.len());
     let mut is_first = true;
@@ -150,7 +151,7 @@ fn without_pairs(line: &[u8], ours: impl Fn(&[u8]) -> bool) -> Vec<u8> {
             continue;
         }
         if is_first {
-            // Where the pairs before it were taken out, the separator's space would begin the line.
+            // After removed pairs, the separator's space would begin the line.
             kept.extend_from_slice(pair.trim_ascii_start());
         } else {
             kept.push(b';');
@@ -169,7 +170,7 @@ static X_AUTH_REALM: HeaderName = HeaderName::from_static("x-auth-realm");
 static X_AUTH_ISSUER: HeaderName = HeaderName::from_static("x-auth-issuer");
 static X_AUTH_TOKEN_ID: HeaderName = HeaderName::from_static("x-auth-token-id");
 
-/// Ours, and those that some apps take for the path.
+/// Identity headers, and headers that some applications take for the path.
 const RESERVED: [&str; 15] = [
     "x-auth-subject",
     "x-auth-username",

@@ -1,7 +1,7 @@
-//! What each client has used of its quota, and what a request was let in by.
+//! The use of limits per client, and the permits of a request.
 //!
-//! Addresses are kept in memory of a bounded size, in shards, so that a flood of them is neither remembered in full nor a
-//! queue for everybody else. Whoever has a request in flight is not forgotten.
+//! Addresses are kept in memory of a bounded size, in shards, so that a flood of addresses fills no memory and blocks
+//! no other request. An address with a request in flight is not evicted.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::DenyReason;
 use crate::config::ApiKey;
 use crate::quota::{Exceeded, InFlightPermit, Quota, RateLimiter};
 
-/// What the addresses have used.
+/// The use per address.
 #[derive(Debug)]
 pub struct AddressLimiters {
     addresses: Cache<AddressPrefix, Arc<RateLimiter>, UnitWeighter, DefaultHashBuilder, Busy>,
 }
 
-/// What a request was let in by. It counts as in flight for as long as these live.
+/// The permits of a request. It is in flight while they live.
 #[derive(Debug, Default)]
 pub struct RequestPermits {
     address: Option<InFlightPermit>,
     key: Option<InFlightPermit>,
 }
 
-/// Whom an address stands for: of IPv6 the first 64 bits, since whoever has one address of such a network has them all.
+/// The key of an address: for IPv6 the first 64 bits, because one client usually has all addresses of such a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressPrefix {
     /// An address of IPv4.
@@ -36,7 +36,6 @@ pub enum AddressPrefix {
 }
 
 impl AddressLimiters {
-    /// Nobody has used anything.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(CAPACITY)
@@ -47,7 +46,7 @@ impl AddressLimiters {
         Self { addresses: Cache::with(addresses, weight, UnitWeighter, DefaultHashBuilder::default(), Busy) }
     }
 
-    /// How many addresses are remembered.
+    /// Number of addresses.
     #[must_use]
     pub fn addresses(&self) -> usize {
         self.addresses.len()
@@ -55,13 +54,13 @@ impl AddressLimiters {
 
     fn admit(&self, address: IpAddr, quota: &Quota, at: u64) -> Result<InFlightPermit, Exceeded> {
         let mut first = None;
-        // ☠ Counted before it is kept: where there is no room, whoever is not in flight yet is forgotten at once.
+        // TRAP: counted before it is inserted. Without room, an entry that is not in flight is evicted at once.
         let new = || {
             let meter = Arc::<RateLimiter>::default();
             first = Some(meter.try_acquire(quota, at));
             Ok::<_, ()>(meter)
         };
-        // Never an error, since making one is none; the meter is then one that nobody remembers.
+        // Creating a limiter does not fail. The fallback would be a limiter that is not kept.
         let meter = self.addresses.get_or_insert_with(&AddressPrefix::from_address(address), new).unwrap_or_default();
         first.unwrap_or_else(|| meter.try_acquire(quota, at))
     }
@@ -89,8 +88,8 @@ impl RequestPermits {
         Ok(())
     }
 
-    /// Counts a request that carries `key`, likewise. Where there is no limit, too: it is one atomic number, and a reload
-    /// that brings one then knows who is in flight.
+    /// Counts a request with `key` in the same way. Without a limit, too: it is one atomic number, and a reload that
+    /// adds a limit then knows the requests in flight.
     pub(super) fn take_key(&mut self, key: &ApiKey, at: u64) -> Result<(), DenyReason> {
         if self.key.is_none() {
             self.key = Some(key.limiter().try_acquire(key.quota(), at)?);
@@ -109,7 +108,7 @@ impl From<Exceeded> for DenyReason {
 }
 
 impl AddressPrefix {
-    /// That of an address, whichever way it is written.
+    /// Returns the network of an address, for IPv4-mapped addresses too.
     #[must_use]
     pub fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -119,7 +118,7 @@ impl AddressPrefix {
     }
 }
 
-/// Keeps those who have requests in flight: forgotten, they could have as many again.
+/// Keeps entries with requests in flight: without them, the address could have as many again.
 #[derive(Clone, Debug)]
 struct Busy;
 
@@ -232,7 +231,7 @@ mod tests {
     #[test]
     fn whoever_comes_when_there_is_no_room_is_not_forgotten_in_flight_either() {
         let usage = AddressLimiters::with_capacity(1000);
-        // Those that were there first are the last to be forgotten.
+        // The oldest entries are evicted last.
         for at in (10_000..12_000).chain(10_000..12_000) {
             drop(take(&usage, &two_at_once(), v4(at)));
         }

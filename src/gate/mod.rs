@@ -1,4 +1,4 @@
-//! The judgement on a request: pure functions from its head to what becomes of it.
+//! The decision about a request: pure functions of its head.
 
 mod admit;
 mod api_key;

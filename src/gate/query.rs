@@ -1,7 +1,7 @@
-//! The query: split at `&` into members, whose names are compared and whose values are the app's.
+//! The query: split at `&` into members. Names are compared, and values belong to the application.
 //!
-//! A value that the gate does not read may be anything: Latin-1, a lone `%`, JSON. Decoding happens for the members that the
-//! gate reads, and only for them (application/x-www-form-urlencoded, WHATWG URL standard, section 5).
+//! A value that Tollgate does not read can be anything: Latin-1, a lone `%`, JSON. Only members that Tollgate reads are
+//! decoded (application/x-www-form-urlencoded, WHATWG URL standard, section 5).
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub(super) fn members(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Whether this spelling of a name decodes to `wanted`. One that does not decode is not the name of anything that the gate
+/// Returns whether this spelling of a name decodes to `wanted`. A name that does not decode is not one that Tollgate
 /// reads.
 pub(super) fn is_named(name: &[u8], wanted: &str) -> bool {
     let mut wanted = wanted.bytes();
@@ -32,11 +32,11 @@ pub(super) fn is_named(name: &[u8], wanted: &str) -> bool {
     wanted.next().is_none()
 }
 
-/// The one value of `name`, decoded, however often it is repeated.
+/// Returns the one value of `name`, decoded, even if repeated.
 ///
 /// # Errors
-/// [`DenyReason::KeyConflict`] if it is given twice with different values: which one counts is what readers disagree about.
-/// [`DenyReason::Query`] for one that can't be decoded.
+/// [`DenyReason::KeyConflict`] for two different values: readers disagree about which one counts. [`DenyReason::Query`] for a value
+/// that can't be decoded.
 pub(super) fn single_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Option<Cow<'a, str>>, DenyReason> {
     let mut found: Option<Cow<'a, str>> = None;
     for (_, value) in members(query.unwrap_or_default()).filter(|(member, _)| is_named(member, name)) {
@@ -49,11 +49,11 @@ pub(super) fn single_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Op
     Ok(found)
 }
 
-/// The members that a login may read, decoded, in order. One whose name does not decode is left out, since no login knows it,
-/// and so is one of a name that no login knows, if its value does not decode.
+/// Returns the members that a login may read, decoded, in order. Omits members whose name does not decode, because no
+/// login knows them, and members of unknown names whose value does not decode.
 ///
 /// # Errors
-/// [`DenyReason::Query`] for the value of a member that a login knows, if it can't be decoded.
+/// [`DenyReason::Query`] for the value of a known member that can't be decoded.
 pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, DenyReason> {
     let mut decoded = Vec::new();
     for (name, value) in members(query.unwrap_or_default()) {
@@ -67,8 +67,8 @@ pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, De
     Ok(decoded)
 }
 
-/// The query without the members of which `is_ours` is true, by name and value as they came; what is left is byte for byte as it
-/// came. `None` if that is nothing.
+/// Returns the query without the members for which `is_ours` is true, by raw name and value; the rest is unchanged,
+/// byte for byte. `None` if nothing is left.
 pub(super) fn without(query: &[u8], is_ours: impl Fn(&[u8], &[u8]) -> bool) -> Option<Cow<'_, [u8]>> {
     let is_theirs = |member: &[u8]| {
         let equals = member.iter().position(|byte| *byte == b'=').unwrap_or(member.len());
@@ -96,7 +96,7 @@ pub(super) fn decode(text: &[u8]) -> Result<Cow<'_, str>, DenyReason> {
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| DenyReason::Query)
 }
 
-/// The byte that is written at `at`, and how many bytes it takes.
+/// Returns the byte at `at`, and the length of its encoding.
 fn decode_one(text: &[u8], at: usize) -> Option<(u8, usize)> {
     match text[at] {
         b'%' => Some((escape(text, at)?, 3)),
@@ -105,7 +105,7 @@ fn decode_one(text: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// What the dialects read (README, Logins and Exchange login). An API key and a master key are decoded where they are read.
+/// The members that the dialects read (docs/logins.md). API keys and master keys are decoded separately.
 const KNOWN_TO_LOGINS: [&str; 8] =
     ["login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
 

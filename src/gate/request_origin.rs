@@ -1,14 +1,14 @@
-//! Which site a request comes from, and what follows for CORS (Fetch standard) and for the cookie.
+//! The origin of a request, and its effect on CORS (Fetch standard) and on the cookie.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
 use super::DenyReason;
 use crate::config::{Origin, Realm};
 
-/// Where a request comes from, as far as it says.
+/// The origin of a request, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestOrigin {
-    /// What our answers tell the browser; nothing if the request named no origin.
+    /// The CORS headers of the response; none if the request has no origin.
     pub(super) cors: Option<Cors>,
     site: OriginClass,
 }
@@ -26,15 +26,13 @@ pub struct Cors {
 enum OriginClass {
     /// The origin is listed, or the request's own.
     Allowed,
-    /// A realm that lists none lets any origin call, but without credentials.
+    /// The realm lists no origins: any origin is allowed, without credentials.
     Foreign,
-    /// No Origin, and Sec-Fetch-Site tells that it is the request's own.
+    /// No Origin; Sec-Fetch-Site says same-origin.
     Own,
-    /// No Origin, and Sec-Fetch-Site tells that it is a neighbour, or that a person went there by themselves, or by a link on
-    /// another site's page.
+    /// No Origin; Sec-Fetch-Site says same-site, or that the user navigated, directly or by a link of another site.
     Other,
-    /// No Origin, and Sec-Fetch-Site tells that it is another site, whose page has something of the gate's in it, or fetches it
-    /// beforehand.
+    /// No Origin; Sec-Fetch-Site says cross-site, and the request is embedded in a page of another site, or a prefetch.
     Embedding,
     /// Neither: not a browser, or an old one.
     Unknown,
@@ -86,7 +84,7 @@ impl RequestOrigin {
                 _ => Err(DenyReason::OriginDenied),
             };
         }
-        // What browsers send, and all that there is to know of it.
+        // The usual case: byte for byte as listed.
         if origins.contains_text(text) {
             return Ok(Self::with_origin(value.clone(), OriginClass::Allowed, true));
         }
@@ -95,7 +93,7 @@ impl RequestOrigin {
         if origins.contains(&origin) {
             return Ok(Self::with_origin(echoed, OriginClass::Allowed, true));
         }
-        // Listing https://h says that h is served over TLS: then http://h is not this site, whatever the last hop was.
+        // Listing https://h means that h is served over TLS: then http://h is not this site, whatever the last hop was.
         let downgraded = origin.secured().is_some_and(|secured| origins.contains(&secured));
         if !downgraded && own() == origin {
             return Ok(Self::with_origin(echoed, OriginClass::Allowed, true));
@@ -108,8 +106,8 @@ impl RequestOrigin {
         Err(DenyReason::OriginDenied)
     }
 
-    /// Instead of a refusal, where it is for the app to say which pages may read what it answers: to the gate it is one of
-    /// any, for which the cookie does not speak.
+    /// Replaces a refusal where the application decides which pages can read its responses: the request is treated like
+    /// any other origin, for which the cookie does not count.
     pub(super) const fn left_to_the_app(deny: DenyReason) -> Result<Self, DenyReason> {
         match deny {
             DenyReason::OriginDenied => Ok(Self { cors: None, site: OriginClass::Foreign }),
@@ -117,9 +115,9 @@ impl RequestOrigin {
         }
     }
 
-    /// Whether the cookie may speak for this request: a browser attaches it whoever made the page (CSRF, and
-    /// cross-site WebSocket hijacking: `threats.md` R47 to R49; an image or a script that tells by its size or its text who is
-    /// logged in: R52). `changes`: the method is not a safe one, or it is an upgrade.
+    /// Returns whether the cookie counts for this request. Browsers attach it to requests of every page (CSRF, and
+    /// cross-site WebSocket hijacking: SECURITY.md R47 to R49; images and scripts whose size or text reveals who is
+    /// logged in: R52). `changes`: the method is not safe, or it is an upgrade.
     ///
     /// # Errors
     /// [`DenyReason::OriginDenied`] or [`DenyReason::OriginMissing`] where the cookie would change something for another site.
@@ -134,8 +132,8 @@ impl RequestOrigin {
         }
     }
 
-    /// As [`Self::allows_cookie`], for the login API: its clients need not be browsers (rested.dev accepts requests
-    /// without Origin), and no page can send PUT, DELETE or JSON to another site without a preflight.
+    /// Like [`Self::allows_cookie`], for the login API: its clients need not be browsers (rested.dev accepts requests
+    /// without Origin), and a page can't send PUT, DELETE or JSON to another site without a preflight.
     pub(super) const fn allows_cookie_at_login(&self) -> Result<bool, DenyReason> {
         match self.site {
             OriginClass::Unknown => Ok(true),
@@ -143,8 +141,8 @@ impl RequestOrigin {
         }
     }
 
-    /// As [`Self::allows_cookie`], for `Authorization: Basic`, which a browser that was asked for it once sends by itself, and
-    /// which programs send without an origin.
+    /// Like [`Self::allows_cookie`], for `Authorization: Basic`: a browser repeats it by itself, and programs send it
+    /// without an origin.
     pub(super) const fn basic_speaks(&self, changes: bool) -> Result<bool, DenyReason> {
         match self.site {
             OriginClass::Unknown => Ok(true),
@@ -162,7 +160,7 @@ impl RequestOrigin {
             (None, _) => OriginClass::Unknown,
             (Some(b"same-origin"), None) => OriginClass::Own,
             (Some(b"same-site" | b"none"), None) => OriginClass::Other,
-            // "cross-site", and what no browser says.
+            // "cross-site", and values that browsers do not send.
             _ if navigates(headers) => OriginClass::Other,
             _ => OriginClass::Embedding,
         };
@@ -170,8 +168,8 @@ impl RequestOrigin {
     }
 }
 
-/// Whether a browser goes there, in a tab of its own, and at once (W3C Fetch Metadata, 2; `Sec-Purpose` of the HTML standard, and
-/// what came before it).
+/// Returns whether it is a top-level navigation and not a prefetch (W3C Fetch Metadata, 2; `Sec-Purpose` of the HTML
+/// standard, and its predecessors).
 fn navigates(headers: &HeaderMap) -> bool {
     let is = |name: &HeaderName, wanted: &[u8]| {
         let mut values = headers.get_all(name).iter();

@@ -1,10 +1,10 @@
-//! The request target, in a form that nobody reads as another one.
+//! The request target, in a form with one reading.
 //!
-//! A path that an app could read differently from us is refused where that could lead to another rule, not rewritten: what was
-//! judged is then, byte for byte, what is forwarded (SECURITY.md R5, R8, R9). Routes are matched against the percent-decoded
-//! path, since `/%61dmin` is `/admin` to every app (RFC 3986, 6.2.2.2).
+//! A path that an application could read differently is refused if another reading could lead to another rule. It is
+//! never rewritten: the judged path is forwarded byte for byte (SECURITY.md R5, R8, R9). Routes are matched against the
+//! percent-decoded path, because `/%61dmin` is `/admin` to every application (RFC 3986, 6.2.2.2).
 //!
-//! A path that is not canonical is let through only where no reading of it can lead to another rule (R59): see
+//! A path that is not canonical passes only where no reading of it can lead to another rule (R59): see
 //! [`RouteTable::find_opaque`](crate::config::RouteTable::find_opaque).
 
 use std::borrow::Cow;
@@ -16,17 +16,17 @@ use super::DenyReason;
 pub(super) struct Target<'a> {
     /// The path as it came, and as it is forwarded.
     pub(super) wire_path: &'a [u8],
-    /// What follows the `?`, as it came.
+    /// The text after the `?`, unchanged.
     pub(super) query: Option<&'a [u8]>,
     pub(super) path: Path<'a>,
 }
 
-/// How a path can be read.
+/// The readings of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Path<'a> {
-    /// In one way, or in those that are known.
+    /// One reading, or a known set of readings.
     Canonical(Canonical<'a>),
-    /// In ways that nobody knows all of. Holds the path with every escape decoded, until there is none left.
+    /// An unknown set of readings. Holds the path with every escape decoded repeatedly, until none is left.
     Other(Vec<u8>),
 }
 
@@ -35,7 +35,8 @@ pub(super) enum Path<'a> {
 pub(super) struct Canonical<'a> {
     /// For matching: decoded, with a NUL for an encoded slash.
     pub(super) path: Cow<'a, str>,
-    /// The paths that some apps read instead: those that take `;…` off its segments, or an encoded slash for a slash.
+    /// The paths that some applications read instead: those that take `;…` off its segments, or an encoded slash for a
+    /// slash.
     pub(super) other_readings: Vec<String>,
     /// Something is encoded in it.
     pub(super) has_escape: bool,
@@ -44,21 +45,21 @@ pub(super) struct Canonical<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Reads the target of a request line or of `:path`.
+    /// Parses the target of a request line or `:path`.
     ///
     /// # Errors
-    /// [`DenyReason::Target`] for a path that no rule takes, or that is not in origin form, [`DenyReason::Query`] for a query with bytes
-    /// that may not stand in one.
+    /// [`DenyReason::Target`] for a path that no rule allows, or that is not in origin form, [`DenyReason::Query`] for a query with
+    /// forbidden bytes.
     pub(super) fn parse(raw: &'a [u8]) -> Result<Self, DenyReason> {
         let end = raw.iter().position(|byte| *byte == b'?');
         let (wire_path, query) = end.map_or((raw, None), |end| (&raw[..end], Some(&raw[end + 1..])));
-        // Browsers never send a fragment; a proxy that cuts it off and an app that does not would part here.
-        // Nobody sends quotation marks and angle brackets in a path, and some proxies encode them.
+        // Browsers never send a fragment; a proxy that cuts it off and an application that does not would disagree.
+        // Clients encode quotation marks and angle brackets in a path, and some proxies encode them again.
         let stands_in_paths = |byte: &u8| is_visible(*byte) && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>');
         if wire_path.first() != Some(&b'/') || !wire_path.iter().all(stands_in_paths) {
             return Err(DenyReason::Target);
         }
-        // Any other byte of a query is the app's business: Latin-1 and JSON, too.
+        // Any other byte of a query is the application's business: Latin-1 and JSON, too.
         if query.is_some_and(|query| !query.iter().all(|byte| is_visible(*byte) && *byte != b'#')) {
             return Err(DenyReason::Query);
         }
@@ -79,7 +80,7 @@ impl<'a> Target<'a> {
 }
 
 impl<'a> Canonical<'a> {
-    /// `None` for a path that somebody could read in a way that is not foreseen here.
+    /// Returns `None` for a path with readings that are not foreseen here.
     fn read(wire: &'a [u8]) -> Option<Self> {
         let path = std::str::from_utf8(wire).ok().filter(|path| path.is_ascii())?;
         let (path, has_encoded_slash) = decode(path)?;
@@ -91,8 +92,8 @@ impl<'a> Canonical<'a> {
     }
 }
 
-/// No dot segments, also not between encoded slashes, which an app may well read as slashes; no empty segment but the last,
-/// which a trailing slash makes, and those beside an encoded slash.
+/// No dot segments, also not between encoded slashes, which an application may well read as slashes; no empty segment
+/// but the last, which a trailing slash makes, and those beside an encoded slash.
 fn is_plain(path: &str) -> bool {
     let is_empty = |segment: &str| segment.is_empty();
     let mut whole = path[1..].split('/').peekable();
@@ -108,8 +109,8 @@ fn has_no_dots(path: &str) -> bool {
     path.split(['/', char::from(ENCODED_SLASH)]).all(|segment| !is_dots(segment.as_bytes()))
 }
 
-/// Whether a segment is a dot segment, or would be one to an app that cuts off what follows an encoded `?` or `#`, parameters,
-/// or white space.
+/// Returns whether a segment is a dot segment, or becomes one in an application that cuts off an encoded `?` or `#`,
+/// parameters, or white space.
 fn is_dots(segment: &[u8]) -> bool {
     let is_end = |byte: &u8| matches!(byte, b';' | b'?' | b'#' | 0..=0x1f | 0x7f);
     segment.starts_with(b".")
@@ -118,8 +119,8 @@ fn is_dots(segment: &[u8]) -> bool {
 
 /// Decodes every `%XX` of a path; `%2F` becomes [`ENCODED_SLASH`].
 ///
-/// `None` for what is not two hex digits, controls, a dot (nobody has a reason to encode one), a back-slash, a percent
-/// sign that begins another encoding, and bytes that are not UTF-8.
+/// Returns `None` for an invalid escape, a control character, an encoded dot (no client needs to encode one), a
+/// backslash, a percent sign that begins another escape, and bytes that are not UTF-8.
 fn decode(path: &str) -> Option<(Cow<'_, str>, bool)> {
     if !path.contains('%') {
         return Some((Cow::Borrowed(path), false));
@@ -145,7 +146,7 @@ fn decode(path: &str) -> Option<(Cow<'_, str>, bool)> {
             byte => decoded.push(byte),
         }
     }
-    // A percent sign that begins an escape was encoded twice: who decodes twice sees another path.
+    // A percent sign that begins an escape was encoded twice: an application that decodes twice sees another path.
     let encoded_twice = decoded.windows(3).any(|bytes| bytes[0] == b'%' && escape(bytes, 0).is_some());
     let decoded = String::from_utf8(decoded).ok()?;
     // U+0080 to U+009F are controls too.
@@ -153,8 +154,9 @@ fn decode(path: &str) -> Option<(Cow<'_, str>, bool)> {
     if encoded_twice || control { None } else { Some((Cow::Owned(decoded), has_encoded_slash)) }
 }
 
-/// The slashes are decoded before the parameters are taken off, or after, or one of both is not done at all; several slashes
-/// are one, or what stands between the first two is a host (RFC 3986, 4.2). `None` if one of them is not plain.
+/// Returns the readings in which slashes are decoded before or after the parameters are removed, or only one of both is
+/// done; in which several slashes are one; and in which the text between the first two slashes is a host (RFC 3986,
+/// 4.2). `None` if one of them is not plain.
 fn other_readings(path: &str, has_encoded_slash: bool) -> Option<Vec<String>> {
     let mut readings = Vec::new();
     let mut slashed = Vec::new();
@@ -208,9 +210,10 @@ fn merged(path: &str) -> String {
     merged
 }
 
-/// A path with every escape decoded until there is none left, and back-slashes as slashes: what the laxest of readers make of
-/// it. A dot segment of any other reading is one of this one, too: a reader that decodes less, or cuts off and merges before
-/// it decodes, finds its two dots between two of the same slashes, or before one of the signs at which a segment may be cut.
+/// Returns a path with every escape decoded repeatedly, and backslashes as slashes: the reading of the most lenient
+/// application. A dot segment in any other reading is one in this reading: with less decoding, or with cutting and
+/// merging before decoding, the two dots are between two of the same slashes, or before a character at which a segment
+/// can be cut.
 ///
 /// # Errors
 /// [`DenyReason::Target`] for a control character, and for a dot segment in any reading.
@@ -221,7 +224,7 @@ pub(super) fn innermost(path: &[u8]) -> Result<Vec<u8>, DenyReason> {
     let mut read = Vec::with_capacity(path.len());
     for byte in path {
         read.push(*byte);
-        // What was decoded may be the last character of another escape.
+        // A decoded byte can be the last character of another escape.
         while let Some((length, byte)) = last_escape(&read) {
             read.truncate(read.len() - length);
             read.push(byte);
@@ -231,7 +234,8 @@ pub(super) fn innermost(path: &[u8]) -> Result<Vec<u8>, DenyReason> {
     if read.split(|byte| *byte == b'/').any(is_dots) { Err(DenyReason::Target) } else { Ok(read) }
 }
 
-/// Whether a control character is in a path, as it stands or encoded once. Of bytes that are no text only those of ASCII are.
+/// Returns whether a path contains a control character, raw or encoded once. In bytes that are not text, only ASCII
+/// ones count.
 fn has_controls(path: &[u8]) -> bool {
     let (mut decoded, mut at) = (Vec::with_capacity(path.len()), 0);
     while at < path.len() {
@@ -243,8 +247,8 @@ fn has_controls(path: &[u8]) -> bool {
         || std::str::from_utf8(&decoded).is_ok_and(|text| text.chars().any(char::is_control))
 }
 
-/// The escape with which these bytes end, as its length and the byte that it stands for: `%XX`; `%uXXXX` of an ASCII character;
-/// or one of those that older decoders take for it, in more bytes of UTF-8 than it needs (RFC 3629, 10).
+/// Returns the length and value of the escape at the end of these bytes: `%XX`; `%uXXXX` of an ASCII character; or an
+/// overlong UTF-8 sequence, which older decoders accept (RFC 3629, 10).
 fn last_escape(bytes: &[u8]) -> Option<(usize, u8)> {
     match *bytes {
         [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
@@ -267,7 +271,7 @@ const fn overlong(second: u8, last: u8) -> u8 {
     ((second & 1) << 6) | (last & 0x3f)
 }
 
-/// The byte that the escape at `at` stands for.
+/// Returns the byte of the escape at `at`.
 pub(super) fn escape(bytes: &[u8], at: usize) -> Option<u8> {
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     u8::try_from(digit(at + 1)? * 16 + digit(at + 2)?).ok()
@@ -278,7 +282,7 @@ const fn is_visible(byte: u8) -> bool {
     byte > 0x20 && byte != 0x7f
 }
 
-/// Stands for `%2F` in a decoded path. No route's path holds a control character.
+/// Stands for `%2F` in a decoded path. The path of a route contains no control character.
 const ENCODED_SLASH: u8 = 0;
 
 #[cfg(test)]

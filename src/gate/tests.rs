@@ -1,4 +1,4 @@
-//! The judgement as a whole, rule by rule: what the black-box tests show over sockets is shown here without one.
+//! The whole decision, rule by rule, without sockets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -204,7 +204,7 @@ impl Bench {
         judge(self.gate(), &head)
     }
 
-    /// What one request is told, whose permits live on.
+    /// Returns the result of one request, with live permits.
     fn once(&self, line: &str, headers: &[(&str, &str)]) -> (Decision, RequestPermits) {
         self.judge_with(line, headers, |gate, head| {
             let mut permits = RequestPermits::default();
@@ -212,7 +212,7 @@ impl Bench {
         })
     }
 
-    /// How many of ten such requests are told 429.
+    /// Returns how many of ten such requests are 429.
     fn refused_of_ten(&self, line: &str, headers: &[(&str, &str)]) -> usize {
         let is_limited = |verdict: &Decision| matches!(verdict, Decision::Refusal(Denial { deny, .. }) if matches!(deny, DenyReason::RateLimited(_)));
         (0..10).filter(|_| is_limited(&self.once(line, headers).0)).count()
@@ -264,7 +264,7 @@ impl Bench {
     }
 }
 
-/// What a request would come to see of it.
+/// Returns the part of a request that an application would see.
 fn told(verdict: &Decision) -> String {
     match verdict {
         Decision::Grant(grant) => format!("{:?} {:?}", grant.target(), grant.identity()),
@@ -578,7 +578,7 @@ fn r52_another_sites_page_gets_nothing_by_cookie_that_it_does_not_go_to() {
     }
     let twice = [main, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")];
     assert_eq!(ask(&twice), Err(DenyReason::TokenMissing));
-    // A login tells who is logged in, too.
+    // A login reveals who is logged in, too.
     let who = |headers: &[(&str, &str)]| match bench.ask(&format!("GET /auth?{K}"), headers) {
         Decision::Login(admitted) => admitted.token.map(drop),
         other => panic!("{other:?}"),
@@ -778,7 +778,7 @@ fn who_sends_too_much_is_told_in_the_form_that_is_expected() {
     assert_eq!(refusal.cors.unwrap().origin, "https://app.example");
     assert_eq!(refused("POST /Login", &[]).form, ErrorFormat::Cognito);
     assert_eq!(refused("POST /nowhere", &[]).deny, DenyReason::RateLimited(1000));
-    // Whoever is behind a proxy that is not ours can't choose whom it counts for.
+    // A client behind an untrusted proxy can't choose its address.
     assert_eq!(refused("GET /public", &[("x-forwarded-for", "192.0.2.99")]).deny, DenyReason::RateLimited(1000));
 }
 
@@ -901,7 +901,7 @@ fn logout_ends_what_looks_like_a_token_up_to_a_number() {
     assert_eq!(tokens(&[("cookie", &cookie)]), 1);
     assert_eq!(tokens(&[("cookie", &cookie.replace("o=", "O="))]), 0, "another name");
     assert_eq!(tokens(&[("cookie", &cookie), ("sec-fetch-site", "cross-site")]), 0);
-    // What is no token crowds nobody out, and of what looks like one only so many are looked at.
+    // A value that is not a token displaces none, and only a limited number of candidates is checked.
     let mut planted = vec![shown("Bearer x"); 40];
     planted.push(shown(&minted[3]));
     assert_eq!(tokens(&planted), 1);
@@ -992,7 +992,7 @@ fn an_exchange_takes_the_tokens_of_its_one_issuer() {
     };
     let own = bench.bearer("x", &[]);
     assert_eq!(tokens(&line, &[origin, shown(&good)]), Ok((LoginEndpoint::Login, 1)));
-    // Nobody navigates there, and nothing is fetched beforehand.
+    // Not a navigation, and prefetches.
     assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-fetch-mode", "cors")]), Ok((LoginEndpoint::Login, 1)));
     assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-purpose", "prefetch")]), Ok((LoginEndpoint::Login, 1)));
     for (headers, deny) in [
@@ -1052,7 +1052,7 @@ fn a_token_whose_key_may_be_fetched_waits_for_it_once() {
     assert_eq!(waits(&line, false), Err(DenyReason::Token(TokenError::NoKeys)));
     assert_eq!(waits(&line, true), Ok(true));
     assert_eq!(waits(&format!("POST /api/login?{K}"), true), Ok(true));
-    // Where no token is needed it is waited for all the same, since it may say who calls.
+    // Where no token is required it waits all the same, because the token may give an identity.
     assert_eq!(waits(&format!("GET /key?{K}"), true), Ok(true));
     assert_eq!(waits(&format!("GET /key?{K}"), false), Ok(false));
     let keys = &bench.policy.realm("x").unwrap().tokens().trusted[0].keys;
@@ -1078,7 +1078,7 @@ fn a_refusal_knows_where_it_was_and_how_it_is_written() {
         ("GET /Login", &[], ErrorFormat::Cognito, RouteId::Login(2)),
         ("POST /Login?login=%", &[], ErrorFormat::Cognito, RouteId::Login(2)),
         ("POST /Login/x?a=%", &[], ErrorFormat::Cognito, RouteId::Login(2)),
-        // Too broken to be judged, and told in the form of the login all the same.
+        // Can't be judged, and gets the error format of the login all the same.
         ("POST /login/refresh", &[("host", "a b")], ErrorFormat::Cognito, RouteId::None),
         ("POST /Login#x", &[], ErrorFormat::Cognito, RouteId::None),
         ("GET /user", &[("host", "a b")], ErrorFormat::Problem, RouteId::None),
@@ -1134,7 +1134,7 @@ fn who_may_pass_without_a_token_is_somebody_with_one() {
     }
 }
 
-/// What is written down for whoever asks why: step by step.
+/// The steps that are recorded for `explain`.
 fn findings(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Vec<String> {
     let trace = Explanation::default();
     bench.judge_with(line, headers, |gate, head| {
@@ -1447,7 +1447,7 @@ access = "user"
 upstream = ["http://127.0.0.1:1"]
 "#;
 
-/// What readers read differently, and no reader takes for a way out.
+/// Paths with several readings, none of which leaves the route.
 const ODD: [&str; 14] = [
     "//",
     "//a",
@@ -1637,7 +1637,7 @@ fn r48_origins_of_apps_and_extensions_are_compared_byte_for_byte() {
     ] {
         assert!(!ask(origin), "{origin}");
     }
-    // Where none is listed any may call, without credentials.
+    // Without listed origins any origin is allowed, without credentials.
     let bearer = bench.bearer("open", &[]);
     let cookie = format!("o={}", bench.token("open", &[]));
     for origin in
@@ -1685,7 +1685,7 @@ fn a_route_may_leave_cors_to_its_app() {
     };
     assert!(speaker(("authorization", &bearer), evil), "which no page has by itself");
     assert!(!speaker(("cookie", &cookie), evil) && speaker(("cookie", &cookie), ("origin", "https://app.example")));
-    // What may be asked for decides about a preflight, and the method of one that is none.
+    // The requested method decides about a preflight, and the request's own method otherwise.
     assert_eq!(
         bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, ("access-control-request-method", "GET")]),
         Ok("/x".into())

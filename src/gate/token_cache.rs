@@ -1,7 +1,7 @@
-//! Tokens that were verified, so that one that is known costs a lookup and not a signature.
+//! The token cache: a known token costs a look-up and not a signature check.
 //!
-//! Only what was verified gets in: a forged token finds nothing, leaves nothing, and takes nobody's place. What was
-//! found counts only after another look at the clock, at the issuer's keys, and, by the caller, at the revocations.
+//! Only verified tokens are cached: a forged token finds nothing, leaves nothing, and evicts nothing. A cached token is
+//! valid only after a check of its times, of its issuer's keys, and, by the caller, of revocations.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::identity::IdentityHeaders;
 use crate::config::Policy;
 use crate::token::{Claims, RevocationKeys, TokenSettings, VerifiedToken};
 
-/// Whom a verified token speaks for, ready for the app.
+/// The principal of a verified token, with its headers.
 #[derive(Debug)]
 pub struct Principal {
     accepted: VerifiedToken,
     identity: IdentityHeaders,
-    /// One for each audience that was asked for, which are few, and none for most.
+    /// One for each audience in use. Most tokens have none.
     assertions: ArcSwapOption<Vec<Assertion>>,
 }
 
@@ -34,51 +34,49 @@ struct Assertion {
 }
 
 impl Principal {
-    /// `None` if a claim can't stand in a header.
+    /// Returns `None` if a claim is not a valid header value.
     pub(super) fn new(accepted: VerifiedToken, realm: &str) -> Option<Self> {
         let issuer = accepted.issuer.as_ref().map(|by| &*by.issuer);
         let identity = IdentityHeaders::from_claims(&accepted.claims, realm, issuer)?;
         Some(Self { accepted, identity, assertions: ArcSwapOption::empty() })
     }
 
-    /// What the token says.
     #[must_use]
     pub const fn claims(&self) -> &Claims {
         &self.accepted.claims
     }
 
-    /// By what it may be revoked.
+    /// Its revocation keys.
     #[must_use]
     pub const fn marks(&self) -> &RevocationKeys {
         &self.accepted.marks
     }
 
-    /// Who signed the token, if it was not the realm.
+    /// Returns the issuer of the token, if it is not the realm.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.accepted.issuer.as_ref().map(|by| &*by.issuer)
     }
 
-    /// As headers.
     #[must_use]
     pub const fn identity(&self) -> &IdentityHeaders {
         &self.identity
     }
 
-    /// Whether it still counts at `now`, as long as it was not revoked.
+    /// Returns whether it is valid at `now`, if it was not revoked.
     #[must_use]
     pub fn is_valid_at(&self, now: i64) -> bool {
         self.accepted.is_valid_at(now)
     }
 
-    /// Whether a policy that came later still knows the key that signed it.
+    /// Returns whether a later policy still has the key that signed it.
     #[must_use]
     pub fn is_key_trusted(&self, policy: &Policy, realm: &str, now: i64) -> bool {
         policy.realm(realm).is_some_and(|realm| realm.tokens().still_trust(&self.accepted, now))
     }
 
-    /// The realm's word for it, to the app that calls itself `audience`. Signed anew twice in its life, not for every
-    /// request. `None` if it can't be signed.
+    /// Returns the realm's assertion for the application `audience`. Signed twice in the lifetime of one, not for every
+    /// request. `None` if signing fails.
     pub(super) fn assertion(
         &self,
         rules: &TokenSettings,
@@ -114,7 +112,7 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// For tokens and identities of so many bytes altogether.
+    /// Creates a cache for tokens and identities of so many bytes.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         let expected = usize::try_from(bytes / EXPECTED_BYTES).unwrap_or(usize::MAX);
@@ -124,7 +122,8 @@ impl TokenCache {
         Self { cache, hits: AtomicU64::new(0), misses: AtomicU64::new(0), evicted }
     }
 
-    /// Whoever `token` spoke for when it was verified under this generation of the policy, in the realm of this number.
+    /// Returns the principal of `token`, if it was verified under this generation of the policy, in the realm of this
+    /// number.
     pub(super) fn get(&self, generation: u64, realm: u32, token: &str) -> Option<Arc<Principal>> {
         let found = self.cache.as_ref().and_then(|cache| cache.get(&CacheKeyRef { generation, realm, token }));
         let counter = if found.is_some() { &self.hits } else { &self.misses };
@@ -132,7 +131,6 @@ impl TokenCache {
         found
     }
 
-    /// Remembers what was verified.
     pub(super) fn insert(&self, generation: u64, realm: u32, token: &str, speaker: Principal) -> Arc<Principal> {
         let speaker = Arc::new(speaker);
         if let Some(cache) = &self.cache {
@@ -148,44 +146,42 @@ impl TokenCache {
         }
     }
 
-    /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.cache.as_ref().map_or(0, Cache::len)
     }
 
-    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How often one was asked for and found.
+    /// Number of look-ups with a result.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// How often one was asked for and not found.
+    /// Number of look-ups without a result.
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.misses.load(Ordering::Relaxed)
     }
 
-    /// How many were forgotten to make room.
+    /// Number of evicted tokens.
     #[must_use]
     pub fn evictions(&self) -> u64 {
         self.evicted.0.load(Ordering::Relaxed)
     }
 
-    /// How many bytes they take up.
+    /// Size in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.cache.as_ref().map_or(0, Cache::weight)
     }
 }
 
-/// R27, R28: the whole token, and what it was judged by; not a hash of them.
+/// R27, R28: the whole token with its realm and generation, not a hash of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct CacheKey {
     generation: u64,
@@ -193,7 +189,7 @@ struct CacheKey {
     token: Box<str>,
 }
 
-/// A [`CacheKey`] that nobody had to copy. Hashes as that does.
+/// A borrowed [`CacheKey`]. Has the same hash.
 #[derive(Hash)]
 struct CacheKeyRef<'t> {
     generation: u64,
@@ -207,7 +203,7 @@ impl Equivalent<CacheKey> for CacheKeyRef<'_> {
     }
 }
 
-/// Counts what the cache lets go of to make room.
+/// Counts evictions.
 #[derive(Clone, Debug, Default)]
 struct Evictions(Arc<AtomicU64>);
 
@@ -232,11 +228,11 @@ impl Weighter<CacheKey, Arc<Principal>> for Bytes {
     }
 }
 
-/// Half its life, so that an app always has half a minute to look at one.
+/// Half of its lifetime, so that an application has at least half a minute.
 const ASSERTION_REUSED_SECONDS: i64 = 30;
 /// The structures around the texts, an assertion's other claims and its signature.
 const FIXED_BYTES: usize = 1536;
-/// A `String` of its own, and the least that it takes on the heap.
+/// A `String`, and the least that it takes on the heap.
 const ROLE_BYTES: usize = 64;
 const EXPECTED_BYTES: u64 = 2560;
 
@@ -349,7 +345,7 @@ mod tests {
         let token = token(&rules, "u");
         known.insert(1, 0, &token, speaker(&rules, &token));
         assert_eq!((known.len(), known.is_empty()), (1, false));
-        // Of the texts there is "u" and "reader", four times each, and one role.
+        // The texts are "u" and "reader", four times each, and one role.
         assert_eq!(known.bytes(), 1536 + token.len() as u64 + 4 * 7 + 64);
         assert_eq!((known.evictions(), known.hits(), known.misses()), (0, 0, 0));
         let none = TokenCache::new(0);

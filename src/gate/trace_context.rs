@@ -1,16 +1,16 @@
-//! W3C trace context: what a client says of the trace that its request is part of.
+//! W3C Trace Context of a client's request.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-/// `traceparent`, one that is as it must be.
+/// A valid `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent<'a> {
     text: &'a str,
 }
 
 impl<'a> TraceParent<'a> {
-    /// That of a request. Two are none (Trace Context, 3.2): nobody could tell which one counts.
+    /// Returns the one of a request. Two headers count as none (Trace Context, 3.2).
     #[must_use]
     pub fn from_headers(headers: &'a HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(&TRACEPARENT).iter();
@@ -18,7 +18,7 @@ impl<'a> TraceParent<'a> {
         Self::parse(value.to_str().ok()?)
     }
 
-    /// Trace Context, 3.2.2, and 4.4 for versions to come, whose first four fields are the same.
+    /// Trace Context, 3.2.2, and 4.4 for later versions, whose first four fields are the same.
     fn parse(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
         let longer = bytes.len() > LENGTH;
@@ -46,7 +46,7 @@ impl<'a> TraceParent<'a> {
         &self.text[3..35]
     }
 
-    /// Of whoever sent the request: 16 lower-case hex digits.
+    /// The sender's span id: 16 lower-case hex digits.
     #[must_use]
     pub fn span_id(&self) -> &'a str {
         &self.text[36..52]
@@ -56,14 +56,14 @@ impl<'a> TraceParent<'a> {
         &self.text[53..LENGTH]
     }
 
-    /// Whether whoever sent the request records it.
+    /// Returns whether the sender records the trace.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         u8::from_str_radix(self.flags(), 16).is_ok_and(|flags| flags & 1 == 1)
     }
 }
 
-/// Whether `tracestate` is a list as it must be (Trace Context, 3.3). It may be split into several headers.
+/// Returns whether `tracestate` is a valid list (Trace Context, 3.3). It can be split into several headers.
 #[must_use]
 pub fn is_trace_state(headers: &HeaderMap) -> bool {
     let values = headers.get_all(&TRACESTATE).iter();
@@ -82,9 +82,9 @@ pub fn is_trace_state(headers: &HeaderMap) -> bool {
     members.len() <= MAX_MEMBERS && members.iter().all(is_member)
 }
 
-/// What a trace is told by.
+/// The header of the trace's ids.
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// What each system adds to it.
+/// The header of vendor data.
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// `00-<32>-<16>-<2>`
 const LENGTH: usize = 55;

@@ -1,9 +1,9 @@
-//! Reading the head of an HTTP/1 request as it came, for what a parser no longer shows; and how large one of HTTP/2 is.
+//! Parts of a raw HTTP/1 request head that a parser does not show, and the size of an HTTP/2 head.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method};
 
-/// The target of the request line. A parser cuts a fragment off, and we want to refuse it.
+/// Returns the target of the request line. A parser cuts the fragment off, which must be refused.
 #[must_use]
 pub fn target(head: &[u8]) -> Option<&[u8]> {
     // Empty lines before the request line are to be ignored (RFC 9112, 2.2).
@@ -14,8 +14,8 @@ pub fn target(head: &[u8]) -> Option<&[u8]> {
     words.next().is_none().then_some(target)
 }
 
-/// Whether a Content-Length header came. Pingora removes it when Transfer-Encoding came too, before any filter runs
-/// (`protocols/http/v1/server.rs`), so a request with both can be told only from its bytes (RFC 9112, 6.1).
+/// Returns whether there is a Content-Length header. Pingora removes it beside Transfer-Encoding before any filter runs
+/// (`pingora-core 0.9.1 src/protocols/http/v1/server.rs`), so only the raw bytes show both (RFC 9112, 6.1).
 #[must_use]
 pub fn names_content_length(head: &[u8]) -> bool {
     head.split(|byte| *byte == b'\n').skip(1).any(|line| {
@@ -24,28 +24,28 @@ pub fn names_content_length(head: &[u8]) -> bool {
     })
 }
 
-/// Whether the names of headers are what HTTP allows (RFC 9110, 5.6.2). `http` takes one thing more, which HTTP/1 never
-/// lets through to it.
+/// Returns whether the names of headers are valid (RFC 9110, 5.6.2). `http` accepts one more character, which never
+/// occurs over HTTP/1.
 #[must_use]
 pub fn names_are_tokens(headers: &HeaderMap) -> bool {
     headers.keys().all(|name| !name.as_str().contains('"'))
 }
 
-/// Whether a body is announced.
+/// Returns whether the headers announce a body.
 #[must_use]
 pub fn has_body(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
         || headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Whether these headers of an HTTP/1.1 request ask for the one upgrade that is forwarded.
+/// Returns whether these headers of an HTTP/1.1 request ask for an upgrade to WebSocket.
 #[must_use]
 pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// The size of a head of HTTP/2, as its sender counts it for `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, 6.5.2): the bytes of
-/// names and values, and 32 a field.
+/// Returns the size of an HTTP/2 head as for `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, 6.5.2): the bytes of names and
+/// values, and 32 per field.
 #[must_use]
 pub fn field_list_size(
     method: &Method,

@@ -1,4 +1,4 @@
-//! A file to which lines are added, and which is rotated when it has reached its largest size.
+//! A file to which lines are appended, and which is rotated at its maximum size.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
@@ -10,35 +10,36 @@ use rustix::fs::{Access, FlockOperation, access, flock};
 
 use crate::owner;
 
-/// When a file is rotated. `FILE` becomes `FILE.1`, `FILE.1` becomes `FILE.2`, and so on.
+/// The rotation settings. `FILE` becomes `FILE.1`, `FILE.1` becomes `FILE.2`, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// The largest size of the file in bytes.
+    /// Maximum size of the file in bytes.
     pub size: u64,
     /// The number of old files, at least 1. The oldest one is deleted.
     pub keep: u32,
 }
 
-/// What a write did to the file before it added the lines.
+/// The result of the check before lines are appended.
 #[derive(Debug)]
 pub(super) enum Rotated {
     /// The file was not full, or another process rotates it.
     No,
-    /// It was full, and is `FILE.1` by now.
+    /// The file was full, and is `FILE.1` now.
     Yes,
-    /// It was full, and goes on growing.
+    /// The file was full, and continues to grow.
     Failed(io::Error),
 }
 
-/// A file to which one thread adds lines. A file that another program renames or removes gets a successor of the same name.
+/// A file to which one thread appends lines. If another program renames or removes the file, a new one of the same name
+/// is created.
 #[derive(Debug)]
 pub(super) struct LineFile {
     path: PathBuf,
     file: File,
-    /// The last line was written in part: another one must not stand right behind it.
+    /// The last line was written in part: the next one must start on a new line.
     torn: bool,
     rotation: Option<Rotation>,
-    /// When a rotation that failed is tried again.
+    /// The time of the next attempt after a failed rotation.
     retry_at: Option<Instant>,
 }
 
@@ -51,7 +52,7 @@ impl LineFile {
         Ok(Self { path: path.to_owned(), file: open(path)?, torn: false, rotation, retry_at: None })
     }
 
-    /// From the next write on.
+    /// Takes effect with the next write.
     pub(super) fn set_rotation(&mut self, rotation: Option<Rotation>) {
         (self.rotation, self.retry_at) = (rotation, None);
     }
@@ -85,7 +86,7 @@ impl LineFile {
         }
     }
 
-    /// Adds lines. Returns how many bytes were written beside, if not all.
+    /// Appends lines. Returns the number of bytes written, if not all.
     pub(super) fn write(&mut self, batch: &[u8]) -> (io::Result<()>, usize) {
         if self.torn && self.file.write_all(b"\n").is_err() {
             return (Err(io::ErrorKind::StorageFull.into()), 0);
@@ -95,7 +96,7 @@ impl LineFile {
         (result, written)
     }
 
-    /// Looks for the file of this name on request, and tries a rotation that failed again.
+    /// Checks the file of this name on request, and repeats a failed rotation.
     pub(super) fn reopen(&mut self) {
         self.retry_at = None;
         self.follow();
@@ -117,10 +118,10 @@ impl LineFile {
         both.is_some_and(|(open, there)| is_same(&open, &there))
     }
 
-    /// Puts a new file in the place of the open one. Returns false if another process does that, or did.
+    /// Replaces the open file by a new one. Returns false if another process does that, or did.
     ///
-    /// The lock on the open file excludes other processes (and the thread of another stream) that have the same file open:
-    /// those that come later find that the name leads to another file.
+    /// The lock on the open file excludes other processes (and the thread of another stream) that have the same file
+    /// open: later ones find that the name leads to another file.
     fn rotate(&mut self, keep: u32) -> io::Result<bool> {
         match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -128,7 +129,7 @@ impl LineFile {
             Err(error) => return Err(error.into()),
         }
         if !self.is_current() {
-            // Opening another file closes this one, and that ends the lock.
+            // Opening another file closes this one, which releases the lock.
             self.follow();
             return Ok(false);
         }
@@ -145,10 +146,10 @@ impl LineFile {
     }
 }
 
-/// Moves the file at `path` to `path.1`, and returns its successor. After a failure in between no line is lost but those of
-/// the oldest file, and another attempt goes on from there.
+/// Moves the file at `path` to `path.1`, and returns its successor. A failure in between loses only the lines of the
+/// oldest file, and another attempt continues from there.
 fn exchange(path: &Path, old: &File, keep: u32) -> io::Result<File> {
-    // A link stays a link: the files are beside the one that it leads to.
+    // A link stays a link: the files are beside its target.
     let path = fs::canonicalize(path)?;
     let with = |suffix: &str| {
         let mut name = path.clone().into_os_string();
@@ -157,16 +158,17 @@ fn exchange(path: &Path, old: &File, keep: u32) -> io::Result<File> {
     };
     let numbered = |number: u32| with(&format!(".{number}"));
     let next = with(".new");
-    // First, since this is what a full disk and a read-only directory refuse.
+    // First, because a full disk and a read-only directory refuse this step.
     let new = successor(&next, old)?;
     let first = numbered(1);
     let moved = || {
         let is_moved = fs::metadata(&path).ok().zip(fs::metadata(&first).ok()).is_some_and(|(a, b)| is_same(&a, &b));
         if is_moved {
-            // By a process that was killed before it came to the end.
+            // By a process that was killed before the end.
             return fs::rename(&next, &path);
         }
-        // Up to the first number without a file: a rotation that fails again and again must not delete an old file each time.
+        // Up to the first number without a file: a rotation that fails repeatedly must not delete an old file each
+        // time.
         let free = (1..keep).find(|number| fs::symlink_metadata(numbered(*number)).is_err()).unwrap_or(keep);
         for number in (1..free).rev() {
             fs::rename(numbered(number), numbered(number + 1))?;
@@ -174,9 +176,9 @@ fn exchange(path: &Path, old: &File, keep: u32) -> io::Result<File> {
         if keep == 1 {
             remove(&first)?;
         }
-        // A second name, so that there is no moment without a file at `path`, in which another process would create one.
+        // A hard link, so that there is always a file at `path`. Otherwise another process would create one in between.
         if fs::hard_link(&path, &first).is_err() {
-            // Some file systems have no second names.
+            // Some file systems have no hard links.
             fs::rename(&path, &first)?;
         }
         fs::rename(&next, &path)
@@ -187,13 +189,13 @@ fn exchange(path: &Path, old: &File, keep: u32) -> io::Result<File> {
 
 /// Creates a file at `path` with the mode and the owner of another one.
 fn successor(path: &Path, of: &File) -> io::Result<File> {
-    // It may have been left behind by a process that was killed.
+    // A killed process may have left it behind.
     remove(path)?;
     let new = File::options().append(true).create_new(true).mode(0o600).open(path)?;
     let (wanted, got) = (of.metadata()?, new.metadata()?);
     let is_owned = (got.uid(), got.gid()) == (wanted.uid(), wanted.gid())
         || fchown(&new, Some(wanted.uid()), Some(wanted.gid())).is_ok();
-    // What is for a group must not be for another one.
+    // The permissions of a group must not apply to another group.
     let mode = wanted.mode() & if is_owned { 0o777 } else { 0o700 };
     new.set_permissions(Permissions::from_mode(mode)).inspect_err(|_| drop(fs::remove_file(path)))?;
     Ok(new)
@@ -219,7 +221,7 @@ pub fn can_rotate(path: &Path) -> io::Result<()> {
     match fs::canonicalize(path) {
         Ok(path) if !path.is_file() => Ok(()),
         Ok(path) => Ok(access(directory(&path), Access::WRITE_OK | Access::EXEC_OK)?),
-        // `can_open` tells of it.
+        // `can_open` reports it.
         Err(_) => Ok(()),
     }
 }
@@ -228,10 +230,10 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-/// Opens a file to add lines to, and makes it if there is none, for its owner's eyes.
+/// Opens a file to append lines, and creates it with mode 0600.
 ///
 /// # Errors
-/// It can't be opened, or is a pipe: whoever opens one waits for somebody who reads.
+/// The file can't be opened, or is a pipe: opening a pipe waits for a reader.
 pub fn open(path: &Path) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
@@ -244,14 +246,14 @@ pub fn open(path: &Path) -> io::Result<File> {
             return Ok(made);
         }
     }
-    // There, or a link to where there is nothing yet.
+    // The file exists, or is a link to a file that does not.
     File::options().append(true).create(true).mode(0o600).open(path)
 }
 
-/// Whether [`open`] is going to succeed, as far as that can be known without making the file.
+/// Returns whether [`open`] is expected to succeed, without creating the file.
 ///
 /// # Errors
-/// As [`open`], most likely.
+/// The expected error of [`open`].
 pub fn can_open(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(_) => open(path).map(drop),
@@ -266,7 +268,7 @@ pub fn can_open(path: &Path) -> io::Result<()> {
     }
 }
 
-/// As `Write::write_all`, but tells how far it came.
+/// Like `Write::write_all`, but returns the number of bytes written.
 pub(super) fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> (io::Result<()>, usize) {
     let mut written = 0;
     while written < bytes.len() {
@@ -280,7 +282,7 @@ pub(super) fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> (io::Result<()
     (Ok(()), written)
 }
 
-/// How long a rotation that failed waits.
+/// The wait after a failed rotation.
 const RETRY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -318,7 +320,7 @@ mod tests {
         rotated
     }
 
-    /// The numbers in a file.
+    /// Returns the numbers in a file.
     fn numbers(path: &Path) -> Vec<u32> {
         let text = fs::read_to_string(path).unwrap_or_default();
         text.lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect()
@@ -341,7 +343,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let mut file = LineFile::open(&at("audit"), Some(ROTATION)).unwrap();
         fs::set_permissions(at("audit"), Permissions::from_mode(0o640)).unwrap();
-        // Left behind by a process that was killed, before it renamed anything, and before it came to the end.
+        // Left behind by a killed process, before it renamed anything, and before its end.
         fs::write(at("audit.new"), "x").unwrap();
         fs::hard_link(at("audit"), at("audit.1")).unwrap();
         let rotated: Vec<_> = (1..=8).map(|number| is_yes(&add(&mut file, number))).collect();
@@ -351,7 +353,7 @@ mod tests {
         assert_eq!(numbers(&at("audit.1")), [5, 6]);
         assert_eq!(numbers(&at("audit")), [7, 8]);
         assert_eq!(fs::metadata(at("audit")).unwrap().mode() & 0o777, 0o640, "the mode of the one before");
-        // One old file only, and none of the numbers above is touched.
+        // One old file only, and no higher number is touched.
         file.set_rotation(Some(Rotation { size: 20, keep: 1 }));
         assert!(is_yes(&add(&mut file, 9)));
         assert_eq!((numbers(&at("audit.1")), numbers(&at("audit.2"))), (vec![7, 8], vec![3, 4]));
@@ -387,18 +389,18 @@ mod tests {
         let mut one = LineFile::open(&path, Some(Rotation { size: 20, keep: 9 })).unwrap();
         let mut other = LineFile::open(&path, Some(Rotation { size: 20, keep: 9 })).unwrap();
         assert!(!is_yes(&add(&mut one, 1)) && !is_yes(&add(&mut other, 2)));
-        // The first rotates, the other one finds another file, in which there is room.
+        // The first one rotates, the other one finds another file with room.
         assert!(is_yes(&add(&mut one, 3)) && !is_yes(&add(&mut other, 4)));
         assert!(is_yes(&add(&mut other, 5)) && !is_yes(&add(&mut one, 6)));
         assert_eq!(names(dir.path()), ["audit", "audit.1", "audit.2"]);
         assert_eq!(numbers(&dir.path().join("audit.1")), [3, 4]);
-        // While another one has the lock.
+        // While another process has the lock.
         let lock = File::open(&path).unwrap();
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
         assert!(!is_yes(&add(&mut one, 7)));
         drop(lock);
         assert!(is_yes(&add(&mut one, 8)));
-        // Between the look at the name and the lock the other one was faster.
+        // The other one was faster between the check of the name and the lock.
         fs::rename(&path, dir.path().join("elsewhere")).unwrap();
         assert!(!one.rotate(9).unwrap());
         assert!(!is_yes(&add(&mut one, 9)));
@@ -414,7 +416,8 @@ mod tests {
             })
             .collect();
         let rotated: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
-        // While one has the lock, the others write on: there are fewer rotations on a busy machine, and never more.
+        // While one has the lock, the others go on writing: there are fewer rotations on a busy machine, and never
+        // more.
         assert!((2..=25).contains(&rotated), "{rotated}");
         let all = names(dir.path());
         let mut seen: Vec<_> =
@@ -430,7 +433,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let mut file = LineFile::open(&at("audit"), Some(ROTATION)).unwrap();
         fs::write(at("audit.1"), "line 0000\n").unwrap();
-        // A directory with something in it is in the way, even for root.
+        // A directory with a file in it is in the way, even for root.
         fs::create_dir_all(at("audit.2/x")).unwrap();
         let rotated: Vec<_> = (1..=4).map(|number| add(&mut file, number)).collect();
         assert!(matches!(rotated[2], Rotated::Failed(_)), "{rotated:?}");

@@ -1,4 +1,4 @@
-//! Everything that the gate writes down: the log on stderr, access lines among them, and the audit stream.
+//! All output of the process: the log on stderr, which includes access lines, and the audit log.
 
 use std::hash::Hash;
 use std::io;
@@ -17,19 +17,19 @@ use super::limiter::Limiter;
 use super::line::{JsonLine, LineFormat, LogLine, priority};
 use super::sink::{LineQueue, StreamCounters};
 
-/// Where the audit lines go.
+/// The target of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AuditTarget {
-    /// Nowhere.
+    /// Off.
     #[default]
     Off,
     /// Among those of the log.
     Stderr,
-    /// To the end of a file.
+    /// A file, to which lines are appended.
     File(PathBuf),
 }
 
-/// What the gate writes, and in which form. Shared by all who write.
+/// The output of the log and the audit log, and its format. Shared by all writers.
 #[derive(Debug)]
 pub struct LogWriter {
     log: LineQueue,
@@ -45,17 +45,15 @@ pub struct LogWriter {
 /// The streams, as metrics name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogStream {
-    /// stderr
     Log,
-    /// The audit file.
     Audit,
 }
 
 impl LogWriter {
-    /// Over stderr, without an audit stream. As text until told otherwise.
+    /// Writes text to stderr, without an audit log.
     ///
     /// # Errors
-    /// The system gave no thread.
+    /// The system refused a thread.
     pub fn new() -> io::Result<Self> {
         let log_counts = Arc::new(StreamCounters::default());
         Ok(Self {
@@ -69,16 +67,15 @@ impl LogWriter {
         })
     }
 
-    /// From now on.
     pub fn set_json(&self, json: bool) {
         self.json.store(json.into(), Ordering::Relaxed);
     }
 
-    /// From now on. What the stream of before still has to write, it writes. A file is rotated as `rotation` says; `None`:
-    /// never.
+    /// Changes the target of the audit log. The old target still gets its queued lines. A file is rotated by
+    /// `rotation`; `None`: never.
     ///
     /// # Errors
-    /// The file can't be opened. The stream of before stays.
+    /// The file can't be opened. The old target stays.
     pub fn set_audit(&self, audit: &AuditTarget, rotation: Option<Rotation>) -> io::Result<()> {
         let current = self.audit.load();
         if current.0 == *audit {
@@ -102,7 +99,7 @@ impl LogWriter {
         }
     }
 
-    /// How lines of the log look.
+    /// Returns the format of log lines.
     #[must_use]
     pub fn form(&self) -> LineFormat {
         match (self.json.load(Ordering::Relaxed) == 1, self.journald) {
@@ -112,14 +109,14 @@ impl LogWriter {
         }
     }
 
-    /// Returns whether another line of this kind about this client is to be written, at this Unix time in milliseconds: the
-    /// number of those that were not, since the last one that was; `None` if this one is not, either.
+    /// Returns whether another line of this kind about this client can be written, at this Unix time in milliseconds:
+    /// the number of lines that were omitted since the last one; `None` if this one must be omitted, too.
     #[must_use]
     pub fn admit(&self, kind: impl Hash, client: Option<IpAddr>, now_ms: i64) -> Option<u64> {
         self.limiter.admit(kind, client, now_ms)
     }
 
-    /// Returns the number of lines of the log that were not written, since there were too many of their kind.
+    /// Returns the number of omitted log lines, because there were too many of their kind.
     #[must_use]
     pub fn limited(&self) -> u64 {
         self.limiter.refused()
@@ -130,7 +127,7 @@ impl LogWriter {
         self.log.write(line.finish());
     }
 
-    /// Whether anybody wants audit lines.
+    /// Returns whether the audit log is on.
     #[must_use]
     pub fn is_audit_enabled(&self) -> bool {
         self.audit.load().0 != AuditTarget::Off
@@ -151,7 +148,7 @@ impl LogWriter {
         }
     }
 
-    /// What became of the lines of a stream.
+    /// Returns the counters of a stream.
     #[must_use]
     pub fn counts(&self, stream: LogStream) -> &StreamCounters {
         match stream {
@@ -170,10 +167,8 @@ impl LogWriter {
 }
 
 impl LogStream {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Log, Self::Audit];
 
-    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -183,8 +178,8 @@ impl LogStream {
     }
 }
 
-/// Whether stderr is what `JOURNAL_STREAM` names: the variable alone may be inherited by somebody whose stderr leads
-/// elsewhere (systemd.exec(5)).
+/// Returns whether stderr is the stream that `JOURNAL_STREAM` names. A process can inherit the variable and have
+/// another stderr (systemd.exec(5)).
 fn is_journald() -> bool {
     let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };
     let Ok(stderr) = std::fs::metadata(Path::new("/proc/self/fd/2")) else { return false };

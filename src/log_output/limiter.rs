@@ -1,14 +1,15 @@
-//! A limit on the lines of one kind about one client, so that no client decides how much is written (SECURITY.md R69).
+//! A limit for lines of one kind about one client, so that a client does not control the size of the log (SECURITY.md
+//! R69).
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts lines by their kind and the network of the client that they are about, minute by minute.
+/// Counts lines by their kind and the network of their client, per minute.
 ///
-/// The memory is fixed. Two networks that have the same slot share its limit; the hash is keyed, so that no client can choose
-/// the slot of another one.
+/// The memory is fixed. Two networks with the same slot share its limit; the hash is keyed, so that a client can't
+/// choose another's slot.
 pub(super) struct Limiter {
     /// The minute in the upper half, the number of lines in the lower half.
     slots: Box<[AtomicU64]>,
@@ -25,8 +26,7 @@ impl Limiter {
         }
     }
 
-    /// Returns `None` if the line must not be written, else the number of lines of its kind that were not, since the last one
-    /// that was.
+    /// Returns `None` if the line must be omitted, else the number of omitted lines of its kind since the last one.
     pub(super) fn admit(&self, kind: impl Hash, client: Option<IpAddr>, now_ms: i64) -> Option<u64> {
         let hash = self.hasher.hash_one((kind, client.map(network)));
         let slot = &self.slots[usize::try_from(hash % SLOTS).unwrap_or(0)];
@@ -50,7 +50,7 @@ impl Limiter {
         None
     }
 
-    /// Returns the number of lines that were not written.
+    /// Returns the number of omitted lines.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -62,10 +62,11 @@ impl fmt::Debug for Limiter {
     }
 }
 
-/// An address of IPv4, or the first 56 bits of one of IPv6, as most providers give them to one customer (RIPE-690, 4.2).
+/// An IPv4 address, or the first 56 bits of an IPv6 address, as most providers assign them to one customer (RIPE-690,
+/// 4.2).
 fn network(client: IpAddr) -> u128 {
     match client.to_canonical() {
-        // No network of IPv6 is among the addresses that stand for those of IPv4.
+        // No IPv6 network is among the addresses that stand for IPv4.
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() & V6_MASK,
     }
@@ -93,18 +94,18 @@ mod tests {
                 assert_eq!(admit("a", "2001:db8::1", second), Some(0));
             }
         }
-        // The same network, however it is written.
+        // The same network in another spelling.
         for _ in 0..7 {
             assert_eq!(admit("a", "2001:db8:0:ff::2", 59), None);
         }
-        // Others have slots of their own, but for a few in two thousand.
+        // Others have slots of their own, except a few in two thousand.
         let others = ["192.0.2.1", "192.0.2.2", "2001:db8:0:100::1", ""].map(|client| admit("a", client, 59));
         let kinds = ["b", "c", "d", "e"].map(|kind| admit(kind, "2001:db8::1", 59));
         assert!(others.iter().chain(&kinds).filter(|admitted| **admitted == Some(0)).count() >= 5);
         assert!(limiter.refused() >= 7);
         assert!(admit("a", "2001:db8::1", 60).is_some_and(|left_out| left_out >= 7));
         assert_eq!(admit("a", "2001:db8::1", 61), Some(0));
-        // A clock that is put back.
+        // A clock that was set back.
         assert_eq!(admit("a", "2001:db8::1", 30), Some(0));
     }
 

@@ -1,4 +1,4 @@
-//! One line, with its values escaped: nothing that a client sends breaks it or forges another.
+//! One line with escaped values: a client can't break a line or forge another one.
 
 use std::fmt::{Display, Write as _};
 
@@ -6,18 +6,15 @@ use tracing::Level;
 
 use crate::clock::rfc3339_ms;
 
-/// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineFormat {
     /// `TIME LEVEL message name="value"`
     Text,
-    /// The same for systemd's journal, which knows the time, and takes the level from a prefix (sd-daemon(3)).
+    /// The same for the systemd journal, which adds the time and reads the level from a prefix (sd-daemon(3)).
     Journal,
-    /// One JSON object.
     Json,
 }
 
-/// A line to be.
 #[derive(Debug)]
 pub struct LogLine {
     text: String,
@@ -25,11 +22,11 @@ pub struct LogLine {
 }
 
 impl LogLine {
-    /// What happened, at this Unix time in milliseconds.
+    /// Starts a line for an event at this Unix time in milliseconds.
     #[must_use]
     pub fn new(form: LineFormat, level: Level, at_ms: i64, message: &str) -> Self {
         let mut text = String::with_capacity(256);
-        // To a String: it can't fail.
+        // Writing to a String does not fail.
         let _ = match form {
             LineFormat::Text => write!(text, "{} {level:>5} ", rfc3339_ms(at_ms)),
             LineFormat::Journal => write!(text, "<{}>", priority(level)),
@@ -49,7 +46,6 @@ impl LogLine {
         Self { text, form }
     }
 
-    /// Words of anybody's.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.text.push('"');
@@ -67,7 +63,6 @@ impl LogLine {
         let _ = write!(self.text, "{value}");
     }
 
-    /// With its end.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.text.push_str(if self.form == LineFormat::Json { "}\n" } else { "\n" });
@@ -82,7 +77,7 @@ impl LogLine {
     }
 }
 
-/// A JSON object, whose members stand in the order in which they were given.
+/// A JSON object with members in insertion order.
 #[derive(Debug)]
 pub struct JsonLine(String);
 
@@ -95,7 +90,6 @@ impl JsonLine {
         Self(text)
     }
 
-    /// Words of anybody's.
     #[must_use]
     pub fn text(mut self, name: &str, value: &str) -> Self {
         let _ = write!(self.0, ",\"{name}\":\"");
@@ -104,7 +98,7 @@ impl JsonLine {
         self
     }
 
-    /// Nothing, if there are none.
+    /// Adds nothing for an empty list.
     #[must_use]
     pub fn optional_text(self, name: &str, value: Option<&str>) -> Self {
         match value {
@@ -113,14 +107,12 @@ impl JsonLine {
         }
     }
 
-    /// A number.
     #[must_use]
     pub fn number(mut self, name: &str, value: impl Display) -> Self {
         let _ = write!(self.0, ",\"{name}\":{value}");
         self
     }
 
-    /// With its end.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.0.push_str("}\n");
@@ -138,7 +130,7 @@ pub(super) const fn priority(level: Level) -> u8 {
     }
 }
 
-/// Escapes what no terminal shows as it is, and within quotes the quotes.
+/// Escapes characters that a terminal does not print, and quotes within quotes.
 fn push_visible(text: &mut String, value: &str, quoted: bool) {
     for char in value.chars() {
         match char {
@@ -149,8 +141,8 @@ fn push_visible(text: &mut String, value: &str, quoted: bool) {
     }
 }
 
-/// RFC 8259, 7; and beyond what that demands everything that some reader takes for the end of a line, or that a terminal
-/// obeys.
+/// Escapes as RFC 8259, 7 demands, and also every character that a reader takes for a line end or that controls a
+/// terminal.
 fn push_json(text: &mut String, value: &str) {
     for char in value.chars() {
         match char {

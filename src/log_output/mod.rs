@@ -1,7 +1,7 @@
-//! Lines for people and for machines, which nobody waits for.
+//! Output of log lines without blocking a request.
 //!
-//! A thread of its own writes them. When it can't, since the reader of a pipe hangs or a disk is full, lines are dropped and
-//! counted, and requests go on: what a gate does must not depend on who reads its log.
+//! A thread of its own writes the lines. If it can't, because the reader of a pipe hangs or a disk is full, lines are
+//! dropped and counted, and requests go on: the behavior of Tollgate must not depend on the reader of its log.
 
 mod file;
 mod journal;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::file::{LineFile, Rotated, Rotation, write_all};
 
-/// What became of the lines of one stream.
+/// The counters of one stream.
 #[derive(Debug, Default)]
 pub struct StreamCounters {
     written: AtomicU64,
@@ -21,7 +21,6 @@ pub struct StreamCounters {
 }
 
 impl StreamCounters {
-    /// Lines that were written.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -33,7 +32,7 @@ impl StreamCounters {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Whether the last write failed.
+    /// The last write failed.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.fails.load(Ordering::Relaxed)
@@ -45,42 +44,41 @@ impl StreamCounters {
         self.rotations.load(Ordering::Relaxed)
     }
 
-    /// Rotations that failed. The file goes on growing, and a rotation is tried again after a minute.
+    /// Failed rotations. The file continues to grow, and a rotation is tried again after a minute.
     #[must_use]
     pub fn rotation_failures(&self) -> u64 {
         self.rotation_failures.load(Ordering::Relaxed)
     }
 }
 
-/// Where lines go. Dropping it ends its thread after the lines that are queued.
+/// A queue of lines with a thread. Dropping it ends the thread after the queued lines.
 #[derive(Debug)]
 pub(super) struct LineQueue {
     queue: Sender<Message>,
-    /// Bytes in the queue.
     queued: Arc<AtomicUsize>,
     counts: Arc<StreamCounters>,
 }
 
 enum Message {
     Line(Vec<u8>),
-    /// Look whether the file is still the one of its name.
+    /// Check whether the open file still has its name.
     Reopen,
-    /// Rotate the file so from now on.
+    /// Change the rotation settings.
     Rotation(Option<Rotation>),
     /// Everything before it was written, or dropped.
     Written(SyncSender<()>),
 }
 
 impl LineQueue {
-    /// Writes to stderr.
     pub(super) fn stderr(counts: Arc<StreamCounters>) -> io::Result<Self> {
         Self::start("log", Target::Stderr, counts)
     }
 
-    /// Appends to the file at `path`, which is made if there is none. Whoever renames or removes it gets another one.
+    /// Appends to the file at `path`, and creates it if it does not exist. If the file is renamed or removed, a new one
+    /// is created.
     ///
     /// # Errors
-    /// It can't be opened.
+    /// The file can't be opened.
     pub(super) fn file(path: &Path, rotation: Option<Rotation>, counts: Arc<StreamCounters>) -> io::Result<Self> {
         Self::start("audit", Target::File(LineFile::open(path, rotation)?), counts)
     }
@@ -93,7 +91,7 @@ impl LineQueue {
         Ok(Self { queue, queued, counts })
     }
 
-    /// Never waits.
+    /// Never blocks.
     pub(super) fn write(&self, line: Vec<u8>) {
         let bytes = line.len();
         let fits = self.queued.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_QUEUED_BYTES;
@@ -104,17 +102,17 @@ impl LineQueue {
         }
     }
 
-    /// Looks whether the file is still the one of its name.
+    /// Checks whether the open file still has its name.
     pub(super) fn reopen(&self) {
         let _ = self.queue.send(Message::Reopen);
     }
 
-    /// Rotates the file so from the next line on.
+    /// Changes the rotation settings from the next line on.
     pub(super) fn set_rotation(&self, rotation: Option<Rotation>) {
         let _ = self.queue.send(Message::Rotation(rotation));
     }
 
-    /// Waits until what was queued is written, but no longer than `patience`.
+    /// Waits until the queued lines are written, for at most `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let (written, wait) = sync_channel(1);
         if self.queue.send(Message::Written(written)).is_ok() {
@@ -140,7 +138,7 @@ impl Writer {
         let mut batch = Vec::new();
         while let Ok(mut message) = messages.recv() {
             batch.clear();
-            // Whatever has come meanwhile goes with it.
+            // Write the lines that arrived meanwhile together with it.
             let last = loop {
                 match message {
                     Message::Line(line) => batch.extend_from_slice(&line),
@@ -156,7 +154,7 @@ impl Writer {
             };
             if !batch.is_empty() {
                 self.write(&batch);
-                // Only now: what a reader does not take stays in the queue, in the eyes of those who write.
+                // Subtracted only now: lines that the reader does not take count as queued.
                 self.queued.fetch_sub(batch.len(), Ordering::Relaxed);
             }
             match last {
@@ -176,7 +174,7 @@ impl Writer {
         self.counts.written.fetch_add(written, Ordering::Relaxed);
         self.counts.dropped.fetch_add(lost, Ordering::Relaxed);
         let failed = self.counts.fails.swap(result.is_err(), Ordering::Relaxed);
-        // Of stderr itself nobody could be told.
+        // An error of stderr can't be logged.
         if let Target::File(file) = &self.target {
             let path = file.path().display();
             match result {
@@ -284,7 +282,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        // Open at both ends, and nobody reads.
+        // Open at both ends, without a reader.
         let pipe = File::options().read(true).write(true).open(&path).unwrap();
         let counts = Arc::new(StreamCounters::default());
         assert!(LineQueue::file(&path, None, counts.clone()).is_err());

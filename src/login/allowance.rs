@@ -1,7 +1,7 @@
-//! How often somebody may register, or take another name.
+//! Limits for registrations and renames.
 //!
-//! Both ask whether somebody has that name already, keep it from everybody else, and cost a hash or a write. So both are
-//! counted together, for the network of the client, and a rename for its user as well (SECURITY.md R61).
+//! Both reveal whether a name is taken, reserve it, and cost a hash or a write. So both are counted together for the
+//! client's network, and a rename for its user as well (SECURITY.md R61).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::gate::{AddressPrefix, DenyReason};
 
-/// What was used of them, in memory of a bounded size. Times are Unix milliseconds.
+/// The used quota, in memory of a bounded size. Times are Unix milliseconds.
 #[derive(Debug, Default)]
 pub struct Allowances {
     networks: Table<AddressPrefix>,
@@ -19,21 +19,20 @@ pub struct Allowances {
 }
 
 impl Allowances {
-    /// Nobody has used anything.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts a registration or a rename of a client, of which there may be so many an hour.
+    /// Counts a registration or a rename of a client, of which `per_hour` are allowed.
     ///
     /// # Errors
-    /// [`DenyReason::RateLimited`]; what is refused is not counted.
+    /// [`DenyReason::RateLimited`]; a rejected one does not count.
     pub fn take(&self, client: IpAddr, per_hour: u32, now: i64) -> Result<(), DenyReason> {
         self.networks.take(AddressPrefix::from_address(client), HOUR, per_hour, now)
     }
 
-    /// Counts a rename for the user whose name it is.
+    /// Counts a rename for its user.
     ///
     /// # Errors
     /// As [`Allowances::take`].
@@ -42,7 +41,7 @@ impl Allowances {
     }
 }
 
-/// When the next one would be due of somebody who spread them evenly (the generic cell rate algorithm, ITU-T I.371, annex A).
+/// The time at which the next one would be due at an even rate (generic cell rate algorithm, ITU-T I.371, annex A).
 #[derive(Debug)]
 struct Table<K>(Mutex<HashMap<K, i64>>);
 
@@ -57,7 +56,7 @@ impl<K: Eq + Hash> Table<K> {
     fn take(&self, key: K, period: i64, many: u32, now: i64) -> Result<(), DenyReason> {
         let interval = (period / i64::from(many.max(1))).max(1);
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back shuts nobody out for longer than a period.
+        // A clock that was set back blocks a client for at most one period.
         let due = table.get(&key).map_or(now, |due| (*due).clamp(now, now.saturating_add(period)));
         let wait = due.saturating_sub(now).saturating_sub(period - interval);
         if wait > 0 {
@@ -72,7 +71,7 @@ impl<K: Eq + Hash> Table<K> {
     }
 }
 
-/// Forgets who has used nothing that still counts, and if there are too few of those, the quarter that has used least.
+/// Removes entries without a remaining effect, and if these are too few, the quarter with the least use.
 fn make_room<K: Eq + Hash>(table: &mut HashMap<K, i64>, now: i64) {
     table.retain(|_, due| *due > now);
     if table.len() <= CAPACITY - CAPACITY / 4 {
@@ -87,7 +86,7 @@ fn make_room<K: Eq + Hash>(table: &mut HashMap<K, i64>, now: i64) {
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 const RENAMES_A_DAY: u32 = 5;
-/// Of each table: some 4 MiB.
+/// Per table: about 4 MiB.
 const CAPACITY: usize = 1 << 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What all login APIs have in common: JSON in, JSON out.
+//! Common to all login APIs: JSON bodies.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};

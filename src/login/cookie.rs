@@ -14,13 +14,13 @@ pub(super) fn set(realm: &Realm, token: &str) -> Option<HeaderValue> {
     header_value(realm.cookie(), token, Duration::seconds(seconds))
 }
 
-/// `Set-Cookie` that takes it back. A browser takes it for the same cookie only if the attributes are the same too.
+/// `Set-Cookie` that clears the cookie. A browser matches it only with the same attributes.
 pub(super) fn clear(realm: &Realm) -> Option<HeaderValue> {
     header_value(realm.cookie(), "", Duration::ZERO)
 }
 
-/// Whether the request brought the realm's cookie, whatever it is worth. Names are compared with their case, as
-/// browsers do not when they guard the prefix `__Secure-`.
+/// Returns whether the request carries the realm's cookie, valid or not. Names are compared with letter case; browsers
+/// ignore it for the prefix `__Secure-`.
 pub(super) fn is_carried(realm: &Realm, headers: &HeaderMap) -> bool {
     let name = realm.cookie().name().as_bytes();
     gate::cookies(headers).any(|(carried, _)| carried == name)

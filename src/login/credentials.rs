@@ -1,4 +1,4 @@
-//! The first step of every login: whose password is it?
+//! The first step of every login: finding the user of a password.
 
 use std::net::IpAddr;
 
@@ -9,45 +9,44 @@ use super::{LoginError, LoginRequest, LoginServices};
 use crate::gate::DenyReason;
 use crate::store::{Guess, LoginName, NetworkId, SessionsToEnd, StoreError, User};
 
-/// Somebody's attempt to be somebody.
+/// A login attempt with a password.
 pub(super) struct PasswordAttempt<'a> {
     pub(super) request: &'a LoginRequest<'a>,
-    /// Whose users are meant.
     pub(super) place: Place<'a>,
-    /// What was typed, in each form that it may have: as a username, as an email address. Empty if it is no name.
+    /// The typed name in each form: as a username, as an email address. Empty if it is not a valid name.
     pub(super) names: &'a [LoginName],
     pub(super) password: &'a Password,
 }
 
-/// Where an attempt wants to log in.
+/// The target of an attempt.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     /// A realm to which the request was admitted.
     Realm(&'a str),
-    /// A tenant that does not exist, or to whose realm the request was not admitted, as the client names it. It takes as long
-    /// to say, and waits as long after failures, but nothing of it counts for any realm's users.
+    /// A tenant that does not exist, or whose realm the request is not allowed to use, with the client's spelling. The
+    /// response takes the same time, and the same throttling applies, but nothing counts for users of a realm.
     Stranger(&'a str),
 }
 
-/// A user who may be meant.
+/// A user that the name can mean.
 struct Candidate {
     user: Option<User>,
     standing: Standing,
 }
 
-/// The user whose password it is, as of this moment. `None` if the user was changed meanwhile: what was checked may be
-/// wrong now, so it is to be asked again.
+/// Returns the present user with this password. `None` if the user was changed meanwhile: the check may be outdated and
+/// must be repeated.
 ///
-/// The failures of a user who has to answer a challenge yet are not forgotten: else whoever knows the password could
-/// guess at the second factor without end.
+/// The failures of a user with a pending challenge are kept: otherwise a client that knows the password could guess the
+/// second factor without limit.
 ///
-/// Who has to wait is told so before any work, except at networks from which some user has signed in: there a user whose
-/// own network it is must not wait for what others did, and so the work is done for all names alike. Only the right
+/// A throttled client is rejected before any work, except at networks from which some user has logged in: there a user
+/// in its own network must not wait for the failures of others, so the work is done for all names. Only the correct
 /// password of such a user makes a difference then.
 ///
 /// # Errors
-/// [`DenyReason::Credentials`] for a wrong password, an unknown, a disabled or a locked user: one answer, after the same work
-/// (SECURITY.md, R31). [`DenyReason::Throttled`] for those who have to wait.
+/// [`DenyReason::Credentials`] for a wrong password and an unknown, disabled or locked user: one response, after the same
+/// work (SECURITY.md R31). [`DenyReason::Throttled`] for a throttled client.
 pub(super) async fn authenticate(
     attempt: &PasswordAttempt<'_>,
     services: &LoginServices,
@@ -78,7 +77,7 @@ pub(super) async fn authenticate(
         let right =
             services.passwords.verify(share, attempt.password, user.as_ref().map(|user| &user.password)).await?;
         let Some(user) = user.as_ref().filter(|user| right && !user.disabled) else { continue };
-        // Read again: others may have guessed meanwhile, at other gates too.
+        // Read again: others may have guessed meanwhile, at other processes too.
         let standing = Standing::read(&user.realm, Some(user), client, services).await?;
         if is_let_in(user, &standing, waits, attempt, services) {
             proven = Some((user, standing));
@@ -90,7 +89,7 @@ pub(super) async fn authenticate(
     };
     attempt.request.event.user(&user.id, None);
     let at = at(user, client);
-    // Nothing is forgotten of another user, whose name was typed as well.
+    // Failures of another user with the same typed name are kept.
     let is_other = |subject: &&ThrottleKey<'_>| matches!(subject, ThrottleKey::User(_, id) if *id != user.id);
     let subjects: Vec<_> = subjects.iter().filter(|subject| !is_other(subject)).copied().collect();
     match (has_challenge(user), standing.is_known()) {
@@ -106,7 +105,7 @@ pub(super) async fn authenticate(
 }
 
 impl PasswordAttempt<'_> {
-    /// The realm in whose share it is hashed, and where guesses at no user are counted.
+    /// Returns the realm in whose share the password is hashed, and where guesses at no user are counted.
     fn home(&self) -> &str {
         match self.place {
             Place::Realm(realm) => realm,
@@ -115,7 +114,7 @@ impl PasswordAttempt<'_> {
     }
 }
 
-/// Whether the right password is good for anything.
+/// Returns whether the correct password is accepted.
 fn is_let_in(
     user: &User,
     standing: &Standing,
@@ -131,12 +130,12 @@ fn is_let_in(
     };
     let locked = standing.is_locked(Guess::Password);
     if locked {
-        tracing::info!(realm = user.realm, user = user.id, client = %request.client, "the account is locked: the password was right, and does not count (tollgate user unlock)");
+        tracing::info!(realm = user.realm, user = user.id, client = %request.client, "the account is locked: the password was correct and is refused (tollgate user unlock)");
     }
     !waits && !locked
 }
 
-/// Counts a failure. Returns what the client is told.
+/// Counts a failure. Returns the response for the client.
 async fn failed(
     attempt: &PasswordAttempt<'_>,
     candidates: &[Candidate],
@@ -149,7 +148,7 @@ async fn failed(
     for Candidate { user, standing } in candidates {
         let counted = user.as_ref().filter(|user| {
             let here = services.throttle.fail_at(&at(user, client), told.is_ok(), now_ms);
-            // Elsewhere, who has to wait learns nothing, so that it was no guess.
+            // At other networks a throttled client learns nothing, so it was not a guess.
             if standing.is_known() { here.is_ok() } else { told.is_ok() }
         });
         match counted {
@@ -169,7 +168,7 @@ async fn failed(
     Ok(DenyReason::Credentials.into())
 }
 
-/// What the operator reset is forgotten in memory, too: of the account, not of the address.
+/// Resets in memory what the operator reset: for the account, not for the address.
 fn forget_what_was_reset(
     candidates: &[Candidate],
     subjects: &[ThrottleKey<'_>],
@@ -189,7 +188,7 @@ fn at(user: &User, client: IpAddr) -> [ThrottleKey<'_>; 1] {
     [ThrottleKey::UserAt(&user.realm, &user.id, client)]
 }
 
-/// What the failures of an attempt count for.
+/// Returns the throttle keys of an attempt.
 fn subjects<'a>(
     attempt: &PasswordAttempt<'a>,
     candidates: &'a [Candidate],
@@ -204,30 +203,29 @@ fn subjects<'a>(
     users.chain(names).chain([attempt.request.address()]).collect()
 }
 
-/// Whether more than the password is asked of this user.
+/// Returns whether the user has a challenge after the password.
 pub(super) const fn has_challenge(user: &User) -> bool {
     user.temporary || user.second_factor.is_some()
 }
 
-/// What failures for a user are counted by, beside the user: each name, in each form that it may have. A name that nobody
-/// has is counted by its forms alone, so that it waits wherever one that somebody has would: at every login, and under
-/// every name that a tenant has.
+/// Adds the throttle keys of a user besides its id: each name in each form. A name without a user has its forms only,
+/// so that it is throttled like a name with a user: at every login, and under every name of a tenant.
 pub(super) fn add_names(user: &User, names: &mut Vec<LoginName>) {
     [&user.username, &user.email].into_iter().flatten().for_each(|text| add_forms(text, names));
 }
 
 fn add_forms(text: &str, names: &mut Vec<LoginName>) {
     for name in [LoginName::username(text), LoginName::email(text)].into_iter().flatten() {
-        // Twice would count twice.
+        // A duplicate would count twice.
         if !names.contains(&name) {
             names.push(name);
         }
     }
 }
 
-/// Whoever may be meant, in each form of the name, so that the work is the same whether they exist. What is one user's
-/// username may be another's email address: whose password it is decides. If it were the name, whoever registers with
-/// somebody else's would keep that one out.
+/// Returns every user that the name can mean, in each form, so that the work is the same whether they exist. The
+/// username of one user can be the email address of another: the password decides. Otherwise a user who registers with
+/// another user's address would lock that user out.
 async fn candidates(attempt: &PasswordAttempt<'_>, services: &LoginServices) -> Result<Vec<Candidate>, StoreError> {
     // No realm has the empty name.
     let realm = if let Place::Realm(realm) = attempt.place { realm } else { "" };
@@ -244,8 +242,8 @@ async fn candidates(attempt: &PasswordAttempt<'_>, services: &LoginServices) -> 
     Ok(candidates)
 }
 
-/// The user with a hash of today's strength. `None` if the user was changed meanwhile. Any other failure is no reason to
-/// turn the user away.
+/// Returns the user with a hash of the present parameters. `None` if the user was changed meanwhile. Any other failure
+/// does not fail the login.
 async fn rehashed(user: &User, share: Share<'_>, password: &Password, services: &LoginServices) -> Option<User> {
     if !needs_rehash(&user.password) {
         return Some(user.clone());
@@ -261,5 +259,5 @@ async fn rehashed(user: &User, share: Share<'_>, password: &Password, services: 
     }
 }
 
-/// How often to begin again when a record changes between reading and writing.
+/// Number of attempts if a record changes between reading and writing.
 pub(super) const ATTEMPTS: usize = 5;

@@ -1,24 +1,24 @@
-//! The order in which passwords are hashed: a queue of a bounded length in which each realm has the same share, and in each
-//! realm each client network.
+//! The order in which passwords are hashed: a bounded queue in which each realm has the same share, and in each realm
+//! each client network.
 //!
-//! With one queue for all, one client with one good account fills it, and every other client is turned away (SECURITY.md,
-//! R64). Here each network has a queue of its own. The next password is one of the network that used least, in the realm
-//! that used least (weighted fair queueing: A. Demers, S. Keshav and S. Shenker, "Analysis and Simulation of a Fair
-//! Queueing Algorithm", 1989). When there is no room, the longest queue loses its newest password, and not the newcomer.
+//! With a single queue, one client with one valid account could fill it and block every other client (SECURITY.md R64).
+//! Here each network has its own queue. The next password is from the network with the least use, in the realm with the
+//! least use (weighted fair queueing: A. Demers, S. Keshav and S. Shenker, "Analysis and Simulation of a Fair Queueing
+//! Algorithm", 1989). If there is no room, the longest queue loses its newest password, and not the newcomer.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Whose share of the threads a password is hashed in.
+/// The share of the threads in which a password is hashed.
 #[derive(Clone, Copy, Debug)]
 pub struct Share<'a> {
-    /// The realm of the login, or the one that the request was admitted to.
+    /// The realm of the login, or of the user.
     pub realm: &'a str,
     /// The client's address, as far as it is believed.
     pub client: IpAddr,
 }
 
-/// The queue. `T` is what waits.
+/// The queue. `T` is a queued job.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
     realms: Turns<String, Turns<Network, VecDeque<T>>>,
@@ -34,12 +34,11 @@ impl<T> FairQueue<T> {
         Self { realms: Turns::new(), length: 0 }
     }
 
-    /// How many wait.
     pub(super) const fn len(&self) -> usize {
         self.length
     }
 
-    /// Adds what waits. Returns what lost its place if more than `most` would wait, which may be what came.
+    /// Adds a job. Returns the job that is dropped if more than `most` would wait, which can be the new one.
     pub(super) fn push(&mut self, share: Share<'_>, item: T, most: usize) -> Option<T> {
         let network = network(share.client);
         let realm = self.realms.flow(|name| name == share.realm, || share.realm.to_owned());
@@ -49,7 +48,6 @@ impl<T> FairQueue<T> {
         if self.length <= most { None } else { self.displace(realm, own) }
     }
 
-    /// What comes next.
     pub(super) fn pop(&mut self) -> Option<T> {
         let realm = self.realms.next()?;
         let networks = &mut self.realms.flows[realm].queue;
@@ -66,14 +64,14 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// Takes the newest of the longest queue, of the realm that has most. The newcomer, in `network` of `realm`, is counted,
-    /// and loses where there is no longer one than its own.
+    /// Removes the newest job of the longest queue, in the realm with the most jobs. The new job, in `network` of
+    /// `realm`, is included, and is dropped unless another queue is longer than its own.
     fn displace(&mut self, realm: usize, network: usize) -> Option<T> {
         let length =
             |networks: &Turns<Network, VecDeque<T>>| networks.flows.iter().map(|flow| flow.queue.len()).sum::<usize>();
         let longest = self.realms.longest(realm, length);
         let networks = &mut self.realms.flows[longest].queue;
-        // In another realm there is no newcomer: of queues that are as long, the one that came last loses.
+        // In another realm there is no new job: of equally long queues, the last one to arrive loses.
         let network = if longest == realm { network } else { networks.flows.len() - 1 };
         let loser = networks.longest(network, VecDeque::len);
         let queue = &mut networks.flows[loser].queue;
@@ -93,9 +91,9 @@ impl<T> FairQueue<T> {
 #[derive(Debug)]
 struct Turns<K, Q> {
     flows: Vec<Flow<K, Q>>,
-    /// The virtual time: what a flow that had always something to do would have used by now.
+    /// The virtual time: the use of a flow that always had work.
     clock: u64,
-    /// What it will be when the turn that was taken last is over.
+    /// The virtual time after the last turn.
     next: u64,
 }
 
@@ -124,14 +122,14 @@ impl<K, Q> Turns<K, Q> {
         })
     }
 
-    /// The flow whose turn it is.
+    /// Returns the next flow.
     fn next(&mut self) -> Option<usize> {
         self.clock = self.next;
         let flows = self.flows.len().max(1) as u64;
         // The first of those that are due at the same time.
         let (place, flow) = self.flows.iter_mut().enumerate().min_by_key(|(_, flow)| flow.due)?;
-        // All flows together use one turn, so that the time of each goes on by its part of it. So newcomers without end do not
-        // hold the others up for ever. Not beyond the flow itself, so that who comes next goes before one that is alone.
+        // All flows together use one turn, so the time of each advances by its part. So a stream of newcomers does not
+        // block the others. The time never passes the flow itself, so that the next newcomer comes before a lone flow.
         let part = TURN / flows;
         self.next = self.clock.max((self.clock + part).min(flow.due + TURN - part));
         flow.due += TURN;
@@ -153,7 +151,7 @@ impl<K, Q> Default for Turns<K, Q> {
 
 fn network(client: IpAddr) -> Network {
     match client.to_canonical() {
-        // No network of IPv6 is among the addresses that stand for those of IPv4.
+        // No IPv6 network is among the addresses that stand for IPv4.
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() & V6_MASK,
     }
@@ -249,7 +247,7 @@ mod tests {
             assert_eq!(queue.push(share("a", "192.0.2.3"), 200 + number, 8), Some(6 - number));
         }
         assert_eq!(queue.push(share("a", "192.0.2.3"), 203, 8), Some(203), "no longer one: 4, 1, 3");
-        // A realm that has less than another takes its place from that one.
+        // A realm with fewer jobs than another takes a place from it.
         assert_eq!(queue.push(share("b", "192.0.2.1"), 300, 8), Some(3));
         assert_eq!(queue.len(), 8);
         let mut left = rest(&mut queue);

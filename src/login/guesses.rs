@@ -1,11 +1,11 @@
-//! How many wrong guesses in a row an account takes, and from where.
+//! Limits for consecutive wrong guesses at an account.
 //!
-//! After 100 (NIST SP 800-63B-4, 3.2.2) no guess is right any more until the operator unlocks the account or its password
-//! is reset. The answer to each further guess is that to a wrong one, so that it says neither that the account is locked nor
-//! that it exists. The counts are in the store: they outlive a restart, and hold over all gates that share it.
+//! After 100 (NIST SP 800-63B-4, 3.2.2) no guess is accepted until the operator unlocks the account or resets its
+//! password. Each further guess gets the response to a wrong one, which reveals neither the lock nor the account. The
+//! counts are in the store: they outlive a restart and hold for all processes that share it.
 //!
-//! Guesses from a network from which the account has signed in before are counted apart, 100 for each such network. So
-//! others lock no user out of the networks that the user is used to sign in from (SECURITY.md, R63).
+//! Guesses from a network from which the account has logged in are counted separately, 100 for each such network. So
+//! others can't lock a user out of its usual networks (SECURITY.md R63).
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// That of a user. Of no user it is read too, so that it takes as long.
+    /// Reads the counts of a user. Without a user it reads, too, so that it takes the same time.
     pub(super) async fn read(
         realm: &str,
         user: Option<&User>,
@@ -30,7 +30,7 @@ impl Standing {
         Self::of_account(realm, user.map_or("", |user| &user.id), client, services).await
     }
 
-    /// That of an account, by its id or by [`LoginName::pool_account`].
+    /// Reads the counts of an account, by its id or by [`LoginName::pool_account`](crate::store::LoginName::pool_account).
     pub(super) async fn of_account(
         realm: &str,
         id: &str,
@@ -41,17 +41,17 @@ impl Standing {
         Ok(Self { network, guesses: services.store.guesses(realm, id, network).await? })
     }
 
-    /// Without a guess, and without a sign-in.
+    /// Without a guess and without a login.
     pub(super) fn new(client: IpAddr) -> Self {
         Self { network: NetworkId::from_address(client), guesses: Guesses::default() }
     }
 
-    /// Whether the account has signed in from there.
+    /// Returns whether the account has logged in from this network.
     pub(super) const fn is_known(&self) -> bool {
         self.guesses.known
     }
 
-    /// Whether no further guess of this kind is right.
+    /// Returns whether no further guess of this kind is accepted.
     pub(super) const fn is_locked(&self, guess: Guess) -> bool {
         let count = match guess {
             Guess::Password => self.guesses.passwords,
@@ -76,7 +76,7 @@ impl Standing {
     }
 }
 
-/// Counts a wrong guess at a user. The one that locks the account is told to the operator.
+/// Counts a wrong guess at a user. Reports the guess that locks the account to the operator.
 pub(super) async fn count(
     request: &LoginRequest<'_>,
     user: &User,
@@ -86,7 +86,7 @@ pub(super) async fn count(
     count_at(request, (&user.realm, &user.id), &user.id, guess, services).await
 }
 
-/// The same for an account by its realm and id. `user`: what the operator knows it by.
+/// The same for an account by its realm and id. `user`: the operator's name for it.
 pub(super) async fn count_at(
     request: &LoginRequest<'_>,
     (realm, id): (&str, &str),
@@ -110,13 +110,13 @@ pub(super) async fn count_at(
     Ok(())
 }
 
-/// Writes what [`count`] would write, for a guess that does not count for any user.
+/// Makes the same write as [`count`], for a guess that counts for no user.
 pub(super) async fn count_nothing(
     request: &LoginRequest<'_>,
     name: &str,
     services: &LoginServices,
 ) -> Result<(), StoreError> {
-    // One of 256, so that guesses at once do not all wait for one row, and so that there are no more.
+    // One of 256 rows, so that concurrent guesses do not all wait for one row, and their number stays bounded.
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
     let id = format!("-{:02x}", digest.as_ref()[0]);
     services

@@ -1,4 +1,4 @@
-//! What a request to a login turned out to be about, for those who count and write it down.
+//! The event of a login request, for metrics and the audit log.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,70 +9,63 @@ use crate::token::TokenId;
 #[derive(Debug, Default)]
 pub struct LoginEventRecorder(Mutex<LoginEvent>);
 
-/// What is known of a request to a login. Nothing in it is a secret.
+/// The facts about a login request. None is a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginEvent {
-    /// What was asked for.
     pub operation: LoginOperation,
-    /// The realm, where a client may choose one of several, and chose one that there is.
+    /// The realm, if the client selects one of several and it exists.
     pub realm: Option<String>,
-    /// The name of somebody, as it was sent, but for its length.
+    /// The username as sent, truncated.
     pub username: Option<String>,
-    /// Whom it was about: nobody, or several that were logged out.
+    /// The users: none, or several after a logout.
     pub subjects: Vec<EventSubject>,
     /// The client of a token that was exchanged.
     pub actor: Option<String>,
-    /// The question that was asked instead of letting somebody in.
+    /// The challenge of the response.
     pub challenge: Option<String>,
     /// A user has another password now.
     pub password_changed: bool,
-    /// Whom too many wrong guesses in a row have locked out now, by id.
+    /// Ids of the users that this request locked.
     pub locked: Vec<String>,
-    /// How many sessions ended with it.
+    /// Number of sessions that the request ended.
     pub ended: usize,
-    /// Why it failed, though its answer is none of a refusal.
+    /// The reason of a failure without a refusal.
     pub refused: Option<DenyReason>,
 }
 
 /// A user, and a session of theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventSubject {
-    /// The user's id. Of the end of a session it may not be known.
+    /// The user's id. At the end of a session it can be unknown.
     pub user: Option<String>,
     /// The session: its id, which is that of its token where it has one only.
     pub session: Option<TokenId>,
 }
 
-/// What is asked of a login.
+/// The operation of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoginOperation {
-    /// To show a record.
     #[default]
     Read,
-    /// To let somebody in.
     Login,
     /// The same, with the answer to a question.
     Challenge,
-    /// To go on with a session.
+    /// Refreshes a session.
     Refresh,
-    /// To end one.
     Logout,
-    /// To become a user.
     Registration,
-    /// To change a record.
     Update,
-    /// To remove a user.
     Deletion,
-    /// To change another issuer's token for one that lets somebody in.
+    /// Exchanges another issuer's token.
     Exchange,
-    /// To let in a browser that brings that.
+    /// Opens a session for a browser with a callback token.
     Callback,
-    /// The same, for an app.
+    /// The same, for an application.
     Redeem,
 }
 
 impl LoginOperation {
-    /// As metrics and audit lines name it.
+    /// The name in metrics and audit lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -92,7 +85,7 @@ impl LoginOperation {
 }
 
 impl LoginOperation {
-    /// Whether it is more than a look.
+    /// Returns whether it changes something.
     #[must_use]
     pub const fn changes(self) -> bool {
         !matches!(self, Self::Read)
@@ -100,7 +93,6 @@ impl LoginOperation {
 }
 
 impl LoginEventRecorder {
-    /// What was noted.
     #[must_use]
     pub fn into_noted(self) -> LoginEvent {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -114,7 +106,7 @@ impl LoginEventRecorder {
         self.note(|noted| noted.realm = Some(realm.to_owned()));
     }
 
-    /// Somebody's name, as it was sent: cut, since it may be as long as a body.
+    /// Records the username as sent, truncated because it can be as long as a body.
     pub(super) fn username(&self, name: &str) {
         self.note(|noted| noted.username = Some(name.chars().take(MAX_NAME_CHARS).collect()));
     }
@@ -144,12 +136,11 @@ impl LoginEventRecorder {
         self.note(|noted| noted.ended += sessions);
     }
 
-    /// The one whom it is about.
+    /// Records the user.
     pub(super) fn user(&self, user: &str, session: Option<TokenId>) {
         self.note(|noted| noted.subjects = vec![EventSubject { user: Some(user.to_owned()), session }]);
     }
 
-    /// One whose session ended.
     pub(super) fn left(&self, user: Option<&str>, session: TokenId) {
         self.note(|noted| noted.subjects.push(EventSubject { user: user.map(str::to_owned), session: Some(session) }));
     }

@@ -1,4 +1,4 @@
-//! The requests that the gate answers itself: a request with its body in, a response out.
+//! Requests that Tollgate answers itself: from a request with its body to a response.
 
 pub mod allowance;
 mod body;
@@ -33,45 +33,45 @@ use password::{HashPool, HashUnavailable, Share};
 use strength::Weak;
 use throttle::{RetryAfter, Throttle, ThrottleKey};
 
-/// A request to a login path that the guard let through: its target is canonical, its API key good, its origin allowed.
+/// A request to a login path that passed the checks of `gate`: its target is canonical, its API key valid, its origin
+/// allowed.
 ///
-/// No `Debug`: the query, the headers and the body all carry secrets.
+/// No `Debug`: the query, the headers and the body contain secrets.
 pub struct LoginRequest<'a> {
     /// The realm, of the policy that judged the request.
     pub realm: &'a Arc<Realm>,
-    /// Of a tenant login, the realms into which the request may log in.
+    /// For a tenant login: the realms that the request is allowed to use.
     pub realms: &'a [Arc<Realm>],
     /// GET, HEAD, POST, PUT or DELETE.
     pub method: &'a Method,
     /// The query's members, percent-decoded, in order, `key` and `masterKey` too.
     pub query: &'a [(String, String)],
-    /// As they came.
     pub headers: &'a HeaderMap,
     /// At most 64 KiB; empty if there was none.
     pub body: Bytes,
-    /// Whom to throttle: the client's address, as far as it is believed.
+    /// The client's address for throttling.
     pub client: IpAddr,
-    /// The master key was sent, and is the realm's. One that was sent and is not makes `token` an error.
+    /// The request carries the realm's master key. With a wrong master key, `token` is an error.
     pub master: bool,
-    /// What the request's token says, checked for its signature, its time and its revocation, or why there is none that
-    /// counts.
+    /// The claims of the request's token, with a valid signature, in its lifetime and not revoked; or the reason that
+    /// there is none.
     pub token: Result<Claims, DenyReason>,
-    /// What each token says that logout ends: whole, in force, and not another site's doing.
+    /// The tokens that a logout ends: valid, and not sent by another site.
     pub tokens: Vec<VerifiedToken>,
     /// Unix milliseconds.
     pub now_ms: i64,
-    /// Where it is noted what becomes of it.
+    /// Records the event of the request.
     pub event: &'a LoginEventRecorder,
 }
 
 impl LoginRequest<'_> {
-    /// Whom failures count for beside an account. By the realm of the login, whichever tenant the body names: what happens in
-    /// another realm makes no one wait, and it says nothing of which tenants exist.
+    /// The throttle key of the client's address. Always in the realm of the login, for every tenant: failures in
+    /// another realm delay no user, and do not reveal which tenants exist.
     fn address(&self) -> ThrottleKey<'_> {
         ThrottleKey::Address(self.realm.name(), self.client)
     }
 
-    /// In whose share passwords are hashed for it, where it is about the login's own realm.
+    /// The share for hashing passwords of the login's own realm.
     fn share(&self) -> Share<'_> {
         Share { realm: self.realm.name(), client: self.client }
     }
@@ -93,7 +93,7 @@ fn one<'a>(query: &'a [(String, String)], name: &str) -> Result<Option<&'a str>,
 
 struct Twice;
 
-/// What a client is told whose token could not be signed.
+/// The response if a token could not be signed.
 #[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn unsigned(error: KeyError) -> DenyReason {
     tracing::error!(%error, "a token could not be signed");
@@ -103,40 +103,37 @@ fn unsigned(error: KeyError) -> DenyReason {
 /// The answer, without CORS headers, `Content-Length` and `Vary`, which the proxy adds to every answer alike.
 pub type LoginResponse = Response<Bytes>;
 
-/// Why there is no answer.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginError {
-    /// What the client is told.
+    /// The response for the client.
     pub deny: DenyReason,
-    /// `Set-Cookie` to go with it: it clears a cookie that is of no use any more (`threats.md` R33).
+    /// `Set-Cookie` of the response: it clears an invalid cookie (SECURITY.md R33).
     pub set_cookie: Option<HeaderValue>,
 }
 
-/// What all logins share, from start to end of the process.
+/// Services of all logins, for the lifetime of the process.
 pub struct LoginServices {
-    /// Users, sessions and revocations.
     pub store: Arc<dyn Store>,
-    /// Where passwords are hashed.
     pub passwords: HashPool,
-    /// Who must wait.
     pub throttle: Throttle,
-    /// Who has registered or taken another name often enough.
+    /// The limits for registrations and renames.
     pub allowances: Allowances,
-    /// What the guard asks on every request.
+    /// The revocations that every request checks.
     pub revocations: Arc<Revocations>,
     /// When this process began, Unix milliseconds.
     pub started_ms: i64,
 }
 
 impl LoginServices {
-    /// The session epoch of a realm, with the seal of what stands between two steps of a login.
+    /// Returns the session epoch of a realm, with the seal for tokens between two steps of a login.
     async fn epoch(&self, realm: &Realm) -> Result<Epoch, StoreError> {
         let none = || StoreError::Failed(format!("the realm {} has no session epoch yet", realm.name()));
         self.store.epoch(realm.name()).await?.ok_or_else(none)
     }
 
-    /// Makes the guard refuse tokens which the store has revoked already. In this order, since what is answered must
-    /// survive a crash.
+    /// Adds revocations of the store to memory. The store comes first, because an acknowledged revocation must survive
+    /// a crash.
     fn refuse(&self, revoked: &[Revocation]) {
         self.revocations.extend(revoked.iter().map(|revocation| (revocation.token, revocation.expires_at)));
     }
@@ -172,10 +169,10 @@ impl From<StoreError> for LoginError {
             StoreError::NameTaken => DenyReason::UserExists,
             StoreError::MissingName => DenyReason::NameInvalid,
             StoreError::Revoked => DenyReason::Token(TokenError::Revoked),
-            // Changed under our hands again and again.
+            // Changed by other processes repeatedly.
             StoreError::VersionConflict => DenyReason::Busy,
             StoreError::Failed(_) => {
-                // Its text goes nowhere else.
+                // Its text goes to the log only.
                 tracing::error!(%error, "a login could not be answered");
                 DenyReason::Store
             }

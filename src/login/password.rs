@@ -1,11 +1,11 @@
-//! Password hashes, and the few threads on which they are computed.
+//! Password hashes, and the threads that compute them.
 //!
 //! New hashes are argon2id with the parameters of the OWASP cheat sheet (19 MiB, 2 passes, 1 lane). Imported argon2,
 //! scrypt and bcrypt hashes verify, and are replaced at the next login.
 //!
-//! Hashing is slow and takes memory on purpose, so a flood of logins must not take the proxy down with it
-//! (SECURITY.md, R42): it happens on a fixed number of threads, of a lower priority than the ones that proxy, behind a
-//! queue of a fixed length. The queue is shared fairly (R64): what has no room in it is told so at once.
+//! Hashing is slow and takes memory on purpose, so a flood of logins must not slow down the proxy (SECURITY.md R42): it
+//! runs on a fixed number of threads with a lower priority than the proxy's, behind a queue of a fixed length. The
+//! queue is shared fairly (R64). A job without room is rejected at once.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -33,7 +33,6 @@ use crate::store::PasswordHash;
 pub struct Password(Arc<Zeroizing<String>>);
 
 impl Password {
-    /// Takes the text over.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Arc::new(Zeroizing::new(text)))
@@ -59,11 +58,11 @@ pub struct HashUnavailable;
 pub struct HashPool {
     shared: Arc<Shared>,
     threads: usize,
-    /// What is verified for a user that does not exist.
+    /// The hash that is verified for a user that does not exist.
     nobody: PasswordHash,
 }
 
-/// How much the threads have to do.
+/// The load of the threads.
 #[derive(Debug, Default)]
 pub struct HashPoolLoad {
     waiting: AtomicUsize,
@@ -73,38 +72,35 @@ pub struct HashPoolLoad {
 }
 
 impl HashPoolLoad {
-    /// Passwords in the queue.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Threads that hash.
     #[must_use]
     pub fn busy(&self) -> usize {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// Passwords that were hashed.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Those who were told that the queue is full.
+    /// Logins that were rejected because the queue was full.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)
     }
 }
 
-/// What the threads and those who wait for them share.
+/// Shared by the threads and the waiting callers.
 struct Shared {
     work: Mutex<Work>,
-    /// There is a job, or there will be none any more.
+    /// A job was queued, or the pool is closed.
     changed: Condvar,
     load: HashPoolLoad,
-    /// How many jobs may wait for a thread.
+    /// Maximum number of queued jobs.
     queue: usize,
 }
 
@@ -135,20 +131,20 @@ impl HashPool {
         Ok(pool)
     }
 
-    /// How many threads there are.
+    /// Number of threads.
     #[must_use]
     pub const fn threads(&self) -> usize {
         self.threads
     }
 
-    /// How much they have to do.
+    /// Their load.
     #[must_use]
     pub fn load(&self) -> &HashPoolLoad {
         &self.shared.load
     }
 
-    /// Whether this is the password of `stored`. Without a stored hash it is not, after the same work as with one that
-    /// this version made (SECURITY.md, R31).
+    /// Returns whether this is the password of `stored`. Without a stored hash it returns false, after the same work as
+    /// for a hash of this version (SECURITY.md R31).
     ///
     /// # Errors
     /// [`HashUnavailable`], before any work was done.
@@ -160,7 +156,7 @@ impl HashPool {
     ) -> Result<bool, HashUnavailable> {
         let known = stored.is_some();
         let (password, stored) = (password.clone(), stored.unwrap_or(&self.nobody).clone());
-        // Not `known && …`: the hash comes first, whatever its result is worth.
+        // Not `known && …`: the hash is computed first, whether its result is used or not.
         self.run(share, move || verify(&password, &stored)).await.map(|verified| verified && known)
     }
 
@@ -181,11 +177,11 @@ impl HashPool {
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         let job = move || {
-            // Whoever asked may have gone away while the job was queued.
+            // The caller may have been cancelled while the job was queued.
             if !answer.is_closed() {
                 let working = Working::begin(&shared.load);
                 let result = work();
-                // Before the answer: these threads run at a low priority, and whoever was answered has been counted.
+                // Before the result: these threads run at a low priority, and an answered login must have been counted.
                 drop(working);
                 let _ = answer.send(result);
             }
@@ -208,7 +204,7 @@ impl Shared {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a job. The job that there is no room for is dropped, which its caller notices.
+    /// Queues a job. A job without room is dropped, which its caller notices.
     fn push(&self, share: Share<'_>, job: Job) {
         let mut work = self.lock();
         // A job for which there is a thread does not wait.
@@ -224,11 +220,12 @@ impl Shared {
 
     /// The work of one thread.
     fn run(&self) {
-        // On Linux this is a thread's own priority, elsewhere the whole process's. Without it logins are only less polite.
+        // On Linux this is a thread's own priority, elsewhere the whole process's. Without it, logins only compete more
+        // with requests.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::nice(NICE);
         while let Some(job) = self.next() {
-            // A panic in a library must not cost a thread: with the last one, nobody could log in any more.
+            // A panic in a library must not end a thread: without threads, no login would succeed.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("hashing a password panicked");
             }
@@ -279,10 +276,10 @@ impl fmt::Debug for HashPool {
 /// A hash that this version does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    /// Not a hash of a kind that we know.
+    /// Not a supported kind of hash.
     #[error("not an argon2, scrypt or bcrypt hash")]
     Kind,
-    /// Of a known kind, but not well-formed.
+    /// A supported kind, but malformed.
     #[error("not a well-formed {0} hash")]
     Malformed(&'static str),
     /// One login with it would take more than 256 MiB, or seconds.
@@ -290,16 +287,16 @@ pub enum Unsupported {
     Cost(&'static str),
 }
 
-/// Takes over a hash that another system made.
+/// Accepts a hash of another system.
 ///
 /// # Errors
-/// It could not be verified at a login, or only at a cost that would stop everybody else's.
+/// A login could not verify it, or only at a cost that would block all other logins.
 pub fn import(text: &str) -> Result<PasswordHash, Unsupported> {
     Stored::parse(text).map(|_| PasswordHash(text.to_owned()))
 }
 
-/// Whether this is not what [`hash`] makes. Stronger hashes count too: a login that takes longer than that of a user
-/// who does not exist tells that its user does.
+/// Returns whether this differs from a hash by [`hash`]. Stronger hashes differ, too: a login that takes longer than
+/// that of an unknown user reveals that its user exists.
 #[must_use]
 pub fn needs_rehash(stored: &PasswordHash) -> bool {
     !stored.0.starts_with(OURS)
@@ -313,14 +310,14 @@ pub fn hash(password: &Password) -> Result<PasswordHash, HashUnavailable> {
     let mut salt = [0; SALT_BYTES];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| HashUnavailable)?;
     let mut hash = [0; Params::DEFAULT_OUTPUT_LEN];
-    // Argon2's default is what we want, which a test pins to the documented numbers.
+    // Argon2's defaults, which a test compares with the documented numbers.
     hash_into(&Params::DEFAULT, password, &salt, &mut hash).ok_or(HashUnavailable)?;
     let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
     Ok(PasswordHash(format!("{OURS}{salt}${hash}")))
 }
 
-/// Argon2id as ours is, in memory that this thread keeps: given back and asked for anew with every login, it would be
-/// there twice for a while, and every page of it would have to be made first.
+/// Argon2id with Tollgate's parameters, in memory that this thread keeps. Memory that is allocated for every login
+/// would exist twice for a while, and the system would have to clear every page.
 fn hash_into(params: &Params, password: &Password, salt: &[u8], hash: &mut [u8]) -> Option<()> {
     thread_local! {
         static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
@@ -332,7 +329,7 @@ fn hash_into(params: &Params, password: &Password, salt: &[u8], hash: &mut [u8])
     })
 }
 
-/// Whether this is the password of a hash that [`hash`] made.
+/// Returns whether this is the password of a hash by [`hash`].
 fn is_ours(password: &Password, phc: &Phc) -> Option<bool> {
     let (params, salt, hash) = (Params::try_from(phc).ok()?, phc.salt.as_ref()?, phc.hash.as_ref()?);
     let mut made = vec![0; hash.len()];
@@ -362,11 +359,12 @@ impl<'a> Stored<'a> {
 fn argon2_phc(text: &str) -> Result<Phc, Unsupported> {
     let (phc, malformed) = (complete_phc(text), Unsupported::Malformed("argon2"));
     let mut phc = phc.ok_or(malformed)?;
-    // The reference implementation came to write the version only with the second one; the library takes none for that.
+    // The reference implementation writes the version from the second one on; without a version, the library assumes
+    // it.
     phc.version.get_or_insert(Version::V0x10 as u32);
     let params = Params::try_from(&phc).map_err(|_| malformed)?;
     let version = phc.version.is_none_or(|version| Version::try_from(version).is_ok());
-    // A key id names a secret that we do not have.
+    // A key id names a secret that Tollgate does not have.
     if !version || !params.keyid().is_empty() {
         return Err(malformed);
     }
@@ -413,7 +411,7 @@ fn verify(password: &Password, stored: &PasswordHash) -> bool {
         Ok(Stored::Argon2(phc)) if stored.0.starts_with(OURS) => is_ours(typed, &phc).unwrap_or(false),
         Ok(Stored::Argon2(phc)) => Argon2::default().verify_password(password, &phc).is_ok(),
         Ok(Stored::Scrypt(phc)) => Scrypt::new().verify_password(password, &phc).is_ok(),
-        // As everywhere, only the first 72 bytes count, as they did when it was made.
+        // Only the first 72 bytes count, as when the hash was made.
         Ok(Stored::Bcrypt(text)) => bcrypt::verify(password, text).unwrap_or(false),
         Err(error) => {
             tracing::error!(%error, "a stored password hash can't be verified");
@@ -422,7 +420,7 @@ fn verify(password: &Password, stored: &PasswordHash) -> bool {
     }
 }
 
-/// How every hash of ours begins.
+/// The prefix of every hash by Tollgate.
 const OURS: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 const SALT_BYTES: usize = 16;
 const MIN_HASH_BYTES: usize = 16;
@@ -543,7 +541,8 @@ mod tests {
             }
         }
         let [somebody, nobody] = fastest;
-        // Other tests run beside this one: it tells work from no work, and tests/ compare the times of a whole login.
+        // Other tests run beside this one: it distinguishes work from no work, and tests/ compare the times of a whole
+        // login.
         assert!(nobody > somebody / 10, "{nobody:?} for nobody, {somebody:?} for somebody");
     }
 

@@ -1,7 +1,6 @@
-//! The project dialect (rested.dev, yawe.dev): one URL, whose operation the method and the query tell.
+//! The project dialect (rested.dev, yawe.dev): one URL. The method and the query select the operation.
 //!
-//! Checks come in the order of the contract's table: the shape of the request (400), then who asks (401), then what they
-//! may (403), then the record itself.
+//! Order of checks: the form of the request (400), the credentials (401), the permission (403), and the record itself.
 
 use http::{HeaderValue, Method, header};
 use serde_json::{Map, Value};
@@ -19,7 +18,7 @@ use crate::token::{Claims, TokenId, VerifiedToken};
 /// Answers a request to a login of this dialect.
 ///
 /// # Errors
-/// What the client is told instead. The store is then as it was.
+/// The refusal. The store is unchanged.
 pub async fn handle(request: LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
     let flags = Flags::read(request.query)?;
     request.event.operation(match *request.method {
@@ -44,7 +43,7 @@ pub async fn handle(request: LoginRequest<'_>, services: &LoginServices) -> Resu
     }
 }
 
-/// The flags of the query. Each counts only once, and only as `true`.
+/// The flags of the query. Each must occur at most once, with the value `true`.
 #[derive(Clone, Copy)]
 struct Flags {
     login: bool,
@@ -81,10 +80,10 @@ async fn register(
     let (body, password) = RecordBody::with_credentials(body::object(request)?)?;
     body.name_text().into_iter().for_each(|name| request.event.username(name));
     let name = body.login_name().ok_or(DenyReason::NameInvalid)?;
-    // Before it is asked whose name it is: what is refused by itself is no question about anybody.
+    // Before the name is looked up: a password that is refused by itself reveals nothing about users.
     password.check(request.realm, body.username(), body.email())?;
-    // A taken name is told, as the dialect wants it; so that it is not asked of every name there is, each counts as a
-    // failure of the address.
+    // The response reveals that a name is taken, as the API requires. So that a client can't ask for many names, each
+    // counts as a failure of the address.
     let address = [request.address()];
     services.throttle.check(&address, request.now_ms)?;
     services.allowances.take(request.client, request.realm.users().registrations_per_hour(), request.now_ms)?;
@@ -106,7 +105,7 @@ async fn register(
         disabled: false,
         temporary: false,
         vouched: false,
-        // Anybody can say that an address is theirs.
+        // A self-given address is unverified.
         email_verified: false,
         second_factor: None,
         created_at: request.now_ms,
@@ -136,8 +135,8 @@ async fn login(
         let user = authenticate(&attempt, services).await.map_err(|refusal| clear_if_wrong(request, refusal))?;
         let Some(user) = user else { continue };
         if has_challenge(&user) {
-            // There is no second step here. Without it, what the user has beside the password would count for nothing.
-            tracing::info!(realm, user = user.id, client = %request.client, "the user has to answer a challenge, which this login can't ask");
+            // This API has no second step. Without it, the second factor would have no effect.
+            tracing::info!(realm, user = user.id, client = %request.client, "the user has a challenge, which this login API does not support");
             return Err(DenyReason::ChallengeRequired.into());
         }
         let claims = session::new_claims(&user, request.realm.token_ttl(), request.now());
@@ -150,7 +149,7 @@ async fn login(
         tracing::info!(realm, user = user.id, client = %request.client, token = %claims.token_id, "logged in");
         return logged_in(request, flags, user, &claims).map_err(LoginError::from);
     }
-    // Somebody changes this user faster than its password can be checked.
+    // The user changes faster than its password can be checked.
     Err(DenyReason::Busy.into())
 }
 
@@ -174,7 +173,7 @@ fn logged_in(
     Ok(answer)
 }
 
-/// R33: a failed login leaves nobody logged in as whom they were before.
+/// R33: a failed login must not leave an old cookie in place.
 fn clear_if_wrong(request: &LoginRequest<'_>, refusal: LoginError) -> LoginError {
     if refusal.deny != DenyReason::Credentials || !cookie::is_carried(request.realm, request.headers) {
         return refusal;
@@ -182,11 +181,12 @@ fn clear_if_wrong(request: &LoginRequest<'_>, refusal: LoginError) -> LoginError
     LoginError { set_cookie: cookie::clear(request.realm), ..refusal }
 }
 
-/// Succeeds whatever was sent (RFC 7009, 2.2), for it tells nothing; but if the store can't keep the revocation, then
-/// the token still opens doors, and saying otherwise would be a lie.
+/// Succeeds for every request (RFC 7009, 2.2), because it reveals nothing; but if the store can't keep the revocation,
+/// the token stays valid, and a success would be false.
 async fn logout(request: &LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
     for VerifiedToken { claims, marks, issuer, .. } in &request.tokens {
-        // Ours have one id each. Another issuer's id may have been revoked for a token that expires sooner.
+        // Tokens of the realm have unique ids. The id of another issuer's token may have been revoked for a token that
+        // expires sooner.
         if issuer.is_none() && services.revocations.contains(marks) {
             continue;
         }
@@ -241,21 +241,21 @@ async fn update(
         let user = target(request, services, id).await?;
         request.event.user(&user.id, by);
         let mut changed = User { updated_at: request.now_ms, ..body.apply(&user, strategy)? };
-        // What somebody says of itself, nobody stands by. Whoever has the master key may say what it likes, but to stand by
-        // all of it is another thing.
+        // Self-given data is not verified by the operator. A holder of the master key can write data, but does not
+        // verify all of it.
         changed.vouched &= request.master || is_vouched_for_alike(&user, &changed);
         if (&changed.username, &changed.email) != (&user.username, &user.email) {
             if !request.master {
                 renames = may_rename(request, &user, renames, services).await?;
             }
-            // What the master key says is the operator's word; another spelling by its user is not.
+            // A change with the master key is the operator's. Another spelling by the user is not.
             changed.email_verified = changed.email.is_some()
                 && if changed.email == user.email { user.email_verified } else { request.master };
         }
         let mut ended = SessionsToEnd::Nothing;
         if let Some(password) = &body.password {
             (changed.password, ended) = new_password(request, password, (&user, &changed), by, services).await?;
-            // One that is still the same is still the one that somebody else chose.
+            // If the password is unchanged, it is still the one that another person chose.
             changed.temporary &= ended == SessionsToEnd::Nothing;
         }
         match services.store.update_user(&changed, ended, by).await {
@@ -264,7 +264,7 @@ async fn update(
                 request.event.ended(revoked.len());
                 if ended != SessionsToEnd::Nothing {
                     request.event.password_changed();
-                    // What was guessed at is gone.
+                    // Resets the counted guesses.
                     services.store.reset_guesses(&user.realm, &user.id, request.now_ms).await?;
                 }
                 tracing::info!(realm = user.realm, user = user.id, sessions_ended = revoked.len(), "updated");
@@ -272,7 +272,7 @@ async fn update(
             }
             Err(StoreError::VersionConflict) => {}
             Err(StoreError::NameTaken) => {
-                // As at registration: whose name is taken may not be asked at will.
+                // As at registration: a client can't ask for taken names without limit.
                 services.throttle.record_failure(&[request.address()], request.now_ms)?;
                 return Err(DenyReason::UserExists.into());
             }
@@ -282,14 +282,14 @@ async fn update(
     Err(DenyReason::Busy.into())
 }
 
-/// Whether a rename was counted: it is once, however often the record changes meanwhile.
+/// Whether a rename was counted: once, however often the record changes meanwhile.
 enum Renames {
     Uncounted,
     Counted,
 }
 
-/// Whether a user may take other names: where the realm lets it, as seldom as somebody may register, and as long as it does not
-/// keep too many from others (SECURITY.md R60, R61).
+/// Checks a rename: the realm allows it, it counts like a registration, and the user does not reserve too many names
+/// (SECURITY.md R60, R61).
 async fn may_rename(
     request: &LoginRequest<'_>,
     user: &User,
@@ -311,14 +311,14 @@ async fn may_rename(
     Ok(Renames::Counted)
 }
 
-/// Whether an exchange login would go by the same.
+/// Returns whether the data that an exchange login uses is unchanged.
 fn is_vouched_for_alike(user: &User, changed: &User) -> bool {
     let same = |name: &str| user.data.get(name) == changed.data.get(name);
     user.email == changed.email && RequiredAttribute::ALL.iter().all(|attribute| same(attribute.name()))
 }
 
-/// The hash to store, and which sessions end. The dialect sends the password along with every change, so one that is
-/// still the same ends none.
+/// Returns the hash to store, and the sessions to end. Clients send the password with every change: an unchanged one
+/// ends no session.
 async fn new_password(
     request: &LoginRequest<'_>,
     password: &Password,
@@ -359,7 +359,8 @@ async fn delete(
     Ok(if request.master { answer } else { cleared(request, answer) })
 }
 
-/// Whether the caller may change the record `id`, and the session in which it does: none with the master key.
+/// Checks that the caller is allowed to change the record `id`. Returns the session of the change: none with the master
+/// key.
 async fn permitted(
     request: &LoginRequest<'_>,
     services: &LoginServices,
@@ -368,7 +369,7 @@ async fn permitted(
     if request.master {
         return Ok(None);
     }
-    // Who is gone is nobody (401), before it is asked whose record it is (403).
+    // A deleted user is 401, before the owner of the record is checked (403).
     let user = caller(request, services).await?;
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
     if user.id == id { Ok(Some(claims.session_id())) } else { Err(DenyReason::NotOwner.into()) }
@@ -382,7 +383,7 @@ async fn target(request: &LoginRequest<'_>, services: &LoginServices, id: &str) 
     Ok(services.store.user(request.realm.name(), id).await?.ok_or(DenyReason::RecordUnknown)?)
 }
 
-/// The user that the token speaks for. It must still be there, whatever the token says (R45).
+/// Returns the user of the token. It must still exist, whatever the token says (R45).
 async fn caller(request: &LoginRequest<'_>, services: &LoginServices) -> Result<User, LoginError> {
     let claims = request.token.as_ref().map_err(|deny| *deny)?;
     let user = services.store.user(request.realm.name(), &claims.subject).await?;

@@ -1,4 +1,4 @@
-//! What a login makes: the claims of a token, and the session that the store remembers it by.
+//! The claims of a new token, and the session in the store.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub fn new_claims(user: &User, ttl: Duration, now: i64) -> Claims {
     }
 }
 
-/// What a token says of its user besides, for others who trust the realm's tokens: an address stands in a token only if it is
-/// verified, and those who ask for that are told so.
+/// Additional claims for other verifiers of the realm's tokens: a token has an address only if it is verified, and
+/// `email_verified` says so.
 #[must_use]
 pub fn extra_claims(user: &User) -> Map<String, Value> {
     let verified = user.verified_email().map(|_| ("email_verified".to_owned(), true.into()));
@@ -46,7 +46,7 @@ pub fn new_session(realm: &str, claims: &Claims) -> Session {
     }
 }
 
-/// Unix seconds after which no one accepts this token, whatever the leeway.
+/// Unix seconds after which this token is invalid everywhere, with any clock skew.
 #[must_use]
 pub fn max_expiry(claims: &Claims) -> i64 {
     claims.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs())

@@ -1,5 +1,5 @@
-//! What a password must be that somebody chooses (NIST SP 800-63B-4, 3.1.1.2): long enough, none of the most common ones, and
-//! none of the names that stand beside it. Nothing is asked of passwords that are there already.
+//! The rules for new passwords (NIST SP 800-63B-4, 3.1.1.2): long enough, not common, and not a name. Existing
+//! passwords are not checked.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -7,16 +7,16 @@ use super::password::Password;
 use crate::config::Realm;
 use crate::gate::DenyReason;
 
-/// Why a password may not be one.
+/// The reason that a password is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weak {
-    /// It has fewer characters than this.
+    /// Fewer characters than this.
     #[error("the password is too short: it must have at least {0} characters")]
     TooShort(usize),
-    /// It is longer than anybody types.
+    /// Longer than the maximum.
     #[error("the password is too long: it must have at most {MAX_CHARS} characters")]
     TooLong,
-    /// One of those that are tried first.
+    /// One of the most common passwords.
     #[error("the password is one of the most common ones: choose another")]
     Common,
     /// A name of its user or of the realm, perhaps with digits or punctuation around it, or several times.
@@ -25,10 +25,10 @@ pub enum Weak {
 }
 
 impl Password {
-    /// Whether a user of these names may choose this one, in this realm.
+    /// Checks whether a user with these names can choose this password in this realm.
     ///
     /// # Errors
-    /// Why not.
+    /// The violated rule.
     pub fn check(&self, realm: &Realm, username: Option<&str>, email: Option<&str>) -> Result<(), Weak> {
         let min = realm.users().password_min();
         let count = self.text().chars().take(MAX_CHARS + 1).count();
@@ -62,7 +62,7 @@ impl From<Weak> for DenyReason {
     }
 }
 
-/// Letter case and the forms that NFKC folds make no password another one for whoever guesses.
+/// Letter case and NFKC forms do not make a password harder to guess.
 fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
@@ -83,14 +83,14 @@ fn is_common(folded: &str) -> bool {
     false
 }
 
-/// Whether it is the name, once or several times in a row, with nothing around it but digits and punctuation.
+/// Returns whether the password is the name, once or repeated, with only digits and punctuation around it.
 fn is_made_of(folded: &str, name: &str) -> bool {
     if folded == name {
         return true;
     }
     let core = |text: &str| text.trim_matches(|character: char| !character.is_alphabetic()).to_owned();
     let (password, name) = (zeroize::Zeroizing::new(core(folded)), core(name));
-    // A name of a few letters is no help to whoever guesses the rest.
+    // A short name does not help to guess the rest.
     if name.chars().count() < MIN_NAME_CHARS {
         return false;
     }
@@ -101,7 +101,7 @@ fn is_made_of(folded: &str, name: &str) -> bool {
     rest.is_empty() && !password.is_empty()
 }
 
-/// See strength/README.md.
+/// See src/login/strength/README.md.
 const COMMON: &str = include_str!("strength/common.txt");
 const MAX_CHARS: usize = 256;
 const MIN_NAME_CHARS: usize = 3;

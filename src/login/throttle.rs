@@ -1,15 +1,15 @@
-//! Who must wait before the next guess at a password.
+//! Login throttling: delays between password guesses.
 //!
-//! Failures are counted for each account, whatever spelling of its names was used, and for each client address
-//! (SECURITY.md, R32). Some are free; after that every failure doubles the time in which nothing more is tried. A guess
-//! that was already under way when its account was closed is judged again when its result is known ([`Throttle::record_failure`],
-//! [`Throttle::record_success`]): it gets the answer of one that came later, right or wrong, so that a thousand guesses at once
-//! tell no more than a few in a row.
+//! Failures are counted for each account, in every spelling of its names, and for each client address (SECURITY.md
+//! R32). Some are free; after these, every failure doubles the time in which no attempt is made. A guess in progress
+//! when its account is throttled is checked again when its result is known ([`Throttle::record_failure`], [`Throttle::record_success`]):
+//! it gets the response of a later guess, right or wrong, so that a thousand concurrent guesses reveal no more than a
+//! few in a row.
 //!
-//! The failures of a user at one address are counted a second time, apart. At an address from which the user has signed in
-//! before, only these make the user wait ([`Throttle::record_success_at`]), so that guesses from elsewhere lock no user out
-//! (SECURITY.md, R63). After a success they no longer count for the address either: a user who mistypes a password is not
-//! guessing, and many users may share an address.
+//! The failures of a user at one address are counted separately as well. At an address from which the user has logged
+//! in, only these delay the user ([`Throttle::record_success_at`]), so that guesses from elsewhere lock no user out
+//! (SECURITY.md R63). After a success they no longer count for the address: a user who mistypes a password is not
+//! guessing, and many users can share an address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,8 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::store::LoginName;
 
-/// Counts failures, in memory of a bounded size. Times are Unix milliseconds; a clock that is set back opens nothing, and
-/// closes nothing for longer than 15 minutes.
+/// Counts failures, in memory of a bounded size. Times are Unix milliseconds; a clock that is set back ends no wait,
+/// and extends none beyond 15 minutes.
 #[derive(Debug)]
 pub struct Throttle {
     users: Table,
@@ -30,22 +30,22 @@ pub struct Throttle {
     codes_at: Table,
 }
 
-/// What failures are counted for.
+/// The key under which failures are counted.
 #[derive(Clone, Copy, Debug)]
 pub enum ThrottleKey<'a> {
     /// A user, by realm and id: one count for all its names.
     User(&'a str, &'a str),
-    /// A name in a realm, whoever has it, if anybody does.
+    /// A name in a realm, with or without a user.
     Name(&'a str, &'a LoginName),
-    /// A name in a tenant into which the request is not allowed to log in, whether or not the tenant exists: the realm of
-    /// the login, the tenant's name as the client sent it, and the user's. It shares no counter with a realm: without a
-    /// realm's API key, no request touches the counters of its users.
+    /// A name in a tenant that the request is not allowed to use, existing or not: the realm of the login, the tenant's
+    /// name as the client sent it, and the user's. It shares no counter with a realm: without a realm's API key, no
+    /// request touches the counters of its users.
     Stranger(&'a str, &'a str, &'a LoginName),
-    /// A user who proved the password, and guesses at the second factor: by realm and id. Whoever has the password may guess
-    /// for months, so these are forgotten after a day only, and wait for up to an hour.
+    /// A user with a proven password and a pending code, by realm and id. A client with the password could guess for
+    /// months, so these failures are kept for a day, and the wait is up to an hour.
     Code(&'a str, &'a str),
-    /// A client's address at the logins of a realm; of IPv6 the first 64 bits, since whoever has one address of such a
-    /// network has them all.
+    /// A client's address at the logins of a realm; for IPv6 the first 64 bits, because one client usually has all
+    /// addresses of such a network.
     Address(&'a str, IpAddr),
     /// A user at a client's address, by realm and id.
     UserAt(&'a str, &'a str, IpAddr),
@@ -53,19 +53,18 @@ pub enum ThrottleKey<'a> {
     CodeAt(&'a str, &'a str, IpAddr),
 }
 
-/// It must wait, this many seconds.
+/// The seconds to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter(pub u32);
 
 impl Throttle {
-    /// No failures.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(CAPACITY)
     }
 
     fn with_capacity(capacity: usize) -> Self {
-        // Names that nobody has are an attacker's to invent: in a table of their own they can't push out a user's count.
+        // An attacker can invent names without a user: in a table of their own they can't evict a user's count.
         Self {
             users: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
             names: Table::new(FREE_FOR_ACCOUNT, PASSWORDS, capacity),
@@ -77,10 +76,10 @@ impl Throttle {
         }
     }
 
-    /// Whether an attempt may be made for every one of `subjects`.
+    /// Checks whether an attempt is allowed for every one of `subjects`.
     ///
     /// # Errors
-    /// The longest time to wait.
+    /// The longest wait.
     pub fn check(&self, subjects: &[ThrottleKey<'_>], now: i64) -> Result<(), RetryAfter> {
         let waits = subjects.iter().filter_map(|subject| self.table(subject).wait(subject.key(), now));
         waits.max().map_or(Ok(()), wait)
@@ -89,16 +88,16 @@ impl Throttle {
     /// Counts a failure for every one of `subjects`.
     ///
     /// # Errors
-    /// As [`Throttle::check`] would have said just before: the attempt must not be told that it failed.
+    /// The result of [`Throttle::check`] just before: the response must not reveal that the attempt failed.
     pub fn record_failure(&self, subjects: &[ThrottleKey<'_>], now: i64) -> Result<(), RetryAfter> {
         subjects.iter().try_for_each(|subject| self.table(subject).fail(subject.key(), now).map_or(Ok(()), wait))
     }
 
-    /// Counts a failure of a user at the client's address. `shared`: it was counted for others by [`Throttle::record_failure`], too,
-    /// from whom a success takes it back.
+    /// Counts a failure of a user at the client's address. `shared`: [`Throttle::record_failure`] counted it for others, too, and
+    /// a success takes it back.
     ///
     /// # Errors
-    /// As [`Throttle::check`] would have said just before.
+    /// The result of [`Throttle::check`] just before.
     pub fn fail_at(&self, at: &[ThrottleKey<'_>], shared: bool, now: i64) -> Result<(), RetryAfter> {
         self.record_failure(at, now)?;
         for subject in at.iter().filter(|_| shared) {
@@ -109,12 +108,12 @@ impl Throttle {
         Ok(())
     }
 
-    /// Forgets the failures of the accounts among `subjects`. Of those of an address stay the ones that are not of `at`:
-    /// an attacker has an account of their own to succeed with. `at`: the user at the client's address.
+    /// Resets the failures of the accounts among `subjects`. For an address, the failures that are not of `at` stay: an
+    /// attacker could succeed with an account of its own. `at`: the user at the client's address.
     ///
     /// # Errors
-    /// As [`Throttle::check`] would say of `subjects`: the attempt must not be told that it succeeded, and nothing is
-    /// forgotten.
+    /// The result of [`Throttle::check`] for `subjects`: the response must not reveal the success, and nothing is
+    /// reset.
     pub fn record_success(
         &self,
         subjects: &[ThrottleKey<'_>],
@@ -126,10 +125,10 @@ impl Throttle {
         Ok(())
     }
 
-    /// The same at an address from which the user has signed in before: only the failures of `at` make the user wait.
+    /// The same at an address from which the user has logged in: only the failures of `at` delay the user.
     ///
     /// # Errors
-    /// As [`Throttle::check`] would say of `at`.
+    /// The result of [`Throttle::check`] for `at`.
     pub fn record_success_at(
         &self,
         subjects: &[ThrottleKey<'_>],
@@ -187,8 +186,8 @@ impl Default for Throttle {
 }
 
 impl ThrottleKey<'_> {
-    /// A hash, so that a long name takes no more memory than a short one; each part with its length before it, so that
-    /// no two subjects have the same bytes (SECURITY.md, R28).
+    /// A hash, so that a long name takes no more memory than a short one; each part with its length, so that two keys
+    /// never have the same bytes (SECURITY.md R28).
     fn key(&self) -> Key {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         let mut part = |bytes: &[u8]| {
@@ -228,7 +227,7 @@ const fn kind(name: &LoginName) -> &'static str {
 
 type Key = [u8; 16];
 
-/// The failures of one kind of subject.
+/// The failures of one kind of key.
 #[derive(Debug)]
 struct Table {
     free: u32,
@@ -250,7 +249,7 @@ struct Backoff {
 struct Failures {
     count: u32,
     last: i64,
-    /// Of a user at an address: how many of them are in the counts of others.
+    /// For a user at an address: the number that is included in the counts of others.
     shared: u32,
 }
 
@@ -267,8 +266,8 @@ impl Table {
         self.wait_in(&mut self.lock(), key, now)
     }
 
-    /// Counts a failure, unless there is a time to wait. Both under one lock, so that no two failures are the last one
-    /// that was free.
+    /// Counts a failure, unless a wait is in force. Under one lock, so that two failures can't both be the last free
+    /// one.
     fn fail(&self, key: Key, now: i64) -> Option<u32> {
         let mut failures = self.lock();
         let wait = self.wait_in(&mut failures, key, now);
@@ -283,7 +282,7 @@ impl Table {
         None
     }
 
-    /// Takes `count` failures back, which turned out to be no guesses.
+    /// Takes back `count` failures that were not guesses.
     fn forgive(&self, key: Key, count: u32) {
         let mut failures = self.lock();
         if let Some(entry) = failures.get_mut(&key) {
@@ -297,14 +296,14 @@ impl Table {
     /// The seconds until the next attempt, if there are any.
     fn wait_in(&self, failures: &mut HashMap<Key, Failures>, key: Key, now: i64) -> Option<u32> {
         let entry = failures.get_mut(&key)?;
-        // A clock that was set back: the failure counts as of now, or it would close the account until then.
+        // The clock was set back: use the present time, or the wait would last until then.
         entry.last = entry.last.min(now);
         if is_quiet(*entry, self.patience.quiet, now) {
             failures.remove(&key);
             return None;
         }
         let doublings = entry.count.checked_sub(self.free)?;
-        // Of 2^20 and above it is the longest anyway; a shift by 63 would be negative.
+        // From 2^20 on it is the maximum anyway; a shift by 63 would be negative.
         let penalty = (SECOND << doublings.min(20)).min(self.patience.longest);
         let rest = u64::try_from(entry.last.saturating_add(penalty).saturating_sub(now)).ok()?;
         u32::try_from(rest.div_ceil(1000)).ok().filter(|seconds| *seconds > 0)
@@ -319,7 +318,7 @@ const fn is_quiet(failures: Failures, quiet: i64, now: i64) -> bool {
     now.saturating_sub(failures.last) >= quiet
 }
 
-/// Makes room: what is quiet goes, and if that is not enough, the quarter that failed longest ago. A quarter, so that
+/// Makes room: removes old entries, and if these are too few, the quarter with the oldest failures. A quarter, so that
 /// a flood does not pay for this at every failure.
 fn evict(failures: &mut HashMap<Key, Failures>, quiet: i64, now: i64) {
     let before = failures.len();
@@ -340,9 +339,9 @@ const FREE_FOR_ADDRESS: u32 = 50;
 /// In milliseconds.
 const SECOND: i64 = 1000;
 const PASSWORDS: Backoff = Backoff { longest: 900 * SECOND, quiet: 900 * SECOND };
-/// One code in 333,333 is right at any moment: 24 guesses a day.
+/// One code in 333,333 is valid at any moment: 24 guesses a day.
 const CODES: Backoff = Backoff { longest: 3600 * SECOND, quiet: 86_400 * SECOND };
-/// Of each table: some 4 MiB.
+/// Per table: about 4 MiB.
 const CAPACITY: usize = 1 << 16;
 
 #[cfg(test)]
@@ -505,7 +504,7 @@ mod tests {
             assert_eq!(succeed(&throttle, &[ALICE, office], &at, NOW), Ok(()));
         }
         assert!(throttle.addresses.lock().is_empty() && throttle.users.lock().is_empty());
-        // A failure that did not count for the address takes nothing back from it.
+        // A failure that was not counted for the address is not taken back from it.
         failed(&throttle, office, 53, NOW);
         for _ in 0..4 {
             assert_eq!(throttle.fail_at(&at, throttle.record_failure(&[office], NOW).is_ok(), NOW), Ok(()));

@@ -1,9 +1,7 @@
-//! The second factor of a login: the one-time codes of an authenticator app (RFC 6238), and recovery codes for when the
-//! app is lost. Every code works once.
+//! Second factors: the one-time codes of an authenticator app (RFC 6238), and recovery codes. Every code works once.
 //!
-//! Nothing here knows the store: a code that was used gives the factor as it is to be stored from then on. Whoever stores
-//! it does so under the user's version ([`crate::store::Store::update_user`]), so that of two logins that bring one code
-//! at the same moment only one succeeds.
+//! This module does not use the store: a used code returns the factor to store. The caller stores it under the user's
+//! version ([`crate::store::Store::update_user`]), so that of two concurrent logins with one code one succeeds.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, rand};
@@ -14,9 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::store::SecondFactor;
 
-/// A new second factor. No `Debug`: it opens doors.
+/// A new second factor. No `Debug`: it is a credential.
 pub struct Enrollment {
-    /// What is stored.
     pub factor: SecondFactor,
     /// The recovery codes, which are shown once: only their hashes are stored.
     pub recovery: Vec<Zeroizing<String>>,
@@ -30,7 +27,7 @@ pub struct RandomSourceError;
 /// Why a code is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
-    /// It is none of this factor, or of another time, or a recovery code that was used.
+    /// The code is wrong, of another time, or a used recovery code.
     #[error("the code is wrong")]
     Wrong,
     /// A one-time code that is right, but it or a later one was used already.
@@ -57,28 +54,27 @@ pub fn enroll() -> Result<Enrollment, RandomSourceError> {
     Ok(Enrollment { factor: SecondFactor { secret: secret.to_vec(), used: NEVER, recovery: hashes }, recovery })
 }
 
-/// What an authenticator app reads from a QR code to make the codes of `secret`, in the Key URI Format of Google
-/// Authenticator: `issuer` and `account` are what it shows. Neither is checked; an `issuer` with a colon would be read as
-/// the part before it.
+/// Returns the URI for a QR code, in the Key URI Format of Google Authenticator: the application shows `issuer` and
+/// `account`. Neither is checked; of an `issuer` with a colon, applications read the part before it.
 #[must_use]
 pub fn uri(secret: &[u8], issuer: &str, account: &str) -> Zeroizing<String> {
     let secret = Zeroizing::new(BASE32_NOPAD.encode(secret));
     let (issuer, account) = (utf8_percent_encode(issuer, ESCAPED), utf8_percent_encode(account, ESCAPED));
-    // The last three are what an app takes for granted; some want to be told.
+    // The last three are defaults; some applications require them.
     Zeroizing::new(format!(
         "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}",
         *secret
     ))
 }
 
-/// Uses a code at `now` (Unix seconds): six digits of the step of `now`, the one before or the one after it, or else a
-/// recovery code. White space does not count, nor do the case and the hyphens of a recovery code. Returns the factor as
-/// it is to be stored.
+/// Uses a code at `now` (Unix seconds): six digits of the present time step, or one step before or after; or a recovery
+/// code. White space is ignored, and so are the letter case and hyphens of a recovery code. Returns the factor to
+/// store.
 ///
 /// # Errors
-/// [`CodeError`]; the factor stays as it is.
+/// [`CodeError`]; the factor is unchanged.
 pub fn consume_code(factor: &SecondFactor, code: &str, now: i64) -> Result<SecondFactor, CodeError> {
-    // As apps show it: "123 456".
+    // Applications show "123 456".
     let code: String = code.chars().filter(|char| !char.is_whitespace()).collect();
     if code.len() == DIGITS && code.bytes().all(|byte| byte.is_ascii_digit()) {
         use_digits(factor, &code, now)
@@ -96,8 +92,7 @@ fn use_digits(factor: &SecondFactor, digits: &str, now: i64) -> Result<SecondFac
     // RFC 6238, 4.2: steps are counted from 1970, and there are none before.
     let fits = |step: i64| u64::try_from(step).is_ok_and(|step| totp.check(digits, step * STEP_SECONDS).is_some());
     let step = now.div_euclid(STEP_SECONDS.cast_signed());
-    // Each of them, whatever the others say: the time that this takes tells nothing. Should one code be that of two
-    // steps, both are used.
+    // All are compared in any case, so that the time reveals nothing. If one code is that of two steps, both are used.
     let fitting = [step - 1, step, step + 1].map(|step| fits(step).then_some(step));
     match fitting.into_iter().flatten().max() {
         None => Err(CodeError::Wrong),
@@ -113,21 +108,21 @@ fn use_recovery(factor: &SecondFactor, code: &str) -> Result<SecondFactor, CodeE
     if left.recovery.len() == factor.recovery.len() { Err(CodeError::Wrong) } else { Ok(left) }
 }
 
-/// Fast, since what is hashed is random (`threats.md` R41).
+/// Fast, because the input is random (SECURITY.md R41).
 fn sha256(text: &str) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
     bytes
 }
 
-/// RFC 4226, 4: at least 128 bits, better 160, which is also what HMAC-SHA-1 has inside.
+/// RFC 4226, 4: at least 128 bits, better 160, which is also the size of HMAC-SHA-1.
 const SECRET_BYTES: usize = 20;
 const DIGITS: usize = 6;
 const STEP_SECONDS: u64 = 30;
-/// Before the first step.
+/// Before the first time step.
 const NEVER: i64 = -1;
 const RECOVERY_CODES: usize = 10;
-/// As many as make whole letters of base32, and no fewer bits than need no slow hash.
+/// Whole letters of base32, and enough bits that no slow hash is required.
 const RECOVERY_BYTES: usize = 10;
 /// All but RFC 3986's unreserved characters, and the `@` of an email address, which the format's own examples leave as it
 /// is.
@@ -139,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// That of RFC 6238, appendix B.
+    /// The secret of RFC 6238, appendix B.
     fn factor() -> SecondFactor {
         SecondFactor { secret: b"12345678901234567890".to_vec(), used: NEVER, recovery: Vec::new() }
     }
@@ -195,7 +190,7 @@ mod tests {
         assert_eq!(consume_code(&used, &code(&fresh.secret, STEP + 5), NOW), Err(CodeError::Wrong));
         let used = consume_code(&used, &after, NOW).unwrap();
         assert_eq!(consume_code(&used, &after, NOW + 30), Err(CodeError::Used));
-        // It is the next step's turn.
+        // The next step.
         consume_code(&used, &code(&fresh.secret, STEP + 2), NOW + 60).unwrap();
     }
 
@@ -220,7 +215,7 @@ mod tests {
             assert_eq!(consume_code(&factor, "abcdef", now), Err(CodeError::Wrong));
             let _ = consume_code(&factor, "000000", now);
         }
-        // The first step there is, by a clock that stands just before it.
+        // The first step, with a clock just before it.
         assert_eq!(consume_code(&factor, &code(&factor.secret, 0), -1).map(|factor| factor.used), Ok(0));
         assert_eq!(consume_code(&factor, &code(&factor.secret, 0), -31), Err(CodeError::Wrong));
     }
@@ -247,7 +242,7 @@ mod tests {
             factor = used;
         }
         assert_eq!(consume_code(&factor, "", NOW), Err(CodeError::Wrong), "none is left");
-        // The app works on.
+        // The application works on.
         consume_code(&factor, &code(&factor.secret, STEP), NOW).unwrap();
     }
 
@@ -260,7 +255,7 @@ mod tests {
         assert_eq!(codes.len(), 20);
         assert!(consume_code(&one.factor, &code(&one.factor.secret, STEP), NOW).is_ok());
         assert_eq!(consume_code(&two.factor, &one.recovery[0], NOW), Err(CodeError::Wrong), "another user's");
-        // A code of 1970, for whom the clock stands there.
+        // A code of 1970, for a clock in 1970.
         assert!(consume_code(&one.factor, &code(&one.factor.secret, 0), 0).is_ok());
     }
 

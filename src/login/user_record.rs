@@ -10,11 +10,11 @@ use crate::store::{LoginName, User};
 /// `strategy` of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UpdateStrategy {
-    /// The body takes the place of the data.
+    /// The body replaces the data.
     Force,
     /// The body is a merge patch of the data (RFC 7396).
     Merge,
-    /// As `Force`, but a member that stays must keep its JSON type.
+    /// Like `Force`, but a member that stays must keep its JSON type.
     Replace,
 }
 
@@ -26,8 +26,8 @@ pub(super) struct RecordBody {
 }
 
 impl RecordBody {
-    /// Takes the password out, and checks what the rest may be at most: not both names, and neither of another type than
-    /// string. In a merge patch `null` takes a name away.
+    /// Removes the password and checks the names: at most one of both, as strings. In a merge patch, `null` removes a
+    /// name.
     pub(super) fn new(mut members: Map<String, Value>, strategy: UpdateStrategy) -> Result<Self, DenyReason> {
         let removable = strategy == UpdateStrategy::Merge;
         let mut names = 0;
@@ -51,7 +51,7 @@ impl RecordBody {
         Ok(Self { members, password })
     }
 
-    /// The body of a registration or login, whose name and password must be there.
+    /// Reads the body of a registration or login, which requires a name and a password.
     pub(super) fn with_credentials(members: Map<String, Value>) -> Result<(Self, Password), DenyReason> {
         let mut body = Self::new(members, UpdateStrategy::Force)?;
         let password = body.password.take().ok_or(DenyReason::Password)?;
@@ -71,7 +71,7 @@ impl RecordBody {
         text(&self.members, "email")
     }
 
-    /// The name by which to find a user; `None` for one that nobody can have.
+    /// Returns the name for the look-up; `None` for an invalid name.
     pub(super) fn login_name(&self) -> Option<LoginName> {
         match (self.username(), self.email()) {
             (Some(username), _) => LoginName::username(username),
@@ -115,7 +115,7 @@ pub(super) fn named(user: User) -> Result<User, DenyReason> {
     if valid { Ok(User { username, email, ..user }) } else { Err(DenyReason::NameInvalid) }
 }
 
-/// The record as a client sees it; only `data` if that was all it asked for. Never the password.
+/// Returns the record for a client, or only `data` if requested. Never the password.
 pub(super) fn to_json(user: User, data_only: bool) -> Value {
     if data_only {
         return Value::Object(user.data);
@@ -128,7 +128,7 @@ pub(super) fn to_json(user: User, data_only: bool) -> Value {
     })
 }
 
-/// UTC with milliseconds. A time that no calendar has can only come from a store that somebody else wrote to.
+/// UTC with milliseconds. A time outside the calendar can only come from another writer of the store.
 pub(crate) fn iso8601(milliseconds: i64) -> String {
     format!("{:.3}", Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH))
 }
@@ -169,7 +169,7 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
 }
 
 const NAMES: [&str; 2] = ["username", "email"];
-/// What a registration can hold; merging must not grow a record past it bit by bit.
+/// Maximum size of the data. A merge must not grow a record beyond the size of a registration.
 pub(crate) const MAX_DATA_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn merge_is_rfc_7396() {
-        // Its appendix A, in objects.
+        // The examples of its appendix A, in objects.
         for (target, patch, result) in [
             (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
             (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),

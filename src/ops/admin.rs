@@ -1,6 +1,6 @@
-//! The admin listener: health, readiness, status and metrics, on an address of its own, so that nothing that a client sends to
-//! the gate can reach them (SECURITY.md R6). It asks for no login, so it answers for names that are its own only: a page of
-//! another site can have its own name lead here (DNS rebinding), and would read the answers (R68).
+//! The admin listener: health, readiness, status and metrics, on an address of its own. Requests on the other listeners
+//! can't reach it (SECURITY.md R6). It has no login, so it answers for its own names only: a page of another site could
+//! point its host name at this address (DNS rebinding) and read the responses (R68).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

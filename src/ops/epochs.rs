@@ -11,7 +11,7 @@ use crate::clock::now;
 use crate::proxy::Snapshot;
 use crate::store::{Epoch, Followed, Store, StoreError};
 
-/// Keeps the epochs in the store as the policy says.
+/// Keeps the epochs in the store in line with the policy.
 pub(super) struct Epochs {
     store: Arc<dyn Store>,
     /// The policy that the epochs were last compared with.
@@ -25,15 +25,15 @@ impl Epochs {
         Ok(Self { store, last: Mutex::new(first) })
     }
 
-    /// Before `next` comes into force, so that no login of its time begins in an epoch of before. A store that does not
-    /// answer does not keep it from that: [`Epochs::catch_up`] goes on then.
+    /// Called before `next` comes into force, so that no login under `next` begins in an old epoch. If the store does
+    /// not answer, `next` comes into force all the same, and [`Epochs::catch_up`] finishes the work later.
     pub(super) async fn precede(&self, next: &Arc<Snapshot>) {
         let failed = match timeout(PATIENCE, self.catch_up(next)).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {PATIENCE:?}"),
         };
-        error!("the new policy can't end the sessions of before it yet, and goes on trying: {failed}");
+        error!("the new configuration can't end the earlier sessions yet, and tries again: {failed}");
     }
 
     /// The same for a policy that may be in force. Does nothing if it was done.
@@ -65,7 +65,7 @@ async fn follow(store: &dyn Store, snapshot: &Snapshot, last: Option<&Snapshot>)
     for (next, before) in changed {
         let present = present.iter().find(|epoch| epoch.realm == next.realm);
         let followed = next.follows(present);
-        // Not our doing: a gate with another configuration has the same database, and each would end the other's sessions.
+        // Another process with another configuration uses the same database, and each would end the other's sessions.
         let is_theirs =
             followed == Followed::IssuerChanged && before.is_some_and(|before| before.issued_for == next.issued_for);
         if followed != Followed::Same && !is_theirs {
@@ -79,16 +79,14 @@ fn tell(realm: &str, followed: Followed) {
     match followed {
         Followed::Same | Followed::OtherKeys => {}
         Followed::First => info!(realm, "the realm's first session epoch begins"),
-        Followed::IssuerChanged => warn!(
-            realm,
-            "issuer or audience changed: sessions and logins of before have ended, and can't be refreshed or finished"
-        ),
-        Followed::KeysGone => warn!(
-            realm,
-            "all signing keys are new: sessions and logins of before have ended, and can't be refreshed or finished"
-        ),
+        Followed::IssuerChanged => {
+            warn!(realm, "issuer or audience changed: earlier sessions and unfinished logins have ended");
+        }
+        Followed::KeysGone => {
+            warn!(realm, "all signing keys are new: earlier sessions and unfinished logins have ended");
+        }
     }
 }
 
-/// Longer than a store takes that answers; a policy may have to come into force at once.
+/// Longer than the store usually takes. A policy may have to come into force at once.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -31,12 +31,12 @@ impl Executable {
 
     /// Starts the successor, and waits until it serves, or until `stop` is ready: then both processes end.
     pub(super) async fn start_successor(&self, sockets: &[TcpListener], stop: impl Future<Output = ()>) -> Handover {
-        info!(program = %self.path.display(), "handing over to the program that is there now");
+        info!(program = %self.path.display(), "starting the successor");
         let started = Inheritance::new(sockets).and_then(|inheritance| self.start(&inheritance));
         let (mut child, line) = match started {
             Ok(started) => started,
             Err(error) => {
-                error!("can't start {}: {error}; this one goes on", self.path.display());
+                error!("can't start {}: {error}; this process goes on", self.path.display());
                 return Handover::Failed;
             }
         };
@@ -52,7 +52,7 @@ impl Executable {
         let waited = tokio::select! {
             waited = &mut waited => waited,
             () = stop => {
-                info!(pid, "told to stop, and so is the program that was to take over");
+                info!(pid, "stopping, together with the successor");
                 // `is_ready` fails at the end of the stream, and the child is killed; or the child has already reported that it
                 // serves.
                 let _ = hang_up.map(|line| line.shutdown(Shutdown::Both));
@@ -66,11 +66,11 @@ impl Executable {
             Ok((true, _)) => Handover::Done(pid),
             Ok((false, status)) => {
                 let status = status.map_or_else(|| "no exit status".into(), |status| status.to_string());
-                error!(pid, "the program that was to take over did not come up ({status}); this one goes on");
+                error!(pid, "the successor did not start ({status}); this process goes on");
                 Handover::Failed
             }
             Err(panic) => {
-                error!("handing over failed: {panic}; this one goes on");
+                error!("starting the successor failed: {panic}; this process goes on");
                 Handover::Failed
             }
         }
@@ -84,7 +84,7 @@ impl Executable {
             .env("LISTEN_FDS", inheritance.0.len().to_string())
             .env("LISTEN_FDS_FIRST_FD", inheritance.first().to_string())
             .env(SUCCESSOR, "1")
-            // Those are for this process: systemd gives them with its id.
+            // These are for this process: systemd sets them with its id.
             .env_remove("LISTEN_PID")
             .env_remove("LISTEN_FDNAMES")
             .env_remove("WATCHDOG_PID")

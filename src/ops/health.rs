@@ -1,4 +1,4 @@
-//! Asks the servers of upstreams how they are, in the background: `[route.health_check]`.
+//! Active health checks of upstream servers, in the background: `[route.health_check]`.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -16,8 +16,8 @@ use crate::proxy::{ResolvedPool, Snapshot, UpstreamServer, reason};
 #[derive(Default)]
 pub(super) struct HealthChecker {
     tasks: Mutex<Vec<Task>>,
-    /// To connect as requests do, and with the same eyes for certificates. It reads the system's authorities when it is
-    /// made, so only when there is a check.
+    /// The connector, with the certificate checks of requests. It reads the system's authorities when it is created, so
+    /// it is created only if there is a check.
     connector: Arc<OnceLock<TransportConnector>>,
 }
 
@@ -29,7 +29,7 @@ struct Task {
 }
 
 impl HealthChecker {
-    /// Checks the servers of this snapshot, and lets go of the others. What it keeps goes on as if nothing had happened.
+    /// Checks the servers of this snapshot and stops the checks of others. Checks that stay are not interrupted.
     pub(super) fn update(&self, snapshot: &Snapshot) {
         let upstreams = snapshot.upstreams();
         self.retain(|task| upstreams.iter().any(|(pool, _)| *pool.upstream() == task.upstream));
@@ -38,7 +38,7 @@ impl HealthChecker {
         }
     }
 
-    /// Checks the servers that this upstream has now, and lets go of those that it had before.
+    /// Checks the present servers of this upstream and stops the checks of its former ones.
     pub(super) fn follow_pool(&self, pool: &ResolvedPool) {
         let (upstream, now) = (pool.upstream(), pool.pool());
         let Some(check) = upstream.health_check() else { return };
@@ -108,7 +108,7 @@ impl HealthCheckTask {
     }
 }
 
-/// Results of one kind, in a row.
+/// Consecutive results of one kind.
 #[derive(Debug, Default)]
 struct Streak {
     good: bool,
@@ -117,8 +117,8 @@ struct Streak {
 }
 
 impl Streak {
-    /// Counts a result, and says whether the server is healthy now. The first one decides alone: a server begins as
-    /// healthy, since nothing is known against it, and one that is away from the beginning must not stay in for long.
+    /// Counts a result and returns whether the server is healthy. The first result decides alone: a server starts as
+    /// healthy, and one that is down from the start must be excluded soon.
     fn add(&mut self, was_healthy: bool, good: bool, check: &HealthCheck) -> bool {
         if self.length == 0 {
             *self = Self { good, length: 1 };
@@ -131,7 +131,7 @@ impl Streak {
     }
 }
 
-/// Asks once. The head of an answer is enough; the connection is closed then.
+/// Sends one check. The head of a response is enough; then the connection is closed.
 async fn ask(connector: &TransportConnector, server: &UpstreamServer, check: &HealthCheck) -> Result<(), String> {
     let failed = |error: Box<pingora::Error>| reason(&error);
     let host = check.host().unwrap_or_else(|| server.authority());

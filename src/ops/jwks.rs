@@ -16,7 +16,7 @@ use crate::token::{
     IssuerKeys, JwksLocation, KeySource, MAX_JWKS_BYTES, RemoteJwks, TokenSettings, TrustedIssuer, check_url,
 };
 
-/// One task for each set of keys that comes over the network.
+/// One task for each fetched key set.
 #[derive(Default)]
 pub(super) struct JwksFetcher {
     tasks: Mutex<Vec<(Arc<IssuerKeys>, AbortHandle)>>,
@@ -114,10 +114,10 @@ impl FetchTask {
     }
 }
 
-/// Fetches the keys that `token` would be verified with, once, if they come over the network.
+/// Fetches the keys that verify `token` once, if they are fetched at all.
 ///
 /// # Errors
-/// Why they can't be had.
+/// The reason that the keys are unavailable.
 pub async fn fetch_foreign_keys(rules: &TokenSettings, token: &str) -> Result<(), String> {
     let Some((issuer, keys)) = rules.external_issuer(token).map(|issuer| (&issuer.name, &issuer.keys)) else {
         return Ok(());
@@ -129,10 +129,10 @@ pub async fn fetch_foreign_keys(rules: &TokenSettings, token: &str) -> Result<()
     }
 }
 
-/// Fetches these keys of an issuer whom `policy` trusts, once, if they come over the network.
+/// Fetches these keys of a trusted issuer of `policy` once, if they are fetched at all.
 ///
 /// # Errors
-/// Why they can't be had.
+/// The reason that the keys are unavailable.
 pub async fn fetch_keys(policy: &Policy, keys: &Arc<IssuerKeys>) -> Result<(), String> {
     let Some((_, issuer)) = issuers(policy).find(|(_, issuer)| Arc::ptr_eq(&issuer.keys, keys)) else { return Ok(()) };
     let KeySource::Remote(remote) = keys.source() else { return Ok(()) };
@@ -144,7 +144,7 @@ pub async fn fetch_keys(policy: &Policy, keys: &Arc<IssuerKeys>) -> Result<(), S
 
 /// Why there are no newer keys.
 struct Failed {
-    /// For the log.
+    /// For the log only.
     error: String,
     /// The fetch before this one did not fail for the same reason.
     is_news: bool,
@@ -173,11 +173,11 @@ async fn fetch(remote: &RemoteJwks, issuer: &str) -> Result<Vec<u8>, String> {
         JwksLocation::Jwks(url) => get(&client, url).await,
         JwksLocation::Discovery(url) => {
             let text = get(&client, url).await?;
-            let document = json::object(&text).map_err(|error| format!("{url} is no JSON object: {error}"))?;
-            // OpenID Connect Discovery 1.0, 4.3: else one tenant of a provider could speak for another.
+            let document = json::object(&text).map_err(|error| format!("{url} is not a JSON object: {error}"))?;
+            // OpenID Connect Discovery 1.0, 4.3: otherwise one tenant of a provider could impersonate another.
             let named = document.get("issuer").and_then(Value::as_str);
             if named != Some(issuer) {
-                // Quoted and cut: it goes into the log, and says what it likes.
+                // Quoted and truncated, because the issuer controls the text and it goes to the log.
                 let named = named.map(|named| format!("{:?}", named.chars().take(200).collect::<String>()));
                 return Err(format!("{url} is about another issuer: {}", named.as_deref().unwrap_or("it names none")));
             }

@@ -52,7 +52,7 @@ impl KeyMaintenance {
         });
         match tended.await {
             Ok(tended) => tended.into_iter().for_each(|(path, result)| self.log_change(path, result)),
-            Err(panic) => error!("looking after the signing keys failed: {panic}"),
+            Err(panic) => error!("maintenance of the signing keys failed: {panic}"),
         }
     }
 
@@ -64,7 +64,7 @@ impl KeyMaintenance {
             }
             Err(message) => {
                 if self.failing.insert(dir) {
-                    warn!("signing keys neither come nor go for now: {message}");
+                    warn!("signing keys can't be created or deleted at the moment: {message}");
                 }
             }
         }
@@ -75,10 +75,15 @@ fn tell(change: &KeyChange) {
     match change {
         KeyChange::Made(turn) => {
             let from = if let KeyState::Pending(from) = turn.state { from } else { turn.made_at };
-            info!(kid = turn.kid, algorithm = turn.algorithm.name(), from = rfc3339(from), "made the next signing key");
+            info!(
+                kid = turn.kid,
+                algorithm = turn.algorithm.name(),
+                from = rfc3339(from),
+                "created the next signing key"
+            );
         }
         KeyChange::Retired(turn) => {
-            info!(kid = turn.kid, "took a signing key away: every token that it signed has expired");
+            info!(kid = turn.kid, "deleted a signing key: every token that it signed has expired");
         }
     }
 }

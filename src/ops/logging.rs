@@ -1,4 +1,4 @@
-//! The log: what the program says of itself, as lines of the journal.
+//! The log of the process.
 
 use std::fmt;
 use std::io;
@@ -37,10 +37,10 @@ pub(super) fn start() -> io::Result<Arc<LogWriter>> {
     Ok(journal)
 }
 
-/// Logs as this says from now on.
+/// Applies these settings.
 ///
 /// # Errors
-/// The audit file can't be opened: then all is as it was.
+/// The audit file can't be opened. Then nothing changes.
 pub(super) fn follow(log: &Log, journal: &LogWriter) -> Result<(), String> {
     journal.set_audit(log.audit(), log.audit_rotation()).map_err(|error| match log.audit_path() {
         Some(path) => format!("log.audit: {} can't be opened: {error}", path.display()),
@@ -77,7 +77,7 @@ fn level() -> Level {
     }
 }
 
-/// One for the process, as its subscriber is.
+/// One per process, like its subscriber.
 static JOURNAL: OnceLock<Arc<LogWriter>> = OnceLock::new();
 static LEVEL: AtomicU8 = AtomicU8::new(3);
 
@@ -102,7 +102,7 @@ fn is_wanted(metadata: &Metadata<'_>) -> bool {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // Kept until the level changes. But what comes by way of the crate `log` has its target only in the event.
+        // Cached until the level changes. Events of the crate `log` have their target in the event only.
         match (metadata.target(), is_wanted(metadata)) {
             ("log", _) => Interest::sometimes(),
             (_, true) => Interest::always(),
@@ -123,7 +123,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut said);
         let metadata = event.metadata();
         let now_ms = now_ms();
-        // `Level` orders errors first. An operator who writes level = "debug" wants each line.
+        // `Level` orders errors first. At level = "debug", the operator gets each line.
         let is_limited = *metadata.level() <= Level::INFO;
         let admitted =
             if is_limited { self.journal.admit(metadata.callsite(), said.client(), now_ms) } else { Some(0) };
@@ -156,7 +156,7 @@ enum Value {
 }
 
 impl EventFields {
-    /// The client that the event is about.
+    /// The client of the event.
     fn client(&self) -> Option<IpAddr> {
         self.fields.iter().find_map(|(name, value)| match value {
             Value::Text(text) if *name == "client" => text.parse().ok(),
@@ -167,7 +167,7 @@ impl EventFields {
     fn add(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::Text(text) | Value::Plain(text)) => self.message = text,
-            // What the crate `log` knows of its place. The module is enough.
+            // The location fields of the crate `log`. The module is enough.
             ("log.target", Value::Text(text)) => self.fields.push(("target", Value::Text(text))),
             (name, _) if name.starts_with("log.") => {}
             (name, value) => self.fields.push((name, value)),

@@ -125,5 +125,5 @@ fn tell_of_expiry(state: &SharedState, told: &mut Option<(i64, bool)>) {
 /// A revocation by another process is in force within a second. Tunnels end in the same interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Maximum time for which an idle connection to an app stays open after `idle_timeout`.
+/// Maximum time for which an idle connection to an application stays open after `idle_timeout`.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Running the gate: start, reload, upkeep, stop, and what operators see of it.
+//! The running process: start, reload, maintenance, stop, and the operator's view.
 
 mod admin;
 mod epochs;

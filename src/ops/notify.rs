@@ -24,7 +24,7 @@ pub(super) fn reloading() {
     }
 }
 
-/// Reports that the gate stops.
+/// Reports that Tollgate stops.
 pub(super) fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping: requests in flight may finish")]);
 }
@@ -39,7 +39,7 @@ pub(super) fn handed_over(pid: u32) {
 /// successor before it is the service.
 pub(super) async fn send_watchdog(state: Arc<SharedState>, status: Arc<Status>) {
     let Some(every) = sd_notify::watchdog_enabled() else { return };
-    // As sd_watchdog_enabled(3) advises.
+    // As sd_watchdog_enabled(3) recommends.
     let mut tick = tokio::time::interval((every / 2).max(Duration::from_millis(1)));
     loop {
         tick.tick().await;

@@ -19,7 +19,7 @@ use crate::clock::now;
 use crate::config::{self, Config, Mode};
 use crate::proxy::{SharedState, Snapshot, audit};
 
-/// Keeps the policy as the file says.
+/// Reloads the policy when the file changes.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) state: Arc<SharedState>,
@@ -27,18 +27,18 @@ pub(super) struct Reloader {
     pub(super) fetcher: Arc<JwksFetcher>,
     pub(super) epochs: Arc<Epochs>,
     pub(super) resolver: Resolver,
-    /// What the program was started with; only its cold part is looked at.
+    /// The configuration from the start of the process; only its restart-only part is used.
     pub(super) started: Config,
     pub(super) watch: FileWatcher,
-    /// Hears of every new policy.
+    /// Called with every new policy.
     pub(super) reloaded: Arc<Notify>,
 }
 
 impl Reloader {
-    /// Reloads whenever there is a reason to, for ever.
+    /// Reloads on every trigger. Does not return.
     pub(super) async fn run(self, mut hangup: Signal) {
         loop {
-            // What was wrong may be right by itself, as a file system that was full: no file tells of that.
+            // The cause can disappear without a changed file, as with a full file system.
             let wait = if self.status.reload_failed() { RETRY } else { Duration::MAX };
             let reason = tokio::select! {
                 _ = hangup.recv() => SIGHUP,
@@ -74,7 +74,7 @@ impl Reloader {
                 logging::warnings(&config.warnings);
                 let cold = self.started.cold_changes(&config);
                 if !cold.is_empty() {
-                    warn!(keys = cold.join(", "), "these changes need a restart");
+                    warn!(keys = cold.join(", "), "these changes require a restart");
                 }
                 self.status.set_cold_changes(cold.into_iter().map(str::to_owned).collect());
                 self.watch.set_inputs(&config.inputs);
@@ -90,7 +90,7 @@ impl Reloader {
                 self.status.set_last_reload(ReloadResult { at, errors: Vec::new() });
                 let line = audit::event("reload", "success", "").number("generation", generation);
                 self.state.journal.audit(line.text("cause", reason));
-                info!(generation, reason, "new policy in force");
+                info!(generation, reason, "new configuration in force");
             }
             Ok(Err((errors, inputs))) => {
                 self.watch.set_inputs(&inputs);
@@ -98,7 +98,7 @@ impl Reloader {
                 let line = audit::event("reload", "failure", "config_invalid").text("cause", reason);
                 let told = self.status.last_reload().is_some_and(|last| last.errors == errors);
                 for line in errors.iter().filter(|_| !told || reason != ANOTHER_TRY) {
-                    error!(reason, "the old policy stays: {line}");
+                    error!(reason, "reload rejected, previous configuration stays in force: {line}");
                 }
                 if !told || reason != ANOTHER_TRY {
                     self.state.journal.audit(line.number("errors", errors.len()));
@@ -106,7 +106,7 @@ impl Reloader {
                 self.status.set_last_reload(ReloadResult { at, errors });
             }
             Err(panic) => {
-                error!(reason, "the old policy stays: loading failed: {panic}");
+                error!(reason, "reload rejected, previous configuration stays in force: loading failed: {panic}");
                 self.status.set_last_reload(ReloadResult { at, errors: vec![panic.to_string()] });
             }
         }

@@ -77,7 +77,7 @@ async fn run(pool: Arc<ResolvedPool>, server: ServerSettings, checker: Arc<Healt
     }
 }
 
-/// Looks a name up once. One look-up of a name runs at a time, however long the resolver takes.
+/// Resolves a name once. One resolution of a name runs at a time, however long it takes.
 async fn resolve(
     pool: Arc<ResolvedPool>,
     (host, port): (Host, u16),

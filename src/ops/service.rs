@@ -1,4 +1,4 @@
-//! Starts the gate from a configuration, waits for its end, and stops it.
+//! Starts Tollgate from a configuration, waits for its end, and stops it.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -49,11 +49,11 @@ pub enum Dumps {
     Allowed,
 }
 
-/// Runs the gate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
+/// Runs Tollgate until SIGTERM or SIGINT. `ready` is called once it accepts connections, with the addresses.
 ///
 /// # Errors
-/// Anything without which the process could not serve: an invalid configuration, an address in use, a store that
-/// can't be opened.
+/// Anything without which the process could not serve: an invalid configuration, an address in use, a store that can't
+/// be opened.
 pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     // First, while the process has one thread.
     let sockets = ListenSockets::from_environment()?;
@@ -75,7 +75,7 @@ pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Re
     let exporter = Arc::new(exporter);
     let ended = runtime.block_on(run(path, config, (sockets, journal.clone(), exporter.clone()), ready));
     exporter.finish(LAST_LINES);
-    // What still runs was given its grace; a blocking call must not hold up the exit.
+    // The remaining tasks had their grace period; a blocking call must not delay the exit.
     runtime.shutdown_background();
     // A reader that does not read the last lines must not delay the exit.
     journal.flush(LAST_LINES);
@@ -87,7 +87,7 @@ pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Re
 /// from `/proc/PID/mem` and ptrace(2); `PR_SET_DUMPABLE` does both (prctl(2)). `/proc/self` stays readable for this process.
 fn leave_no_core() {
     let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Core) };
-    // Neither can fail: a limit can always be lowered, and the value is one that prctl knows.
+    // Neither can fail: a limit can always be lowered, and prctl knows the value.
     let _ = setrlimit(Resource::Core, limit);
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
@@ -201,13 +201,13 @@ async fn load(
         watch,
         reloaded: Arc::new(Notify::new()),
     };
-    // Each has a time limit, and a gate without an issuer's keys or an upstream's addresses serves the rest.
+    // Each has a time limit, and a process without an issuer's keys or an upstream's addresses serves the rest.
     let snapshot = state.snapshot.load_full();
     tokio::join!(reloader.fetcher.first_attempts(), reloader.resolver.begin(&snapshot));
     Ok((reloader, maintenance))
 }
 
-/// Waits until the gate is to stop. Returns whether another process has taken its place.
+/// Waits until Tollgate is to stop. Returns whether another process has taken its place.
 ///
 /// # Errors
 /// The task that reloads the configuration has ended, which only a panic can do.
@@ -237,8 +237,8 @@ async fn wait_for_end(
     }
 }
 
-/// Waits for another signal while the gate stops. If the gate was replaced, the first one does not count: systemd sends it
-/// to all processes of a service, and so to the one that finishes its requests.
+/// Waits for another signal while Tollgate stops. If Tollgate was replaced, the first one does not count: systemd sends
+/// it to all processes of a service, and so to the one that finishes its requests.
 async fn another_signal(stop: &mut StopSignal, is_replaced: bool) {
     for _ in 0..=usize::from(is_replaced) {
         stop.received().await;

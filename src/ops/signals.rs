@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{self, Failure};
 
-/// SIGTERM and SIGINT: either of them stops the gate.
+/// SIGTERM and SIGINT: either of them stops Tollgate.
 #[derive(Debug)]
 pub(super) struct StopSignal {
     terminate: Signal,

@@ -1,8 +1,8 @@
 //! Listening sockets: those that another process passes, and those that this process opens.
 //!
-//! systemd (`tollgate.socket`) passes sockets to a service that it starts, and keeps them open; a gate that is replaced passes
-//! its own to its successor (`handover`). Both use `$LISTEN_FDS`. So no connection is refused: until one of the processes
-//! accepts, connections wait in the queue of the socket.
+//! systemd (`tollgate.socket`) passes sockets to a service that it starts, and keeps them open; a process that is
+//! replaced passes its own to its successor (`handover`). Both use `$LISTEN_FDS`. So no connection is refused: until
+//! one of the processes accepts, connections wait in the queue of the socket.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,10 +21,11 @@ pub(super) struct ListenSockets {
 }
 
 impl ListenSockets {
-    /// Takes what was passed. To be called before there is a second thread, since it changes the environment.
+    /// Takes the inherited sockets. Must be called before the process has a second thread, because it changes the
+    /// environment.
     ///
     /// # Errors
-    /// A file descriptor that is no listening TCP socket.
+    /// A file descriptor that is not a listening TCP socket.
     pub(super) fn from_environment() -> Result<Self, Failure> {
         let mut fds = ListenFd::from_env();
         let mut passed = Vec::new();
@@ -36,7 +37,7 @@ impl ListenSockets {
                 );
                 Failure::new(exit::CONFIG, line)
             };
-            let listener = fds.take_tcp_listener(index).map_err(|_| wrong("is no TCP socket"))?;
+            let listener = fds.take_tcp_listener(index).map_err(|_| wrong("is not a TCP socket"))?;
             let Some(listener) = listener else { continue };
             if !rustix::net::sockopt::socket_acceptconn(&listener).unwrap_or(false) {
                 return Err(wrong("does not listen (Accept=yes, perhaps)"));
@@ -77,7 +78,7 @@ impl ListenSockets {
         }
         let Some((address, _)) = self.passed.first() else { return Ok(()) };
         let line = format!(
-            "a socket was passed ($LISTEN_FDS) for {address}, which is none of server.listen, server.tls.redirect and server.admin: write the same address in tollgate.socket and in the configuration"
+            "a socket was passed ($LISTEN_FDS) for {address}, which is not in server.listen, server.tls.redirect or server.admin: write the same address in tollgate.socket and in the configuration"
         );
         Err(Failure::new(exit::CONFIG, line))
     }

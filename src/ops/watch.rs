@@ -181,7 +181,7 @@ mod tests {
     }
 
     impl Scene {
-        /// In a directory with a file `a`, watches `inputs`.
+        /// Watches `inputs` in a directory with a file `a`.
         fn new(inputs: &[&str], prepare: impl Fn(&Path)) -> Self {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("a"), "1").unwrap();
@@ -197,7 +197,7 @@ mod tests {
             self.dir.path().join(name)
         }
 
-        /// Changes are told well before the look that needs no hint.
+        /// Expects a report well before the periodic check.
         async fn sees(&self, what: &str) {
             let told = tokio::time::timeout(LOOK_EVERY / 2, self.watch.changed()).await;
             assert!(told.is_ok(), "did not see: {what}");
@@ -240,7 +240,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         scene.sees("twenty writes").await;
-        // On a quiet machine this was all. On a busy one a write may come late, and is told then.
+        // On a quiet machine there is nothing more. On a busy one a write can come late, and is reported then.
         let mut more = 0;
         while tokio::time::timeout(Duration::from_millis(300), scene.watch.changed()).await.is_ok() {
             more += 1;
@@ -248,7 +248,7 @@ mod tests {
         assert!(more < 5, "{more}");
     }
 
-    /// As Kubernetes mounts a ConfigMap: `mount/a -> ..data/a`, `..data -> ..1`, and the latter is swapped.
+    /// The layout of a Kubernetes ConfigMap: `mount/a -> ..data/a`, `..data -> ..1`, and the latter is swapped.
     #[tokio::test]
     async fn a_symlink_swapped_two_levels_up() {
         let scene = Scene::new(&["mount/a"], |dir| {

@@ -1,4 +1,4 @@
-//! Writing the answers that the gate gives itself, and the headers that it adds to every answer.
+//! Writing the answers that Tollgate gives itself, and the headers that it adds to every answer.
 
 use bytes::Bytes;
 use http::header::{
@@ -17,10 +17,10 @@ use crate::gate::{Cors, Denial, DenyReason, DenyResponse, ErrorFormat, Preflight
 use crate::login::{LoginResponse, exchange, tenant};
 use crate::token::TokenError;
 
-/// What an answer needs to know of its request.
+/// Facts about the request for its response.
 pub(super) struct ResponseContext<'a> {
     pub(super) request_id: &'a str,
-    /// The path belonged to a realm: what it answers depends on the origin.
+    /// The path belongs to a realm: the response depends on the origin.
     pub(super) in_realm: bool,
     pub(super) cors: Option<&'a Cors>,
 }
@@ -66,7 +66,7 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Denial, request_id:
         DenyReason::ConcurrencyLimited | DenyReason::Busy | DenyReason::Store | DenyReason::UpstreamUnavailable => {
             header.insert_header(RETRY_AFTER, "1")?;
         }
-        // As long as the fetcher waits between two tries.
+        // The interval between two fetches.
         DenyReason::Token(TokenError::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
         DenyReason::Method => {
             header.insert_header(
@@ -86,7 +86,7 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Denial, request_id:
     write(session, header, Bytes::from(body.to_string()), &context).await
 }
 
-/// The whole answer to what is no request yet, as the bytes of HTTP/1.
+/// Returns the raw HTTP/1 response to bytes that are not a request.
 pub(super) fn raw_error(deny: DenyReason) -> Vec<u8> {
     let row = deny.response();
     let (status, title) = (row.status.as_u16(), row.status.canonical_reason().unwrap_or_default());
@@ -110,7 +110,6 @@ fn problem(row: &DenyResponse, detail: &str) -> Value {
     })
 }
 
-/// Answers a preflight.
 pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_id: &str) -> pingora::Result<()> {
     let mut header = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(10))?;
     header.insert_header(ACCESS_CONTROL_ALLOW_METHODS, asked.method)?;
@@ -121,17 +120,17 @@ pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_i
     write(session, header, Bytes::new(), &context).await
 }
 
-/// Answers with public keys: anybody may have them, from any page.
+/// Answers with a JWKS, for every origin.
 pub(super) async fn key_set(session: &mut Session, keys: Bytes, request_id: &str) -> pingora::Result<()> {
     let mut header = ResponseHeader::build_no_case(StatusCode::OK, Some(8))?;
-    // RFC 7517 has application/jwk-set+json, but this is what clients look for.
+    // RFC 7517 has application/jwk-set+json, but clients expect this one.
     header.insert_header(CONTENT_TYPE, "application/json")?;
     header.insert_header(CACHE_CONTROL, KEY_SET_CACHING)?;
     header.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, "*")?;
     write(session, header, keys, &ResponseContext { request_id, in_realm: false, cors: None }).await
 }
 
-/// Adds what a browser needs to let the page read the answer, in the place of what the app may have said.
+/// Adds the CORS headers, replacing the application's.
 pub(super) fn add_cors(headers: &mut HeaderMap, in_realm: bool, cors: Option<&Cors>) {
     if let Some(cors) = cors {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.clone());
@@ -149,8 +148,8 @@ pub(super) fn add_cors(headers: &mut HeaderMap, in_realm: bool, cors: Option<&Co
     }
 }
 
-/// ☠ Not pingora's `respond_error`: that one always closes the connection. And Content-Length always: without it an
-/// HTTP/1 answer ends with its connection.
+/// TRAP: not pingora's `respond_error`, which always closes the connection. Content-Length is always set: without it an
+/// HTTP/1 response ends with its connection.
 async fn write(
     session: &mut Session,
     header: ResponseHeader,
@@ -167,7 +166,7 @@ async fn write(
     if header.status != StatusCode::NO_CONTENT {
         header.insert_header(CONTENT_LENGTH, body.len())?;
     }
-    // ☠ HTTP/2 would send the body of an answer to HEAD.
+    // TRAP: HTTP/2 would send the body of a response to HEAD.
     let ends = body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(header), ends).await?;
     if !ends {
@@ -189,21 +188,22 @@ fn realm_name(refusal: &Denial) -> &str {
     refusal.realm.as_ref().map_or("tollgate", |realm| realm.name())
 }
 
-/// Whether one of these stands in a header of this name.
+/// Returns whether a header of this name lists one of these elements.
 fn lists(headers: &HeaderMap, name: &HeaderName, elements: &[&str]) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let mut listed = values.flat_map(|value| value.split(',')).map(str::trim);
     listed.any(|listed| elements.iter().any(|element| listed.eq_ignore_ascii_case(element)))
 }
 
-/// By [`add_cors`], at the most, and what `write` adds.
+/// The headers by [`add_cors`], at most, and by `write`.
 const ADDED: usize = 8;
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const POST_ONLY: &str = "POST, OPTIONS";
 const GET_ONLY: &str = "GET, OPTIONS";
 const KEY_SET_METHODS: &str = "GET, HEAD";
-/// Less than the default of `publish_ahead`, so that who keeps it for so long knows a key before it signs.
+/// Less than the default of `publish_ahead`, so that a verifier with this cache time knows a key before it becomes
+/// active.
 const KEY_SET_CACHING: &str = "public, max-age=300";
 const USUAL_HEADERS: &str = "Authorization, Content-Type, X-API-Key";
 /// Seconds. Longer ones are cut by browsers, and an origin that was taken off the list should not be believed for long.

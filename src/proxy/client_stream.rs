@@ -200,7 +200,7 @@ impl<S: IO + 'static> fmt::Debug for ClientStream<S> {
 /// Head and body of a small answer are sent in one piece.
 const WRITE_BUFFER: usize = 2048;
 
-/// What every connection of HTTP/2 begins with (RFC 9113, 3.4).
+/// The HTTP/2 connection preface (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]

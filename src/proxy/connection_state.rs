@@ -23,7 +23,6 @@ pub(super) enum Phase {
     Body = 2,
     /// No bytes are expected, or none with a limit in the stream.
     Served = 3,
-    /// A WebSocket.
     Tunnel = 4,
 }
 
@@ -166,7 +165,7 @@ impl ConnectionState {
         }
     }
 
-    /// Nothing is known of the streams that come.
+    /// Nothing is known of later streams.
     pub(super) fn lose_paths(&self) {
         self.lost_paths.store(true, Ordering::Release);
     }
@@ -175,14 +174,14 @@ impl ConnectionState {
         self.lost_paths.load(Ordering::Acquire)
     }
 
-    /// Whether this stream, the newest one that is served, begins with a `#` in its `:path`.
+    /// Returns whether this stream, the newest one, begins with a `#` in its `:path`.
     pub(super) fn take_fragment(&self, stream: u32) -> bool {
         if !self.has_fragments.load(Ordering::Acquire) {
             return false;
         }
         let mut fragments = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
         let is_noted = fragments.contains(&stream);
-        // Older ones were reset by h2, or are answered already.
+        // h2 has reset older ones, or they were answered.
         fragments.retain(|noted| *noted > stream);
         self.has_fragments.store(!fragments.is_empty(), Ordering::Release);
         is_noted
@@ -198,7 +197,7 @@ impl ConnectionState {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends a tunnel with a close frame, as soon as the app's current frame is complete.
+    /// Ends a tunnel with a close frame, as soon as the application's current frame is complete.
     pub(super) fn request_close(&self, code: u16) {
         self.close_code.store(code.into(), Ordering::Release);
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -230,7 +229,7 @@ tokio::task_local! {
     static CONNECTION: Arc<ConnectionState>;
 }
 
-/// More than a client may have open.
+/// More than a client can have open.
 const MOST_FRAGMENTS: usize = 256;
 /// The last chunk, as pingora writes it in one piece.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

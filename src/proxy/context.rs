@@ -35,8 +35,8 @@ pub struct RequestContext {
     pub(super) body_clock: BodyClock,
     /// Concurrency limits that count the request until it ends.
     pub(super) permits: RequestPermits,
-    /// Connections to apps that belong to this client's connection. Behind a lock, since `persist_connection_context` gets a
-    /// shared reference.
+    /// Connections to applications that belong to this client's connection. Behind a lock, since
+    /// `persist_connection_context` gets a shared reference.
     pub(super) bound: Mutex<BoundConnections>,
 }
 
@@ -106,7 +106,7 @@ impl RequestContext {
         error
     }
 
-    /// Makes the head for the app, and the framing of its body.
+    /// Makes the head for the application, and the framing of its body.
     pub(super) fn forward(&self, session: &Session, has_body: bool) -> pingora::Result<(RequestHeader, Sending)> {
         let Some((snapshot, grant)) = &self.granted else { return Err(Error::new(ErrorType::InternalError)) };
         let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|digest| &digest.cert_digest);

@@ -1,8 +1,10 @@
-//! Forwards a granted request to an app, and the answer of the app to the client, over HTTP/1.1 and HTTP/2 alike.
+//! Forwards a granted request to an application, and the answer of the application to the client, over HTTP/1.1 and
+//! HTTP/2 alike.
 //!
-//! TRAP: pingora's own forwarding (pingora-proxy 0.9.1, src/proxy_h1.rs) hides the fields of an answer as they came, has one
-//! time-out from the first byte of an answer to the last, loses trailers, and can't keep a connection to an app for one client.
-//! So only the client's side is pingora's: this module reads request bodies from its session, and writes answers to it.
+//! TRAP: pingora's own forwarding (pingora-proxy 0.9.1, src/proxy_h1.rs) hides the fields of an answer as they came,
+//! has one time-out from the first byte of an answer to the last, loses trailers, and can't keep a connection to an
+//! application for one client. So only the client's side is pingora's: this module reads request bodies from its
+//! session, and writes answers to it.
 
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
@@ -113,7 +115,8 @@ impl Gateway {
                 biased;
                 event = app.event(state.read, write), if !app.has_answered() || app.is_sending() => {
                     match event {
-                        // The client has its whole answer: the rest of its body and the connection to the app are dropped.
+                        // The client has its whole answer: the rest of its body and the connection to the application
+                        // are dropped.
                         Err(_) if app.has_answered() => break,
                         event => self.pass_on(session, context, app, &mut state, event).await?,
                     }
@@ -148,7 +151,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Hands a piece of the request's body to the app.
+    /// Hands a piece of the request's body to the application.
     fn send_piece(
         &self,
         session: &Session,
@@ -163,8 +166,9 @@ impl Gateway {
         if ends {
             ConnectionState::body_ended();
         }
-        // TRAP: HTTP/2 often ends a body with an empty DATA frame (RFC 9113, 6.1). An empty chunk would be the last chunk, and
-        // the app would take the real last chunk for the start of another request. `Connection::send` drops it.
+        // TRAP: HTTP/2 often ends a body with an empty DATA frame (RFC 9113, 6.1). An empty chunk would be the last
+        // chunk, and the application would take the real last chunk for the start of another request.
+        // `Connection::send` drops it.
         piece.map_or(Ok(()), |piece| app.send(piece))?;
         if ends { app.finish() } else { Ok(()) }
     }
@@ -178,8 +182,9 @@ impl Gateway {
             context.denied = Some(DenyReason::RequestTooLarge);
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
-        // TRAP: over HTTP/2 no other code checks the rate. `ClientStream` sees the bytes of all streams of a connection, and
-        // each piece of a body restarts the wait for the app's answer, so one byte now and then would keep both open.
+        // TRAP: over HTTP/2 no other code checks the rate. `ClientStream` sees the bytes of all streams of a
+        // connection, and each piece of a body restarts the wait for the application's answer, so one byte now and then
+        // would keep both open.
         if session.as_http1().is_none() && !ends {
             let rate = self.state.snapshot.load().policy.limits().body_rate();
             if rate.is_some_and(|rate| Instant::now() >= context.body_clock.deadline(read, rate)) {
@@ -274,7 +279,7 @@ impl Gateway {
         }
         let (mut parts, ()) = Response::new(()).into_parts();
         (parts.status, parts.headers) = (status, headers);
-        // RFC 9110, 6.2: the version of Tollgate, not of the app.
+        // RFC 9110, 6.2: the version of Tollgate, not of the application.
         parts.version = Version::HTTP_11;
         let mut header = ResponseHeader::from(parts);
         if let Some(reason) = reason {
@@ -288,7 +293,7 @@ impl Gateway {
 struct Passing {
     /// The HTTP version of the client.
     client: Version,
-    /// Maximum time between two reads from the app.
+    /// Maximum time between two reads from the application.
     read: Duration,
     /// The same for a WebSocket or an event stream.
     silence: Duration,
@@ -305,5 +310,5 @@ impl Passing {
 
 /// Maximum number of events that are written together.
 const MOST_AT_ONCE: usize = 4;
-/// Time to close a connection to an app.
+/// Time to close a connection to an application.
 const CLOSING: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
-//! The request for an app: without headers that a client could forge, and with the identity that the gate found (README, What
-//! the app gets).
+//! The request for an application: without headers that a client could forge, and with the identity that Tollgate found
+//! (README, What the application gets).
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, InvalidHeaderValue,
@@ -18,7 +18,7 @@ use super::websocket;
 use crate::config::Policy;
 use crate::gate::{Grant, RemainingCookies, is_reserved};
 
-/// Headers for the app that come neither from the client nor from the grant.
+/// Headers for the application that come neither from the client nor from the grant.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AddedHeaders<'a> {
     pub(super) request_id: &'a [u8],
@@ -36,7 +36,7 @@ pub(super) enum Body {
     Tunnel,
 }
 
-/// Makes the head for the app, in HTTP/1.1, and the framing of its body.
+/// Makes the head for the application, in HTTP/1.1, and the framing of its body.
 ///
 /// Header names are sent in lower case, as HAProxy and HTTP/2 do.
 pub(super) fn request(
@@ -57,7 +57,7 @@ pub(super) fn request(
     Ok((finish(parts, grant, policy, added)?, sending))
 }
 
-/// Removes the headers of the client's connection (RFC 9110, 7.6.1), and sets those of the app's connection.
+/// Removes the headers of the client's connection (RFC 9110, 7.6.1), and sets those of the application's connection.
 fn remove_hop_by_hop(headers: &mut HeaderMap, version: Version, body: Body) -> pingora::Result<()> {
     for name in named_by_connection(headers)? {
         headers.remove(name);
@@ -109,7 +109,7 @@ fn lists_trailers(headers: &HeaderMap) -> bool {
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Writes the framing of the body. The gate has refused a Content-Length that is not one plain number.
+/// Writes the framing of the body. Tollgate has refused a Content-Length that is not one plain number.
 fn frame(headers: &mut HeaderMap, body: Body) -> Sending {
     let length: Option<u64> = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     headers.remove(CONTENT_LENGTH);
@@ -147,7 +147,7 @@ fn headers(
     trace::pass_on(headers, added.span)
 }
 
-/// Removes what is not for the app: reserved headers, credentials of the gate and cookies of realms.
+/// Removes what is not for the application: reserved headers, credentials of Tollgate and cookies of realms.
 fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     let route = grant.route();
     let limits_methods = route.restricts_methods();
@@ -166,7 +166,7 @@ fn strip(headers: &mut HeaderMap, grant: &Grant, cookie_names: &[String]) {
     }
 }
 
-/// Sets the headers of the gate.
+/// Sets the headers of Tollgate.
 fn set(headers: &mut HeaderMap, grant: &Grant, added: &AddedHeaders<'_>) -> Result<(), InvalidHeaderValue> {
     let identity = grant.identity().map_or(&[][..], |identity| identity.headers());
     // At once, since each growth of the map rehashes all headers.
@@ -193,8 +193,8 @@ fn set(headers: &mut HeaderMap, grant: &Grant, added: &AddedHeaders<'_>) -> Resu
     Ok(())
 }
 
-/// Returns the headers of a granted request as they would reach the app, without those of its connection. `None`: a header
-/// can't be written.
+/// Returns the headers of a granted request as they would reach the application, without those of its connection.
+/// `None`: a header can't be written.
 #[must_use]
 pub fn preview_headers(client: &HeaderMap, grant: &Grant, policy: &Policy) -> Option<HeaderMap> {
     let mut forwarded = client.clone();

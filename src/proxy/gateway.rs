@@ -30,21 +30,21 @@ use crate::gate::{Authorizer, Decision, Denial, DenyReason, ErrorFormat, Head, R
 use crate::login::LoginEventRecorder;
 use crate::token::KeySource;
 
-/// The gate as pingora sees it.
+/// Tollgate in pingora's interface.
 pub struct Gateway {
     pub(super) state: Arc<SharedState>,
-    /// Makes connections to apps; pingora's own is never used.
+    /// Makes connections to applications; pingora's own is never used.
     pub(super) connector: TransportConnector,
 }
 
 impl Gateway {
-    /// A gate over this state.
+    /// Creates it with this state.
     #[must_use]
     pub const fn new(state: Arc<SharedState>, connector: TransportConnector) -> Self {
         Self { state, connector }
     }
 
-    /// The judgement; a token whose key is being fetched waits for it, once.
+    /// Decides; a token whose key is being fetched waits once.
     async fn decide(&self, session: &Session, snapshot: &Snapshot, context: &mut RequestContext) -> Decision {
         match self.judge(session, snapshot, context, true) {
             Decision::Wait(keys) => {
@@ -60,12 +60,13 @@ impl Gateway {
 
     fn judge(&self, session: &Session, snapshot: &Snapshot, context: &mut RequestContext, may_wait: bool) -> Decision {
         let header = session.req_header();
-        // ☠ Pingora cuts fragments off, and removes Content-Length next to Transfer-Encoding: only the raw head shows.
+        // TRAP: pingora cuts fragments off, and removes Content-Length beside Transfer-Encoding: only the raw head
+        // shows them.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
         let authority = header.uri.authority().map(http::uri::Authority::as_str);
         let restored = context.hidden.as_ref().zip(raw.as_ref().and_then(|raw| wire::target(raw)));
         let restored = restored.map(|(hidden, target)| hidden.restore(target));
-        // Over HTTP/2 it is known that there was one.
+        // Over HTTP/2 its presence is known.
         let fragment = header.extensions.get::<HasFragment>().map(|_| [header.raw_path(), b"#"].concat());
         let (target, ambiguous_length, size) = match &raw {
             Some(raw) => (
@@ -76,11 +77,11 @@ impl Gateway {
             None => {
                 let path = fragment.as_deref().unwrap_or_else(|| header.raw_path());
                 let scheme = header.uri.scheme_str().unwrap_or_default();
-                // ☠ h2 lets both of them pass.
+                // TRAP: h2 accepts both.
                 if scheme.is_empty() || !wire::names_are_tokens(&header.headers) {
                     return Decision::Refusal(Denial::new(DenyReason::Header));
                 }
-                // As many as over HTTP/1.
+                // The same limit as over HTTP/1.
                 if header.headers.len() > MAX_FIELDS {
                     return Decision::Refusal(Denial::new(DenyReason::HeadTooLarge));
                 }
@@ -88,7 +89,7 @@ impl Gateway {
                 (path, false, size)
             }
         };
-        // An address that pingora can't tell is that of a Unix socket; nobody of ours listens on one.
+        // Pingora has no address for a Unix socket; Tollgate does not listen on one.
         let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
             return Decision::Refusal(Denial::new(DenyReason::Internal));
         };
@@ -120,7 +121,7 @@ impl Gateway {
         gate.decide(&head, now(), &mut context.permits)
     }
 
-    /// What an answer of the app needs to be one of ours, and what it begins.
+    /// Adds Tollgate's headers to a response, and registers the tunnel that it opens.
     pub(super) fn note_answer(&self, context: &mut RequestContext, status: StatusCode, headers: &mut HeaderMap) {
         context.attempts.answered();
         context.record.answered();
@@ -131,7 +132,7 @@ impl Gateway {
         if grant.route().cors() == CorsBy::Gate {
             answer::add_cors(headers, true, grant.cors());
         }
-        // What goes on for longer than a request should.
+        // Responses without an expected end.
         if is_websocket || is_event_stream(headers) {
             if is_websocket {
                 ConnectionState::enter(Phase::Tunnel);
@@ -160,7 +161,7 @@ impl ProxyHttp for Gateway {
         RequestContext::new(self.state.request_ids.next())
     }
 
-    /// None: the one that pingora adds compresses, which we leave to the app.
+    /// No modules: pingora's default one compresses, which is the application's task.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     fn persist_connection_context(&self, _: &Session, context: &RequestContext) -> Option<Box<dyn Any + Send + Sync>> {
@@ -183,14 +184,14 @@ impl ProxyHttp for Gateway {
         context.has_body = wire::has_body(&session.req_header().headers);
         context.upgrade = is_websocket(session.req_header());
         ConnectionState::enter(if context.has_body { Phase::Body } else { Phase::Served });
-        // Of whatever it is answered with. A route has its own.
+        // For Tollgate's own responses. A route has its own timeout.
         session.set_write_timeout(Some(ANSWER_TIMEOUT));
-        // What follows is HTTP/2, and no other request (RFC 9113, 3.4).
+        // An HTTP/2 preface, and not a request (RFC 9113, 3.4).
         if session.req_header().method.as_str() == "PRI" {
             session.set_keepalive(None);
         }
-        // ☠ After the first request of a connection pingora waits for the next one for ever. The condition matters: to
-        // set it unasked would revive a connection that pingora is about to close, for CL+TE for one.
+        // TRAP: after the first request of a connection pingora waits for the next one without a timeout. The condition
+        // matters: setting it always would revive a connection that pingora is about to close, for example after CL+TE.
         if session.get_keepalive().is_some() {
             let keepalive = self.state.snapshot.load().policy.limits().keepalive();
             session.set_keepalive(Some(keepalive.as_secs()));
@@ -202,15 +203,16 @@ impl ProxyHttp for Gateway {
         let snapshot = self.state.snapshot.load_full();
         context.record.snapshot = Some(snapshot.clone());
         context.record.begin_span(&self.state.exporter, session.req_header(), &snapshot);
-        // Of the body.
+        // For the body.
         session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
         match self.decide(session, &snapshot, context).await {
             Decision::Grant(grant) => {
                 context.record.granted(&grant);
-                // ☠ None unless set: a client that stops reading would hold a connection to the app for ever.
+                // TRAP: there is no default. A client that stops reading would hold a connection to the application
+                // without end.
                 session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
                 if context.upgrade {
-                    // ☠ The time-out for the client's next byte goes for idle WebSockets too.
+                    // TRAP: the timeout for the client's next byte applies to idle WebSockets too.
                     let silence = grant.route().upstream().tunnel_timeout();
                     session.set_read_timeout(Some(silence));
                 }
@@ -224,7 +226,7 @@ impl ProxyHttp for Gateway {
                 (context.record.place, context.record.client) = (place, Some(admitted.client.address));
                 let (dialect, client) = (admitted.login.dialect().name(), admitted.client.address);
                 let event = LoginEventRecorder::default();
-                // In a box, so that the future of every other request is not as large.
+                // Boxed, so that the future of every other request stays small.
                 let answered = Box::pin(login::answer(session, &self.state, *admitted, &event)).await;
                 let noted = event.into_noted();
                 let refused = answered.as_ref().err().map(|refusal| refusal.deny).or(noted.refused);
@@ -261,13 +263,13 @@ impl ProxyHttp for Gateway {
                 context.record.key.clone_from(&refusal.key);
                 self.refuse(session, context, &refusal).await?;
             }
-            // Only one that may wait is told to.
+            // Only a decision with `may_wait` returns it.
             Decision::Wait(_) => self.refuse(session, context, &Denial::new(DenyReason::Internal)).await?,
         }
         Ok(true)
     }
 
-    /// Never asked: `request_filter` answers every request.
+    /// Not called: `request_filter` answers every request.
     async fn upstream_peer(&self, _: &mut Session, _: &mut RequestContext) -> pingora::Result<Box<HttpPeer>> {
         Err(Error::new(ErrorType::InternalError))
     }
@@ -275,13 +277,13 @@ impl ProxyHttp for Gateway {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
         let deny = context.denied.unwrap_or_else(|| upstream_failure(error));
         let body_fault = ConnectionState::body_fault();
-        // The app does not answer because the client does not go on. One that does not read on is another matter.
+        // The application waits for the rest of the body. A client that does not read is a different case.
         let no_answer = deny == DenyReason::UpstreamTimeout && *error.etype() == ErrorType::ReadTimedout;
         let waits_for_client = no_answer && !session.is_body_done();
         let deny = body_fault.unwrap_or(if waits_for_client { DenyReason::BodyTimeout } else { deny });
         let client_left = *error.esource() == ErrorSource::Downstream && is_disconnect(error) && body_fault.is_none();
         context.record.left = client_left;
-        // What the client did is for the access log.
+        // Faults of the client are for the access log.
         if !client_left && deny.response().status.is_server_error() {
             warn!(
                 request = context.request_id.as_str(),
@@ -299,10 +301,10 @@ impl ProxyHttp for Gateway {
                 .granted
                 .as_ref()
                 .map_or((None, None), |(_, grant)| (Some(grant.route().realm().clone()), grant.cors().cloned()));
-            // ☠ Pingora closes the connection after this answer (proxy/src/lib.rs, `finish`). Unless the client is told, its
-            // next request crosses with that, and is lost.
+            // TRAP: pingora closes the connection after this response (`pingora-proxy 0.9.1 src/lib.rs`, `finish`).
+            // Without `Connection: close`, the client's next request crosses the close and is lost.
             session.set_keepalive(None);
-            // The client may be gone by now; there is nobody left to tell.
+            // The client may have left.
             let place = context.record.place;
             let _ = self.refuse(session, context, &Denial { place, realm, cors, ..Denial::new(deny) }).await;
         }
@@ -310,12 +312,12 @@ impl ProxyHttp for Gateway {
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    /// All that there is to say was said in `fail_to_proxy`.
+    /// `fail_to_proxy` has logged everything.
     fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
         true
     }
 
-    /// ☠ Pingora's own summary holds the query, and so the API key.
+    /// TRAP: pingora's own summary contains the query, and so the API key.
     fn request_summary(&self, _: &Session, context: &RequestContext) -> String {
         format!("request {}", context.request_id.as_str())
     }
@@ -332,10 +334,10 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// How long the client may take for an answer of the gate's own.
+/// Time limit for a client to read a response of Tollgate's own.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Contract 4.5.
+/// Maps a failed attempt to a denial (docs/request-order.md, Forwarding).
 fn upstream_failure(error: &Error) -> DenyReason {
     use ErrorType::{ConnectTimedout, Custom, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
     match (error.esource(), error.etype()) {
@@ -354,13 +356,13 @@ const fn is_disconnect(error: &Error) -> bool {
     matches!(error.etype, ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed)
 }
 
-/// Whether it asks for the one upgrade that pingora forwards; any other it takes out (`proxy_common.rs`), and the request
-/// goes on as if it had not asked: curl asks for h2c as a matter of course.
+/// Returns whether it asks for WebSocket, the only upgrade that is forwarded. Other upgrades are removed, and the
+/// request goes on: curl asks for h2c by default.
 fn is_websocket(request: &RequestHeader) -> bool {
     request.version == http::Version::HTTP_11 && wire::asks_for_websocket(&request.headers)
 }
 
-/// Whether an answer is a stream of events.
+/// Returns whether the response is an event stream.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     const KIND: &[u8] = b"text/event-stream";
     headers

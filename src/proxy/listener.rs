@@ -202,9 +202,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
         let connection = Arc::new(ConnectionState::default());
         let mut stream: Stream = Box::new(ClientStream::new(stream, connection.clone(), self.listener.clone()));
         let mut speaks_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        // TRAP: with h2c, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has (pingora-core 0.9.1,
-        // src/apps/mod.rs), and a request of HTTP/1 can be shorter. So the bytes are peeked here, with a time-out, and more of
-        // them only while they match the preface.
+        // TRAP: with h2c, pingora waits without a time-out for as many bytes as the preface of HTTP/2 has (pingora-core
+        // 0.9.1, src/applications/mod.rs), and a request of HTTP/1 can be shorter. So the bytes are peeked here, with a
+        // time-out, and more of them only while they match the preface.
         if !self.tls && self.service.app.server_options().is_some_and(|options| options.h2c) {
             let mut opening = [0; PREFACE.len()];
             let mut patience = FIRST_BYTES_TIMEOUT;
@@ -232,7 +232,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
         }
     }
 
-    /// Waits until the client has closed its half too: at most [`IDLE_CLOSE_DELAY`] when the gate stops.
+    /// Waits until the client has closed its half too: at most [`IDLE_CLOSE_DELAY`] when Tollgate stops.
     async fn finish_closing(&self, closing: Closing) {
         let mut stopped = self.stopped.clone();
         let hurry = async {
@@ -245,24 +245,24 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
         }
     }
 
-    /// Closes idle connections after the gate has stopped.
+    /// Closes idle connections after Tollgate has stopped.
     async fn close_idle(self: Arc<Self>) {
         let mut stopped = self.stopped.clone();
         let _ = stopped.wait_for(|stopped| *stopped).await;
-        // A request can be on its way on a connection that was idle when the gate stopped.
+        // A request can be on its way on a connection that was idle when Tollgate stopped.
         let _ = timeout(IDLE_CLOSE_DELAY, self.connections.wait_until_below(1)).await;
         self.service.app.http_cleanup().await;
     }
 }
 
-/// Passes requests to an app of pingora: sets the phase of the connection, and can end tunnels.
+/// Passes requests to an application of pingora: sets the phase of the connection, and can end tunnels.
 pub(super) struct ConnectionService<A> {
     app: Arc<A>,
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> ConnectionService<A> {
     /// Serves the requests of an HTTP/1 connection one by one, as the `ServerApp` of pingora does (pingora-core 0.9.1,
-    /// src/apps/mod.rs), without boxing the future of each request and moving its 10 kB.
+    /// src/applications/mod.rs), without boxing the future of each request and moving its 10 kB.
     async fn serve_http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let mut session = ServerSession::new_http1(stream);
         // For the first head only: `early_request_filter` sets it for later ones.
@@ -276,7 +276,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionService<A> {
         }
     }
 
-    /// Serves one request.
     pub(super) async fn serve(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
         ConnectionState::enter(Phase::Head);
         tunnel::serve(self.app.process_new_http(session, shutdown)).await
@@ -300,7 +299,7 @@ pub(super) static DEFAULT_MAX_CONNECTIONS: LazyLock<usize> = LazyLock::new(|| {
 
 /// Time for the first byte: the read_timeout of pingora for the first head (pingora-core 0.9.1, src/protocols/http/v1/server.rs).
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time for which idle connections stay open after the gate has stopped.
+/// Time for which idle connections stay open after Tollgate has stopped.
 const IDLE_CLOSE_DELAY: Duration = Duration::from_secs(1);
 /// Interval at which the limit of connections is read again, since a reload can raise it.
 const FULL: Duration = Duration::from_secs(1);

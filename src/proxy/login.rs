@@ -15,7 +15,7 @@ use crate::gate::{AdmittedLogin, DenyReason};
 pub(super) use crate::login::LoginError;
 use crate::login::{LoginEventRecorder, LoginRequest, LoginResponse, exchange, project, tenant};
 
-/// Answers a request to a login path. What becomes of it is noted in `trail`.
+/// Answers a request to a login path. Records it in `event`.
 pub(super) async fn answer(
     session: &mut Session,
     state: &SharedState,
@@ -52,8 +52,8 @@ pub(super) async fn answer(
     answer
 }
 
-/// Keeps a client for a second that is told to come again after one. A flood of logins would come again at once, and take
-/// the processor from the threads that hash, which have a lower priority (SECURITY.md, R64).
+/// Holds a client that gets 503 for a second. A flood of logins would come again at once and take the processor from
+/// the hashing threads, which have a lower priority (SECURITY.md R64).
 async fn hold() {
     static HELD: Semaphore = Semaphore::const_new(MOST_HELD);
     if let Ok(_held) = HELD.try_acquire() {
@@ -86,9 +86,9 @@ fn unread(error: &Error) -> DenyReason {
     ConnectionState::body_fault().unwrap_or(other)
 }
 
-/// Contract 3.
+/// docs/logins.md.
 const MAX_BODY_BYTES: usize = 64 << 10;
-/// For all of it: 64 KiB need no longer, and a slow drip holds no memory for longer.
+/// For the whole body: 64 KiB need no longer, and a slow client holds no memory for longer.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// As `Retry-After` says.
 const HOLD: Duration = Duration::from_secs(1);

@@ -1,44 +1,48 @@
-//! Connects the gate to pingora: accepts connections, has each request judged, and carries out the decision.
+//! Connects Tollgate to pingora: accepts connections, has each request judged, and carries out the decision.
 //!
 //! # The way of a request
 //!
-//! 1. `listener` accepts a connection and does the TLS handshake. All bytes of the client go through a `client_stream`, which enforces
-//!    time limits and the framing of HTTP/1 requests (`framing::request`) before pingora reads them.
-//! 2. Over HTTP/1, `listener` passes one request after the other to pingora. Over HTTP/2, `http2` passes each stream to a task of its
-//!    own, as a `http2::session`. From here on there is one way for both.
-//! 3. Pingora calls the hooks of `gateway`: `early_request_filter`, `request_filter`, after an error `fail_to_proxy`, and at the end
-//!    `logging`. `request_filter` asks [`crate::gate`] for a decision and carries it out. It answers every request, so pingora's
-//!    own forwarding (`upstream_peer` and later hooks) is never reached.
+//! 1. `listener` accepts a connection and does the TLS handshake. All bytes of the client go through a `client_stream`,
+//!    which enforces time limits and the framing of HTTP/1 requests (`framing::request`) before pingora reads them.
+//! 2. Over HTTP/1, `listener` passes one request after the other to pingora. Over HTTP/2, `http2` passes each stream to
+//!    a task of its own, as a `http2::session`. From here on there is one way for both.
+//! 3. Pingora calls the hooks of `gateway`: `early_request_filter`, `request_filter`, after an error `fail_to_proxy`,
+//!    and at the end `logging`. `request_filter` asks [`crate::gate`] for a decision and carries it out. It answers
+//!    every request, so pingora's own forwarding (`upstream_peer` and later hooks) is never reached.
 //!
 //! | Decision | What is done | Where |
 //! |---|---|---|
-//! | `Grant` | forward the request to an app, and its answer to the client | `exchange` |
+//! | `Grant` | forward the request to an application, and its answer to the client | `exchange` |
 //! | `Login` | read the body, and have [`crate::login`] answer | `login`, `answer` |
 //! | `Preflight`, `Jwks`, `Refusal` | write an answer of Tollgate | `answer` |
 //! | `Wait` | wait for the keys of an issuer, and judge the request once more | `gateway` |
 //!
 //! Three kinds of requests do not take this way:
 //!
-//! - A head that is too slow, too large or has ambiguous framing never becomes a request: `client_stream` answers in plain bytes
-//!   (`answer::raw_error`), since pingora has no session yet.
+//! - A head that is too slow, too large or has ambiguous framing never becomes a request: `client_stream` answers in
+//!   plain bytes (`answer::raw_error`), since pingora has no session yet.
 //! - On the listener of `server.tls.redirect`, `redirect` answers.
 //! - On the admin listener, `ops` answers. It shares steps 1 and 2, with the limits of [`DefaultListenerPolicy`].
 //!
-//! # Answers of apps
+//! # Answers of applications
 //!
-//! One engine serves all clients. `upstream::Connection` sends the request in HTTP/1.1 and reads the answer, `framing::response`
-//! finds its end and writes the framing for the client, and `exchange` moves body, answer and trailers in both directions within the
-//! time limits. It writes to a session, which is pingora's over HTTP/1, and `http2::session` over HTTP/2. Only the following depends on
-//! the version of the client:
+//! One engine serves all clients. `upstream::Connection` sends the request in HTTP/1.1 and reads the answer,
+//! `framing::response` finds its end and writes the framing for the client, and `exchange` moves body, answer and
+//! trailers in both directions within the time limits. It writes to a session, which is pingora's over HTTP/1, and
+//! `http2::session` over HTTP/2. Only the following depends on the version of the client:
 //!
 //! | | HTTP/1 | HTTP/2 | Where |
 //! |---|---|---|---|
-//! | end of an answer without a length | last chunk; in HTTP/1.0 the end of the connection | END_STREAM | `framing::response` |
-//! | trailers | added to the last chunk below pingora, which writes none; none in HTTP/1.0 | HEADERS frame | `exchange::pass_on` |
-//! | minimum rate of a body (`body_clock`) | `client_stream`, since one connection has one body | `exchange`, at each piece | |
+//! | end of an answer without a length | last chunk; in HTTP/1.0 the end of the connection | END_STREAM |
+//! `framing::response` |
+//! | trailers | added to the last chunk below pingora, which writes none; none in HTTP/1.0 | HEADERS frame |
+//! `exchange::pass_on` |
+//! | minimum rate of a body (`body_clock`) | `client_stream`, since one connection has one body | `exchange`, at each
+//! piece | |
 //! | interim responses | none in HTTP/1.0 | as in HTTP/1.1 | `exchange::answer_head` |
 //! | WebSockets | a tunnel that ends with a close frame | none | `client_stream`, `tunnel` |
-//! | connections to apps that one client has authenticated | kept for its connection | closed | `upstream::bound` |
+//! | connections to applications that one client has authenticated | kept for its connection | closed |
+//! `upstream::bound` |
 //! | an answer of Tollgate to a client that does not read | `write_timeout` in `client_stream` | `http2` | |
 
 mod answer;

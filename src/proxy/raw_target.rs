@@ -1,20 +1,20 @@
-//! Targets with bytes that the parser of pingora refuses and an app can accept: Latin-1, and JSON in a query.
+//! Targets with bytes that the parser of pingora refuses and an application can accept: Latin-1, and JSON in a query.
 //!
-//! TRAP: `httparse` accepts no target that is not UTF-8 (httparse 1.10.1, src/lib.rs), and `http` no quotation mark in a query, no
-//! grave accent and no angle brackets (http 1.5.0, src/uri/path.rs). So pingora gets a placeholder for each such byte, and the
-//! gate gets the target as it came.
+//! TRAP: `httparse` accepts no target that is not UTF-8 (httparse 1.10.1, src/lib.rs), and `http` no quotation mark in
+//! a query, no grave accent and no angle brackets (http 1.5.0, src/uri/path.rs). So pingora gets a placeholder for each
+//! such byte, and Tollgate gets the target as it came.
 
-/// What a request line is read by.
+/// The state for reading a request line.
 #[derive(Debug, Default)]
 pub(super) struct RawTarget {
     has_begun: bool,
     spaces: u8,
-    /// How much of the target has come.
+    /// Number of target bytes so far.
     length: usize,
     hidden: Hidden,
 }
 
-/// What is hidden from pingora: the target from its first such byte on.
+/// The part of the target from its first hidden byte on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hidden {
     from: usize,
@@ -22,8 +22,8 @@ pub(super) struct Hidden {
 }
 
 impl RawTarget {
-    /// Reads on in a request, and replaces what pingora would refuse in its target. Returns what was hidden, once all of the
-    /// target has come.
+    /// Reads further bytes of a request, and replaces the bytes that pingora would refuse in its target. Returns the
+    /// hidden part when the target is complete.
     pub(super) fn hide(&mut self, bytes: &mut [u8]) -> Option<Hidden> {
         for byte in bytes {
             match *byte {
@@ -66,7 +66,7 @@ impl Hidden {
         self.bytes.is_empty()
     }
 
-    /// The target as it came, of one that pingora got.
+    /// Returns the raw target for the one that pingora got.
     pub(super) fn restore(&self, target: &[u8]) -> Vec<u8> {
         [target.get(..self.from).unwrap_or(target), &self.bytes].concat()
     }
@@ -76,7 +76,7 @@ const fn is_refused(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'`' | 0x80..)
 }
 
-/// It may stand anywhere in a target, and ends nothing.
+/// It is allowed anywhere in a target and ends nothing.
 const PLACEHOLDER: u8 = b'_';
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::gate::wire;
 
-    /// What pingora gets of these bytes, and what is hidden from it, however they come.
+    /// Returns the bytes for pingora, and the hidden part, for any split of the bytes.
     fn hide(line: &[u8]) -> (Vec<u8>, Option<Hidden>) {
         let hide = |size: usize| {
             let (mut raw, mut bytes, mut hidden) = (RawTarget::default(), line.to_vec(), None);

@@ -77,7 +77,7 @@ impl RequestRecord {
         self.key = grant.key().cloned();
     }
 
-    /// Notes that the request is sent to an app: one attempt.
+    /// Notes that the request is sent to an application: one attempt.
     pub(super) fn send(&mut self) {
         self.sent = Some(Instant::now());
     }

@@ -1,7 +1,8 @@
 //! Queries without values that can be secrets.
 
-/// Makes a query for the log: the names of its parameters, and no values except those of the gate's own switches. Queries of
-/// clients and of apps contain tokens, keys and codes (SECURITY.md R40), under names that Tollgate does not know.
+/// Makes a query for the log: the names of its parameters, and no values except those of Tollgate's own switches.
+/// Queries of clients and of applications contain tokens, keys and codes (SECURITY.md R40), under names that Tollgate
+/// does not know.
 pub(super) fn query(query: &str) -> String {
     let members = query.split('&').take(MAX_MEMBERS).map(|member| match member.split_once('=') {
         Some(_) if SWITCHES.contains(&member) => member.to_owned(),
@@ -12,7 +13,7 @@ pub(super) fn query(query: &str) -> String {
     members.collect::<Vec<_>>().join("&")
 }
 
-/// Whether it is short and plain enough to be a name rather than a key or a token.
+/// Returns whether it is short and plain enough to be a name and not a key or a token.
 fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']');
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(plain)

@@ -11,7 +11,6 @@ use crate::config::Authority;
 
 /// Answers every request with the same address, over https.
 pub(super) struct Redirect {
-    /// Where TLS is spoken.
     pub(super) port: u16,
 }
 

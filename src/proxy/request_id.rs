@@ -67,7 +67,7 @@ mod tests {
         let mut parts = HashSet::new();
         for id in &made {
             assert!(id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{id}");
-            // No half of an id stays, or counts up.
+            // Neither half of an id stays or increments.
             assert!(parts.insert(id[..16].to_owned()) && parts.insert(id[16..].to_owned()), "{id}");
         }
         assert!(!made.is_sorted() && !made.iter().rev().is_sorted());

@@ -15,7 +15,7 @@ pub struct Snapshot {
     pub generation: u64,
     /// When the policy came into force, in Unix seconds.
     pub loaded_at: i64,
-    /// The rules that the gate enforces.
+    /// The rules that Tollgate enforces.
     pub policy: Policy,
     /// Metrics of this generation.
     pub meters: Metrics,
@@ -60,7 +60,8 @@ impl Snapshot {
         upstreams
     }
 
-    /// Closes connections to apps that were idle for longer than `idle_timeout`. The maintenance task calls it every second.
+    /// Closes connections to applications that were idle for longer than `idle_timeout`. The maintenance task calls it
+    /// every second.
     pub fn close_idle(&self) {
         self.pools.iter().for_each(|pool| pool.pool().close_idle());
     }

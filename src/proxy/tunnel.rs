@@ -1,10 +1,10 @@
 //! Tunnels: WebSockets and event streams, which last longer than the decision on their request is valid.
 //!
-//! A tunnel ends within a second after its token or API key becomes invalid, idle or not, and every tunnel ends when the gate
-//! stops. A client of a WebSocket gets a close frame (`client_stream`, `websocket`). Other requests have no such end, and
-//! pingora can't end a request from outside (pingora-proxy 0.9.1, src/lib.rs). But its future can be dropped, which closes the
-//! client's connection or HTTP/2 stream, and the connection to the app. The task that serves the request and the task that
-//! ends it share a [`CancelHandle`].
+//! A tunnel ends within a second after its token or API key becomes invalid, idle or not, and every tunnel ends when
+//! Tollgate stops. A client of a WebSocket gets a close frame (`client_stream`, `websocket`). Other requests have no
+//! such end, and pingora can't end a request from outside (pingora-proxy 0.9.1, src/lib.rs). But its future can be
+//! dropped, which closes the client's connection or HTTP/2 stream, and the connection to the application. The task that
+//! serves the request and the task that ends it share a [`CancelHandle`].
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -23,7 +23,7 @@ use crate::token::{RevocationKeys, Revocations};
 #[derive(Default)]
 pub struct Tunnels {
     open: Mutex<Vec<Tunnel>>,
-    /// The gate stops: a new tunnel is ended at once.
+    /// Tollgate stops: a new tunnel is ended at once.
     closing: AtomicBool,
 }
 
@@ -94,7 +94,7 @@ impl Tunnels {
         });
     }
 
-    /// Ends all tunnels, since the gate stops. Clients of WebSockets can connect to the next process.
+    /// Ends all tunnels, since Tollgate stops. Clients of WebSockets can connect to the next process.
     pub fn close_all(&self) {
         let mut all = self.all();
         self.closing.store(true, Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl Tunnels {
 }
 
 impl Tunnel {
-    /// Ends the tunnel, since the gate stops.
+    /// Ends the tunnel, since Tollgate stops.
     fn leave(&mut self) {
         if !self.request_close(websocket::GOING_AWAY)
             && let Some(cancel) = self.cancel.upgrade()

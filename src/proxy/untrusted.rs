@@ -19,7 +19,7 @@ pub struct Untrusted {
 }
 
 impl Untrusted {
-    /// Looks at a request of `peer` that came `at` so much of the process's clock.
+    /// Checks a request of `peer` at this time of the monotonic clock.
     pub(super) fn notice(&self, peer: IpAddr, headers: &HeaderMap, proxies: &Proxies, at: Duration) {
         if self.is_new(peer, headers, proxies, at) {
             warn!(

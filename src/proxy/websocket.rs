@@ -1,4 +1,5 @@
-//! Where a WebSocket's frames end, in what is sent to a client: only there another frame may be put in (RFC 6455, 5.4).
+//! The frame boundaries of a WebSocket in the direction of the client: only there another frame can be inserted (RFC
+//! 6455, 5.4).
 
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -17,7 +18,7 @@ pub(super) struct Frames {
 
 #[derive(Debug)]
 enum State {
-    /// In the head of the answer; how much of the empty line that ends it has been seen.
+    /// In the head of the response, after this many bytes of the empty line.
     Answer(usize),
     /// In the head of a frame: its bytes so far.
     Head([u8; MAX_HEAD], usize),
@@ -32,7 +33,7 @@ impl Default for State {
 }
 
 impl Frames {
-    /// Looks at what was sent.
+    /// Reads sent bytes.
     pub(super) fn sent(&mut self, mut bytes: &[u8]) {
         while let [first, rest @ ..] = bytes {
             match &mut self.state {
@@ -64,7 +65,7 @@ impl Frames {
         }
     }
 
-    /// Whether a frame may begin here.
+    /// Returns whether a frame can begin here.
     pub(super) const fn is_between(&self) -> bool {
         matches!(self.state, State::Head(_, 0))
     }
@@ -76,7 +77,7 @@ impl State {
     }
 }
 
-/// How long what follows the head of a frame is, if the head is complete (RFC 6455, 5.2).
+/// Returns the length after the head of a frame, if the head is complete (RFC 6455, 5.2).
 fn payload(head: &[u8]) -> Option<u64> {
     let second = *head.get(1)?;
     let length = match second & 0x7f {
@@ -84,22 +85,21 @@ fn payload(head: &[u8]) -> Option<u64> {
         127 => u64::from_be_bytes(head.get(2..10)?.try_into().ok()?),
         short => u64::from(short),
     };
-    // The mask's key, which a server does not send, comes before what it masks.
+    // The masking key, which a server does not send, precedes the masked data.
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
     Some(length.saturating_add(mask))
 }
 
-/// A frame that says goodbye, with this code (RFC 6455, 7.4.1).
+/// Returns a close frame with this code (RFC 6455, 7.4.1).
 pub(super) const fn close(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
     [0x88, 2, high, low]
 }
 
-/// The server goes away.
 pub(super) const GOING_AWAY: u16 = 1001;
-/// The token that the tunnel was opened with counts no more.
+/// The credentials of the tunnel are no longer valid.
 pub(super) const POLICY: u16 = 1008;
-/// Two bytes, and eight more of a long length. A mask's key counts as what follows.
+/// Two bytes, and eight more for a long length. A masking key counts as data.
 const MAX_HEAD: usize = 10;
 const END: &[u8] = b"\r\n\r\n";
 
@@ -107,7 +107,7 @@ const END: &[u8] = b"\r\n\r\n";
 mod tests {
     use super::*;
 
-    /// Where a frame may begin, as offsets.
+    /// Returns the offsets at which a frame can begin.
     fn between(bytes: &[u8], piece: usize) -> Vec<usize> {
         let mut frames = Frames::default();
         let mut places = Vec::new();

@@ -1,4 +1,4 @@
-//! What every backend must do: one suite, run against each of them.
+//! Tests that every backend must pass.
 
 mod epochs;
 mod guesses;
@@ -198,14 +198,14 @@ async fn r60_who_chooses_a_name_gets_none_that_looks_like_another(store: &dyn St
     let renamed = User { username: Some("A1ice".into()), ..bob.clone() };
     let refused = store.update_user(&renamed, SessionsToEnd::Nothing, Some(session.token)).await;
     assert!(matches!(refused, Err(StoreError::NameTaken)));
-    // Of one's own names another spelling is no one else's.
+    // Another spelling of one's own name is not another user's name.
     let own = User { username: Some("BOB".into()), ..bob };
     let (own, _) = store.update_user(&own, SessionsToEnd::Nothing, Some(session.token)).await.unwrap();
     let (own, _) = store
         .update_user(&User { username: Some("robert".into()), ..own }, SessionsToEnd::Nothing, None)
         .await
         .unwrap();
-    // Whoever runs the realm may have both, and a look goes with its name, and with its user.
+    // The operator can use both names. The skeleton of a name is deleted with the name, and with its user.
     store.create_user(&user("looks", "a1ice")).await.unwrap();
     store.register(&user("looks", "B0b")).await.unwrap();
     assert!(matches!(store.register(&user("looks", "r0bert")).await, Err(StoreError::NameTaken)));
@@ -277,7 +277,7 @@ async fn updates_need_the_version_that_was_read(store: &dyn Store) {
     assert!(now.version > read.version);
     assert_eq!(now, User { version: now.version, created_at: read.created_at, ..change.clone() });
     assert_eq!(store.user("update", &read.id).await.unwrap(), Some(now.clone()));
-    // Its old name is free, its new one is not, and its own is no obstacle to itself.
+    // The old name is free, the new one is not, and a user's own name is no conflict.
     store.create_user(&user("update", "Alice")).await.unwrap();
     assert!(matches!(store.create_user(&user("update", "ALICE LIDDELL")).await, Err(StoreError::NameTaken)));
     let without = User { temporary: false, vouched: false, email_verified: false, second_factor: None, ..now };
@@ -331,7 +331,7 @@ async fn a_name_in_a_living_token_is_taken(store: &dyn Store) {
     }
     let impostor = User { username: Some("alice".into()), ..bob.clone() };
     assert!(matches!(store.update_user(&impostor, SessionsToEnd::Nothing, None).await, Err(StoreError::NameTaken)));
-    // Its own user may have it back, and with the session the name is free.
+    // The same user can have the name back. When the session is gone, the name is free.
     let back = User { username: Some("Alice".into()), ..renamed };
     let (back, _) = store.update_user(&back, SessionsToEnd::Nothing, None).await.unwrap();
     let away = User { username: Some("lewis".into()), ..back };

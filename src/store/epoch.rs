@@ -4,36 +4,31 @@ use super::StoreError;
 use crate::config::Realm;
 use crate::token::{AccountId, KeyError, Seal, TokenId};
 
-/// Names a session epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochId(pub u128);
 
-/// What a realm's sessions hang on, beside the signing keys. When another one begins, no session of before can be refreshed
-/// any more, and no login that was begun before can be finished.
+/// A session epoch of a realm. When a new epoch begins, sessions from before can't be refreshed, and logins from before
+/// can't be finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
-    /// Whose sessions.
     pub realm: String,
-    /// Random.
     pub id: EpochId,
-    /// Marks what stands between two steps of a login.
+    /// The secret for marks on tokens between two steps of a login.
     pub seal: Seal,
-    /// The realm's issuer and audience ([`crate::token::TokenSettings::everyone`]).
+    /// A hash of the realm's issuer and audience ([`crate::token::TokenSettings::everyone`]).
     pub issued_for: AccountId,
-    /// The ids of its signing keys, sorted, as a gate found them when it looked last.
+    /// The ids of its signing keys, sorted, as a process found them when it looked last.
     pub keys: Vec<String>,
     /// When it began, Unix seconds.
     pub since: i64,
 }
 
-/// What became of a realm's epoch when a gate looked at its configuration.
+/// The result of comparing a realm's epoch with its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// It goes on.
     Same,
-    /// It goes on, with keys that came or went.
+    /// The epoch stays, with added or removed keys.
     OtherKeys,
-    /// The realm had none.
     First,
     /// Another one began, since issuer or audience is another one.
     IssuerChanged,
@@ -42,7 +37,7 @@ pub enum Followed {
 }
 
 impl Epoch {
-    /// One that could begin for this realm at `now` (Unix seconds).
+    /// Returns a new epoch for this realm at `now` (Unix seconds).
     ///
     /// # Errors
     /// The system's random source failed.
@@ -59,7 +54,7 @@ impl Epoch {
         })
     }
 
-    /// Whether it is to begin, or `present` goes on.
+    /// Decides whether this epoch begins or `present` stays.
     #[must_use]
     pub fn follows(&self, present: Option<&Self>) -> Followed {
         match present {
@@ -71,13 +66,13 @@ impl Epoch {
         }
     }
 
-    /// What begins in every realm once its database was put back: these, and of the realms that only the database knows,
-    /// which have one `present`, the next one.
+    /// Returns the epochs that begin after the database was restored: these, and for each realm that only the database
+    /// has the epoch after `present`.
     pub(super) fn all_again(next: &[Self], present: Vec<Self>) -> Result<Vec<Self>, StoreError> {
         let mut all = next.to_vec();
         for present in present {
             let of_before = next.iter().find(|next| next.realm == present.realm);
-            // Tokens of an issuer that the realm does not have any more count nowhere.
+            // Tokens of an issuer that the realm no longer has are refused everywhere.
             if of_before.is_none() {
                 let seal = Seal::random().map_err(|error| StoreError::Failed(error.to_string()))?;
                 all.push(Self { id: EpochId(TokenId::random().0), seal, ..present });

@@ -3,13 +3,13 @@
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The username or email is another user's, or stands in another user's token that is still in force.
+    /// The username or email address belongs to another user, or is in a valid token of another user.
     #[error("a user of this name exists")]
     NameTaken,
     /// The user was changed, disabled or deleted since it was read.
     #[error("the user was changed meanwhile")]
     VersionConflict,
-    /// The token in whose name this was asked has been revoked meanwhile, or is none that a login gave to the user.
+    /// The token of this request was revoked meanwhile, or a login did not issue it to the user.
     #[error("the token that asked for it was revoked meanwhile")]
     Revoked,
     /// A username or email that [`super::LoginName`] refuses, or neither of them: the caller did not check.
@@ -33,7 +33,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether a table or a column is not there: of a database that nobody has opened to write yet.
+/// Returns whether a table or a column is missing: no writer has opened this database yet.
 fn is_of_another_schema(error: &dyn sqlx::error::DatabaseError) -> bool {
     // PostgreSQL: undefined_table and undefined_column.
     error.code().is_some_and(|code| code == "42P01" || code == "42703")
@@ -41,11 +41,11 @@ fn is_of_another_schema(error: &dyn sqlx::error::DatabaseError) -> bool {
         || error.message().starts_with("no such column")
 }
 
-/// What keeps a store from being opened: a sentence without a remedy.
+/// The reason that a store can't be opened: a sentence without a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// The server does not answer, or not now.
     Unreachable(String),
-    /// It does not get better by waiting.
+    /// Waiting does not help.
     Unusable(String),
 }

@@ -1,6 +1,6 @@
-//! Users, sessions and revocations, kept so that what was acknowledged survives `kill -9`.
+//! Users, sessions and revocations. Data that was acknowledged survives `kill -9`.
 //!
-//! A backend implements [`Store`] and passes its contract tests (see `conformance`); SQL stays inside this module.
+//! A backend implements [`Store`] and passes the tests in `conformance`. SQL stays inside this module.
 
 #[cfg(test)]
 mod conformance;
@@ -32,22 +32,22 @@ pub use revocation::{Revocation, RevocationEntry, SubjectRevocation, TokenExpiry
 pub use session::{Listed, ListedRefresh, OneTimeId, Session, SessionsToEnd};
 pub use user::{PasswordHash, SecondFactor, User};
 
-/// Where users, sessions and revocations are kept. Every write is durable when its call returns, and happens whole or
-/// not at all. All times are the caller's, so that tests need no clock.
+/// Users, sessions and revocations. Every write is durable when its call returns, and is atomic. The caller passes all
+/// times, so that tests need no clock.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Adds a user.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`] if its username or email is taken in the realm, whatever its spelling. A name that its
-    /// user gave up is taken as long as a session of that time lives: its token still carries the name, and an app
-    /// would take the one user for the other.
+    /// user gave up is taken as long as a session of that time lives: its token still carries the name, and an
+    /// application would take the one user for the other.
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
         self.create_users(std::slice::from_ref(user)).await
     }
 
-    /// Adds a user who chose its names. As [`Store::create_user`], and a username that looks like a name of another user's
-    /// (Unicode TR39) is taken, too.
+    /// Adds a user with self-chosen names. Like [`Store::create_user`], but also refuses a username that looks like
+    /// another user's name (Unicode TR39).
     ///
     /// # Errors
     /// As [`Store::create_user`].
@@ -77,15 +77,15 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError>;
 
-    /// Replaces the user of `user.id`, whose stored version must be `user.version`, and ends sessions, in one
-    /// transaction. Returns the user as stored, with its new version, and what was revoked. `by` is the session that asked
-    /// for it, if one did: what was revoked while its request was on the way must not change a password, nor what only a
-    /// signing key vouches for; and a username that its user chose looks like no name of another user's, as at
+    /// Replaces the user with the id `user.id`, whose stored version must be `user.version`, and ends sessions, in one
+    /// transaction. Returns the stored user with its new version, and the revocations. `by` is the session that
+    /// requested the change, if any: if it was revoked meanwhile, or no login opened it (a stolen signing key), it must
+    /// not change the user. A username that the user chose must not look like another user's name, as in
     /// [`Store::register`].
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`] as for [`Store::create_user`]; [`StoreError::VersionConflict`] if the version differs or the user is
-    /// gone; [`StoreError::Revoked`] if `by` is.
+    /// [`StoreError::NameTaken`] as for [`Store::create_user`]; [`StoreError::VersionConflict`] if the version differs or the user
+    /// is deleted; [`StoreError::Revoked`] if `by` is revoked.
     async fn update_user(
         &self,
         user: &User,
@@ -93,8 +93,8 @@ pub trait Store: Send + Sync {
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError>;
 
-    /// Deletes the user and ends its sessions. Returns the user as it was, and what was revoked; `None` if there is no
-    /// such user. `by` as for [`Store::update_user`].
+    /// Deletes the user and ends its sessions. Returns the user as it was, and the revocations; `None` if the user does
+    /// not exist. `by` as for [`Store::update_user`].
     ///
     /// # Errors
     /// [`StoreError::Revoked`] as for [`Store::update_user`].
@@ -105,33 +105,33 @@ pub trait Store: Send + Sync {
         by: Option<TokenId>,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
 
-    /// How many names a user holds back from others: those that it gave up, and that tokens of its sessions may carry.
+    /// Returns the number of reserved names of a user: names that it gave up and that tokens of its sessions can carry.
     ///
     /// # Errors
     /// The database failed.
     async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError>;
 
-    /// Opens a session for the user, if it is still the `version` whose password was checked, and not disabled, and if the
-    /// realm's epoch is still `session.epoch`, where that is one.
+    /// Opens a session for the user, if the user still has the `version` whose password was checked, is not disabled,
+    /// and the realm's epoch is still `session.epoch` (if set).
     ///
     /// # Errors
-    /// [`StoreError::VersionConflict`] if it is not.
+    /// [`StoreError::VersionConflict`] otherwise.
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
 
-    /// The same for what may open one session only. Returns whether it was the first time, among all who try at the same
-    /// moment; if the session can't be opened, it was not used.
+    /// Opens a session with an id that can be used once. Returns whether this was the first use, also among concurrent
+    /// calls. If the session can't be opened, the id stays unused.
     ///
     /// # Errors
     /// As [`Store::create_session`].
     async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError>;
 
-    /// The session whose refresh tokens count at `now` (Unix seconds), if its epoch has not ended.
+    /// Returns the session if its refresh tokens are valid at `now` (Unix seconds) and its epoch has not ended.
     ///
     /// # Errors
     /// The database failed.
     async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError>;
 
-    /// Uses up a refresh token, once among all who try at the same moment.
+    /// Uses a refresh token. Of concurrent calls, one succeeds.
     ///
     /// # Errors
     /// The database failed.
@@ -149,8 +149,8 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError>;
 
-    /// Begins `next`, if its realm has none, or one of another issuer or audience, or of which all keys are gone. Of many
-    /// who see the same reason, one begins one.
+    /// Begins `next` if its realm has no epoch, or one with another issuer or audience, or one of whose keys none is
+    /// left. Of concurrent calls, one begins an epoch.
     ///
     /// # Errors
     /// The database failed.
@@ -162,16 +162,16 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn begin_epoch(&self, next: &Epoch) -> Result<(), StoreError>;
 
-    /// Begins `next`, and ends all sessions of its realm: nothing counts any more that anybody was issued until the second
-    /// `until`, that one included, nor what was issued later in a session of before. The revocations may be forgotten after
-    /// `expires_at`. Who has read revocations already reads these.
+    /// Begins `next` and ends all sessions of its realm: all tokens issued up to and including the second `until` are
+    /// refused, and later tokens of sessions from before. The revocations can be deleted after `expires_at`. Processes
+    /// that poll revocations load these.
     ///
     /// # Errors
     /// The database failed.
     async fn end_realm(&self, next: &Epoch, until: i64, expires_at: i64) -> Result<(), StoreError>;
 
-    /// The same for every realm that has an epoch, and for those of `next`, since the database was put back: who reads its
-    /// revocations may have read later ones than it has, and yet reads these.
+    /// The same for every realm that has an epoch and for those of `next`, after the database was restored. A process
+    /// that has loaded later sequences than the restored database has loads these entries as well.
     ///
     /// # Errors
     /// The database failed. Some realms may be done.
@@ -190,21 +190,21 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError>;
 
-    /// The last second of which nothing counts any more that the account was issued, if there is one.
+    /// Returns the last second up to which all tokens of the account are refused, if there is one.
     ///
     /// # Errors
     /// The database failed.
     async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError>;
 
-    /// Ends one session. Revokes the token though no session is known for it; if one is, its own expiry counts. A token
-    /// that was revoked already, and for as long, is left as it is.
+    /// Ends one session. Revokes the token even if no session is known for it; if one is, its own expiry is used. An
+    /// existing revocation that lasts as long stays unchanged.
     ///
     /// # Errors
     /// The database failed.
     async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError>;
 
-    /// Revokes what the account was issued up to the second `until`, that one included. The later of two cut-offs of one
-    /// account counts, and the later of their expiries. Leaves sessions as they are.
+    /// Revokes all tokens of the account issued up to and including the second `until`. Of two such revocations of one
+    /// account the later one is kept, and the later expiry. Does not end sessions.
     ///
     /// # Errors
     /// The database failed.
@@ -215,14 +215,14 @@ pub trait Store: Send + Sync {
         expires_at: i64,
     ) -> Result<SubjectRevocation, StoreError>;
 
-    /// Up to `limit` revocations that still matter at `now`, with a sequence above `after`, in order. What appears later
-    /// has a higher sequence than all that were ever returned.
+    /// Returns up to `limit` revocations that are in force at `now` with a sequence above `after`, in order.
+    /// Revocations that appear later have a higher sequence than all that were ever returned.
     ///
     /// # Errors
     /// The database failed.
     async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError>;
 
-    /// Deletes sessions, revocations and what was used once whose tokens have expired at `now`. Returns how many rows went.
+    /// Deletes sessions, revocations and used ids whose tokens have expired at `now`. Returns the number of rows.
     ///
     /// # Errors
     /// The database failed.
@@ -234,9 +234,9 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError>;
 
-    /// Counts a wrong guess at an account. Returns how many there are now in a row. An id that is no user's has a count too,
-    /// so that the time of this says nothing of who exists: the caller makes such ids of a small number of values, or by
-    /// [`LoginName::pool_account`], of which [`Store::purge_expired`] forgets old ones.
+    /// Counts a wrong guess at an account. Returns the number of guesses in a row. An id without a user has a count
+    /// too, so that the time does not reveal whether a user exists. The caller uses a small number of such ids, or ids
+    /// by [`LoginName::pool_account`], of which [`Store::purge_expired`] deletes old ones.
     ///
     /// # Errors
     /// The database failed.
@@ -262,39 +262,39 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn reset_guesses(&self, realm: &str, user_id: &str, now_ms: i64) -> Result<(), StoreError>;
 
-    /// The ids of the realm's users with so many wrong guesses in a row, at the password or at codes, from networks from which
-    /// they have not signed in.
+    /// Returns the ids of the realm's users with so many consecutive wrong guesses, at the password or at codes, from
+    /// networks from which they have not logged in.
     ///
     /// # Errors
     /// The database failed.
     async fn guessed_at(&self, realm: &str, times: u32) -> Result<Vec<String>, StoreError>;
 
-    /// Whether any account has signed in from this network.
+    /// Returns whether any account has logged in from this network.
     ///
     /// # Errors
     /// The database failed.
     async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError>;
 
-    /// Whether the store answers.
+    /// Checks that the store answers.
     ///
     /// # Errors
     /// It does not.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Lets go of the database, once what is under way is done. Every later call fails.
+    /// Closes the database after the calls in progress. Every later call fails.
     async fn close(&self);
 }
 
-/// Opens the store, and makes its file or its tables if they are not there.
+/// Opens the store. Creates its file or its tables if they are missing.
 ///
 /// # Errors
-/// [`StoreError::Failed`] with a sentence for the operator: a directory that does not exist, a file that can't be opened, a
-/// server that can't be reached or lets us not in, what is another program's, or what a newer version wrote.
+/// [`StoreError::Failed`] with a sentence for the operator: the directory does not exist, the file can't be opened, the
+/// server is unreachable or refuses the login, or another program or a newer version wrote the database.
 pub async fn open(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
     open_or(database, Missing::Made).await
 }
 
-/// Opens the store to change what is there: a file that is not there is not made.
+/// Opens the store for changes. Does not create a file.
 ///
 /// # Errors
 /// As [`open`].
@@ -309,14 +309,14 @@ async fn open_or(database: &Database, missing: Missing) -> Result<Arc<dyn Store>
     })
 }
 
-/// What becomes of a file that is not there.
+/// What to do if the file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
     Made,
     Refused,
 }
 
-/// Opens the store to look at what is there: nothing is made, brought up to date or written.
+/// Opens the store for reading: it creates, migrates and writes nothing.
 ///
 /// # Errors
 /// [`StoreError::Failed`] with a sentence for the operator.
@@ -327,10 +327,10 @@ pub async fn open_read_only(database: &Database) -> Result<Arc<dyn Store>, Store
     })
 }
 
-/// Looks at a store without opening it for good: nothing is made, brought up to date or written.
+/// Checks a store: it creates, migrates and writes nothing.
 ///
 /// # Errors
-/// Why [`open`] would fail.
+/// The error that [`open`] would return.
 pub async fn examine(database: &Database) -> Result<(), Problem> {
     match database {
         Database::Sqlite(path) => sqlite::examine(path).map_err(Problem::Unusable),

@@ -1,7 +1,8 @@
-//! The names by which a user logs in, in the one form in which they are compared.
+//! Login names in the canonical form in which they are compared.
 //!
-//! Two spellings of one name are one account, for uniqueness as for the throttle (`threats.md` R32, R38): compatibility
-//! forms are folded (NFKC), letters are lower-cased, and what can't be seen or can't be told apart is refused.
+//! Two spellings of one name are one account, for uniqueness and for throttling (SECURITY.md R32, R38): compatibility
+//! forms are folded (NFKC), letters are lower-cased, and characters that are invisible or can't be told apart are
+//! refused.
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
@@ -12,7 +13,7 @@ use unicode_security::skeleton;
 pub enum LoginName {
     /// Up to 128 characters without controls, and without white space at the ends or twice in a row.
     Username(CanonicalText),
-    /// One `@`, something before it, a host name after it; up to 254 bytes.
+    /// One `@` with text before it and a host name after it; at most 254 bytes.
     Email(CanonicalText),
 }
 
@@ -37,11 +38,11 @@ impl LoginName {
         Some(Self::Username(CanonicalText(text)))
     }
 
-    /// Reads an email address: the ASCII of a browser's `input type=email`, with dots in the local part only between
-    /// other characters (RFC 5321 `Dot-string`), a domain of at least one LDH label, and RFC 5321's sizes.
+    /// Parses an email address: the ASCII form of HTML's `input type=email`, with dots in the local part only between
+    /// other characters (RFC 5321 `Dot-string`), a domain of at least one LDH label, and the sizes of RFC 5321.
     ///
-    /// Quoted local parts, address literals and international addresses are refused: they have spellings that mail
-    /// servers read differently, and a user who has no other address can register a username.
+    /// Quoted local parts, address literals and international addresses are refused: mail servers read their spellings
+    /// differently. A user without another address can register a username.
     #[must_use]
     pub fn email(written: &str) -> Option<Self> {
         if written.len() > MAX_EMAIL_BYTES {
@@ -55,7 +56,6 @@ impl LoginName {
         Some(Self::Email(CanonicalText(written.to_ascii_lowercase())))
     }
 
-    /// The canonical text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -63,8 +63,8 @@ impl LoginName {
         }
     }
 
-    /// The id under which the store counts wrong guesses at this name in a user pool, whose users have no id here. It is no
-    /// user's id: those do not begin with `@`.
+    /// Returns the id under which the store counts wrong guesses at this name in a user pool. It differs from every
+    /// user's id, which does not begin with `@`.
     #[must_use]
     pub fn pool_account(&self) -> String {
         let kind: &[u8] = if matches!(self, Self::Email(_)) { b"email " } else { b"username " };
@@ -73,10 +73,10 @@ impl LoginName {
     }
 }
 
-/// What a name looks like, in its canonical form and as it was written: two names that share one of these can be taken for
-/// each other. The skeleton of Unicode TR39, 4, which covers names of one script that look like names of another (whole-script
-/// confusables) too. As it was written, since `aIice` with a capital I is told from `alice` by its canonical form only.
-/// Letter case does not tell names apart, so the skeleton is taken of the lower-cased skeleton.
+/// The skeletons of a name, in its canonical form and as written: two names with a common skeleton can be confused.
+/// Skeletons are those of Unicode TR39, 4, including whole-script confusables. The written form is needed, because
+/// `aIice` with a capital I can be told from `alice` by its canonical form. Letter case does not distinguish names, so
+/// the skeleton is taken of the lower-cased skeleton.
 #[must_use]
 pub(super) fn looks(written: &str, name: &LoginName) -> [String; 2] {
     [look(name.as_str()), look(written)]
@@ -87,15 +87,15 @@ fn look(text: &str) -> String {
     skeleton(&lower).collect()
 }
 
-/// NFKC, each character lower-cased, NFKC again, since some lower-case letters compose anew. The final sigma counts as
-/// a sigma: it is the same letter in another place. Every kind of space is U+0020 after NFKC.
+/// NFKC, lower case per character, and NFKC again, because some lower-case letters compose anew. The final sigma equals
+/// a sigma. Every kind of space is U+0020 after NFKC.
 fn canonical(written: &str) -> String {
     let lower = written.nfkc().flat_map(char::to_lowercase);
     lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).nfkc().collect()
 }
 
-/// Whether a reader can't see this character, or sees something else than it: categories Cc, Cf, Cn, Co, Zl and Zp, and
-/// those default-ignorable or blank characters that are letters, marks or symbols by category.
+/// Returns whether the character is invisible or misleading: categories Cc, Cf, Cn, Co, Zl and Zp, and letters, marks
+/// and symbols that are default-ignorable or blank.
 fn invisible(character: char) -> bool {
     let separator =
         matches!(character.general_category(), GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);

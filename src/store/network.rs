@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-/// A client's network, hashed: the address of IPv4, or the first 64 bits of one of IPv6. The hash keeps addresses out of
-/// reports and backups at a glance. It hides none from an attacker with the database, who can hash all addresses of IPv4.
+/// A hashed client network: an IPv4 address, or the first 64 bits of an IPv6 address. The hash keeps addresses out of
+/// reports and backups at a glance. It does not protect them from an attacker with the database, who can hash all IPv4
+/// addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NetworkId(pub [u8; 16]);
 
 impl NetworkId {
-    /// That of an address, whichever way it is written.
+    /// Returns the network of an address, for IPv4-mapped addresses too.
     #[must_use]
     pub fn from_address(client: IpAddr) -> Self {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);

@@ -1,19 +1,19 @@
-//! The store that several gates share: a database of a PostgreSQL server.
+//! PostgreSQL, for several Tollgate processes.
 //!
-//! PostgreSQL lets many write at once, where SQLite has one writer. What the statements rely on is kept by one advisory
-//! lock of the database, which every write but the registration of users takes first, and holds until it is committed and
-//! can be seen:
+//! PostgreSQL allows concurrent writers, SQLite one. The statements rely on one advisory lock of the database. Every
+//! write except the registration of a user takes it first and holds it until the commit is visible:
 //!
-//! - Who only opens a session or uses up a refresh token **shares** it: each of these writes is decided by a row of its own.
-//! - Who changes or deletes a user, or revokes anything, has it **alone**. So no session begins with a name or a password
-//!   that is being changed, and no token changes anything while it is being revoked.
-//! - ☠ A sequence is given out when a row is written, and the row is seen when its transaction is committed. Were there two
-//!   such transactions at once, the later number could be seen first, and a gate that polls after it would never hear of
-//!   the earlier revocation. Alone, they are seen in the order of their numbers.
+//! - A writer that opens a session or uses a refresh token takes it **shared**: a row of its own decides each of these
+//!   writes.
+//! - A writer that changes or deletes a user, or revokes, takes it **exclusive**. So no session begins with a name or
+//!   password that is being changed, and no token changes anything while it is being revoked.
+//! - TRAP: a sequence number is assigned when a row is written, and the row is visible after the commit. With two such
+//!   transactions at once, the later number could be visible first, and a process that polls in between would miss the
+//!   earlier revocation. With the exclusive lock, rows become visible in the order of their numbers.
 //!
-//! A server that hangs must not hang the gate: to get a connection and to be answered has a time limit each, and a
-//! connection that missed it is closed. Nor may a gate that hangs hang the others: the server ends what a transaction waits
-//! for, or makes others wait for, past the same limit.
+//! A hanging server must not block Tollgate: getting a connection and each call have a time limit, and a connection
+//! that exceeds it is closed. A hanging Tollgate process must not block the others: the server ends transactions that
+//! wait, or make others wait, for longer than the same limit.
 
 mod connection;
 mod schema;
@@ -46,7 +46,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Connects, and makes the tables or brings them up to date.
+    /// Connects, and creates or migrates the tables.
     pub(super) async fn open(server: &config::PostgresSettings) -> Result<Self, StoreError> {
         let options = options(server);
         prepare(&options).await.map_err(|error| failed_at(server, error))?;
@@ -54,10 +54,10 @@ impl Postgres {
         Ok(Self { pool: pool.connect_lazy_with(options) })
     }
 
-    /// Connects, and writes nothing.
+    /// Connects without a write.
     pub(super) async fn open_read_only(server: &config::PostgresSettings) -> Result<Self, StoreError> {
         let options = options(server).options([("default_transaction_read_only", "on")]);
-        // A pool would not say why it has no connection.
+        // A pool would not return the cause of a failed connection.
         let connection = in_time(CONNECT_LIMIT, async { Ok(options.connect().await?) }).await;
         connection.map_err(|error| failed_at(server, error))?.close().await?;
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_LIMIT);
@@ -112,7 +112,7 @@ impl Store for Postgres {
     }
 
     async fn register(&self, user: &User) -> Result<(), StoreError> {
-        // Alone: of two names that look alike, the later one must find the earlier one.
+        // Exclusive: of two names that look alike, the later one must find the earlier one.
         transact!(self, BEGIN_ALONE, |transaction| users::register(transaction, user))
     }
 
@@ -122,7 +122,7 @@ impl Store for Postgres {
 
     async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError> {
         if id.contains('\0') {
-            // Which PostgreSQL has in no text.
+            // PostgreSQL texts can't contain it.
             return Ok(None);
         }
         read!(self, |connection| users::by_id(connection, realm, id))
@@ -169,7 +169,8 @@ impl Store for Postgres {
     async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError> {
         match transact!(self, BEGIN_SHARED, |transaction| refresh::attempt(transaction, presented))? {
             refresh::Attempt::Settled(rotated) => Ok(rotated),
-            // To end the session takes the lock alone, and who shares it can't wait for that: judged once more.
+            // Ending the session requires the exclusive lock, for which a holder of the shared lock can't wait: decide
+            // again.
             refresh::Attempt::Reused(_) => {
                 transact!(self, BEGIN_ALONE, |transaction| refresh::rotate(transaction, presented))
             }
@@ -242,7 +243,7 @@ impl Store for Postgres {
             let mut more = true;
             while more {
                 let rows;
-                // Alone, since two gates that delete the same rows in another order would wait for each other.
+                // Alone, since two processes that delete the same rows in another order would wait for each other.
                 (rows, more) =
                     transact!(self, BEGIN_ALONE, |transaction| sessions::purge(transaction, statement, now))?;
                 purged += rows;
@@ -298,7 +299,7 @@ impl Store for Postgres {
     }
 
     async fn close(&self) {
-        // Waits for who still has a connection, none of whom has it for longer.
+        // Waits for the callers that still hold a connection. None holds it for longer.
         let _ = tokio::time::timeout(CONNECT_LIMIT + ANSWER_LIMIT, self.pool.close()).await;
     }
 }
@@ -307,8 +308,9 @@ impl Store for Postgres {
 const LEAP: &str = "SELECT setval(pg_get_serial_sequence('revocations', 'sequence'), \
                     nextval(pg_get_serial_sequence('revocations', 'sequence')) + 1000000000000)";
 
-/// How a transaction begins, in one message. Each statement sees what was committed before it, so the first one after a
-/// lock sees all that the lock was waited for: not so with a stricter isolation, which the database may have as its default.
+/// Starts a transaction in one message. Each statement sees what was committed before it, so the first one after a lock
+/// sees all that the lock waited for. A stricter isolation level, which the database can have as its default, does not
+/// have this property.
 macro_rules! begin {
     ($($lock:literal),*) => {
         concat!(

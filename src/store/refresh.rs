@@ -3,7 +3,7 @@
 use super::Revocation;
 use crate::token::{AccountId, TokenId};
 
-/// How a session begins that can be refreshed.
+/// The refresh state of a new session.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewRefreshState {
     /// Random: tags the session's refresh tokens, and makes each from the one before.
@@ -14,9 +14,10 @@ pub struct NewRefreshState {
     pub authenticated_at: i64,
     /// The login proved a second factor.
     pub mfa: bool,
-    /// Unix seconds from which no refresh token of the session counts.
+    /// Unix seconds from which the session's refresh tokens are invalid.
     pub expires_at: i64,
-    /// The realm's issuer and audience ([`crate::token::TokenSettings::everyone`]): under others it counts no more.
+    /// A hash of the realm's issuer and audience ([`crate::token::TokenSettings::everyone`]). With others, the refresh token is
+    /// invalid.
     pub issued_for: AccountId,
 }
 
@@ -29,30 +30,26 @@ impl std::fmt::Debug for NewRefreshState {
 /// A session that can be refreshed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshableSession {
-    /// Whose user.
     pub realm: String,
-    /// The user's id.
     pub user_id: String,
-    /// As it began.
     pub key: [u8; 32],
     /// Unix seconds of the login.
     pub authenticated_at: i64,
     /// The login proved a second factor.
     pub mfa: bool,
-    /// Unix seconds from which no refresh token of the session counts.
+    /// Unix seconds from which the session's refresh tokens are invalid.
     pub expires_at: i64,
-    /// The issuer and audience of the realm in which it began; nobody knows of one from before a version that asked.
+    /// A hash of the issuer and audience of the realm when the session began; unknown for sessions from older versions.
     pub issued_for: Option<AccountId>,
     /// The realm's epoch is still the one in which it began. If not, it can be ended and nothing more.
     pub is_current: bool,
 }
 
-/// A refresh token that somebody wants to use, and the one that would follow it. Its tag was right.
+/// A refresh token that a client presents, and the next one. Its tag is valid.
 #[derive(Clone, Copy)]
 pub struct RefreshAttempt {
-    /// The session.
     pub session: TokenId,
-    /// How many came before it.
+    /// The number of refresh tokens before it.
     pub generation: i64,
     /// SHA-256 of it.
     pub hash: [u8; 32],
@@ -60,22 +57,22 @@ pub struct RefreshAttempt {
     pub next: [u8; 32],
     /// Unix milliseconds.
     pub now_ms: i64,
-    /// For how long after its use it may come again, from a client that lost the answer.
+    /// The time after its use in which it can come again, from a client that lost the response.
     pub grace_ms: i64,
-    /// Since when this process runs, Unix milliseconds: what was used shortly before may have lost its answer with the
-    /// process before this one, and its client can't have come again sooner.
+    /// The start of this process in Unix milliseconds. A token that was used shortly before may have lost its response
+    /// with the previous process, and its client could not repeat it sooner.
     pub started_ms: i64,
 }
 
-/// What became of a refresh token.
+/// The result of a refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefreshResult {
-    /// It was the one that counts: now the next one is.
+    /// The token was current; the next one is current now.
     Next,
-    /// It was used a moment ago, and the next one still counts.
+    /// The token was used within the grace period, and the next one is still current.
     Again,
-    /// It was used before: somebody has it who should not, and so the session has ended (RFC 9700, 4.14.2).
+    /// Refresh token reuse: the session has ended (RFC 9700, 4.14.2).
     Reused(Revocation),
-    /// There is no such session any more.
+    /// There is no such session, or it has ended.
     Unknown,
 }

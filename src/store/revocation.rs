@@ -6,38 +6,36 @@ use crate::token::{AccountId, Revocations, TokenId};
 /// A token that is not accepted any more, or a session with all of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Goes up with every revocation: [`Store::revocations_after`] the last one seen brings the new ones.
+    /// Increases with every revocation: [`Store::revocations_after`] the last known sequence returns the new ones.
     pub sequence: i64,
-    /// The token's id.
     pub token: TokenId,
     /// Unix seconds after which no one accepts the token anyway.
     pub expires_at: i64,
 }
 
-/// All tokens that an account was issued until some second, or everybody in a realm: none of them is accepted any more.
+/// All tokens that an account, or a whole realm, was issued up to a second. They are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubjectRevocation {
-    /// As [`Revocation::sequence`], and of the same one.
+    /// Shares the sequence of [`Revocation::sequence`].
     pub sequence: i64,
-    /// Whose tokens.
     pub account: AccountId,
-    /// Unix seconds: what was issued in this second is the last that is refused.
+    /// Unix seconds. Tokens issued in this second are the last ones that are refused.
     pub until: i64,
     /// Unix seconds after which no one accepts any of the tokens anyway.
     pub expires_at: i64,
 }
 
-/// What is not accepted any more.
+/// A revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationEntry {
-    /// One token, or one session.
+    /// One token or one session.
     Id(Revocation),
-    /// What one account was issued until some second.
+    /// All tokens of one account up to a second.
     Account(SubjectRevocation),
 }
 
 impl RevocationEntry {
-    /// Goes up with every revocation of either kind.
+    /// Increases with every revocation of either kind.
     #[must_use]
     pub const fn sequence(&self) -> i64 {
         match self {
@@ -50,16 +48,15 @@ impl RevocationEntry {
 /// When a token ends by itself, Unix seconds after which no one accepts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenExpiry {
-    /// Then.
     At(i64),
-    /// Nobody knows, but not later. What was known when it was revoked first is the better word.
+    /// Unknown, but not later. The value of the first revocation is more exact.
     AtMost(i64),
 }
 
-/// Brings into memory what was revoked after the sequence `after`, by whichever process. Returns the last sequence.
+/// Loads the revocations after the sequence `after`, of all processes, into memory. Returns the last sequence.
 ///
 /// # Errors
-/// The database failed; what was read by then is in memory.
+/// The database failed. Revocations that were read before are in memory.
 pub async fn load_revocations(
     store: &dyn Store,
     revoked: &Revocations,
@@ -82,5 +79,5 @@ pub async fn load_revocations(
     }
 }
 
-/// As many revocations at once as cost some megabytes, since there may be a million.
+/// Revocations per page: a page takes some megabytes, and there can be a million revocations.
 const PAGE: u32 = 50_000;

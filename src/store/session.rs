@@ -3,18 +3,14 @@
 use super::{EpochId, NewRefreshState};
 use crate::token::TokenId;
 
-/// One login: one token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Whose user.
     pub realm: String,
-    /// The user's id.
     pub user_id: String,
-    /// The token's id.
     pub token: TokenId,
     /// Unix seconds of the token's `iat`.
     pub created_at: i64,
-    /// Unix seconds after which no one accepts the token, leeway included.
+    /// Unix seconds after which the token is invalid everywhere, clock skew included.
     pub expires_at: i64,
     /// If it can be refreshed: then it is the session of many tokens, and `token` none's own id.
     pub refresh: Option<NewRefreshState>,
@@ -22,51 +18,45 @@ pub struct Session {
     pub epoch: Option<EpochId>,
 }
 
-/// What may be used once.
+/// An id that can be used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTimeId {
-    /// Its name.
     pub id: TokenId,
-    /// Unix seconds after which no one accepts it anyway.
+    /// Unix seconds after which it is invalid anyway.
     pub expires_at: i64,
 }
 
-/// A session, for who wants to know which there are.
+/// A session, for a list of sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its id.
     pub token: TokenId,
-    /// Whose realm's.
     pub realm: String,
-    /// Whose.
     pub user_id: String,
-    /// Unix seconds of the login; 0 if nobody knows.
+    /// Unix seconds of the login; 0 if unknown.
     pub created_at: i64,
-    /// Unix seconds after which no one accepts any of its tokens, leeway included.
+    /// Unix seconds after which all of its tokens are invalid everywhere, clock skew included.
     pub expires_at: i64,
-    /// If it began as one that can be refreshed.
+    /// Set if the session can be refreshed.
     pub refresh: Option<ListedRefresh>,
 }
 
-/// What is known of a session's refresh token.
+/// The state of a session's refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedRefresh {
     /// Unix milliseconds of the last use, or of the login.
     pub used_at: i64,
-    /// Unix seconds from which it does not count.
+    /// Unix seconds from which the refresh token is invalid.
     pub expires_at: i64,
     /// The login proved a second factor.
     pub mfa: bool,
-    /// Its epoch has not ended.
+    /// The session's epoch has not ended.
     pub is_current: bool,
 }
 
-/// Which of a user's sessions to end.
+/// Selects the sessions of a user to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionsToEnd {
-    /// None.
     Nothing,
-    /// All of them.
     All,
     /// All but the one with this token.
     AllBut(TokenId),

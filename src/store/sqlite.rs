@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file in WAL mode, shared by the gate and the command line.
+//! The embedded store: one SQLite file in WAL mode, shared by Tollgate and the command line.
 //!
 //! SQLite has one writer at a time. Writes of this process queue for the one writing connection, so that they wait for
 //! each other here and not in SQLite's busy loop, which is left for other processes. Every write is a `BEGIN IMMEDIATE`
@@ -50,7 +50,7 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .synchronous(SqliteSynchronous::Full)
-            // Statements hold no values, yet say nothing worth a log line either.
+            // Statements contain no values, but their log lines are useless.
             .disable_statement_logging();
         prepare(&options).await.map_err(|error| match error {
             StoreError::Failed(reason) => failed_at(path, reason),
@@ -66,8 +66,8 @@ impl Sqlite {
                 .test_before_acquire(false)
         };
         let writer = pool(1);
-        // ☠ On a full disk SQLite rolls back by itself, sqlx's own rollback then fails, and the connection would count as
-        // being inside of a transaction for ever. The ping waits until that rollback was tried.
+        // TRAP: on a full disk SQLite rolls back by itself. sqlx's own rollback then fails, and the connection would
+        // seem to be inside a transaction from then on. The ping waits until that rollback was tried.
         let writer = writer.before_acquire(|connection, _| {
             Box::pin(async move {
                 connection.ping().await?;
@@ -316,7 +316,7 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) {
-        // The writer last: closing the last connection moves the WAL into the file, which readers may not write.
+        // The writer last: closing the last connection moves the WAL into the file, which readers can't write.
         self.readers.close().await;
         self.writer.close().await;
     }

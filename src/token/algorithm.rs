@@ -7,7 +7,7 @@ use jsonwebtoken::{DecodingKey, crypto};
 /// A signature algorithm. `none` is not one, and neither is anything that encrypts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// HMAC with SHA-256. Who can verify can sign, so it is for our own tokens only.
+    /// HMAC with SHA-256. A verifier can sign, so it is for the realm's own tokens only.
     HS256,
     /// ECDSA with P-256 and SHA-256.
     ES256,
@@ -30,7 +30,6 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every one of them.
     pub const ALL: [Self; 10] = [
         Self::HS256,
         Self::ES256,
@@ -61,7 +60,7 @@ impl Algorithm {
         }
     }
 
-    /// The one that `alg` writes so, letter for letter.
+    /// Returns the algorithm with exactly this `alg`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
@@ -83,7 +82,7 @@ impl Algorithm {
     }
 }
 
-/// What verifies signatures. It carries its one algorithm, so that a token cannot choose another (`threats.md` R20).
+/// A key that verifies signatures. It has one algorithm, so that a token can't choose another (SECURITY.md R20).
 pub(super) struct VerifyingKey {
     algorithm: Algorithm,
     key: DecodingKey,
@@ -99,7 +98,7 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// Whether `signature` (base64url) is this key's for `signed`.
+    /// Returns whether `signature` (base64url) is a valid signature of `signed`.
     pub(super) fn verifies(&self, signed: &[u8], signature: &str) -> bool {
         crypto::verify(signature, signed, &self.key, self.algorithm.jose()).is_ok_and(|fits| fits)
     }

@@ -1,11 +1,11 @@
-//! The realm's word to an app about who is calling (contract 4.4).
+//! Assertions: signed identities for applications (docs/identity-headers.md).
 
 use serde_json::{Map, Value, json};
 
 use super::{KeyError, TokenId, TokenSettings, VerifiedToken};
 
 impl TokenSettings {
-    /// Signs for `audience` what was accepted, for a minute at the most.
+    /// Signs an assertion of an accepted token for `audience`, valid for at most one minute.
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
@@ -19,7 +19,7 @@ impl TokenSettings {
             ("jti", TokenId::random().to_string().into()),
             ("iat", now.into()),
             ("nbf", now.into()),
-            // Nobody may act on it when the token counts no more.
+            // An assertion must not outlive its token.
             ("exp", now.saturating_add(LIFE_SECONDS).min(accepted.until).into()),
             ("realm", realm.into()),
             ("token_id", claims.public_id(accepted.issuer.is_none()).to_string().into()),
@@ -39,7 +39,7 @@ impl TokenSettings {
     }
 }
 
-/// `typ`: it is no access token, and the gate refuses it as one (`threats.md` R29).
+/// `typ` of an assertion. Tollgate refuses it as an access token (SECURITY.md R29).
 const ASSERTION: &str = "assertion+jwt";
 const LIFE_SECONDS: i64 = 60;
 

@@ -1,5 +1,5 @@
-//! What an app's backend passes on to a browser, in a URL: it is turned into a session once, within a minute, and opens
-//! nothing itself (SECURITY.md, R29, R40). As a challenge, it has the mark of the realm's session epoch (R62).
+//! Callback tokens: an application's backend passes one to a browser in a URL. It opens one session within a minute,
+//! and nothing else (SECURITY.md R29, R40). Like a challenge, it has a mark of the realm's session epoch (R62).
 
 use serde_json::{Map, json};
 
@@ -7,14 +7,13 @@ use super::parts::{Fraction, UnverifiedToken};
 use super::{AccountId, KeyError, RevocationKeys, Seal, Sealed, TokenError, TokenId, TokenSettings};
 use crate::json::Value;
 
-/// Somebody whom a trusted issuer's client named may have a session.
+/// The user that a client of a trusted issuer named can open a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallbackToken {
     /// Names this one token, which may be used once.
     pub token_id: TokenId,
-    /// The user's id.
     pub subject: String,
-    /// Who asked for it: the client of the other issuer's token.
+    /// The client of the other issuer's token.
     pub actor: String,
     /// The user proved a second factor to the issuer.
     pub mfa: bool,
@@ -25,7 +24,7 @@ pub struct CallbackToken {
 }
 
 impl CallbackToken {
-    /// By what it may be revoked, as any other token that the realm issued to its user.
+    /// Returns its revocation keys: it can be revoked like any other token of its user.
     #[must_use]
     pub fn marks(&self, rules: &TokenSettings) -> RevocationKeys {
         let account = AccountId::new(&rules.issuer, &self.subject);
@@ -47,7 +46,8 @@ impl TokenSettings {
     pub fn mint_callback(&self, callback: &CallbackToken, seal: &Seal, now: i64) -> Result<String, KeyError> {
         let mut payload = Map::new();
         payload.insert("iss".into(), self.issuer.as_str().into());
-        // Not the audience of access tokens: who checks signature and audience only must not take it for one (RFC 8725, 3.9).
+        // Not the audience of access tokens: a verifier that checks signature and audience only must not accept it (RFC
+        // 8725, 3.9).
         payload.insert("aud".into(), self.callback_audience().into());
         payload.insert("sub".into(), callback.subject.as_str().into());
         payload.insert("jti".into(), callback.token_id.to_string().into());
@@ -58,8 +58,8 @@ impl TokenSettings {
         self.sign_sealed(CALLBACK, payload, seal, now)
     }
 
-    /// Reads one that this realm signed; what it says, the seal of the realm's epoch opens. No leeway: no other clock than
-    /// ours is involved.
+    /// Reads a token that this realm signed. The seal of the realm's epoch opens its content. No clock skew is allowed,
+    /// because no other clock is involved.
     ///
     /// # Errors
     /// The first check that failed.
@@ -91,7 +91,7 @@ impl TokenSettings {
     }
 }
 
-/// `typ`: it is no access token, and the gate refuses it as one.
+/// `typ` of a callback token. Tollgate refuses it as an access token.
 const CALLBACK: &str = "callback+jwt";
 /// Before the realm's audience.
 const AUDIENCE: &str = "urn:tollgate:callback:";

@@ -1,5 +1,5 @@
-//! What stands between a login's first step and its next one: proof that the first was taken, good for nothing else
-//! (SECURITY.md, R36). It has the mark of the realm's session epoch, since a stolen signing key must not make one (R62).
+//! Challenge tokens: proof of the first step of a login, valid for the next step only (SECURITY.md R36). A challenge
+//! has a mark of the realm's session epoch, so that a stolen signing key can't make one (R62).
 
 use serde_json::Map;
 
@@ -7,14 +7,13 @@ use super::parts::{Fraction, UnverifiedToken};
 use super::{KeyError, Seal, Sealed, TokenError, TokenId, TokenSettings};
 use crate::json::Value;
 
-/// Somebody proved to know a user's password, and has to answer something more.
+/// The user proved the password and must answer a challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChallengeToken {
-    /// The user's id.
     pub subject: String,
-    /// The user's version then: whatever is changed about the user meanwhile, the answer counts no more.
+    /// The user's version at the first step. After any change of the user, the answer is refused.
     pub version: i64,
-    /// What has to be answered.
+    /// The name of the challenge.
     pub name: String,
     /// The login proved a second factor already.
     pub mfa: bool,
@@ -39,8 +38,8 @@ impl TokenSettings {
         self.sign_sealed(CHALLENGE, payload, seal, now)
     }
 
-    /// Reads one that this realm signed; what it says, the seal of the realm's epoch opens. No leeway: no other clock than
-    /// ours is involved.
+    /// Reads a token that this realm signed. The seal of the realm's epoch opens its content. No clock skew is allowed,
+    /// because no other clock is involved.
     ///
     /// # Errors
     /// The first check that failed.
@@ -61,18 +60,19 @@ impl TokenSettings {
         Sealed::from_token(parts, CHALLENGE, challenge)
     }
 
-    /// Not the realm's own: an app that verifies tokens itself, with our key set, looks at `iss` and `aud`, and few at `typ`.
-    /// To one of those a challenge would be a login without its second factor.
+    /// Not the realm's own issuer and audience: an application that verifies tokens with the published JWKS checks
+    /// `iss` and `aud`, and rarely `typ`. For such an application a challenge would be a login without its second
+    /// factor.
     fn challenge_audience(&self) -> String {
         format!("{AUDIENCE}{}", self.audience)
     }
 }
 
-/// `typ`: it is no access token, and the gate refuses it as one (SECURITY.md, R29).
+/// `typ` of a challenge. Tollgate refuses it as an access token (SECURITY.md R29).
 const CHALLENGE: &str = "challenge+jwt";
 /// Before the realm's audience.
 const AUDIENCE: &str = "urn:tollgate:challenge:";
-/// As long as Cognito's sessions may last by default is three minutes; whoever looks for a phone is glad of five.
+/// Cognito's default is three minutes. Five give time to find a phone.
 const LIFE_SECONDS: i64 = 300;
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ mod tests {
         let token = rules.mint(&claims).unwrap();
         assert_eq!(rules.verify(&token, NOW + 65).unwrap_err(), TokenError::Expired);
         let accepted = rules.verify_expired(&token, NOW + 65).unwrap();
-        // Its username is its id: it has none.
+        // A user without a username has its id as username.
         assert_eq!(accepted.claims, Claims { username: None, ..claims });
         assert_eq!(rules.verify_expired(&token, NOW - 6).unwrap_err(), TokenError::NotYetValid);
     }

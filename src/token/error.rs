@@ -1,29 +1,28 @@
 //! Why a token is refused: a reason for the log and the client.
 
-/// Why a token does not speak for anyone.
+/// The reason that a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// Longer than a token of its issuer may be.
     TooLong,
-    /// Not three parts of base64url, not JSON objects, or with members that we never write.
+    /// Not three parts of base64url, not JSON objects, or with header members that the realm never writes.
     Malformed,
-    /// Another kind of token (`typ`).
+    /// Not an access token (`typ`).
     Type,
     /// Signed by a key that its issuer does not have.
     Key,
-    /// Signed with an algorithm other than the key's, or one that its issuer may not use.
+    /// The algorithm is not that of the key, or its issuer is not allowed to use it.
     Algorithm,
-    /// There are no keys of its issuer: they could not be fetched, or too long ago.
+    /// There are no keys of its issuer: fetches failed, or the last success is too old.
     NoKeys,
     /// The signature does not fit.
     Signature,
-    /// A claim is missing, or of the wrong type, or not what it must be.
+    /// A claim is missing, has the wrong type, or has a wrong value.
     Claims,
-    /// It counts only together with a proof of possession (`cnf`), which nobody checks here.
+    /// It requires a proof of possession (`cnf`), which Tollgate does not support.
     Bound,
-    /// Of an issuer that is not trusted.
+    /// The issuer is not trusted.
     Issuer,
-    /// For somebody else.
     Audience,
     /// `exp` has passed.
     Expired,
@@ -34,7 +33,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// The stable reason code that a client sees, listed in the README.
+    /// The stable reason code that a client sees, listed in docs/errors.md.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -55,7 +54,7 @@ impl TokenError {
         }
     }
 
-    /// One sentence for the client; says nothing that the token did not.
+    /// Returns one sentence for the client. It repeats nothing that the token did not say.
     #[must_use]
     pub const fn detail(self) -> &'static str {
         match self {
@@ -64,12 +63,12 @@ impl TokenError {
             Self::Type => "The token is not an access token.",
             Self::Key => "The access token was signed with a key that this gateway does not know.",
             Self::Algorithm => "The access token was signed with an algorithm that does not go with its key.",
-            Self::NoKeys => "The keys of the issuer of this access token can't be had at the moment: try again.",
-            Self::Signature => "The signature of the access token does not fit.",
+            Self::NoKeys => "The keys of the token's issuer are temporarily unavailable: try again.",
+            Self::Signature => "The signature of the access token is invalid.",
             Self::Claims => "The access token lacks a claim, or has one of the wrong type or value.",
             Self::Bound => "The access token needs a proof of possession, which this gateway does not check.",
             Self::Issuer => "The access token comes from an issuer that is not trusted here.",
-            Self::Audience => "The access token is meant for somebody else.",
+            Self::Audience => "The audience of the access token does not match.",
             Self::Expired => "The access token has expired: log in again.",
             Self::NotYetValid => "The access token is not valid yet.",
             Self::Revoked => "The access token was revoked: log in again.",

@@ -1,7 +1,7 @@
-//! Tokens that somebody else signed: an identity provider whom a realm trusts.
+//! Tokens of a trusted issuer (an identity provider).
 //!
-//! Unlike our own, these may say more than we ask for, and each provider says it a little differently. What may differ is
-//! configured for the issuer; what is not configured is refused.
+//! They can contain more than Tollgate requires, and each provider differs a little. The differences are configured per
+//! issuer. Everything else is refused.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use super::verify::proves_mfa;
 use super::{AccountId, Algorithm, Claims, TokenError, TokenId, fingerprint};
 use crate::json::{Members, Value};
 
-/// What a realm demands of the tokens of one issuer.
+/// Requirements for the tokens of one issuer.
 #[derive(Debug)]
 pub struct TrustedIssuer {
     /// `iss`, compared byte for byte.
     pub name: Arc<str>,
-    /// Whom its tokens must be meant for.
+    /// The required audience.
     pub audience: Audience,
     /// Maximum length of its tokens, in bytes.
     pub token_size: usize,
-    /// What it may sign with.
+    /// Allowed algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// What `typ` in the header may be.
+    /// Allowed values of `typ` in the header.
     pub types: Vec<TokenType>,
     /// Seconds by which its times may be missed.
     pub leeway: i64,
@@ -32,13 +32,12 @@ pub struct TrustedIssuer {
     pub required: Vec<String>,
     /// Claims that must be exactly this.
     pub exact: Vec<(String, serde_json::Value)>,
-    /// Where the claims stand that become the identity.
+    /// The claims that become the identity.
     pub mapping: ClaimMapping,
-    /// Its keys.
     pub keys: Arc<IssuerKeys>,
 }
 
-/// Whom a token must be meant for. At least one of the two lists has an entry; where both have, both rules hold.
+/// The required audience. At least one of the two lists has an entry; where both have, both rules apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audience {
     /// `aud`, a string or an array, must name one of these. Empty: `aud` may be anything, also empty or absent.
@@ -48,35 +47,32 @@ pub struct Audience {
     pub clients: Vec<String>,
 }
 
-/// The kind of a token, as `typ` in its header says (RFC 8725, 3.11).
+/// The kind of a token, from `typ` in its header (RFC 8725, 3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
     /// `JWT`
     Jwt,
     /// `at+jwt` (RFC 9068, 2.1)
     AccessToken,
-    /// There is none.
     Absent,
 }
 
-/// Which claims become what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimMapping {
-    /// A string.
     pub username: Option<String>,
-    /// Stands before each username, so that it is not that of a user of the realm.
+    /// Prefix of each username, to keep it apart from the realm's usernames.
     pub username_prefix: String,
-    /// A string. Does not count where `email_verified` is there, and is not `true`.
+    /// A string. Ignored if `email_verified` is present and not `true`.
     pub email: Option<String>,
-    /// Names of claims, or paths of names with dots between them ([`ClaimMapping::find`]). The claims are strings of words between
-    /// spaces, arrays of strings, or objects whose member names are the roles.
+    /// Names of claims, or paths of names separated by dots (`ClaimMapping::find`). The claims are strings of words
+    /// separated by spaces, arrays of strings, or objects whose member names are the roles.
     pub roles: Vec<String>,
 }
 
 impl ClaimMapping {
-    /// The claim of this name; or, if there is none, the one at this path: `realm_access.roles` is the member `roles` of the
-    /// claim `realm_access`. Names may have dots in them: of several members that a path could begin with, the one with
-    /// the longest name counts.
+    /// Returns the claim of this name; without one, the claim at this path: `realm_access.roles` is the member `roles`
+    /// of the claim `realm_access`. Names can contain dots: of several members that a path could begin with, the one
+    /// with the longest name is used.
     fn find<'v, 't>(payload: &'v Members<'t>, path: &str) -> Option<&'v Value<'t>> {
         if let Some(value) = payload.get(path) {
             return Some(value);
@@ -96,7 +92,7 @@ impl ClaimMapping {
 }
 
 impl TrustedIssuer {
-    /// Of a token whose `iss` is this, for the realm of `everyone`.
+    /// Verifies a token with this `iss`, for the realm of `everyone`.
     pub(super) fn judge(
         &self,
         parts: &UnverifiedToken<'_>,
@@ -106,7 +102,7 @@ impl TrustedIssuer {
         self.read(parts, everyone, now)?.if_in_force(now)
     }
 
-    /// What an access token says that the issuer signed, whether or not its time has passed.
+    /// Reads an access token that the issuer signed, expired or not.
     pub(super) fn read(
         &self,
         parts: &UnverifiedToken<'_>,
@@ -118,7 +114,7 @@ impl TrustedIssuer {
         let claims = self.claims(parts)?;
         self.meant_for_us(parts)?;
         let not_before = parts.optional_time("nbf", Fraction::Up)?.unwrap_or(0);
-        // PyJWT refuses these as well: who is that far ahead of us would also be that far ahead of a revocation.
+        // PyJWT refuses these as well. An issuer with a clock so far ahead would also be ahead of a revocation.
         if claims.issued_at.saturating_sub(self.leeway) > now {
             return Err(TokenError::NotYetValid);
         }
@@ -132,8 +128,8 @@ impl TrustedIssuer {
         })
     }
 
-    /// The subject of an ID token that an issuer as Amazon Cognito made for one of its clients that are ours. It opens
-    /// nothing.
+    /// Returns the subject of an ID token for one of the configured clients of an issuer such as Amazon Cognito. An ID
+    /// token opens nothing.
     pub(super) fn id_subject(&self, parts: &UnverifiedToken<'_>, now: i64) -> Result<String, TokenError> {
         self.signed_with(parts, now)?;
         if parts.text("token_use") != Some("id") {
@@ -149,11 +145,10 @@ impl TrustedIssuer {
         parts.subject().map(str::to_owned)
     }
 
-    /// The key whose signature this is, and those that it is one of.
+    /// Returns the key that made the signature, and the key set that it is from.
     fn signed_with(&self, parts: &UnverifiedToken<'_>, now: i64) -> Result<(Arc<PublicKeys>, KeyName), TokenError> {
-        // RFC 7515, 4.1.11: `crit` makes members mandatory that we don't know; `b64` (RFC 7797) changes what was signed;
-        // `zip` and `enc` are an encrypted token's. `jku`, `jwk`, `x5u`, `x5c` and the like say where keys are: nobody
-        // asked, so they mean nothing (R24).
+        // RFC 7515, 4.1.11: `crit` makes unknown members mandatory; `b64` (RFC 7797) changes what was signed; `zip` and
+        // `enc` are for encrypted tokens. `jku`, `jwk`, `x5u`, `x5c` and the like name keys: they are ignored (R24).
         if ["crit", "b64", "zip", "enc"].iter().any(|name| parts.header.contains_key(name)) {
             return Err(TokenError::Malformed);
         }
@@ -168,7 +163,7 @@ impl TrustedIssuer {
             Some(kid) => Some(kid.as_str().ok_or(TokenError::Malformed)?),
         };
         let keys = self.keys.current_at(now).ok_or(TokenError::NoKeys)?;
-        // R20: found by its id and its algorithm, a key verifies with that one only.
+        // R20: the key was found by id and algorithm, so it verifies with this algorithm only.
         if !keys.find(kid, algorithm)?.verifies(parts.signed.as_bytes(), parts.signature) {
             return Err(TokenError::Signature);
         }
@@ -191,14 +186,14 @@ impl TrustedIssuer {
         let text = |name: &Option<String>| {
             name.as_deref().and_then(|name| parts.text(name)).filter(|text| is_sayable(text)).map(str::to_owned)
         };
-        // A string of some providers (Sign in with Apple says so of its own).
+        // Some providers use a string (Sign in with Apple).
         let email_counts = payload
             .get("email_verified")
             .is_none_or(|verified| verified.as_bool() == Some(true) || verified.as_str() == Some("true"));
         Ok(Claims {
             token_id: match payload.get("jti") {
                 Some(value) => id("jti", value)?,
-                // Not the signature: an ECDSA signature has a twin that fits as well.
+                // Not the signature: an ECDSA signature has a second valid form.
                 None => TokenId(fingerprint(&["jws", &self.name, parts.signed])),
             },
             subject: parts.subject().ok().filter(|subject| is_sayable(subject)).ok_or(TokenError::Claims)?.to_owned(),
@@ -211,7 +206,7 @@ impl TrustedIssuer {
                 (None, value) => value.map(|value| id("origin_jti", value)).transpose()?,
             },
             mfa: proves_mfa(payload),
-            // Without one, every revocation of the user's tokens takes this one, too.
+            // Without `iat`, every revocation of the user's tokens includes this one.
             issued_at: parts.optional_time("iat", Fraction::Down)?.unwrap_or(0),
             expires_at: parts.time("exp", Fraction::Down)?,
         })
@@ -240,8 +235,7 @@ impl TrustedIssuer {
         roles
     }
 
-    /// The entries of `roles_claims` that find nothing in a token with this payload: for the operator, who may have
-    /// misspelt one.
+    /// Returns the entries of `roles_claims` that match nothing in a token with this payload, to show a typing error.
     pub(super) fn roles_not_found(&self, payload: &Members<'_>) -> Vec<String> {
         self.mapping.roles.iter().filter(|claim| ClaimMapping::find(payload, claim).is_none()).cloned().collect()
     }
@@ -276,8 +270,8 @@ impl TrustedIssuer {
     }
 }
 
-/// Whether an app reads in a header what the issuer wrote: it trims what it reads, so that `"admin "` would be `admin`, who
-/// is somebody else.
+/// Returns whether an application reads the same text from a header. Applications trim values, so `"admin "` would
+/// become `admin`, another user.
 fn is_sayable(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)
 }
@@ -293,10 +287,10 @@ fn kind(parts: &UnverifiedToken<'_>) -> Result<TokenType, TokenError> {
     }
 }
 
-/// R29: what tells the other tokens of an issuer from its access tokens, where `typ` says no more than `JWT`.
+/// R29: detects the other tokens of an issuer where `typ` is only `JWT`.
 fn is_an_access_token(parts: &UnverifiedToken<'_>) -> Result<(), TokenError> {
     let payload = &parts.payload;
-    // Amazon Cognito says it in a claim of its own, and Keycloak in `typ`, in the payload this time.
+    // Amazon Cognito uses a claim of its own, and Keycloak a claim `typ` in the payload.
     let other_use = payload.get("token_use").is_some_and(|what| what.as_str() != Some("access"));
     let others = ["ID", "Refresh", "Offline", "Logout"];
     let other_kind = parts.text("typ").is_some_and(|kind| others.iter().any(|other| kind.eq_ignore_ascii_case(other)));
@@ -305,7 +299,7 @@ fn is_an_access_token(parts: &UnverifiedToken<'_>) -> Result<(), TokenError> {
     if other_use || other_kind || others.iter().any(|name| payload.contains_key(name)) {
         return Err(TokenError::Type);
     }
-    // RFC 7800: whoever has only the token has not all that it takes.
+    // RFC 7800: the token alone is not a sufficient credential.
     if payload.contains_key("cnf") { Err(TokenError::Bound) } else { Ok(()) }
 }
 

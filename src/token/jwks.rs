@@ -1,8 +1,8 @@
 //! The public keys of another issuer, from its JWK Set (RFC 7517, 5).
 //!
-//! Each key is judged by itself: one that can't be used is left out, counted and named, and the others verify. A key for
-//! another use, another algorithm or of an unknown type is left out without a word. A set without a usable key is refused
-//! as a whole, so that the previous keys stay in force.
+//! Each key is checked by itself: an unusable key is skipped, counted and named, and the others verify. A key for
+//! another use, another algorithm or of an unknown type is skipped silently. A set without a usable key is refused, so
+//! that the previous keys stay in force.
 
 use std::sync::Arc;
 
@@ -18,12 +18,11 @@ use super::TokenError;
 use super::algorithm::{Algorithm, VerifyingKey};
 use crate::json;
 
-/// Keys that verify.
 #[derive(Debug)]
 pub struct PublicKeys {
     keys: Vec<PublicKey>,
     unusable: Vec<UnusableKey>,
-    /// What they were read from: tells one set from another, and can be read again for other algorithms.
+    /// The document: it identifies the set, and can be read again for other algorithms.
     text: Box<[u8]>,
 }
 
@@ -37,9 +36,9 @@ struct PublicKey {
 /// A key of the set that was left out, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusableKey {
-    /// Its id, if it has one.
+    /// Its id, if any.
     pub kid: Option<String>,
-    /// What is wrong with it.
+    /// The fault.
     pub reason: &'static str,
 }
 
@@ -50,10 +49,10 @@ pub enum JwksError {
     #[error("is larger than {MAX_JWKS_BYTES} bytes")]
     TooLarge,
     /// Something else altogether, such as an HTML page.
-    #[error("is no JSON object that names each member once: {0}")]
+    #[error("must be one JSON object without duplicate members: {0}")]
     NotJson(String),
     /// No JWK Set.
-    #[error("is no JWK Set (RFC 7517): it has no list \"keys\" of objects")]
+    #[error("is not a JWK Set (RFC 7517): it has no list \"keys\" of objects")]
     NotASet,
     /// Every key for the configured algorithms is unusable; the first of them.
     #[error("has no usable key: {} (kid {:?})", .0.reason, .0.kid)]
@@ -72,11 +71,11 @@ impl PublicKeys {
         if text.len() > MAX_JWKS_BYTES {
             return Err(JwksError::TooLarge);
         }
-        // The parser's error says where it stopped, and quotes nothing.
+        // The parser's error gives a position and quotes nothing.
         let set = json::object(text).map_err(|error| JwksError::NotJson(error.to_string()))?;
         let jwks = set.get("keys").and_then(Value::as_array).ok_or(JwksError::NotASet)?;
         let (mut keys, mut unusable) = (Vec::<PublicKey>::new(), Vec::new());
-        // Of the keys that were kept, and of those that were taken out again: what two of one id are compared by.
+        // The kept keys and the removed ones, to compare keys with one id.
         let mut seen: Vec<(&str, Algorithm, [Option<&Value>; 5])> = Vec::new();
         for jwk in jwks {
             let kid = jwk.get("kid").and_then(Value::as_str);
@@ -107,7 +106,7 @@ impl PublicKeys {
                         None => {}
                         // The same key, listed again.
                         Some(earlier) if earlier == numbers => continue,
-                        // Which of the two a token means can't be told: neither verifies.
+                        // It is ambiguous which of the two a token means: neither verifies.
                         Some(_) => {
                             keys.retain(|key| {
                                 key.kid.as_deref() != Some(kid) || key.verifying.algorithm() != algorithm
@@ -171,7 +170,7 @@ impl PublicKeys {
 /// The algorithms that this key is for, of those that are allowed; `None` if it is for none of them.
 fn suitable(jwk: &Map<String, Value>, allowed: &[Algorithm]) -> Option<Vec<Algorithm>> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-    // RFC 7517, 4.2 and 4.3: a key that says what it is for is for nothing else.
+    // RFC 7517, 4.2 and 4.3: a key with a declared use has no other use.
     let for_signatures = jwk.get("use").is_none_or(|value| value == "sig");
     let verifies =
         |operations: &Value| operations.as_array().is_some_and(|list| list.iter().any(|one| one == "verify"));
@@ -195,9 +194,9 @@ fn suitable(jwk: &Map<String, Value>, allowed: &[Algorithm]) -> Option<Vec<Algor
     if suitable.is_empty() { None } else { Some(suitable) }
 }
 
-/// The key for `algorithm`, of whose type it is.
+/// Returns the key for `algorithm`. Its type matches.
 fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey, &'static str> {
-    // Whoever publishes the private half has no secret any more: what such a key signs proves nothing.
+    // A published private key is no secret: its signatures prove nothing.
     if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| jwk.contains_key(*name)) {
         return Err("it holds the private key, too");
     }
@@ -230,7 +229,7 @@ fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey,
             Ok(DecodingKey::from_ec_der(&bytes))
         }
         Algorithm::EdDSA => {
-            // Not a number, but a string of 32 bytes (RFC 8032, 5.1.5), whose last ones may be zeros.
+            // Not a number, but a string of 32 bytes (RFC 8032, 5.1.5) that can end with zeros.
             let text = jwk.get("x").and_then(Value::as_str);
             let bytes = text.and_then(|text| BASE64URL.decode(text).ok()).filter(|bytes| bytes.len() == 32);
             let bytes = bytes.ok_or("its \"x\" is not 32 bytes in base64url")?;
@@ -239,7 +238,7 @@ fn decode(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey,
         }
         _ => {
             let (modulus, exponent) = (number("n")?, number("e")?);
-            // RFC 7518, 3.3 asks for 2048 bits.
+            // RFC 7518, 3.3 requires 2048 bits.
             if !(256..=1024).contains(&modulus.len()) {
                 return Err("its modulus is not of 2048 to 8192 bits");
             }
@@ -258,7 +257,7 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// The largest set that is read: a hundred keys of any kind.
+/// Maximum size of a set: a hundred keys of any kind.
 pub const MAX_JWKS_BYTES: usize = 256 << 10;
 
 #[cfg(test)]

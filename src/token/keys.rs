@@ -3,7 +3,7 @@
 use super::Algorithm;
 use super::signing_key::{KeyError, SigningKey};
 
-/// A realm's keys: at least one that signs, no two of the same id.
+/// A realm's signing keys: at least one can sign, no two have the same id.
 #[derive(Debug)]
 pub struct SigningKeys {
     algorithm: Algorithm,
@@ -11,7 +11,7 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Those of `algorithm` sign in turn, every one verifies.
+    /// Keys of `algorithm` are active one after the other; every key verifies.
     ///
     /// # Errors
     /// There is no key of `algorithm`, or two have the same id.
@@ -28,7 +28,7 @@ impl SigningKeys {
         Ok(Self { algorithm, keys })
     }
 
-    /// Every key; who has the last turn comes first.
+    /// Every key; the latest comes first.
     #[must_use]
     pub fn keys(&self) -> &[SigningKey] {
         &self.keys
@@ -46,8 +46,8 @@ impl SigningKeys {
     }
 }
 
-/// The one of `keys` that signs with `algorithm` at `at` (Unix seconds): whose turn began last. Before the first turn it
-/// is the one whose turn comes first: to sign nothing would lock everybody out.
+/// Returns the active key of `keys` for `algorithm` at `at` (Unix seconds): the latest one whose time has come. Before
+/// that the earliest one: without an active key no login would succeed.
 pub fn signing<'a>(
     keys: impl IntoIterator<Item = &'a SigningKey>,
     algorithm: Algorithm,
@@ -58,9 +58,8 @@ pub fn signing<'a>(
     begun.into_iter().max_by_key(|key| key.turn()).or_else(|| waiting.into_iter().min_by_key(|key| key.turn()))
 }
 
-/// The Unix second after which no token counts any more that `key`, one of `keys`, has signed, given that it signs no
-/// more, that tokens live for up to `token_ttl` seconds, and that their `exp` may be missed by `leeway`. `None` as long
-/// as no later key's turn has begun at `at`.
+/// Returns the Unix second after which no token of `key`, one of `keys`, is valid, if it signs no more, tokens live for
+/// at most `token_ttl` seconds, and `exp` is checked with `leeway`. `None` while no later key is active at `at`.
 pub fn verification_end<'a>(
     key: &SigningKey,
     keys: impl IntoIterator<Item = &'a SigningKey>,

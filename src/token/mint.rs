@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Claims, KeyError, SigningKeys, TokenSettings};
 
 impl TokenSettings {
-    /// Signs `claims` with the key whose turn it is when they are issued.
+    /// Signs `claims` with the key that is active at their issue time.
     ///
     /// # Errors
     /// The crypto library could not sign, as when the system's random source fails.
@@ -20,7 +20,7 @@ impl TokenSettings {
     /// # Errors
     /// As [`TokenSettings::mint`].
     pub fn mint_with(&self, claims: &Claims, more: Map<String, Value>) -> Result<String, KeyError> {
-        // Ours come last, so that nothing takes their place.
+        // The fixed claims come last, so that they can't be overwritten.
         let mut payload = more;
         payload.insert("iss".into(), self.issuer.as_str().into());
         payload.insert("aud".into(), self.audience.as_str().into());
@@ -56,7 +56,7 @@ impl TokenSettings {
         sign_with(keys, ID_TOKEN, &Value::Object(payload), now)
     }
 
-    /// A token of this kind with the key that signs at `now` (Unix seconds).
+    /// Signs a token of this kind with the active key at `now` (Unix seconds).
     pub(super) fn sign(&self, kind: &str, payload: &Value, now: i64) -> Result<String, KeyError> {
         sign_with(&self.keys, kind, payload, now)
     }
@@ -73,9 +73,9 @@ fn sign_with(keys: &SigningKeys, kind: &str, payload: &Value, now: i64) -> Resul
     Ok(token)
 }
 
-/// `typ` of an access token (RFC 9068, 2.1). Kinds of token are told apart by it (`threats.md` R29).
+/// `typ` of an access token (RFC 9068, 2.1). It distinguishes the kinds of token (SECURITY.md R29).
 pub(super) const ACCESS_TOKEN: &str = "at+jwt";
-/// What other systems write there, too. No access token of ours has it.
+/// The value that other systems use, too. The realm's access tokens have another one.
 const ID_TOKEN: &str = "JWT";
 /// RFC 8176, 2.
 pub(super) const MFA: &str = "mfa";

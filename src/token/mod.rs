@@ -1,8 +1,8 @@
 //! Access tokens, without I/O and without a clock: keys, minting, verification, and the set of revoked tokens.
 //!
 //! A token is a JWS in compact form (RFC 7515) with the claims of RFC 7519. The key decides the algorithm, never the
-//! token; `iss`, `aud`, `exp`, `nbf`, `sub`, `jti`, `typ` and `kid` are all mandatory; anything that we do not put into
-//! a token is refused in one.
+//! token; `iss`, `aud`, `exp`, `nbf`, `sub`, `jti`, `typ` and `kid` are all mandatory; header members that the realm
+//! does not write are refused.
 
 mod algorithm;
 mod assertion;
@@ -41,7 +41,7 @@ pub use trusted_keys::{IssuerKeys, JwksLocation, KeySource, LastFetch, RemoteJwk
 pub use verified_token::{SigningIssuer, VerifiedToken};
 pub use verify::{MAX_TRUSTED_TOKEN_BYTES, decode_unverified};
 
-/// What a realm puts into the tokens that it signs, and demands of those that it is shown.
+/// The token settings of a realm: for minting and for verification.
 #[derive(Debug)]
 pub struct TokenSettings {
     /// `iss`, compared byte for byte.
@@ -54,11 +54,11 @@ pub struct TokenSettings {
     pub keys: SigningKeys,
     /// The same for ID tokens, if they have keys of their own. None of these verifies an access token.
     pub id_keys: Option<SigningKeys>,
-    /// Whose tokens are accepted beside its own; no two of one name, and none of `issuer`'s.
+    /// The trusted issuers. No two have the same name, and none has the name `issuer`.
     pub trusted: Vec<TrustedIssuer>,
 }
 
-/// Whom a token speaks for, as its claims say.
+/// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `jti`: names this one token, and the session that it is.
@@ -82,7 +82,7 @@ pub struct Claims {
 }
 
 impl TokenSettings {
-    /// Everybody whom a token speaks for in this realm, as one account.
+    /// Returns the account that stands for all users of this realm.
     #[must_use]
     pub fn everyone(&self) -> AccountId {
         AccountId(fingerprint(&["realm", &self.issuer, &self.audience]))
@@ -90,7 +90,7 @@ impl TokenSettings {
 }
 
 impl Claims {
-    /// By what this token of `issuer` may be revoked in the realm of `everyone`.
+    /// Returns the revocation keys of this token of `issuer` in the realm of `everyone`.
     #[must_use]
     pub fn revocation_keys(&self, issuer: &str, everyone: AccountId) -> RevocationKeys {
         let account = AccountId::new(issuer, &self.subject);
@@ -103,44 +103,43 @@ impl Claims {
         self.session.unwrap_or(self.token_id)
     }
 
-    /// What apps and operators know it by, so that to revoke that ends all of it: a token of our own (`own`) by its session,
-    /// whose refresh tokens would bring the next one; another issuer's by itself, since of its session we know only this.
+    /// Returns the id that applications and operators see, so that a revocation of this id ends everything: for a token
+    /// of the realm (`own`) the session, whose refresh tokens would give the next token; for a token of another issuer
+    /// the token itself, because nothing else is known of its session.
     #[must_use]
     pub fn public_id(&self, own: bool) -> TokenId {
         if own { self.session_id() } else { self.token_id }
     }
 }
 
-/// By what a token may be revoked: alone, with its session, or with all that its user, or everybody in the realm, was issued
-/// before some time.
+/// The keys by which a token can be revoked: alone, with its session, or with all tokens of its user or of the realm
+/// from before some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevocationKeys {
-    /// Its own id.
     pub token: TokenId,
-    /// That of its session, if it is not its own.
+    /// The session id, if it differs from the token id.
     pub session: Option<TokenId>,
-    /// Whom it speaks for.
     pub account: AccountId,
-    /// Everybody in the realm that accepts it.
+    /// All users of the realm that accepts the token.
     pub everyone: AccountId,
     /// Unix seconds.
     pub issued_at: i64,
 }
 
-/// One user of one issuer, or everybody in a realm, as 128 bits of a hash.
+/// One user of one issuer, or all users of a realm, as 128 bits of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub u128);
 
 impl AccountId {
-    /// The user whom `issuer` calls `subject`.
+    /// Returns the account of the user `subject` of `issuer`.
     #[must_use]
     pub fn new(issuer: &str, subject: &str) -> Self {
         Self(fingerprint(&["account", issuer, subject]))
     }
 }
 
-/// 128 bits of SHA-256 over these parts, each after its length: no other parts run together to the same
-/// (`threats.md` R28).
+/// Returns 128 bits of SHA-256 over these parts with their lengths: different parts never give the same input
+/// (SECURITY.md R28).
 fn fingerprint(parts: &[&str]) -> u128 {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {

@@ -12,11 +12,11 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use super::TokenError;
 use crate::json::{self, Members, Value};
 
-/// Header and payload, as they were signed by whoever it was.
+/// Header and payload of a token. Nothing is verified.
 pub(super) struct UnverifiedToken<'t> {
     pub(super) header: Members<'t>,
     pub(super) payload: Members<'t>,
-    /// What the signature is for.
+    /// The signed bytes.
     pub(super) signed: &'t str,
     /// Base64url, not decoded yet.
     pub(super) signature: &'t str,
@@ -39,7 +39,7 @@ impl<'t> UnverifiedToken<'t> {
         if header.len() > MAX_HEADER_BYTES || payload.contains('.') {
             return Err(TokenError::Malformed);
         }
-        // More than what is decoded takes.
+        // More than the decoded text takes.
         room.reserve_exact(signed.len());
         decode(header, room)?;
         let end = room.len();
@@ -48,7 +48,7 @@ impl<'t> UnverifiedToken<'t> {
         Ok(Self { header: object(header)?, payload: object(payload)?, signed, signature })
     }
 
-    /// `iss`: whose token this claims to be.
+    /// Returns `iss`, unverified.
     pub(super) fn issuer(&self) -> Option<&str> {
         self.payload.get("iss").and_then(Value::as_str)
     }
@@ -73,16 +73,16 @@ impl<'t> UnverifiedToken<'t> {
         self.optional_time(name, fraction)?.ok_or(TokenError::Claims)
     }
 
-    /// A claim that is a time if it is there, in Unix seconds. R21: what is no time is not the same as none.
+    /// Returns an optional time claim in Unix seconds. R21: an invalid time is not the same as none.
     pub(super) fn optional_time(&self, name: &str, fraction: Fraction) -> Result<Option<i64>, TokenError> {
         self.payload.get(name).map(|value| numeric_date(value, fraction).ok_or(TokenError::Claims)).transpose()
     }
 }
 
-/// What becomes of a fraction of a second (RFC 7519, 2: a NumericDate may have one).
+/// The handling of a fraction of a second (RFC 7519, 2: a NumericDate can have one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fraction {
-    /// It makes the claim no time: our own tokens have none.
+    /// A fraction is an error: the realm's own tokens have none.
     Refused,
     /// The second in which it lies. For an end, which must not come later.
     Down,
@@ -104,20 +104,21 @@ fn numeric_date(value: &Value<'_>, fraction: Fraction) -> Option<i64> {
     }
 }
 
-/// Whether the payload of what may be a token names an issuer of which `is_known` is true. Read as generously as any app may read
-/// it: with padding or without, in either alphabet of base64, with members given twice, and as far as it is JSON at all.
+/// Returns whether the payload of a possible token names an issuer for which `is_known` is true. It reads as leniently
+/// as any application can: with or without padding, in either alphabet of base64, with duplicate members, and as far as
+/// it is JSON at all.
 pub(super) fn names_issuer(token: &[u8], is_known: impl Fn(&str) -> bool) -> bool {
     let Some(payload) = token.split(|byte| *byte == b'.').nth(1) else { return false };
     let standard = payload.iter().any(|byte| matches!(byte, b'+' | b'/'));
     let engine = if standard { &GENEROUS_STANDARD } else { &GENEROUS_URL_SAFE };
     let Ok(payload) = engine.decode(payload) else { return false };
     let mut named = false;
-    // An error says that the rest is no JSON. What stood before it was read.
+    // An error means that the rest is not JSON. The part before it was read.
     let _ = serde_json::Deserializer::from_slice(&payload).deserialize_map(Issuers { is_known, named: &mut named });
     named
 }
 
-/// Looks at each `iss` of an object.
+/// Visits each `iss` of an object.
 struct Issuers<'n, K> {
     is_known: K,
     named: &'n mut bool,
@@ -152,12 +153,12 @@ fn decode(part: &str, room: &mut Vec<u8>) -> Result<(), TokenError> {
     URL_SAFE_NO_PAD.decode_vec(part, room).map_err(|_| TokenError::Malformed)
 }
 
-/// One JSON object that names no member twice.
+/// One JSON object without duplicate members.
 fn object(text: &[u8]) -> Result<Members<'_>, TokenError> {
     json::members(text).map_err(|_| TokenError::Malformed)
 }
 
-/// Of the tokens that the realm itself signs.
+/// For the realm's own tokens.
 const GENEROUS: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);

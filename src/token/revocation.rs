@@ -1,8 +1,8 @@
-//! What was revoked and has not expired, in memory: what the guard asks on every request.
+//! Revocations in force, in memory. Every request checks them.
 //!
-//! A reader takes no lock. A writer copies one of 256 shards, so that one more revocation costs little however many
-//! there are: with a million, a shard holds some four thousand. Entries are packed into 32-bit words: a million take
-//! 44 MB, and a token that is not among them is told so by one look at a table of one byte an entry.
+//! A reader takes no lock. A writer copies one of 256 shards, so that one more revocation costs little: with a million,
+//! a shard holds about four thousand. Entries are packed into 32-bit words: a million take 44 MB, and for a token that
+//! is not revoked one look-up in a table of one byte per entry is enough.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -21,13 +21,12 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// None.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether a token with these marks was revoked.
+    /// Returns whether a token with these revocation keys was revoked.
     #[must_use]
     pub fn contains(&self, marks: &RevocationKeys) -> bool {
         self.ids.get(marks.token.0).is_some()
@@ -36,7 +35,7 @@ impl Revocations {
             || self.cut_off_until(marks.everyone).is_some_and(|until| marks.issued_at <= until)
     }
 
-    /// The last Unix second of which nothing counts that the account was issued.
+    /// Returns the last Unix second up to which all tokens of the account are refused.
     fn cut_off_until(&self, account: AccountId) -> Option<i64> {
         self.accounts.get(account.0).map(|cut| i64::from(cut.until))
     }
@@ -46,27 +45,26 @@ impl Revocations {
         self.ids.extend(ids.into_iter().map(|(id, expires_at)| (id.0, Single { expires_at: seconds(expires_at) })));
     }
 
-    /// Adds accounts: the last second whose tokens are refused, and the second when the last of those would have
-    /// expired by itself. An earlier cut-off of the same account is replaced, a later one stays.
+    /// Adds accounts: the last second whose tokens are refused, and the second when the last of them expires. Replaces
+    /// an earlier cut-off of the same account; a later one stays.
     pub fn revoke_subject(&self, accounts: impl IntoIterator<Item = (AccountId, i64, i64)>) {
         self.accounts.extend(accounts.into_iter().map(|(account, until, expires_at)| {
             (account.0, CutOff { until: seconds(until), expires_at: seconds(expires_at) })
         }));
     }
 
-    /// Forgets what has expired before `now`.
+    /// Deletes entries that have expired before `now`.
     pub fn purge_expired(&self, now: i64) {
         self.ids.sweep(seconds(now));
         self.accounts.sweep(seconds(now));
     }
 
-    /// How many there are: ids and accounts.
+    /// Returns the number of entries: ids and accounts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ids.len() + self.accounts.len()
     }
 
-    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -105,7 +103,7 @@ impl<V: Entry> Shards<V> {
 
     fn sweep(&self, now: u32) {
         for cell in &self.shards {
-            // For one shard at a time: a logout waits for that, not for all of it.
+            // Locks one shard at a time: a logout waits for that only.
             let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
             let map = cell.load();
             if map.values().any(|entry| entry.expires_at() < now) {
@@ -128,12 +126,12 @@ impl<V> Default for Shards<V> {
     }
 }
 
-/// What is known of one id or account.
+/// The entry of one id or account.
 trait Entry: Copy {
-    /// From when on nobody needs it.
+    /// The second from which the entry is not needed.
     fn expires_at(self) -> u32;
 
-    /// What is known if both are true.
+    /// Merges two entries of the same key.
     fn joined(self, other: Self) -> Self;
 }
 
@@ -189,7 +187,7 @@ impl Hash for Bits {
     }
 }
 
-/// What is random already, or a hash, needs no other hash.
+/// Random values and hashes need no further hashing.
 #[derive(Clone, Copy, Debug, Default)]
 struct AsItIs;
 
@@ -218,12 +216,12 @@ impl Hasher for Same {
     }
 }
 
-/// Unix seconds in 32 bits. What comes after the year 2106 counts as 2106, and is never forgotten.
+/// Unix seconds in 32 bits. Times after the year 2106 become 2106 and are never deleted.
 fn seconds(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Any eight bits spread what is random evenly.
+/// Any eight bits of a random value are evenly distributed.
 const fn shard(bits: u128) -> usize {
     (bits % SHARDS) as usize
 }
@@ -271,7 +269,7 @@ mod tests {
         for bit in 0..128 {
             assert!(!revoked.contains(&marks(id.0 ^ 1 << bit, 0, 0)), "bit {bit}");
         }
-        // Ids whose hashes are the same, or nearly.
+        // Ids with equal or nearly equal hashes.
         let alike: Vec<_> = (0..2000).map(|n: u128| TokenId(n << 64 | n)).collect();
         revoked.extend(alike.iter().map(|id| (*id, 1)));
         assert_eq!(revoked.len(), 2001);
@@ -309,7 +307,7 @@ mod tests {
         assert!(refused(account, 2000), "kept for the longer of both");
         revoked.purge_expired(5001);
         assert!(revoked.is_empty() && !refused(account, 0));
-        // An id is no account.
+        // An id is not an account.
         revoked.extend([(TokenId(account.0), 9000)]);
         assert!(!refused(account, 0));
     }

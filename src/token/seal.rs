@@ -1,5 +1,5 @@
-//! A secret that is no signing key. What stands between two steps of a login has a mark of it beside its signature: whoever
-//! stole a signing key can forge the one and not the other, and whoever read the store the other and not the one.
+//! A secret apart from the signing keys. A token between two steps of a login has a mark of this secret beside its
+//! signature: with a stolen signing key alone, or with the store alone, an attacker can't make one.
 
 use std::fmt;
 
@@ -27,19 +27,17 @@ impl Seal {
         Ok(Self(secret))
     }
 
-    /// One that was kept.
     #[must_use]
     pub const fn new(secret: [u8; 32]) -> Self {
         Self(secret)
     }
 
-    /// To be kept.
     #[must_use]
     pub const fn secret(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The mark for a token of this kind which says this, in base64url.
+    /// Returns the mark for a token of this kind with this content, in base64url.
     #[must_use]
     pub fn mark(&self, kind: &str, says: &str) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.key(), &marked(kind, says)))
@@ -62,7 +60,7 @@ impl fmt::Debug for Seal {
     }
 }
 
-/// What a token says whose signature is the realm's, and whose mark has not been looked at yet.
+/// The content of a token with a valid signature, before its mark is checked.
 pub struct Sealed<T> {
     content: T,
     kind: &'static str,
@@ -71,17 +69,17 @@ pub struct Sealed<T> {
 }
 
 impl<T> Sealed<T> {
-    /// Of a token of this kind, whose signature fits and which says `content`.
+    /// A token of this kind with a valid signature and the content `content`.
     pub(super) fn from_token(parts: UnverifiedToken<'_>, kind: &'static str, content: T) -> Result<Self, TokenError> {
         let mut payload = parts.payload.into_map();
         let Some(Value::String(mark)) = payload.shift_remove(MARK) else { return Err(TokenError::Claims) };
         Ok(Self { content, kind, says: Value::Object(payload).to_string(), mark })
     }
 
-    /// What it says, if this seal made its mark.
+    /// Returns the content, if this seal made its mark.
     ///
     /// # Errors
-    /// [`TokenError::Signature`]: it is forged, or of an epoch that has ended.
+    /// [`TokenError::Signature`]: the token is forged, or its epoch has ended.
     pub fn open(self, seal: &Seal) -> Result<T, TokenError> {
         let mark = URL_SAFE_NO_PAD.decode(&self.mark).map_err(|_| TokenError::Signature)?;
         let fits = hmac::verify(&seal.key(), &marked(self.kind, &self.says), &mark);
@@ -96,7 +94,7 @@ impl<T> fmt::Debug for Sealed<T> {
 }
 
 impl TokenSettings {
-    /// A token of this kind with a signature and a mark.
+    /// Returns a token of this kind with a signature and a mark.
     pub(super) fn sign_sealed(
         &self,
         kind: &'static str,
@@ -110,10 +108,10 @@ impl TokenSettings {
     }
 }
 
-/// What a mark is made of. No kind has a zero byte.
+/// The input of a mark. No kind contains a zero byte.
 fn marked(kind: &str, says: &str) -> Vec<u8> {
     [kind.as_bytes(), &[0], says.as_bytes()].concat()
 }
 
-/// The claim that has the mark. All others are what it is made of.
+/// The claim with the mark. The mark covers all other claims.
 const MARK: &str = "seal";

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::algorithm::Algorithm;
 use super::signing_key::KeyError;
 
-/// What signs: the private half of a key, of one of the four algorithms that we sign with.
+/// A private key of one of the four algorithms that a realm signs with.
 pub(super) enum PrivateKey {
     Hmac(Box<hmac::Key>),
     Ecdsa(EcdsaKeyPair),
@@ -28,10 +28,10 @@ pub(super) enum PrivateKey {
 pub(super) type JwkMembers = Vec<(&'static str, Zeroizing<String>)>;
 
 impl PrivateKey {
-    /// Makes a key, as the members of its JWK.
+    /// Creates a key, as the members of its JWK.
     ///
     /// # Errors
-    /// The random source failed, or we don't sign with this algorithm.
+    /// The random source failed, or realms do not sign with this algorithm.
     pub(super) fn generate(algorithm: Algorithm) -> Result<JwkMembers, KeyError> {
         let failed = |Unspecified| KeyError::Random;
         match algorithm {
@@ -180,7 +180,7 @@ const RSA: &str = "one of \"n\", \"e\", \"d\", \"p\", \"q\", \"dp\", \"dq\" and 
 mod tests {
     use super::*;
 
-    /// What is wrong with a new key of which one member has other bytes.
+    /// Returns the fault of a new key in which one member has other bytes.
     fn wrong(algorithm: Algorithm, name: &str, change: impl Fn(&mut Vec<u8>)) -> String {
         let mut material = PrivateKey::generate(algorithm).unwrap();
         for (_, value) in material.iter_mut().filter(|(member, _)| *member == name) {

@@ -13,7 +13,8 @@ use super::parts::seconds;
 use super::signer::{NO_SIGNING_ALGORITHM, PrivateKey};
 use crate::json;
 
-/// One key of ours, both halves. It carries its one algorithm, so that a token cannot choose another (`threats.md` R20).
+/// A private key of the realm with its public half. It has one algorithm, so that a token can't choose another
+/// (SECURITY.md R20).
 pub struct SigningKey {
     /// Shared with each token of its that is remembered.
     pub(super) kid: Arc<str>,
@@ -29,17 +30,17 @@ pub struct SigningKey {
 /// Why a key file can't be used. Holds nothing of the key itself.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
-    /// Not a key that we could sign with: what is missing or wrong.
+    /// Not a usable signing key: the fault.
     #[error("not a JSON Web Key (RFC 7517) to sign with: {0}")]
     Malformed(&'static str),
-    /// There is no randomness to make a key of.
+    /// The system's random source failed.
     #[error("the random source of this machine failed")]
     Random,
 }
 
 impl SigningKey {
-    /// Makes a key with a random id, which signs from the Unix second `signs_from` on: an HS256 key of 256 random bits,
-    /// an ES256 key, an `EdDSA` key (Ed25519), or an RS256 key of 2048 bits.
+    /// Creates a key with a random id that becomes active at the Unix second `signs_from`: an HS256 key of 256 random
+    /// bits, an ES256 key, an `EdDSA` key (Ed25519), or an RS256 key of 2048 bits.
     ///
     /// # Errors
     /// The system's random source failed, or `algorithm` is none of these four.
@@ -62,10 +63,10 @@ impl SigningKey {
         Self::from_jwk_members(Jwk(members))
     }
 
-    /// Reads a key from the text of its file, and proves that it verifies what it signs.
+    /// Reads a key from the text of its file, and proves that it verifies its own signatures.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] names what is missing or wrong.
+    /// [`KeyError::Malformed`] names the fault.
     pub fn from_jwk(text: &str) -> Result<Self, KeyError> {
         let members = json::object(text.as_bytes()).map_err(|_| KeyError::Malformed("it is not one JSON object"))?;
         Self::from_jwk_members(Jwk(members))
@@ -97,8 +98,8 @@ impl SigningKey {
         let (signer, verifying) = PrivateKey::read(algorithm, &text)?;
         let verifying = VerifyingKey::new(algorithm, verifying);
         let key = Self { kid, made_at, signs_from, token_ttl, signs_until, signer, verifying, jwk };
-        // Better now than at a login. ☠ So also that jsonwebtoken panics at its first use if its crypto backend was not
-        // chosen at build time.
+        // Earlier than at a login. TRAP: jsonwebtoken panics at its first use if no crypto backend was chosen at build
+        // time; this call detects it as well.
         let proven = key.sign(PROOF).is_ok_and(|signature| key.verifying.verifies(PROOF, &signature));
         if proven { Ok(key) } else { Err(KeyError::Malformed("it does not verify what it signs")) }
     }
@@ -109,8 +110,8 @@ impl SigningKey {
         self.jwk.text()
     }
 
-    /// The text of its file, if that does not say yet that it signs tokens which live for `token_ttl` seconds, or, where
-    /// one is given, that it signs until `signs_until` though another key would have its turn.
+    /// Returns the new text of its file, if the file does not record yet that it signs tokens with a lifetime of
+    /// `token_ttl` seconds, or, if given, that it is active until `signs_until` although another key would be due.
     #[must_use]
     pub fn with_lifetime(&self, token_ttl: i64, signs_until: Option<i64>) -> Option<Zeroizing<String>> {
         let signs_until = signs_until.unwrap_or(0);
@@ -126,7 +127,7 @@ impl SigningKey {
         Some(jwk.text())
     }
 
-    /// What others need to verify with it (RFC 7517), and no more. `None` for a secret that the two sides share.
+    /// Returns the public JWK (RFC 7517). `None` for a shared secret.
     #[must_use]
     pub fn public_jwk(&self) -> Option<Value> {
         let public = Form::from_algorithm(self.algorithm())?.public;
@@ -213,7 +214,7 @@ impl Drop for Jwk {
     }
 }
 
-/// How the JWK of an algorithm looks.
+/// The JWK members of an algorithm.
 struct Form {
     kty: &'static str,
     wrong_kty: &'static str,
@@ -222,7 +223,7 @@ struct Form {
 }
 
 impl Form {
-    /// `None` for an algorithm that we don't sign with.
+    /// Returns `None` for an algorithm that the realm does not sign with.
     const fn from_algorithm(algorithm: Algorithm) -> Option<Self> {
         Some(match algorithm {
             Algorithm::HS256 => {
@@ -260,7 +261,8 @@ fn time(members: &Map<String, Value>, name: &str) -> Result<Option<i64>, KeyErro
 
 const MAX_KID_BYTES: usize = 128;
 const PROOF: &[u8] = b"a key verifies what it signs";
-/// Members of ours: the longest life of a token that it may have signed, and [`SigningKey::active_until`]; both in seconds.
+/// Tollgate's own members: the longest lifetime of a token that the key may have signed, and [`Key::signs_until`]; both
+/// in seconds.
 const TOKEN_TTL: &str = "ttl";
 const SIGNS_UNTIL: &str = "until";
 

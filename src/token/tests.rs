@@ -1,4 +1,4 @@
-//! The examples of RFC 7515, RFC 7519 and RFC 8037: what their authors signed verifies here, and nothing beside it.
+//! The examples of RFC 7515, RFC 7519 and RFC 8037: the authors' signatures verify, and no others.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ const RS256: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MT
 const ES256: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 /// RFC 7515, A.5; RFC 7519, 6.1. It has no signature.
 const NONE: &str = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
-/// RFC 7519, A.1: encrypted. Header and encrypted key; what follows does not matter any more.
+/// RFC 7519, A.1: encrypted. Header and encrypted key; the rest does not matter.
 const ENCRYPTED: &str = "eyJhbGciOiJSU0ExXzUiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0.QR1Owv2ug2WyPBnbQrRARTeEk9kDO2w8qDcjiHnSJflSdv1iNqhWXaKH4MqAkQtMoNfABIPJaZm0HaA415sv3aeuBWnD8J-Ui7Ah6cWafs3ZwwFKDFUUsWHSK-IPKxLGTkND09XyjORj_CHAgOPJ-Sd8ONQRnJvWn_hXV1BNMHzUjPyYwEsRhDhzjAD26imasOTsgruobpYGoQcXUwFDn7moXPRfDE8-NoQX7N7ZYMmpUDkR-Cx9obNGwJQ3nM52YCitxoQVPzjbl7WBuB7AohdBoZOdZ24WlN1lVIeh8v1K4krB8xgKvRU8kgFrEn_a1rZgN5TiysnmzTROF869lQ.AxY8DCtDaGlsbGljb3RoZQ.MKOle7UQrG6nSxTLX6Mqwt0orbHvAKeWnDYvpIAeZ72deHxz3roJDXQyhxx0wKaMHDjUEOKIwrtkHthpqEanSBNYHZgmNOV7sln1Eu9g3J8.fiK51VwhsxJ-siBMR-YFiA";
-/// RFC 8037, A.4. Its key: [`ed25519`]. Its payload is no JSON.
+/// RFC 8037, A.4. Its key: [`ed25519`]. Its payload is not JSON.
 const EDDSA: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
 
 /// `exp` of the examples is 1300819380.
@@ -83,13 +83,13 @@ fn tampered(token: &str) -> String {
 
 #[test]
 fn rfc7515_signatures_of_the_examples_fit() {
-    // They have no `sub`, no `aud`: with a signature that fits, that is what is wrong with them.
+    // They have no `sub` and no `aud`: with a valid signature, these are the faults.
     let rules = trusting(&[rsa(), p256(), ed25519()]);
     for token in [RS256, ES256] {
         assert_eq!(rules.verify(token, BEFORE).unwrap_err(), TokenError::Claims, "{token}");
         assert_eq!(rules.verify(&tampered(token), BEFORE).unwrap_err(), TokenError::Signature, "{token}");
     }
-    // Each with the other's key, and with nobody's.
+    // Each with the other's key, and with an unrelated one.
     assert!(matches!(trusting(&[p256()]).verify(RS256, BEFORE), Err(TokenError::Key | TokenError::Algorithm)));
     assert!(matches!(trusting(&[rsa()]).verify(ES256, BEFORE), Err(TokenError::Key | TokenError::Algorithm)));
     let mut room = Vec::new();
@@ -110,7 +110,7 @@ fn rfc7515_a1_fits_the_key_as_ours_and_as_nobody_elses() {
     assert!(key.verifying().verifies(signed.as_bytes(), signature));
     let (_, other) = tampered(HS256).rsplit_once('.').map(|(_, other)| ((), other.to_owned())).unwrap();
     assert!(!key.verifying().verifies(signed.as_bytes(), &other));
-    // A secret is no public key, whatever a JWK Set says of it.
+    // A secret is not a public key, even in a JWK Set.
     let rules = trusting(&[rsa(), jwk]);
     assert_eq!(rules.verify(HS256, BEFORE).unwrap_err(), TokenError::Algorithm);
 }
@@ -147,7 +147,7 @@ fn rfc8037_a4_fits_its_key() {
     let (_, other) = EDDSA.split_at(signed.len() + 1);
     assert!(!key.verifies(signed.as_bytes(), &tampered(other)));
     assert!(!key.verifies(&signed.as_bytes()[1..], signature));
-    // Signed or not, it is no token of claims.
+    // Signed or not, it has no claims.
     assert_eq!(trusting(&[ed25519()]).verify(EDDSA, BEFORE).unwrap_err(), TokenError::Malformed);
 }
 
@@ -161,6 +161,6 @@ fn rfc8037_a2_the_private_half_is_not_taken() {
 
 #[test]
 fn an_account_is_the_same_number_everywhere() {
-    // Written to the store: another one would let back in whom an older gate shut out.
+    // Stored in the database: another value would let in users that an older process revoked.
     assert_eq!(AccountId::new("https://issuer.example", "alice"), AccountId(0xfb3b_b83c_c21e_791f_7054_91b3_fde5_ec4f));
 }

@@ -1,6 +1,7 @@
-//! The keys of a trusted issuer while requests run: those that are there, and the want of newer ones.
+//! The keys of a trusted issuer at run time, and requests to fetch newer ones.
 //!
-//! Who verifies takes no lock. Who fetches is not in here: this only says where from, when it is due, and who waits.
+//! A verifier takes no lock. Fetching is not in this module: it has the location, the due time and the waiting requests
+//! only.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,17 +14,16 @@ use tokio::sync::{Notify, Semaphore, watch};
 use super::Algorithm;
 use super::jwks::{JwksError, PublicKeys};
 
-/// Where the keys come from.
+/// The source of the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A file, which was read with the configuration.
     File(PathBuf),
-    /// The network.
     Remote(RemoteJwks),
 }
 
 impl KeySource {
-    /// Whether what was fetched from the one would be believed from the other, whenever and however often that is.
+    /// Returns whether keys fetched from one location are valid for the other, independent of the schedule.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         let place = |source: &Self| match source {
@@ -34,36 +34,31 @@ impl KeySource {
     }
 }
 
-/// How to fetch them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteJwks {
-    /// Where.
     pub location: JwksLocation,
-    /// Whether `http` will do.
     pub insecure_http: bool,
     /// Certificates (PEM) to trust instead of the system's.
     pub roots: Option<Vec<u8>>,
-    /// How old keys may get before they are fetched again.
+    /// Maximum age of keys before the next fetch.
     pub refresh: Duration,
-    /// How old keys may get that can't be fetched again.
+    /// Maximum age of keys if fetches fail.
     pub max_stale: Duration,
-    /// For one fetch as a whole.
+    /// Time limit of one fetch.
     pub timeout: Duration,
 }
 
-/// A URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksLocation {
-    /// Of the JWK Set.
     Jwks(String),
-    /// Of the document that names it (OpenID Connect Discovery 1.0, 4).
+    /// The document that names it (OpenID Connect Discovery 1.0, 4).
     Discovery(String),
 }
 
 /// The last fetch, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastFetch {
-    /// Unix seconds of the last one that brought keys.
+    /// Unix seconds of the last successful fetch.
     pub at: Option<i64>,
     /// Why the last one brought none.
     pub error: Option<String>,
@@ -75,7 +70,7 @@ pub struct IssuerKeys {
     algorithms: Vec<Algorithm>,
     source: KeySource,
     current: ArcSwapOption<PublicKeys>,
-    /// Unix seconds from which `current` counts no more.
+    /// Unix seconds from which `current` is invalid.
     stale_at: AtomicI64,
     /// Unix seconds from which an unknown `kid` may cause a fetch.
     may_ask_at: AtomicI64,
@@ -88,7 +83,7 @@ pub struct IssuerKeys {
 }
 
 impl IssuerKeys {
-    /// None yet; [`IssuerKeys::install`] brings them.
+    /// Starts without keys; [`IssuerKeys::install`] adds them.
     #[must_use]
     pub fn new(source: KeySource, algorithms: Vec<Algorithm>) -> Self {
         Self {
@@ -106,13 +101,12 @@ impl IssuerKeys {
         }
     }
 
-    /// Where they come from.
     #[must_use]
     pub const fn source(&self) -> &KeySource {
         &self.source
     }
 
-    /// Whether a policy that says so can go on with these.
+    /// Returns whether a policy with these settings can go on with these keys.
     #[must_use]
     pub fn matches(&self, source: &KeySource, algorithms: &[Algorithm]) -> bool {
         self.source == *source && self.algorithms == algorithms
@@ -139,25 +133,25 @@ impl IssuerKeys {
     /// Begins with the keys of `other`, which came from the same place, as old as they are.
     pub fn copy_from(&self, other: &Self) {
         if let (Some(at), Some(keys)) = (other.last_fetch().at, other.current.load_full()) {
-            // None of them may suit the algorithms of today: then there are none, until they are fetched.
+            // Possibly none is for the configured algorithms: then there is none until the next fetch.
             let _ = self.install(keys.text(), at);
         }
     }
 
-    /// Those that count at `now`.
+    /// Returns the keys that are valid at `now`.
     #[must_use]
     pub fn current_at(&self, now: i64) -> Option<Arc<PublicKeys>> {
         if now >= self.stale_at.load(Ordering::Acquire) { None } else { self.current.load_full() }
     }
 
-    /// Whether these are still the ones that count at `now`.
+    /// Returns whether these keys are still the valid ones at `now`.
     pub(super) fn still_has(&self, keys: &Arc<PublicKeys>, now: i64) -> bool {
         now < self.stale_at.load(Ordering::Acquire)
             && self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, keys))
     }
 
-    /// Asks for newer keys, because there is none of the `kid` of a token. Whether it is worth waiting for: not if
-    /// somebody asked a moment ago, since anybody can make up a `kid` (`threats.md` R30).
+    /// Requests newer keys for a token with an unknown `kid`. Returns whether to wait: not shortly after another
+    /// request, because anyone can send an invented `kid` (SECURITY.md R30).
     #[must_use]
     pub fn request_refresh(&self, now: i64) -> bool {
         if matches!(self.source, KeySource::File(_)) {
@@ -180,25 +174,24 @@ impl IssuerKeys {
         worth_waiting
     }
 
-    /// Waits for the fetch that is under way, if there is one. Without end, if its fetcher is gone.
+    /// Waits for the fetch in progress, if any. Never returns if its fetcher is gone.
     pub async fn fetch_ended(&self) {
-        // Whoever finds a thousand others waiting does not join them: a flood must not fill the memory.
+        // If a thousand requests wait already, this one does not: a flood must not fill the memory.
         let Ok(_patience) = self.patience.try_acquire() else { return };
         let mut in_flight = self.in_flight.subscribe();
         let _ = in_flight.wait_for(|in_flight| !in_flight).await;
     }
 
-    /// Waits until somebody has asked.
+    /// Waits for a request.
     pub async fn refresh_requested(&self) {
         self.wanted.notified().await;
     }
 
-    /// A fetch begins.
     pub fn fetch_begins(&self) {
         self.in_flight.send_replace(true);
     }
 
-    /// It has ended, and this is why it brought nothing. Returns whether that is news.
+    /// Ends a fetch with this error. Returns whether the error is new.
     pub fn fetch_failed(&self, error: String) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut fetched = self.fetched();
@@ -209,19 +202,18 @@ impl IssuerKeys {
         is_news
     }
 
-    /// It has ended, and its keys were installed.
+    /// Ends a fetch whose keys were installed.
     pub fn fetch_succeeded(&self) {
         self.fetches.fetch_add(1, Ordering::Relaxed);
         self.in_flight.send_replace(false);
     }
 
-    /// The last fetch.
     #[must_use]
     pub fn last_fetch(&self) -> LastFetch {
         self.fetched().clone()
     }
 
-    /// How many fetches brought keys, and how many did not.
+    /// Returns the number of successful and of failed fetches.
     #[must_use]
     pub fn fetches(&self) -> (u64, u64) {
         (self.fetches.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
@@ -232,10 +224,10 @@ impl IssuerKeys {
     }
 }
 
-/// Whether keys may be fetched from here.
+/// Checks whether keys can be fetched from this URL.
 ///
 /// # Errors
-/// Why not, as the end of a sentence that begins with the URL.
+/// The reason, as the end of a sentence that begins with the URL.
 pub fn check_url(url: &str, insecure_http: bool) -> Result<(), &'static str> {
     let uri: http::Uri = url.parse().map_err(|_| "is no URL")?;
     let has_host =
@@ -244,10 +236,10 @@ pub fn check_url(url: &str, insecure_http: bool) -> Result<(), &'static str> {
         _ if !has_host || url.contains('#') => Err("must name a host, and no user and no fragment"),
         Some("https") => Ok(()),
         Some("http") if insecure_http => Ok(()),
-        Some("http") => {
-            Err("lets whoever is on the way put keys of their own in: write https, or insecure_http = true")
-        }
-        _ => Err("is no https URL"),
+        Some("http") => Err(
+            "must use https, because over http an attacker can replace the keys: write https, or insecure_http = true",
+        ),
+        _ => Err("must be an https URL"),
     }
 }
 

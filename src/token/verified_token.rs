@@ -9,17 +9,15 @@ use super::{Algorithm, Claims, RevocationKeys, TokenError};
 /// A token that was verified.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
-    /// What it says.
     pub claims: Claims,
-    /// By what it may be revoked.
+    /// Its revocation keys.
     pub marks: RevocationKeys,
-    /// Who signed it, if it was not the realm.
+    /// The issuer that signed it, if it is not the realm.
     pub issuer: Option<SigningIssuer>,
     /// `nbf` less the leeway.
     pub(super) from: i64,
     /// `exp` and the leeway.
     pub(super) until: i64,
-    /// What its signature fits.
     pub(super) key: KeyName,
 }
 
@@ -40,7 +38,7 @@ pub struct SigningIssuer {
 }
 
 impl VerifiedToken {
-    /// Whether it still counts at `now`: its time has not passed, and its issuer has the keys that it had.
+    /// Returns whether it is still valid at `now`: it has not expired, and its issuer has the same keys.
     #[must_use]
     pub fn is_valid_at(&self, now: i64) -> bool {
         self.in_force(now).is_ok() && self.issuer.as_ref().is_none_or(|by| by.source.still_has(&by.keys, now))

@@ -1,4 +1,4 @@
-//! Judging a token. Every step that can fail, fails closed, with a reason for the log and for the client.
+//! Verification of a token. Every step fails closed, with a reason for the log and for the client.
 
 use serde_json::Map;
 
@@ -10,36 +10,35 @@ use super::{Algorithm, Claims, SigningKey, TokenError, TokenId, TokenSettings};
 use crate::json::{Members, Value};
 
 impl TokenSettings {
-    /// Whom `token` speaks for, if it is whole, signed by someone whom these rules trust, and in force at `now` (Unix
+    /// Verifies `token`: its form, its signature by an issuer that these rules trust, and its validity at `now` (Unix
     /// seconds).
     ///
-    /// Whether it has been revoked since is the caller's question to [`super::Revocations`].
+    /// The caller checks revocation with [`super::Revocations`].
     ///
     /// # Errors
     /// The first check that failed.
     pub fn verify(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
         let (parts, trusted) = self.parts(token, &mut room)?;
-        // What a token says of its issuer only picks among those that were configured. Whose keys they are, and what
-        // they may sign, the token has no say in.
+        // `iss` selects one of the configured issuers. The token has no influence on the keys and the algorithms.
         match trusted {
             Some(trusted) => trusted.judge(&parts, self.everyone(), now),
             None => self.judge(&parts, now),
         }
     }
 
-    /// The same for a token that this realm itself must have signed: another issuer's `sub` may be the id of a user of
-    /// ours, whom it does not speak for.
+    /// Verifies a token that this realm must have signed: the `sub` of another issuer can equal the id of a user of the
+    /// realm.
     ///
     /// # Errors
-    /// The first check that failed; [`TokenError::Issuer`] for a token of anybody else.
+    /// The first check that failed; [`TokenError::Issuer`] for a token of another issuer.
     pub fn verify_own(&self, token: &str, now: i64) -> Result<VerifiedToken, TokenError> {
         let mut room = Vec::new();
         self.judge(&UnverifiedToken::parse(token, &mut room)?, now)
     }
 
-    /// Whether these rules, which may be later than those by which it was accepted, still know the key that signed it. An
-    /// issuer whose keys can't be had at the moment has not taken one away.
+    /// Returns whether these rules, which can be newer than those that accepted the token, still have the key that
+    /// signed it. If the keys of its issuer are unavailable at the moment, the key is not removed.
     #[must_use]
     pub fn still_trust(&self, accepted: &VerifiedToken, now: i64) -> bool {
         let KeyName { kid, algorithm } = &accepted.key;
@@ -51,24 +50,24 @@ impl TokenSettings {
         })
     }
 
-    /// Whether whoever can verify the realm's tokens can sign them, too.
+    /// Returns whether a verifier of the realm's tokens could sign them.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {
         self.keys.active_key(i64::MAX).algorithm() == Algorithm::HS256
     }
 
-    /// The trusted issuer whose keys `token` would be verified with: those may change by being fetched. `None` for a token
-    /// that the realm would have signed itself.
+    /// Returns the trusted issuer whose keys verify `token`: a fetch can change them. `None` for a token of the realm
+    /// itself.
     #[must_use]
     pub fn external_issuer(&self, token: &str) -> Option<&TrustedIssuer> {
         let mut room = Vec::new();
         self.parts(token, &mut room).ok()?.1
     }
 
-    /// The trusted issuer who may have a newer key than those that were fetched, if that may be why `token` was refused.
+    /// Returns the trusted issuer that may have a newer key, if that may be why `token` was refused.
     #[must_use]
     pub fn issuer_to_refresh(&self, token: &str, reject: TokenError) -> Option<&TrustedIssuer> {
-        // Most are refused for something else, or come to a realm that trusts nobody: those are not read again.
+        // Most tokens are refused for another reason, or their realm trusts no issuer: they are not parsed again.
         if self.trusted.is_empty() || !matches!(reject, TokenError::Key | TokenError::NoKeys | TokenError::Signature) {
             return None;
         }
@@ -81,8 +80,7 @@ impl TokenSettings {
         trusted
     }
 
-    /// Whether `token` names the realm or an issuer whom it trusts, truly or not, and if it is a token at all. Nothing else of it
-    /// is looked at.
+    /// Returns whether `token` names the realm or a trusted issuer, true or not. Nothing else is read.
     #[must_use]
     pub fn are_named_by(&self, token: &[u8]) -> bool {
         parts::names_issuer(token, |issuer| issuer == self.issuer || self.trusted_issuer(issuer).is_some())
@@ -94,7 +92,7 @@ impl TokenSettings {
         self.trusted.iter().find(|trusted| *trusted.name == *issuer)
     }
 
-    /// The same as [`TokenSettings::verify`] for a token whose time may have passed: whoever logs out with it had it.
+    /// Like [`TokenSettings::verify`] for a token that may have expired, for logout.
     ///
     /// # Errors
     /// The first check that failed.
@@ -109,8 +107,7 @@ impl TokenSettings {
         accepted.if_in_force(now.min(latest))
     }
 
-    /// The subject of an ID token of this trusted issuer, made for a client that is ours. For whoever hands it on: it opens
-    /// nothing.
+    /// Returns the subject of an ID token of this trusted issuer for one of the configured clients. It opens nothing.
     ///
     /// # Errors
     /// The first check that failed.
@@ -144,12 +141,12 @@ impl TokenSettings {
         trusted.map(|issuer| issuer.roles_not_found(&parts.payload)).unwrap_or_default()
     }
 
-    /// Of a token whose `iss` is ours.
+    /// Verifies a token with the realm's `iss`.
     fn judge(&self, parts: &UnverifiedToken<'_>, now: i64) -> Result<VerifiedToken, TokenError> {
         self.read_own(parts)?.if_in_force(now)
     }
 
-    /// What an access token says that the realm signed, at whatever time.
+    /// Reads an access token that the realm signed, expired or not.
     fn read_own(&self, parts: &UnverifiedToken<'_>) -> Result<VerifiedToken, TokenError> {
         let key = self.own_key(parts, ACCESS_TOKEN)?;
         let claims = read(parts)?;
@@ -165,12 +162,13 @@ impl TokenSettings {
         })
     }
 
-    /// The key of ours that signed a token of this kind.
+    /// Returns the realm's key that signed a token of this kind.
     pub(super) fn own_key(&self, parts: &UnverifiedToken<'_>, kind: &str) -> Result<&SigningKey, TokenError> {
         if parts.issuer() != Some(self.issuer.as_str()) {
             return Err(TokenError::Issuer);
         }
-        // Ours have these three and no more: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are not ours (R24).
+        // The realm's tokens have these three members only: `crit`, `b64`, `zip`, `jku`, `x5u`, `jwk` and the like are
+        // refused (R24).
         if parts.header.names().any(|name| !matches!(name, "alg" | "typ" | "kid")) {
             return Err(TokenError::Malformed);
         }
@@ -179,7 +177,7 @@ impl TokenSettings {
             return Err(TokenError::Type);
         }
         let key = parts.header_text("kid").and_then(|kid| self.keys.by_id(kid)).ok_or(TokenError::Key)?;
-        // R20: the key says what the algorithm is; the token may only agree.
+        // R20: the key decides the algorithm; the token must agree.
         if parts.header_text("alg") != Some(key.verifying().algorithm().name()) {
             return Err(TokenError::Algorithm);
         }
@@ -194,7 +192,7 @@ impl TokenSettings {
     }
 }
 
-/// Header and payload of a token, with nothing in them believed; `None` if it is none.
+/// Returns header and payload of a token, unverified; `None` if it is malformed.
 #[must_use]
 pub fn decode_unverified(token: &str) -> Option<(Map<String, serde_json::Value>, Map<String, serde_json::Value>)> {
     let mut room = Vec::new();
@@ -213,8 +211,8 @@ fn read(parts: &UnverifiedToken<'_>) -> Result<Claims, TokenError> {
     Ok(Claims {
         token_id: id(payload.get("jti").ok_or(TokenError::Claims)?)?,
         subject: subject.to_owned(),
-        // As Cognito does, we name who has no username by the id where a client expects one. To an app that would be the
-        // username of whoever registers with such a name.
+        // Like Cognito, the realm uses the id as the username of a user without one, where a client expects a username.
+        // For an application it would be the username of a user who registers with such a name.
         username: optional("username")?.filter(|name| name != subject),
         email: optional("email")?,
         roles: match payload.get("roles") {
@@ -232,7 +230,7 @@ fn read(parts: &UnverifiedToken<'_>) -> Result<Claims, TokenError> {
     })
 }
 
-/// Whether `amr` says that more than one factor was proven (RFC 8176, 2).
+/// Returns whether `amr` says that more than one factor was proven (RFC 8176, 2).
 pub(super) fn proves_mfa(payload: &Members<'_>) -> bool {
     payload
         .get("amr")

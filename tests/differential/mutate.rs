@@ -26,7 +26,7 @@ pub(super) struct Mutator<'a> {
 }
 
 impl<'a> Mutator<'a> {
-    /// `now`: Unix seconds, for changed times. `attacker`: a key that nobody trusts.
+    /// `now`: Unix seconds, for changed times. `attacker`: an untrusted key.
     pub(super) fn new(
         seed: u64,
         now: i64,
@@ -140,7 +140,7 @@ impl<'a> Mutator<'a> {
         (format!("signature: {which}"), format!("{signed}.{}", encoded(&forged)))
     }
 
-    /// A header changed, and signed again: by its key, or by one that is nobody's.
+    /// A changed header, signed again by its key or by an unknown one.
     fn header(&mut self, token: &str, signer: &Signer) -> (String, String) {
         let (mut header, claims) = (part(token, 0), part(token, 1));
         let jwk = self.attacker.jwk();

@@ -72,7 +72,7 @@ fn a_second_factor_counts_if_the_user_proved_it_to_the_issuer() {
         (user_with("user@example.com", &json!({"amr": "mfa"})), false),
         (user_with("user@example.com", &json!({"mfa": true})), false),
         (user_with("user@example.com", &json!({})), false),
-        // A machine has no second factor of the user whom it names.
+        // A client-credentials token has no second factor of the named user.
         (machine_with(&amr), false),
         (machine_with(&json!({"amr": ["mfa"], "gty": null})), false),
     ] {

@@ -1,4 +1,4 @@
-//! With a real OpenID provider in Auth0's place, `oidc-provider` from npm, whose tokens have Auth0's two profiles.
+//! With a real OpenID provider in Auth0's place, `oidc-provider` from npm, which issues tokens of Auth0's two profiles.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ impl Auth0 {
         SocketAddr::from(([127, 0, 0, 1], self.server.port))
     }
 
-    /// An access token. `query`: which; `form`: for whom.
+    /// An access token. `query`: its profile; `form`: its client.
     fn token(&self, client: &str, query: &str, form: &str) -> String {
         let credentials = STANDARD.encode(format!("{client}:made%20up%20for%20this%20test"));
         let request = post(format!("/token?{query}"))
@@ -183,7 +183,8 @@ fn keys_that_are_away_slow_or_lies() {
         });
         token_of(&auth0.ask(&known));
     }
-    // Keys that are not the signer's, under their ids: the issuer has said so itself. Nobody logs in, until it says otherwise.
+    // Other keys under the signer's ids: the issuer has replaced its keys. No login succeeds until it publishes the
+    // right ones.
     auth0.tell("/keys?wrong");
     until_true(PATIENCE, "the keys are others", || {
         let answer = auth0.ask(&known);

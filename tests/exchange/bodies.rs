@@ -312,7 +312,7 @@ fn other_methods_and_other_paths() {
     ));
 }
 
-/// What is refused before anybody looks whose path it is.
+/// Requests that are refused before their login is known.
 #[test]
 fn requests_that_are_ambiguous_or_broken() {
     let exchange = Exchange::with_user("");
@@ -350,7 +350,7 @@ fn requests_that_are_ambiguous_or_broken() {
             eprintln!("{path}: {what}");
             says(&exchange.gate.send(&request), 400, UNKNOWN);
         }
-        // What pingora itself refuses, before it shows the gate a request: without a body.
+        // What pingora itself refuses, before it shows Tollgate a request: without a body.
         for (what, request) in [
             ("two hosts", json("").header("Host", "other")),
             ("a user in the host", json("").host("u@gate")),

@@ -247,7 +247,7 @@ fn a_query_with_it_twice_or_elsewhere_has_it_not() {
     exchange.gate.send(&get(format!("{CALLBACK}?a=b&tok%65n={token}&&x"))).expect(303);
 }
 
-/// What the gate itself would sign, signed here with the realm's own key, and marked with the secret of its epoch.
+/// What Tollgate itself would sign, signed here with the realm's own key, and marked with the secret of its epoch.
 fn forged(exchange: &Exchange, header: &Value, changes: &Value) -> String {
     let seal = Seal::of(&exchange.gate);
     let (jwk, now) = (Jwk::of(&exchange.gate), now());
@@ -268,7 +268,7 @@ fn it_lives_for_a_minute_and_is_of_its_own_kind() {
     let mine = claims(&exchange.callback_token("user@example.com"));
     assert_eq!(mine["exp"].as_i64().unwrap() - mine["iat"].as_i64().unwrap(), 60);
     assert_eq!(mine["aud"], "urn:tollgate:callback:examples");
-    // The control: what is forged as the gate signs it counts.
+    // The control: what is forged as Tollgate signs it counts.
     let none = json!({});
     exchange.visit_callback(&forged(&exchange, &none, &none)).expect(303);
     exchange.visit_callback(&forged(&exchange, &none, &json!({"exp": now() + 5, "iat": now() - 55}))).expect(303);

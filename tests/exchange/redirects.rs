@@ -1,4 +1,4 @@
-//! R34: nobody is sent anywhere that the configuration does not name.
+//! R34: redirects go only to configured URLs.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Which tokens may log in whom.
+//! Tokens, and the users that they can log in.
 
 use super::*;
 
@@ -96,7 +96,7 @@ fn tokens_that_do_not_count() {
     let mut longest = claims.clone();
     longest["padding"] = "x".repeat(33 << 10).into();
     bad.push(("too long", KEY_A.token(&longest)));
-    // What the gate signs itself is nothing to be exchanged, for whomever it is.
+    // What Tollgate signs itself is nothing to be exchanged, for whomever it is.
     bad.push(("the realm's own", exchange.gate.user("alice")));
     bad.push(("a callback token", exchange.callback_token("user@example.com")));
     for (what, token) in bad {
@@ -144,7 +144,7 @@ fn a_machine_logs_in_whomever_it_names_in_each_profile() {
     }
 }
 
-/// Another issuer whom the realm trusts opens routes for its own users, and speaks for none of ours.
+/// Tokens of another trusted issuer open routes for its own users, and are no users of the realm.
 #[test]
 fn only_the_one_issuer_logs_users_in() {
     const OTHER: &str = "https://other.eu.auth0.com/";
@@ -166,7 +166,7 @@ fn only_the_one_issuer_logs_users_in() {
     token_of(&exchange.ask(&machine(), "user@example.com"));
 }
 
-/// What can't be told to be a machine's speaks for a user, of whom nothing is known.
+/// A token that is not clearly a client-credentials token is a user's, about which nothing is known.
 #[test]
 fn what_is_not_plainly_a_machines_logs_nobody_in() {
     let exchange = Exchange::with_user("");
@@ -237,7 +237,7 @@ fn only_with_the_required_permission() {
     let good = json!({"permissions": ["read", "login:users"]});
     token_of(&exchange.ask(&machine_with(&good), "user@example.com"));
     token_of(&exchange.ask(&user_with("user@example.com", &good), "user@example.com"));
-    // Whoever has it is not asked for its name.
+    // A holder of it need not give a name.
     token_of(&exchange.ask(&machine_with(&json!({"azp": "other", "sub": "other@clients"})), "user@example.com"));
 }
 
@@ -336,7 +336,7 @@ fn the_claim_of_the_address_can_be_another() {
     }
 }
 
-/// A realm asks nobody whether an address is theirs, and its access tokens say so.
+/// A realm does not verify the addresses of its users, and its access tokens say so.
 #[test]
 fn whoever_registered_an_address_in_another_realm_has_not_proven_it() {
     let app = App::start();

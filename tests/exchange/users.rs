@@ -1,4 +1,4 @@
-//! What a user must have, and what becomes of a login whose user changes on the way.
+//! Required attributes of a user, and logins of a user that changes meanwhile.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ fn renamed_between_the_login_and_the_callback() {
     let change = json!({"email": "new@example.com"});
     let target = auth(&format!("uniqueId={id}&strategy=merge&masterKey={MASTER}"));
     exchange.gate.send(&put(target).json(&change)).expect(200);
-    // Somebody else takes the old name.
+    // Another user takes the old name.
     exchange.user("user");
     let claims = claims(&exchange.visit_callback(&token).expect(303).set_cookie(COOKIE).unwrap().0);
     assert_eq!((claims["sub"].as_str(), claims["email"].as_str()), (Some(&*id), Some("new@example.com")));
@@ -177,7 +177,7 @@ fn what_users_say_of_themselves_is_taken_for_nothing() {
     let record = |name: &str| json!({"email": email(name), "password": PASSWORD, "licence": "x", "profile": "x"});
     let register = |name: &str| exchange.gate.send(&post(auth("")).json(&record(name))).expect(200).json();
     let mallory = register("mallory");
-    // Whoever registers first with an address does not become who the backend means by it.
+    // The first user to register an address is not the user that the backend means.
     says(&exchange.ask(&machine(), "mallory@example.com"), 403, USERNAME);
     let name = "mallory@example.com";
     let vouch = ["user", "vouch", "-c", &exchange.gate.config_arg(), "--realm", "examples", name];
@@ -208,7 +208,7 @@ fn what_users_say_of_themselves_is_taken_for_nothing() {
     change(id, &token, json!({"licence": "gold"}));
     says(&exchange.ask(&machine(), "victim@example.com"), 403, USERNAME);
 
-    // The master key says what it likes, and that is no word about who somebody is.
+    // The master key can write any data, but does not verify it.
     let eve = register("eve");
     let target = auth(&format!("strategy=merge&uniqueId={}&masterKey={MASTER}", eve["uniqueId"].as_str().unwrap()));
     exchange.gate.send(&put(target).json(&json!({"licence": "pro"}))).expect(200);

@@ -1,11 +1,12 @@
-//! The app behind the gate: a raw-socket server that keeps the exact bytes of every request, and answers by the last
-//! segment of the path:
+//! The application behind Tollgate: a raw-socket server that keeps the exact bytes of every request, and answers by the
+//! last segment of the path:
 //!
 //! `fixed` 5 bytes · `chunked` three chunks · `big-N` N bytes · `status-N` · `until-close` · `cors` with headers of its
 //! own · `stream`, `sse` and, with a length, `held` in two parts, the second after [`App::release`] · `slow` after
-//! [`App::release`] · `hang` never · `reset` RST instead of an answer · `close` closes instead · `close-reused` too, unless it is the connection's
-//! first request · `partial` breaks off · `reset-body` by RST · `no-http` · `early` without reading the body · `ws` 101,
-//! then every byte back, `ws-slow` after [`App::release`] · `health` whatever [`App::set_health`] says · anything else: JSON of what came.
+//! [`App::release`] · `hang` never · `reset` RST instead of an answer · `close` closes instead · `close-reused` too,
+//! unless it is the connection's first request · `partial` breaks off · `reset-body` by RST · `no-http` · `early`
+//! without reading the body · `ws` 101, then every byte back, `ws-slow` after [`App::release`] · `health` whatever
+//! [`App::set_health`] says · anything else: JSON of what came.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -177,7 +178,7 @@ impl Seen {
         all.pop()
     }
 
-    /// Header values by folded name: what an app sees that takes `_` and `.` for `-` (WSGI, PHP).
+    /// Header values by folded name: what an application sees that takes `_` and `.` for `-` (WSGI, PHP).
     pub fn folded(&self, name: &str) -> Vec<String> {
         let fold = |name: &str| name.to_ascii_lowercase().replace(['_', '.'], "-");
         self.headers().into_iter().filter(|(of, _)| fold(of) == fold(name)).map(|(_, value)| value).collect()
@@ -431,7 +432,8 @@ pub fn accept_key(key: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(digest.as_ref())
 }
 
-/// The tests believe what the app and the client say, so these two are tested against each other, without a gate.
+/// The tests believe what the application and the client say, so these two are tested against each other, without a
+/// process.
 #[test]
 fn the_app_and_the_client_agree() {
     use super::{Conn, get, post, request};

@@ -147,7 +147,7 @@ impl Conn {
         Self::over(stream, to)
     }
 
-    /// A connection from another loopback address, for what the gate counts per address.
+    /// A connection from another loopback address, for what Tollgate counts per address.
     pub fn open_from(from: Ipv4Addr, to: SocketAddr) -> Self {
         use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -396,7 +396,7 @@ impl Response {
         self
     }
 
-    /// Asserts a refusal: the status, the reason code, and the shape of contract 4.2.
+    /// Asserts a refusal: the status, the reason code, and the form of docs/errors.md.
     #[track_caller]
     pub fn refused(self, status: u16, reason: &str) -> Self {
         let answer = self.expect(status);

@@ -1,4 +1,4 @@
-//! The gate as its users run it: the real binary, a config file, and sockets.
+//! Tollgate as its users run it: the real binary, a config file, and sockets.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -189,7 +189,7 @@ impl Conf {
     }
 
     /// Lets the process find this file in the place of /etc/hosts, in a mount namespace of its own. It can be rewritten
-    /// in place while the gate runs.
+    /// in place while Tollgate runs.
     pub fn hosts(mut self, path: &Path) -> Self {
         self.hosts = Some(path.to_owned());
         self
@@ -256,12 +256,12 @@ impl Conf {
         text
     }
 
-    /// Starts a gate with it, and waits until it is ready.
+    /// Starts a process with it, and waits until it is ready.
     pub fn start(self) -> Gate {
         Gate::start(self, "/readyz")
     }
 
-    /// Starts a gate with it that need not become ready.
+    /// Starts a process with it that need not become ready.
     pub fn start_unready(self) -> Gate {
         Gate::start(self, "/healthz")
     }
@@ -284,7 +284,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// `up`: the path of the admin listener whose 200 says that it has started.
+    /// `up`: the path of the admin listener that returns 200 after the start.
     fn start(conf: Conf, up: &'static str) -> Self {
         let dir = tempfile::Builder::new().prefix("tollgate-test-").tempdir().unwrap();
         let mut gate = Self { addr: local(0), admin: local(0), dir, conf, up, child: None };
@@ -295,7 +295,7 @@ impl Gate {
             write_file(&gate.config(), &text, 0o600);
             match gate.launch() {
                 Ok(()) => return gate,
-                // Somebody took the port between the look and the start.
+                // Another process took the port between the check and the start.
                 Err(status) if status.code() == Some(69) && gate.stderr().contains("in use") => {}
                 Err(status) => panic!("the gate ended at its start with {status}:\n{}", gate.stderr()),
             }
@@ -315,7 +315,7 @@ impl Gate {
         self.dir.path().join("tollgate.db")
     }
 
-    /// What the gate wrote to stderr, over all its starts.
+    /// What Tollgate wrote to stderr, over all its starts.
     pub fn stderr(&self) -> String {
         fs::read(self.log()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
@@ -533,8 +533,8 @@ pub fn sha256_hex(text: &str) -> String {
     })
 }
 
-/// A port that nobody listens on. Below the range from which Linux gives ports to connections, so that no client of
-/// another test takes it before the gate does; where it starts differs by process.
+/// A port without a listener. Below the range from which Linux assigns ports to connections, so that no client of
+/// another test takes it before Tollgate does; the start differs by process.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 120 * 100).unwrap_or(0);

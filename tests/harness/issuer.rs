@@ -1,5 +1,5 @@
-//! Somebody else's identity provider, as far as a gate sees it: a raw-socket server of key sets and discovery documents
-//! that counts what is fetched, and misbehaves in every way that a test wants.
+//! An identity provider: a raw-socket server of key sets and discovery documents that counts fetches, and misbehaves in
+//! every way that a test requires.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -96,7 +96,7 @@ impl Issuer {
         issuer
     }
 
-    /// One whose key set is at [`JWKS`].
+    /// An issuer with its key set at [`JWKS`].
     pub fn with_keys(keys: &[Value]) -> Self {
         let issuer = Self::start();
         issuer.serve(JWKS, Serve::keys(keys));
@@ -160,7 +160,7 @@ impl Issuer {
                 }
                 let shared = shared.clone();
                 std::thread::spawn(move || {
-                    // However it ends: the test looks at what was fetched, and at what the gate made of it.
+                    // However it ends: the test looks at what was fetched, and at what Tollgate made of it.
                     let _ = answer(&stream, &shared);
                     let _ = stream.shutdown(Shutdown::Both);
                 });
@@ -240,12 +240,12 @@ pub fn gzip_bomb(text: &[u8], spaces: usize) -> Vec<u8> {
         bits.chunks(8)
             .map(|byte| byte.iter().enumerate().fold(0_u8, |packed, (at, bit)| packed | u8::from(*bit) << at)),
     );
-    // The check sum and the length, which nobody gets to who stops in time.
+    // The check sum and the length, which a reader that stops in time does not read.
     out.extend([0; 8]);
     out
 }
 
-/// The tests believe it, so it is tested without a gate.
+/// The tests believe it, so it is tested without a process.
 #[test]
 fn the_issuer_counts_stops_and_comes_back() {
     use super::get;

@@ -1,4 +1,4 @@
-//! Tokens made by hand, to see which the gate takes. Signed here with the realm's own key, without the gate's code.
+//! Tokens made by hand, to see which Tollgate takes. Signed here with the realm's own key, without Tollgate's code.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,7 +32,7 @@ impl Jwk {
         json!({"alg": "HS256", "typ": "at+jwt", "kid": self.kid})
     }
 
-    /// A token of these claims, as the gate itself would sign it.
+    /// A token of these claims, as Tollgate itself would sign it.
     pub fn token(&self, claims: &Value) -> String {
         sign(&self.header().to_string(), &claims.to_string(), &self.secret)
     }

@@ -1,4 +1,5 @@
-//! What every test stands on: the gate as a process, an app behind it, and a client that sends what it is told to.
+//! What every test stands on: Tollgate as a process, an application behind it, and a client that sends what it is told
+//! to.
 
 mod app;
 mod client;
@@ -64,7 +65,7 @@ pub const FOREIGN: &str = "https://evil.example.net";
 pub const COOKIE: &str = "__Host-examples";
 /// `iss` of the standard realm's tokens.
 pub const ISSUER: &str = "https://gate.example.com";
-/// A password that is nobody's real one.
+/// A test password.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// How long a test waits for something that should be there at once.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-/// A running server with one empty database `tollgate`, in a directory of its own. On its socket everybody is who they say
-/// they are; over TCP they need a password. Dropping it ends its process.
+/// A running server with one empty database `tollgate`, in a directory of its own. Its socket accepts every user; over
+/// TCP a password is required. Dropping it ends its process.
 pub struct Cluster {
     dir: tempfile::TempDir,
     port: u16,
@@ -27,7 +27,7 @@ impl Cluster {
     /// With these settings, as `name=value`, and these files in its directory of data.
     pub fn start_with(port: u16, settings: &[&str], files: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("tollgate-postgres-").tempdir().unwrap();
-        // It refuses to run as root: tests/run has made the cluster for somebody else then.
+        // It refuses to run as root: tests/run has created the cluster for another user then.
         let owner = fs::metadata(made().join("cluster")).unwrap_or_else(|error| {
             panic!("no cluster in {}: {error}; run tests/run, which makes it", made().display())
         });
@@ -54,7 +54,7 @@ impl Cluster {
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = Command::new(program("postgres"));
         command.arg("-D").arg(&data).arg("-k").arg(self.dir.path()).args(["-p", &self.port.to_string()]);
-        // Nobody pulls this machine's plug, and there are few of us.
+        // Durability against a power failure is not required here, and there are few connections.
         for setting in
             ["fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60", "autovacuum=off"]
         {
@@ -82,7 +82,7 @@ impl Cluster {
         self.child = None;
     }
 
-    /// Stops it in its tracks: connections stay, and nobody answers.
+    /// Stops the process: connections stay open without a response.
     pub fn freeze(&self) {
         self.signal_all(Signal::STOP);
     }
@@ -164,7 +164,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Its own path: whom the server runs as may not follow ours.
+/// A separate path: the server's user may not have access to the original.
 fn program(name: &str) -> PathBuf {
     fs::canonicalize(made().join("bin")).unwrap().join(name)
 }

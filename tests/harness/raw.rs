@@ -1,4 +1,4 @@
-//! An app of which a test says every byte.
+//! An application of which a test says every byte.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Keys of somebody else, and the tokens that they sign. Made with aws-lc-rs alone, without the gate's code.
+//! Independent keys and tokens. Made with aws-lc-rs alone, without Tollgate's code.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -86,7 +86,7 @@ impl Signer {
         self.sign(&self.header(), claims)
     }
 
-    /// A token of these claims whose header is changed: `null` takes a member out.
+    /// A token of these claims with a changed header: `null` removes a member.
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         self.sign(&edited(self.header(), header), claims)
     }

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::{PATIENCE, Request, Response, write_file};
 
-/// Somebody who signs certificates.
+/// A CA.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate that an [`Authority`] has signed, and its key.
@@ -135,7 +135,7 @@ impl TlsConn {
         }
     }
 
-    /// Everything until the gate ends the connection, as TLS does it.
+    /// Everything until Tollgate ends the connection, as TLS does it.
     pub fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).expect("the gate ends with a close_notify");

@@ -1,4 +1,4 @@
-//! Programs that tests run: the gate's own commands, and clients and servers that nobody here wrote.
+//! Programs that tests run: Tollgate's own commands, and third-party clients and servers.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,11 +1,11 @@
-//! What becomes of a foreign token's claims: the identity that the app sees, its roles, and what an issuer's section
-//! demands.
+//! What becomes of a foreign token's claims: the identity that the application sees, its roles, and what an issuer's
+//! section demands.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// The header's value, as the app saw it.
+/// The header's value, as the application saw it.
 #[track_caller]
 fn seen(trusted: &Trusted, token: &str, header: &str) -> Option<String> {
     trusted.passes(token).header(header)

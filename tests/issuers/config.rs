@@ -1,4 +1,4 @@
-//! What `tollgate check` says of a section that would trust too much, or nobody.
+//! The errors of `tollgate check` for a section that would trust too much, or nothing.
 
 use super::*;
 

@@ -107,7 +107,7 @@ fn a_key_file_is_taken_and_a_new_one_at_once() {
 fn r30_an_unknown_key_id_is_asked_for_once_and_the_token_waits_for_it() {
     let trusted = Trusted::with("");
     trusted.passes(&KEY_A.token(&claims()));
-    // The issuer has a new key; nobody told the gate.
+    // The issuer has a new key; Tollgate has not been told.
     trusted.issuer.serve(JWKS, Serve::keys(&[KEY_A.jwk(), KEY_B.jwk()]));
     trusted.passes(&KEY_B.token(&claims()));
     assert_eq!(trusted.issuer.fetched(JWKS), 2);
@@ -139,7 +139,7 @@ fn r30_many_that_wait_cause_one_fetch_and_the_others_do_not_wait() {
         })
         .collect();
     until_true(PATIENCE, "the gate asks", || trusted.issuer.fetched(JWKS) == 2);
-    // Tokens of a known key, its own users and everybody else go on meanwhile.
+    // Tokens of a known key, local users and all other requests go on meanwhile.
     let start = Instant::now();
     for _ in 0..10 {
         trusted.gate.visit(&KEY_A.token(&claims())).expect(200);
@@ -193,7 +193,7 @@ fn a_key_that_its_issuer_has_withdrawn_counts_no_more() {
     let old = KEY_A.token(&claims());
     trusted.passes(&old);
     trusted.issuer.serve(JWKS, Serve::keys(&[KEY_B.jwk()]));
-    // Its new key makes the gate look.
+    // Its new key makes Tollgate look.
     trusted.passes(&KEY_B.token(&claims()));
     // The very token that passed a moment ago, so that whatever is cached has seen it.
     trusted.refuses(&old, "token_key_unknown");
@@ -206,7 +206,7 @@ fn r27_a_key_that_is_another_under_the_same_id_does_not_let_old_tokens_in() {
     trusted.passes(&old);
     let third = Signer::new("ES256", "third");
     trusted.issuer.serve(JWKS, Serve::keys(&[KEY_B.jwk_with(&json!({"kid": "key-a"})), third.jwk()]));
-    // A key that is new by its id, too, makes the gate look.
+    // A key that is new by its id, too, makes Tollgate look.
     trusted.passes(&third.token(&claims()));
     trusted.passes(&KEY_B.token_with(&json!({"kid": "key-a"}), &claims()));
     trusted.refuses(&old, "token_signature");

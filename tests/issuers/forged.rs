@@ -1,4 +1,4 @@
-//! Tokens that somebody makes who lacks the key: each kind of confusion that some verifier fell for.
+//! Forged tokens: each kind of confusion that some verifier accepted.
 
 use serde_json::json;
 
@@ -102,7 +102,7 @@ fn each_issuer_has_its_own_keys_and_nobody_elses() {
             KEY_A.token_with(&json!({"typ": "at+jwt", "kid": own_key.kid, "alg": "HS256"}), &own_claims),
             "token_signature",
         ),
-        // Nobody's.
+        // Unknown.
         (KEY_A.token(&claims_of("https://issuer.example.com")), "token_issuer"),
         (KEY_A.token(&claims_of("https://ISSUER.example.com/")), "token_issuer"),
         (KEY_A.token(&claims_of("https://issuer.example.com/ ")), "token_issuer"),

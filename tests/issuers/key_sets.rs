@@ -79,7 +79,7 @@ fn a_token_without_a_key_id_needs_a_set_with_one_key_for_it() {
     two.passes(&KEY_B.token(&claims()));
 }
 
-/// A set that must not be taken: the gate is not ready, says why, and lets no token of the issuer in.
+/// A set that must not be taken: Tollgate is not ready, says why, and lets no token of the issuer in.
 fn not_taken(what: &str, set: Serve, said: &[&str]) {
     let (app, issuer) = (App::start(), Issuer::start());
     issuer.serve(JWKS, set);
@@ -174,7 +174,7 @@ fn a_set_that_is_ambiguous_or_wrong_is_not_taken() {
 
 #[test]
 fn a_private_key_that_an_issuer_shows_to_all_signs_for_nobody() {
-    // Whoever can read it can sign with it, so it counts no more, whatever else the set holds.
+    // A public secret can be used to sign, so it is refused, whatever else the set holds.
     let shown = KEY_B.jwk_with(&json!({"d": encoded(&[7; 256])}));
     let (app, issuer) = (App::start(), Issuer::with_keys(&[KEY_A.jwk(), shown]));
     let gate = Conf::new(&app).add_realm_tables(&section(ISS, &issuer.url(JWKS), "")).start_unready();

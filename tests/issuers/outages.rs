@@ -23,7 +23,7 @@ fn r43_an_issuer_that_was_never_there_is_unavailable_and_all_else_works() {
     let token = gate.user("alice");
     gate.visit(&token).expect(200);
     gate.send(&get("/open").key()).expect(200);
-    // A public route is open to everybody; to an app behind it this is nobody (contract 4.4).
+    // A public route passes; the application gets no identity (docs/credentials.md, Access).
     app.forget();
     gate.send(&get("/open").key().bearer(&KEY_A.token(&claims()))).expect(200);
     assert_eq!(app.only().header("x-auth-subject"), None);

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A server of one page with a certificate for 127.0.0.1, signed by an authority whose certificate it writes beside
-/// itself. What TLS makes of it is Python's business, not ours.
+/// A server of one page with a certificate for 127.0.0.1, signed by a CA whose certificate it writes to a file. TLS is
+/// Python's, not Tollgate's.
 const SERVER: &str = r#"
 import datetime, http.server, ipaddress, json, ssl, sys, os
 from cryptography import x509
@@ -69,7 +69,7 @@ fn keys_come_over_https_from_a_server_that_the_authority_vouches_for() {
 fn a_server_that_nobody_vouches_for_or_that_is_another_is_not_believed() {
     let right = "[x509.IPAddress(ipaddress.ip_address('127.0.0.1'))]";
     let wrong = "[x509.DNSName('other.example.com'), x509.IPAddress(ipaddress.ip_address('127.0.0.2'))]";
-    // The system's roots do not know the authority; and a certificate for somebody else is nobody's.
+    // The system does not trust the CA; and a certificate for another name is invalid.
     for (names, with_authority) in [(right, false), (wrong, true)] {
         let (app, server) = (App::start(), server(names));
         let ca = server.dir().join("ca.pem");

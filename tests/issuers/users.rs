@@ -18,7 +18,7 @@ fn r26_a_foreign_token_is_no_user_of_the_realm_though_it_names_one() {
     let record = trusted.gate.register("alice");
     let own = trusted.gate.log_in("alice");
     let id = record["uniqueId"].as_str().unwrap();
-    // By her id, by her name, and by both: whoever can choose a name at the issuer could be anybody here.
+    // By her id, by her name, and by both: a user who can choose a name at the issuer could choose any name here.
     for change in [json!({"sub": id}), json!({"sub": "alice"}), json!({"sub": id, "username": "alice", "jti": id})] {
         let token = KEY_A.token(&claims_with(&change));
         trusted.passes(&token);

@@ -6,7 +6,8 @@ fn hang() -> Request {
     get("/open/hang").key()
 }
 
-/// A request that the app has and does not answer. Only a reset ends it: whoever closes a connection may be waiting still.
+/// A request that the application has and does not answer. Only a reset ends it: a client that closes its half may
+/// still be waiting.
 fn hanging(gate: &Gate, app: &App) -> Conn {
     let before = app.seen().len();
     let mut conn = gate.conn();
@@ -33,7 +34,7 @@ fn an_address_has_room_for_so_many_and_again_when_a_client_leaves() {
     from_other(&gate, &quick).expect(200);
     first.reset();
     passes(&gate, &quick);
-    // What was answered takes no room, whoever keeps its connection.
+    // A finished response takes no memory while its connection stays open.
     let mut idle = gate.conn();
     until_true(PATIENCE, "there is room", || idle.ask(&quick).status == 200);
     for _ in 0..5 {

@@ -26,7 +26,7 @@ fn an_announced_body_is_refused_before_the_app_hears_of_it() {
     gate.send(&upload().body(vec![b'a'; 1024])).expect(200);
     app.forget();
     gate.send(&upload().body(vec![b'a'; 1025])).refused(413, "body_too_large");
-    // Nobody waits for a body that is not wanted.
+    // An unwanted body is not waited for.
     let mut conn = gate.conn();
     conn.write(upload().header("Content-Length", "9999999999").header("Expect", "100-continue").bytes("gate"));
     let refused = conn.read().refused(413, "body_too_large");
@@ -146,8 +146,8 @@ fn a_body_that_is_only_slow_passes_and_a_silent_tunnel_stays() {
     assert_eq!(tunnel.read_exactly(5), b"still");
 }
 
-/// Pingora times no reads of HTTP/2: there the wait for the app's answer ends such a request, and it is not the app who is
-/// to blame for it.
+/// Pingora times no reads of HTTP/2: there the wait for the application's answer ends such a request, and it is not the
+/// application who is to blame for it.
 #[test]
 fn over_http2_a_pause_ends_with_the_wait_for_the_answer() {
     let app = App::start();

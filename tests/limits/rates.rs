@@ -147,7 +147,7 @@ fn a_reload_changes_limits_at_once_and_forgets_nothing() {
     gate.send(&open()).refused(429, "rate_limited");
     reload(&gate, &base.clone().realm_tables(&keys("")));
     gate.send(&open()).expect(200);
-    // A high rate takes back what a low one made somebody wait for.
+    // A higher rate shortens the wait from a lower one.
     reload(&gate, &base.realm_tables(&keys("rate = 50\nburst = 1")));
     until_true(PATIENCE, "the new rate counts", || gate.send(&open()).status == 200);
 }

@@ -47,7 +47,7 @@ impl Fake {
                     return;
                 }
                 let shared = of_thread.clone();
-                // However it ends: the test looks at what the gate made of it.
+                // However it ends: the test looks at what Tollgate made of it.
                 std::thread::spawn(move || stream.and_then(|stream| serve(stream, &shared)));
             }
         });
@@ -168,7 +168,7 @@ pub fn id(changes: &Value) -> String {
     ID_KEY.token_with(&json!({"typ": null}), &edited(claims, changes))
 }
 
-/// What Cognito answers whoever is right; without a refresh token, unless there is one.
+/// Cognito's response to correct credentials; without a refresh token, unless there is one.
 pub fn result(access: &str, id: &str, refresh: Option<&str>) -> Value {
     let mut result = json!({"AccessToken": access, "ExpiresIn": 3600, "TokenType": "Bearer", "IdToken": id});
     if let Some(refresh) = refresh {

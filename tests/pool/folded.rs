@@ -48,7 +48,7 @@ fn calls_are_those_of_cognito_s_api_and_nothing_more() {
     assert_eq!(gate.send(&out).expect(200).json(), json!({}));
     assert_eq!(pool.calls(), [("RevokeToken".to_owned(), json!({"ClientId": CLIENT, "Token": "refresh.1"}))]);
     gate.visit(&first.access).refused(401, "token_revoked");
-    // A tenant that is none of ours costs a call, with nothing in it that the client sent.
+    // An unknown tenant costs a call, without any text of the client.
     pool.will_refuse("UserNotFoundException");
     refused(log_in(&gate, "alice", "nowhere", PASSWORD), 401, "NotAuthorizedException");
     let [(operation, call)] = &pool.calls()[..] else { panic!() };
@@ -234,7 +234,7 @@ fn at_logout_what_the_pool_does_not_know_is_logged_out_and_what_it_can_t_say_is_
     }
     refused(out("TooManyRequestsException"), 429, "TooManyRequestsException");
     pool.calls();
-    // What can't be a token is not sent; a token of nobody's, or none, is logged out already.
+    // A malformed token is not sent; an unknown token, or none, is logged out already.
     for token in ["", "a b", "é"] {
         gate.send(&post("/Logout").key().json(&json!({"RefreshToken": token}))).expect(200);
     }

@@ -26,7 +26,7 @@ fn wrong(pool: &Fake, gate: &Gate, client: [u8; 4], user: &str) {
     refused(log_in_from(gate, client, user), 401, "NotAuthorizedException");
 }
 
-/// Statements for the gate's database, and what the last of them says.
+/// Statements for Tollgate's database, and what the last of them says.
 fn sql(gate: &Gate, statement: &str) -> String {
     let script = "import sqlite3, sys\n\
                   db = sqlite3.connect(sys.argv[1], timeout=10)\n\
@@ -53,7 +53,8 @@ fn r63_guesses_from_elsewhere_do_not_lock_a_user_of_a_pool_out() {
     pool.calls();
     refused(log_in_from(&gate, [127, 0, 8, 9], "alice"), 429, "TooManyRequestsException");
     assert_eq!(pool.calls(), [], "the pool is not asked");
-    // At a network from which somebody signs in, all names are answered alike, and the pool is asked for no one of ours.
+    // At a network from which a user logs in, all names get the same response, and the pool is not asked for existing
+    // users.
     for last in 1..=5 {
         wrong(&pool, &gate, [127, 0, 8, last], "bob");
     }
@@ -89,7 +90,7 @@ fn r65_a_hundred_wrong_guesses_lock_a_user_of_a_pool_across_restarts() {
     wrong(&pool, &gate, [127, 0, 8, 3], "alice");
     gate.says("user unlock");
     pool.calls();
-    // The pool is asked for a user whom it does not have, so that the answer takes as long.
+    // The pool is asked for a user that does not exist, so that the response takes the same time.
     wrong(&pool, &gate, [127, 0, 8, 4], "alice");
     let sent = pool.calls()[0].1.to_string();
     assert!(!sent.contains("alice") && !sent.contains(PASSWORD), "{sent}");

@@ -1,6 +1,6 @@
-//! Over moto's Cognito, which nobody here wrote. It has no `RevokeToken`, takes a `Session` from whoever names another
-//! user, looks at `SECRET_HASH` at refresh and second factors only, and signs for all of its pools with one key: what
-//! needs more is tested over [`super::fake`].
+//! With moto's Cognito (third-party). It has no `RevokeToken`, accepts a `Session` with another user's name, checks
+//! `SECRET_HASH` at refresh and second factors only, and signs for all of its pools with one key: other tests use
+//! [`super::fake`].
 
 use std::cell::OnceCell;
 
@@ -101,7 +101,7 @@ impl Moto {
 
 const RIGHT: &str = "Right-Passw0rd";
 
-/// An app, a pool with alice in it, and a gate between them.
+/// An application, a pool with alice in it, and a process between them.
 fn standing() -> (App, Moto, Client, Gate) {
     let (app, moto) = (App::start(), Moto::start());
     let client = moto.client(false);
@@ -146,7 +146,7 @@ assert (other["token_use"], other["cognito:username"], other["sub"]) == ("id", "
 "#;
     let jwks = format!("{}/{}/.well-known/jwks.json", moto.url(), client.pool);
     python(script, &[&jwks, &iss, &client.id, &tokens.access, &tokens.id]).ok();
-    // Another client of the same pool, and another pool, of the same key: neither is meant for us.
+    // Another client of the same pool, and another pool with the same key: neither is accepted.
     let others = [moto.client_of(&client.pool, false), moto.client(false)];
     moto.user(&others[1], "alice", RIGHT, true);
     for (other, reason) in others.iter().zip(["token_audience", "token_issuer"]) {
@@ -175,7 +175,7 @@ fn refreshing_gives_new_tokens_and_a_logout_ends_the_family() {
     for token in [&first.access, &second.access] {
         gate.visit(token).refused(401, "token_revoked");
     }
-    // The pool would refresh it still: nobody told it, and with moto nobody can.
+    // The pool would still refresh it: it was not told, and moto can't be.
     refused(refresh(&gate, &first.refresh), 401, "NotAuthorizedException");
     gate.visit(&other.access).expect(200);
     out(&second.access);
@@ -298,7 +298,7 @@ fn one_time_codes_are_asked_and_answered() {
     moto.user(&client, "alice", RIGHT, true);
     let gate = moto.conf(&app, &client, "", "").start();
     let access = tokens(log_in(&gate, "alice", "Acme", RIGHT)).access;
-    // moto has one secret for everybody, and takes a code as often as it comes.
+    // moto has one secret for all users, and accepts a code repeatedly.
     let script = "import time\nfrom moto.cognitoidp import models as m\nprint(m.cognito_totp(m.COGNITO_TOTP_MFA_SECRET).generate(time.time()).decode())";
     let code = python(script, &[]).ok().stdout.trim().to_owned();
     moto.call("verify_software_token", &json!({"AccessToken": access, "UserCode": code}));
@@ -312,7 +312,7 @@ fn one_time_codes_are_asked_and_answered() {
         challenge(&gate, "SOFTWARE_TOKEN_MFA", session, &responses)
     };
     refused(answer("000000"), 400, "CodeMismatchException");
-    // moto signs tokens for the user whom USERNAME names, and checks the hash of that name.
+    // moto signs tokens for the user that USERNAME names, and checks the hash of that name.
     gate.visit(&tokens(answer(&code)).access).expect(200);
 }
 

@@ -83,7 +83,7 @@ fn whoever_is_told_to_stop_meanwhile_leaves_nobody_behind_and_loses_nothing() {
     conn.write(get("/open/slow").key().bytes("localhost"));
     until_true(PATIENCE, "the app has it", || !app.seen().is_empty());
     gate.signal(Signal::USR2);
-    until_true(PATIENCE, "it begins", || site.log().contains("handing over"));
+    until_true(PATIENCE, "it begins", || site.log().contains("starting the successor"));
     gate.signal(Signal::TERM);
     until_true(PATIENCE, "nobody listens", || TcpStream::connect(site.addr).is_err());
     assert!(gate.ended().is_none(), "there is a request in flight");
@@ -134,7 +134,7 @@ fn a_program_that_does_not_come_up_changes_nothing() {
     let good = site.text();
     site.write(&good.replace("[store]", "[store]\nspeed = 1"));
     gate.signal(Signal::USR2);
-    until_true(PATIENCE, "the failure is told", || site.log().contains("did not come up (exit status: 78)"));
+    until_true(PATIENCE, "the failure is told", || site.log().contains("did not start (exit status: 78)"));
     get("/open/x").key().send(site.addr).expect(200);
     assert_eq!(site.pid_in_charge(), Some(gate.pid()));
     site.write(&good);

@@ -8,7 +8,7 @@ use super::*;
 /// A user that is not root: the kernel gives the files of a process that must not be dumped to root (proc(5)).
 const USER: u32 = 12_345;
 
-/// Starts the gate as that user, if the tests run as root, from a copy of the program that the user can reach.
+/// Starts Tollgate as that user, if the tests run as root, from a copy of the program that the user can reach.
 fn start(site: &Site, options: &[&str]) -> (Process, u32) {
     let own = rustix::process::geteuid();
     let mut command = site.command(&[]);
@@ -44,7 +44,7 @@ fn r46_the_memory_is_nobody_s_but_with_allow_core_dumps() {
     let site = Site::new(Conf::new(&app));
     let (mut gate, user) = start(&site, &[]);
     assert_eq!(owner_of_memory(&gate), 0, "not dumpable");
-    // What the gate reads of itself stays there, and its successor is as it is.
+    // What Tollgate reads of itself stays there, and its successor is as it is.
     let page = get("/metrics").send(site.admin).expect(200).text();
     for metric in ["process_open_fds", "process_cpu_seconds_total", "process_resident_memory_bytes"] {
         assert!(page.contains(&format!("\n{metric} ")), "{page}");

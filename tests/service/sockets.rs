@@ -1,4 +1,4 @@
-//! Sockets that somebody else opened.
+//! Inherited sockets.
 
 use std::net::UdpSocket;
 use std::os::unix::net::UnixListener;
@@ -19,7 +19,7 @@ fn restarts_behind_a_socket_refuse_nobody() {
         gate.signal(Signal::TERM);
         assert_eq!(gate.until_ended().code(), Some(0), "{}", site.log());
     }
-    // Whoever waits now is served by the last one.
+    // Clients that wait now are served by the last process.
     let mut gate = passed.start(&site);
     site.until_ready(&mut gate);
     load.more();
@@ -34,11 +34,11 @@ fn sockets_of_the_wrong_kind_are_refused_at_the_start() {
     let connected = TcpStream::connect(elsewhere.local_addr().unwrap()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let kinds: [(OwnedFd, &str); 5] = [
-        (UdpSocket::bind("127.0.0.1:0").unwrap().into(), "is no TCP socket"),
-        (UnixListener::bind(dir.path().join("socket")).unwrap().into(), "is no TCP socket"),
-        (fs::File::open(site.config()).unwrap().into(), "is no TCP socket"),
+        (UdpSocket::bind("127.0.0.1:0").unwrap().into(), "is not a TCP socket"),
+        (UnixListener::bind(dir.path().join("socket")).unwrap().into(), "is not a TCP socket"),
+        (fs::File::open(site.config()).unwrap().into(), "is not a TCP socket"),
         (connected.into(), "does not listen"),
-        (elsewhere.into(), "which is none of server.listen, server.tls.redirect and server.admin"),
+        (elsewhere.into(), "which is not in server.listen, server.tls.redirect or server.admin"),
     ];
     for (socket, expected) in kinds {
         let before = site.log().len();

@@ -17,7 +17,7 @@ fn who_is_idle_may_say_one_more_thing() {
     }
     kill_process(gate.pid(), Signal::TERM).unwrap();
     until_true(PATIENCE, "nobody new is let in", || TcpStream::connect(gate.addr).is_err());
-    // It was on its way when the gate stopped.
+    // It was on its way when Tollgate stopped.
     let answer = talker.ask(&get("/open/fixed").key()).expect(200);
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(idler.closes_within(Duration::from_secs(5)));
@@ -70,7 +70,7 @@ fn websockets_are_told() {
         conn.read().expect(101);
         conn
     };
-    // With a token and without, idle and not; the app sends back what it gets, so these are its frames.
+    // With a token and without, idle and not; the application sends back what it gets, so these are its frames.
     let (mut idle, mut public, mut busy) = (upgrade("/app/ws"), upgrade("/open/ws"), upgrade("/app/ws"));
     busy.write(frame(b"hello"));
     assert_eq!(busy.read_exactly(7), frame(b"hello"));

@@ -1,4 +1,4 @@
-//! sd_notify(3): a NOTIFY_SOCKET of our own hears what systemd would.
+//! sd_notify(3): a NOTIFY_SOCKET of the test receives what systemd would.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -99,7 +99,7 @@ fn a_socket_unit_passes_the_listener() {
     activator.arg(format!("--setenv=NOTIFY_SOCKET={}", listener.path()));
     activator.args([env!("CARGO_BIN_EXE_tollgate"), "serve", "-c"]).arg(site.config());
     let child = activator.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-    // It becomes the gate with the first connection.
+    // It becomes Tollgate with the first connection.
     let mut gate = Process::of(child.expect("systemd-socket-activate: run tests/run, which installs it"));
     until_true(PATIENCE, "the socket is there", || TcpStream::connect(site.addr).is_ok());
     assert!(listener.next().starts_with("READY=1\n"), "{}", site.log());

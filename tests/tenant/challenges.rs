@@ -1,4 +1,4 @@
-//! `POST /Login/Challenge`: what is asked after the password, and that half a login is none (threats R36).
+//! `POST /Login/Challenge`: challenges after the password, and that half a login opens nothing (SECURITY.md R36).
 
 use std::sync::Barrier;
 
@@ -82,7 +82,7 @@ fn a_password_that_may_not_be_one_leaves_the_session_as_it_is() {
     Tokens::of(gate.send(&log_in_at(TENANT, "alice", "üüüüüüüü")));
 }
 
-/// Whoever knew the password that somebody else chose has nothing left of it.
+/// A person who knew the password that another person chose has no access left.
 #[test]
 fn a_chosen_password_ends_what_was_opened_before() {
     let (_app, gate) = gate();
@@ -127,7 +127,7 @@ fn a_wrong_code_is_refused_and_the_session_works_on() {
     for wrong in [factor.wrong_code(), "12345".into(), "abcdef".into(), format!("{}0", factor.code())] {
         refused(gate.send(&prove(&session, &wrong)), 400, "CodeMismatchException");
     }
-    // As apps show it.
+    // As applications show it.
     let code = factor.code();
     Tokens::of(gate.send(&prove(&session, &format!("{} {}", &code[..3], &code[3..]))));
 }

@@ -1,4 +1,4 @@
-//! One-time codes as an authenticator app makes them (RFC 6238), without the gate's code.
+//! One-time codes as an authenticator app makes them (RFC 6238), without Tollgate's code.
 
 use aws_lc_rs::hmac;
 

@@ -1,4 +1,5 @@
-//! What ends with a stolen key, another issuer, all sessions of a realm, or a backup that was put back (SECURITY.md, R62).
+//! What ends with a stolen key, another issuer, all sessions of a realm, or a backup that was put back (SECURITY.md
+//! R62).
 
 use std::fs;
 use std::time::Duration;
@@ -111,7 +112,7 @@ fn r62_signing_keys_that_are_all_gone_take_sessions_along() {
     gate.visit(&before.0.access).expect(200);
 }
 
-/// What the thief makes with a signing key, from what the gate gave to somebody.
+/// The tokens that an attacker makes with a signing key, from tokens of a user.
 struct Thief {
     key: Jwk,
 }
@@ -164,7 +165,7 @@ fn r62_a_stolen_signing_key_opens_no_session_and_is_revoked_by_one_command() {
         ended(gate.send(&refresh(&thief.key.token(&made_up))));
     };
     attempt(&gate);
-    // Nobody can tell it from a real one while the key is there, but it changes nothing that stays.
+    // It can't be told from a genuine one while the key is there, but it changes nothing that stays.
     let forged = ids.each_ref().map(|id| thief.access(id, &honest.access));
     for (id, token) in ids.iter().zip(&forged) {
         gate.visit(token).expect(200);
@@ -173,7 +174,7 @@ fn r62_a_stolen_signing_key_opens_no_session_and_is_revoked_by_one_command() {
             .refused(401, "token_revoked");
         gate.send(&delete(auth(&format!("uniqueId={id}"))).bearer(token)).refused(401, "token_revoked");
     }
-    // Nor with the id of a session of somebody else.
+    // Nor with the id of another user's session.
     let session = &claims(&honest.access)["sid"];
     let borrowed = thief.key.token(&edited(claims(&forged[0]), &json!({"sid": session})));
     let body = json!({"password": "the thief's own password"});
@@ -251,7 +252,7 @@ fn r62_the_end_of_all_sessions_is_that_of_two_gates() {
     all_sessions_end("sqlite");
 }
 
-/// On gates of one store: a URL, or `sqlite` for a file that they share.
+/// On processes of one store: a URL, or `sqlite` for a file that they share.
 pub fn all_sessions_end(store: &str) {
     let app = App::start();
     let conf = if store == "sqlite" { conf(&app, "") } else { conf(&app, "").store(store) };

@@ -1,4 +1,4 @@
-//! R37: many users at once, each of whom gets its own identity and nobody else's.
+//! R37: many users at once, each of whom gets its own identity only.
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -20,7 +20,7 @@ fn password(number: usize) -> String {
     format!("password of kind {}", number % 8)
 }
 
-/// Users whose hashes are of today's strength, a few of which are made once for all of them: nothing is hashed again.
+/// Users with hashes of the present parameters, a few of which are made once for all of them: nothing is hashed again.
 fn import(gate: &Gate) {
     let params = Params::new(19_456, 2, 1, None).unwrap();
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -62,7 +62,7 @@ fn r37_a_thousand_users_at_once_get_their_own_tokens() {
                         barrier.wait();
                         let by = if number % 2 == 0 { name(number) } else { format!("{}@example.com", name(number)) };
                         let tokens = Tokens::of(conn.ask(&log_in_at(TENANT, &by, &password(number))));
-                        // At once, while the others log in: refreshed, and seen by the app.
+                        // At once, while the others log in: refreshed, and seen by the application.
                         let next = Tokens::of(conn.ask(&refresh(&tokens.refresh)));
                         let told = conn.ask(&get("/app/x").bearer(&next.access)).expect(200).json();
                         (tokens, next, told)

@@ -139,8 +139,7 @@ fn a_user_name_is_a_username_or_an_email_address_in_every_spelling() {
     assert_eq!(id.as_str().map(str::len), Some(32));
 }
 
-/// Nobody registers with somebody else's address for a username. Whom the operator gives such a name takes nothing from that
-/// one.
+/// A username can't be another user's address. If the operator gives such a name, the other user loses nothing.
 #[test]
 fn a_name_that_is_two_users_is_the_one_whose_password_came() {
     let (_app, gate) = gate();
@@ -266,8 +265,8 @@ fn r31_unknown_tenants_unknown_users_and_wrong_passwords_take_the_same_time() {
             log_in_at(&format!("Tenant {round}"), "known", "wrong"),
             log_in_at(&format!("Tenant {round}"), "a@b@c", "wrong"),
         ];
-        // Another one first in each round: the allocator gives a hash's 19 MiB back after some milliseconds, so whoever comes
-        // after the login, which waits for the disk, has to have them mapped again.
+        // Another one first in each round: the allocator returns a hash's 19 MiB after some milliseconds, so the
+        // request after the login, which waits for the disk, has to map them again.
         for kind in (0..4).map(|at| (at + round) % 4) {
             best[kind] = best[kind].min(time(&requests[kind], 401));
         }

@@ -1,4 +1,4 @@
-//! `POST /Logout`: ends the session of whatever came, and says 200 to everybody.
+//! `POST /Logout`: ends the session of every token, and returns 200 to every request.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Contract 4.3 at the tenant login: preflights, the headers that pages need, and the rules of each tenant.
+//! Origins at the tenant login (docs/credentials.md): preflights, the headers that pages require, and the rules of each
+//! tenant.
 
 use serde_json::json;
 
@@ -118,7 +119,7 @@ fn a_realm_that_wants_an_origin_or_a_key_wants_it_here_too() {
     Tokens::of(gate.send(&in_query.json(&body)));
 }
 
-/// A tenant whose realm has other rules than the login's own is as good as none for whoever does not keep them.
+/// A tenant whose realm has other rules than the login's own is unknown to a request that does not meet them.
 #[test]
 fn a_tenant_whose_rules_are_not_kept_is_no_tenant() {
     let app = App::start();

@@ -117,7 +117,7 @@ fn a_hundred_refreshes_at_once_are_one() {
     gate.refreshed(next.first().unwrap());
 }
 
-/// Clients that race after the grace: all but one are thieves as far as anybody can tell, and nothing is left.
+/// Clients that race after the grace period: all but one seem to be thieves, and the session ends.
 #[test]
 fn a_hundred_uses_of_an_old_token_at_once_end_the_family_once() {
     let (_app, gate) = gate();
@@ -209,7 +209,7 @@ fn two_gates_on_one_store_know_one_family() {
     gates_know_one_family(&format!("sqlite://{}/tollgate.db", dir.path().display()));
 }
 
-/// Two gates on one store, as two machines behind one address would be.
+/// Two processes on one store, as two machines behind one address would be.
 pub fn gates_know_one_family(store: &str) {
     let app = App::start();
     let keys = "refresh_grace = \"1m\"";
@@ -238,7 +238,7 @@ pub fn gates_know_one_family(store: &str) {
     assert_ended(&other, &[&tokens, &next]);
 }
 
-/// A realm whose rules the request does not keep has no refresh tokens for it.
+/// A realm whose rules the request does not meet has no refresh tokens for it.
 #[test]
 fn a_refresh_keeps_the_rules_of_the_tokens_realm() {
     let app = App::start();

@@ -40,7 +40,7 @@ fn sessions_survive_a_crash() {
 #[test]
 fn an_answer_that_was_lost_in_a_crash_is_given_again() {
     let app = App::start();
-    // The gate is away for longer than the grace is, but not for good.
+    // Tollgate is away for longer than the grace is, but not for good.
     for away in ["0", "60000", "240000"] {
         let mut gate = conf(&app, "refresh_grace = \"10s\"").start();
         gate.register("alice");
@@ -68,7 +68,7 @@ fn a_restart_does_not_make_an_old_token_good_for_ever() {
     gate.refreshed(&alice.refresh);
     gate.refreshed(&bob.refresh);
     gate.crash();
-    // An hour ago, by a clock that stands where it stands: nobody waits for an answer for so long.
+    // An hour ago, by a clock that does not move: no client waits for a response for so long.
     let id = claims(&alice.access)["sub"].clone();
     gate.sql(
         "UPDATE refresh_tokens SET rotated_at = rotated_at - 3600000 WHERE session IN \
@@ -84,8 +84,8 @@ fn a_restart_does_not_make_an_old_token_good_for_ever() {
     refused(answer, 401, "RefreshTokenReuseException");
 }
 
-/// Round after round: clients refresh, each with the token of the last answer that it read; the gate is killed in the
-/// middle of it. Nobody is thrown out, and no answer that was read is taken back.
+/// Round after round: clients refresh, each with the token of the last response that it read; Tollgate is killed
+/// meanwhile. No session ends, and no response that was read is taken back.
 #[test]
 fn kill_9_in_a_loop_ends_no_session() {
     let app = App::start();
@@ -101,7 +101,7 @@ fn kill_9_in_a_loop_ends_no_session() {
                 let done = &done;
                 scope.spawn(move || {
                     let mut held = held.lock().unwrap();
-                    // Until the gate is gone: a broken connection is no answer.
+                    // Until Tollgate is gone: a broken connection is no answer.
                     while let Ok(answer) = refresh(&held.refresh).try_send(addr) {
                         *held = Tokens::of(answer);
                         done.fetch_add(1, Ordering::SeqCst);

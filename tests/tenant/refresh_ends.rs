@@ -1,4 +1,4 @@
-//! What a refresh looks at again (threats R39, R45), and what ends a session.
+//! The checks of a refresh (SECURITY.md R39, R45), and the ends of a session.
 
 use serde_json::json;
 
@@ -58,7 +58,7 @@ fn r45_a_user_who_is_disabled_deleted_or_has_a_new_password_refreshes_nothing() 
         let rest = ["-c", &config, "--realm", "examples", name];
         let all: Vec<_> = ["user"].into_iter().chain(command).chain(rest).collect();
         tollgate(&all, input).ok();
-        // From the store itself, at once; what was given out, as soon as the gate hears of it.
+        // From the store itself, at once; what was given out, as soon as Tollgate hears of it.
         refused(gate.send(&refresh(&second.refresh)), 401, "NotAuthorizedException");
         for token in [&first.access, &second.access] {
             until_true(SOON, name, || gate.visit(token).status == 401);
@@ -71,7 +71,7 @@ fn r45_a_user_who_is_disabled_deleted_or_has_a_new_password_refreshes_nothing() 
     gate.visit(&gate.tokens("alice").access).expect(200);
 }
 
-/// Somebody disables or deletes a user where no gate is asked.
+/// Disables or deletes a user without a running process.
 #[test]
 fn r45_a_user_who_was_disabled_behind_the_gates_back_refreshes_nothing() {
     let (_app, gate) = gate();
@@ -136,7 +136,7 @@ fn the_operator_revokes_the_session_of_a_token() {
     gate.visit(&next.access).refused(401, "token_revoked");
 }
 
-/// By what the app and its log know it.
+/// By what the application and its log know it.
 #[test]
 fn the_operator_revokes_the_session_that_the_app_saw() {
     let (app, gate) = gate();

@@ -1,4 +1,4 @@
-//! Threats R32 and R42 at the tenant login: failures count by account, whatever its spelling and whichever login.
+//! SECURITY.md R32 and R42 at the tenant login: failures count by account, in every spelling and at every login.
 
 use std::net::Ipv4Addr;
 
@@ -68,8 +68,8 @@ fn r32_known_and_unknown_names_wait_alike() {
     assert_eq!(trace(&gate, 40, &attempts("Nobody Inc", "known")), known);
 }
 
-/// Whoever is there waits at every login and under every name of the tenant, so whoever is not has to wait there as well:
-/// else the difference tells.
+/// An existing user waits at every login and under every name of the tenant, so an unknown one has to wait there as
+/// well: otherwise the difference reveals it.
 #[test]
 fn r32_whichever_login_and_tenant_name_says_nothing_of_who_is_there() {
     let (_app, gate) = gate();

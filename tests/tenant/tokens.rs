@@ -221,7 +221,7 @@ fn r29_only_an_access_token_opens_a_route() {
                 let answer = gate.send(&request);
                 assert_eq!((answer.status, answer.reason().as_str()), (401, reason), "{what} with {algorithm}");
             }
-            // Where nobody needs a token, it says nothing of anybody.
+            // Where no token is required, the response reveals nothing about users.
             for request in [get("/open/x").bearer(token), get("/open/x").cookie(token)] {
                 gate.send(&request).expect(200);
                 assert!(app.only().folded("x-auth-subject").is_empty(), "{what}");

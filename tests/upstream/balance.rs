@@ -44,7 +44,7 @@ fn a_request_counts_as_long_as_it_lasts_however_it_ends() {
     gate.send(&post(auth("logout=true")).bearer(&token)).expect(200);
     assert!(tunnel.closes_within(PATIENCE));
     until_true(PATIENCE, "a tunnel that was cut does not count", || in_flight() == 0);
-    // The app breaks off, or takes too long; another one is tried.
+    // The application breaks off, or takes too long; another one is tried.
     for path in ["reset", "close", "partial", "hang", "no-http"] {
         for request in [get(format!("/open/{path}")), post(format!("/open/{path}"))] {
             let _ = request.key().try_send(gate.addr);

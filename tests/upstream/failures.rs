@@ -1,4 +1,4 @@
-//! What a client is told of an app that misbehaves, and that the gate itself never hangs over one.
+//! What a client is told of an application that misbehaves, and that Tollgate itself never hangs over one.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -37,7 +37,7 @@ fn every_failure_has_its_status_and_none_holds_the_gate() {
 
 #[test]
 fn a_server_that_takes_no_connection_is_504_in_time() {
-    // A full backlog: nobody accepts, and the system lets the next ones wait.
+    // A full backlog: without an acceptor, the system lets further connections wait.
     let full = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&full, 0).unwrap();
     let address = full.local_addr().unwrap();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 
-/// Two apps whose `health` is asked all the time. `keys`: of the section.
+/// Two applications whose `health` is checked constantly. `keys`: of the section.
 fn checked(keys: &str) -> (App, App, Gate) {
     let (one, two) = (App::start(), App::start());
     let gate = conf(&[&one, &two], keys).start();

@@ -7,11 +7,11 @@ use super::*;
 /// A hosts file in which these names are this machine's.
 fn write_hosts(path: &Path, names: &[(&str, &str)]) {
     let lines: Vec<_> = names.iter().map(|(address, name)| format!("{address} {name}\n")).collect();
-    // In place, since the gate has the file mounted.
+    // In place, since Tollgate has the file mounted.
     std::fs::write(path, format!("127.0.0.1 localhost\n{}", lines.concat())).unwrap();
 }
 
-/// An app, and a gate that finds it by the name `first.test`; `/other` leads to `other.test`.
+/// An application, and a process that finds it by the name `first.test`; `/other` leads to `other.test`.
 struct Named {
     dir: tempfile::TempDir,
     _app: App,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A request whose first server breaks off: of two in turn, exactly one goes there first.
+/// A request whose first server closes early: of two in turn, exactly one goes there first.
 #[track_caller]
 fn statuses(gate: &Gate, request: &Request) -> Vec<u16> {
     let status = |answer: std::io::Result<Response>| answer.map_or(0, |answer| answer.status);

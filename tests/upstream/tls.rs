@@ -1,4 +1,5 @@
-//! TLS towards the app: its certificate is for the name that the file says, from an authority that it says, and valid.
+//! TLS towards the application: its certificate is for the name that the file says, from an authority that it says, and
+//! valid.
 
 use std::fs;
 use std::net::TcpListener;
@@ -6,8 +7,8 @@ use std::time::Instant;
 
 use super::*;
 
-/// An app behind TLS, whose certificate an authority has signed that it writes beside itself, as `ca.pem`; in `other.pem`
-/// there is one that has signed nothing. What TLS makes of it is Python's business, not ours.
+/// An application behind TLS, whose certificate a CA has signed that it writes to `ca.pem`; `other.pem` has a CA that
+/// has signed nothing. TLS is Python's, not Tollgate's.
 const SERVER: &str = r#"
 import datetime, http.server, ipaddress, json, os, ssl
 from cryptography import x509
@@ -72,7 +73,7 @@ fn quoted(path: &std::path::Path) -> String {
     format!("\"{}\"", path.display())
 }
 
-/// A gate whose routes lead to `app`, which has to be this name, and whose certificate this file's authority has signed.
+/// Starts Tollgate with routes to `app`, which must have this name and a certificate of this file's CA.
 fn conf(app: &Running, name: &str, ca: &str) -> Conf {
     let conf = Conf::with_upstream(&url(app)).route("upstream_name", &format!("\"{name}\""));
     if ca.is_empty() { conf } else { conf.route("upstream_ca", &quoted(&app.dir().join(ca))) }
@@ -176,7 +177,7 @@ fn a_server_with_a_bad_certificate_is_passed_over_for_the_next() {
     }
 }
 
-/// ☠ pingora's pool of connections does not know which authorities verified them.
+/// TRAP: pingora's connection pool ignores the CA set that verified a connection.
 #[test]
 fn a_connection_is_not_used_by_a_route_that_trusts_others() {
     let app = internal();

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::config::{ApiKey, KeyState, KeyStatus, Mode, load};
 use crate::exit::{self, Failure};
 
-/// List the API keys of a configuration, and whether they are live; and its signing keys, and which one signs
+/// List the API keys of a configuration with their validity, and its signing keys with their state
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct List {
     #[command(flatten)]
@@ -40,7 +40,7 @@ impl List {
     }
 }
 
-/// In columns, each as wide as its widest entry; the first row has their names.
+/// Prints columns with the width of the widest entry; the first row has their names.
 fn table<const COLUMNS: usize>(out: &mut dyn Write, rows: &[[String; COLUMNS]]) -> std::io::Result<()> {
     for row in rows {
         for (column, entry) in row.iter().enumerate() {
@@ -67,7 +67,7 @@ fn row(key: &ApiKey, realm: &str, now: i64) -> [String; 4] {
     [key.id().into(), realm.into(), state.into(), expires.unwrap_or_else(|| "never".into())]
 }
 
-/// `use_`: what the key is for, if not for access tokens.
+/// `use_`: the use of the key, if it is not for access tokens.
 fn signing_row(key: &KeyStatus, realm: &str, use_: &str) -> [String; 5] {
     let state = match key.state {
         KeyState::Pending(from) => format!("signs from {}", clock::rfc3339(from)),

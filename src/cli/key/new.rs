@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use crate::config::{ApiKey, Sha256};
 use crate::exit::{self, Failure};
 
-/// Make an API key: print its secret, once, and the section to paste into the configuration
+/// Create an API key: print its secret, once, and the section to paste into the configuration
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct New {
-    /// What people call the key: letters, digits, dots, hyphens and underscores
+    /// Name of the key: letters, digits, dots, hyphens and underscores
     #[arg(long, value_parser = parse_id)]
     pub(super) id: String,
-    /// From when on it is refused, such as 2027-01-01T00:00:00Z [default: never]
+    /// Expiry of the key, such as 2027-01-01T00:00:00Z [default: never]
     #[arg(long, value_name = "RFC3339", value_parser = parse_timestamp)]
     pub(super) expires: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! `tollgate key revoke`: a signing key that somebody stole.
+//! `tollgate key revoke`: removal of a stolen signing key.
 
 use std::io::Write;
 
@@ -8,16 +8,16 @@ use crate::config::{Config, KeysDir, Mode, Realm, load};
 use crate::exit::{self, Failure};
 use crate::store::Epoch;
 
-/// Take a signing key away that may have been stolen: another one signs at once, tokens that it signed count no more, and no
-/// session of before can be refreshed
+/// Remove a stolen signing key: another key becomes active at once, its tokens are refused, and no session from before
+/// can be refreshed
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Revoke {
     #[command(flatten)]
     config: ConfigFile,
-    /// Whose tokens it signs
+    /// Realm of the key
     #[arg(long)]
     realm: String,
-    /// The key's id, as "tollgate key list" shows it
+    /// Id of the key, as "tollgate key list" shows it
     #[arg(value_name = "KID")]
     kid: String,
 }
@@ -42,8 +42,8 @@ impl Revoke {
         for ((_, dir), made) in uses.iter().zip(&made) {
             say_dropped(&dir.revoke(&self.kid, made.as_ref(), now).map_err(failed)?, out)?;
         }
-        // After the key is gone, so that it opens no session of the new epoch. Until the epoch has begun, the directory keeps
-        // a mark of the revocation: a command that ends before is repeated.
+        // After the key is deleted, so that it opens no session of the new epoch. Until the epoch has begun, the
+        // directory keeps a mark of the revocation: an interrupted command is repeated.
         let ended = self.end_epochs(&uses, now);
         writeln!(
             out,
@@ -64,13 +64,13 @@ impl Revoke {
         Ok(())
     }
 
-    /// Where the key is.
+    /// Location of the key.
     fn dir<'a>(&self, realm: &'a Realm, now: i64) -> Result<&'a KeysDir, Failure> {
         let mut kids = Vec::new();
         for (dir, _) in realm.keys_dirs() {
             let turns = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
             let is_there = turns.iter().any(|turn| turn.kid == self.kid);
-            // A command was ended before its last step.
+            // A command was interrupted before its last step.
             if is_there || dir.is_revoked(&self.kid).map_err(|error| Failure::new(exit::CONFIG, error))? {
                 return Ok(dir);
             }
@@ -81,7 +81,7 @@ impl Revoke {
         Err(Failure::new(exit::DATA, line))
     }
 
-    /// What to do about a key that systemd puts there.
+    /// The remedy for a key from systemd.
     fn credential(&self, place: &str) -> String {
         format!(
             "{place} is one of systemd's credentials: take the key {} away where they come from, put another one there \
@@ -92,7 +92,7 @@ impl Revoke {
     }
 
     fn end_epochs(&self, uses: &[(String, KeysDir)], now: i64) -> Result<(), Failure> {
-        // As it is with the new key.
+        // The state with the new key.
         let config = load(&self.config.path, Mode::Check)?;
         with_store(&config, Use::Make, async |store| {
             for (realm, _) in uses {
@@ -106,7 +106,7 @@ impl Revoke {
     }
 }
 
-/// The realms that have their keys in this directory, each as it uses it.
+/// The realms with keys in this directory, each with its settings.
 fn uses(config: &Config, dir: &KeysDir) -> Vec<(String, KeysDir)> {
     let path = |dir: &KeysDir| dir.path().canonicalize().unwrap_or_else(|_| dir.path().to_owned());
     let place = path(dir);
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(failure.code, exit::UNAVAILABLE);
         let remedy = failure.lines.last().unwrap();
         assert!(remedy.contains("tollgate session end -c ") && remedy.contains("--realm a --all"), "{remedy}");
-        // Repeated when the store is there.
+        // Repeated when the store is available.
         let (repeated, _) = revoke(configuration(dir, "t.db"), &stolen);
         repeated.unwrap();
         assert_eq!(revoke(configuration(dir, "t.db"), &stolen).0.unwrap_err().code, exit::DATA);

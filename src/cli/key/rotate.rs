@@ -8,16 +8,16 @@ use crate::clock;
 use crate::config::{KeyState, KeyStatus, KeysDir, Mode, RotationResult, load};
 use crate::exit::{self, Failure};
 
-/// Make a new signing key: running gates publish it at once, and sign with it after publish_ahead
+/// Create the next signing key: running processes publish it at once, and it becomes active after publish_ahead
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Rotate {
     #[command(flatten)]
     pub(super) config: ConfigFile,
-    /// Whose tokens it signs
+    /// Realm of the key
     #[arg(long)]
     pub(super) realm: String,
-    /// It signs at once, and those are dropped that wait for their turns: who verifies tokens with a key set that he
-    /// fetched before does not know it yet
+    /// Activate the key immediately, and drop older pending keys. A verifier with a cached JWKS rejects new tokens
+    /// until its next fetch
     #[arg(long)]
     pub(super) now: bool,
 }
@@ -44,7 +44,7 @@ impl Rotate {
                 let from = clock::rfc3339(from);
                 writeln!(
                     out,
-                    "Nothing to do: the key {kid} waits already, and signs from {from} on (--now: at once)."
+                    "Nothing to do: key {kid} is pending and becomes active at {from}. To activate it now, use --now."
                 )?;
             }
         }

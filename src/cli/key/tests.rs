@@ -78,7 +78,7 @@ fn a_rotation_tells_which_key_signs_from_when_on() {
     };
     assert!(rotate(1000, false).ends_with("It signs from now on.\n"), "there is nothing that it could wait for");
     assert!(rotate(2000, false).ends_with("It signs from 1970-01-01T00:43:20Z on.\n"));
-    assert!(rotate(2001, false).starts_with("Nothing to do: the key "));
+    assert!(rotate(2001, false).starts_with("Nothing to do: key "));
     let at_once = rotate(2002, true);
     assert!(at_once.contains("It signs from now on.\nDropped the ES256 key "), "{at_once}");
     assert!(at_once.ends_with(", which would have signed from 1970-01-01T00:43:20Z on.\n"), "{at_once}");

@@ -15,15 +15,15 @@ use crate::login::session;
 use crate::store::{Store, StoreError};
 use crate::token::TokenId;
 
-/// Print a new access token of a user, to try something out or to give to a program
+/// Print a new access token of a user
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Mint {
     #[command(flatten)]
     place: RealmArgs,
-    /// The user's name, email address or id
+    /// Name, email address or id of the user
     #[arg(long, value_name = "USER")]
     user: String,
-    /// How long the token lives, such as 15m, 8h or 30d; at most the realm's token_ttl [default: 1h]
+    /// Lifetime of the token, such as 15m, 8h or 30d; at most the realm's token_ttl [default: 1h]
     #[arg(long, value_name = "DURATION", value_parser = ttl)]
     ttl: Option<Duration>,
 }
@@ -35,10 +35,7 @@ impl Mint {
         let realm = realm_of(&config, file, name)?;
         let longest = realm.token_ttl();
         if self.ttl.is_some_and(|ttl| ttl > longest) {
-            let line = format!(
-                "--ttl is more than the realm's token_ttl ({}s): a key may go when what it signed for so long has expired",
-                longest.as_secs()
-            );
+            let line = format!("--ttl exceeds the realm's token_ttl of {} s: use a shorter --ttl", longest.as_secs());
             return Err(Failure::new(exit::USAGE, line));
         }
         let ttl = self.ttl.unwrap_or(DEFAULT_TTL).min(longest);
@@ -46,7 +43,7 @@ impl Mint {
         writeln!(out, "{}", minted.token)?;
         writeln!(
             err,
-            "tollgate: a token of {} until {}: whoever has it is that user; end it with tollgate token revoke --id {}",
+            "tollgate: token for user {}, expires {}. Keep it secret. To revoke it: tollgate token revoke --id {}",
             minted.user,
             rfc3339(minted.expires_at),
             minted.id,
@@ -62,15 +59,16 @@ impl Mint {
             }
             let claims = session::new_claims(&user, ttl, clock::now());
             let token = realm.tokens().mint_with(&claims, session::extra_claims(&user));
-            let token = token.map_err(|_| Failure::new(exit::SOFTWARE, "the signing key does not sign"))?;
-            // A realm without a signing key on the disk got one that only this process knows. Who reads the file again
-            // has another.
+            let token =
+                token.map_err(|_| Failure::new(exit::SOFTWARE, "the crypto library failed to sign the token"))?;
+            // A realm without a signing key on disk got one that only this process has. Another reader of the file gets
+            // another key.
             let again = load(file, Mode::Check)?;
             if realm_of(&again, file, realm.name())?.tokens().verify(&token, claims.issued_at).is_err() {
-                let line = format!("{}: the realm has no signing key yet: tollgate serve makes it", realm.name());
+                let line = format!("realm {} has no signing key: start tollgate serve to create one", realm.name());
                 return Err(Failure::new(exit::CONFIG, line));
             }
-            // The session before the token is shown, so that there is none that does not end with its user.
+            // The session before the token is printed, so that every printed token ends with its user.
             match store.create_session(&session::new_session(realm.name(), &claims), user.version).await {
                 Err(StoreError::VersionConflict) => {}
                 created => {
@@ -84,7 +82,7 @@ impl Mint {
     }
 }
 
-/// A token and what is said of it. No `Debug`: it opens doors.
+/// A token with its description. No `Debug`, because it is a credential.
 struct Minted {
     token: String,
     user: String,

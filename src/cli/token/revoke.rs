@@ -18,32 +18,32 @@ use crate::login::session;
 use crate::store::{SessionsToEnd, Store, TokenExpiry};
 use crate::token::{AccountId, TokenId, VerifiedToken};
 
-/// Refuse tokens: one of them, or all that a user was issued until now. A running gate does so within a second
+/// Revoke tokens: one, or all of a user until now. Running processes refuse them within a second
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).multiple(false).args(["id", "user", "issuer", "token"])))]
 pub(in crate::cli) struct Revoke {
     #[command(flatten)]
     config: ConfigFile,
-    /// The token or session of this id: X-Auth-Token-Id, or "token" in the log; "jti" only of the gate's own tokens
+    /// Token or session id: X-Auth-Token-Id, or "token" in the log; "jti" for tokens of the realm only
     #[arg(long, value_name = "HEX")]
     id: Option<String>,
-    /// The realm of --user
+    /// Realm of --user
     #[arg(long, value_name = "NAME", requires = "user")]
     realm: Option<String>,
     /// Every token of this user of the realm: name, email address or id
     #[arg(long, value_name = "USER", requires = "realm")]
     user: Option<String>,
-    /// Every token that this issuer issued to --subject: "iss" of the token, letter for letter
+    /// Every token of this issuer for --subject: "iss" of the token, byte for byte
     #[arg(long, value_name = "ISSUER", requires = "subject")]
     issuer: Option<String>,
-    /// "sub" of the token, letter for letter
+    /// "sub" of the token, byte for byte
     #[arg(long, value_name = "SUBJECT", requires = "issuer")]
     subject: Option<String>,
-    /// With --issuer: only what was issued until then, by the issuer's clock [default: now]
+    /// With --issuer: tokens with iat up to this time, by the issuer's clock [default: now]
     #[arg(long, value_name = "RFC3339", value_parser = parse_timestamp, requires = "issuer")]
     before: Option<Timestamp>,
     /// "-": the token that is read from the terminal, or is the first line of standard input
-    // No value_parser: clap's error would repeat a token that somebody wrote here.
+    // No value_parser: clap's error would repeat a token in the value.
     #[arg(value_name = "-")]
     token: Option<String>,
 }
@@ -66,7 +66,7 @@ impl Revoke {
     ) -> Result<What<'a>, Failure> {
         let usage = |line: &str| Failure::new(exit::USAGE, line);
         if let Some(id) = &self.id {
-            // Not quoted: somebody may have written a token.
+            // Not quoted: the value can be a token.
             let id = id.to_ascii_lowercase().parse();
             return Ok(What::Id(id.map_err(|()| usage("--id is not 32 hex digits, as in X-Auth-Token-Id"))?));
         }
@@ -95,9 +95,9 @@ impl Revoke {
 
 /// What to revoke.
 enum What<'a> {
-    /// A token or session of which only the id is known.
+    /// A token or session by its id.
     Id(TokenId),
-    /// A token that some realm accepts.
+    /// A token that a realm accepts.
     Token {
         realm: &'a str,
         id: TokenId,
@@ -137,7 +137,7 @@ impl What<'_> {
             }
             Self::User { realm, user } => end_user(store, realm, user, now).await,
             Self::Account { issuer, subject, until } => {
-                // Inclusive here: nothing else is known of another issuer's tokens, and one too many is logged in again.
+                // Inclusive here: nothing else is known of another issuer's tokens, and one extra login is harmless.
                 let kept = store.revoke_subject(AccountId::new(issuer, subject), until, longest).await?;
                 let until = rfc3339(kept.until);
                 Ok(format!("all tokens that {issuer:?} issued to {subject:?} until {until} are revoked"))
@@ -146,7 +146,7 @@ impl What<'_> {
     }
 }
 
-/// Ends all sessions of a user. Returns what was done.
+/// Ends all sessions of a user. Returns a description.
 pub(in crate::cli) async fn end_user(
     store: &dyn Store,
     realm: &Realm,
@@ -154,20 +154,20 @@ pub(in crate::cli) async fn end_user(
     now: i64,
 ) -> Result<String, Failure> {
     let id = find(store, realm.name(), user).await?.id;
-    // Sessions are known one by one and end exactly. The cut-off is for tokens without one (of a database that was put back
-    // from a backup, say). It leaves out the second that has begun, as tokens tell no parts of one: a login right after this
-    // command must count.
+    // Sessions end one by one. The cut-off is for tokens without a session (of a restored database, for example). It
+    // does not include the present second, because tokens have whole seconds: a login right after this command must
+    // succeed.
     let until = now - 1;
     let account = AccountId::new(&realm.tokens().issuer, &id);
     store.revoke_subject(account, until, longest(now)).await?;
-    // By the id: a name may become somebody else's at any moment. A new version of the user, too, so that a login whose
-    // password was checked before this does not open a session after it.
+    // By id: a name can become another user's at any moment. Also a new version of the user, so that a login whose
+    // password was checked before does not open a session after it.
     let (_, ended) = change(store, realm.name(), &id, SessionsToEnd::All, Ok).await?;
     let until = rfc3339(until);
     Ok(format!("{user}: {ended} sessions ended, and all tokens that were issued until {until} are revoked"))
 }
 
-/// The first realm that accepts the token: what is forged, or has expired, can name any id.
+/// Returns the first realm that accepts the token: a forged or expired token could name any id.
 fn accepted<'a>(config: &'a Config, token: &str, now: i64) -> Result<What<'a>, Failure> {
     let realms: Vec<_> = config.policy.realms().iter().map(|realm| &**realm).collect();
     let mut refusals = Vec::new();

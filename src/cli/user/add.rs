@@ -1,4 +1,4 @@
-//! `tollgate user add`, and what is checked of a new user wherever it comes from.
+//! `tollgate user add`, and the checks of a new user from any source.
 
 use std::io;
 use std::path::Path;
@@ -19,22 +19,22 @@ use crate::store::{LoginName, Store, User};
 pub(in crate::cli) struct Add {
     #[command(flatten)]
     pub(super) place: RealmArgs,
-    /// An email address to log in with, too
+    /// Email address, also for the login
     #[arg(long)]
     email: Option<String>,
-    /// A member of the user's data, as a string. May be given several times
+    /// A member of the user's data, as a string; can be repeated
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
-    /// A role for the user's tokens. May be given several times
+    /// A role for the user's tokens; can be repeated
     #[arg(long = "role", value_name = "ROLE", value_parser = role)]
     roles: Vec<String>,
-    /// The password is only for choosing another one, at the first login
+    /// Set a temporary password: the user must change it at the first login
     #[arg(long)]
     temporary: bool,
-    /// A program's user. No password is read: it is a random secret, which is printed once
+    /// Create a service account with a random secret and print the secret once. No password is read
     #[arg(long, conflicts_with = "temporary")]
     machine: bool,
-    /// The name to log in with
+    /// Username
     username: String,
 }
 
@@ -92,7 +92,7 @@ impl Add {
     }
 }
 
-/// Adds a user to a realm of the configuration at `config`: the demo's.
+/// Adds a user to a realm of the configuration at `config`, for the demo.
 pub(in crate::cli) fn add_user(
     config: &Path,
     realm: &str,
@@ -114,7 +114,7 @@ pub(in crate::cli) fn add_user(
     command.run_with(&mut Console { input: &mut input, interactive: false, output: &mut output, colours: false })
 }
 
-/// 256 random bits, in letters that stand in a URL, a header or a file as they are.
+/// 256 random bits, in letters that need no escape in a URL, a header or a file.
 fn new_secret() -> Result<Zeroizing<String>, Failure> {
     let mut bytes = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *bytes)
@@ -122,7 +122,7 @@ fn new_secret() -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
-/// A user's data: the names stand in it too, as they do after a registration.
+/// The data of a user. It contains the names, as after a registration.
 pub(super) fn data_with_names(
     username: Option<&str>,
     email: Option<&str>,
@@ -144,7 +144,7 @@ pub(super) fn attribute(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Roles stand in a header, separated by commas, and in every token.
+/// Roles are in a header, separated by commas, and in every token.
 pub(super) fn role(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
     match text.len() {
@@ -155,4 +155,4 @@ pub(super) fn role(text: &str) -> Result<String, String> {
 
 pub(super) const BAD_USERNAME: &str =
     "the username must be 1 to 128 visible characters, without white space at its ends or twice in a row";
-pub(super) const BAD_EMAIL: &str = "the email address is not one";
+pub(super) const BAD_EMAIL: &str = "invalid email address: write it as name@example.com";

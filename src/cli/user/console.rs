@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Write};
 use crate::exit::{self, Failure};
 use crate::login::password::Password;
 
-/// Where passwords come from, and lists and secrets go to.
+/// Source of passwords, and target of lists and secrets.
 pub(super) struct Console<'a> {
     pub(super) input: &'a mut dyn BufRead,
-    /// Somebody sits there: ask on the terminal, without an echo.
+    /// A terminal: ask without echo.
     pub(super) interactive: bool,
     pub(super) output: &'a mut dyn Write,
     /// The output is a terminal, too.
@@ -36,7 +36,7 @@ impl Console<'_> {
         Ok(Password::new(text))
     }
 
-    /// Writes a line. A reader that has seen enough, such as `head`, is no failure.
+    /// Prints a line. A reader that closes early, such as `head`, is no error.
     pub(super) fn print_line(&mut self, line: &str) -> Result<(), Failure> {
         match writeln!(self.output, "{line}") {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -44,7 +44,7 @@ impl Console<'_> {
         }
     }
 
-    /// Writes what nobody can ask for again: here a reader that is gone is a failure.
+    /// Prints a secret that can't be printed again: a closed reader is an error.
     pub(super) fn print_secret(&mut self, text: &str) -> Result<(), Failure> {
         writeln!(self.output, "{text}")?;
         Ok(self.output.flush()?)

@@ -1,4 +1,4 @@
-//! `tollgate user import`: all lines are read and judged before any user is written.
+//! `tollgate user import`: all lines are read and checked before a user is written.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
@@ -20,9 +20,8 @@ use crate::store::{LoginName, Store, StoreError, User};
 pub(in crate::cli) struct Import {
     #[command(flatten)]
     pub(super) place: RealmArgs,
-    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled",
-    /// "temporary"}; a name and the hash are needed.
-    /// Standard input if it is absent or "-"
+    /// JSON Lines: {"username", "email", "password_hash", "data", "roles", "disabled", "temporary"}; a name and the
+    /// hash are required. Standard input if it is absent or "-"
     file: Option<PathBuf>,
 }
 
@@ -50,10 +49,10 @@ impl Import {
     }
 }
 
-/// The users of these JSON Lines, none of which may have the name of another, in the lines or in the store.
+/// Returns the users of these JSON Lines. No two have the same name, in the lines and in the store.
 ///
 /// # Errors
-/// Every line that is wrong, with its number; the input or the store failed.
+/// Every invalid line with its number; the input or the store failed.
 async fn read_lines(
     input: &mut dyn BufRead,
     terms: Terms<'_>,
@@ -71,7 +70,7 @@ async fn read_lines(
                 Ok(user) => {
                     for name in names(&user) {
                         if let Some(first) = seen.get(&name) {
-                            problems.push(format!("line {number}: {} stands in line {first} already", name.as_str()));
+                            problems.push(format!("line {number}: {} is in line {first} already", name.as_str()));
                         } else if store.user_by_name(terms.realm.name(), &name).await?.is_some() {
                             problems.push(format!("line {number}: a user {} exists already", name.as_str()));
                         }
@@ -92,9 +91,9 @@ fn names(user: &User) -> impl Iterator<Item = LoginName> {
     username.into_iter().chain(email)
 }
 
-/// A message quotes no value: among them is a password hash.
+/// Messages quote no value, which can be a password hash.
 fn read_user(line: &[u8], terms: Terms<'_>, now_ms: i64) -> Result<User, String> {
-    let mut members = json::object(line).map_err(|_| "it is not one JSON object that names no member twice")?;
+    let mut members = json::object(line).map_err(|_| "invalid JSON: write one object without duplicate members")?;
     let username = string(&mut members, "username")?;
     let email = string(&mut members, "email")?;
     if username.is_none() && email.is_none() {

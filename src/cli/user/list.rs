@@ -16,7 +16,7 @@ use crate::store::{Store, User};
 pub(in crate::cli) struct List {
     #[command(flatten)]
     pub(super) place: RealmArgs,
-    /// One JSON object a line, with all of the user's data
+    /// One JSON object per line, with all of the user's data
     #[arg(long)]
     json: bool,
 }

@@ -5,7 +5,7 @@ use serde_json::Map;
 use crate::exit::{self, Failure};
 use crate::store::{LoginName, PasswordHash, SessionsToEnd, Store, StoreError, User};
 
-/// A user without anything but an id.
+/// A user with an id only.
 pub(in crate::cli) fn new_user(realm: &str, now_ms: i64) -> User {
     User {
         realm: realm.to_owned(),
@@ -26,8 +26,8 @@ pub(in crate::cli) fn new_user(realm: &str, now_ms: i64) -> User {
     }
 }
 
-/// The user of this id, username or email. What is one user's username and another's email finds nobody: the wrong one
-/// might be deleted.
+/// Returns the user of this id, username or email address. A text that is the username of one user and the address of
+/// another finds no user: the wrong one could be deleted.
 pub(in crate::cli) async fn find(store: &dyn Store, realm: &str, text: &str) -> Result<User, Failure> {
     if let Some(user) = store.user(realm, text).await? {
         return Ok(user);
@@ -36,7 +36,7 @@ pub(in crate::cli) async fn find(store: &dyn Store, realm: &str, text: &str) -> 
     for name in [LoginName::username(text), LoginName::email(text)].into_iter().flatten() {
         let Some(user) = store.user_by_name(realm, &name).await? else { continue };
         if found.as_ref().is_some_and(|other| other.id != user.id) {
-            let line = format!("{text} is the username of one user and the email address of another: give the id");
+            let line = format!("{text} is ambiguous (username of one user, email address of another): use the user id");
             return Err(Failure::new(exit::DATA, line));
         }
         found = Some(user);
@@ -44,8 +44,8 @@ pub(in crate::cli) async fn find(store: &dyn Store, realm: &str, text: &str) -> 
     found.ok_or_else(|| unknown(text))
 }
 
-/// Changes a user as `set` says, or not at all if it refuses; again if somebody else does meanwhile. Returns the user as
-/// it is now, and how many sessions ended.
+/// Changes a user with `set`, or not at all if it refuses; repeats if another process changes the user meanwhile.
+/// Returns the user and the number of ended sessions.
 pub(in crate::cli) async fn change(
     store: &dyn Store,
     realm: &str,

@@ -1,4 +1,4 @@
-//! `tollgate user mfa`: who has a second factor. Its secret and its recovery codes are shown once, when they are made.
+//! `tollgate user mfa`: second factors. The secret and the recovery codes are printed once, when they are created.
 
 use clap::Subcommand;
 use qrcode::render::unicode::Dense1x2;
@@ -13,9 +13,9 @@ use crate::store::{SessionsToEnd, Store, User};
 /// `user mfa`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Mfa {
-    /// Make a user's second factor, print it once, and end all its sessions
+    /// Create a user's second factor, print it once, and end all its sessions
     Enable(UserArgs),
-    /// Remove a user's second factor: the password is enough again
+    /// Remove a user's second factor: the password is sufficient again
     Disable(UserArgs),
 }
 
@@ -41,14 +41,14 @@ impl Mfa {
                 let Enrollment { factor, recovery } =
                     totp::enroll().map_err(|error| Failure::new(exit::SOFTWARE, error.to_string()))?;
                 let set = |user: User| match user.second_factor {
-                    // Whoever relies on that one must not lose it to a second run.
+                    // A second run must not replace a second factor that is in use.
                     Some(_) => {
                         let line = format!("{name} has a second factor already: remove it first (user mfa disable)");
                         Err(Failure::new(exit::DATA, line))
                     }
                     None => Ok(User { second_factor: Some(factor.clone()), updated_at: now_ms, ..user }),
                 };
-                // What was opened without it must not stay.
+                // Sessions from before must not stay.
                 let (user, ended) = change(store, &place.realm, name, SessionsToEnd::All, set).await?;
                 let account = user.username.or(user.email).unwrap_or(user.id);
                 let uri = totp::uri(&factor.secret, &place.realm, &account);
@@ -67,11 +67,11 @@ impl Mfa {
     }
 }
 
-/// What the user takes along.
+/// The user's authenticator data.
 fn leaflet(uri: &str, recovery: &[Zeroizing<String>], colours: bool) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
     text.push_str("All of this is shown only this once.\n\nFor the authenticator app:\n\n");
-    // None if the URI is too long for any, which takes longer names than there are.
+    // None if the URI is too long for a QR code, which no allowed name is.
     if let Some(image) = qr_code(uri, colours) {
         text.push_str(&image);
         text.push_str("\n\n");
@@ -85,9 +85,9 @@ fn leaflet(uri: &str, recovery: &[Zeroizing<String>], colours: bool) -> Zeroizin
     text
 }
 
-/// Two rows of modules a line, with the quiet zone that readers want around them. On a terminal it is black on white,
-/// whatever the terminal's own colours are. Elsewhere there are no colours to choose, and the light modules are the ones
-/// drawn: right on a dark terminal; the other way round on a light one, which most readers take, too.
+/// Two rows of modules per line, with the quiet zone that readers require. On a terminal it is black on white, in any
+/// color scheme. Elsewhere there are no colors, and the light modules are drawn: correct on a dark terminal, and
+/// inverted on a light one, which most readers accept.
 fn qr_code(text: &str, colours: bool) -> Option<Zeroizing<String>> {
     // The lowest of the levels: the code is small, and a screen has no stains.
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
@@ -100,7 +100,7 @@ fn qr_code(text: &str, colours: bool) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(renderer.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()))
 }
 
-/// Of the 256 colours the two that no theme of a terminal changes.
+/// Two of the 256 colors that no terminal theme changes.
 const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
 const RESET: &str = "\x1b[0m";
 
@@ -140,7 +140,7 @@ mod tests {
         let failure = shop.run(&["mfa enable", "alice"], "").await.unwrap_err();
         assert!(failure.code == exit::DATA && failure.lines[0].contains("mfa disable"), "{failure:?}");
         assert_eq!(shop.user("alice").await, before);
-        // A new password is no way around it.
+        // A new password must not bypass it.
         shop.run(&["passwd", "alice"], "a new secret\n").await.unwrap();
         assert_eq!(shop.user("alice").await.second_factor, before.second_factor);
     }
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(line["mfa"], true);
     }
 
-    /// Whether each module is drawn, row by row.
+    /// Whether each module is dark, row by row.
     fn modules(image: &str) -> Vec<Vec<bool>> {
         let half = |line: &str, full: char| line.chars().map(|char| char == full || char == '█').collect::<Vec<_>>();
         image.lines().flat_map(|line| [half(line, '▀'), half(line, '▄')]).collect()
@@ -192,7 +192,7 @@ mod tests {
             .map(|line| line.strip_prefix(BLACK_ON_WHITE).and_then(|line| line.strip_suffix(RESET)).unwrap())
             .collect();
         let (light, mut dark) = (modules(&plain), modules(&bare.join("\n")));
-        // An odd number of rows: the last half line is nobody's.
+        // The number of rows is odd: the second half of the last line is empty.
         dark.last_mut().unwrap().iter_mut().for_each(|drawn| *drawn = true);
         let inverted: Vec<Vec<_>> = dark.iter().map(|row| row.iter().map(|drawn| !drawn).collect()).collect();
         assert!(light == inverted && !plain.contains('\x1b'), "{}\n{}", *plain, *coloured);
@@ -205,7 +205,7 @@ mod tests {
             }
         }
         assert!(!light[quiet][quiet], "a corner begins right there");
-        // 80 columns are what every terminal has.
+        // Every terminal has 80 columns.
         assert!(side <= 80, "{side}");
     }
 
@@ -213,7 +213,7 @@ mod tests {
     fn the_longest_names_have_a_qr_code() {
         let uri = totp::uri(&[7; 20], &"r".repeat(64), &"𝒜".repeat(128));
         assert!(qr_code(&uri, false).is_some() && uri.len() > 1500);
-        // What can't be drawn can still be typed.
+        // Without the drawing, the secret can be typed.
         let text = leaflet(&"x".repeat(3000), &[Zeroizing::new("code".to_owned())], false);
         assert!(text.contains(&"x".repeat(3000)) && text.ends_with("\ncode"));
     }

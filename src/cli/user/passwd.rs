@@ -11,7 +11,7 @@ use crate::store::{SessionsToEnd, Store, User};
 pub(in crate::cli) struct Passwd {
     #[command(flatten)]
     pub(super) one: UserArgs,
-    /// The password is only for choosing another one, at the next login
+    /// Set a temporary password: the user must change it at the next login
     #[arg(long)]
     temporary: bool,
 }
@@ -25,7 +25,7 @@ impl Passwd {
         now_ms: i64,
     ) -> Result<(), Failure> {
         let (realm, one) = (terms.realm.name(), &self.one);
-        // The user first: nobody types a password twice for a name that does not exist.
+        // Find the user first, before a password is typed for a name that does not exist.
         let user = find(store, realm, &one.user).await?;
         if self.temporary {
             terms.can_ask(NEW_PASSWORD)?;
@@ -35,7 +35,7 @@ impl Passwd {
         let (password, temporary) = (hash(&password)?, self.temporary);
         let set = |user| Ok(User { password: password.clone(), temporary, updated_at: now_ms, ..user });
         let (user, ended) = change(store, realm, &one.user, SessionsToEnd::All, set).await?;
-        // What was guessed at is gone.
+        // Resets the counted guesses.
         store.reset_guesses(realm, &user.id, now_ms).await?;
         let kind = if temporary { "temporary password" } else { "password" };
         console.print_line(&format!("{kind} of {} set, {ended} sessions ended", one.user))

@@ -15,7 +15,7 @@ use crate::token::AccountId;
 pub(in crate::cli) struct Sessions {
     #[command(flatten)]
     pub(super) one: UserArgs,
-    /// One JSON object a line
+    /// One JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -29,7 +29,7 @@ impl Sessions {
         now: i64,
     ) -> Result<(), Failure> {
         let user = find(store, realm.name(), &self.one.user).await?;
-        // What the guard asks of every token.
+        // The check of every request.
         let mut cut_off = None;
         for account in [realm.tokens().everyone(), AccountId::new(&realm.tokens().issuer, &user.id)] {
             cut_off = cut_off.max(store.cut_off_of(account).await?);
@@ -62,11 +62,11 @@ impl Sessions {
     }
 }
 
-/// A session as its user would see it.
+/// A session, as the command prints it.
 struct Shown {
-    /// Unix seconds of the last of its tokens, as far as one knows.
+    /// Unix seconds of its last known token.
     issued_at: i64,
-    /// Unix seconds: of its only token, or of what refreshes it, or of what was got with that at the latest.
+    /// Unix seconds: the end of its only token, or of its refresh token, or of the last token that this can give.
     expires_at: i64,
     refreshable: bool,
     /// Unix seconds.

@@ -1,4 +1,4 @@
-//! `tollgate user set`: changes what is known of a user.
+//! `tollgate user set`: changes a user.
 
 use clap::Args;
 
@@ -13,22 +13,22 @@ use crate::store::{LoginName, SessionsToEnd, Store, User};
 pub(in crate::cli) struct Set {
     #[command(flatten)]
     pub(super) one: UserArgs,
-    /// Another name to log in with
+    /// New username
     #[arg(long)]
     username: Option<String>,
-    /// Another email address, which counts as verified
+    /// New email address; it counts as verified
     #[arg(long)]
     email: Option<String>,
     /// Remove the email address
     #[arg(long, conflicts_with = "email")]
     no_email: bool,
-    /// A role for the user's tokens. May be given several times: these take the place of all that the user has
+    /// A role for the user's tokens; can be repeated: these replace all roles of the user
     #[arg(long = "role", value_name = "ROLE", value_parser = role)]
     roles: Vec<String>,
     /// Remove every role
     #[arg(long, conflicts_with = "roles")]
     no_roles: bool,
-    /// A member of the user's data, as a string; NAME= removes it. May be given several times: other members stay
+    /// A member of the user's data, as a string; NAME= removes it. Can be repeated: other members stay
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
 }
@@ -38,7 +38,7 @@ impl Set {
         self.check()?;
         let UserArgs { place, user: name } = &self.one;
         let set = |user: User| self.apply(user, now_ms);
-        // Tokens say the names and the roles of before.
+        // Tokens have the old names and roles.
         let ended = if self.changes_tokens() { SessionsToEnd::All } else { SessionsToEnd::Nothing };
         let (user, ended) = change(store, &place.realm, name, ended, set).await?;
         let sessions = if self.changes_tokens() { format!(", {ended} sessions ended") } else { String::new() };

@@ -16,7 +16,7 @@ struct Cli {
 
 pub(super) struct Shop {
     pub(super) store: Arc<dyn Store>,
-    /// Some login can ask for more than a password.
+    /// A login of the realm supports challenges.
     pub(super) asks: bool,
     _directory: tempfile::TempDir,
 }
@@ -28,8 +28,8 @@ impl Shop {
         Self { store, asks: true, _directory: directory }
     }
 
-    /// Runs `tollgate user` with these arguments and this standard input; its standard output. The first of the
-    /// arguments is the command, "mfa enable" as one of them.
+    /// Runs `tollgate user` with these arguments and this standard input; returns its standard output. The first
+    /// argument is the command; "mfa enable" is one argument.
     pub(super) async fn run(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
         let command = std::iter::once("user").chain(arguments[0].split(' '));
         let place = ["-c", "unused.toml", "--realm", "examples"];
@@ -127,7 +127,7 @@ async fn a_machine_gets_a_secret_and_is_asked_for_none() {
         secrets.push(secret.to_owned());
     }
     assert_ne!(secrets[0], secrets[1]);
-    // A name that is taken: no secret for nobody.
+    // The name is taken: print no secret.
     assert_eq!(shop.run(&["add", "--machine", "Billing"], "").await.unwrap_err().code, exit::DATA);
     let both = shop.run(&["add", "--machine", "--temporary", "both"], "a long secret\n").await;
     assert_eq!(both.unwrap_err().code, exit::USAGE);
@@ -260,7 +260,7 @@ async fn a_name_that_means_two_users_means_neither() {
     shop.run(&["add", "--email", "x@example.com", "alice"], "a long secret\n").await.unwrap();
     shop.run(&["add", "x@example.com"], "a long secret\n").await.unwrap();
     let failure = shop.run(&["delete", "X@example.com"], "").await.unwrap_err();
-    assert!(failure.code == exit::DATA && failure.lines[0].contains("give the id"), "{failure:?}");
+    assert!(failure.code == exit::DATA && failure.lines[0].contains("use the user id"), "{failure:?}");
     shop.run(&["add", "--email", "y@example.com", "y@example.com"], "a long secret\n").await.unwrap();
     shop.run(&["delete", "y@example.com"], "").await.unwrap();
 }
@@ -323,8 +323,8 @@ async fn import_reports_every_bad_line_and_writes_none() {
         user.to_string()
     };
     let bad = [
-        ("not JSON".to_owned(), "not one JSON object"),
-        (r#"{"username":"x","username":"y"}"#.into(), "not one JSON object"),
+        ("not JSON".to_owned(), "one object without duplicate members"),
+        (r#"{"username":"x","username":"y"}"#.into(), "one object without duplicate members"),
         (json!({"password_hash": hash}).to_string(), "username or email"),
         (json!({"username": "x"}).to_string(), "password_hash"),
         (with("username", json!("a\u{0}")), "username must be"),

@@ -264,7 +264,7 @@ fn hash(text: &str) -> Result<Sha256, String> {
 const DEFAULT_QUERY: &str = "key";
 const DEFAULT_HEADER: &str = "x-api-key";
 const MAX_QUERY_BYTES: usize = 64;
-/// Query parameters of logins (README, Logins and Exchange login).
+/// Query parameters of logins (docs/logins.md).
 const READ_BY_LOGINS: [&str; 9] =
     ["masterKey", "login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
 /// Headers for message framing, and headers that browsers, proxies and Tollgate write.

@@ -261,7 +261,7 @@ mod tests {
             ("user_pool = \"AbCdEf123\"", "login[0].cognito.user_pool: invalid user pool id \"AbCdEf123\""),
             ("user_pool = \"eu-west-1_a/b\"", "invalid user pool id"),
             ("user_pool = \"evil.example#-_a\"", "invalid user pool id"),
-            ("endpoint = \"http://127.0.0.1:5000\"", "cognito.endpoint: \"http://127.0.0.1:5000\" lets whoever"),
+            ("endpoint = \"http://127.0.0.1:5000\"", "cognito.endpoint: \"http://127.0.0.1:5000\" must use https"),
             ("endpoint = \"https://a.example/x\"", "must not have a path or a query"),
             ("endpoint = \"https://u:p@a.example\"", "no user and no fragment"),
             ("client_secret = \"hunter2 \"", "cognito.client_secret: is not a valid secret of an app client"),

@@ -442,7 +442,7 @@ mod tests {
         let plain = text("")
             .replace("jwks_url = \"https://idp.example/jwks\"", "discovery = true")
             .replace("https://idp", "http://idp");
-        assert_error(&plain, "issuer: \"http://idp.example/.well-known/openid-configuration\" lets whoever");
+        assert_error(&plain, "issuer: \"http://idp.example/.well-known/openid-configuration\" must use https");
     }
 
     #[test]
@@ -455,7 +455,7 @@ mod tests {
         let missing = load(&file, Mode::Check).unwrap_err().to_string();
         assert!(missing.contains("jwks_file: can't read") && missing.contains("does not exist"), "{missing}");
         fs::write(&jwks, "<html>").unwrap();
-        assert!(load(&file, Mode::Check).unwrap_err().to_string().contains("idp.json is no JSON object"));
+        assert!(load(&file, Mode::Check).unwrap_err().to_string().contains("idp.json must be one JSON object"));
         fs::write(&jwks, JWKS).unwrap();
         let config = load(&file, Mode::Check).unwrap();
         assert_eq!(issuer(&config).keys.current_at(0).unwrap().kids(), ["a"]);

@@ -1,4 +1,5 @@
-//! Which credential opens a route, where several may: API keys, Basic, the cookie, and an app's own Authorization header.
+//! The credential that opens a route where several can: API keys, Basic, the cookie, and an application's own
+//! Authorization header.
 
 use super::super::tests::Bench;
 use super::super::*;
@@ -153,7 +154,7 @@ const BASIC_OFF: (&str, &str) = ("authorization", "Basic b2ZmOjAxMjM0NTY3ODlhYmN
 const BASIC_APPS: (&str, &str) = ("authorization", "Basic dTpwdw==");
 const TOKEN_APPS: (&str, &str) = ("authorization", "Bearer glsa_0123");
 
-/// What a granted request comes with: user, API key, whether the Authorization header goes on.
+/// Returns the user, the API key, and whether the Authorization header is forwarded.
 type Passed = (Option<String>, Option<String>, bool);
 
 fn passed(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Result<Passed, DenyReason> {
@@ -190,14 +191,14 @@ fn any_of_a_list_is_enough() {
         ("GET /both", &[KEY], by_key()),
         ("GET /both?key=0123456789abcdef-job", &[], by_key()),
         ("GET /both", &[], missing.clone()),
-        // Both are good: it is the user who passes, as without the key.
+        // Both are valid: the user passes, as without the key.
         ("GET /both", &[bearer, KEY], user()),
         ("GET /both", &[cookie, KEY], user()),
-        // What is no key is the app's, and opens nothing.
+        // A value that is not a key is the application's, and opens nothing.
         ("GET /both?key=wc_order_1", &[cookie], user()),
         ("GET /both?key=wc_order_1", &[], missing.clone()),
         ("GET /both", &[("x-api-key", "guess")], missing),
-        // A key that does not count any more was meant for the gate.
+        // An expired key is not the application's.
         ("GET /both", &[cookie, OFF], Err(DenyReason::KeyDisabled)),
         ("GET /both?key=0123456789abcdef-old", &[bearer], Err(DenyReason::KeyExpired)),
         // So was a token that names the realm, and no other.
@@ -236,7 +237,7 @@ fn roles_and_a_second_factor_are_asked_of_users_and_a_key_is_enough_without() {
         ("GET /admin", &[plain], Err(DenyReason::RoleMissing)),
         ("GET /admin", &[KEY], by_key()),
         ("GET /admin", &[admin, KEY], user()),
-        // The app does not take for one who has the role whoever only came along with a key.
+        // The application must not take a user without the role for one that has it.
         ("GET /admin", &[plain, KEY], by_key()),
         ("GET /mfa", &[plain], Err(DenyReason::MfaRequired)),
         ("GET /mfa", &[plain, KEY], by_key()),
@@ -266,14 +267,14 @@ fn basic_credentials_are_an_api_key_where_the_route_says_so() {
         ("GET /basic", &[BASIC, BASIC], fault(KeyFault::Missing)),
         ("GET /basic?key=0123456789abcdef-other", &[BASIC], Err(DenyReason::KeyConflict)),
         ("GET /basic", &[("x-api-key", "guess")], Err(DenyReason::KeyUnknown)),
-        // Where the route does not say so, it is no credential at all.
+        // Where the route does not enable it, it is no credential.
         ("GET /key", &[BASIC], Err(DenyReason::KeyMissing)),
         ("GET /both", &[BASIC], Err(DenyReason::TokenMissing)),
         ("GET /user", &[BASIC], Err(DenyReason::TokenMissing)),
         ("GET /basic-both", &[BASIC], by_key()),
         ("GET /basic-both", &[BASIC_APPS], fault(KeyFault::Unknown)),
         ("GET /basic-both", &[], Err(DenyReason::TokenMissing)),
-        // Beside the cookie, what is no key is the app's, and what is one is never.
+        // Beside the cookie, a value that is not a key is the application's, and a key never is.
         ("GET /basic-both", &[BASIC_APPS, cookie], Ok((Some("u".into()), None, true))),
         ("GET /basic-both", &[BASIC, cookie], user()),
         ("GET /basic-both", &[BASIC_MISNAMED, cookie], fault(KeyFault::Unknown)),
@@ -326,7 +327,7 @@ fn r53_an_apps_own_authorization_header_beside_the_cookie() {
         ("GET /user", &[("authorization", ""), cookie], apps.clone()),
         ("GET /user", &[elsewhere, cookie], apps.clone()),
         ("GET /user", &[BASIC_APPS, TOKEN_APPS, cookie], apps.clone()),
-        // A token that names the realm is the gate's, and must be good.
+        // A token that names the realm is Tollgate's, and must be valid.
         ("GET /user", &[bearer, cookie], user()),
         ("GET /user", &[bearer, stale], user()),
         ("GET /user", &[forged, cookie], bad(TokenError::Signature)),
@@ -335,7 +336,7 @@ fn r53_an_apps_own_authorization_header_beside_the_cookie() {
         // The cookie decides, then.
         ("GET /user", &[TOKEN_APPS, stale], bad(TokenError::Malformed)),
         ("POST /user", &[TOKEN_APPS, cookie], Err(DenyReason::OriginMissing)),
-        // Without a cookie, the header is the gate's.
+        // Without a cookie, the header is Tollgate's.
         ("GET /user", &[TOKEN_APPS], bad(TokenError::Malformed)),
         ("GET /user", &[BASIC_APPS], Err(DenyReason::TokenMissing)),
         ("GET /user", &[elsewhere], bad(TokenError::Issuer)),

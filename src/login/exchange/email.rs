@@ -15,7 +15,7 @@ use crate::store::LoginName;
 pub(super) fn read(body: &Map<String, Value>) -> Result<LoginName, DenyReason> {
     let text =
         body.get("email").and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(DenyReason::EmailMissing)?;
-    // Of padding there is all or nothing, which the decoder does not mind.
+    // The padding is complete or absent; the decoder accepts both.
     if text.len() > MAX_TEXT_BYTES || (text.ends_with('=') && text.len() % 4 != 0) {
         return Err(DenyReason::EmailInvalid);
     }
@@ -27,7 +27,7 @@ pub(super) fn read(body: &Map<String, Value>) -> Result<LoginName, DenyReason> {
     LoginName::email(email).ok_or(DenyReason::EmailInvalid)
 }
 
-/// Of an address of 254 bytes.
+/// For an address of 254 bytes.
 const MAX_TEXT_BYTES: usize = 340;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Refusals in the documented form, of which there are no others.
+//! Refusals in the documented form.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub fn error(deny: DenyReason) -> Value {
         DenyReason::NoLicence => "User doesn't have any licence",
         DenyReason::NoProfile => "User doesn't have a profile",
         _ => match deny.response().status {
-            // An API key or an origin that will not do is the caller's lack of a right as much as the wrong token.
+            // A wrong API key or origin is a missing permission, like a wrong token.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "Unauthorized or invalid token",
             _ if matches!(
                 deny,

@@ -1,5 +1,5 @@
-//! The exchange dialect ("API Palace"): an access token of Auth0 in, a URL out that carries a token of ours, which is good
-//! for one session.
+//! The exchange dialect ("API Palace"): returns a URL with a callback token for an access token of Auth0. The callback
+//! token opens one session.
 
 mod email;
 mod error;
@@ -22,7 +22,7 @@ use subject::ExchangeClient;
 /// Answers a request to a login of this dialect.
 ///
 /// # Errors
-/// What the client is told instead, in the form of [`error`].
+/// The refusal, in the form of [`error()`].
 pub async fn handle(
     request: LoginRequest<'_>,
     exchange: &ExchangeLogin,
@@ -45,7 +45,7 @@ pub async fn handle(
     }
 }
 
-/// A callback token for whom the caller names, if it may name that one.
+/// Returns a callback token for the named user, if the client is allowed to name it.
 async fn log_in(
     request: &LoginRequest<'_>,
     exchange: &ExchangeLogin,
@@ -65,7 +65,7 @@ async fn log_in(
         Some(Value::String(url)) if exchange.allows_redirect(url) => Some(url),
         Some(_) => return Err(DenyReason::RedirectUnknown.into()),
     };
-    // Before the user is looked up: a token that may not name anybody else learns of nobody else.
+    // Before the user is looked up: a token that must not name another user learns nothing about others.
     let user =
         if caller.may_log_in(&email) { services.store.user_by_name(request.realm.name(), &email).await? } else { None };
     let user = user.filter(|user| !user.disabled && user.vouched).ok_or(DenyReason::EmailUnknown);
@@ -125,7 +125,7 @@ async fn callback(
             answer.headers_mut().insert(header::SET_COOKIE, value);
             exchange.after_login()
         }
-        // Where whoever asked for the token wants its users then, if the list has it (`threats.md` R34).
+        // The redirect URL of the client that requested the token, if it is listed (SECURITY.md R34).
         Err(refusal) if refusal.deny == DenyReason::CallbackToken => {
             let asked = one(request.query, "redirect_url").ok().flatten().filter(|url| exchange.allows_redirect(url));
             request.event.refused(refusal.deny);
@@ -142,7 +142,7 @@ async fn callback(
     Ok(answer)
 }
 
-/// The app's way: it gets the session's token itself.
+/// The application's way: it gets the session's token itself.
 async fn redeem(
     request: &LoginRequest<'_>,
     exchange: &ExchangeLogin,
@@ -168,12 +168,12 @@ async fn use_up(
         DenyReason::CallbackToken
     };
     let sealed = realm.tokens().verify_callback(token, now).map_err(refused)?;
-    // R62: of what a signing key makes, this is the half that the key alone does not.
+    // R62: a signing key alone can't make this half of the token.
     let epoch = services.epoch(realm).await?;
     let callback = sealed.open(&epoch.seal).map_err(refused)?;
     request.event.user(&callback.subject, None);
     request.event.actor(&callback.actor);
-    // What it would open counts from now on, and so would outlive what takes back all that its user was issued until now.
+    // The new session would begin now, and so outlive a revocation of everything issued until now.
     if services.revocations.contains(&callback.marks(realm.tokens())) {
         tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token was revoked");
         return Err(DenyReason::CallbackToken.into());
@@ -209,7 +209,7 @@ async fn use_up(
     Ok(realm.tokens().mint_with(&claims, more).map_err(unsigned)?)
 }
 
-/// Whether the user has what is asked for: a member of its data that says something.
+/// Checks the required attributes: members of the user's data with a value.
 fn has_all(user: &User, exchange: &ExchangeLogin) -> Result<(), DenyReason> {
     let has = |attribute: &RequiredAttribute| match user.data.get(attribute.name()) {
         None | Some(Value::Null) => false,
@@ -230,5 +230,5 @@ fn refused(request: &LoginRequest<'_>, caller: &ExchangeClient<'_>, why: &str) {
     tracing::info!(realm = request.realm.name(), actor = caller.client, client = %request.client, why, "an exchange was refused");
 }
 
-/// From the answer to the browser's next request: as long as a slow one takes.
+/// From the response to the browser's next request, on a slow connection.
 const LIFE_SECONDS: i64 = 60;

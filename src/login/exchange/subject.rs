@@ -1,4 +1,4 @@
-//! Whom a token speaks for, and whom it may log in.
+//! The subject of a token, and the users that it can log in.
 
 use serde_json::{Map, Value};
 
@@ -6,17 +6,17 @@ use crate::config::ExchangeLogin;
 use crate::gate::DenyReason;
 use crate::store::LoginName;
 
-/// Who calls, by the claims of a verified token.
+/// The caller, by the claims of a verified token.
 pub(super) struct ExchangeClient<'a> {
     /// `azp` in Auth0's profile of access tokens, `client_id` in that of RFC 9068.
     pub(super) client: &'a str,
-    /// The user whom the token speaks for; none for a machine's.
+    /// The user of the token; none for a client-credentials token.
     pub(super) user: Option<ExternalUser<'a>>,
 }
 
 /// A user, as the issuer knows it.
 pub(super) struct ExternalUser<'a> {
-    /// The address, if the issuer says one and does not say that it is unverified.
+    /// The address, if the issuer gives one and does not mark it as unverified.
     email: Option<&'a str>,
 }
 
@@ -24,10 +24,10 @@ impl<'a> ExchangeClient<'a> {
     /// Reads the claims.
     ///
     /// # Errors
-    /// [`DenyReason::ExchangeForbidden`] for a client that may not log anybody in.
+    /// [`DenyReason::ExchangeForbidden`] for a client that is not allowed to log users in.
     pub(super) fn read(claims: &'a Map<String, Value>, exchange: &ExchangeLogin) -> Result<Self, DenyReason> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        // A token with both is of the one profile or the other: both must say the same.
+        // A token with both claims follows one profile or the other: both must be equal.
         let client = match (text("azp"), text("client_id")) {
             (Some(azp), Some(client)) if azp != client => return Err(DenyReason::ExchangeForbidden),
             (Some(client), _) | (None, Some(client)) => client,
@@ -45,15 +45,16 @@ impl<'a> ExchangeClient<'a> {
         Ok(Self { client, user })
     }
 
-    /// Whether it may log in the user of this address: a machine that was admitted may, a user only itself.
+    /// Returns whether the caller can log in the user of this address: an allowed client can log in every user, a user
+    /// only itself.
     pub(super) fn may_log_in(&self, email: &LoginName) -> bool {
         let Some(user) = &self.user else { return true };
         user.email.and_then(LoginName::email).is_some_and(|own| own == *email)
     }
 }
 
-/// Whether the token is a client's own, which it got with its secret: no user was there. Anything else is a user's, and so
-/// is what can't be told: a user's token may do less.
+/// Returns whether the token is a client-credentials token, without a user. Every other token, including an ambiguous
+/// one, is a user's: a user's token is allowed less.
 fn is_machine(claims: &Map<String, Value>, client: &str) -> bool {
     if let Some(grant) = claims.get("gty") {
         return grant == "client-credentials";
@@ -64,9 +65,9 @@ fn is_machine(claims: &Map<String, Value>, client: &str) -> bool {
     !client.is_empty() && own == client
 }
 
-/// Whether the issuer says that the address is the user's, and nothing else. One in a claim with a namespace, which Auth0
-/// has its customers choose, has its `_verified` beside it. Access tokens often have neither, so to say nothing is enough
-/// where the operator has not asked for more.
+/// Returns whether the issuer does not mark the address as unverified. An address in a namespaced claim, which Auth0's
+/// customers choose, has `<claim>_verified`. Access tokens often have neither; that is enough unless the operator
+/// requires more.
 fn is_verified(claims: &Map<String, Value>, exchange: &ExchangeLogin) -> bool {
     let beside = format!("{}_verified", exchange.email_claim());
     let said: Vec<_> = ["email_verified", &beside].into_iter().filter_map(|name| claims.get(name)).collect();
@@ -101,7 +102,7 @@ realm = "a"
 callback_url = "https://app.example/cb"
 "#;
 
-    /// Whether a token with these claims may log in `bob@example.com`.
+    /// Returns whether a token with these claims can log in `bob@example.com`.
     fn may(limits: &str, claims: &Value) -> Result<bool, DenyReason> {
         let config = parse(&format!("{FILE}{limits}"), std::path::Path::new("t.toml"), Mode::Check).unwrap();
         let Dialect::Exchange(exchange) = config.policy.routing().logins()[0].dialect() else { panic!() };

@@ -16,11 +16,11 @@ use crate::config::{Database, Realm, SameSite};
 use crate::store::{self, LoginName, RevocationEntry};
 use crate::token::{Revocations, TokenError};
 
-/// In which the tests hash themselves.
+/// The share in which the tests hash.
 const SHARE: super::super::password::Share<'_> =
     super::super::password::Share { realm: "examples", client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
 
-/// A realm with its desk, and a stand-in for the guard before it.
+/// A realm with its services, and a replacement of `gate`.
 struct Gate {
     realm: Arc<Realm>,
     services: LoginServices,
@@ -548,7 +548,7 @@ async fn a_request_that_its_revocation_overtook_changes_nothing() {
     let gate = Gate::open().await;
     let record = gate.register("alice", PASSWORD).await;
     let (own, stolen) = (gate.log_in("alice", PASSWORD).await, gate.log_in("alice", PASSWORD).await);
-    // The guard has let it through already: another instance sharing the store ends the session meanwhile.
+    // `gate` has accepted it already: meanwhile another process that shares the store ends the session.
     let claims = gate.verify(&own, NOW_MS).unwrap();
     let user = gate.stored("alice").await;
     gate.services
@@ -609,7 +609,7 @@ async fn the_master_key_stands_in_for_every_owner() {
     let answer = gate.call(master(Method::DELETE, &own)).await.unwrap();
     assert_eq!(body(&answer)["data"], alice["data"]);
     assert!(!answer.headers().contains_key(header::SET_COOKIE), "whoever holds the master key deleted somebody else");
-    // It is worth nothing where it has no business.
+    // It has no effect on other operations.
     assert_eq!(
         deny(gate.call(Call { master: true, ..post("login=true", &credentials("bob", "x")) }).await),
         DenyReason::Credentials

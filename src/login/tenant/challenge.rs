@@ -1,4 +1,4 @@
-//! What is asked after the password: another password, or a code.
+//! Challenges after the password: a new password or a code.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::gate::DenyReason;
 use crate::store::{Epoch, Guess, LoginName, SessionsToEnd, StoreError, User};
 use crate::token::ChallengeToken;
 
-/// What this user has to answer next, if anything. `mfa`: the second factor was proven.
+/// Returns the next challenge of this user, if any. `mfa`: the second factor was proven.
 pub(super) const fn question(user: &User, mfa: bool) -> Option<&'static str> {
     if user.temporary {
         Some(NEW_PASSWORD)
@@ -26,7 +26,6 @@ pub(super) const fn question(user: &User, mfa: bool) -> Option<&'static str> {
     }
 }
 
-/// Asks that.
 pub(super) fn next_challenge(
     request: &LoginRequest<'_>,
     (realm, epoch): (&Realm, &Epoch),
@@ -39,7 +38,7 @@ pub(super) fn next_challenge(
     Ok(challenge_answer(request.event, name, &parameters(name, user), &session))
 }
 
-/// Answers the answer to a challenge.
+/// Handles the response to a challenge.
 pub(super) async fn respond(
     request: &LoginRequest<'_>,
     tenant: &TenantLogin,
@@ -58,13 +57,13 @@ pub(super) async fn respond(
         },
         _ => return Err(DenyReason::Challenge.into()),
     };
-    // Whoever asked it: a session says nothing of its tenant that a client could change.
+    // The realm that issued the challenge: a session contains no tenant that a client could change.
     let asked = request.realms.iter().find_map(|realm| {
         let sealed = realm.tokens().verify_challenge(session, request.now()).ok()?;
         Some((realm, sealed))
     });
     let (realm, sealed) = asked.ok_or(DenyReason::Session)?;
-    // R62: of what a signing key makes, this is the half that the key alone does not.
+    // R62: a signing key alone can't make this half of the token.
     let epoch = services.epoch(realm).await?;
     let challenge =
         sealed.open(&epoch.seal).ok().filter(|challenge| challenge.name == name).ok_or(DenyReason::Session)?;
@@ -81,9 +80,9 @@ pub(super) async fn respond(
     let standing = Standing::read(realm.name(), user.as_ref(), client, services).await?;
     services.throttle.forget_until(&at, standing.guesses.reset_at);
     services.throttle.forget_until(&[ThrottleKey::Code(realm.name(), subject)], standing.guesses.reset_at);
-    // At a network of the user's own, who guesses elsewhere makes no one wait.
+    // At the user's own networks, guesses from elsewhere cause no wait.
     services.throttle.check(if standing.is_known() { &at } else { &subjects }, now_ms)?;
-    // A session counts for the user as it was: whatever was changed since, its answer too, ends it.
+    // A session is valid for one version of the user: every change ends it, including its own answer.
     let is_asked = |user: &User| user.version == challenge.version && question(user, challenge.mfa) == Some(name);
     let user = user.filter(|user| is_asked(user) && !user.disabled).ok_or(DenyReason::Session)?;
     if !is_named(&user, responses.get("USERNAME")) {
@@ -108,7 +107,7 @@ pub(super) async fn respond(
         services.throttle.record_success(&subjects, &at, now_ms)?;
     }
     standing.signed_in(&user.realm, &user.id, services, now_ms).await?;
-    // Changed again since: the session is of a user who is not the same any more, or of an epoch that has ended.
+    // Changed meanwhile: the session is of an older version of the user, or of an epoch that has ended.
     Ok(open(request, (tenant, realm), &user, (mfa, Some(epoch.id)), services).await?.ok_or(DenyReason::Session)?)
 }
 
@@ -139,7 +138,7 @@ impl ChallengeAttempt<'_> {
     /// Counts a wrong code.
     ///
     /// # Errors
-    /// The user has to wait: it was no guess, since nothing is told of it.
+    /// The client is throttled: the response reveals nothing, so it was not a guess.
     async fn count(&self, user: &User) -> Result<(), LoginError> {
         let now_ms = self.request.now_ms;
         let told = self.services.throttle.record_failure(self.subjects, now_ms);
@@ -148,11 +147,10 @@ impl ChallengeAttempt<'_> {
         Ok(guesses::count(self.request, user, Guess::Code, self.services).await?)
     }
 
-    /// Uses up a code.
     async fn prove_code(&self, user: &User, code: &str) -> Result<User, LoginError> {
         let factor = user.second_factor.as_ref().ok_or(DenyReason::Session)?;
         let used = totp::consume_code(factor, code, self.request.now());
-        // Others may have guessed meanwhile, at other gates too.
+        // Others may have guessed meanwhile, at other processes too.
         let standing = Standing::read(&user.realm, Some(user), self.request.client, self.services).await?;
         let used = match used {
             _ if standing.is_locked(Guess::Code) => Err(CodeError::Wrong),
@@ -170,7 +168,7 @@ impl ChallengeAttempt<'_> {
                 .into());
             }
         };
-        // A guess that was under way when the account was closed gets the answer of one that came later.
+        // A guess in progress when the account was throttled gets the response of a later one.
         self.admit()?;
         self.update(User { second_factor: Some(used), ..user.clone() }, SessionsToEnd::Nothing).await
     }
@@ -187,7 +185,7 @@ impl ChallengeAttempt<'_> {
         let changed =
             self.update(User { password, temporary: false, updated_at, ..user.clone() }, SessionsToEnd::All).await?;
         self.request.event.password_changed();
-        // What was guessed at is gone.
+        // Resets the counted guesses.
         self.services.store.reset_guesses(&changed.realm, &changed.id, updated_at).await?;
         Ok(changed)
     }
@@ -199,14 +197,14 @@ impl ChallengeAttempt<'_> {
                 self.request.event.ended(revoked.len());
                 Ok(user)
             }
-            // Somebody else was quicker, with the same code for one.
+            // Another request was faster, for example with the same code.
             Err(StoreError::VersionConflict) => Err(DenyReason::Session.into()),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// Cognito demands `USERNAME`; we can do without, but one that is there must be the user's.
+/// Cognito requires `USERNAME`. Tollgate does not, but a given one must be the user's.
 fn is_named(user: &User, name: Option<&Value>) -> bool {
     let Some(name) = name else { return true };
     let Some(name) = name.as_str() else { return false };
@@ -216,7 +214,7 @@ fn is_named(user: &User, name: Option<&Value>) -> bool {
     name == user.id || is(&user.username, LoginName::username) || is(&user.email, LoginName::email)
 }
 
-/// As Cognito fills them: strings, some of which are JSON.
+/// As in Cognito: strings, some of which are JSON.
 fn parameters(challenge: &str, user: &User) -> Map<String, Value> {
     let mut parameters = Map::new();
     let name = user.username.as_deref().unwrap_or(&user.id);

@@ -1,7 +1,7 @@
-//! The same login over a user pool of Amazon Cognito: its users, its challenges, its tokens.
+//! The tenant login with an Amazon Cognito user pool: its users, challenges and tokens.
 //!
-//! The pool is asked nothing before the throttle was, and nothing that it says goes to a client as it is: its exceptions
-//! are folded into ours, and its tokens are handed on only if the guard would take them.
+//! The throttle comes before every call to the pool. Nothing of the pool's responses reaches a client unchanged: its
+//! exceptions are mapped to Tollgate's, and its tokens are handed out only if `gate` would accept them.
 
 mod account;
 mod call;
@@ -31,7 +31,7 @@ use call::{CallError, CognitoAction, call};
 use fold::{CognitoStep, is_no_token, map_exception};
 use secret::UserBoundRefreshToken;
 
-/// Answers a request to a login whose users are those of `pool`.
+/// Answers a request to a login with the users of `pool`.
 pub(super) async fn handle(
     request: &LoginRequest<'_>,
     (tenant, pool): (&TenantLogin, &UserPool),
@@ -53,12 +53,11 @@ struct CognitoRequest<'a> {
     request: &'a LoginRequest<'a>,
     tenant: &'a TenantLogin,
     pool: &'a UserPool,
-    /// The only one whose users these are.
+    /// The realm of these users.
     realm: &'a Realm,
     services: &'a LoginServices,
 }
 
-/// What a pool answers.
 enum CognitoResponse {
     Tokens(Tokens),
     Challenge { name: String, parameters: Map<String, Value>, session: String },
@@ -67,7 +66,7 @@ enum CognitoResponse {
 struct Tokens {
     access: String,
     id: String,
-    /// Not on refresh, unless refresh tokens rotate.
+    /// Absent on refresh, unless refresh tokens rotate.
     refresh: Option<String>,
     /// Seconds.
     expires_in: Option<u64>,
@@ -77,15 +76,15 @@ impl CognitoRequest<'_> {
     async fn log_in(&self) -> Result<LoginResponse, LoginError> {
         let LoginBody { user_name, tenant_name, password } = LoginBody::from_request(self.request)?;
         self.request.event.username(&user_name);
-        // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
+        // The response is the same for an unknown tenant and for one whose rules the request does not meet.
         let of_us = self.tenant.realm(&tenant_name).is_some()
             && self.request.realms.iter().any(|realm| realm.index() == self.realm.index());
         let place = if of_us { Place::Realm(self.realm.name()) } else { Place::Stranger(&tenant_name) };
-        // Of what two forms it may have, the one that holds the other.
+        // Of the two forms, the one that includes the other.
         let name = LoginName::username(&user_name).or_else(|| LoginName::email(&user_name));
         let account = Account::read(place, name.as_ref(), self.request, self.services).await?;
-        // Of a tenant that is none of ours, for a name that can't be throttled, one that has to wait and one that is locked,
-        // the pool is asked for a user whom it does not have: it takes as long, and the answer is the same.
+        // For an unknown tenant, and for a name that can't be throttled, has to wait or is locked, the pool is asked
+        // for a user that does not exist: the time and the response are the same.
         let is_asked = account.may_be_asked() && !account.is_locked(Guess::Password).await;
         let (user_name, password) = if is_asked { (user_name, password) } else { (stranger(), stranger()) };
         let mut parameters = Map::new();
@@ -119,7 +118,7 @@ impl CognitoRequest<'_> {
             _ => return Err(DenyReason::Challenge.into()),
         };
         text(&given, wanted, missing)?;
-        // Who can't be throttled is nobody.
+        // A name that can't be throttled belongs to no user.
         let throttled =
             LoginName::username(user_name).or_else(|| LoginName::email(user_name)).ok_or(DenyReason::Session)?;
         let place = Place::Realm(self.realm.name());
@@ -141,13 +140,13 @@ impl CognitoRequest<'_> {
         });
         let said = call(self.pool, CognitoAction::RespondToAuthChallenge, &request).await;
         match self.said(CognitoStep::Challenge, said) {
-            // Of a locked account a right code is a wrong one.
+            // For a locked account a correct code is a wrong one.
             Ok(_) if wanted != "NEW_PASSWORD" && account.is_locked(Guess::Code).await => {
                 Err(account.fail(Some(Guess::Code), DenyReason::Code).await)
             }
             Ok(said) => self.settle(said, &account).await,
             Err(DenyReason::Code) => Err(account.fail(Some(Guess::Code), DenyReason::Code).await),
-            // Without a session of the pool it is no guess at a code, and locks no account.
+            // Without a session of the pool it is not a guess at a code, and locks no account.
             Err(deny @ (DenyReason::CodeUsed | DenyReason::Session)) => Err(account.fail(None, deny).await),
             Err(deny) => Err(deny.into()),
         }
@@ -158,7 +157,7 @@ impl CognitoRequest<'_> {
         let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
         let token =
             UserBoundRefreshToken::parse(token, self.pool.client_secret().is_some()).ok_or(DenyReason::RefreshToken)?;
-        // Nobody guesses a refresh token, but what is made up costs a call, of which the pool takes so many a second.
+        // Refresh tokens can't be guessed, but an invented one costs a call, and the pool limits calls per second.
         let address = [self.request.address()];
         self.services.throttle.check(&address, self.request.now_ms)?;
         let mut parameters = Map::new();
@@ -173,7 +172,7 @@ impl CognitoRequest<'_> {
             tracing::warn!(realm = self.realm.name(), "the user pool answered a refresh with a challenge");
             return Err(DenyReason::PoolFailed.into());
         };
-        // Its refresh token is good at the pool still, where somebody logged out whose pool could not be told.
+        // Its refresh token is still valid at the pool, if the pool was unavailable at the logout.
         let claims = self.verified(&tokens, DenyReason::RefreshToken).await?;
         let refresh = tokens.refresh.as_deref().unwrap_or(token.token);
         self.request.event.user(&claims.subject, Some(claims.session_id()));
@@ -193,7 +192,7 @@ impl CognitoRequest<'_> {
                 end_token_session(accepted, self.request, self.services).await?;
             }
         }
-        // What it is a token of can't be told: it may well be a session that goes on.
+        // The token can't be identified: its session may go on.
         let issuer = self.realm.tokens().trusted_issuer(self.pool.issuer());
         let no_keys = issuer.is_none_or(|issuer| issuer.keys.current_at(now()).is_none());
         if no_keys && self.request.tokens.is_empty() && self.request.headers.contains_key(AUTHORIZATION) {
@@ -233,7 +232,7 @@ impl CognitoRequest<'_> {
         }
     }
 
-    /// What the pool answered, or what the client is told instead.
+    /// Returns the pool's response, or the refusal for the client.
     fn said(
         &self,
         step: CognitoStep,
@@ -246,7 +245,7 @@ impl CognitoRequest<'_> {
         })
     }
 
-    /// Why there is no answer: for the log, what the pool said; for the client, what that means.
+    /// Returns the refusal for a failed call, and logs the pool's message.
     fn denied(&self, step: CognitoStep, failure: &CallError) -> DenyReason {
         let (realm, client) = (self.realm.name(), self.request.client);
         match failure {
@@ -271,10 +270,10 @@ impl CognitoRequest<'_> {
         }
     }
 
-    /// Answers whoever proved what was asked, with tokens or with the next question.
+    /// Answers with tokens or with the next challenge.
     async fn settle(&self, said: CognitoResponse, account: &Account<'_>) -> Result<LoginResponse, LoginError> {
         match said {
-            // Failures are remembered yet: whoever knows the password must not guess at the second factor without end.
+            // Failures are kept: a client that knows the password must not guess the second factor without limit.
             CognitoResponse::Challenge { name, parameters, session } => {
                 account.admit()?;
                 Ok(challenge_answer(self.request.event, &name, &parameters, &session))
@@ -283,7 +282,7 @@ impl CognitoRequest<'_> {
                 let claims = self.verified(&tokens, DenyReason::Credentials).await?;
                 account.succeed().await?;
                 let Some(refresh) = tokens.refresh.as_deref() else {
-                    tracing::warn!(realm = self.realm.name(), "the user pool gave no refresh token");
+                    tracing::warn!(realm = self.realm.name(), "the user pool returned no refresh token");
                     return Err(DenyReason::PoolFailed.into());
                 };
                 let (client, session) = (self.request.client, claims.session_id());
@@ -309,11 +308,11 @@ impl CognitoRequest<'_> {
         .answer(self.tenant, self.realm)
     }
 
-    /// Whom the tokens speak for, if the guard takes the access token, and both are of one user. `revoked`: what the
-    /// client is told whose session has ended here.
+    /// Returns the claims of the tokens, if `gate` accepts the access token, and both are of one user. `revoked`: the
+    /// response for an ended session.
     async fn verified(&self, tokens: &Tokens, revoked: DenyReason) -> Result<Claims, DenyReason> {
         let rules = self.realm.tokens();
-        // Not the request's own time: the pool took some since.
+        // Not the time of the request: the call to the pool took some.
         let mut result = rules.verify(&tokens.access, now());
         if let Err(reject) = &result
             && let Some(issuer) = rules.issuer_to_refresh(&tokens.access, *reject)
@@ -328,7 +327,7 @@ impl CognitoRequest<'_> {
             tracing::warn!(
                 realm = self.realm.name(),
                 reason = reject.code(),
-                "the user pool gave a token that does not count"
+                "the user pool returned an invalid token"
             );
             match reject {
                 TokenError::NoKeys => DenyReason::Token(reject),
@@ -343,7 +342,7 @@ impl CognitoRequest<'_> {
         if subject != accepted.claims.subject {
             return Err(failed(TokenError::Claims));
         }
-        // What a refresh gives is new; what was revoked of the account until some second may be its login.
+        // The refreshed token is new, but a revocation of the account may include its login.
         let login = decode_unverified(&tokens.access).and_then(|(_, payload)| payload.get("auth_time")?.as_i64());
         let issued_at = login.map_or(accepted.marks.issued_at, |at| at.min(accepted.marks.issued_at));
         if self.services.revocations.contains(&RevocationKeys { issued_at, ..accepted.marks }) {
@@ -356,8 +355,8 @@ impl CognitoRequest<'_> {
         accepted.issuer.as_ref().is_some_and(|by| *by.issuer == *self.pool.issuer())
     }
 
-    /// Unix seconds after which no token of the session can count, whatever its refresh token was used for. The session
-    /// began before this token expired, and has begun by now.
+    /// Unix seconds after which no token of the session can be valid, whatever its refresh token was used for. The
+    /// session began before this token expired, and before now.
     fn family_ends(&self, claims: &Claims) -> i64 {
         if claims.session.is_none() {
             return session::max_expiry(claims);
@@ -391,7 +390,7 @@ impl CognitoResponse {
     }
 }
 
-/// A name that nobody has, or a password.
+/// A name or password that no user has.
 fn stranger() -> String {
     TokenId::random().to_string()
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::gate::DenyReason;
 
-/// The body of a refusal: `__type` names the exception that Cognito would throw, which is what its clients go by.
+/// Returns the body of a refusal: `__type` is the exception of Cognito, which clients evaluate.
 #[must_use]
 pub fn error(deny: DenyReason) -> Value {
     let row = deny.response();
@@ -29,7 +29,7 @@ pub fn error(deny: DenyReason) -> Value {
         },
     };
     let message = match deny {
-        // To the letter: clients compare it.
+        // Verbatim: clients compare it.
         DenyReason::Credentials => "Incorrect username or password.",
         _ => row.detail,
     };

@@ -1,6 +1,6 @@
-//! The tenant dialect: a login in front of Amazon Cognito (OLOID), answered by our own users, or by those of a real pool.
+//! The tenant dialect: a login in front of Amazon Cognito (OLOID), for local users or for those of a user pool.
 //!
-//! What its documentation leaves out works as Cognito's API does: challenges, refresh, and the names of errors.
+//! Details that its documentation omits follow Cognito's API: challenges, refresh, and the names of errors.
 
 mod challenge;
 mod cognito;
@@ -26,7 +26,7 @@ use tokens::TokenIssue;
 /// Answers a request to a login of this dialect.
 ///
 /// # Errors
-/// What the client is told instead. The store is then as it was, unless a refresh token came back that was used before.
+/// The refusal. The store is unchanged, except after refresh token reuse.
 pub async fn handle(
     request: LoginRequest<'_>,
     tenant: &TenantLogin,
@@ -59,7 +59,7 @@ async fn log_in(
 ) -> Result<LoginResponse, LoginError> {
     let LoginBody { user_name, tenant_name, password } = LoginBody::from_request(request)?;
     let password = Password::new(password);
-    // A tenant that there is not, and one whose rules the request does not keep, are told apart by nobody.
+    // The response is the same for an unknown tenant and for one whose rules the request does not meet.
     let realm = tenant.realm(&tenant_name).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
     request.event.username(&user_name);
     realm.into_iter().for_each(|realm| request.event.realm(realm.name()));
@@ -68,7 +68,7 @@ async fn log_in(
     let attempt = PasswordAttempt { request, place, names: &names, password: &password };
     for _ in 0..ATTEMPTS {
         let Some(user) = authenticate(&attempt, services).await? else { continue };
-        // Of no realm there is no user.
+        // Without a realm there is no user.
         let realm = realm.ok_or(DenyReason::Credentials)?;
         if let Some(name) = challenge::question(&user, false) {
             let epoch = services.epoch(realm).await?;
@@ -78,11 +78,11 @@ async fn log_in(
             return Ok(answer);
         }
     }
-    // Somebody changes this user faster than its password can be checked.
+    // The user changes faster than its password can be checked.
     Err(DenyReason::Busy.into())
 }
 
-/// Who wants to log in.
+/// The credentials of a login.
 struct LoginBody {
     user_name: String,
     tenant_name: String,
@@ -100,8 +100,8 @@ impl LoginBody {
     }
 }
 
-/// Opens a session for a user who proved everything that is asked, in this epoch if any. `None` if the user was changed
-/// meanwhile, or another epoch began.
+/// Opens a session for a fully authenticated user, in this epoch if given. `None` if the user was changed meanwhile, or
+/// another epoch began.
 async fn open(
     request: &LoginRequest<'_>,
     (tenant, realm): (&TenantLogin, &Realm),
@@ -133,7 +133,7 @@ fn challenge_answer(
     ok(&json!({"cognitoToken": {"ChallengeName": name, "ChallengeParameters": parameters, "Session": session}}))
 }
 
-/// A member that must be a string, and say something.
+/// A required non-empty string member.
 fn text<'a>(body: &'a Map<String, Value>, name: &str, wanted: &'static str) -> Result<&'a str, DenyReason> {
     body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(DenyReason::Parameter(wanted))
 }

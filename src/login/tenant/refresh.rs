@@ -62,14 +62,14 @@ pub(super) async fn refresh(
     if !of.is_current || of.issued_for != Some(everyone) {
         return Err(DenyReason::RefreshToken.into());
     }
-    // What an account was issued until some second may count no more, though nobody knew of the session.
+    // A revocation of the account can include this session although it was unknown then.
     let account = AccountId::new(&realm.tokens().issuer, &of.user_id);
     let marks =
         RevocationKeys { token: token.session, session: None, account, everyone, issued_at: of.authenticated_at };
     if services.revocations.contains(&marks) {
         return Err(DenyReason::RefreshToken.into());
     }
-    // Whoever disables or deletes a user ends the sessions in the same transaction. This is for who does it otherwise (R45).
+    // Disabling and deleting a user ends the sessions in the same transaction. This is for other writers (R45).
     let user = services.store.user(&of.realm, &of.user_id).await?.filter(|user| !user.disabled);
     let user = user.ok_or(DenyReason::RefreshToken)?;
     let next = token.next(&of.key);
@@ -111,8 +111,8 @@ pub(super) async fn refresh(
     Ok(issue.answer(&next.text())?)
 }
 
-/// Ends the sessions of the tokens that came. Succeeds whatever came (RFC 7009, 2.2), but not if the store can't keep what
-/// was asked for.
+/// Ends the sessions of the request's tokens. Succeeds for every request (RFC 7009, 2.2), unless the store can't keep a
+/// revocation.
 pub(super) async fn log_out(request: &LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
     for accepted in &request.tokens {
         end_token_session(accepted, request, services).await?;
@@ -163,7 +163,7 @@ pub(super) async fn end_session(
     Ok(())
 }
 
-/// A refresh token that we made, of whichever generation, and the session that it is of, if that goes on.
+/// Returns a refresh token of Tollgate, of any generation, and its session, if it goes on.
 async fn genuine(
     text: &str,
     request: &LoginRequest<'_>,

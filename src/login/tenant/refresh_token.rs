@@ -1,9 +1,9 @@
-//! Refresh tokens: opaque to the client, and each made from the one before it.
+//! Refresh tokens: opaque to the client, and each derived from the one before it.
 //!
-//! A token names its session, says how many came before it, and holds a secret. The store keeps a hash of it. A tag, made
-//! with a key that the session keeps, tells a token that we made from one that was made up: only a token of ours, used
-//! twice, may end a session. The secret of the next one follows from that of this one and the same key, so that a client
-//! which lost an answer gets the very same one again, whichever gate it asks.
+//! A token contains its session, its number, and a secret. The store keeps a hash. A tag, made with a key of the
+//! session, distinguishes a genuine token from an invented one: only a genuine token that is used twice ends a session.
+//! The secret of the next token is derived from this secret and the same key, so that a client that lost a response
+//! gets the same token again, from any process.
 
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 use base64::Engine as _;
@@ -11,11 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::token::TokenId;
 
-/// A refresh token.
 #[derive(Clone, Copy)]
 pub(super) struct RefreshToken {
     pub(super) session: TokenId,
-    /// How many came before it.
+    /// The number of refresh tokens before it.
     pub(super) generation: u32,
     secret: [u8; SECRET_BYTES],
     tag: [u8; TAG_BYTES],
@@ -30,14 +29,13 @@ impl RefreshToken {
         Some((Self::make(session, 0, secret, &key), key))
     }
 
-    /// The one after it.
     pub(super) fn next(&self, key: &[u8; SECRET_BYTES]) -> Self {
         let generation = self.generation.saturating_add(1);
         let secret = mac(key, b"next", &[&generation.to_be_bytes(), &self.secret]);
         Self::make(self.session, generation, secret, key)
     }
 
-    /// Reads one. `None` for what can't be one; whether it is one, its tag tells.
+    /// Parses a token. `None` if it is malformed. Its tag is not checked.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_BYTES {
             return None;
@@ -54,18 +52,18 @@ impl RefreshToken {
         })
     }
 
-    /// Whether it was made with this key.
+    /// Returns whether it was made with this key.
     pub(super) fn is_genuine(&self, key: &[u8; SECRET_BYTES]) -> bool {
         let made = Self::make(self.session, self.generation, self.secret, key);
         constant_time::verify_slices_are_equal(&made.tag, &self.tag).is_ok()
     }
 
-    /// As the client keeps it.
+    /// The form for the client.
     pub(super) fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode([&self.head()[..], &self.secret, &self.tag].concat())
     }
 
-    /// As the store keeps it.
+    /// The form in the store.
     pub(super) fn hash(&self) -> [u8; SECRET_BYTES] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&self.head());

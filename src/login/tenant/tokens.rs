@@ -10,7 +10,6 @@ use crate::gate::DenyReason;
 use crate::store::User;
 use crate::token::{Claims, KeyError, TokenId};
 
-/// What the tokens say.
 pub(super) struct TokenIssue<'a> {
     pub(super) realm: &'a Realm,
     pub(super) tenant: &'a TenantLogin,
@@ -23,19 +22,18 @@ pub(super) struct TokenIssue<'a> {
     pub(super) now: i64,
 }
 
-/// Tokens for a client, whoever made them.
+/// Tokens for a client, from Tollgate or a user pool.
 pub(super) struct TokenResponse<'a> {
     pub(super) access: &'a str,
     pub(super) id: &'a str,
     pub(super) refresh: &'a str,
     /// Seconds.
     pub(super) expires_in: u64,
-    /// Whose they are.
     pub(super) subject: &'a str,
 }
 
 impl TokenResponse<'_> {
-    /// As the login lays them out.
+    /// Returns the response in the shape of the login.
     pub(super) fn answer(&self, tenant: &TenantLogin, realm: &Realm) -> LoginResponse {
         ok(&match tenant.shape() {
             ResponseShape::Nested => json!({
@@ -68,7 +66,7 @@ impl TokenResponse<'_> {
 }
 
 impl TokenIssue<'_> {
-    /// The answer to whoever proved everything, with this refresh token.
+    /// Returns the response with this refresh token, after all factors.
     pub(super) fn answer(&self, refresh_token: &str) -> Result<LoginResponse, DenyReason> {
         let (access, id) = (self.access_token().map_err(unsigned)?, self.id_token().map_err(unsigned)?);
         let expires_in = self.tenant.access_ttl(self.realm).as_secs();
@@ -99,7 +97,7 @@ impl TokenIssue<'_> {
     fn id_token(&self) -> Result<String, KeyError> {
         let mut payload = self.common("id");
         for (name, value) in &self.user.data {
-            // Names and addresses come below, from where they count.
+            // Names and addresses are added below, from their verified sources.
             if let Value::String(text) = value
                 && text.len() <= MAX_ATTRIBUTE_BYTES
                 && !matches!(name.as_str(), "username" | "email")
@@ -120,7 +118,6 @@ impl TokenIssue<'_> {
         self.realm.tokens().mint_id(payload, self.now)
     }
 
-    /// What both tokens say.
     fn common(&self, usage: &str) -> Map<String, Value> {
         let mut claims = session::extra_claims(self.user);
         claims.insert("token_use".into(), usage.into());
@@ -132,7 +129,7 @@ impl TokenIssue<'_> {
         claims
     }
 
-    /// Cognito names who has no username by the id.
+    /// Cognito uses the id as the name of a user without one.
     fn name(&self) -> &str {
         self.user.username.as_deref().unwrap_or(&self.user.id)
     }
@@ -142,7 +139,7 @@ impl TokenIssue<'_> {
     }
 }
 
-/// What Cognito writes for a sign-in through its API.
+/// Cognito's value for a login through its API.
 const SCOPE: &str = "aws.cognito.signin.user.admin";
 /// As in Cognito.
 const MAX_ATTRIBUTE_BYTES: usize = 2048;

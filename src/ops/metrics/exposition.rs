@@ -8,7 +8,6 @@ use crate::proxy::metrics::Histogram;
 #[derive(Debug, Default)]
 pub(super) struct Exposition(String);
 
-/// Names and values.
 pub(super) type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
@@ -27,13 +26,12 @@ impl Exposition {
         self.family(name, "histogram", help)
     }
 
-    /// The page.
     pub(super) fn finish(self) -> String {
         self.0
     }
 
     fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
-        // To a String: it can't fail.
+        // Writing to a String does not fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         Family { text: &mut self.0, name }
     }
@@ -46,7 +44,6 @@ pub(super) struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// One value.
     pub(super) fn sample(&mut self, labels: Labels<'_>, value: impl Display) -> &mut Self {
         self.line("", labels, None, value);
         self

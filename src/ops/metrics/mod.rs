@@ -1,7 +1,7 @@
-//! `/metrics`: what the gate counted, and what it is like at this moment.
+//! `/metrics`: counters and the present state.
 //!
-//! Labels are names that stand in the configuration, and fixed codes: how many samples there are is up to the operator, never
-//! to clients.
+//! Labels are names from the configuration and fixed codes: the operator decides the number of time series, and clients
+//! do not.
 
 mod exposition;
 mod process;
@@ -68,7 +68,7 @@ fn requests(page: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
-/// Of every server behind every route. A server that several routes lead to is there for each of them.
+/// Every server of every route. A server of several routes has a series for each of them.
 fn upstreams(page: &mut Exposition, snapshot: &Snapshot) {
     let upstreams = snapshot.upstreams();
     let servers: Vec<_> = upstreams
@@ -201,7 +201,7 @@ fn configuration(page: &mut Exposition, snapshot: &Snapshot, status: &Status) {
     if let Some(tls) = snapshot.policy.tls() {
         family.sample(&[], tls.expires_at());
     }
-    page.gauge("tollgate_cold_changes", "Keys whose new values need a restart.")
+    page.gauge("tollgate_cold_changes", "Changed keys that require a restart.")
         .sample(&[], status.cold_changes().len());
 }
 

@@ -1,16 +1,16 @@
-//! What the kernel knows of this process, under the names that Prometheus' own clients give it.
+//! Process metrics from the kernel, with the names of the Prometheus client libraries.
 
 use std::fs;
 use std::sync::OnceLock;
 
 use super::exposition::Exposition;
 
-/// Adds what `/proc` tells; nothing of what it does not.
+/// Adds what `/proc` provides, and omits the rest.
 pub(super) fn add(page: &mut Exposition) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the program stands in parentheses, and may hold anything.
+    // The program name is in parentheses and can contain any character.
     let fields: Vec<_> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    // proc_pid_stat(5) counts from 1, and the first two fields are cut off.
+    // proc_pid_stat(5) counts from 1, and the first two fields are removed.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     if let (Some(user), Some(system)) = (field(14), field(15)) {
         page.counter("process_cpu_seconds_total", "CPU time that the process took.")
@@ -28,7 +28,7 @@ pub(super) fn add(page: &mut Exposition) {
         page.gauge("process_virtual_memory_bytes", "Addresses that the process has.").sample(&[], bytes);
     }
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
-        // One of them is this look itself.
+        // One of them is the open directory itself.
         page.gauge("process_open_fds", "Files and sockets that the process has open.")
             .sample(&[], entries.count().saturating_sub(1));
     }

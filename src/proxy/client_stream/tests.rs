@@ -97,7 +97,7 @@ async fn a_body_has_to_keep_its_rate() {
     let took = start.elapsed();
     assert!(took >= Duration::from_secs(22) && took < Duration::from_secs(23), "{took:?}");
     assert_eq!(connection.clone().serve(async { ConnectionState::body_fault() }).await, Some(DenyReason::BodyTimeout));
-    // One that has ended is not waited for: the app may take its time.
+    // A client that has ended causes no timeout: the application can take its time.
     let (mut stream, connection, mut client) = uploading().await;
     client.write_all(&[0; 1000]).await.unwrap();
     stream.read_exact(&mut [0; 1000]).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_body_has_to_keep_its_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_given_up() {
     let (mut stream, _, client) = connected(Phase::Served);
-    // More than the socket holds, and what is left in our own buffer.
+    // More than the buffers of the socket and of the stream hold.
     while timeout(Duration::from_secs(1), async {
         stream.write_all(&[0; 100]).await.unwrap();
         stream.flush().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_client_that_does_not_read_is_given_up() {
     assert_eq!(AsyncWriteExt::shutdown(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert!(start.elapsed() < Duration::from_secs(61));
     drop(client);
-    // Who takes a little now and then is only slow.
+    // A client that reads a little now and then is only slow.
     let (mut stream, _, mut client) = connected(Phase::Served);
     let reading = tokio::spawn(async move {
         let mut bytes = vec![0; 1 << 20];
@@ -168,7 +168,7 @@ async fn a_refused_client_can_read_the_reason() {
     assert!(sending.await.unwrap().starts_with("HTTP/1.1 431 "));
 }
 
-/// What comes of this within an hour, in one piece; nothing if it is waited for.
+/// Returns the result of this future within an hour, in one piece; none if it is still pending.
 async fn part(stream: &mut ClientStream<UnixStream>) -> Option<String> {
     let mut bytes = [0; 4096];
     let read = timeout(Duration::from_secs(3600), stream.read(&mut bytes)).await.ok()?;
@@ -186,7 +186,7 @@ async fn requests_are_read_one_by_one() {
         connection.set(Phase::Served);
         assert_eq!(part(&mut stream).await, None, "what follows waits");
     }
-    // What comes while one is served is the next one's too.
+    // Bytes that arrive while a request is served belong to the next one.
     let reading = tokio::spawn(async move { (timeout(Duration::from_secs(9), read(&mut stream)).await, stream) });
     tokio::task::yield_now().await;
     client.write_all(requests[1].as_bytes()).await.unwrap();
@@ -231,7 +231,7 @@ async fn the_end_of_a_half_is_no_end_of_a_request() {
     assert!(part(&mut stream).await.is_some());
     connection.set(Phase::Body);
     assert_eq!(part(&mut stream).await.as_deref(), Some(""));
-    // Of a tunnel it is one after a while, which begins anew with what the app says.
+    // The end of a tunnel is delayed, and starts again with each write of the application.
     let (mut stream, _, mut client) = connected(Phase::Tunnel);
     AsyncWriteExt::shutdown(&mut client).await.unwrap();
     let start = Instant::now();
@@ -265,7 +265,7 @@ async fn the_end_of_a_connection_lingers() {
         drop(stream);
         (connection.closing().unwrap(), client)
     };
-    // For as long as the client goes on,
+    // As long as the client goes on,
     let (closing, mut client) = served().await;
     let start = Instant::now();
     let sending = tokio::spawn(async move {
@@ -280,7 +280,7 @@ async fn the_end_of_a_connection_lingers() {
     closing.await;
     sending.await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(15));
-    // but not if it is silent, nor for ever.
+    // but neither without data nor without end.
     let (closing, _client) = served().await;
     let start = Instant::now();
     closing.await;
@@ -326,7 +326,7 @@ async fn a_client_that_sends_on_a_websocket_gets_the_close_frame() {
     drop(stream);
     assert_eq!(talking.await.unwrap(), websocket::close(websocket::GOING_AWAY));
 
-    // One who does not leave is left.
+    // A client that does not close is cut off.
     let (mut stream, connection, mut client) = connected(Phase::Tunnel);
     stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
     connection.request_close(websocket::GOING_AWAY);

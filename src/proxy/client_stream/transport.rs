@@ -1,4 +1,4 @@
-//! What else pingora asks of a client's stream: it is what is below it.
+//! Pingora's other requirements for a client's stream: forwarded to the inner one.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::ClientStream;
 #[async_trait]
 impl<S: IO + 'static> Shutdown for ClientStream<S> {
     async fn shutdown(&mut self) {
-        // The client may have gone first.
+        // The client may have closed first.
         let _ = AsyncWriteExt::shutdown(self).await;
     }
 }

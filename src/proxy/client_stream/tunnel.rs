@@ -27,8 +27,8 @@ pub(super) enum CloseState {
 }
 
 impl<S: IO + 'static> ClientStream<S> {
-    /// Reads from a tunnel. The app sees the end of the client's half after [`TUNNEL_HALF_CLOSED`]: until then it can answer the
-    /// last frame.
+    /// Reads from a tunnel. The application sees the end of the client's half after [`TUNNEL_HALF_CLOSED`]: until then
+    /// it can answer the last frame.
     pub(super) fn receive_tunneled(
         &mut self,
         context: &mut Context<'_>,
@@ -52,8 +52,8 @@ impl<S: IO + 'static> ClientStream<S> {
         self.until_reset(context)
     }
 
-    /// Sends a close frame with this code, and waits until the client has ended. Pending: a frame of the app is not complete
-    /// yet, or the client does not read.
+    /// Sends a close frame with this code, and waits until the client has ended. Pending: a frame of the application is
+    /// not complete yet, or the client does not read.
     pub(super) fn send_close_frame(&mut self, code: u16, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.leaving == CloseState::Open {
             // Within a frame, the client would take it for data. `poll_write` wakes this task when the frame is complete.
@@ -94,5 +94,5 @@ impl<S: IO + 'static> ClientStream<S> {
 
 /// Time for a client to end after the close frame.
 pub(super) const TUNNEL_LINGERING: Duration = Duration::from_secs(2);
-/// Time for an app to answer a client of a WebSocket that has closed its half (RFC 6455, 7.1.1).
+/// Time for an application to answer a client of a WebSocket that has closed its half (RFC 6455, 7.1.1).
 pub(super) const TUNNEL_HALF_CLOSED: Duration = Duration::from_secs(5);

@@ -1,11 +1,11 @@
-//! Framing of HTTP/1 messages (RFC 9112, 6): requests of clients, and answers of apps.
+//! Framing of HTTP/1 messages (RFC 9112, 6): requests of clients, and answers of applications.
 //!
 //! Both are refused if their framing is ambiguous. They are read in two ways, since the bytes are in different hands:
 //!
-//! - `request` follows the bytes while pingora reads them, and holds back what comes after the request. It refuses everything that
-//!   another proxy could read differently.
-//! - `response` reads the fields of a complete head, which `upstream::head` has parsed, and writes the fields for the client. It accepts
-//!   some malformed lines that apps often send (white space after a chunk size).
+//! - `request` follows the bytes while pingora reads them, and holds back what comes after the request. It refuses
+//!   everything that another proxy could read differently.
+//! - `response` reads the fields of a complete head, which `upstream::head` has parsed, and writes the fields for the
+//!   client. It accepts some malformed lines that applications often send (white space after a chunk size).
 
 pub(super) mod request;
 pub(super) mod response;

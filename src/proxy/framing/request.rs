@@ -30,40 +30,59 @@ enum At {
     /// After the carriage return of such a line.
     StartEnd,
     /// In the request line, after this number of spaces.
-    Line { spaces: u8 },
+    Line {
+        spaces: u8,
+    },
     /// At the beginning of a line of the head.
     Field,
     /// In a field line that begins with this number of bytes of this name.
-    Name { name: &'static [u8], matched: u8 },
+    Name {
+        name: &'static [u8],
+        matched: u8,
+    },
     /// In the value of Content-Length. `read`: its number so far. `over`: only white space may follow.
-    Length { read: Option<u64>, over: bool },
+    Length {
+        read: Option<u64>,
+        over: bool,
+    },
     /// In a line that does not concern the framing.
     Rest,
     /// After a carriage return with which a line of the head began.
     HeadEnd,
     /// In a body of which this number of bytes is still to come.
-    Body { left: u64 },
+    Body {
+        left: u64,
+    },
     /// In a chunk size, after this number of digits.
-    Size { digits: usize, size: u64 },
+    Size {
+        digits: usize,
+        size: u64,
+    },
     /// In the extensions of a chunk of this size.
-    Extension { size: u64 },
+    Extension {
+        size: u64,
+    },
     /// Before the line feed that ends the line of a chunk size.
-    SizeEnd { size: u64 },
+    SizeEnd {
+        size: u64,
+    },
     /// In the data of a chunk, of which this number of bytes is still to come.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// Before the line end that follows a chunk's data.
-    DataEnd { returned: bool },
+    DataEnd {
+        returned: bool,
+    },
     /// At the beginning of a trailer, or of the empty line that ends the body.
     Trailer,
-    /// In a trailer.
     InTrailer,
     /// Before the line feed of a trailer.
     TrailerEnd,
     /// Before the last line feed.
     LastEnd,
-    /// After the request.
     Over,
-    /// In a request with an ambiguous length. The gate refuses it, and no later request is read.
+    /// In a request with an ambiguous length. Tollgate refuses it, and no later request is read.
     Unclear,
 }
 
@@ -232,8 +251,8 @@ impl Framing {
         At::Rest
     }
 
-    /// Returns the position after the empty line that ends the head. Transfer-Encoding overrides Content-Length (RFC 9112, 6.3);
-    /// the gate refuses a request with both.
+    /// Returns the position after the empty line that ends the head. Transfer-Encoding overrides Content-Length (RFC
+    /// 9112, 6.3); Tollgate refuses a request with both.
     const fn after_head(&self) -> At {
         match self.length {
             _ if self.chunked => At::Size { digits: 0, size: 0 },
@@ -263,7 +282,7 @@ fn size_digit(byte: u8, digits: usize, size: u64) -> Result<At, FramingError> {
     }
 }
 
-/// Returns whether a method, a target or a version may contain this byte. The gate checks targets further.
+/// Returns whether a method, a target or a version may contain this byte. Tollgate checks targets further.
 const fn is_of_target(byte: u8) -> bool {
     !matches!(byte, 0..=b' ' | 0x7f)
 }

@@ -1,8 +1,8 @@
-//! Framing of answers: read from the fields of the app, and written anew for the client.
+//! Framing of answers: read from the fields of the application, and written anew for the client.
 //!
-//! Fields of one connection are never copied (RFC 9110, 7.6.1; RFC 9112, 6). Client and app can use different versions of HTTP,
-//! and an answer with an ambiguous length can be read as two answers. So the length is read here, as strictly as that of a
-//! request, and the fields for the client are made from it.
+//! Fields of one connection are never copied (RFC 9110, 7.6.1; RFC 9112, 6). Client and app can use different versions
+//! of HTTP, and an answer with an ambiguous length can be read as two answers. So the length is read here, as strictly
+//! as that of a request, and the fields for the client are made from it.
 
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, EXPIRES, HOST, HeaderName, HeaderValue,
@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::CONNECTION_HEADERS;
 
-/// The length of an answer's body, as the app sends it.
+/// The length of an answer's body, as the application sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Length {
     /// No body, even if there is a Content-Length.
@@ -22,7 +22,7 @@ pub(in crate::proxy) enum Length {
     Bytes(u64),
     /// Chunks (RFC 9112, 7.1).
     Chunks,
-    /// All bytes until the app closes its connection.
+    /// All bytes until the application closes its connection.
     UntilClose,
 }
 
@@ -34,7 +34,7 @@ pub(in crate::proxy) struct Framing {
     declared: Option<u64>,
     /// The field Trailer.
     trailer: Option<HeaderValue>,
-    /// The app keeps its connection open, and the end of the answer is certain.
+    /// The application keeps its connection open, and the end of the answer is certain.
     pub(in crate::proxy) persistent: bool,
 }
 
@@ -122,8 +122,8 @@ impl Fields {
         } else {
             self.length.map_or(Length::UntilClose, Length::Bytes)
         };
-        // An app that announces a body where none is allowed may send one (RFC 9112, 6.1: no Transfer-Encoding in 1xx and 204;
-        // RFC 9110, 8.6: no Content-Length). Its bytes would be read as the next answer.
+        // An application that announces a body where none is allowed may send one (RFC 9112, 6.1: no Transfer-Encoding
+        // in 1xx and 204; RFC 9110, 8.6: no Content-Length). Its bytes would be read as the next answer.
         let may_send_more = !has_body
             && (self.codings > 0
                 || (matches!(status, StatusCode::NO_CONTENT) || !is_final)
@@ -206,7 +206,7 @@ impl Framing {
         }
     }
 
-    /// Returns whether a client of this version can get the trailers of the app.
+    /// Returns whether a client of this version can get the trailers of the application.
     pub(in crate::proxy) fn carries_trailers(&self, client: Version) -> bool {
         self.length == Length::Chunks && matches!(client, Version::HTTP_11 | Version::HTTP_2)
     }

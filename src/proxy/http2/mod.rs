@@ -88,7 +88,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
             }
         };
         match accepted {
-            // What it asks for may be another path than the one that h2 shows.
+            // Its path may differ from the one that h2 shows.
             Some(Ok(session)) if state.has_lost_paths() => {
                 session.refuse();
                 connection.abrupt_shutdown(Reason::PROTOCOL_ERROR);
@@ -150,7 +150,7 @@ impl Served {
     }
 }
 
-/// One of them, until it is dropped.
+/// One stream, until it is dropped.
 #[derive(Debug)]
 struct ServedStream {
     of: Arc<Served>,

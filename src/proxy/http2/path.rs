@@ -85,7 +85,7 @@ impl Paths {
         let is_expected = match self.head[3] {
             HEADERS => self.open.is_none() && self.stream() != 0,
             CONTINUATION => self.open == Some(self.stream()),
-            // No client sends one (RFC 9113, 8.4).
+            // Clients never send one (RFC 9113, 8.4).
             PUSH_PROMISE => false,
             _ => self.open.is_none(),
         };
@@ -143,7 +143,7 @@ fn unpadded(mut payload: &[u8], flags: u8, stream: u32) -> Result<&[u8], Lost> {
     Ok(&payload[..length])
 }
 
-/// What is kept of a field.
+/// The kept part of a field.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     name: usize,
@@ -167,7 +167,7 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Reads a header block, and tells whether a `:path` in it has a `#`.
+    /// Reads a header block, and returns whether a `:path` in it has a `#`.
     fn read(&mut self, block: &[u8]) -> Result<bool, Lost> {
         let mut bytes = block;
         let mut has_fragment = false;
@@ -249,7 +249,7 @@ impl<'a> Text<'a> {
         Ok(Self { bytes: text, is_huffman })
     }
 
-    /// Once it was measured there is one way only to write a text in Huffman's code.
+    /// A text has only one encoding in Huffman's code, so it can be measured.
     fn is(&self, text: &[u8], in_huffman: &[u8]) -> bool {
         self.bytes == if self.is_huffman { in_huffman } else { text }
     }
@@ -285,8 +285,9 @@ fn integer(bytes: &mut &[u8], prefix: u8) -> Result<usize, Lost> {
     Ok(value)
 }
 
-/// How many characters a string in Huffman's code has, and whether one is a `#`. The code is canonical: a character's length
-/// follows from its place in the order of all, so that nothing else need be known (RFC 7541, appendix B).
+/// Returns the number of characters of a string in Huffman's code, and whether one is a `#`. The code is canonical: a
+/// character's length follows from its position in the order of all, so nothing else is required (RFC 7541, appendix
+/// B).
 fn huffman(bytes: &[u8]) -> Option<(usize, bool)> {
     let mut input = bytes.iter();
     let (mut window, mut bits) = (0_u64, 0_u32);
@@ -336,11 +337,11 @@ const STATIC: [u8; 61] = [
     10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4,
     4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16,
 ];
-/// That of an entry (RFC 7541, 4.1).
+/// The size of an entry (RFC 7541, 4.1).
 const OVERHEAD: usize = 32;
 /// The default of `SETTINGS_HEADER_TABLE_SIZE`, which h2 does not change.
 const MOST_OF_THE_TABLE: usize = 4096;
-/// As `http2` has it for a head that ends the connection.
+/// The limit of `http2` for a head that ends the connection.
 const MOST_OF_A_BLOCK: usize = 128 << 10;
 const PREFACE: usize = 24;
 const HEAD: usize = 9;

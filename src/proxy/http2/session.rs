@@ -41,7 +41,7 @@ pub(in crate::proxy) struct Http2Session {
     /// `None` until the final answer.
     writer: Option<SendStream<Bytes>>,
     answered: Option<Box<ResponseHeader>>,
-    /// The end of the answer was sent.
+    /// The end of the response was sent.
     ended: bool,
     body_read: usize,
     body_sent: usize,
@@ -146,7 +146,7 @@ impl Session for Http2Session {
 
     async fn read_body_bytes(&mut self) -> pingora::Result<Option<Bytes>> {
         let next = self.body.data();
-        // Once there is an answer, client and app may have agreed that the client speaks when it likes.
+        // After the head of the response, client and application may have agreed that the client sends at any time.
         let came = match self.read_timeout.filter(|_| self.answered.is_none()) {
             Some(patience) => match timeout(patience, next).await {
                 Ok(came) => came,
@@ -159,7 +159,7 @@ impl Session for Http2Session {
         if let Some(kept) = &mut self.kept {
             kept.write_to_buffer(&piece);
         }
-        // The client may send as much again. It can't fail: so much has come.
+        // Opens the client's window again by the received bytes. It can't fail: so many have arrived.
         let _ = self.body.flow_control().release_capacity(piece.len());
         Ok(Some(piece))
     }
@@ -197,7 +197,7 @@ impl Session for Http2Session {
         writer.send_trailers(trailers).or_err(ErrorType::WriteError, "the trailers of an answer")
     }
 
-    /// Writes events of an app's answer.
+    /// Writes events of an application's answer.
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> pingora::Result<bool> {
         let down = |error: Box<Error>| error.into_down();
         let mut ends = false;

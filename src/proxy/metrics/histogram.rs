@@ -1,4 +1,4 @@
-//! How long something took, counted by classes.
+//! A histogram of durations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,6 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one.
     pub fn observe(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.iter().position(|(bound, _)| micros <= *bound).unwrap_or(BOUNDS.len());
@@ -33,7 +32,7 @@ impl Histogram {
         names.zip(counts).collect()
     }
 
-    /// Seconds, all together.
+    /// Seconds in total.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a metric is a float")]
     pub fn sum(&self) -> f64 {
@@ -41,7 +40,7 @@ impl Histogram {
     }
 }
 
-/// Microseconds, and the same in seconds: from what a gate adds to the time-outs of an app.
+/// Microseconds, and the same in seconds: from the overhead of a process to the timeouts of an application.
 const BOUNDS: [(u64, &str); 14] = [
     (500, "0.0005"),
     (1000, "0.001"),

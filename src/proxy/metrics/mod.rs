@@ -1,8 +1,8 @@
-//! What is counted for each request.
+//! Metrics of requests.
 //!
-//! Who counts holds the counters: they are looked up once, when a policy comes into force, and a request then takes a few
-//! relaxed additions. What they are labelled with stands in the configuration or is a fixed code, never anything that a
-//! client sends. A place that stays through a reload keeps its numbers; one that goes takes them with it.
+//! The counters are looked up once, when a policy comes into force, and a request then takes a few relaxed additions.
+//! Labels are names of the configuration or fixed codes, never text of a client. An entry that stays through a reload
+//! keeps its counters; a removed one is dropped with its counters.
 
 mod histogram;
 mod tally;
@@ -22,9 +22,9 @@ pub use tally::CodeCounters;
 /// The counters of one generation.
 #[derive(Debug)]
 pub struct Metrics {
-    /// As the policy counts its routes.
+    /// In the order of the policy's routes.
     routes: Vec<Arc<RequestCounters>>,
-    /// As it counts its logins.
+    /// In the order of its logins.
     logins: Vec<Arc<RequestCounters>>,
     nowhere: Arc<RequestCounters>,
     outcomes: Vec<Arc<LoginCounters>>,
@@ -37,39 +37,36 @@ pub struct RequestCounters {
     pub kind: &'static str,
     /// The realm, where there is one.
     pub realm: String,
-    /// Host and path, and what tells it from others of the same.
+    /// Host and path, and the methods.
     pub route: String,
-    /// By what became of them, and why.
+    /// By outcome and reason.
     pub ends: CodeCounters<(RequestOutcome, &'static str)>,
-    /// By the first digit of the answer's status.
+    /// By the first digit of the response's status.
     pub statuses: [AtomicU64; 5],
     /// From the head of the request to the end of the answer.
     pub took: Histogram,
-    /// From sending the request to the app to the head of its answer.
+    /// From sending the request to the application to the head of its answer.
     pub upstream: Histogram,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// Forwarded, and answered by the app.
+    /// Forwarded, and answered by the application.
     Forwarded,
-    /// Answered by the gate: a login, a preflight, public keys.
+    /// Answered by Tollgate: a login, a preflight, public keys.
     Answered,
-    /// Refused.
     Denied,
-    /// Granted, but forwarding failed.
+    /// Allowed, but forwarding failed.
     Failed,
     /// The client left before there was an answer.
     Left,
 }
 
-/// What became of logins to one realm, in one dialect.
+/// The outcomes of logins to one realm, in one dialect.
 #[derive(Debug)]
 pub struct LoginCounters {
-    /// The realm.
     pub realm: String,
-    /// The dialect.
     pub dialect: &'static str,
     /// By operation, outcome and reason.
     pub ends: CodeCounters<(&'static str, &'static str, &'static str)>,
@@ -78,10 +75,10 @@ pub struct LoginCounters {
 }
 
 impl Metrics {
-    /// For `policy`; what stays keeps the counters that it has in `before`.
+    /// Creates the metrics for `policy`; entries that stay keep their counters of `before`.
     #[must_use]
     pub fn new(policy: &Policy, before: Option<&Self>) -> Self {
-        // By name, since there may be many.
+        // By name, because there can be many.
         let there = before.into_iter().flat_map(Self::requests);
         let there: HashMap<_, _> = there.map(|old| ((old.kind, old.realm.as_str(), old.route.as_str()), old)).collect();
         let requests = |kind, realm: &str, route: String| match there.get(&(kind, realm, route.as_str())) {
@@ -109,18 +106,15 @@ impl Metrics {
         }
     }
 
-    /// Of every place.
     pub fn requests(&self) -> impl Iterator<Item = &Arc<RequestCounters>> {
         self.routes.iter().chain(&self.logins).chain([&self.nowhere])
     }
 
-    /// Of every login.
     #[must_use]
     pub fn outcomes(&self) -> &[Arc<LoginCounters>] {
         &self.outcomes
     }
 
-    /// Of this place.
     pub(super) fn at(&self, place: RouteId) -> &RequestCounters {
         let found = match place {
             RouteId::None => None,
@@ -130,7 +124,7 @@ impl Metrics {
         found.unwrap_or(&self.nowhere)
     }
 
-    /// Counts an end of a login.
+    /// Counts the outcome of a login.
     pub(super) fn login(&self, realm: &str, dialect: &str, end: (&'static str, &'static str, &'static str)) {
         let mut outcomes = self.outcomes.iter();
         if let Some(found) = outcomes.find(|outcomes| outcomes.realm == realm && outcomes.dialect == dialect) {
@@ -138,7 +132,7 @@ impl Metrics {
         }
     }
 
-    /// Counts accounts that were locked.
+    /// Counts locked accounts.
     pub(super) fn locked(&self, realm: &str, dialect: &str, accounts: usize) {
         let mut outcomes = self.outcomes.iter();
         if let Some(found) = outcomes.find(|outcomes| outcomes.realm == realm && outcomes.dialect == dialect) {
@@ -161,7 +155,7 @@ impl RequestCounters {
         }
     }
 
-    /// Counts a request that is over.
+    /// Counts a finished request.
     pub(super) fn count(&self, end: RequestOutcome, reason: &'static str, status: Option<StatusCode>, took: Duration) {
         self.ends.count((end, reason));
         if let Some(class) = status.and_then(|status| self.statuses.get(usize::from(status.as_u16() / 100) - 1)) {
@@ -186,7 +180,7 @@ impl LoginCounters {
 }
 
 impl RequestOutcome {
-    /// As metrics and the log name it.
+    /// The name in metrics and the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -263,7 +257,7 @@ mod tests {
         first.login("b", "tenant", ("login", "success", ""));
         let second = Metrics::new(&policy(&[post, get]), Some(&first));
         count(&second, RouteId::Route(0));
-        // Of a request that began before the reload.
+        // Of a request from before the reload.
         count(&first, RouteId::Route(2));
         assert_eq!(seen(&second, RouteId::Route(0)), Some(((RequestOutcome::Denied, "key_missing"), 3)));
         assert_eq!(seen(&second, RouteId::Route(1)), Some(((RequestOutcome::Forwarded, ""), 0)));

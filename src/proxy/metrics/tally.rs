@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts by `K`, in the order in which each came first. There are a handful in practice, so a search costs less than a
-/// table, and a code that never occurs costs no line.
+/// Counts by `K`, in the order of first use. In practice there are a few, so a search costs less than a table, and an
+/// unused code has no sample.
 #[derive(Debug)]
 pub struct CodeCounters<K> {
     slots: Box<[Slot<K>]>,
@@ -25,18 +25,17 @@ impl<K: Copy + PartialEq> CodeCounters<K> {
         tally
     }
 
-    /// Counts one.
     pub fn count(&self, key: K) {
         self.add(key, 1);
     }
 
-    /// Every code that occurred.
+    /// Returns every code that occurred.
     pub fn counts(&self) -> impl Iterator<Item = (K, u64)> {
         self.slots.iter().map_while(|slot| Some((*slot.key.get()?, slot.count.load(Ordering::Relaxed))))
     }
 
     fn add(&self, key: K, count: u64) {
-        // Slots are taken in their order, so two who come with one code at one moment meet at the same.
+        // Slots are taken in order, so two concurrent callers with one code meet at the same slot.
         let slot = self.slots.iter().find(|slot| *slot.key.get_or_init(|| key) == key);
         if let Some(slot) = slot {
             slot.count.fetch_add(count, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The trace that a request is part of: what the app hears of it, and, with the feature `otlp`, what a collector does.
+//! The trace of a request: what the application gets, and, with the feature `otlp`, a collector.
 
 #[cfg(not(feature = "otlp"))]
 mod off;
@@ -20,7 +20,7 @@ use http::{Method, StatusCode, Version};
 use super::metrics::{RequestCounters, RequestOutcome};
 use crate::gate::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
 
-/// What a span tells of a request that is over.
+/// The data of a span of a finished request.
 #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only a collector reads them"))]
 pub(super) struct SpanAttributes<'a> {
     pub(super) method: &'a Method,

@@ -1,4 +1,4 @@
-//! What there is without the feature `otlp`: nothing is exported.
+//! Without the feature `otlp`: nothing is exported.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,11 +8,9 @@ use tokio::runtime::Handle;
 
 use super::SpanAttributes;
 
-/// Sends spans nowhere.
 #[derive(Debug)]
 pub struct Exporter;
 
-/// There is none.
 #[derive(Debug)]
 pub(crate) struct Span(Infallible);
 
@@ -30,7 +28,6 @@ impl Exporter {
         None
     }
 
-    /// Nothing to wait for.
     pub const fn finish(&self, _: Duration) {}
 }
 

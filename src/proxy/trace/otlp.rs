@@ -1,8 +1,8 @@
-//! A span of each request, to an OpenTelemetry collector: OTLP over HTTP, as protobuf.
+//! A span of each request, for an OpenTelemetry collector: OTLP over HTTP, as protobuf.
 //!
-//! Where to is what OpenTelemetry's own variables say: `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`,
-//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`. Spans wait in a queue of bounded length for a thread that sends them: a
-//! collector that is away or slow costs spans, and no request.
+//! The target is in OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_TIMEOUT`,
+//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`. Spans wait in a bounded queue for a thread that sends them: if a
+//! collector is away or slow, spans are lost, and no request.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ use crate::proxy::metrics::RequestOutcome;
 /// Sends spans to a collector, if one is named.
 pub struct Exporter(Option<(SdkTracerProvider, SdkTracer)>);
 
-/// Of one request, which is recorded.
+/// A span of one recorded request.
 #[derive(Debug)]
 pub(crate) struct Span(opentelemetry_sdk::trace::Span);
 
 impl Exporter {
-    /// To the collector that the environment names. Its connections are made on this runtime.
+    /// Exports to the collector that the environment names. Its connections are made on this runtime.
     ///
     /// # Errors
     /// The environment is wrong.
@@ -51,7 +51,7 @@ impl Exporter {
             .map_err(|error| format!("OTEL_EXPORTER_OTLP_…: {error}"))?;
         let resource = Resource::builder();
         let resource = if is_set("OTEL_SERVICE_NAME") { resource } else { resource.with_service_name("tollgate") };
-        // Which requests are recorded is decided before there is a span.
+        // Sampling is decided before there is a span.
         let provider = SdkTracerProvider::builder()
             .with_sampler(Sampler::AlwaysOn)
             .with_resource(resource.build())
@@ -80,7 +80,7 @@ impl Exporter {
         Some(Span(span.start_with_context(tracer, &parent)))
     }
 
-    /// Sends what is left, and waits for that, but no longer than `patience`.
+    /// Sends the remaining spans, within `patience`.
     pub fn finish(&self, patience: Duration) {
         if let Some((provider, _)) = &self.0
             && let Err(error) = provider.shutdown_with_timeout(patience)
@@ -91,7 +91,7 @@ impl Exporter {
 }
 
 impl Span {
-    /// `traceparent` for the app: this span is its parent.
+    /// `traceparent` for the application: this span is its parent.
     pub(in crate::proxy) fn parent(&self) -> String {
         let context = self.0.span_context();
         format!("00-{}-{}-01", context.trace_id(), context.span_id())
@@ -101,7 +101,7 @@ impl Span {
         self.0.span_context().trace_id().to_string()
     }
 
-    /// Ends it. The names are those of OpenTelemetry's conventions for HTTP servers; the query is not told.
+    /// Ends it. The names are those of OpenTelemetry's conventions for HTTP servers; the query is omitted.
     pub(in crate::proxy) fn end(mut self, attributes: SpanAttributes<'_>) {
         let SpanAttributes { method, path, version, host, client, request_id, requests, end, reason, status, server } =
             attributes;
@@ -146,7 +146,7 @@ impl std::fmt::Debug for Exporter {
     }
 }
 
-/// A method that a client made up is none to count by.
+/// An invented method must not become a separate value.
 const fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -161,7 +161,7 @@ const fn known(method: &Method) -> &'static str {
     }
 }
 
-/// Whether one of `ratio` times as many is this one.
+/// Returns whether this one belongs to the sampled `ratio`.
 fn is_chosen(ratio: f64) -> bool {
     if ratio <= 0.0 {
         return false;
@@ -171,7 +171,7 @@ fn is_chosen(ratio: f64) -> bool {
     aws_lc_rs::rand::fill(&mut bytes).is_ok() && f64::from(u32::from_le_bytes(bytes)) < ratio * f64::from(u32::MAX)
 }
 
-/// The client that everything else goes out by. The thread of the exporter has no runtime of its own.
+/// The HTTP client of Tollgate. The exporter's thread has no runtime of its own.
 #[derive(Debug)]
 struct Client {
     client: reqwest::Client,

@@ -1,8 +1,8 @@
-//! Connections to apps that belong to one client's connection.
+//! Connections to applications that belong to one client's connection.
 //!
-//! NTLM and Negotiate authenticate a connection, and not each request on it (RFC 4559, 6). Such a connection is kept for the
-//! client's connection on which it was authenticated, and ends with it. Requests of other clients on it would be taken for
-//! requests of that client.
+//! NTLM and Negotiate authenticate a connection, and not each request on it (RFC 4559, 6). Such a connection is kept
+//! for the client's connection on which it was authenticated, and ends with it. Requests of other clients on it would
+//! be taken for requests of that client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use super::resolved::ResolvedPool;
 use crate::config::Sha256;
 use crate::gate::{Grant, Principal};
 
-/// Those of one connection of a client.
+/// The bound connections of one client connection.
 #[derive(Default)]
 pub(in crate::proxy) struct BoundConnections(Vec<Kept>);
 
-/// One of them, and the place of its server.
+/// One of them, and the index of its server.
 pub(in crate::proxy) struct BoundConnection {
     pub(in crate::proxy) pool: Arc<ServerPool>,
     pub(in crate::proxy) index: usize,
@@ -34,7 +34,7 @@ struct Kept {
     connection: BoundConnection,
 }
 
-/// Whom the gate took the client for. One connection may carry requests of several, if one logs out and another in.
+/// The identity of the request. One connection can carry requests of several users, after a logout and a login.
 struct Caller {
     realm: String,
     speaker: Option<Arc<Principal>>,
@@ -42,14 +42,14 @@ struct Caller {
 }
 
 impl BoundConnections {
-    /// The one to this upstream, if it is still open. One that another caller left is closed.
+    /// Takes the connection to this upstream, if it is still open. A connection of another identity is closed.
     pub(in crate::proxy) fn take(&mut self, upstream: &Arc<ResolvedPool>, grant: &Grant) -> Option<BoundConnection> {
         let at = self.0.iter().position(|kept| Arc::ptr_eq(&kept.upstream, upstream))?;
         let Kept { caller, mut connection, .. } = self.0.remove(at);
         (caller.is(grant) && is_silent(&mut connection.stream)).then_some(connection)
     }
 
-    /// Keeps one. There is one an upstream, and the oldest goes when there are too many.
+    /// Keeps a connection. There is one per upstream, and the oldest is closed if there are too many.
     pub(in crate::proxy) fn put(&mut self, upstream: &Arc<ResolvedPool>, connection: BoundConnection, grant: &Grant) {
         self.0.retain(|kept| !Arc::ptr_eq(&kept.upstream, upstream));
         if self.0.len() == MOST {
@@ -83,26 +83,26 @@ impl Caller {
     }
 }
 
-/// Whether an app's answer with these headers asks to authenticate the connection.
+/// Returns whether a response with these headers asks to authenticate the connection.
 pub(in crate::proxy) fn asks_to_bind(headers: &HeaderMap) -> bool {
     let values = [WWW_AUTHENTICATE, PROXY_AUTHENTICATE].map(|name| headers.get_all(name).into_iter());
-    // A comma parts challenges, and the parameters of one (RFC 9110, 11.6.1): a parameter that looks like a challenge costs a
-    // connection, and no more.
+    // A comma separates challenges, and the parameters of one (RFC 9110, 11.6.1): a parameter that looks like a
+    // challenge costs only a connection.
     values.into_iter().flatten().any(|value| value.as_bytes().split(|byte| *byte == b',').any(is_of_connection))
 }
 
-/// Whether a request with these headers may authenticate its connection, though the app does not ask.
+/// Returns whether a request with these headers may authenticate its connection, even if the application does not ask.
 pub(in crate::proxy) fn may_bind(headers: &HeaderMap) -> bool {
     headers.get_all(AUTHORIZATION).into_iter().any(|value| is_of_connection(value.as_bytes()))
 }
 
-/// Whether a challenge, or an answer to one, is of a scheme that authenticates connections.
+/// Returns whether a challenge or a response to one is of a scheme that authenticates connections.
 fn is_of_connection(text: &[u8]) -> bool {
     let scheme = text.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     [&b"ntlm"[..], b"negotiate"].iter().any(|other| scheme.eq_ignore_ascii_case(other))
 }
 
-/// A client's connection leads to a few apps at most.
+/// A client's connection leads to a few applications at most.
 const MOST: usize = 4;
 
 #[cfg(test)]

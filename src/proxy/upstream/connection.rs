@@ -1,8 +1,9 @@
-//! One request and its answer on a connection to an app, in HTTP/1.1.
+//! One request and its answer on a connection to an application, in HTTP/1.1.
 //!
-//! TRAP: the HTTP/1 client of pingora drops trailers, removes Content-Length next to Transfer-Encoding, so that a caller does
-//! not see both, and accepts malformed chunk sizes as `httparse` does (pingora-core 0.9.1, src/protocols/http/v1/client.rs and
-//! body.rs). So requests are written and answers are read here; `reading` has the answers.
+//! TRAP: the HTTP/1 client of pingora drops trailers, removes Content-Length next to Transfer-Encoding, so that a
+//! caller does not see both, and accepts malformed chunk sizes as `httparse` does (pingora-core 0.9.1,
+//! src/protocols/http/v1/client.rs and body.rs). So requests are written and answers are read here; `reading` has the
+//! answers.
 
 mod reading;
 
@@ -27,10 +28,10 @@ use super::bound::may_bind;
 use super::head::Head;
 use reading::Reading;
 
-/// A connection to an app, for one request.
+/// A connection to an application, for one request.
 pub(in crate::proxy) struct Connection {
     stream: Stream,
-    /// Bytes of the app that were not passed on yet.
+    /// Bytes of the application that were not passed on yet.
     came: BytesMut,
     /// Number of those bytes that were already searched for the end of a head.
     searched: usize,
@@ -38,7 +39,7 @@ pub(in crate::proxy) struct Connection {
     /// Bytes were written and not flushed.
     unflushed: bool,
     sending: Sending,
-    /// The error of a failed write. The app can have answered before it closed.
+    /// The error of a failed write. The application can have answered before it closed.
     broken: Option<Box<Error>>,
     method: Method,
     upgrade: bool,
@@ -46,7 +47,7 @@ pub(in crate::proxy) struct Connection {
     interim: u8,
     /// The connection can carry another request.
     persistent: bool,
-    /// The app may have authenticated one client on this connection (`bound`).
+    /// The application may have authenticated one client on this connection (`bound`).
     bound: bool,
 }
 
@@ -60,7 +61,7 @@ pub(in crate::proxy) enum Afterwards {
     Closed(Stream),
 }
 
-/// How the body of a request is sent.
+/// The framing of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Sending {
     /// This number of bytes is still to be sent.
@@ -106,7 +107,7 @@ impl Connection {
         }
     }
 
-    /// A connection on which the app may have authenticated one client (`bound`).
+    /// A connection on which the application may have authenticated one client (`bound`).
     pub(in crate::proxy) fn of_client(stream: Stream) -> Self {
         Self { bound: true, ..Self::new(stream) }
     }
@@ -173,7 +174,7 @@ impl Connection {
         self.unflushed || !self.outgoing.is_empty()
     }
 
-    /// Returns whether a write to the app has failed.
+    /// Returns whether a write to the application has failed.
     pub(in crate::proxy) fn is_broken(&self) -> bool {
         self.sending == Sending::Broken
     }
@@ -254,8 +255,8 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Replaces the target in the head of a request. The header type of pingora holds only what `http::Uri` accepts, and the gate
-/// admits more (`raw_target`), so the target that was judged is written.
+/// Replaces the target in the head of a request. The header type of pingora holds only what `http::Uri` accepts, and
+/// Tollgate admits more (`raw_target`), so the target that was judged is written.
 fn with_target(head: Bytes, request: &RequestHeader, target: &[u8]) -> Bytes {
     let own = request.raw_path();
     if own == target {

@@ -87,7 +87,7 @@ pub(super) fn trailers(raw: &Bytes) -> Option<HeaderMap> {
 pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     let count = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at(count);
-    // Apps often send spaces at the end, which no RFC allows.
+    // Applications often send spaces at the end, which no RFC allows.
     let is_extension = matches!(rest.trim_ascii_start().first(), None | Some(b';'));
     let is_text = rest.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
     if !(1..=MAX_CHUNK_DIGITS).contains(&count) || !is_extension || !is_text {

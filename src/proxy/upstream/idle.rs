@@ -87,7 +87,7 @@ mod tests {
         (Box::new(stream), listener.accept().await.unwrap().0)
     }
 
-    /// Waits until what the other end did has arrived, without taking it.
+    /// Waits until data or the end of the other side has arrived, without reading it.
     async fn arrived(idle: &IdleConnections) {
         while is_silent(&mut idle.parked()[0].1) {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The servers behind the routes: which of them a request goes to, and what becomes of it when one fails.
+//! Upstream servers: the choice for a request, and the handling of failures.
 
 mod bound;
 mod connection;
@@ -25,19 +25,19 @@ pub use server::{ServerState, UpstreamServer};
 
 use crate::gate::DenyReason;
 
-/// What one request has tried.
+/// The attempts of one request.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     made: usize,
-    /// The servers to choose from: those of the first attempt, since `tried` counts by their places.
+    /// The servers of the first attempt, because `tried` has their indexes.
     pool: Option<Arc<ServerPool>>,
     tried: TriedServers,
     current: Option<InFlight>,
-    /// There is the head of an answer: from then on there is no other attempt.
+    /// The head of a response has arrived: there is no further attempt.
     answered: bool,
 }
 
-/// What the question whether a request may be sent again depends on.
+/// The facts that decide whether a request can be sent again.
 pub(super) struct RetryContext<'r> {
     pub(super) method: &'r Method,
     /// All of its body that was read so far is still there.
@@ -49,12 +49,12 @@ pub(super) struct RetryContext<'r> {
 }
 
 impl Attempts {
-    /// The place of the next server to be tried, and the pool that it is in: the first attempt asks for the `servers`.
+    /// Returns the index of the next server, and its pool: the first attempt asks for the `servers`.
     pub(super) fn choose(
         &mut self,
         servers: impl FnOnce() -> Arc<ServerPool>,
     ) -> Result<(Arc<ServerPool>, usize), DenyReason> {
-        // First of all, so that the one before does not count as busy.
+        // First, so that the previous server does not count as busy.
         self.current = None;
         let pool = self.pool.get_or_insert_with(servers);
         let chosen = pool.pick(self.tried).map_err(|none| match none {
@@ -74,11 +74,11 @@ impl Attempts {
         self.current = Some(pool.enter(index));
     }
 
-    /// There is no connection to the server. Says whether another one is to be asked: nothing was sent yet, so that it may
-    /// be, whatever the method.
+    /// Records a failed connection. Returns whether to try another server: nothing was sent, so every method can be
+    /// retried.
     pub(super) fn not_connected(&mut self, error: &Error) -> bool {
         let Some(current) = &self.current else { return false };
-        // Out of ports, descriptors or memory: no server's fault, and none can be reached.
+        // Out of ports, descriptors or memory: not the server's fault, and no server can be reached.
         if error.etype == ErrorType::InternalError {
             return false;
         }
@@ -87,7 +87,7 @@ impl Attempts {
         self.made <= current.pool().retries() && current.pool().has_another(self.tried)
     }
 
-    /// There is a new connection to the server.
+    /// Records a new connection to the server.
     pub(super) fn connected(&self) {
         if let Some(current) = &self.current {
             current.pool().connected(current.index());
@@ -105,22 +105,22 @@ impl Attempts {
         }
     }
 
-    /// The request was sent, as a whole or in part, and went wrong. Says whether it is to be sent again.
+    /// Records a request that failed after it was sent in whole or in part. Returns whether to send it again.
     pub(super) fn attempt_failed(&mut self, error: &Error, sent: &RetryContext<'_>) -> bool {
         let Some(current) = &self.current else { return false };
         if *error.esource() != ErrorSource::Upstream || self.answered || sent.answer_begun {
             return false;
         }
         let closed = matches!(error.etype, ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError);
-        // An app can close an idle connection at the moment at which it is used. This is not a failure of the server, and the
-        // same server can be tried again.
+        // An application can close an idle connection at the moment at which it is used. This is not a failure of the
+        // server, and the same server can be tried again.
         let was_idle = closed && sent.on_reused_connection;
         if !was_idle {
             current.pool().failed_to_answer(current.index(), error);
             self.tried.add(current.index());
         }
-        // After a time-out the app may be at it still, and what is no HTTP is an answer, too. A method that is not idempotent
-        // may have done its work (RFC 9110, 9.2.2).
+        // After a timeout the application may still be working, and a response that is not HTTP is a response. A method
+        // that is not idempotent may have had its effect (RFC 9110, 9.2.2).
         closed
             && sent.method.is_idempotent()
             && sent.body_is_kept

@@ -10,7 +10,7 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 
 use crate::config::{CaCertificates, ServerAddress, Upstream};
 
-/// Those who have to vouch for the servers of `upstream`, as pingora reads them. Read once, and shared by all peers.
+/// Returns the CA certificates of `upstream`, in pingora's form. Parsed once, and shared by all peers.
 pub(super) fn authorities(upstream: &Upstream) -> Option<Arc<CaType>> {
     let certificates = upstream.authorities()?.certificates().iter();
     Some(certificates.map(|certificate| WrappedX509::new(certificate.clone(), parse_x509)).collect())

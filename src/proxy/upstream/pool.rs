@@ -11,16 +11,16 @@ use tracing::{info, warn};
 use super::server::UpstreamServer;
 use crate::config::{LoadBalancing, Upstream};
 
-/// Servers that share the requests of one or several routes. Where names have other addresses, another pool takes the place of
-/// this one, with the same servers as far as they are the same.
+/// The servers of one or several routes. When names resolve to other addresses, another pool replaces this one and
+/// keeps the servers that are the same.
 #[derive(Debug)]
 pub struct ServerPool {
     upstream: Upstream,
     servers: Vec<Arc<UpstreamServer>>,
     turn: AtomicUsize,
-    /// What the resting times of the servers count from, in milliseconds.
+    /// The zero point of the ejection times, in milliseconds.
     epoch: Instant,
-    /// To be told when a server can't be reached: its name may have other addresses by now.
+    /// Notified when a server is unreachable: its name may have other addresses.
     unreachable: Arc<Notify>,
 }
 
@@ -35,12 +35,12 @@ pub(super) struct InFlight {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TriedServers(u64);
 
-/// Why there is no server to try.
+/// The reason that there is no server to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoServer {
-    /// Those that this request has not tried are away.
+    /// All servers that this request has not tried are unavailable.
     AllTried,
-    /// Every one is unhealthy or rests.
+    /// Every server is unhealthy or ejected.
     AllAway,
 }
 
@@ -55,7 +55,7 @@ impl ServerPool {
         Self { servers, turn: AtomicUsize::new(0), epoch, unreachable, upstream: upstream.clone() }
     }
 
-    /// What the configuration says of them.
+    /// The upstream settings.
     #[must_use]
     pub const fn upstream(&self) -> &Upstream {
         &self.upstream
@@ -70,7 +70,7 @@ impl ServerPool {
     /// Picks a server that was not tried, is healthy and is not ejected. A single server is never ejected.
     pub(super) fn pick(self: &Arc<Self>, tried: TriedServers) -> Result<InFlight, NoServer> {
         let (now, count) = (self.elapsed(), self.servers.len());
-        // Another attempt takes no turn: else, of two servers, every request would come to the bad one first.
+        // A retry takes no turn: otherwise, with two servers, every request would try the bad one first.
         let turn = if tried == TriedServers::default() {
             self.turn.fetch_add(1, Ordering::Relaxed)
         } else {
@@ -85,7 +85,7 @@ impl ServerPool {
                 loop {
                     let untried = order.clone().filter(|index| !skipped.contains(*index));
                     let awake = untried.filter(|index| self.servers[*index].may_be_retried(now));
-                    // Of several the first in turn.
+                    // Of several, the first in turn.
                     let Some(index) = awake.min_by_key(|index| self.servers[*index].in_flight()) else { break None };
                     if self.servers[index].admits(now, then) {
                         break Some(index);
@@ -112,7 +112,7 @@ impl ServerPool {
         self.servers.iter().for_each(|server| server.idle.close_older_than(self.upstream.idle_timeout()));
     }
 
-    /// Whether [`ServerPool::pick`] would find one.
+    /// Returns whether [`ServerPool::pick`] would find one.
     pub(super) fn has_another(&self, tried: TriedServers) -> bool {
         let now = self.elapsed();
         let mut servers = self.servers.iter().enumerate();
@@ -132,8 +132,8 @@ impl ServerPool {
         }
     }
 
-    /// That may lie in the request as well as in the server. The last server left is not ejected over it: else a path that
-    /// breaks the app would take all of it away.
+    /// Records a missing response. The request can be the cause. The last server in use is not ejected for it:
+    /// otherwise a path that crashes the application would make all of it unavailable.
     pub(super) fn failed_to_answer(&self, index: usize, error: &Error) {
         let failures = self.servers[index].failed_to_answer();
         let mut others = self.servers.iter().enumerate().filter(|(other, _)| *other != index);
@@ -170,7 +170,7 @@ impl ServerPool {
     }
 
     fn elapsed(&self) -> u64 {
-        // From 1 on, as 0 stands for no time at all.
+        // From 1 on, because 0 means none.
         millis(self.epoch.elapsed()).saturating_add(1)
     }
 }
@@ -205,8 +205,8 @@ impl TriedServers {
     }
 }
 
-/// What went wrong, for the log. Of TLS with what pingora tells besides, which names the fault and holds nothing of the
-/// request; else that may quote it.
+/// Returns the cause for the log. For TLS with pingora's context, which names the fault and contains nothing of the
+/// request; other contexts can quote it.
 #[must_use]
 pub fn reason(error: &Error) -> String {
     match (&error.etype, &error.context) {

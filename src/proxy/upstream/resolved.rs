@@ -1,8 +1,8 @@
-//! The servers of an upstream, with names that are resolved while the gate runs.
+//! The servers of an upstream, with names that are resolved while Tollgate runs.
 //!
-//! A name that does not resolve is no error of the configuration: the start and the reload succeed, the last known addresses
-//! stay in use, and requests that find no server are answered with 503. `ops::resolve` resolves: this module has the names, the
-//! times at which they are due, and the results.
+//! A name that does not resolve is no error of the configuration: the start and the reload succeed, the last known
+//! addresses stay in use, and requests that find no server are answered with 503. `ops::resolve` resolves: this module
+//! has the names, the times at which they are due, and the results.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,31 +24,29 @@ pub struct ResolvedPool {
     pool: ArcSwap<ServerPool>,
     epoch: Instant,
     names: Mutex<Vec<ResolvedName>>,
-    /// Whether each name was looked up once.
+    /// Each name was resolved once.
     answered: watch::Sender<bool>,
     unreachable: Arc<Notify>,
 }
 
-/// A name of an upstream, and what is known of it.
+/// A name of an upstream, with its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedName {
-    /// The name.
     pub host: Host,
     /// The port of its servers.
     pub port: u16,
     /// Its last known addresses, sorted.
     pub addresses: Vec<SocketAddr>,
-    /// Unix seconds of the last look-up that found some.
+    /// Unix seconds of the last successful resolution.
     pub resolved_at: Option<i64>,
-    /// Why the last look-up found none.
+    /// The error of the last resolution.
     pub error: Option<String>,
     answered: bool,
 }
 
-/// What a look-up has changed.
+/// The changes by a resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing.
     None,
     /// The name has other addresses than before, or resolves again.
     Addresses,
@@ -57,7 +55,7 @@ pub enum Change {
 }
 
 impl ResolvedPool {
-    /// The servers of `upstream`. What `previous` know of its names is taken over.
+    /// Creates the servers of `upstream`, and keeps what `previous` knows of its names.
     pub(in crate::proxy) fn new<'p>(
         upstream: &Upstream,
         previous: &(impl Iterator<Item = &'p Arc<Self>> + Clone),
@@ -95,7 +93,7 @@ impl ResolvedPool {
         }
     }
 
-    /// What the configuration says of them.
+    /// The upstream settings.
     #[must_use]
     pub const fn upstream(&self) -> &Upstream {
         &self.upstream
@@ -128,8 +126,8 @@ impl ResolvedPool {
         }
     }
 
-    /// Puts in force what a look-up of a name found at `now` (Unix seconds). Servers at addresses that are gone get no more
-    /// requests, and finish those that they have.
+    /// Applies the result of a resolution at `now` (Unix seconds). Servers at removed addresses get no new requests,
+    /// and finish theirs.
     pub fn install(&self, host: &Host, port: u16, found: Result<Vec<SocketAddr>, String>, now: i64) -> Change {
         let mut names = self.lock();
         let Some(name) = names.iter_mut().find(|name| name.host == *host && name.port == port) else {
@@ -198,5 +196,5 @@ fn servers(
     servers
 }
 
-/// Between two look-ups of one name, however many requests can't reach its servers.
+/// Minimum interval between two resolutions of one name, however many requests fail to reach its servers.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);

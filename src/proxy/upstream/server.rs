@@ -15,31 +15,30 @@ use crate::config::ServerAddress;
 pub struct UpstreamServer {
     address: SocketAddr,
     authority: String,
-    /// Of its certificate, with TLS.
+    /// The name in its certificate, with TLS.
     name: Option<Arc<str>>,
     pub(super) peer: HttpPeer,
     pub(super) idle: IdleConnections,
     in_flight: AtomicUsize,
-    /// By the active checks.
+    /// The result of the active health checks.
     healthy: AtomicBool,
-    /// In a row.
+    /// Consecutive.
     failed_connections: AtomicU32,
-    /// In a row.
+    /// Consecutive.
     failed_answers: AtomicU32,
-    /// All together.
+    /// In total.
     failures: AtomicU64,
-    /// 0: not ejected. Else it rests until this time of its pool, and is on probation from then on.
+    /// 0: not ejected. Otherwise ejected until this time of its pool, and on trial after that.
     rests_until: AtomicU64,
 }
 
-/// How a server is doing, at one moment.
+/// The state of a server at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerState {
-    /// Where it listens.
     pub address: SocketAddr,
-    /// What its active checks say; true without any.
+    /// The result of the active health checks; true without checks.
     pub healthy: bool,
-    /// It failed too often in a row, and was not good since.
+    /// It failed too often in a row, without a success since.
     pub ejected: bool,
     /// The requests that are with it, tunnels included.
     pub in_flight: usize,
@@ -64,7 +63,6 @@ impl UpstreamServer {
         }
     }
 
-    /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -76,17 +74,17 @@ impl UpstreamServer {
         &self.authority
     }
 
-    /// Whether requests for `server` at this address would go to this one, under whatever name.
+    /// Returns whether requests for `server` at this address would go to this one, under any name.
     pub(super) fn is_at(&self, address: SocketAddr, server: &ServerAddress) -> bool {
         self.address == address && self.name.as_ref() == server.name()
     }
 
-    /// Whether it is `server` at this address.
+    /// Returns whether it is `server` at this address.
     pub(super) fn is(&self, address: SocketAddr, server: &ServerAddress) -> bool {
         self.is_at(address, server) && self.authority == server.authority()
     }
 
-    /// What pingora needs to connect to it.
+    /// The peer for pingora.
     #[must_use]
     pub const fn peer(&self) -> &HttpPeer {
         &self.peer
@@ -99,13 +97,12 @@ impl UpstreamServer {
 
     /// Keeps a connection for another request.
     pub(in crate::proxy) fn park(&self, stream: Stream) {
-        // A time of 0 says that none is to be kept.
+        // A time of 0 means that none is kept.
         if self.peer.options.idle_timeout.is_some_and(|patience| !patience.is_zero()) {
             self.idle.put_back(stream);
         }
     }
 
-    /// How it is doing.
     #[must_use]
     pub fn state(&self) -> ServerState {
         ServerState {
@@ -117,13 +114,13 @@ impl UpstreamServer {
         }
     }
 
-    /// What its active checks say.
+    /// Returns the result of the active health checks.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
     }
 
-    /// Says whether it is healthy from now on. One that has become so is no longer ejected.
+    /// Sets the health. A server that becomes healthy is no longer ejected.
     pub fn set_healthy(&self, healthy: bool) {
         if healthy && !self.is_healthy() {
             self.reset_failures();
@@ -143,18 +140,18 @@ impl UpstreamServer {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether it is in use, and not only tried again.
+    /// Returns whether it is in use, and not on trial.
     pub(super) fn is_in_use(&self) -> bool {
         self.is_healthy() && self.rests_until.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether it is in use, or could be tried again.
+    /// Returns whether it is in use, or due for a trial.
     pub(super) fn may_be_retried(&self, now: u64) -> bool {
         self.is_healthy() && self.rests_until.load(Ordering::Relaxed) <= now
     }
 
-    /// Whether it takes a request. One that has rested takes a single one, which shows how it is doing, and goes on
-    /// resting meanwhile until `then`.
+    /// Returns whether it gets a request. A server after its ejection gets a single trial request, and stays ejected
+    /// meanwhile until `then`.
     pub(super) fn admits(&self, now: u64, then: u64) -> bool {
         let until = self.rests_until.load(Ordering::Relaxed);
         if !self.is_healthy() || until > now {
@@ -175,7 +172,7 @@ impl UpstreamServer {
         self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    /// A connection was made. That says nothing of the answers; returns how many of them failed in a row.
+    /// Records a connection. It says nothing about responses: returns the number of consecutive missing responses.
     pub(super) fn connected(&self) -> u32 {
         // Looked at first: every request would take the line of memory away from the other threads otherwise.
         if self.failed_connections.load(Ordering::Relaxed) != 0 {
@@ -184,12 +181,12 @@ impl UpstreamServer {
         self.failed_answers.load(Ordering::Relaxed)
     }
 
-    /// Lets it rest. Returns whether it was in use until now.
+    /// Ejects it. Returns whether it was in use until now.
     pub(super) fn eject(&self, until: u64) -> bool {
         self.rests_until.swap(until.max(1), Ordering::Relaxed) == 0
     }
 
-    /// Ends its rest. Returns whether there was one.
+    /// Ends its ejection. Returns whether it was ejected.
     pub(super) fn restore(&self) -> bool {
         self.rests_until.load(Ordering::Relaxed) != 0 && self.rests_until.swap(0, Ordering::Relaxed) != 0
     }

@@ -101,7 +101,7 @@ fn requests_that_break_the_app_do_not_take_its_last_server() {
     }
     let ejected: Vec<_> = pool.servers().iter().map(|server| server.state().ejected).collect();
     assert_eq!(ejected, [true, false]);
-    // One that is only tried again does not stand in for it.
+    // A server on trial does not replace it.
     pool.servers()[0].eject(1);
     pool.failed_to_answer(1, &error(ErrorType::ConnectionClosed));
     assert!(!pool.servers()[1].state().ejected);
@@ -112,7 +112,7 @@ fn one_that_has_rested_gets_a_single_request_to_show_how_it_is() {
     for balance in ["round_robin", "least_connections"] {
         let pool = pool(2, &format!("balance = \"{balance}\"\neject_for = \"1h\"\neject_after = 1"));
         pool.failed_to_connect(0, &error(ErrorType::ConnectRefused));
-        // Its time is over.
+        // Its ejection has ended.
         pool.servers()[0].eject(1);
         let picks: Vec<_> = (0..6).map(|_| pick(&pool).unwrap()).collect();
         assert_eq!(picks.iter().filter(|index| **index == 0).count(), 1, "{balance}: {picks:?}");

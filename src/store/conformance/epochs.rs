@@ -1,10 +1,9 @@
-//! Of the contract: session epochs.
+//! Tests of session epochs.
 
 use super::super::*;
 use super::{AT, EXPIRY, ids_after, last_sequence, logged_in, presented, refreshable, session, stored};
 use crate::token::Seal;
 
-/// One that could begin.
 pub(super) fn epoch(realm: &str, issued_for: u128, keys: &[&str]) -> Epoch {
     Epoch {
         realm: realm.into(),
@@ -49,7 +48,7 @@ pub(super) async fn a_new_epoch_ends_what_can_be_refreshed_and_no_more(store: &d
     let of = store.refreshable_session(old.token, AT).await.unwrap().unwrap();
     assert!(!of.is_current, "it can be ended still");
     assert_eq!(store.rotate_refresh_token(&presented(&old, 0, AT * 1000)).await.unwrap(), RefreshResult::Unknown);
-    // What was proven before, too.
+    // The proven factors are kept, too.
     for (epoch, opens) in [(None, true), (Some(before.id), false), (Some(next.id), true)] {
         let late = Session { epoch, ..session("epoch-ends", &alice.id) };
         let created = store.create_session(&late, alice.version).await;
@@ -64,7 +63,7 @@ pub(super) async fn a_new_epoch_ends_what_can_be_refreshed_and_no_more(store: &d
     }
     let new = refreshable(store, &alice).await;
     assert_eq!(store.rotate_refresh_token(&presented(&new, 0, AT * 1000)).await.unwrap(), RefreshResult::Next);
-    // Tokens of other keys count on, and their sessions with them.
+    // Tokens of other keys stay valid, and so do their sessions.
     let (_, ended) = store.update_user(&alice, SessionsToEnd::Nothing, Some(plain.token)).await.unwrap();
     assert_eq!(ended, []);
     let bob = stored(store, "epoch-less", "bob").await;
@@ -131,7 +130,7 @@ pub(super) async fn after_it_was_put_back_nothing_counts_that_was_there(store: &
         assert!(store.cut_off_of(epoch.issued_for).await.unwrap() >= Some(until), "{}", epoch.realm);
     }
     assert_eq!(store.rotate_refresh_token(&presented(&old, 0, AT * 1000)).await.unwrap(), RefreshResult::Unknown);
-    // Who has read what was written after the backup was made, and is lost, reads what is written now.
+    // A process that read entries from after the backup, which are lost, reads the new entries.
     let first = store.revocations_after(last + 1_000_000, 0, 1).await.unwrap();
     assert_eq!(first.len(), 1);
 }

@@ -22,7 +22,6 @@ pub(super) async fn wrong_guesses_are_counted(store: &Arc<dyn Store>) {
     guesses_at_names_of_a_user_pool_are_purged(&**store).await;
 }
 
-/// Leaves two.
 pub(super) async fn another_process_counts_on(one: &dyn Store, other: &dyn Store, id: &str) {
     let network = NetworkId([7; 16]);
     assert_eq!(one.count_guess("two", id, network, Guess::Password, 1).await.unwrap(), 1);
@@ -42,7 +41,7 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
     assert_eq!(store.count_guess("guessed", id, away, Guess::Code, 1).await.unwrap(), 1);
     assert_eq!((at(store, id, 1).await, at(store, id, 9).await), ((false, 3, 1), (false, 3, 1)));
 
-    // One success where no count is apart forgets the common one.
+    // A success from a network without its own count resets the common count.
     store.signed_in("guessed", id, home, 5000).await.unwrap();
     let guesses = store.guesses("guessed", id, home).await.unwrap();
     assert_eq!(guesses, Guesses { known: true, used_at: 5000, ..Guesses::default() });
@@ -85,7 +84,7 @@ async fn wrong_guesses_count_apart_at_networks_that_are_known(store: &dyn Store)
     assert_eq!(at(store, "-7f", 2).await, (false, 0, 0), "no one signs in");
 }
 
-/// Accounts of a user pool, which has no rows of users here.
+/// Accounts of a user pool, which have no rows of users in the store.
 async fn guesses_at_names_of_a_user_pool_are_purged(store: &dyn Store) {
     let (day, now) = (24 * 3600_i64, 1_800_000_000_i64);
     let id = |name: &str| username(name).pool_account();
@@ -155,7 +154,7 @@ async fn guesses_at_a_user_who_is_gone_are_forgotten(store: &dyn Store) {
     store.delete_user("guessed", &erin.id, None).await.unwrap().unwrap();
     assert!(!store.is_known(network(200)).await.unwrap());
     assert_eq!(at(store, &erin.id, 201).await, (false, 0, 0));
-    // Whoever was on the way while the user was deleted leaves nothing.
+    // A guess that was in progress while the user was deleted leaves no row.
     store.signed_in("guessed", &erin.id, network(200), 1).await.unwrap();
     store.reset_guesses("guessed", &erin.id, 1).await.unwrap();
     assert!(!store.is_known(network(200)).await.unwrap());

@@ -1,4 +1,4 @@
-//! Of the contract: refresh tokens.
+//! Tests of refresh tokens.
 
 use super::*;
 
@@ -116,7 +116,7 @@ pub(super) async fn a_name_in_a_refreshed_token_is_taken(store: &dyn Store) {
         async move { store.update_user(&renamed, ended, None).await.unwrap() }
     };
     let (user, _) = rename(alice, "lewis", SessionsToEnd::Nothing).await;
-    // Refreshed here, a token says lewis.
+    // A token that is refreshed here has the name lewis.
     let (user, _) = rename(user, "carroll", SessionsToEnd::AllBut(session.token)).await;
     for name in ["alice", "LEWIS"] {
         let impostor = self::user("refresh-renamed", name);
@@ -125,7 +125,7 @@ pub(super) async fn a_name_in_a_refreshed_token_is_taken(store: &dyn Store) {
     let (user, _) = rename(user, "Lewis", SessionsToEnd::Nothing).await;
     let (user, ended) = rename(user, "dodgson", SessionsToEnd::All).await;
     assert!(tokens(&ended).contains(&session.token));
-    // No token of that time counts.
+    // Tokens of that time are refused.
     for name in ["alice", "lewis", "carroll"] {
         stored(store, "refresh-renamed", name).await;
     }

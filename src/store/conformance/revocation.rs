@@ -1,4 +1,4 @@
-//! What revocations are, and that none is missed.
+//! Tests of revocations, and that none is missed.
 
 use super::super::*;
 use super::{EXPIRY, ids_after, logged_in, session, sorted, stored, tokens};
@@ -131,7 +131,7 @@ pub(super) async fn revocations_of_both_kinds_come_in_pages(store: &dyn Store) {
     assert_eq!(read, written);
 }
 
-/// Writers in two processes, of everything that revokes, and somebody who polls all the while.
+/// Runs writers of every kind of revocation in two processes, and a reader that polls meanwhile.
 pub(super) async fn who_polls_misses_no_revocation_of_many_writers(one: &Arc<dyn Store>, two: &Arc<dyn Store>) {
     let mut last = last_sequence(&**one).await;
     let writers = (0..8_i64).map(|writer| {
@@ -194,7 +194,7 @@ pub(super) async fn purging_forgets_only_what_has_expired(store: &dyn Store) {
     assert!(!ids_after(store, 0, 0).await.contains(&revoked));
     let (_, revoked) = store.update_user(&alice, SessionsToEnd::All, None).await.unwrap();
     assert_eq!(tokens(&revoked), sorted([&long]));
-    // The highest sequence is not given again after its row is gone.
+    // The highest sequence is not used again after its row is deleted.
     store.purge_expired(EXPIRY + 1).await.unwrap();
     assert_eq!(ids_after(store, 0, 0).await, []);
     store.purge_expired(EXPIRY + 11).await.unwrap();

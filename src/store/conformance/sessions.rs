@@ -1,4 +1,4 @@
-//! Of the contract: sessions, how they begin, and which there are.
+//! Tests of sessions: how they begin, and how they are listed.
 
 use super::super::*;
 use super::{AT, EXPIRY, epoch, logged_in, presented, refreshable, session, stored, tokens};
@@ -56,7 +56,7 @@ pub(super) async fn sessions_are_listed_until_they_expire(store: &dyn Store) {
     let (plain, refreshed) = (logged_in(store, &alice).await, refreshable(store, &alice).await);
     logged_in(store, &stored(store, "listed", "bob").await).await;
     store.rotate_refresh_token(&presented(&refreshed, 0, AT * 1000 + 5)).await.unwrap();
-    // Keeps a name, and is no session.
+    // It keeps a name, and is not listed as a session.
     let renamed = User { username: Some("lewis".into()), ..alice.clone() };
     store.update_user(&renamed, SessionsToEnd::Nothing, None).await.unwrap();
     let listed = |session: &Session, refresh| Listed {

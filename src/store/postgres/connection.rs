@@ -11,14 +11,14 @@ use sqlx::{ConnectOptions as _, PgConnection as Connection, Postgres as Driver};
 use crate::config::{self, SslMode};
 use crate::store::StoreError;
 
-/// A connection of the pool. One of which nobody knows what the server still does with it is closed.
+/// A connection of the pool. If its state at the server is unknown, it is closed.
 pub(super) struct PooledConnection {
     pub(super) connection: PoolConnection<Driver>,
     pub(super) whole: bool,
 }
 
 impl PooledConnection {
-    /// Goes back to the pool, unless `result` tells of a fault.
+    /// Returns the connection to the pool, unless `result` is a fault.
     pub(super) fn release<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         self.whole = !matches!(result, Err(StoreError::Failed(_)));
         result
@@ -40,7 +40,7 @@ impl DerefMut for PooledConnection {
 }
 
 impl Drop for PooledConnection {
-    /// Without [`PooledConnection::release`] too, when who asked no longer waits.
+    /// Also runs without [`PooledConnection::release`], if the caller was cancelled.
     fn drop(&mut self) {
         if !self.whole {
             self.connection.close_on_drop();
@@ -57,7 +57,7 @@ pub(super) async fn in_time<T>(
 }
 
 pub(super) fn options(server: &config::PostgresSettings) -> PgConnectOptions {
-    // What the URL leaves out is as libpq has it, except that no file of passwords is searched for.
+    // Parts that the URL omits have libpq's defaults, but no password file is read.
     let options = PgConnectOptions::new_without_pgpass();
     let options = if server.host.starts_with('/') { options.socket(&server.host) } else { options.host(&server.host) };
     let mut options = options
@@ -70,7 +70,7 @@ pub(super) fn options(server: &config::PostgresSettings) -> PgConnectOptions {
             SslMode::Require => PgSslMode::Require,
             SslMode::VerifyFull => PgSslMode::VerifyFull,
         })
-        // Statements hold no values, yet say nothing worth a log line either.
+        // Statements contain no values, but their log lines are useless.
         .disable_statement_logging();
     if let Some(user) = &server.user {
         options = options.username(user);
@@ -94,12 +94,12 @@ pub(super) fn failed_at(server: &config::PostgresSettings, error: StoreError) ->
     }
 }
 
-/// For the operator: which database it is about, without a password.
+/// Describes the database to the operator, without the password.
 pub(super) fn place(server: &config::PostgresSettings) -> String {
     format!("the database {:?} at {} port {}", server.database, server.host, server.port)
 }
 
-/// To get a connection, a new one if need be.
+/// Time limit for getting a connection, including a new one.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// To be answered, by all statements of one call. `begin!` has the same for the server.
+/// Time limit for all statements of one call. `begin!` sets the same for the server.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use super::statements::users;
 use crate::config;
 use crate::store::{Problem, StoreError};
 
-/// What the server says of the database, without a change of it.
+/// Reads the state of the database without a change.
 pub(in crate::store) async fn examine(server: &config::PostgresSettings) -> Result<(), Problem> {
     let options = options(server).options([("default_transaction_read_only", "on")]);
     let looked = in_time(CONNECT_LIMIT + ANSWER_LIMIT, async { Ok(look(&options).await) }).await;
@@ -30,7 +30,7 @@ pub(in crate::store) async fn examine(server: &config::PostgresSettings) -> Resu
     Err(if is_final { Problem::Unusable(sentence) } else { Problem::Unreachable(sentence) })
 }
 
-/// What speaks against the database, if it answers.
+/// Returns the reason that the database can't be used, if it answers.
 async fn look(options: &PgConnectOptions) -> Result<Option<String>, sqlx::Error> {
     let mut connection = options.connect().await?;
     let found = "SELECT current_setting('server_encoding'), to_regclass('tollgate_version') IS NOT NULL, \
@@ -54,7 +54,7 @@ async fn look(options: &PgConnectOptions) -> Result<Option<String>, sqlx::Error>
     })
 }
 
-/// Brings the tables up to date.
+/// Migrates the tables.
 pub(super) async fn prepare(options: &PgConnectOptions) -> Result<(), StoreError> {
     let mut connection = in_time(CONNECT_LIMIT, async { Ok(options.connect().await?) }).await?;
     let settings = sqlx::query("SELECT current_setting('server_encoding'), current_setting('synchronous_commit')");
@@ -71,7 +71,7 @@ pub(super) async fn prepare(options: &PgConnectOptions) -> Result<(), StoreError
     Ok(connection.close().await?)
 }
 
-/// Several gates may start at the same moment: one makes the tables, the others wait for it.
+/// Several processes may start at the same moment: one makes the tables, the others wait for it.
 async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with(BEGIN_MIGRATION).await?;
     let tables = "SELECT to_regclass('tollgate_version') IS NOT NULL, \
@@ -105,7 +105,7 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/postgres/0003_sign_in_networks.sql"),
     include_str!("../migrations/postgres/0004_epochs.sql"),
 ];
-/// The migration that made `looks`.
+/// The migration that created `looks`.
 const LOOKS: usize = 2;
 const BEGIN_MIGRATION: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(6084200834447537254)";

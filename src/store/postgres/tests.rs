@@ -31,7 +31,7 @@ async fn two(cluster: &Cluster) -> (Arc<Postgres>, Arc<Postgres>) {
     (Arc::new(Postgres::open(&server).await.unwrap()), Arc::new(Postgres::open(&server).await.unwrap()))
 }
 
-/// Returns once `count` transactions wait for a lock.
+/// Returns when `count` transactions wait for a lock.
 async fn until_waiting(cluster: &Cluster, count: usize) {
     let end = Instant::now() + Duration::from_secs(4);
     while cluster.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") != count.to_string() {
@@ -191,7 +191,7 @@ async fn a_connection_that_hangs_in_the_middle_of_an_answer_is_replaced() {
     let late = in_time(Duration::from_millis(50), revocation::after(&mut lent, 0, 0, 1)).await;
     let error = lent.release(late).unwrap_err().to_string();
     assert!(error.contains("within 50ms"), "{error}");
-    // On the same connection this would wait for ever.
+    // On the same connection this would never return.
     stored(&only, "alice").await;
     assert_eq!(only.users("r", None, 10).await.unwrap().len(), 1);
     rustix::process::kill_process(theirs, rustix::process::Signal::CONT).unwrap();

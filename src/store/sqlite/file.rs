@@ -12,8 +12,8 @@ use crate::store::StoreError;
 pub(super) fn is_there(path: &Path) -> Result<(), StoreError> {
     directory_of(path).map_err(|error| failed_at(path, error))?;
     match path.try_exists() {
-        Ok(false) => Err(failed_at(path, "there is no database yet: tollgate serve and tollgate user add make it")),
-        // Opening it tells what else there is to tell.
+        Ok(false) => Err(failed_at(path, "there is no database yet: tollgate serve and tollgate user add create it")),
+        // Opening it reports the other errors.
         Ok(true) | Err(_) => Ok(()),
     }
 }
@@ -30,7 +30,7 @@ fn directory_of(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::NotFound, message))
 }
 
-/// Makes the file with its final mode, so that there is no moment at which others can read it.
+/// Creates the file with its final mode, so that others can never read it.
 pub(super) fn create_file(path: &Path) -> io::Result<()> {
     let directory = directory_of(path)?;
     match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path) {
@@ -44,7 +44,7 @@ pub(super) fn create_file(path: &Path) -> io::Result<()> {
                 return Err(io::Error::other("not a file"));
             }
             if metadata.permissions().mode() & 0o077 != 0 {
-                tracing::warn!(path = %path.display(), "the store holds password hashes, and others can read it");
+                tracing::warn!(path = %path.display(), "others can read the store, which contains password hashes");
             }
             Ok(())
         }
@@ -52,7 +52,7 @@ pub(super) fn create_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What the header of the file says (SQLite's "Database File Format", 1.3), if there is a file.
+/// Reads the header of the file (SQLite's "Database File Format", 1.3), if the file exists.
 pub(in crate::store) fn examine(path: &Path) -> Result<(), String> {
     let problem = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
     let mut header = Vec::new();

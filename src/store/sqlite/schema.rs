@@ -9,7 +9,7 @@ use super::BUSY_TIMEOUT;
 use super::statements::users;
 use crate::store::StoreError;
 
-/// Switches the file to WAL and brings its tables up to date.
+/// Switches the file to WAL and migrates its tables.
 pub(super) async fn prepare(options: &SqliteConnectOptions) -> Result<(), StoreError> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     let mut connection = loop {
@@ -27,8 +27,8 @@ pub(super) async fn prepare(options: &SqliteConnectOptions) -> Result<(), StoreE
     Ok(connection.close().await?)
 }
 
-/// Our own and not sqlx's, whose lock is a no-op on SQLite: two processes that open a new file at once would both make
-/// its tables.
+/// A lock of Tollgate, because sqlx's migration lock is a no-op on SQLite: two processes that open a new file at once
+/// would both create the tables.
 async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let pragmas = "SELECT (SELECT user_version FROM pragma_user_version), \
@@ -51,7 +51,7 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
-    // The low byte is the primary code, whatever the extended one says.
+    // The low byte of an extended code is the primary code.
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
@@ -65,7 +65,7 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0006_sign_in_networks.sql"),
     include_str!("../migrations/sqlite/0007_epochs.sql"),
 ];
-/// The migration that made `looks`.
+/// The migration that created `looks`.
 pub(super) const LOOKS: usize = 5;
 pub(super) const APPLICATION_ID: i64 = 0x546f_6c6c;
 pub(super) const FOREIGN: &str = "the file is a database of another program";

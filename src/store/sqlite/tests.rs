@@ -124,7 +124,7 @@ async fn a_file_of_the_first_version_keeps_its_rows() {
     let user = store.user("r", "u").await.unwrap().unwrap();
     assert_eq!(user.username.as_deref(), Some("alice"));
     assert!(!user.email_verified, "nobody knows");
-    // What its name looks like was not written down by that version.
+    // That version did not store the skeletons of names.
     let impostor = conformance::user("r", "\u{430}lice");
     assert!(matches!(store.register(&impostor).await, Err(StoreError::NameTaken)));
     let old = Revocation { sequence: 41, token: TokenId(2), expires_at: 200 };
@@ -133,7 +133,7 @@ async fn a_file_of_the_first_version_keeps_its_rows() {
     assert_eq!(cut_off.sequence, 43, "no sequence is given twice");
     let (_, ended) = store.update_user(&user, SessionsToEnd::All, None).await.unwrap();
     assert_eq!(ended, [Revocation { sequence: 44, token: TokenId(1), expires_at: 100 }]);
-    // A gate of the first version that has the file open all the while goes on.
+    // A process of the first version that has the file open goes on.
     let theirs = "SELECT sequence, token, expires_at FROM revocations WHERE sequence > 41 ORDER BY sequence";
     assert_eq!(sqlx::query(theirs).fetch_all(&mut connection).await.unwrap().len(), 2);
     store.close().await;

@@ -1,4 +1,4 @@
-//! Session epochs: one for each realm, with what its sessions hang on.
+//! Session epochs: one per realm.
 
 use sqlx::Row as _;
 
@@ -13,14 +13,13 @@ pub(in crate::store) async fn all(connection: &mut Connection) -> Result<Vec<Epo
     query.fetch_all(connection).await?.iter().map(read).collect()
 }
 
-/// That of this realm.
 pub(in crate::store) async fn select(connection: &mut Connection, realm: &str) -> Result<Option<Epoch>, StoreError> {
     let query = sqlx::query("SELECT realm, id, secret, issued_for, keys, since FROM epochs WHERE realm = $1");
     query.bind(realm).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// Begins this one, if there is a reason. Two gates that see the same reason begin one between them, where who writes here
-/// is alone.
+/// Begins this epoch if there is a reason. Of two processes with the same reason, one begins an epoch, where the writer
+/// has the exclusive lock.
 pub(in crate::store) async fn follow(connection: &mut Connection, next: &Epoch) -> Result<Followed, StoreError> {
     let present = select(connection, &next.realm).await?;
     let followed = next.follows(present.as_ref());
@@ -53,8 +52,8 @@ pub(in crate::store) async fn begin(connection: &mut Connection, next: &Epoch) -
     Ok(())
 }
 
-/// The same, and nothing counts any more that anybody in the realm was issued until the second `until`; nor what was issued
-/// later in a session of before. Revocations are kept until `expires_at`.
+/// The same, and all tokens of the realm issued up to the second `until` are refused, and later tokens of sessions from
+/// before. Revocations are kept until `expires_at`.
 pub(in crate::store) async fn end(
     connection: &mut Connection,
     next: &Epoch,
@@ -62,7 +61,7 @@ pub(in crate::store) async fn end(
     expires_at: i64,
 ) -> Result<(), StoreError> {
     cut_off(connection, next.issued_for, until, expires_at).await?;
-    // Tokens tell no parts of a second, and the clock of the gate that issued them may be ahead of ours.
+    // Tokens have whole seconds, and the clock of the process that issued them may be ahead.
     macro_rules! late {
         () => {
             "realm = $1 AND (created_at > $2 OR token IN (SELECT session FROM refresh_tokens WHERE rotated_at > $3))"
@@ -107,6 +106,6 @@ fn to_json(keys: &[String]) -> Result<String, StoreError> {
     serde_json::to_string(keys).map_err(|error| StoreError::Failed(error.to_string()))
 }
 
-/// For how long after its use a refresh token may give another access token, and by how much the clock of the gate that it
-/// is given by may be ahead: what was used so long ago may have given one in this second.
+/// The time after its use in which a refresh token can give another access token, plus the maximum clock difference
+/// between processes: a token that was used so long ago may have given one in this second.
 const REISSUED_MS: i64 = 15 * 60 * 1000;

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use super::{Connection, Row};
 use crate::store::{Guess, Guesses, NetworkId, StoreError};
 
-/// The counts that hold for an account at a network.
+/// The counts for an account at a network.
 pub(in crate::store) async fn read(
     connection: &mut Connection,
     realm: &str,
@@ -34,7 +34,7 @@ pub(in crate::store) async fn read(
     Ok(guesses)
 }
 
-/// One more wrong guess. One statement, whatever is there already: the time must not tell.
+/// Counts one more wrong guess, in one statement for all cases: the time must not differ.
 pub(in crate::store) async fn count_one(
     connection: &mut Connection,
     realm: &str,
@@ -57,7 +57,7 @@ pub(in crate::store) async fn count_one(
         Guess::Code => ("codes", 0, 1),
     };
     let query = query.bind(realm).bind(user_id).bind(&network.0[..]).bind(ALL_OTHERS).bind(passwords).bind(codes);
-    // Says when to forget the row of an account of a user pool. Of others it would be taken for a reset.
+    // The time when the row of a user pool's account can be deleted. For other accounts it would be a reset.
     let query = query.bind(if user_id.starts_with(POOL) { now_ms } else { 0 });
     count(&query.fetch_one(connection).await?, column)
 }
@@ -78,7 +78,7 @@ pub(in crate::store) async fn signed_in(
     if again.rows_affected() > 0 {
         return Ok(());
     }
-    // Those of networks from which it had not signed in, of which this was one.
+    // The count of new networks, of which this was one.
     let others = sqlx::query(
         "UPDATE sign_in_networks SET passwords = 0, codes = 0 WHERE realm = $1 AND user_id = $2 AND network = $3",
     );
@@ -118,8 +118,8 @@ pub(in crate::store) async fn reset(
     Ok(())
 }
 
-/// What deletes rows of accounts of user pools: the counts of guesses that are older than the time, the oldest beyond the
-/// greatest number, and networks that were not used for long. A locked account stays locked.
+/// Deletes rows of accounts of user pools: counts of guesses that are older than the time, the oldest beyond the
+/// maximum number, and networks that were unused for long. A locked account stays locked.
 pub(in crate::store) const PURGES: [Purge; 3] = [
     Purge {
         statement: "DELETE FROM sign_in_networks WHERE network = $1 AND (realm, user_id) IN \
@@ -149,11 +149,11 @@ pub(in crate::store) const PURGES: [Purge; 3] = [
 pub(in crate::store) struct Purge {
     statement: &'static str,
     age_ms: i64,
-    /// How many rows stay; the statement has the parameter if there is any.
+    /// Number of rows that stay; the statement has the parameter if it is set.
     kept: i64,
 }
 
-/// Runs one of [`PURGES`] at `now` (Unix seconds). Returns how many rows went, and whether there may be more.
+/// Runs one of [`PURGES`] at `now` (Unix seconds). Returns the number of rows, and whether there may be more.
 pub(in crate::store) async fn purge(
     connection: &mut Connection,
     purge: Purge,
@@ -168,7 +168,8 @@ pub(in crate::store) async fn purge(
     Ok((rows, rows >= PURGED_AT_ONCE.unsigned_abs()))
 }
 
-/// Returns the ids of the users with `times` or more wrong guesses in a row, from networks from which they have not signed in.
+/// Returns the ids of the users with `times` or more consecutive wrong guesses, from networks from which they have not
+/// logged in.
 pub(in crate::store) async fn guessed_at(
     connection: &mut Connection,
     realm: &str,
@@ -182,14 +183,13 @@ pub(in crate::store) async fn guessed_at(
     rows.iter().map(|row| Ok(row.try_get("user_id")?)).collect()
 }
 
-/// Forgets a user.
 pub(super) async fn forget(connection: &mut Connection, realm: &str, user_id: &str) -> Result<(), StoreError> {
     let delete = sqlx::query("DELETE FROM sign_in_networks WHERE realm = $1 AND user_id = $2");
     delete.bind(realm).bind(user_id).execute(connection).await?;
     Ok(())
 }
 
-/// Whether any account has signed in from this network.
+/// Returns whether any account has logged in from this network.
 pub(in crate::store) async fn is_known(connection: &mut Connection, network: NetworkId) -> Result<bool, StoreError> {
     let query = sqlx::query("SELECT EXISTS (SELECT 1 FROM sign_in_networks WHERE network = $1)");
     Ok(query.bind(&network.0[..]).fetch_one(connection).await?.try_get(0)?)
@@ -199,10 +199,10 @@ fn count(row: &Row, column: &str) -> Result<u32, StoreError> {
     Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or(u32::MAX))
 }
 
-/// Stands for all networks from which an account has not signed in.
+/// Stands for all networks from which an account has not logged in.
 const ALL_OTHERS: &[u8] = b"";
 const NETWORKS_KEPT: i64 = 10;
-/// What the ids of accounts of user pools begin with.
+/// Prefix of the ids of user pool accounts.
 const POOL: char = '@';
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const PURGED_AT_ONCE: i64 = 2000;

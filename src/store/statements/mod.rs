@@ -1,9 +1,10 @@
-//! What the databases are told, in the SQL that all of them understand, and what is judged between two statements.
+//! Statements in the SQL that all databases understand, and the decisions between two statements.
 //!
-//! sqlx has other types for each database, and a bound for each value that is bound. So every backend compiles this module
-//! for itself, with its own `Driver`, `Connection` and `Row` (`super` is the backend). How a transaction begins, and what
-//! it locks, is the backend's. Placeholders are `$1`, and columns are named: a gate that runs while a newer version adds
-//! a column would trip over `*`, since PostgreSQL refuses a prepared statement whose result has changed.
+//! sqlx has different types for each database, and a bound for each bound value. So every backend compiles this module
+//! for itself, with its own `Driver`, `Connection` and `Row` (`super` is the backend). The backend decides how a
+//! transaction begins and what it locks. Placeholders are `$1`, and columns are named: with `*`, a process that runs
+//! while a newer version adds a column would fail, because PostgreSQL refuses a prepared statement whose result has
+//! changed.
 
 pub(super) mod epochs;
 pub(super) mod guesses;

@@ -32,7 +32,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Whose session this is, and what its refresh tokens are made with.
+/// The session, and the key of its refresh tokens.
 pub(in crate::store) async fn select(
     connection: &mut Connection,
     session: TokenId,
@@ -59,14 +59,14 @@ pub(in crate::store) async fn select(
     }))
 }
 
-/// What became of a refresh token, or that it was used before and its session has to end.
+/// The result of a refresh, or that the token was used before and its session must end.
 pub(in crate::store) enum Attempt {
     Settled(RefreshResult),
     Reused(TokenExpiry),
 }
 
-/// Uses up the token that was presented. One statement looks and writes, so that of two at once the later one finds the
-/// token used, whatever its transaction locks.
+/// Uses the presented token. One statement reads and writes, so that of two concurrent calls the later one finds the
+/// token used, independent of the lock.
 pub(in crate::store) async fn attempt(
     connection: &mut Connection,
     presented: &RefreshAttempt,
@@ -99,8 +99,8 @@ pub(in crate::store) async fn attempt(
     let since =
         if (rotated..=rotated + RESTART_MS).contains(&presented.started_ms) { presented.started_ms } else { rotated };
     let is_previous = presented.generation + 1 == generation && previous.is_some_and(|hash| *hash == presented.hash);
-    // A use in the future is one by another gate, whose clock is ahead of ours; but of a clock that was set back by days, it
-    // is no word on what happened a moment ago.
+    // A use in the future is by another process with a clock ahead. If a clock was set back by days, it says nothing
+    // about the last moments.
     if is_previous && (-SKEW_MS..=presented.grace_ms).contains(&(presented.now_ms - since)) {
         return Ok(Attempt::Settled(RefreshResult::Again));
     }
@@ -151,7 +151,7 @@ fn hash(stored: &[u8]) -> Result<[u8; 32], StoreError> {
     stored.try_into().map_err(|_| StoreError::Failed("a hash is not 32 bytes long".into()))
 }
 
-/// By how much the clocks of two gates may differ.
+/// Maximum clock difference between two processes.
 const SKEW_MS: i64 = 5 * 60 * 1000;
-/// For how long a gate may be away, and its clients still get the answers that it owes them.
+/// The time for which a process can be away while its clients still get the responses that they lost.
 const RESTART_MS: i64 = 5 * 60 * 1000;

@@ -6,8 +6,8 @@ use super::{Connection, Row};
 use crate::store::{Revocation, RevocationEntry, StoreError, SubjectRevocation, TokenExpiry};
 use crate::token::{AccountId, TokenId};
 
-/// Fails if this is no session of the user, or has been revoked. Who has a stolen signing key can make a token of anybody,
-/// but a session of nobody: with a new password it would open one that outlives the key.
+/// Fails if the session is not the user's or was revoked. A stolen signing key can make a token of any user, but no
+/// session: with a new password it would open a session that outlives the key.
 pub(super) async fn refuse_ended(
     connection: &mut Connection,
     by: Option<TokenId>,
@@ -23,8 +23,9 @@ pub(super) async fn refuse_ended(
     if query.fetch_optional(connection).await?.is_some() { Ok(()) } else { Err(StoreError::Revoked) }
 }
 
-/// Ends one session, or the one that a token would have had. Its own expiry counts, if it is known. A revocation that is
-/// there already and ends sooner makes way: another issuer may give two tokens one id, and the later one must not come back.
+/// Ends one session, or the session that a token would have had. Uses its own expiry, if known. Replaces an existing
+/// revocation that ends sooner: another issuer may give two tokens one id, and the later one must not become valid
+/// again.
 pub(in crate::store) async fn end_session(
     connection: &mut Connection,
     token: TokenId,
@@ -77,8 +78,8 @@ pub(super) async fn end_sessions(
     Ok(revoked)
 }
 
-/// Replaces the account's cut-off, by a later one and never by an earlier. The new row has a new sequence, so that who
-/// has seen the old one learns of it.
+/// Replaces the account's cut-off by a later one, never by an earlier one. The new row has a new sequence, so that
+/// processes that loaded the old one load it.
 pub(in crate::store) async fn cut_off(
     connection: &mut Connection,
     account: AccountId,
@@ -104,7 +105,7 @@ pub(in crate::store) async fn cut_off(
     }
 }
 
-/// Until when nothing counts that the account was issued.
+/// Returns the second up to which all tokens of the account are refused.
 pub(in crate::store) async fn cut_off_of(
     connection: &mut Connection,
     account: AccountId,
@@ -126,7 +127,7 @@ pub(in crate::store) async fn after(
         "SELECT sequence, token, expires_at, issued_until FROM revocations \
          WHERE sequence > $1 AND +expires_at >= $2 ORDER BY sequence LIMIT $3",
     );
-    // Row by row: a page of the driver's rows would take far more memory than what is in it.
+    // Row by row: a page of the driver's rows takes far more memory than its data.
     let rows = query.bind(after).bind(now).bind(i64::from(limit)).try_map(|row: Row| Ok(read(&row)));
     rows.fetch_all(connection).await?.into_iter().collect()
 }

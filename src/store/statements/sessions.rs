@@ -1,4 +1,4 @@
-//! Sessions that begin, which there are, and what is forgotten once it has expired.
+//! Opening and listing sessions, and deleting expired rows.
 
 use sqlx::Row as _;
 
@@ -7,8 +7,8 @@ use super::{Connection, Row, refresh};
 use crate::store::{Listed, ListedRefresh, OneTimeId, Session, StoreError};
 use crate::token::TokenId;
 
-/// Opens a session, if its user is still this version and not disabled, and the realm's epoch still the one that it is to
-/// begin in.
+/// Opens a session, if its user still has this version and is not disabled, and the realm's epoch is still the expected
+/// one.
 pub(in crate::store) async fn create(
     connection: &mut Connection,
     session: &Session,
@@ -65,7 +65,7 @@ macro_rules! listed {
     };
 }
 
-/// Those of a user that have not expired, the oldest first.
+/// The user's sessions that have not expired, the oldest first.
 pub(in crate::store) async fn of_user(
     connection: &mut Connection,
     realm: &str,
@@ -107,7 +107,7 @@ fn read(row: &Row) -> Result<Listed, StoreError> {
     })
 }
 
-/// What deletes some rows that have expired. Not all at once: whoever else writes would have to wait for all of them.
+/// Deletes some expired rows. Not all at once: other writers would have to wait.
 pub(in crate::store) const PURGES: [&str; 3] = [
     "DELETE FROM sessions WHERE token IN (SELECT token FROM sessions WHERE expires_at < $1 LIMIT $2)",
     "DELETE FROM revocations WHERE token IN (SELECT token FROM revocations WHERE expires_at < $1 LIMIT $2)",

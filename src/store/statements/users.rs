@@ -32,7 +32,7 @@ pub(in crate::store) async fn create(connection: &mut Connection, users: &[User]
     Ok(())
 }
 
-/// Adds a user whose username looks like no name of another user's. For who locks out everybody else that writes names.
+/// Adds a user if no other user's name looks like its username. The caller holds the lock against all writers of names.
 pub(in crate::store) async fn register(connection: &mut Connection, user: &User) -> Result<(), StoreError> {
     refuse_look_alike(connection, user).await?;
     create(connection, std::slice::from_ref(user)).await
@@ -103,7 +103,7 @@ pub(in crate::store) async fn update(
     if let Some(before) = before {
         refresh::keep_names(connection, &before, &stored).await?;
         if (&before.username, &before.email) != (&user.username, &user.email) {
-            // Whoever runs the realm may have two names that look alike, and asks in nobody's name.
+            // The operator can create two names that look alike.
             if by.is_some() && before.username != user.username {
                 refuse_look_alike(connection, user).await?;
             }
@@ -115,7 +115,7 @@ pub(in crate::store) async fn update(
     Ok((stored, revoked))
 }
 
-/// How many pairs of names a user holds back: those of its sessions that it has no more.
+/// Returns the number of reserved name pairs of a user: names in its sessions that it no longer has.
 pub(in crate::store) async fn names_held(
     connection: &mut Connection,
     realm: &str,
@@ -132,7 +132,7 @@ pub(in crate::store) async fn names_held(
     Ok(held.unsigned_abs())
 }
 
-/// Adds what the names of users look like who have been there since before that was known.
+/// Adds the skeletons for the names of users from before skeletons were stored.
 pub(in crate::store) async fn add_missing_looks(connection: &mut Connection) -> Result<(), StoreError> {
     let mut after = (String::new(), String::new());
     loop {
@@ -164,8 +164,8 @@ async fn add_looks(
     Ok(())
 }
 
-/// A username may look like no name of another user's. Email addresses may: nobody can choose another for that, and those
-/// that nobody verified are told to nobody.
+/// Refuses a username that looks like another user's name. Email addresses are not compared: a user can't choose
+/// another address for that, and unverified addresses are not sent to applications.
 async fn refuse_look_alike(connection: &mut Connection, user: &User) -> Result<(), StoreError> {
     let Some(written) = user.username.as_deref() else { return Ok(()) };
     let [canonical, written] = looks(written, &LoginName::username(written).ok_or(StoreError::MissingName)?);
@@ -244,9 +244,9 @@ impl NameKeys {
     }
 }
 
-/// The names themselves are guarded by UNIQUE; this is for names that live on in tokens, and for ids: tokens name a user
-/// without a username by the id. Asked after the name was written: who gives a name up at this moment holds our write up
-/// until that is done, and only then is it known which of its tokens carry the name.
+/// UNIQUE protects the names themselves. This is for names in valid tokens, and for ids: tokens of a user without a
+/// username use the id. Checked after the name was written: a user that gives up a name at this moment blocks this
+/// write until it is done, and only then is it known which of its tokens carry the name.
 async fn refuse_names_in_use(connection: &mut Connection, user: &User, keys: &NameKeys) -> Result<(), StoreError> {
     let query = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM sessions WHERE realm = $1 AND username_key = $2 AND user_id <> $4) \

@@ -76,7 +76,7 @@ fn judge(issuer: TrustedIssuer, token: &str) -> Result<Claims, TokenError> {
     rules.verify(token, NOW).map(|accepted| accepted.claims)
 }
 
-/// With these changes to the header and the payload; `null` takes a member out.
+/// Applies these changes to the header and the payload; `null` removes a member.
 fn changed(
     header_change: &Value,
     payload_change: &Value,
@@ -107,7 +107,7 @@ fn headers() {
         json!({"typ": "at+jwt"}),
         json!({"typ": "application/AT+JWT"}),
         json!({"typ": "jwt", "kid": null}),
-        // Where keys are, says the token; nobody looks (R24).
+        // The token names keys, which are ignored (R24).
         json!({"jku": "https://evil.example", "x5u": 1, "x5c": ["AA"], "x5t": "AA", "jwk": {"kty": "oct", "k": ""}}),
     ] {
         assert_eq!(check(good.clone()), Ok(()), "{good}");

@@ -107,7 +107,7 @@ fn bad_key_files_say_what_is_wrong() {
     assert!(SigningKey::from_jwk(r#"{"kty":"oct","kty":"oct"}"#).is_err());
 }
 
-/// RFC 7517 A.2, RFC 8037 A.1: their keys, with our members.
+/// The keys of RFC 7517 A.2 and RFC 8037 A.1, with Tollgate's members.
 #[test]
 fn keys_that_others_made() {
     let elliptic = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",

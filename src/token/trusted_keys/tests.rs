@@ -149,7 +149,7 @@ fn a_fetcher_waits_until_it_is_asked() {
 #[test]
 fn keys_are_fetched_from_hosts_that_prove_who_they_are() {
     assert!(check_url("http://idp.example", false).unwrap_err().contains("insecure_http = true"), "what to do");
-    assert_eq!(check_url("ftp://idp.example", true), Err("is no https URL"));
+    assert_eq!(check_url("ftp://idp.example", true), Err("must be an https URL"));
     for (url, secure, insecure) in [
         ("https://idp.example/jwks", true, true),
         ("https://idp.example:8443", true, true),

@@ -215,7 +215,7 @@ fn r21_r22_claims_are_there_and_of_the_right_type() {
     assert_eq!(check(&twice), Err(TokenError::Malformed));
 }
 
-/// Rules that trust an issuer whose keys are fetched, and what signs its tokens.
+/// Returns rules that trust an issuer with fetched keys, and the key that signs its tokens.
 fn trusting() -> (TokenSettings, Ed25519KeyPair) {
     let pair = Ed25519KeyPair::generate().unwrap();
     let remote = RemoteJwks {

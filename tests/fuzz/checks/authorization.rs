@@ -7,7 +7,7 @@
 use super::fixture::{SETUP, expand};
 use super::request;
 
-/// Whether somebody got in.
+/// Whether the request passed.
 pub fn check(data: &[u8]) -> bool {
     let (mut query, mut headers) = (String::new(), Vec::new());
     for line in data.split(|byte| *byte == b'\n').take(32) {

@@ -1,4 +1,4 @@
-//! Any bytes as a request to a login, head and body: through the gate to the answer of the dialect.
+//! Any bytes as a request to a login, head and body: through Tollgate to the answer of the dialect.
 
 use std::sync::LazyLock;
 
@@ -74,7 +74,7 @@ fn ask(read: &Read) -> Option<(StatusCode, bool)> {
     })
 }
 
-/// What a request brings, as anybody can see who looks for it.
+/// The credentials in a request, by a simple search.
 struct Asked {
     body: String,
     target: String,
@@ -108,7 +108,7 @@ impl Asked {
     }
 }
 
-/// Nothing is changed for whom nothing is done.
+/// Nothing changes for other users.
 fn refused(refusal: &LoginError, before: &[User], after: &[User]) {
     assert_eq!(before, after, "refused, and changed all the same");
     if let Some(cookie) = &refusal.set_cookie {
@@ -142,13 +142,13 @@ fn answered(
     let (users, changed) = (memory.users(), memory.users() != before);
     match (dialect, endpoint) {
         (Dialect::Project, _) => {
-            // No password is hashed here, so nobody logs in or is registered.
+            // No password is hashed here, so there is no login and no registration.
             assert!(!given, "a token for nothing");
             assert!(users.len() <= before.len());
             let own = asked.brings(0x01) || asked.brings(0x03) || asked.brings(0x17) || asked.master;
             assert!(!changed || own, "changed by nobody");
             assert!(own || body == "{}", "shown to nobody: {body}");
-            // R1 of roles: nobody gives them to himself, and only who may is changed.
+            // Roles: a user can't change its own, and only a permitted user is changed.
             for user in &users {
                 let old =
                     before.iter().find(|old| (&old.realm, &old.id) == (&user.realm, &user.id)).expect("no new user");

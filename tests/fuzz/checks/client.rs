@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tollgate::config::{ForwardedFamily, NO_PROXIES, Proxies};
 use tollgate::gate::ClientInfo;
 
-/// Whether anybody was believed.
+/// Whether a reported value was believed.
 pub fn check(data: &[u8]) -> bool {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(32) {
@@ -62,7 +62,7 @@ fn check_with(headers: &HeaderMap, proxies: &Proxies) -> bool {
             let peer = peer.to_canonical();
             assert_eq!(hops.last(), Some(&peer));
             assert!(hops.iter().all(|hop| *hop == hop.to_canonical()));
-            // The first of them is the client; each of the others is a proxy of ours.
+            // The first of them is the client; the others are trusted proxies.
             assert_eq!(hops.first(), Some(&client.address));
             assert!(hops[1..].iter().all(is_trusted), "{hops:?}");
             let nobody = ClientInfo::from_request(peer, tls, headers, &NO_PROXIES);

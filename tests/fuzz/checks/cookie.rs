@@ -1,4 +1,4 @@
-//! Any bytes as the credentials of a request: nobody gets in without the one token that counts.
+//! Any bytes as the credentials of a request: no request passes without the one valid token.
 //!
 //! Each line is a header: `c` and a Cookie, `a` and an Authorization, `k` and an X-API-Key. The byte 1 stands for the
 //! realm's token, 2 for its API key, since neither could be guessed.
@@ -50,7 +50,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     Setup { policy, revoked: Revocations::new(), known: TokenCache::new(1 << 20), usage: AddressLimiters::new(), token }
 });
 
-/// Whether somebody got in.
+/// Whether the request passed.
 pub fn check(data: &[u8]) -> bool {
     let Some(headers) = headers(data) else { return false };
     stripped(&headers);
@@ -114,7 +114,7 @@ fn judged(headers: &HeaderMap) -> bool {
         |one: &HeaderValue| one.as_bytes().trim_ascii().split(|byte| *byte == b' ').next_back().is_some_and(own);
     match authorizations[..] {
         [one] if is_bearer(one) => {}
-        // There is none, or they are the app's, beside the cookie.
+        // There is none, or they are the application's, beside the cookie.
         _ => {
             let ours: Vec<_> = cookies(headers).filter(|(name, _)| *name == COOKIE_NAME.as_bytes()).collect();
             assert!(!ours.is_empty() && ours.iter().all(|(_, value)| own(value)), "{headers:?}");
@@ -127,7 +127,7 @@ fn judged(headers: &HeaderMap) -> bool {
     true
 }
 
-/// What an app gets of the cookies: none of ours, and all others as they were.
+/// The cookies for an application: none of the realms, and all others unchanged.
 fn stripped(headers: &HeaderMap) {
     let names = [COOKIE_NAME.to_owned()];
     let ours = |pair: &[u8]| {

@@ -16,7 +16,7 @@ pub fn check(data: &[u8]) -> bool {
     let once: BTreeSet<_> = kids.iter().collect();
     assert_eq!(once.len(), kids.len(), "one id twice: {kids:?}");
     for kid in kids {
-        // A key of this id is for us, and shows nothing private. Others of the same id may be unusable.
+        // A key of this id is usable, and contains nothing private. Others of the same id can be unusable.
         let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
         let usable = |jwk: &&Value| is_for_us(jwk) && private.iter().all(|name| jwk.get(*name).is_none());
         assert!(jwks.iter().filter(|jwk| jwk["kid"] == kid).any(|jwk| usable(&jwk)), "{kid}");

@@ -1,5 +1,5 @@
-//! A store that forgets, and a desk whose hashing threads are all taken: what needs no password goes all the way, what needs
-//! one ends where it would be hashed, since a fuzzer has no time to wait for that.
+//! A store that forgets, and login services with busy hashing threads: requests without a password run to the end,
+//! others end before hashing, because a fuzzer has no time for that.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,7 +23,7 @@ use tollgate::token::{AccountId, Revocations, TokenId};
 
 use super::fixture::{ALICE, BOB, CAROL, NOW, SETUP, seal};
 
-/// That of RFC 6238, appendix B.
+/// The secret of RFC 6238, appendix B.
 pub const TOTP: &[u8; 20] = b"12345678901234567890";
 /// No password has it, and to find that out costs nothing.
 const NO_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
@@ -321,10 +321,10 @@ pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
     Content { users, ..Content::default() }
 });
 
-/// Where nobody's password is hashed.
+/// Hashes no password.
 static TAKEN: LazyLock<Mutex<Option<HashPool>>> = LazyLock::new(|| {
     let pool = HashPool::new(1, 0).expect("a thread");
-    // Whoever is woken from its result never comes back: so its only thread is taken from then on, and nobody may wait.
+    // The task of its result never returns: so its only thread is busy from then on, and the queue has no room.
     let (stuck, waits) = channel();
     let waker = Waker::from(Arc::new(Stuck(Mutex::new(stuck))));
     let nothing = PasswordHash(NO_HASH.into());
@@ -333,7 +333,7 @@ static TAKEN: LazyLock<Mutex<Option<HashPool>>> = LazyLock::new(|| {
     loop {
         let mut answer = pin!(pool.verify(share, &password, Some(&nothing)));
         match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
-            // It looks for work only a moment after it was made, or was done before anybody could ask to be woken.
+            // The thread looks for work shortly after its start, or the work was done before the task was registered.
             Poll::Ready(_) => std::thread::yield_now(),
             Poll::Pending => break is_stuck(&waits),
         }
@@ -426,7 +426,7 @@ pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
     })
 });
 
-/// The one-time code of the moment (RFC 6238), by somebody else's reading of it.
+/// The present one-time code (RFC 6238), by an independent implementation.
 pub fn code() -> String {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOTP);
     let tag = aws_lc_rs::hmac::sign(&key, &u64::try_from(NOW / 30).expect("a step").to_be_bytes());

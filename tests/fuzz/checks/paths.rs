@@ -37,7 +37,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     config::parse(&text, Path::new("/nonexistent/paths.toml"), Mode::Check).expect("a policy").policy
 });
 
-/// Whether an app gets it that decides about a part of its host only.
+/// Whether an application gets it that decides about a part of its host only.
 pub fn check(data: &[u8]) -> bool {
     let mut granted = false;
     for name in ["solo", "two", "opaque", "pass", "login"] {
@@ -83,7 +83,7 @@ pub fn check(data: &[u8]) -> bool {
                 assert!(key_set.is_none(), "{name}: {} is a key set to some", path.escape_ascii());
                 granted |= name != "solo";
             }
-            // What the gate answers itself is at its path in the one form that all readers read alike.
+            // What Tollgate answers itself is at its path in the one form that all readers read alike.
             Decision::Jwks(_) => {
                 assert!(readings(path, false).iter().all(|reading| is_key_set(reading)), "{}", path.escape_ascii());
             }
@@ -99,8 +99,8 @@ fn is_key_set(path: &[u8]) -> bool {
     POLICY.jwks_at(&String::from_utf8_lossy(path)).is_some()
 }
 
-/// What apps may make of a path: each step that some reader takes, in any order and again and again. `all`: of the odd ones, too,
-/// which no strict rule knows of.
+/// What applications may make of a path: each step that some reader takes, in any order and again and again. `all`: of
+/// the odd ones, too, which no strict rule knows of.
 fn readings(path: &[u8], all: bool) -> BTreeSet<Vec<u8>> {
     type Step = fn(&[u8]) -> Vec<u8>;
     const USUAL: [Step; 6] = [decoded, slashed, merged, bare, resolved, local];

@@ -5,7 +5,7 @@ use tollgate::gate::wire;
 use super::fixture::{KEY, SETUP, expand};
 use super::request;
 
-/// Whether the app gets it.
+/// Whether the application gets it.
 pub fn check(data: &[u8]) -> bool {
     let target = expand(data, &[]);
     let mut granted = false;

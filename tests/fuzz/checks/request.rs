@@ -1,4 +1,4 @@
-//! From the bytes of a request's head to what the app gets of it, and what must be true of that.
+//! From the bytes of a request's head to what the application gets of it, and what must be true of that.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub struct Read {
     pub body: Vec<u8>,
 }
 
-/// Reads a head as the gate does, with pingora's parser.
+/// Reads a head as Tollgate does, with pingora's parser.
 pub fn read(bytes: &[u8]) -> Option<Read> {
     thread_local! {
         static RUNTIME: OnceCell<tokio::runtime::Runtime> = const { OnceCell::new() };
@@ -59,7 +59,7 @@ fn trusted() -> Proxies {
     Proxies::new(vec![network], ForwardedFamily::XForwarded, true)
 }
 
-/// Has the gate judge it, with the tokens that were seen before remembered or not. `findings` is what it wrote down.
+/// Has Tollgate judge it, with the tokens that were seen before remembered or not. `findings` is what it wrote down.
 pub fn judge(read: &Read, from: From, remembered: bool, findings: &Explanation) -> Decision {
     let (header, setup) = (&read.header, &*SETUP);
     let has_body = wire::has_body(&header.headers);
@@ -90,7 +90,7 @@ pub fn judge(read: &Read, from: From, remembered: bool, findings: &Explanation) 
     gate.decide(&head, NOW, &mut RequestPermits::default())
 }
 
-/// Judges it in every way, and holds what comes of it against what must be true. Whether the app gets it.
+/// Judges it in every way, and holds what comes of it against what must be true. Whether the application gets it.
 pub fn check(read: &Read) -> bool {
     let mut granted = false;
     for from in callers() {
@@ -170,13 +170,13 @@ fn says_no_secret(read: &Read, findings: &Explanation) {
     }
 }
 
-/// What must be true of every request that an app gets.
+/// What must be true of every request that an application gets.
 fn rightly(read: &Read, from: From, grant: &Grant) {
     let headers = &read.header.headers;
     let target = wire::target(&read.raw).expect("a target");
     let (path, query) = split(target);
 
-    // R5: the path that was judged, byte for byte; of the query all but what is the gate's.
+    // R5: the path that was judged, byte for byte; of the query all but what is Tollgate's.
     let (to_path, to_query) = split(grant.target());
     assert_eq!(to_path, path);
     assert_eq!(
@@ -190,12 +190,12 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     let authority = read.header.uri.authority().map(|authority| authority.as_str().as_bytes());
     assert_eq!(Some(grant.authority().as_bytes()), host.or(authority));
 
-    // R8, R9: whatever an app makes of the path, it is no other route's.
+    // R8, R9: whatever an application makes of the path, it is no other route's.
     let name = grant.authority().to_str().expect("a host").to_ascii_lowercase();
     let name = name.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     let host = name.map_or_else(|| grant.authority().to_str().unwrap_or_default(), |(host, _)| host);
     let host = Host::parse(host).expect("a host");
-    // A preflight that is the app's to answer goes where what it asks about would.
+    // A preflight that is the application's to answer goes where what it asks about would.
     let asked = read.header.headers.get("access-control-request-method").filter(|_| {
         read.header.method == Method::OPTIONS && headers.contains_key(ORIGIN) && grant.route().cors() == CorsBy::App
     });
@@ -218,8 +218,8 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     end.map_or((target, None), |end| (&target[..end], Some(&target[end + 1..])))
 }
 
-/// Members of a query but `key`, under whatever spelling, in a realm that has keys, which needs one here. In the others the whole
-/// query is the app's.
+/// Members of a query but `key`, under whatever spelling, in a realm that has keys, which needs one here. In the others
+/// the whole query is the application's.
 fn without_ours(query: &[u8], grant: &Grant) -> Option<Vec<u8>> {
     if !grant.route().realm().has_api_keys() {
         return Some(query.to_vec());
@@ -260,8 +260,8 @@ fn decoded_bytes(bytes: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// The path as apps read it: those that decode once or twice, resolve dot segments, merge slashes, cut parameters off,
-/// before or after, take a back-slash for a slash, or end it at a NUL.
+/// The path as applications read it: those that decode once or twice, resolve dot segments, merge slashes, cut
+/// parameters off, before or after, take a back-slash for a slash, or end it at a NUL.
 fn readings(path: &str) -> Vec<String> {
     let decode = |path: &str| String::from_utf8(decoded(path)).expect("UTF-8");
     let once = decode(path);
@@ -343,7 +343,7 @@ fn entitled(read: &Read, from: From, grant: &Grant) {
     let authorizations: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
     match authorizations[..] {
         [one] if is_bearer(one) => {}
-        // There is none, or the app has them as they came.
+        // There is none, or the application has them as they came.
         _ => {
             assert!(authorizations.is_empty() || grant.keeps_authorization(), "{headers:?}");
             let ours = |(name, _): &(&[u8], &[u8])| *name == realm.cookie().name().as_bytes();
@@ -403,11 +403,12 @@ fn is_same_host(origin: &str, host: &str, scheme: &str, port: &str) -> bool {
     origin.is_some() && origin == parts(host)
 }
 
-/// What the app gets: nothing that only looks like an identity under any folding of names, ours once, and no cookie of ours.
+/// The forwarded request: no header that folds to an identity header, Tollgate's headers once, and no cookie of a
+/// realm.
 fn forwarded(read: &Read, from: From, grant: &Grant) {
     let came = &read.header.headers;
     let mut named = came.clone();
-    // R3: pingora takes out what the client's Connection names, before ours are set.
+    // R3: pingora removes the headers that the client's Connection names, before Tollgate's are set.
     for option in came.get_all("connection").iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')) {
         if let Ok(name) = option.trim().parse::<HeaderName>() {
             named.remove(name);
@@ -491,7 +492,7 @@ fn as_sent(read: &Read, grant: &Grant, sent: &HeaderMap) {
     }
     bytes.extend(b"\r\n");
     if bytes.len() > 16 << 10 || sent.len() > 100 {
-        // With what is ours it may be too much for one.
+        // With Tollgate's headers there can be too many for one.
         return;
     }
     let again = self::read(&bytes).expect("what an app can read");

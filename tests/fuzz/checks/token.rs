@@ -90,7 +90,7 @@ pub fn check(data: &[u8]) -> bool {
         }
         _ => return false,
     };
-    // Whoever only looks at a token looks at any text.
+    // The lenient reader accepts any text.
     let _ = SETUP.rules.external_issuer(&token);
     let _ = decode_unverified(&token);
     let accepted = SETUP.rules.verify(&token, NOW);

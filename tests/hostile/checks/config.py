@@ -81,7 +81,7 @@ def signing(gate):
     return json.loads(next(gate.keys.glob("*.jwk")).read_text())
 
 
-@check("at a reload that fails the old policy stays, and it is told", *LOST)
+@check("at a reload that fails previous configuration stays in force, and it is told", *LOST)
 def r43_reloads_that_fail(it):
     gate = it.gate()
     secret = '\n[[realm.key]]\nid = "file"\nsecret_file = "secret"\n'

@@ -19,7 +19,7 @@ impl Gate {
         self.call(Call { client, now_ms, ..request }).await.map(drop).map_err(|refusal| refusal.deny)
     }
 
-    /// As many wrong guesses in a row as that, at whatever gate.
+    /// This many consecutive wrong guesses, at any process.
     async fn guessed(&self, username: &str, client: &str, times: u32) {
         let (user, network) = (self.stored(username).await, NetworkId::from_address(client.parse().unwrap()));
         for _ in 0..times {
@@ -44,7 +44,7 @@ async fn r65_after_a_hundred_wrong_guesses_the_right_one_is_wrong_too() {
         let told = gate.try_at(client, "alice", PASSWORD, NOW_MS + hours * HOUR_MS).await;
         assert_eq!((told, told), (nobody, Err(DenyReason::Credentials)), "{hours}");
     }
-    // Where the user signs in from, others lock nobody out, and the lock elsewhere stays all the same.
+    // At the user's usual network others can't lock the user out, and the lock elsewhere stays.
     let later = NOW_MS + 20_000 * HOUR_MS;
     for client in [HOME, AWAY] {
         assert_eq!(gate.try_at(client, "alice", PASSWORD, later).await, Ok(()), "{client}");
@@ -82,7 +82,8 @@ async fn r63_guesses_from_elsewhere_make_no_one_wait_at_home() {
         assert_eq!(gate.try_at(AWAY, "nobody", "wrong", NOW_MS).await, Err(DenyReason::Credentials));
     }
     assert_eq!(gate.try_at(AWAY, "alice", PASSWORD, NOW_MS).await, Err(DenyReason::Throttled(1)));
-    // At home only the right password of its own user makes a difference: no one learns who exists, or signs in there.
+    // At a known network only the correct password of its own user makes a difference: a client does not learn which
+    // users exist or log in there.
     for name in ["alice", "nobody"] {
         assert_eq!(gate.try_at(HOME, name, "wrong", NOW_MS).await, Err(DenyReason::Throttled(1)), "{name}");
     }
@@ -133,7 +134,7 @@ async fn a_good_login_from_a_known_network_writes_nothing_about_guesses() {
         let guesses = gate.services.store.guesses(&user.realm, &user.id, network).await.unwrap();
         assert_eq!((guesses.known, guesses.used_at), (true, NOW_MS + used * HOUR_MS), "{hours}");
     }
-    // What there is to forget is forgotten at once.
+    // A reset takes effect at once.
     let later = NOW_MS + 26 * HOUR_MS;
     assert_eq!(gate.try_at(HOME, "alice", "wrong", later).await, Err(DenyReason::Credentials));
     assert_eq!(gate.services.store.guesses(&user.realm, &user.id, network).await.unwrap().passwords, 1);

@@ -1,4 +1,4 @@
-//! Whose names and addresses users have, and which passwords they choose.
+//! Usernames, email addresses and new passwords.
 
 use super::*;
 use crate::store::PasswordHash;
@@ -8,7 +8,7 @@ async fn renaming() -> Gate {
 }
 
 impl Gate {
-    /// A user whom the operator made, with whatever of these names, and its token.
+    /// Returns a user of the operator with these names, and its token.
     async fn made(&self, username: Option<&str>, email: Option<&str>) -> (User, String) {
         let data = json!({"username": username, "email": email, "n": 1});
         let mut data = data.as_object().unwrap().clone();
@@ -77,7 +77,7 @@ async fn r60_names_are_the_operators_to_change() {
         for strategy in ["force", "replace", "merge"] {
             let mut sent = sent.clone();
             if strategy == "merge" {
-                // A merge that leaves the other one as it is takes nothing away.
+                // A merge that does not mention the other name keeps it.
                 if user.id == dave.id {
                     let other = if sent.get("email").is_some() { "username" } else { "email" };
                     sent[other] = Value::Null;
@@ -92,7 +92,7 @@ async fn r60_names_are_the_operators_to_change() {
     for sent in [json!({"username": null}), json!({"email": null})] {
         assert_eq!(deny(gate.change(&dave, &daves, "merge", &sent).await), DenyReason::RenameForbidden, "{sent}");
     }
-    // What leaves the names as they are changes the rest.
+    // An update that keeps the names changes the rest.
     for (user, token, strategy, sent) in [
         (&alice, &alices, "force", json!({"username": "alice", "password": PASSWORD, "n": 2})),
         (&alice, &alices, "replace", json!({"username": "alice", "password": PASSWORD, "n": 2})),
@@ -105,10 +105,10 @@ async fn r60_names_are_the_operators_to_change() {
         let answer = gate.change(user, token, strategy, &sent).await.unwrap();
         assert_eq!(body(&answer)["data"]["n"], 2, "{strategy} {sent}");
     }
-    // Nor is it told who has a name, or whether anybody could.
+    // It does not reveal whether a name is taken or valid.
     let taken = json!({"username": "dave"});
     assert_eq!(deny(gate.change(&alice, &alices, "merge", &taken).await), DenyReason::RenameForbidden);
-    // Whoever has the master key speaks for the operator.
+    // A request with the master key is the operator's.
     let query = format!("uniqueId={}&strategy=merge", alice.id);
     let master = Call { master: true, bearer: None, ..put(&query, "", &json!({"username": "Alice L."})) };
     assert_eq!(body(&gate.call(master).await.unwrap())["data"]["username"], "Alice L.");

@@ -1,7 +1,7 @@
-//! What the gate itself counts of a name in a user pool: wrong guesses, and the networks from which the name signed in.
+//! Tollgate's own counts for a name in a user pool: wrong guesses, and the networks from which the name logged in.
 //!
-//! The pool's users have no row here, so that the name that the client gives is what is counted, in its canonical form. The
-//! pool counts by itself, too. While the store is away, the throttle's counts in memory have to do.
+//! The pool's users have no row in the store, so the client's name is counted, in its canonical form. The pool counts
+//! by itself, too. While the store is unavailable, only the throttle's counts in memory apply.
 
 use super::super::super::credentials::Place;
 use super::super::super::guesses::{self, Standing};
@@ -13,9 +13,9 @@ use crate::store::{Guess, LoginName, NetworkId};
 pub(super) struct Account<'a> {
     request: &'a LoginRequest<'a>,
     services: &'a LoginServices,
-    /// The realm, the store's id, and the name. `None` of a stranger, and of what is no name.
+    /// The realm, the store's id, and the name. `None` for an unknown tenant, and for an invalid name.
     known_as: Option<(&'a str, String, &'a LoginName)>,
-    /// One count for all spellings of the name, and one for the address.
+    /// One throttle key for all spellings of the name, and one for the address.
     subjects: Vec<ThrottleKey<'a>>,
     standing: Standing,
     waits: Option<RetryAfter>,
@@ -39,7 +39,7 @@ impl<'a> Account<'a> {
             (Place::Realm(realm), Some(name)) => Some((realm, name.pool_account(), name)),
             _ => None,
         };
-        // Of a stranger too, so that it takes as long.
+        // For an unknown tenant too, so that it takes the same time.
         let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm.name(), ""), |(realm, id, _)| (*realm, id));
         let standing = read(realm, id, request, services).await;
         let mut account = Self { request, services, known_as, subjects, standing, waits: None };
@@ -53,12 +53,12 @@ impl<'a> Account<'a> {
         Ok(account)
     }
 
-    /// Whether the pool may be asked about it: a name, which does not have to wait where it is.
+    /// Returns whether the pool can be asked about it: a valid name that does not have to wait at this network.
     pub(super) fn may_be_asked(&self) -> bool {
         self.known_as.is_some() && (self.waits.is_none() || self.standing.is_known() && self.admit().is_ok())
     }
 
-    /// The same for the second step, in which the client has a session of the pool.
+    /// The same for the second step, with a session of the pool.
     ///
     /// # Errors
     /// It has to wait.
@@ -68,7 +68,8 @@ impl<'a> Account<'a> {
         self.services.throttle.check(subjects, self.request.now_ms)
     }
 
-    /// Whether no further guess of this kind is right. Read again: others may have guessed meanwhile, at other gates too.
+    /// Returns whether no further guess of this kind is accepted. Read again: there may have been other guesses
+    /// meanwhile, in other processes too.
     pub(super) async fn is_locked(&self, guess: Guess) -> bool {
         let Some((realm, id, _)) = &self.known_as else { return false };
         let locked = read(realm, id, self.request, self.services).await.is_locked(guess);
@@ -78,12 +79,12 @@ impl<'a> Account<'a> {
         locked
     }
 
-    /// Counts a failure, for which the client is told `deny`. `guess`: the pool said that it is wrong.
+    /// Counts a failure with the response `deny`. `guess`: the pool reported a wrong one.
     pub(super) async fn fail(&self, guess: Option<Guess>, deny: DenyReason) -> LoginError {
         let now_ms = self.request.now_ms;
         let told = self.waits.map_or_else(|| self.services.throttle.record_failure(&self.subjects, now_ms), Err);
         let here = self.services.throttle.fail_at(&self.at(), told.is_ok(), now_ms);
-        // Elsewhere, who has to wait learns nothing, so that it was no guess.
+        // At other networks a throttled client learns nothing, so it was not a guess.
         let counts = if self.standing.is_known() { here.is_ok() } else { told.is_ok() };
         let counted = match (&self.known_as, guess) {
             (_, None) => Ok(()),
@@ -101,7 +102,7 @@ impl<'a> Account<'a> {
         told.map_or_else(LoginError::from, |()| deny.into())
     }
 
-    /// Forgets the failures of an account that has signed in.
+    /// Resets the failures of an account after a login.
     ///
     /// # Errors
     /// It has to wait.
@@ -125,7 +126,7 @@ impl<'a> Account<'a> {
         self.known_as.iter().map(|(realm, id, _)| ThrottleKey::UserAt(realm, id, self.request.client)).collect()
     }
 
-    /// What the operator reset is forgotten in memory, too: of the account, not of the address.
+    /// Resets in memory what the operator reset: for the account, not for the address.
     fn forget_what_was_reset(&self) {
         if self.standing.guesses.reset_at > 0 {
             let name = self.subjects.iter().filter(|subject| matches!(subject, ThrottleKey::Name(..))).copied();

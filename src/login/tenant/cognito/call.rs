@@ -1,4 +1,4 @@
-//! One call to a user pool: its request as Cognito wants it, and what came back, judged as strictly as a stranger's.
+//! One call to a user pool: a request in Cognito's format, and a strict check of the response.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::config::UserPool;
 use crate::{json, outbound};
 
-/// What is asked of a pool. None of them needs a signature.
+/// The actions of a pool. None requires a signature.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CognitoAction {
     InitiateAuth,
@@ -26,23 +26,23 @@ impl CognitoAction {
     }
 }
 
-/// Why there is no answer to a call. What the pool said is for the log.
+/// The reason that a call failed. The pool's message is for the log.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// It said no: the name of its exception, and its message.
+    /// The pool refused: the name of its exception, and its message.
     Refused { kind: String, message: String },
-    /// It was not there, or spoke as no user pool does.
+    /// The pool was unreachable, or the response is not that of a user pool.
     Failed(String),
-    /// It did not answer in time.
+    /// The pool did not answer in time.
     TimedOut,
     /// Too many calls are under way.
     Busy,
 }
 
-/// Makes a call. What comes back is an object that is no exception.
+/// Makes a call. Returns an object that is not an exception.
 ///
-/// A call is made once: a password that is tried twice counts twice, and a challenge can be answered once. Only where no
-/// connection came about is there a second attempt.
+/// A call is made once: a repeated password counts twice, and a challenge can be answered once. Only a failed
+/// connection is retried.
 pub(super) async fn call(
     pool: &UserPool,
     operation: CognitoAction,
@@ -85,14 +85,14 @@ async fn read(response: Response) -> Result<Map<String, Value>, CallError> {
     judge(status, kind, &body)
 }
 
-/// By the name of the exception, never by the status: Cognito answers a wrong password with 400, and its own documentation
+/// By the name of the exception, never by the status: Cognito answers a wrong password with 400, and its documentation
 /// says 403.
 fn judge(status: StatusCode, in_header: Option<String>, body: &[u8]) -> Result<Map<String, Value>, CallError> {
     let object = json::object(body);
     let said = |name: &str| object.as_ref().ok()?.get(name)?.as_str();
     let kind = said("__type").map(|kind| kind.rsplit('#').next().unwrap_or(kind).to_owned()).or(in_header);
     if let Some(kind) = kind {
-        // As `message` or `Message`, by service and age.
+        // `message` or `Message`, depending on the service.
         let message = said("message").or_else(|| said("Message")).unwrap_or_default();
         let kind = kind.chars().take(MAX_KIND_CHARS).collect();
         return Err(CallError::Refused { kind, message: message.to_owned() });
@@ -111,7 +111,7 @@ fn kind_in(headers: &HeaderMap) -> Option<String> {
     Some(name.rsplit('#').next().unwrap_or(name).to_owned())
 }
 
-/// The message without what we sent: Cognito quotes parameters that it does not like. And cut.
+/// Returns the message without the sent values, truncated: Cognito quotes invalid parameters.
 fn without_values(message: &str, request: &Value) -> String {
     let mut message = message.to_owned();
     let mut values = vec![request];

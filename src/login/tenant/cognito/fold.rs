@@ -1,8 +1,8 @@
-//! What the exceptions of a user pool mean to a client: the one table.
+//! The mapping of a user pool's exceptions to refusals.
 
 use crate::gate::DenyReason;
 
-/// What was asked, which decides what a refusal means.
+/// The step of the login. It decides the meaning of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CognitoStep {
     Login,
@@ -11,14 +11,14 @@ pub(super) enum CognitoStep {
     Revoke,
 }
 
-/// The answer to a client whose call the pool refused with this exception. What we don't know is not the client's fault.
+/// Returns the refusal for an exception. An unknown exception is not the client's fault.
 pub(super) fn map_exception(step: CognitoStep, kind: &str) -> DenyReason {
     match (kind, step) {
         ("TooManyRequestsException" | "LimitExceededException" | "TooManyFailedAttemptsException", _) => {
             DenyReason::Throttled(RETRY_AFTER)
         }
-        // One exception for a wrong password, a disabled user, too many attempts and an expired session, and others
-        // that are thrown before the password is looked at: whoever tells them apart tells whom there is (R31).
+        // One exception covers a wrong password, a disabled user, too many attempts and an expired session, and others
+        // are thrown before the password is checked: different responses would reveal which users exist (R31).
         (
             "NotAuthorizedException"
             | "UserNotFoundException"
@@ -26,7 +26,7 @@ pub(super) fn map_exception(step: CognitoStep, kind: &str) -> DenyReason {
             | "PasswordResetRequiredException",
             _,
         ) => refusal(step),
-        // A user name that can't be one is nobody's.
+        // An invalid user name belongs to no user.
         ("InvalidParameterException", CognitoStep::Login) => DenyReason::Credentials,
         ("InvalidParameterException", CognitoStep::Challenge | CognitoStep::Refresh) => {
             DenyReason::Parameter(PARAMETER)
@@ -36,7 +36,7 @@ pub(super) fn map_exception(step: CognitoStep, kind: &str) -> DenyReason {
         ("InvalidPasswordException" | "PasswordHistoryPolicyViolationException", CognitoStep::Challenge) => {
             DenyReason::NewPasswordRefused
         }
-        // Of a session that is another challenge's.
+        // The session is of another challenge.
         ("SoftwareTokenMFANotFoundException" | "MFAMethodNotFoundException", CognitoStep::Challenge) => {
             DenyReason::Session
         }
@@ -46,7 +46,7 @@ pub(super) fn map_exception(step: CognitoStep, kind: &str) -> DenyReason {
     }
 }
 
-/// Whether the pool says that there is nothing to revoke.
+/// Returns whether the pool has nothing to revoke.
 pub(super) fn is_no_token(kind: &str) -> bool {
     matches!(kind, "NotAuthorizedException" | "InvalidParameterException" | "UnsupportedTokenTypeException")
 }
@@ -60,7 +60,7 @@ const fn refusal(step: CognitoStep) -> DenyReason {
     }
 }
 
-/// In seconds. Cognito does not say how long to wait: its quotas are by the second, its lock-outs begin with one.
+/// In seconds. Cognito gives no time: its quotas are per second, and its lock-outs begin with one second.
 const RETRY_AFTER: u32 = 5;
 const PARAMETER: &str = "The user pool does not take a member of this body.";
 

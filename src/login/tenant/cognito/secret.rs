@@ -1,5 +1,4 @@
-//! What the secret of an app client brings with it: a hash beside every user name, and refresh tokens that say whose they
-//! are.
+//! The secret of an app client: a hash with every user name, and refresh tokens with the name of their user.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -13,18 +12,18 @@ pub(super) fn hash(secret: &str, username: &str, client_id: &str) -> String {
     STANDARD.encode(context.sign().as_ref())
 }
 
-/// A refresh token as our client keeps it.
+/// A refresh token as the client keeps it.
 ///
-/// An app client with a secret wants, with a refresh token, the hash of the name of its user, as access tokens say it,
-/// which a refresh token tells nobody: there the name goes before it. Whoever changes it is refused by the pool, since the
-/// hash is another one then. An app client without a secret has its tokens as they are.
+/// An app client with a secret requires, with a refresh token, a hash of the user's name as in access tokens. A refresh
+/// token does not contain the name, so the name precedes it. If a client changes it, the pool refuses the hash. Without
+/// a secret, refresh tokens are unchanged.
 pub(super) struct UserBoundRefreshToken<'a> {
     pub(super) username: Option<String>,
     pub(super) token: &'a str,
 }
 
 impl<'a> UserBoundRefreshToken<'a> {
-    /// Reads one. `None` for what can't be one.
+    /// Parses one. `None` if it is malformed.
     pub(super) fn parse(text: &'a str, with_name: bool) -> Option<Self> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=' | b'.');
         if text.is_empty() || !text.bytes().all(is_plain) {
@@ -38,7 +37,7 @@ impl<'a> UserBoundRefreshToken<'a> {
         (!username.is_empty() && !token.is_empty()).then_some(Self { username: Some(username), token })
     }
 
-    /// As the client keeps it.
+    /// The form for the client.
     pub(super) fn text(&self) -> String {
         match &self.username {
             Some(name) => format!("{}.{}", URL_SAFE_NO_PAD.encode(name), self.token),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// How far `bytes` lead, however they come, and how many of them are the request's.
+/// Returns the state after `bytes`, split in any way, and how many of them belong to the request.
 fn read(bytes: &[u8]) -> Result<(At, usize), FramingError> {
     let mut whole = Framing::default();
     let outcome = whole.read(bytes).map(|count| (whole.at, count));
@@ -13,7 +13,6 @@ fn read(bytes: &[u8]) -> Result<(At, usize), FramingError> {
     outcome
 }
 
-/// The request ends here.
 fn over(bytes: &str) -> Result<(At, usize), FramingError> {
     Ok((At::Over, bytes.len()))
 }

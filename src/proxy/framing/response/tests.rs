@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is made of these fields of an answer 200 in HTTP/1.1 to GET.
+/// Returns the result of these fields of an HTTP/1.1 response 200 to GET.
 fn read(fields: &[(&str, &str)]) -> Result<(HeaderMap, Framing), Ambiguous> {
     read_as(StatusCode::OK, Version::HTTP_11, &Method::GET, fields)
 }

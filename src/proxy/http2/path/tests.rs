@@ -5,7 +5,7 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, length[0], length[1], kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
-/// The streams with a `#`, of these frames, however they come.
+/// Returns the streams with a `#` in these frames, for any split of the bytes.
 fn found(frames: &[Vec<u8>]) -> Result<Vec<u32>, Lost> {
     let bytes = [&[b'x'; PREFACE][..], &frames.concat()].concat();
     let read = |size: usize| {
@@ -92,7 +92,7 @@ fn a_fragment_is_found_in_every_form_of_a_field() {
                     assert_eq!(found(&[frame(HEADERS, END_HEADERS, 1, &block)]), Ok(expected.clone()));
                 }
             }
-            // Of another field it means nothing.
+            // In another field it has no meaning.
             let block = [literal(0x40, &text("a")), value.clone(), literal(0x41, &value)].concat();
             assert_eq!(found(&[frame(HEADERS, END_HEADERS, 1, &block)]), Ok(vec![]));
         }
@@ -103,18 +103,18 @@ fn a_fragment_is_found_in_every_form_of_a_field() {
 fn an_entry_of_the_table_is_known_until_it_is_evicted() {
     let head = |stream, block: &[u8]| frame(HEADERS, END_HEADERS, stream, block);
     let kept = literal(0x44, &coded("/a#a"));
-    // By its index, its name alone, and under another index when others came.
+    // By its index, by its name alone, and by another index after other entries.
     let other = [literal(0x40, &text("a")), text("a")].concat();
     let frames = [head(1, &kept), head(3, &[0xbe]), head(5, &other), head(7, &[0xbe]), head(9, &[0xbf])];
     assert_eq!(found(&frames), Ok(vec![1, 3, 9]));
     let named = [head(1, &literal(0x44, &text("/"))), head(3, &literal(0x7e, &text("/#"))), head(5, &[0xbf, 0xbe])];
     assert_eq!(found(&named), Ok(vec![3, 5]));
-    // An entry of 41 bytes, and others of 34: 119 of them leave room for it, another one does not.
+    // An entry of 41 bytes, and others of 34: with 119 of them there is room for it, with one more there is not.
     let fill = |count: u8| (0..count).map(|_| other.clone()).collect::<Vec<_>>().concat();
     let after = |count: u8| found(&[head(1, &kept), head(3, &fill(count)), head(5, &literal(0xff, &[count - 65]))]);
     assert_eq!(after(119), Ok(vec![1, 5]));
     assert_eq!(after(120), Err(Lost));
-    // Whoever makes the table smaller loses it, and one that is larger than the table empties it.
+    // A smaller table loses entries, and an entry that is larger than the table empties it.
     assert_eq!(found(&[head(1, &kept), head(3, &[0x20]), head(5, &[0xbe])]), Err(Lost));
     assert_eq!(found(&[head(1, &kept), head(3, &[0x3f, 9]), head(5, &[0xbe])]), Err(Lost));
     assert_eq!(found(&[head(1, &kept), head(3, &[0x3f, 10]), head(5, &[0xbe])]), Ok(vec![1, 5]));

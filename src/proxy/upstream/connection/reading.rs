@@ -1,4 +1,4 @@
-//! Reads the answer of an app: head, body, chunks and trailers.
+//! Reads the answer of an application: head, body, chunks and trailers.
 
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
@@ -121,14 +121,14 @@ impl Connection {
         };
         self.searched = 0;
         let head = head::read(&self.came.split_to(end).freeze(), &self.method).map_err(|error| match error {
-            HeadError::Malformed => Error::explain(ErrorType::InvalidHTTPHeader, "an answer that is no HTTP/1"),
+            HeadError::Malformed => Error::explain(ErrorType::InvalidHTTPHeader, "a response that is not HTTP/1"),
             HeadError::Ambiguous(ambiguous) => malformed(ambiguous.0),
         })?;
         self.persistent &= head.framing.persistent;
         self.bound |= asks_to_bind(&head.headers);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             if !self.upgrade {
-                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101 to a request without Upgrade"));
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade that was not requested"));
             }
             (self.reading, self.sending, self.persistent) = (Reading::UntilClose, Sending::Tunnel, false);
         } else if head.status.is_informational() {

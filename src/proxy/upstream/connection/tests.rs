@@ -4,7 +4,8 @@ use tokio::net::UnixStream;
 
 use super::*;
 
-/// What is read of an answer: its statuses, its body, its trailers; or what went wrong. And whether another may follow.
+/// Returns what is read of a response: statuses, body, trailers, or the error; and whether the connection can be used
+/// again.
 type Read = (String, bool);
 
 /// Reads an answer to a request of this method that comes in pieces of so many bytes, and then the connection's end.
@@ -13,7 +14,7 @@ async fn read(method: &Method, answer: &[u8], size: usize) -> Read {
     let answer = answer.to_vec();
     let request_length = format!("{method} / HTTP/1.1\r\n\r\n").len();
     let app = tokio::spawn(async move {
-        // What is not read makes the end of the connection a reset.
+        // Unread bytes turn the end of the connection into a reset.
         theirs.read_exact(&mut vec![0; request_length]).await.unwrap();
         for piece in answer.chunks(size) {
             // The other end may have closed, since it has read enough.
@@ -42,7 +43,7 @@ async fn read(method: &Method, answer: &[u8], size: usize) -> Read {
             }
         }
     }
-    // Of what follows it, nothing may have come yet.
+    // Nothing after it may have arrived yet.
     let ended = connection.has_answered();
     app.abort();
     (all, ended)
@@ -139,7 +140,7 @@ async fn a_body_is_sent_as_its_head_says() {
         theirs.read_exact(&mut sent).await.unwrap();
         assert_eq!(String::from_utf8(sent).unwrap(), format!("POST / HTTP/1.1\r\n\r\n{expected}"));
     }
-    // One that is longer or shorter than it says would be another request, or a part of the next.
+    // A body of another length would be another request, or a part of the next.
     connection.begin((&request, request.raw_path()), Sending::Bytes(5), false, patience).await.unwrap();
     assert!(connection.send(Bytes::from_static(b"hello!")).is_err());
     assert!(connection.finish().is_err());
