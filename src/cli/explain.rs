@@ -2,10 +2,9 @@
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::ConfigFile;
@@ -14,13 +13,14 @@ use crate::clock::{monotonic_now, now};
 use crate::config::{Config, Mode, Policy, ServerAddress, load};
 use crate::exit::{self, Failure};
 use crate::gate::{
-    AddressLimiters, AdmittedLogin, Authorizer, Decision, Denial, Explanation, Grant, Head, RequestPermits, TokenCache,
-    wire,
+    AddressLimiters, AdmittedLogin, Authorizer, Decision, Denial, Explanation, Grant, Pending, RequestPermits,
+    TokenCache, wire,
 };
 use crate::ops::fetch_keys;
-use crate::proxy::preview_headers;
+use crate::proxy::judge::{Arrival, Loader, Protocol, decide};
+use crate::proxy::{preview_headers, refusal_status};
 use crate::store::{StoreError, load_revocations, open_read_only};
-use crate::token::{IssuerKeys, Revocations};
+use crate::token::Revocations;
 
 /// Print the decision about a request, and the reason. Nothing is sent, and nothing is counted
 #[derive(Debug, clap::Args)]
@@ -52,14 +52,14 @@ impl Args {
             Err(why) => (Revocations::new(), Some(why)),
         };
         let trace = Explanation::default();
-        let fetch = |keys: &Arc<IssuerKeys>| runtime.block_on(fetch_keys(&config.policy, keys));
-        let (verdict, unfetched) = asked.judge(&config, &revoked, &trace, fetch);
+        let mut fetch = Fetch { policy: &config.policy, error: None };
+        let verdict = runtime.block_on(asked.decide(&config, &revoked, &trace, &mut fetch));
 
         let mut lines = Vec::new();
         for finding in trace.findings() {
             lines.push((finding.step, finding.found));
         }
-        if let Some(error) = unfetched {
+        if let Some(error) = fetch.error {
             lines.push(("keys", error));
         }
         if let Some(why) = unknown {
@@ -117,27 +117,25 @@ impl Asked {
         Ok(Self { method, target, headers, tls, from: args.from })
     }
 
-    fn judge(
+    async fn decide(
         &self,
         config: &Config,
         revoked: &Revocations,
         trace: &Explanation,
-        fetch: impl Fn(&Arc<IssuerKeys>) -> Result<(), String>,
-    ) -> (Decision, Option<String>) {
+        fetch: &mut Fetch<'_>,
+    ) -> Decision {
         let (known, usage) = (TokenCache::new(0), AddressLimiters::new());
-        let head = Head {
+        let raw = self.head();
+        let arrival = Arrival {
             method: &self.method,
-            target: self.target.as_bytes(),
-            authority: None,
             headers: &self.headers,
-            size: self.size(),
-            ambiguous_length: self.headers.contains_key(CONTENT_LENGTH) && self.headers.contains_key(TRANSFER_ENCODING),
+            protocol: Protocol::Http1 { raw: &raw, target: None, authority: None },
             has_body: wire::has_body(&self.headers),
             upgrade: wire::asks_for_websocket(&self.headers),
-            peer: self.from,
+            peer: Some(self.from),
             tls: self.tls,
         };
-        let gate = |may_wait| Authorizer {
+        let authorizer = Authorizer {
             policy: &config.policy,
             revoked,
             proxies: config.server.proxies(),
@@ -145,25 +143,32 @@ impl Asked {
             usage: &usage,
             uptime: monotonic_now(Instant::now()),
             generation: 1,
-            may_wait,
+            may_wait: true,
             trace: Some(trace),
         };
-        let mut permits = RequestPermits::default();
-        match gate(true).decide(&head, now(), &mut permits) {
-            Decision::Wait(keys) => {
-                let failed = fetch(&keys).err();
-                trace.clear();
-                (gate(false).decide(&head, now(), &mut permits), failed)
-            }
-            verdict => (verdict, None),
-        }
+        decide(authorizer, &arrival, &mut RequestPermits::default(), fetch).await
     }
 
-    /// In bytes, as sent.
-    fn size(&self) -> usize {
-        let line = self.method.as_str().len() + self.target.len() + "  HTTP/1.1\r\n".len();
-        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-        line + headers.sum::<usize>() + "\r\n".len()
+    /// Returns the bytes of the head.
+    fn head(&self) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        for (name, value) in &self.headers {
+            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        head.extend(b"\r\n");
+        head
+    }
+}
+
+/// Fetches keys, in place of the task that fetches them in the background.
+struct Fetch<'a> {
+    policy: &'a Policy,
+    error: Option<String>,
+}
+
+impl Loader for Fetch<'_> {
+    async fn load(&mut self, Pending::Keys(keys): &Pending) {
+        self.error = fetch_keys(self.policy, keys).await.err();
     }
 }
 
@@ -193,7 +198,7 @@ fn decision(asked: &Asked, verdict: &Decision, policy: &Policy) -> Vec<Line> {
 }
 
 fn refused(refusal: &Denial) -> String {
-    let (status, row) = (refusal.status(), refusal.deny.response());
+    let (status, row) = (refusal_status(refusal), refusal.deny.response());
     format!("{} {}: {}", status.as_u16(), row.reason, refusal.detail())
 }
 

@@ -1,6 +1,7 @@
 //! What an exchange login asks for, and where it sends.
 
 use super::host::Host;
+use super::login::{Endpoint, EndpointTokens, LoginOperation};
 
 /// An Auth0 access token for our own, by way of a URL ("API Palace").
 #[derive(Debug)]
@@ -52,10 +53,14 @@ impl RequiredAttribute {
 }
 
 impl ExchangeLogin {
-    /// Whose tokens are exchanged: that one's of the realm's trusted issuers.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        &self.issuer
+    pub(super) fn endpoints(&self, path: &str) -> Vec<Endpoint> {
+        let issuer = EndpointTokens::TrustedIssuer(self.issuer.clone());
+        let redeem = format!("{}{REDEEM}", path.trim_end_matches('/'));
+        vec![
+            Endpoint { tokens: issuer, ..Endpoint::post(path.to_owned(), LoginOperation::Exchange) },
+            Endpoint::page(self.callback_path.clone(), self.callback_host.clone(), LoginOperation::Callback),
+            Endpoint::post(redeem, LoginOperation::Redeem),
+        ]
     }
 
     /// Whether a token of this client, with these permissions, may log users in. One of the two is configured at least; where
@@ -92,12 +97,6 @@ impl ExchangeLogin {
         &self.callback_url
     }
 
-    /// The same as the gate sees it.
-    #[must_use]
-    pub fn callback_path(&self) -> &str {
-        &self.callback_path
-    }
-
     /// Where the callback sends the browser on: a path, or a whole URL.
     #[must_use]
     pub fn after_login(&self) -> &str {
@@ -116,6 +115,8 @@ impl ExchangeLogin {
         self.answer
     }
 }
+
+const REDEEM: &str = "/redeem";
 
 #[cfg(test)]
 mod tests {

@@ -355,7 +355,7 @@ mod tests {
         assert!(!realm.is_master_key(""));
         assert_eq!(config.policy.cookie_names(), ["__Host-a"]);
         let login = &config.policy.routing().logins()[0];
-        assert!(matches!(login.dialect(), Dialect::Project) && login.path() == "/login");
+        assert!(matches!(login.dialect(), Dialect::Project(_)) && login.path() == "/login");
         let route = &config.policy.routing().routes()[0];
         assert_eq!((route.index(), route.path(), route.access()), (0, "/", Access::User));
         assert_eq!(route.encoded_slash(), EncodedSlash::Reject);

@@ -1,340 +1,346 @@
-//! `[[login]]`: a path that the gate answers itself, and the shape of the API that it answers with.
+//! `[[login]]`: an API that Tollgate answers itself, as a list of endpoints.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+
+use http::Method;
 
 use super::exchange::ExchangeLogin;
 use super::host::Host;
 use super::policy::Realm;
-use super::user_pool::UserPool;
+use super::tenant::TenantLogin;
 
-/// A login API at a path.
+/// A `[[login]]`: an API at a path, and the rules for requests to it.
 #[derive(Debug)]
 pub struct Login {
-    pub(super) index: usize,
-    pub(super) dialect: Dialect,
-    pub(super) host: Option<Host>,
-    pub(super) path: String,
-    pub(super) realm: Arc<Realm>,
+    index: usize,
+    dialect: Dialect,
+    host: Option<Host>,
+    path: String,
+    realm: Arc<Realm>,
+    endpoints: Vec<Endpoint>,
+    named_realms: Vec<Arc<Realm>>,
 }
 
-/// The shape of a login API.
+/// The API of a login, with the settings that only this API has.
 #[derive(Debug)]
 pub enum Dialect {
-    /// One URL, told apart by method and query (rested.dev, yawe.dev).
-    Project,
-    /// A tenant login in front of Amazon Cognito (OLOID).
+    /// One URL, at which method and query select the operation (rested.dev, yawe.dev).
+    Project(ProjectLogin),
+    /// The API of Amazon Cognito with a tenant name (OLOID).
     Tenant(Box<TenantLogin>),
     /// An Auth0 access token for a URL that logs a browser in ("API Palace").
     Exchange(Box<ExchangeLogin>),
 }
 
-/// What a tenant login answers, and for whom.
+/// Settings of a project login: there are none.
 #[derive(Debug)]
-pub struct TenantLogin {
-    pub(super) logout_path: String,
-    /// By what `TenantName` may be.
-    pub(super) realms: BTreeMap<String, Arc<Realm>>,
-    pub(super) shape: ResponseShape,
-    pub(super) client_id: Option<String>,
-    pub(super) access_ttl: Duration,
-    pub(super) refresh_ttl: Duration,
-    pub(super) refresh_grace: Duration,
-    /// Whose users log in, if they are not our own.
-    pub(super) user_pool: Option<Arc<UserPool>>,
+pub struct ProjectLogin;
+
+/// One operation of a login API, and the rules for requests to it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// In canonical form. Several endpoints can have one path and different methods.
+    pub path: String,
+    /// The allowed methods.
+    pub methods: &'static [Method],
+    /// If the realm has `require_key`, a request must have an API key.
+    pub needs_key: bool,
+    /// The master key of the realm, if it has one, replaces a token, and the rules for origins do not apply.
+    pub master_key: bool,
+    /// The realm's cookie is read as a token.
+    pub cookie: bool,
+    /// A browser opens the URL as a page: a request needs no Origin, and must not be a fetch of another page (W3C Fetch Metadata).
+    pub navigation: bool,
+    /// The tokens that are read.
+    pub tokens: EndpointTokens,
+    /// What the endpoint does. A dialect can find another operation in query and body.
+    pub operation: LoginOperation,
+    /// Another host of the endpoint, if the login names a host.
+    pub(super) other_host: Option<Host>,
+    pub(super) ignores_case: bool,
 }
 
-/// How the answer of a tenant login is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseShape {
-    /// As Cognito does: `{"cognitoToken":{"ChallengeParameters":{},"AuthenticationResult":{…}}}`
-    Nested,
-    /// `{"cognitoToken":{…},"user":{…}}`
-    Flat,
+/// The tokens that an endpoint reads from a request.
+#[derive(Debug)]
+pub enum EndpointTokens {
+    /// None.
+    None,
+    /// At most one, issued by the realm. The dialect decides whether it is required.
+    Own,
+    /// As [`Self::Own`], and in addition every valid token of the request: a logout ends the sessions of all.
+    OwnAndAll,
+    /// Each bearer token of one of the login's realms, valid or expired: a logout ends its session.
+    Expired,
+    /// One bearer token of this trusted issuer. It is required.
+    TrustedIssuer(String),
 }
 
-/// What is asked of a login API, as far as its path tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoginEndpoint {
-    /// Tokens for a password, and whatever else the dialect has at its one path.
+/// What a request to a login does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginOperation {
+    /// Reads a record.
+    #[default]
+    Read,
+    /// Opens a session.
     Login,
-    /// Tokens, or the next question, for the answer to a challenge.
+    /// Opens a session with the response to a challenge.
     Challenge,
-    /// New tokens for a refresh token.
+    /// Issues new tokens for a session.
     Refresh,
-    /// The end of a session.
+    /// Ends a session.
     Logout,
-    /// A cookie for a callback token.
+    /// Creates a user.
+    Registration,
+    /// Changes a record.
+    Update,
+    /// Deletes a user.
+    Deletion,
+    /// Exchanges a token of another issuer for a callback token.
+    Exchange,
+    /// Opens a session with a callback token, for a browser.
     Callback,
-    /// An access token for a callback token.
+    /// Opens a session with a callback token, for an application.
     Redeem,
 }
 
+/// A login and one of its endpoints.
+#[derive(Clone, Debug)]
+pub struct LoginMatch {
+    login: Arc<Login>,
+    endpoint: usize,
+}
+
+impl LoginMatch {
+    /// Returns the login with its first endpoint, which every login has.
+    pub(super) fn first(login: &Arc<Login>) -> Self {
+        Self { login: login.clone(), endpoint: 0 }
+    }
+
+    /// The login.
+    #[must_use]
+    pub const fn login(&self) -> &Arc<Login> {
+        &self.login
+    }
+
+    /// The endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.login.endpoints[self.endpoint]
+    }
+
+    /// Returns the methods of all endpoints at the path of this one.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.login.endpoints_at(&self.endpoint().path).flat_map(|endpoint| endpoint.methods)
+    }
+}
+
+impl LoginOperation {
+    /// Returns the name in metrics and audit lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Login => "login",
+            Self::Challenge => "challenge",
+            Self::Refresh => "refresh",
+            Self::Logout => "logout",
+            Self::Registration => "registration",
+            Self::Update => "update",
+            Self::Deletion => "deletion",
+            Self::Exchange => "exchange",
+            Self::Callback => "callback",
+            Self::Redeem => "redeem",
+        }
+    }
+
+    /// Returns whether the operation does more than read.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        !matches!(self, Self::Read)
+    }
+}
+
 impl Dialect {
-    /// As the configuration names it.
+    /// Returns the value of the key `dialect`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Project => "project",
+            Self::Project(_) => "project",
             Self::Tenant(_) => "tenant",
             Self::Exchange(_) => "exchange",
         }
     }
+
+    /// Returns the endpoints of a login at `path`. The first one is at this path.
+    fn endpoints(&self, path: &str) -> Vec<Endpoint> {
+        match self {
+            Self::Project(login) => login.endpoints(path),
+            Self::Tenant(login) => login.endpoints(path),
+            Self::Exchange(login) => login.endpoints(path),
+        }
+    }
+}
+
+impl Endpoint {
+    /// A POST that carries all that it needs in its body.
+    pub(super) fn post(path: String, operation: LoginOperation) -> Self {
+        Self {
+            path,
+            methods: POST,
+            needs_key: true,
+            master_key: false,
+            cookie: false,
+            navigation: false,
+            tokens: EndpointTokens::None,
+            operation,
+            other_host: None,
+            ignores_case: false,
+        }
+    }
+
+    /// A GET by which a browser opens a page, at `host` too.
+    pub(super) fn page(path: String, host: Host, operation: LoginOperation) -> Self {
+        Self { methods: GET, needs_key: false, navigation: true, other_host: Some(host), ..Self::post(path, operation) }
+    }
+
+    fn has_path(&self, path: &str) -> bool {
+        if self.ignores_case { self.path.eq_ignore_ascii_case(path) } else { self.path == path }
+    }
+
+    /// Returns whether the method is allowed.
+    #[must_use]
+    pub fn allows_method(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
 }
 
 impl Login {
-    /// Its place in the file, from 0.
+    pub(crate) fn new(index: usize, dialect: Dialect, host: Option<Host>, path: String, realm: Arc<Realm>) -> Self {
+        let endpoints = dialect.endpoints(&path);
+        let named_realms = match &dialect {
+            Dialect::Tenant(tenant) => tenant.realms(),
+            Dialect::Project(_) | Dialect::Exchange(_) => Vec::new(),
+        };
+        Self { index, dialect, host, path, realm, endpoints, named_realms }
+    }
+
+    /// Returns the position in the file, from 0.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// Its dialect.
+    /// The API, with its settings.
     #[must_use]
     pub const fn dialect(&self) -> &Dialect {
         &self.dialect
     }
 
-    /// The one host at which it answers, if it does not at every one.
+    /// Returns the host, or `None` for a login at every host.
     #[must_use]
     pub const fn host(&self) -> Option<&Host> {
         self.host.as_ref()
     }
 
-    /// Its path.
+    /// The path, at which the first endpoint is.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whose users log in there, and whose rules every request to it has to keep.
+    /// Returns the realm of the users. Every request must satisfy the rules of this realm.
     #[must_use]
     pub const fn realm(&self) -> &Arc<Realm> {
         &self.realm
     }
 
-    /// Whether it can ask users of `realm` for a one-time code or a new password. A user pool asks its users itself.
+    /// Returns whether the login can ask users of `realm` for a one-time code or a new password. A user pool asks its users itself.
     #[must_use]
     pub fn asks_users_of(&self, realm: &Realm) -> bool {
         match &self.dialect {
-            Dialect::Tenant(tenant) if tenant.user_pool.is_none() => {
-                tenant.realms.values().any(|other| other.index() == realm.index())
+            Dialect::Tenant(tenant) if tenant.user_pool().is_none() => {
+                self.named_realms.iter().any(|other| other.index() == realm.index())
             }
             _ => false,
         }
     }
 
-    /// What is asked at this path: one of a tenant login matches without regard to case, any other one whole.
+    /// Returns the realms that a request can name, each once.
     #[must_use]
-    pub fn endpoint(&self, path: &str) -> Option<LoginEndpoint> {
-        let tenant = match &self.dialect {
-            Dialect::Project => return (path == self.path).then_some(LoginEndpoint::Login),
-            Dialect::Exchange(exchange) => return self.exchange_endpoint(exchange, path),
-            Dialect::Tenant(tenant) => tenant,
-        };
-        if path.eq_ignore_ascii_case(&tenant.logout_path) {
-            return Some(LoginEndpoint::Logout);
-        }
-        if path.eq_ignore_ascii_case(&self.path) {
-            return Some(LoginEndpoint::Login);
-        }
-        let tail = self.tail(path)?;
-        let is = |name: &str| tail.eq_ignore_ascii_case(name);
-        if is(CHALLENGE) {
-            Some(LoginEndpoint::Challenge)
-        } else if is(REFRESH) {
-            Some(LoginEndpoint::Refresh)
+    pub fn named_realms(&self) -> &[Arc<Realm>] {
+        &self.named_realms
+    }
+
+    /// Returns the endpoint of `path` and `method`. If none at this path allows the method, returns the first one of the path.
+    #[must_use]
+    pub fn endpoint(self: &Arc<Self>, path: &str, method: &Method) -> Option<LoginMatch> {
+        let mut at_path = self.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.has_path(path));
+        let (first, endpoint) = at_path.next()?;
+        let found = if endpoint.allows_method(method) {
+            first
         } else {
-            None
-        }
-    }
-
-    /// The hosts at which it answers at this endpoint; `None` stands for every one. A callback is where its URL leads, too.
-    pub(super) fn hosts(&self, endpoint: LoginEndpoint) -> impl Iterator<Item = Option<&Host>> {
-        let callback = match (&self.dialect, endpoint) {
-            (Dialect::Exchange(exchange), LoginEndpoint::Callback) if self.host.is_some() => {
-                Some(&exchange.callback_host)
-            }
-            _ => None,
+            at_path.find(|(_, other)| other.allows_method(method)).map_or(first, |(index, _)| index)
         };
-        std::iter::once(self.host.as_ref()).chain(callback.map(Some))
+        Some(LoginMatch { login: self.clone(), endpoint: found })
     }
 
-    /// Whether it answers some request to this host.
+    pub(super) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Returns the endpoints of a path, for all methods.
+    pub(super) fn endpoints_at(&self, path: &str) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().filter(move |endpoint| endpoint.has_path(path))
+    }
+
+    /// Returns whether the path of the login is the only one.
+    pub(super) fn has_one_path(&self) -> bool {
+        self.endpoints.iter().all(|endpoint| endpoint.path == self.path)
+    }
+
+    /// Returns the hosts of an endpoint; `None` is every host.
+    pub(super) fn hosts<'a>(&'a self, endpoint: &'a Endpoint) -> impl Iterator<Item = Option<&'a Host>> {
+        let other = endpoint.other_host.as_ref().filter(|_| self.host.is_some());
+        std::iter::once(self.host.as_ref()).chain(other.map(Some))
+    }
+
+    /// Returns whether the login answers requests to this host.
     pub(super) fn serves(&self, host: &Host) -> bool {
-        // At its callback it answers wherever it does, and perhaps elsewhere.
-        self.hosts(LoginEndpoint::Callback).any(|own| own.is_none_or(|own| own == host))
+        let mut hosts = self.endpoints.iter().flat_map(|endpoint| self.hosts(endpoint));
+        hosts.any(|own| own.is_none_or(|own| own == host))
     }
 
-    fn exchange_endpoint(&self, exchange: &ExchangeLogin, path: &str) -> Option<LoginEndpoint> {
-        if path == self.path {
-            return Some(LoginEndpoint::Login);
-        }
-        if path == exchange.callback_path() {
-            return Some(LoginEndpoint::Callback);
-        }
-        (path.strip_prefix(self.path.trim_end_matches('/')) == Some(REDEEM)).then_some(LoginEndpoint::Redeem)
-    }
-
-    /// Whether this path is below its own.
+    /// Returns whether the path is below the path of the login.
     pub(super) fn contains_path(&self, path: &str) -> bool {
-        self.tail(path).is_some_and(|tail| tail.starts_with('/'))
-    }
-
-    /// What comes after its path.
-    fn tail<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let (head, tail) = path.split_at_checked(self.path.trim_end_matches('/').len())?;
-        head.eq_ignore_ascii_case(self.path.trim_end_matches('/')).then_some(tail)
-    }
-
-    /// Every path at which it answers.
-    pub(super) fn paths(&self) -> Vec<String> {
-        match &self.dialect {
-            Dialect::Project => vec![self.path.clone()],
-            Dialect::Exchange(exchange) => {
-                let redeem = format!("{}{REDEEM}", self.path.trim_end_matches('/'));
-                vec![self.path.clone(), exchange.callback_path().to_owned(), redeem]
-            }
-            Dialect::Tenant(tenant) => {
-                let base = self.path.trim_end_matches('/');
-                let below = [CHALLENGE, REFRESH].map(|name| format!("{base}{name}"));
-                [self.path.clone(), tenant.logout_path.clone()].into_iter().chain(below).collect()
-            }
-        }
+        let base = self.path.trim_end_matches('/');
+        let split = path.split_at_checked(base.len());
+        split.is_some_and(|(head, tail)| head.eq_ignore_ascii_case(base) && tail.starts_with('/'))
     }
 }
 
-impl TenantLogin {
-    /// The realm that a `TenantName` means.
-    #[must_use]
-    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
-        self.realms.get(name)
-    }
-
-    /// Every realm that some `TenantName` means, each once.
-    #[must_use]
-    pub fn realms(&self) -> Vec<&Arc<Realm>> {
-        let mut realms: Vec<_> = self.realms.values().collect();
-        realms.sort_by_key(|realm| realm.index());
-        realms.dedup_by_key(|realm| realm.index());
-        realms
-    }
-
-    /// What a realm is called in answers: the first of its names in `tenants`, or its own.
-    #[must_use]
-    pub fn name_of<'a>(&'a self, realm: &'a Realm) -> &'a str {
-        let names = self.realms.iter().filter(|(name, of)| of.index() == realm.index() && *name != realm.name());
-        names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| realm.name())
-    }
-
-    /// The user pool that answers for it, if its users are not our own.
-    #[must_use]
-    pub fn user_pool(&self) -> Option<&UserPool> {
-        self.user_pool.as_deref()
-    }
-
-    /// How answers are laid out.
-    #[must_use]
-    pub const fn shape(&self) -> ResponseShape {
-        self.shape
-    }
-
-    /// `client_id` of access tokens and `aud` of ID tokens for the users of `realm`.
-    #[must_use]
-    pub fn client_id<'a>(&'a self, realm: &'a Realm) -> &'a str {
-        self.client_id.as_deref().unwrap_or(&realm.tokens().audience)
-    }
-
-    /// How long an access token or ID token lives: no longer than any token of the realm may.
-    #[must_use]
-    pub fn access_ttl(&self, realm: &Realm) -> Duration {
-        self.access_ttl.min(realm.token_ttl())
-    }
-
-    /// For how long a session can be refreshed.
-    #[must_use]
-    pub const fn refresh_ttl(&self) -> Duration {
-        self.refresh_ttl
-    }
-
-    /// For how long a refresh token that was used may come again, from a client that lost the answer.
-    #[must_use]
-    pub const fn refresh_grace(&self) -> Duration {
-        self.refresh_grace
-    }
-}
-
-/// The most that `access_ttl` can be: no token of a session outlives its last refresh by more, under whichever policy.
-pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
-
-const CHALLENGE: &str = "/Challenge";
-const REDEEM: &str = "/redeem";
-const REFRESH: &str = "/Refresh";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::SameSite;
-
-    fn login(path: &str, logout_path: &str) -> Login {
-        let tenant = TenantLogin {
-            logout_path: logout_path.into(),
-            realms: BTreeMap::new(),
-            shape: ResponseShape::Nested,
-            client_id: None,
-            access_ttl: Duration::from_secs(3600),
-            refresh_ttl: Duration::from_secs(3600),
-            refresh_grace: Duration::ZERO,
-            user_pool: None,
+impl ProjectLogin {
+    /// One URL for a record. POST logs in, logs out or registers, as its query says.
+    #[allow(clippy::unused_self, reason = "as the other dialects")]
+    fn endpoints(&self, path: &str) -> Vec<Endpoint> {
+        let at = |methods, operation| Endpoint {
+            methods,
+            master_key: true,
+            cookie: true,
+            tokens: EndpointTokens::Own,
+            ..Endpoint::post(path.to_owned(), operation)
         };
-        let realm = Arc::new(Realm::for_tests(false, SameSite::None, false));
-        Login { index: 0, dialect: Dialect::Tenant(Box::new(tenant)), host: None, path: path.into(), realm }
-    }
-
-    #[test]
-    fn a_tenant_login_has_four_paths_in_any_case() {
-        let login = login("/api/Login", "/api/Logout");
-        for (path, endpoint) in [
-            ("/api/Login", Some(LoginEndpoint::Login)),
-            ("/API/login", Some(LoginEndpoint::Login)),
-            ("/api/login/CHALLENGE", Some(LoginEndpoint::Challenge)),
-            ("/api/Login/Refresh", Some(LoginEndpoint::Refresh)),
-            ("/api/logout", Some(LoginEndpoint::Logout)),
-            ("/api/Login/", None),
-            ("/api/Login/Refresh/", None),
-            ("/api/LoginRefresh", None),
-            ("/api/Login2", None),
-            ("/Login", None),
-            ("/api/\u{212a}", None),
-            ("/api/Log\u{131}n", None),
-            ("", None),
-        ] {
-            assert_eq!(login.endpoint(path), endpoint, "{path}");
-        }
-        assert!(
-            login.contains_path("/api/login/x")
-                && !login.contains_path("/api/loginx")
-                && !login.contains_path("/api/login")
-        );
-        for path in login.paths() {
-            assert!(login.endpoint(&path).is_some(), "{path}");
-        }
-    }
-
-    #[test]
-    fn one_at_the_root_has_them_too() {
-        let login = login("/", "/Logout");
-        let found: Vec<_> = ["/", "/challenge", "/Refresh", "/logout", "/x"].map(|path| login.endpoint(path)).into();
-        assert_eq!(
-            found,
-            [
-                Some(LoginEndpoint::Login),
-                Some(LoginEndpoint::Challenge),
-                Some(LoginEndpoint::Refresh),
-                Some(LoginEndpoint::Logout),
-                None
-            ]
-        );
+        let post = Endpoint { master_key: false, tokens: EndpointTokens::OwnAndAll, ..at(POST, LoginOperation::Login) };
+        vec![
+            at(READ, LoginOperation::Read),
+            post,
+            at(PUT, LoginOperation::Update),
+            at(DELETE, LoginOperation::Deletion),
+        ]
     }
 }
+
+const GET: &[Method] = &[Method::GET];
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const PUT: &[Method] = &[Method::PUT];
+const DELETE: &[Method] = &[Method::DELETE];

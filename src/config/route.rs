@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use http::Method;
 
 use super::host::Host;
-use super::login::{Dialect, Login, LoginEndpoint};
+use super::login::{Endpoint, Login, LoginMatch};
 use super::policy::Realm;
 use super::upstream::Upstream;
 
@@ -254,11 +254,11 @@ type Paths = HashMap<String, Vec<Arc<Route>>, RandomState>;
 #[derive(Clone, Debug)]
 pub enum RouteMatch {
     /// The gate itself.
-    Login(Arc<Login>, LoginEndpoint),
+    Login(LoginMatch),
     /// An app.
     Route(Arc<Route>),
-    /// A path below a login's that is no route's: an endpoint that the login API does not have.
-    UnknownEndpoint(Arc<Login>),
+    /// A path below that of a login, which no route has: the login API has no such endpoint. The first endpoint stands for it.
+    UnknownEndpoint(LoginMatch),
     /// Nobody.
     NotFound,
     /// Nobody, and the host is none of those that routes name.
@@ -281,13 +281,14 @@ impl RouteTable {
             if let Some(earlier) = logins[..later].iter().position(|other| answers_too(other, login)) {
                 clashes.push(RouteConflict::Login { earlier, later });
             }
-            if let Some(path) = reserved.iter().find(|path| login.endpoint(path).is_some()) {
+            if let Some(path) = reserved.iter().find(|path| login.endpoints_at(path).next().is_some()) {
                 clashes.push(RouteConflict::Reserved { login: later, path: path.clone() });
             }
-            if matches!(login.dialect(), Dialect::Project) {
-                table.by_login_path.entry(login.path.clone()).or_default().push(login.clone());
+            if login.has_one_path() {
+                table.by_login_path.entry(login.path().to_owned()).or_default().push(login.clone());
             } else {
-                let mut paths: Vec<_> = login.paths().iter().map(|path| path.to_ascii_lowercase()).collect();
+                let mut paths: Vec<_> =
+                    login.endpoints().iter().map(|endpoint| endpoint.path.to_ascii_lowercase()).collect();
                 let written = paths.len();
                 paths.sort();
                 paths.dedup();
@@ -313,7 +314,7 @@ impl RouteTable {
             same_path.push(route.clone());
             for (index, login) in logins.iter().enumerate() {
                 // The login answers, so that the app never sees its own path.
-                if login.endpoint(&route.path).is_some_and(|endpoint| share_host(login, endpoint, route)) {
+                if login.endpoints_at(&route.path).any(|endpoint| share_host(login, endpoint, route)) {
                     clashes.push(RouteConflict::RouteOfLogin { route: later, login: index });
                 }
             }
@@ -342,18 +343,18 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The login that has this path, which is canonical, of this host, and what is asked there. One that names the host goes
-    /// before one that does not.
+    /// Returns the endpoint of a login for a request. `path` is canonical. A login that names the host comes before one that names
+    /// none.
     #[must_use]
-    pub fn login_at(&self, host: &Host, path: &str) -> Option<(&Arc<Login>, LoginEndpoint)> {
-        let project = self.by_login_path.get(path).into_iter().flatten().map(|login| (login, LoginEndpoint::Login));
-        let others = self.with_several_paths.iter().filter_map(|login| Some((login, login.endpoint(path)?)));
+    pub fn login_at(&self, host: &Host, path: &str, method: &Method) -> Option<LoginMatch> {
+        let one_path = self.by_login_path.get(path).into_iter().flatten();
         let mut of_every_host = None;
-        for (login, endpoint) in project.chain(others) {
-            if login.host.is_none() {
-                of_every_host.get_or_insert((login, endpoint));
-            } else if login.hosts(endpoint).any(|own| own == Some(host)) {
-                return Some((login, endpoint));
+        for found in one_path.chain(&self.with_several_paths).filter_map(|login| login.endpoint(path, method)) {
+            let login = found.login();
+            if login.host().is_none() {
+                of_every_host.get_or_insert(found);
+            } else if login.hosts(found.endpoint()).any(|own| own == Some(host)) {
+                return Some(found);
             }
         }
         of_every_host
@@ -397,8 +398,8 @@ impl RouteTable {
     /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
     #[must_use]
     pub fn find(&self, host: &Host, path: &str, method: &Method) -> RouteMatch {
-        if let Some((login, endpoint)) = self.login_at(host, path) {
-            return RouteMatch::Login(login.clone(), endpoint);
+        if let Some(found) = self.login_at(host, path, method) {
+            return RouteMatch::Login(found);
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
         // not take is not offered to a wider route, which may ask for less.
@@ -408,16 +409,16 @@ impl RouteTable {
                 return route.map_or(RouteMatch::NotFound, |route| RouteMatch::Route(route.clone()));
             }
         }
-        let has_host = |login: &&Arc<Login>| login.host.as_ref().is_none_or(|own| own == host);
+        let has_host = |login: &&Arc<Login>| login.host().is_none_or(|own| own == host);
         let project =
             prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix)?.iter().find(has_host));
         let mut others = self.with_several_paths.iter().filter(has_host);
         if let Some(login) = project.or_else(|| others.find(|login| login.contains_path(path))) {
-            return RouteMatch::UnknownEndpoint(login.clone());
+            return RouteMatch::UnknownEndpoint(LoginMatch::first(login));
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
         let is_known = self.by_host.contains_key(host)
-            || self.logins.iter().any(|login| login.host.is_some() && login.serves(host));
+            || self.logins.iter().any(|login| login.host().is_some() && login.serves(host));
         if serves_every_host || is_known { RouteMatch::NotFound } else { RouteMatch::UnknownHost }
     }
 }
@@ -462,16 +463,16 @@ pub(super) enum Rule {
 
 fn answers_too(one: &Login, other: &Login) -> bool {
     let share = |one: &Login, other: &Login| {
-        one.paths().iter().any(|path| {
-            let (Some(own), Some(endpoint)) = (one.endpoint(path), other.endpoint(path)) else { return false };
-            one.hosts(own).any(|host| other.hosts(endpoint).any(|other| host == other))
+        one.endpoints().iter().any(|own| {
+            let mut hosts = other.endpoints_at(&own.path).flat_map(|endpoint| other.hosts(endpoint));
+            hosts.any(|host| one.hosts(own).any(|own| own == host))
         })
     };
     share(one, other) || share(other, one)
 }
 
 /// Whether some request is for the host of both.
-fn share_host(login: &Login, endpoint: LoginEndpoint, route: &Route) -> bool {
+fn share_host(login: &Login, endpoint: &Endpoint, route: &Route) -> bool {
     let mut hosts = login.hosts(endpoint);
     route.host.is_none() || hosts.any(|own| own.is_none() || own == route.host.as_ref())
 }
@@ -497,8 +498,9 @@ fn below<'a>(
         .enumerate()
         .filter(move |(_, other)| (route.host.is_none() || route.host == other.host) && lies_below(&other.path));
     let logins = logins.iter().enumerate().filter(move |(_, login)| {
-        let mut paths = login.paths().into_iter().filter(|path| lies_below(path) || *path == route.path);
-        paths.any(|path| login.endpoint(&path).is_some_and(|endpoint| share_host(login, endpoint, route)))
+        let endpoints = login.endpoints().iter();
+        let mut below = endpoints.filter(|endpoint| lies_below(&endpoint.path) || endpoint.path == route.path);
+        below.any(|endpoint| share_host(login, endpoint, route))
     });
     let reserved = reserved.iter().filter(move |path| route.path != "/" && lies_below(path));
     routes

@@ -76,7 +76,7 @@ fn requires_keys(realm: &Realm, routes: &[Arc<Route>]) -> bool {
 fn has_local_users(login: &Login, realm: &Realm) -> bool {
     match login.dialect() {
         Dialect::Tenant(_) => login.asks_users_of(realm),
-        Dialect::Project | Dialect::Exchange(_) => login.realm().index() == realm.index(),
+        Dialect::Project(_) | Dialect::Exchange(_) => login.realm().index() == realm.index(),
     }
 }
 

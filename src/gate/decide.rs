@@ -13,7 +13,7 @@ use super::admit::LoginCandidate;
 use super::api_key::{self, Wanted};
 use super::client::ClientInfo;
 use super::credential::has_cookie;
-use super::decision::{Decision, Denial, ErrorFormat, Preflight, RouteId};
+use super::decision::{Decision, Denial, Pending, Preflight, RouteId};
 use super::explanation::{self, Explanation};
 use super::grant::ToRoute;
 use super::limits::{AddressLimiters, RequestPermits};
@@ -21,10 +21,10 @@ use super::request_origin::RequestOrigin;
 use super::target::{Path, Target, innermost};
 use super::token_cache::TokenCache;
 use crate::config::{
-    Access, Authority, Authorization, CorsBy, EncodedSlash, Host, LoginEndpoint, Origin, PathRules, Policy, Proxies,
+    Access, Authority, Authorization, CorsBy, EncodedSlash, Host, LoginMatch, Origin, PathRules, Policy, Proxies,
     Realm, RouteMatch,
 };
-use crate::token::{IssuerKeys, RevocationKeys, Revocations, TokenError};
+use crate::token::{RevocationKeys, Revocations, TokenError};
 
 /// The inputs of a decision.
 #[derive(Clone, Copy, Debug)]
@@ -80,31 +80,27 @@ impl Authorizer<'_> {
         match self.judge(head, now, permits, &mut refusal) {
             Ok(verdict) => verdict,
             Err(EarlyExit::Deny(deny)) => {
-                if refusal.realm.is_none() && refusal.form == ErrorFormat::Problem {
-                    refusal.form = self.form(head);
+                if refusal.realm.is_none() && refusal.login.is_none() {
+                    refusal.login = self.login_of_invalid(head);
                 }
                 Decision::Refusal(Denial { deny, ..refusal })
             }
-            Err(EarlyExit::Wait(keys)) => Decision::Wait(keys),
+            Err(EarlyExit::Wait(pending)) => Decision::Wait(pending),
         }
     }
 
-    /// Returns the error format for a request that could not be judged: the clients of a login know the format of its
-    /// API only.
-    fn form(&self, head: &Head<'_>) -> ErrorFormat {
+    /// Returns the login of a request that is denied before the routing: a client of a login knows the errors of its API only.
+    fn login_of_invalid(&self, head: &Head<'_>) -> Option<LoginMatch> {
         let path = head.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        let Ok(target) = Target::parse(path) else { return ErrorFormat::Problem };
+        let target = Target::parse(path).ok()?;
+        let path = &target.canonical()?.path;
         let routing = self.policy.routing();
-        let at = |path: &str| {
-            let first = routing.logins().iter().find_map(|login| Some((login, login.endpoint(path)?)))?;
-            match authority(head) {
-                Ok((authority, _)) => routing.login_at(&authority.host, path),
-                // The host is unknown.
-                Err(_) => Some(first),
-            }
-        };
-        let login = target.canonical().and_then(|canonical| at(&canonical.path));
-        login.map_or(ErrorFormat::Problem, |(login, endpoint)| ErrorFormat::for_endpoint(login, endpoint))
+        let first = routing.logins().iter().find_map(|login| login.endpoint(path, head.method))?;
+        match authority(head) {
+            Ok((authority, _)) => routing.login_at(&authority.host, path, head.method),
+            // The host is unknown.
+            Err(_) => Some(first),
+        }
     }
 
     /// `refusal` gets the facts for an error response as they become known.
@@ -137,13 +133,9 @@ impl Authorizer<'_> {
         let method = preflight_method.as_ref().unwrap_or(head.method);
         let found = self.find(&authority.host, &target, method);
         match &found {
-            Ok(RouteMatch::Login(login, endpoint)) => {
-                (refusal.form, refusal.place) =
-                    (ErrorFormat::for_endpoint(login, *endpoint), RouteId::Login(login.index()));
-            }
-            Ok(RouteMatch::UnknownEndpoint(login)) => {
-                (refusal.form, refusal.place) =
-                    (ErrorFormat::for_endpoint(login, LoginEndpoint::Login), RouteId::Login(login.index()));
+            Ok(RouteMatch::Login(found) | RouteMatch::UnknownEndpoint(found)) => {
+                refusal.place = RouteId::Login(found.login().index());
+                refusal.login = Some(found.clone());
             }
             Ok(RouteMatch::Route(route)) => {
                 refusal.place = RouteId::Route(route.index());
@@ -152,16 +144,19 @@ impl Authorizer<'_> {
             _ => {}
         }
         let found = found?;
-        self.record_step("rule", || explanation::rule(self.policy, &found));
+        self.record_step("rule", || explanation::rule(&found));
         let client = ClientInfo::from_request(head.peer, head.tls, head.headers, self.proxies);
         self.record_step("client", || explanation::client(&client));
         self.record_step("limits", || explanation::quota(limits.per_address()));
         // Nanoseconds of 584 years.
         let at = u64::try_from(self.uptime.as_nanos()).unwrap_or(u64::MAX);
         let mut count = || permits.take_address(self.usage, limits.per_address(), client.address, at);
-        let (served, access) = match &found {
-            RouteMatch::Login(login, _) | RouteMatch::UnknownEndpoint(login) => (login.realm(), Access::User),
-            RouteMatch::Route(route) => (route.realm(), route.access()),
+        let (served, key_needed) = match &found {
+            RouteMatch::Login(found) | RouteMatch::UnknownEndpoint(found) => {
+                let realm = found.login().realm();
+                (realm, realm.requires_key() && found.endpoint().needs_key)
+            }
+            RouteMatch::Route(route) => (route.realm(), route.realm().requires_key() || route.access() == Access::Key),
             RouteMatch::NotFound => return Err(count().err().unwrap_or(DenyReason::NotFound).into()),
             RouteMatch::UnknownHost => return Err(count().err().unwrap_or(DenyReason::WrongHost).into()),
         };
@@ -183,9 +178,6 @@ impl Authorizer<'_> {
 
         // Before any secret is checked, so that guesses count like other requests.
         count()?;
-        // A browser at the callback brings the URL only.
-        let callback = matches!(found, RouteMatch::Login(_, LoginEndpoint::Callback));
-        let key_needed = (served.requires_key() && !callback) || access == Access::Key;
         let wanted = key_wanted(&found, head.headers, key_needed);
         let key = api_key::find(served, head.headers, target.query, wanted, now)?;
         self.record_step("key", || explanation::key(served, key.as_ref(), wanted));
@@ -195,8 +187,8 @@ impl Authorizer<'_> {
         }
         self.record_step("origin", || explanation::origin(&caller));
         match found {
-            RouteMatch::Login(login, endpoint) => {
-                let to = LoginCandidate { head, login, endpoint, query: target.query, client, now };
+            RouteMatch::Login(login) => {
+                let to = LoginCandidate { head, login, query: target.query, client, now };
                 self.admit_login(to, caller, own)
             }
             RouteMatch::Route(route) => {
@@ -267,7 +259,7 @@ impl Authorizer<'_> {
             && let Some(issuer) = realm.tokens().issuer_to_refresh(token, reject)
             && issuer.keys.request_refresh(now)
         {
-            return EarlyExit::Wait(issuer.keys.clone());
+            return EarlyExit::Wait(Pending::Keys(issuer.keys.clone()));
         }
         DenyReason::Token(reject).into()
     }
@@ -292,7 +284,7 @@ fn key_wanted(found: &RouteMatch, headers: &HeaderMap, needed: bool) -> Wanted {
 /// The reason that judging stops early.
 pub(super) enum EarlyExit {
     Deny(DenyReason),
-    Wait(Arc<IssuerKeys>),
+    Wait(Pending),
 }
 
 impl From<DenyReason> for EarlyExit {

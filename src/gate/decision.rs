@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::DenyReason;
@@ -13,7 +12,7 @@ use super::client::ClientInfo;
 use super::identity::IdentityHeaders;
 use super::request_origin::Cors;
 use super::token_cache::Principal;
-use crate::config::{ApiKey, Dialect, Login, LoginEndpoint, Realm, Route};
+use crate::config::{ApiKey, Endpoint, LoginMatch, Realm, Route};
 use crate::token::{Claims, IssuerKeys, VerifiedToken};
 
 /// The entry of the policy for a request.
@@ -39,9 +38,15 @@ pub enum Decision {
     /// Tollgate answers it with the public keys of its tokens, a key set (RFC 7517, 5).
     Jwks(Bytes),
     Refusal(Denial),
-    /// The key of its token may be newer than these keys: judge it again after a fetch, with
-    /// [`Authorizer::may_wait`](super::Authorizer::may_wait) off.
-    Wait(Arc<IssuerKeys>),
+    /// Something must be loaded first. Then decide again, with [`Authorizer::may_wait`](super::Authorizer::may_wait) off.
+    Wait(Pending),
+}
+
+/// Something that a decision needs and that is not in memory.
+#[derive(Debug)]
+pub enum Pending {
+    /// Keys of an issuer: a key that they lack may have signed the token.
+    Keys(Arc<IssuerKeys>),
 }
 
 /// A request that may pass. Only [`Authorizer::decide`](super::Authorizer::decide) makes one.
@@ -149,26 +154,40 @@ impl Grant {
     }
 }
 
-/// A request to a login path, before its body is read.
+/// A request to a login that a dialect may answer. Its body is not read yet.
 #[derive(Debug)]
 pub struct AdmittedLogin {
-    pub login: Arc<Login>,
-    /// The endpoint.
-    pub endpoint: LoginEndpoint,
-    /// For a tenant login: the realms whose rules for API keys and origins the request meets. It can't log in to
-    /// others.
+    /// The login and the endpoint.
+    pub login: LoginMatch,
+    /// Those of [`Login::named_realms`](crate::config::Login::named_realms) whose rules for API keys and origins the request
+    /// satisfies. It must not log in to another one.
     pub realms: Vec<Arc<Realm>>,
-    /// The query's members that could be decoded.
+    /// The members of the query, decoded, in order, `key` and `masterKey` too.
     pub query: Vec<(String, String)>,
-    /// The request has the realm's master key, where it counts.
+    /// The request has the realm's master key. A wrong one is denied.
     pub master: bool,
-    /// The claims of the request's token, if the realm signed it, or the reason that there are none.
+    /// The claims of the token that the realm issued, verified and not revoked, or the reason why there are none.
     pub token: Result<Claims, DenyReason>,
-    /// Every token that a logout ends: valid, and not sent by another site. Tokens of other issuers are included.
+    /// The verified tokens that [`EndpointTokens`](crate::config::EndpointTokens) asks for. Trusted issuers can have issued them.
     pub tokens: Vec<VerifiedToken>,
+    /// The client.
     pub client: ClientInfo,
-    /// The CORS headers of the response.
+    /// For the headers of the response.
     pub cors: Option<Cors>,
+}
+
+impl AdmittedLogin {
+    /// The realm of the login.
+    #[must_use]
+    pub fn realm(&self) -> &Arc<Realm> {
+        self.login.login().realm()
+    }
+
+    /// The endpoint of the login.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        self.login.endpoint()
+    }
 }
 
 /// The answer to a CORS preflight (Fetch standard, 3.2.2).
@@ -203,34 +222,8 @@ pub struct Denial {
     pub cors: Option<Cors>,
     /// `Set-Cookie` to go with it, from a login.
     pub set_cookie: Option<HeaderValue>,
-    /// The error format that the client expects.
-    pub form: ErrorFormat,
-}
-
-/// The format of an error response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorFormat {
-    /// Problem details (RFC 9457) with a stable reason code.
-    Problem,
-    /// Amazon Cognito's: `{"__type":"…Exception","message":"…"}`.
-    Cognito,
-    /// API Palace's: `{"status":"error","message":"…"}`.
-    Exchange,
-    /// The same, to a browser at the callback.
-    Callback,
-}
-
-impl ErrorFormat {
-    /// Returns the format of this login at this endpoint.
-    #[must_use]
-    pub const fn for_endpoint(login: &Login, endpoint: LoginEndpoint) -> Self {
-        match login.dialect() {
-            Dialect::Project => Self::Problem,
-            Dialect::Tenant(_) => Self::Cognito,
-            Dialect::Exchange(_) if matches!(endpoint, LoginEndpoint::Callback) => Self::Callback,
-            Dialect::Exchange(_) => Self::Exchange,
-        }
-    }
+    /// The endpoint of a login, if the request was for one: its API has error responses of its own.
+    pub login: Option<LoginMatch>,
 }
 
 impl Denial {
@@ -247,7 +240,7 @@ impl Denial {
             takes_basic: false,
             cors: None,
             set_cookie: None,
-            form: ErrorFormat::Problem,
+            login: None,
         }
     }
 
@@ -268,54 +261,6 @@ impl Denial {
                 "An access token or an API key is needed: log in first, or send a key.".into()
             }
             (deny, _) => deny.response().detail.into(),
-        }
-    }
-
-    /// Returns the status for the client.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match (self.form, self.deny.response().status) {
-            // Its documentation has no other statuses.
-            (ErrorFormat::Exchange | ErrorFormat::Callback, status) if status.is_server_error() => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-            (
-                ErrorFormat::Exchange | ErrorFormat::Callback,
-                StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::REQUEST_TIMEOUT
-                | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ) => StatusCode::BAD_REQUEST,
-            (_, status) => status,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_that_knows_no_other_status_is_told_one_that_it_knows() {
-        let status = |deny, form| Denial { form, ..Denial::new(deny) }.status().as_u16();
-        for (deny, status_of, exchange) in [
-            (DenyReason::Store, 503, 500),
-            (DenyReason::Busy, 503, 500),
-            (DenyReason::PoolTimeout, 504, 500),
-            (DenyReason::Internal, 500, 500),
-            (DenyReason::BodyTooLarge, 413, 400),
-            (DenyReason::BodyTimeout, 408, 400),
-            (DenyReason::HeadTooLarge, 431, 400),
-            (DenyReason::EmailMissing, 400, 400),
-            (DenyReason::TokenMissing, 401, 401),
-            (DenyReason::NoLicence, 403, 403),
-            (DenyReason::RateLimited(1), 429, 429),
-        ] {
-            for form in [ErrorFormat::Problem, ErrorFormat::Cognito] {
-                assert_eq!(status(deny, form), status_of, "{deny:?} {form:?}");
-            }
-            for form in [ErrorFormat::Exchange, ErrorFormat::Callback] {
-                assert_eq!(status(deny, form), exchange, "{deny:?} {form:?}");
-            }
         }
     }
 }

@@ -3,8 +3,7 @@
 //! The deciding code records them itself, so that `explain` can't differ. They contain no secret: keys appear by id,
 //! and tokens by their claims.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::api_key::{Carried, Wanted};
 use super::credential::{Credential, Shown};
@@ -13,12 +12,12 @@ use super::target::Target;
 use super::token_cache::Principal;
 use super::{Authorizer, ClientInfo, DenyReason};
 use crate::clock::rfc3339;
-use crate::config::{Dialect, Host, LoginEndpoint, PathRules, Policy, Realm, Route, RouteMatch, RouteTable};
+use crate::config::{Host, LoginOperation, PathRules, Realm, Route, RouteMatch, RouteTable};
 use crate::quota::Quota;
 
 /// The steps of one decision, in order.
 #[derive(Debug, Default)]
-pub struct Explanation(RefCell<Vec<ExplanationStep>>);
+pub struct Explanation(Mutex<Vec<ExplanationStep>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplanationStep {
@@ -29,12 +28,16 @@ pub struct ExplanationStep {
 impl Explanation {
     #[must_use]
     pub fn findings(&self) -> Vec<ExplanationStep> {
-        self.0.borrow().clone()
+        self.steps().clone()
     }
 
     /// Clears the steps, for another decision.
     pub fn clear(&self) {
-        self.0.borrow_mut().clear();
+        self.steps().clear();
+    }
+
+    fn steps(&self) -> MutexGuard<'_, Vec<ExplanationStep>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,7 +45,8 @@ impl Authorizer<'_> {
     /// Records a step. Without a reader, its text is not even made.
     pub(super) fn record_step(&self, step: &'static str, found: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
-            trace.0.borrow_mut().push(ExplanationStep { step, found: found() });
+            let found = found();
+            trace.steps().push(ExplanationStep { step, found });
         }
     }
 }
@@ -64,30 +68,25 @@ pub(super) fn path_rules(routing: &RouteTable, host: &Host, route: Option<&Arc<R
     format!("{name}, {why}")
 }
 
-pub(super) fn rule(policy: &Policy, found: &RouteMatch) -> String {
-    let routing = policy.routing();
+pub(super) fn rule(found: &RouteMatch) -> String {
     match found {
-        RouteMatch::Login(login, endpoint) => {
-            let index = routing.logins().iter().position(|other| Arc::ptr_eq(other, login));
-            let dialect = match login.dialect() {
-                Dialect::Project => "project",
-                Dialect::Tenant(_) => "tenant",
-                Dialect::Exchange(_) => "exchange",
+        RouteMatch::Login(found) => {
+            let login = found.login();
+            let endpoint = match found.endpoint().operation {
+                LoginOperation::Challenge => "answers to challenges",
+                LoginOperation::Refresh => "refreshing",
+                LoginOperation::Logout => "logging out",
+                LoginOperation::Callback => "the callback",
+                LoginOperation::Redeem => "redeeming callback tokens",
+                _ => "the login itself",
             };
-            let endpoint = match endpoint {
-                LoginEndpoint::Login => "the login itself",
-                LoginEndpoint::Challenge => "answers to challenges",
-                LoginEndpoint::Refresh => "refreshing",
-                LoginEndpoint::Logout => "logging out",
-                LoginEndpoint::Callback => "the callback",
-                LoginEndpoint::Redeem => "redeeming callback tokens",
-            };
-            let (index, path, realm) = (index.unwrap_or_default(), login.path(), login.realm().name());
+            let (index, dialect) = (login.index(), login.dialect().name());
+            let (path, realm) = (login.path(), login.realm().name());
             let host = login.host().map(|host| format!(", host {host}")).unwrap_or_default();
             format!("login[{index}], dialect {dialect}{host}, path {path}, realm {realm}: {endpoint}")
         }
-        RouteMatch::UnknownEndpoint(login) => {
-            format!("below the login at {}, which has no such endpoint", login.path())
+        RouteMatch::UnknownEndpoint(found) => {
+            format!("below the login at {}, which has no such endpoint", found.login().path())
         }
         RouteMatch::Route(route) => of_route(route),
         RouteMatch::NotFound => "no login and no route takes this method and path".into(),

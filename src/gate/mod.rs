@@ -21,7 +21,7 @@ pub mod wire;
 pub use client::ClientInfo;
 pub use credential::{bearer, cookies};
 pub use decide::{Authorizer, Head};
-pub use decision::{AdmittedLogin, Decision, Denial, ErrorFormat, Grant, Preflight, RouteId};
+pub use decision::{AdmittedLogin, Decision, Denial, Grant, Pending, Preflight, RouteId};
 pub use deny::{DenyReason, DenyResponse, KeyFault};
 pub use explanation::{Explanation, ExplanationStep};
 pub use identity::{IdentityHeaders, RemainingCookies, is_reserved};

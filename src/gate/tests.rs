@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{self, LoginEndpoint, Mode, Policy};
+use crate::config::{self, LoginOperation, Mode, Policy};
 use crate::token::{Claims, Revocations, TokenError, TokenId};
 
 const NOW: i64 = 1_800_000_000;
@@ -668,12 +668,12 @@ fn a_tenant_login_is_told_which_realms_would_let_the_request_in() {
         "where no origin is listed, any may call"
     );
     for (line, endpoint) in [
-        ("POST /Login", LoginEndpoint::Login),
-        ("POST /Login/Challenge", LoginEndpoint::Challenge),
-        ("POST /Login/Refresh", LoginEndpoint::Refresh),
-        ("POST /logout", LoginEndpoint::Logout),
+        ("POST /Login", LoginOperation::Login),
+        ("POST /Login/Challenge", LoginOperation::Challenge),
+        ("POST /Login/Refresh", LoginOperation::Refresh),
+        ("POST /logout", LoginOperation::Logout),
     ] {
-        assert_eq!(admitted(line, &[]).endpoint, endpoint, "{line}");
+        assert_eq!(admitted(line, &[]).endpoint().operation, endpoint, "{line}");
     }
     for (line, deny) in [
         ("GET /Login", DenyReason::Method),
@@ -681,10 +681,10 @@ fn a_tenant_login_is_told_which_realms_would_let_the_request_in() {
         ("POST /Login/x", DenyReason::EndpointUnknown),
     ] {
         let Decision::Refusal(refusal) = bench.ask(line, &[]) else { panic!("{line}") };
-        assert_eq!((refusal.deny, refusal.form), (deny, ErrorFormat::Cognito), "{line}");
+        assert_eq!((refusal.deny, format_of(&refusal)), (deny, "tenant"), "{line}");
     }
     let Decision::Refusal(refusal) = bench.ask("POST /auth", &[]) else { panic!() };
-    assert_eq!(refusal.form, ErrorFormat::Problem);
+    assert_eq!(format_of(&refusal), "problem");
 }
 
 #[test]
@@ -773,10 +773,10 @@ fn who_sends_too_much_is_told_in_the_form_that_is_expected() {
         other => panic!("{line}: {other:?}"),
     };
     let refusal = refused("GET /user", &[("origin", "https://app.example")]);
-    assert_eq!((refusal.deny, refusal.form), (DenyReason::RateLimited(1000), ErrorFormat::Problem), "before the key");
+    assert_eq!((refusal.deny, format_of(&refusal)), (DenyReason::RateLimited(1000), "problem"), "before the key");
     assert_eq!(refusal.realm.unwrap().name(), "main");
     assert_eq!(refusal.cors.unwrap().origin, "https://app.example");
-    assert_eq!(refused("POST /Login", &[]).form, ErrorFormat::Cognito);
+    assert_eq!(format_of(&refused("POST /Login", &[])), "tenant");
     assert_eq!(refused("POST /nowhere", &[]).deny, DenyReason::RateLimited(1000));
     // A client behind an untrusted proxy can't choose its address.
     assert_eq!(refused("GET /public", &[("x-forwarded-for", "192.0.2.99")]).deny, DenyReason::RateLimited(1000));
@@ -986,15 +986,15 @@ fn an_exchange_takes_the_tokens_of_its_one_issuer() {
         (foreign(&bench, "https://idp.example/", true), foreign(&bench, "https://other.example/", true));
     let (origin, line) = (("origin", "https://app.example"), format!("POST /api/login?{K}"));
     let tokens = |line: &str, headers: &[(&str, &str)]| match bench.ask(line, headers) {
-        Decision::Login(admitted) => Ok((admitted.endpoint, admitted.tokens.len())),
+        Decision::Login(admitted) => Ok((admitted.endpoint().operation, admitted.tokens.len())),
         Decision::Refusal(refusal) => Err(refusal.deny),
         other => panic!("{line}: {other:?}"),
     };
     let own = bench.bearer("x", &[]);
-    assert_eq!(tokens(&line, &[origin, shown(&good)]), Ok((LoginEndpoint::Login, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good)]), Ok((LoginOperation::Exchange, 1)));
     // Not a navigation, and prefetches.
-    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-fetch-mode", "cors")]), Ok((LoginEndpoint::Login, 1)));
-    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-purpose", "prefetch")]), Ok((LoginEndpoint::Login, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-fetch-mode", "cors")]), Ok((LoginOperation::Exchange, 1)));
+    assert_eq!(tokens(&line, &[origin, shown(&good), ("sec-purpose", "prefetch")]), Ok((LoginOperation::Exchange, 1)));
     for (headers, deny) in [
         (&[origin][..], DenyReason::TokenMissing),
         (&[origin, shown("Basic x")], DenyReason::TokenMissing),
@@ -1005,10 +1005,10 @@ fn an_exchange_takes_the_tokens_of_its_one_issuer() {
     ] {
         assert_eq!(tokens(&line, headers), Err(deny), "{headers:?}");
     }
-    assert_eq!(refused(&bench, &line, &[origin]).form, ErrorFormat::Exchange);
+    assert_eq!(format_of(&refused(&bench, &line, &[origin])), "exchange");
     assert_eq!(tokens(&line.replace("POST", "GET"), &[origin, shown(&good)]), Err(DenyReason::Method));
     assert_eq!(tokens("POST /api/login", &[origin, shown(&good)]), Err(DenyReason::KeyMissing));
-    assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((LoginEndpoint::Redeem, 0)));
+    assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((LoginOperation::Redeem, 0)));
     let claims = bench.policy.realm("x").unwrap().tokens().verify(&good[7..], NOW).unwrap().claims;
     bench.revoked.extend([(claims.token_id, NOW + 60)]);
     assert_eq!(tokens(&line, &[origin, shown(&good)]), Err(DenyReason::Token(TokenError::Revoked)));
@@ -1030,7 +1030,7 @@ fn a_callback_is_gone_to_by_a_browser_that_brings_nothing() {
         ("POST /callback?token=x", &[], DenyReason::Method),
     ] {
         let Decision::Refusal(refusal) = bench.ask(line, headers) else { panic!("{line} {headers:?}") };
-        assert_eq!((refusal.deny, refusal.form), (deny, ErrorFormat::Callback), "{line} {headers:?}");
+        assert_eq!((refusal.deny, format_of(&refusal)), (deny, "exchange"), "{line} {headers:?}");
     }
 }
 
@@ -1060,6 +1060,14 @@ fn a_token_whose_key_may_be_fetched_waits_for_it_once() {
     assert_eq!(waits(&line, true), Err(DenyReason::Token(TokenError::NoKeys)), "asked a moment ago");
 }
 
+/// Whose errors the client gets.
+fn format_of(denial: &Denial) -> &'static str {
+    match denial.login.as_ref().map(|found| found.login().dialect().name()) {
+        None | Some("project") => "problem",
+        Some(dialect) => dialect,
+    }
+}
+
 fn refused(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Denial {
     match bench.ask(line, headers) {
         Decision::Refusal(refusal) => refusal,
@@ -1071,20 +1079,20 @@ fn refused(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Denial {
 fn a_refusal_knows_where_it_was_and_how_it_is_written() {
     let bench = Bench::new();
     for (line, headers, form, place) in [
-        ("GET /user", &[][..], ErrorFormat::Problem, RouteId::Route(0)),
-        ("GET /nowhere", &[], ErrorFormat::Problem, RouteId::None),
-        ("POST /auth", &[], ErrorFormat::Problem, RouteId::Login(0)),
-        ("GET /auth/x", &[], ErrorFormat::Problem, RouteId::Login(0)),
-        ("GET /Login", &[], ErrorFormat::Cognito, RouteId::Login(2)),
-        ("POST /Login?login=%", &[], ErrorFormat::Cognito, RouteId::Login(2)),
-        ("POST /Login/x?a=%", &[], ErrorFormat::Cognito, RouteId::Login(2)),
+        ("GET /user", &[][..], "problem", RouteId::Route(0)),
+        ("GET /nowhere", &[], "problem", RouteId::None),
+        ("POST /auth", &[], "problem", RouteId::Login(0)),
+        ("GET /auth/x", &[], "problem", RouteId::Login(0)),
+        ("GET /Login", &[], "tenant", RouteId::Login(2)),
+        ("POST /Login?login=%", &[], "tenant", RouteId::Login(2)),
+        ("POST /Login/x?a=%", &[], "tenant", RouteId::Login(2)),
         // Can't be judged, and gets the error format of the login all the same.
-        ("POST /login/refresh", &[("host", "a b")], ErrorFormat::Cognito, RouteId::None),
-        ("POST /Login#x", &[], ErrorFormat::Cognito, RouteId::None),
-        ("GET /user", &[("host", "a b")], ErrorFormat::Problem, RouteId::None),
+        ("POST /login/refresh", &[("host", "a b")], "tenant", RouteId::None),
+        ("POST /Login#x", &[], "tenant", RouteId::None),
+        ("GET /user", &[("host", "a b")], "problem", RouteId::None),
     ] {
         let refusal = refused(&bench, line, headers);
-        assert_eq!((refusal.form, refusal.place), (form, place), "{line} {headers:?}");
+        assert_eq!((format_of(&refusal), refusal.place), (form, place), "{line} {headers:?}");
     }
 }
 
@@ -1597,9 +1605,9 @@ fn logins_are_found_by_their_host() {
     assert_eq!(ask("POST /AUTH/Refresh", "other.example"), Ok("login".into()));
     assert_eq!(ask("POST /auth/x", "other.example"), Err(DenyReason::EndpointUnknown));
     assert_eq!(ask("POST /x", "other.example"), Err(DenyReason::NotFound), "a host that a login names");
-    let form = |line: &str, host: &str| refused(&bench, line, &[("host", host)]).form;
-    assert_eq!(form("POST /auth#x", "other.example"), ErrorFormat::Cognito);
-    assert_eq!(form("POST /auth#x", "login.example"), ErrorFormat::Problem);
+    let form = |line: &str, host: &str| format_of(&refused(&bench, line, &[("host", host)]));
+    assert_eq!(form("POST /auth#x", "other.example"), "tenant");
+    assert_eq!(form("POST /auth#x", "login.example"), "problem");
 }
 
 #[test]

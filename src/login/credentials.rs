@@ -51,7 +51,7 @@ pub(super) async fn authenticate(
     attempt: &PasswordAttempt<'_>,
     services: &LoginServices,
 ) -> Result<Option<User>, LoginError> {
-    let (client, now_ms) = (attempt.request.client, attempt.request.now_ms);
+    let (client, now_ms) = (attempt.request.client(), attempt.request.now_ms);
     let address = attempt.request.address();
     let mut network_is_known = None;
     if let Err(wait) = services.throttle.check(&[address], now_ms)
@@ -109,7 +109,7 @@ impl PasswordAttempt<'_> {
     fn home(&self) -> &str {
         match self.place {
             Place::Realm(realm) => realm,
-            Place::Stranger(_) => self.request.realm.name(),
+            Place::Stranger(_) => self.request.realm().name(),
         }
     }
 }
@@ -124,13 +124,13 @@ fn is_let_in(
 ) -> bool {
     let request = attempt.request;
     let waits = if standing.is_known() {
-        services.throttle.check(&at(user, request.client), request.now_ms).is_err()
+        services.throttle.check(&at(user, request.client()), request.now_ms).is_err()
     } else {
         waits.is_some()
     };
     let locked = standing.is_locked(Guess::Password);
     if locked {
-        tracing::info!(realm = user.realm, user = user.id, client = %request.client, "the account is locked: the password was correct and is refused (tollgate user unlock)");
+        tracing::info!(realm = user.realm, user = user.id, client = %request.client(), "the account is locked: the password was correct and is refused (tollgate user unlock)");
     }
     !waits && !locked
 }
@@ -143,7 +143,7 @@ async fn failed(
     waits: Option<RetryAfter>,
     services: &LoginServices,
 ) -> Result<LoginError, StoreError> {
-    let (client, now_ms) = (attempt.request.client, attempt.request.now_ms);
+    let (client, now_ms) = (attempt.request.client(), attempt.request.now_ms);
     let told = waits.map_or_else(|| services.throttle.record_failure(subjects, now_ms), Err);
     for Candidate { user, standing } in candidates {
         let counted = user.as_ref().filter(|user| {
@@ -198,7 +198,7 @@ fn subjects<'a>(
     let users = users.map(|user| ThrottleKey::User(&user.realm, &user.id));
     let names = names.iter().map(|name| match attempt.place {
         Place::Realm(realm) => ThrottleKey::Name(realm, name),
-        Place::Stranger(tenant) => ThrottleKey::Stranger(attempt.request.realm.name(), tenant, name),
+        Place::Stranger(tenant) => ThrottleKey::Stranger(attempt.request.realm().name(), tenant, name),
     });
     users.chain(names).chain([attempt.request.address()]).collect()
 }
@@ -232,11 +232,11 @@ async fn candidates(attempt: &PasswordAttempt<'_>, services: &LoginServices) -> 
     let mut candidates = Vec::with_capacity(attempt.names.len());
     for name in attempt.names {
         let user = services.store.user_by_name(realm, name).await?;
-        let standing = Standing::read(realm, user.as_ref(), attempt.request.client, services).await?;
+        let standing = Standing::read(realm, user.as_ref(), attempt.request.client(), services).await?;
         candidates.push(Candidate { user, standing });
     }
     if candidates.is_empty() {
-        let standing = Standing::read(realm, None, attempt.request.client, services).await?;
+        let standing = Standing::read(realm, None, attempt.request.client(), services).await?;
         candidates.push(Candidate { user: None, standing });
     }
     Ok(candidates)

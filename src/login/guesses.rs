@@ -94,10 +94,10 @@ pub(super) async fn count_at(
     guess: Guess,
     services: &LoginServices,
 ) -> Result<(), StoreError> {
-    let network = NetworkId::from_address(request.client);
+    let network = NetworkId::from_address(request.client());
     if services.store.count_guess(realm, id, network, guess, request.now_ms).await? == MOST_GUESSES {
         request.event.locked(user);
-        let client = request.client;
+        let client = request.client();
         tracing::warn!(
             realm,
             user,
@@ -122,9 +122,9 @@ pub(super) async fn count_nothing(
     services
         .store
         .count_guess(
-            request.realm.name(),
+            request.realm().name(),
             &id,
-            NetworkId::from_address(request.client),
+            NetworkId::from_address(request.client()),
             Guess::Password,
             request.now_ms,
         )

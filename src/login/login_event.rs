@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::config::LoginOperation;
 use crate::gate::DenyReason;
 use crate::token::TokenId;
 
@@ -40,56 +41,6 @@ pub struct EventSubject {
     pub user: Option<String>,
     /// The session: its id, which is that of its token where it has one only.
     pub session: Option<TokenId>,
-}
-
-/// The operation of a login.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LoginOperation {
-    #[default]
-    Read,
-    Login,
-    /// The same, with the answer to a question.
-    Challenge,
-    /// Refreshes a session.
-    Refresh,
-    Logout,
-    Registration,
-    Update,
-    Deletion,
-    /// Exchanges another issuer's token.
-    Exchange,
-    /// Opens a session for a browser with a callback token.
-    Callback,
-    /// The same, for an application.
-    Redeem,
-}
-
-impl LoginOperation {
-    /// The name in metrics and audit lines.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Login => "login",
-            Self::Challenge => "challenge",
-            Self::Refresh => "refresh",
-            Self::Logout => "logout",
-            Self::Registration => "registration",
-            Self::Update => "update",
-            Self::Deletion => "deletion",
-            Self::Exchange => "exchange",
-            Self::Callback => "callback",
-            Self::Redeem => "redeem",
-        }
-    }
-}
-
-impl LoginOperation {
-    /// Returns whether it changes something.
-    #[must_use]
-    pub const fn changes(self) -> bool {
-        !matches!(self, Self::Read)
-    }
 }
 
 impl LoginEventRecorder {

@@ -4,15 +4,16 @@ pub mod allowance;
 mod body;
 mod cookie;
 mod credentials;
-pub mod exchange;
+mod dialect;
+mod exchange;
 mod fair_queue;
 pub(crate) mod guesses;
 mod login_event;
 pub mod password;
-pub mod project;
+mod project;
 pub mod session;
 pub mod strength;
-pub mod tenant;
+mod tenant;
 pub mod throttle;
 pub mod totp;
 pub(crate) mod user_record;
@@ -24,59 +25,57 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Realm;
-use crate::gate::DenyReason;
+use crate::gate::{AdmittedLogin, DenyReason};
 use crate::store::{Epoch, Revocation, Store, StoreError};
-use crate::token::{Claims, KeyError, Revocations, TokenError, VerifiedToken};
+use crate::token::{KeyError, Revocations, TokenError};
 use allowance::Allowances;
-pub use login_event::{EventSubject as TrailSubject, LoginEvent, LoginEventRecorder, LoginOperation};
+pub use dialect::{ErrorResponse, LoginDialect, dialect};
+pub use login_event::{EventSubject as TrailSubject, LoginEvent, LoginEventRecorder};
 use password::{HashPool, HashUnavailable, Share};
 use strength::Weak;
 use throttle::{RetryAfter, Throttle, ThrottleKey};
 
-/// A request to a login path that passed the checks of `gate`: its target is canonical, its API key valid, its origin
-/// allowed.
+/// A request to a login that Tollgate admitted, with its body.
 ///
 /// No `Debug`: the query, the headers and the body contain secrets.
 pub struct LoginRequest<'a> {
-    /// The realm, of the policy that judged the request.
-    pub realm: &'a Arc<Realm>,
-    /// For a tenant login: the realms that the request is allowed to use.
-    pub realms: &'a [Arc<Realm>],
-    /// GET, HEAD, POST, PUT or DELETE.
+    /// What Tollgate found.
+    pub admitted: &'a AdmittedLogin,
+    /// One that the endpoint allows.
     pub method: &'a Method,
-    /// The query's members, percent-decoded, in order, `key` and `masterKey` too.
-    pub query: &'a [(String, String)],
+    /// As received.
     pub headers: &'a HeaderMap,
     /// At most 64 KiB; empty if there was none.
     pub body: Bytes,
-    /// The client's address for throttling.
-    pub client: IpAddr,
-    /// The request carries the realm's master key. With a wrong master key, `token` is an error.
-    pub master: bool,
-    /// The claims of the request's token, with a valid signature, in its lifetime and not revoked; or the reason that
-    /// there is none.
-    pub token: Result<Claims, DenyReason>,
-    /// The tokens that a logout ends: valid, and not sent by another site.
-    pub tokens: Vec<VerifiedToken>,
     /// Unix milliseconds.
     pub now_ms: i64,
-    /// Records the event of the request.
+    /// For metrics and the audit log.
     pub event: &'a LoginEventRecorder,
 }
 
-impl LoginRequest<'_> {
-    /// The throttle key of the client's address. Always in the realm of the login, for every tenant: failures in
-    /// another realm delay no user, and do not reveal which tenants exist.
+impl<'a> LoginRequest<'a> {
+    /// Returns the realm of the login, from the policy that admitted the request.
+    fn realm(&self) -> &'a Arc<Realm> {
+        self.admitted.realm()
+    }
+
+    /// Returns the client's address, for limits.
+    const fn client(&self) -> IpAddr {
+        self.admitted.client.address
+    }
+
+    /// Returns the throttle key of the address, beside that of an account. By the realm of the login, whichever tenant the body
+    /// names: what happens in another realm delays no client, and does not show which tenants exist.
     fn address(&self) -> ThrottleKey<'_> {
-        ThrottleKey::Address(self.realm.name(), self.client)
+        ThrottleKey::Address(self.realm().name(), self.client())
     }
 
-    /// The share for hashing passwords of the login's own realm.
+    /// Returns the share of the hash pool, for passwords of the login's own realm.
     fn share(&self) -> Share<'_> {
-        Share { realm: self.realm.name(), client: self.client }
+        Share { realm: self.realm().name(), client: self.client() }
     }
 
-    /// Unix seconds.
+    /// Returns the time in Unix seconds.
     const fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)
     }

@@ -3,19 +3,17 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_LENGTH,
+    CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use serde_json::{Value, json};
 
-use crate::gate::{Cors, Denial, DenyReason, DenyResponse, ErrorFormat, Preflight};
-use crate::login::{LoginResponse, exchange, tenant};
-use crate::token::TokenError;
+use super::refusal;
+use crate::gate::{Cors, Denial, DenyReason, Preflight};
+use crate::login::LoginResponse;
 
 /// Facts about the request for its response.
 pub(super) struct ResponseContext<'a> {
@@ -39,50 +37,10 @@ pub(super) async fn login(
     write(session, header, body, context).await
 }
 
-/// Refuses a request, in the form that its client expects.
-pub(super) async fn refusal(session: &mut Session, refusal: &Denial, request_id: &str) -> pingora::Result<()> {
-    let row = refusal.deny.response();
-    let (content_type, body) = match refusal.form {
-        ErrorFormat::Problem => ("application/problem+json", problem(&row, &refusal.detail())),
-        ErrorFormat::Cognito => ("application/json", tenant::error(refusal.deny)),
-        ErrorFormat::Exchange | ErrorFormat::Callback => ("application/json", exchange::error(refusal.deny)),
-    };
-    let mut header = ResponseHeader::build_no_case(refusal.status(), Some(12))?;
-    header.insert_header(CONTENT_TYPE, content_type)?;
-    header.insert_header(CACHE_CONTROL, "no-store")?;
-    if row.status == StatusCode::UNAUTHORIZED {
-        header.insert_header(WWW_AUTHENTICATE, challenge(refusal))?;
-        if refusal.takes_basic {
-            header.append_header(WWW_AUTHENTICATE, format!("Basic realm=\"{}\"", realm_name(refusal)))?;
-        }
-    }
-    if let Some(cookie) = &refusal.set_cookie {
-        header.insert_header(SET_COOKIE, cookie.clone())?;
-    }
-    match refusal.deny {
-        DenyReason::Throttled(seconds) | DenyReason::RateLimited(seconds) => {
-            header.insert_header(RETRY_AFTER, seconds.to_string())?;
-        }
-        DenyReason::ConcurrencyLimited | DenyReason::Busy | DenyReason::Store | DenyReason::UpstreamUnavailable => {
-            header.insert_header(RETRY_AFTER, "1")?;
-        }
-        // The interval between two fetches.
-        DenyReason::Token(TokenError::NoKeys) => header.insert_header(RETRY_AFTER, "5")?,
-        DenyReason::Method => {
-            header.insert_header(
-                ALLOW,
-                match refusal.form {
-                    ErrorFormat::Problem => LOGIN_METHODS,
-                    ErrorFormat::Cognito | ErrorFormat::Exchange => POST_ONLY,
-                    ErrorFormat::Callback => GET_ONLY,
-                },
-            )?;
-        }
-        DenyReason::FlagMethod => header.insert_header(ALLOW, POST_ONLY)?,
-        DenyReason::KeySetMethod => header.insert_header(ALLOW, KEY_SET_METHODS)?,
-        _ => {}
-    }
-    let context = ResponseContext { request_id, in_realm: refusal.realm.is_some(), cors: refusal.cors.as_ref() };
+/// Refuses a request.
+pub(super) async fn refusal(session: &mut Session, denial: &Denial, request_id: &str) -> pingora::Result<()> {
+    let (header, body) = refusal::response(denial)?;
+    let context = ResponseContext { request_id, in_realm: denial.realm.is_some(), cors: denial.cors.as_ref() };
     write(session, header, Bytes::from(body.to_string()), &context).await
 }
 
@@ -90,24 +48,13 @@ pub(super) async fn refusal(session: &mut Session, refusal: &Denial, request_id:
 pub(super) fn raw_error(deny: DenyReason) -> Vec<u8> {
     let row = deny.response();
     let (status, title) = (row.status.as_u16(), row.status.canonical_reason().unwrap_or_default());
-    let body = problem(&row, row.detail).to_string();
+    let body = refusal::problem(&row, row.detail).to_string();
     let length = body.len();
     format!(
         "HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {length}\r\n\
          Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}"
     )
     .into_bytes()
-}
-
-/// RFC 9457.
-fn problem(row: &DenyResponse, detail: &str) -> Value {
-    json!({
-        "type": "about:blank",
-        "title": row.status.canonical_reason().unwrap_or_default(),
-        "status": row.status.as_u16(),
-        "detail": detail,
-        "reason": row.reason,
-    })
 }
 
 pub(super) async fn preflight(session: &mut Session, asked: Preflight, request_id: &str) -> pingora::Result<()> {
@@ -175,19 +122,6 @@ async fn write(
     Ok(())
 }
 
-/// RFC 6750, 3: an error code only if a token was sent.
-fn challenge(refusal: &Denial) -> String {
-    let realm = realm_name(refusal);
-    match refusal.deny {
-        DenyReason::Token(_) | DenyReason::UserGone => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
-        _ => format!("Bearer realm=\"{realm}\""),
-    }
-}
-
-fn realm_name(refusal: &Denial) -> &str {
-    refusal.realm.as_ref().map_or("tollgate", |realm| realm.name())
-}
-
 /// Returns whether a header of this name lists one of these elements.
 fn lists(headers: &HeaderMap, name: &HeaderName, elements: &[&str]) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -198,10 +132,6 @@ fn lists(headers: &HeaderMap, name: &HeaderName, elements: &[&str]) -> bool {
 /// The headers by [`add_cors`], at most, and by `write`.
 const ADDED: usize = 8;
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LOGIN_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
-const POST_ONLY: &str = "POST, OPTIONS";
-const GET_ONLY: &str = "GET, OPTIONS";
-const KEY_SET_METHODS: &str = "GET, HEAD";
 /// Less than the default of `publish_ahead`, so that a verifier with this cache time knows a key before it becomes
 /// active.
 const KEY_SET_CACHING: &str = "public, max-age=300";

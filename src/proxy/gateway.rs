@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use pingora::connectors::TransportConnector;
 use pingora::http::RequestHeader;
@@ -18,17 +18,16 @@ use tracing::warn;
 
 use super::connection_state::{ConnectionState, Phase};
 use super::context::RequestContext;
-use super::framing::MAX_FIELDS;
 use super::http2::HasFragment;
+use super::judge::{self, Arrival, BackgroundFetch, Protocol};
 use super::record::FinishedRequest;
 use super::tunnel::TunnelCredentials;
 use super::upstream::reason;
 use super::{SharedState, Snapshot, answer, audit, login};
-use crate::clock::{monotonic_now, now};
+use crate::clock::monotonic_now;
 use crate::config::CorsBy;
-use crate::gate::{Authorizer, Decision, Denial, DenyReason, ErrorFormat, Head, RouteId, wire};
-use crate::login::LoginEventRecorder;
-use crate::token::KeySource;
+use crate::gate::{AdmittedLogin, Authorizer, Decision, Denial, DenyReason, RouteId, wire};
+use crate::login::{LoginError, LoginEventRecorder};
 
 /// Tollgate in pingora's interface.
 pub struct Gateway {
@@ -44,70 +43,37 @@ impl Gateway {
         Self { state, connector }
     }
 
-    /// Decides; a token whose key is being fetched waits once.
     async fn decide(&self, session: &Session, snapshot: &Snapshot, context: &mut RequestContext) -> Decision {
-        match self.judge(session, snapshot, context, true) {
-            Decision::Wait(keys) => {
-                // A fetch ends by its own time-out; this one is for a fetcher that a reload has taken away.
-                if let KeySource::Remote(remote) = keys.source() {
-                    let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
-                }
-                self.judge(session, snapshot, context, false)
-            }
-            verdict => verdict,
-        }
-    }
-
-    fn judge(&self, session: &Session, snapshot: &Snapshot, context: &mut RequestContext, may_wait: bool) -> Decision {
         let header = session.req_header();
-        // TRAP: pingora cuts fragments off, and removes Content-Length beside Transfer-Encoding: only the raw head
-        // shows them.
         let raw = session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
         let authority = header.uri.authority().map(http::uri::Authority::as_str);
-        let restored = context.hidden.as_ref().zip(raw.as_ref().and_then(|raw| wire::target(raw)));
-        let restored = restored.map(|(hidden, target)| hidden.restore(target));
-        // Over HTTP/2 its presence is known.
+        // Pingora and h2 show only that the target had a fragment.
         let fragment = header.extensions.get::<HasFragment>().map(|_| [header.raw_path(), b"#"].concat());
-        let (target, ambiguous_length, size) = match &raw {
-            Some(raw) => (
-                restored.as_deref().or_else(|| wire::target(raw)).unwrap_or_default(),
-                context.has_body && header.headers.contains_key(TRANSFER_ENCODING) && wire::names_content_length(raw),
-                raw.len(),
-            ),
+        let protocol = match &raw {
+            Some(raw) => {
+                let hidden = context.hidden.as_ref().zip(wire::target(raw));
+                let target = hidden.map(|(hidden, target)| hidden.restore(target));
+                Protocol::Http1 { raw, target, authority }
+            }
             None => {
                 let path = fragment.as_deref().unwrap_or_else(|| header.raw_path());
-                let scheme = header.uri.scheme_str().unwrap_or_default();
-                // TRAP: h2 accepts both.
-                if scheme.is_empty() || !wire::names_are_tokens(&header.headers) {
-                    return Decision::Refusal(Denial::new(DenyReason::Header));
-                }
-                // The same limit as over HTTP/1.
-                if header.headers.len() > MAX_FIELDS {
-                    return Decision::Refusal(Denial::new(DenyReason::HeadTooLarge));
-                }
-                let size = wire::field_list_size(&header.method, scheme, authority, path, &header.headers);
-                (path, false, size)
+                Protocol::Http2 { path, scheme: header.uri.scheme_str().unwrap_or_default(), authority }
             }
         };
-        // Pingora has no address for a Unix socket; Tollgate does not listen on one.
-        let Some(peer) = session.client_addr().and_then(|address| address.as_inet()) else {
-            return Decision::Refusal(Denial::new(DenyReason::Internal));
-        };
-        let head = Head {
+        let arrival = Arrival {
             method: &header.method,
-            target,
-            authority,
             headers: &header.headers,
-            size,
-            ambiguous_length,
+            protocol,
             has_body: context.has_body,
             upgrade: context.upgrade,
-            peer: peer.ip(),
+            peer: session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
         let (proxies, at) = (self.state.server.proxies(), monotonic_now(context.record.began));
-        self.state.untrusted.notice(peer.ip(), &header.headers, proxies, at);
-        let gate = Authorizer {
+        if let Some(peer) = arrival.peer {
+            self.state.untrusted.notice(peer, &header.headers, proxies, at);
+        }
+        let authorizer = Authorizer {
             policy: &snapshot.policy,
             revoked: &self.state.services.revocations,
             proxies,
@@ -115,10 +81,53 @@ impl Gateway {
             usage: &self.state.usage,
             uptime: at,
             generation: snapshot.generation,
-            may_wait,
+            may_wait: true,
             trace: None,
         };
-        gate.decide(&head, now(), &mut context.permits)
+        judge::decide(authorizer, &arrival, &mut context.permits, &mut BackgroundFetch).await
+    }
+
+    /// Answers a request to a login.
+    async fn log_in(
+        &self,
+        session: &mut Session,
+        snapshot: &Snapshot,
+        context: &mut RequestContext,
+        admitted: Box<AdmittedLogin>,
+    ) -> pingora::Result<()> {
+        let (login, client) = (admitted.login.login().clone(), admitted.client.address);
+        let place = RouteId::Login(login.index());
+        (context.record.place, context.record.client) = (place, Some(client));
+        let event = LoginEventRecorder::default();
+        let answered = login::answer(session, &self.state, &admitted, &event).await;
+        let noted = event.into_noted();
+        let refused = answered.as_ref().err().map(|error| error.deny).or(noted.refused);
+        let audit = audit::LoginAudit {
+            realm: login.realm().name(),
+            dialect: login.dialect().name(),
+            client,
+            request_id: context.request_id.as_str(),
+            noted: &noted,
+            refused,
+        };
+        audit.write(&self.state);
+        audit.count(&snapshot.meters);
+        let AdmittedLogin { login: at, cors, .. } = *admitted;
+        match answered {
+            Ok(response) => {
+                let about = answer::ResponseContext {
+                    request_id: context.request_id.as_str(),
+                    in_realm: true,
+                    cors: cors.as_ref(),
+                };
+                answer::login(session, response, &about).await
+            }
+            Err(LoginError { deny, set_cookie }) => {
+                let realm = Some(login.realm().clone());
+                let denial = Denial { place, realm, cors, set_cookie, login: Some(at), ..Denial::new(deny) };
+                self.refuse(session, context, &denial).await
+            }
+        }
     }
 
     /// Adds Tollgate's headers to a response, and registers the tunnel that it opens.
@@ -219,37 +228,8 @@ impl ProxyHttp for Gateway {
                 context.granted = Some((snapshot, grant));
                 self.forward(session, context).await?;
             }
-            Decision::Login(admitted) => {
-                let (realm, cors) = (admitted.login.realm().clone(), admitted.cors.clone());
-                let form = ErrorFormat::for_endpoint(&admitted.login, admitted.endpoint);
-                let place = RouteId::Login(admitted.login.index());
-                (context.record.place, context.record.client) = (place, Some(admitted.client.address));
-                let (dialect, client) = (admitted.login.dialect().name(), admitted.client.address);
-                let event = LoginEventRecorder::default();
-                // Boxed, so that the future of every other request stays small.
-                let answered = Box::pin(login::answer(session, &self.state, *admitted, &event)).await;
-                let noted = event.into_noted();
-                let refused = answered.as_ref().err().map(|refusal| refusal.deny).or(noted.refused);
-                let request_id = context.request_id.as_str();
-                let about =
-                    audit::LoginAudit { realm: realm.name(), dialect, client, request_id, noted: &noted, refused };
-                about.write(&self.state);
-                about.count(&snapshot.meters);
-                match answered {
-                    Ok(given) => {
-                        let about = answer::ResponseContext {
-                            request_id: context.request_id.as_str(),
-                            in_realm: true,
-                            cors: cors.as_ref(),
-                        };
-                        answer::login(session, given, &about).await?;
-                    }
-                    Err(login::LoginError { deny, set_cookie }) => {
-                        let refusal = Denial { place, realm: Some(realm), cors, set_cookie, form, ..Denial::new(deny) };
-                        self.refuse(session, context, &refusal).await?;
-                    }
-                }
-            }
+            // In a box, so that the future of every other request stays small.
+            Decision::Login(admitted) => Box::pin(self.log_in(session, &snapshot, context, admitted)).await?,
             Decision::Preflight(asked) => {
                 context.record.place = asked.place;
                 answer::preflight(session, asked, context.request_id.as_str()).await?;

@@ -10,16 +10,14 @@ use tokio::sync::Semaphore;
 
 use super::SharedState;
 use super::connection_state::ConnectionState;
-use crate::config::Dialect;
 use crate::gate::{AdmittedLogin, DenyReason};
-pub(super) use crate::login::LoginError;
-use crate::login::{LoginEventRecorder, LoginRequest, LoginResponse, exchange, project, tenant};
+use crate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, dialect};
 
 /// Answers a request to a login path. Records it in `event`.
 pub(super) async fn answer(
     session: &mut Session,
     state: &SharedState,
-    admitted: AdmittedLogin,
+    admitted: &AdmittedLogin,
     event: &LoginEventRecorder,
 ) -> Result<LoginResponse, LoginError> {
     let body = match tokio::time::timeout(BODY_DEADLINE, read_body(session)).await {
@@ -28,24 +26,14 @@ pub(super) async fn answer(
     };
     let head = session.req_header();
     let request = LoginRequest {
-        realm: admitted.login.realm(),
-        realms: &admitted.realms,
+        admitted,
         method: &head.method,
-        query: &admitted.query,
         headers: &head.headers,
         body,
-        client: admitted.client.address,
-        master: admitted.master,
-        token: admitted.token,
-        tokens: admitted.tokens,
         now_ms: jiff::Timestamp::now().as_millisecond(),
         event,
     };
-    let answer = match admitted.login.dialect() {
-        Dialect::Project => project::handle(request, &state.services).await,
-        Dialect::Exchange(config) => exchange::handle(request, config, admitted.endpoint, &state.services).await,
-        Dialect::Tenant(tenant) => tenant::handle(request, tenant, admitted.endpoint, &state.services).await,
-    };
+    let answer = dialect(admitted.login.login()).handle(request, &state.services).await;
     if answer.as_ref().is_err_and(|refusal| refusal.deny == DenyReason::Busy) {
         hold().await;
     }

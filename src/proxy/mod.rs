@@ -14,8 +14,8 @@
 //! |---|---|---|
 //! | `Grant` | forward the request to an application, and its answer to the client | `exchange` |
 //! | `Login` | read the body, and have [`crate::login`] answer | `login`, `answer` |
-//! | `Preflight`, `Jwks`, `Refusal` | write an answer of Tollgate | `answer` |
-//! | `Wait` | wait for the keys of an issuer, and judge the request once more | `gateway` |
+//! | `Preflight`, `Jwks`, `Refusal` | write an answer of Tollgate | `answer`, `refusal` |
+//! | `Wait` | wait for the keys of an issuer, and judge the request once more | `judge` |
 //!
 //! Three kinds of requests do not take this way:
 //!
@@ -31,19 +31,18 @@
 //! trailers in both directions within the time limits. It writes to a session, which is pingora's over HTTP/1, and
 //! `http2::session` over HTTP/2. Only the following depends on the version of the client:
 //!
-//! | | HTTP/1 | HTTP/2 | Where |
-//! |---|---|---|---|
-//! | end of an answer without a length | last chunk; in HTTP/1.0 the end of the connection | END_STREAM |
-//! `framing::response` |
-//! | trailers | added to the last chunk below pingora, which writes none; none in HTTP/1.0 | HEADERS frame |
-//! `exchange::pass_on` |
-//! | minimum rate of a body (`body_clock`) | `client_stream`, since one connection has one body | `exchange`, at each
-//! piece | |
-//! | interim responses | none in HTTP/1.0 | as in HTTP/1.1 | `exchange::answer_head` |
-//! | WebSockets | a tunnel that ends with a close frame | none | `client_stream`, `tunnel` |
-//! | connections to applications that one client has authenticated | kept for its connection | closed |
-//! `upstream::bound` |
-//! | an answer of Tollgate to a client that does not read | `write_timeout` in `client_stream` | `http2` | |
+//! - The end of an answer without a length (`framing::response`): over HTTP/1.1 the last chunk, over HTTP/1.0 the end
+//!   of the connection, over HTTP/2 END_STREAM.
+//! - Trailers (`exchange::pass_on`): over HTTP/1.1 they are added to the last chunk below pingora, which writes none;
+//!   HTTP/1.0 has none; over HTTP/2 they are a HEADERS frame.
+//! - The minimum rate of a body (`body_clock`): over HTTP/1 `client_stream` measures it, since one connection has one
+//!   body; over HTTP/2 `exchange` measures it at each piece.
+//! - Interim responses (`exchange::answer_head`): HTTP/1.0 has none.
+//! - WebSockets (`client_stream`, `tunnel`): over HTTP/1.1 only, a tunnel that ends with a close frame.
+//! - Connections to applications that one client has authenticated (`upstream::bound`): over HTTP/1 they are kept for
+//!   the client's connection, over HTTP/2 they are closed.
+//! - An answer of Tollgate to a client that does not read: over HTTP/1 `write_timeout` in `client_stream`, over HTTP/2
+//!   the same in `http2`.
 
 mod answer;
 pub mod audit;
@@ -58,6 +57,7 @@ mod forwarded;
 mod framing;
 mod gateway;
 mod http2;
+pub mod judge;
 mod listener;
 mod login;
 pub mod metrics;
@@ -65,6 +65,7 @@ mod raw_target;
 mod record;
 mod redact;
 mod redirect;
+mod refusal;
 mod request_id;
 mod snapshot;
 mod state;
@@ -79,6 +80,7 @@ pub use forwarded::preview_headers;
 pub use gateway::Gateway;
 pub use listener::{BoundListeners, RunningListeners};
 use redirect::Redirect;
+pub use refusal::status as refusal_status;
 use request_id::RequestId;
 pub use request_id::RequestIds;
 pub use snapshot::Snapshot;

@@ -176,7 +176,7 @@ const REVISIONS: [(&str, AnswerVersion); 2] = [("33", AnswerVersion::First), ("2
 #[cfg(test)]
 mod tests {
     use crate::config::sections::fixture::{REALM, SERVER, assert_error, check, with};
-    use crate::config::{Dialect, LoginEndpoint};
+    use crate::config::{Dialect, LoginOperation};
 
     const ISSUER: &str = "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"api\"]\n\
                           jwks_url = \"https://idp.example/jwks\"\n";
@@ -255,14 +255,15 @@ mod tests {
         let login = &config.policy.routing().logins()[0];
         assert!(matches!(login.dialect(), Dialect::Exchange(_)));
         for (path, endpoint) in [
-            ("/api/login", Some(LoginEndpoint::Login)),
-            ("/site/callback", Some(LoginEndpoint::Callback)),
-            ("/api/login/redeem", Some(LoginEndpoint::Redeem)),
+            ("/api/login", Some(LoginOperation::Exchange)),
+            ("/site/callback", Some(LoginOperation::Callback)),
+            ("/api/login/redeem", Some(LoginOperation::Redeem)),
             ("/API/login", None),
             ("/site/callback/", None),
             ("/api/login/redeem/x", None),
         ] {
-            assert_eq!(login.endpoint(path), endpoint, "{path}");
+            let found = login.endpoint(path, &http::Method::POST).map(|found| found.endpoint().operation);
+            assert_eq!(found, endpoint, "{path}");
         }
     }
 }

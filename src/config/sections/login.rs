@@ -11,12 +11,13 @@ use super::exchange::ExchangeKeys;
 use super::{Realms, exchange, host, path, plain, realm_of};
 use crate::config::host::Host;
 use crate::config::kind::{Raw, choice, duration, map, raw, required, subsection, text, word};
-use crate::config::login::{Dialect, Login, MAX_ACCESS_TTL, ResponseShape, TenantLogin};
+use crate::config::login::{Dialect, Login, ProjectLogin};
 use crate::config::policy::{MAX_TTL, Realm};
 use crate::config::reader::Section;
 use crate::config::report::Reported;
 use crate::config::schema::{Setting, keys, section};
 use crate::config::spelling::quote;
+use crate::config::tenant::{MAX_ACCESS_TTL, ResponseShape, TenantLogin};
 use crate::config::user_pool::UserPool;
 
 section! {
@@ -112,7 +113,7 @@ pub(in crate::config) fn read(
     let tenant_keys = TenantKeys::read(section);
     let exchange_keys = ExchangeKeys::read(section);
     let dialect = match kind? {
-        Kind::Project => Ok(Dialect::Project),
+        Kind::Project => Ok(Dialect::Project(ProjectLogin)),
         Kind::Tenant => {
             let path = path.as_deref().map_err(|reported| *reported);
             let own = checked.as_ref().map_err(|reported| *reported);
@@ -123,7 +124,7 @@ pub(in crate::config) fn read(
                 .map(|exchange| Dialect::Exchange(Box::new(exchange)))
         }
     };
-    Ok(Arc::new(Login { index, dialect: dialect?, host: keys.host.value, path: path?, realm: checked? }))
+    Ok(Arc::new(Login::new(index, dialect?, keys.host.value, path?, checked?)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -295,7 +296,8 @@ mod tests {
         let realm = config.policy.realm("b").unwrap();
         assert_eq!((tenant.client_id(realm), tenant.access_ttl(realm)), ("b", Duration::from_secs(3600)));
         assert_eq!((tenant.shape(), tenant.refresh_grace()), (ResponseShape::Nested, Duration::from_secs(10)));
-        assert_eq!(login.paths(), ["/Login", "/Logout", "/Login/Challenge", "/Login/Refresh"]);
+        let paths: Vec<_> = login.endpoints().iter().map(|endpoint| endpoint.path.as_str()).collect();
+        assert_eq!(paths, ["/Login", "/Logout", "/Login/Challenge", "/Login/Refresh"]);
         let has_id_keys = |name: &str| config.policy.realm(name).unwrap().tokens().id_keys.is_some();
         assert!(has_id_keys("b") && !has_id_keys("a"), "a secret that is shared is no key to tell tokens apart");
         let config =

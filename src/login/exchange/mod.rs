@@ -5,43 +5,37 @@ mod email;
 mod error;
 mod subject;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::body::{self, ok};
-use super::{LoginError, LoginOperation, LoginRequest, LoginResponse, LoginServices, cookie, one, session, unsigned};
-use crate::config::{AnswerVersion, ExchangeLogin, LoginEndpoint, MAX_LEEWAY, RequiredAttribute};
+use super::{
+    ErrorResponse, LoginDialect, LoginError, LoginRequest, LoginResponse, LoginServices, cookie, one, session, unsigned,
+};
+use crate::config::{AnswerVersion, ExchangeLogin, LoginOperation, MAX_LEEWAY, RequiredAttribute};
 use crate::gate::{DenyReason, bearer};
 use crate::store::{OneTimeId, Session, StoreError, User};
 use crate::token::{CallbackToken, Claims, TokenError, TokenId, decode_unverified};
-pub use error::error;
 use subject::ExchangeClient;
 
-/// Answers a request to a login of this dialect.
-///
-/// # Errors
-/// The refusal, in the form of [`error()`].
-pub async fn handle(
-    request: LoginRequest<'_>,
-    exchange: &ExchangeLogin,
-    endpoint: LoginEndpoint,
-    services: &LoginServices,
-) -> Result<LoginResponse, LoginError> {
-    request.event.operation(match endpoint {
-        LoginEndpoint::Callback => LoginOperation::Callback,
-        LoginEndpoint::Redeem => LoginOperation::Redeem,
-        _ => LoginOperation::Exchange,
-    });
-    match endpoint {
-        LoginEndpoint::Login => log_in(&request, exchange, services).await,
-        LoginEndpoint::Callback => callback(&request, exchange, services).await,
-        LoginEndpoint::Redeem => redeem(&request, exchange, services).await,
-        // Another dialect's.
-        LoginEndpoint::Challenge | LoginEndpoint::Refresh | LoginEndpoint::Logout => {
-            Err(DenyReason::EndpointUnknown.into())
+#[async_trait]
+impl LoginDialect for ExchangeLogin {
+    async fn handle(&self, request: LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
+        let operation = request.admitted.endpoint().operation;
+        request.event.operation(operation);
+        match operation {
+            LoginOperation::Exchange => log_in(&request, self, services).await,
+            LoginOperation::Callback => callback(&request, self, services).await,
+            LoginOperation::Redeem => redeem(&request, self, services).await,
+            _ => Err(DenyReason::EndpointUnknown.into()),
         }
+    }
+
+    fn refuse(&self, deny: DenyReason) -> Option<ErrorResponse> {
+        Some(error::response(deny))
     }
 }
 
@@ -51,7 +45,7 @@ async fn log_in(
     exchange: &ExchangeLogin,
     services: &LoginServices,
 ) -> Result<LoginResponse, LoginError> {
-    let accepted = request.tokens.first().ok_or(DenyReason::TokenMissing)?;
+    let accepted = request.admitted.tokens.first().ok_or(DenyReason::TokenMissing)?;
     let claims =
         request.headers.get(header::AUTHORIZATION).and_then(|value| decode_unverified(bearer(value.to_str().ok()?)?));
     let (_, claims) = claims.ok_or(DenyReason::TokenMissing)?;
@@ -66,8 +60,11 @@ async fn log_in(
         Some(_) => return Err(DenyReason::RedirectUnknown.into()),
     };
     // Before the user is looked up: a token that must not name another user learns nothing about others.
-    let user =
-        if caller.may_log_in(&email) { services.store.user_by_name(request.realm.name(), &email).await? } else { None };
+    let user = if caller.may_log_in(&email) {
+        services.store.user_by_name(request.realm().name(), &email).await?
+    } else {
+        None
+    };
     let user = user.filter(|user| !user.disabled && user.vouched).ok_or(DenyReason::EmailUnknown);
     let user = user.inspect_err(|_| {
         refused(request, &caller, "no such user, none that the operator vouches for, or another than its own");
@@ -83,14 +80,14 @@ async fn log_in(
         issued_at: now,
         expires_at: now.saturating_add(LIFE_SECONDS),
     };
-    let seal = services.epoch(request.realm).await?.seal;
-    let token = request.realm.tokens().mint_callback(&callback, &seal, now).map_err(unsigned)?;
+    let seal = services.epoch(request.realm()).await?.seal;
+    let token = request.realm().tokens().mint_callback(&callback, &seal, now).map_err(unsigned)?;
     tracing::info!(
-        realm = request.realm.name(),
+        realm = request.realm().name(),
         user = user.id,
         actor = caller.client,
         subject = accepted.claims.subject,
-        client = %request.client,
+        client = %request.client(),
         token = %callback.token_id,
         "exchanged a token"
     );
@@ -114,20 +111,21 @@ async fn callback(
     exchange: &ExchangeLogin,
     services: &LoginServices,
 ) -> Result<LoginResponse, LoginError> {
-    let redeemed = match one(request.query, "token") {
+    let redeemed = match one(&request.admitted.query, "token") {
         Ok(Some(token)) => use_up(token, request, exchange, services).await,
         _ => Err(DenyReason::CallbackToken.into()),
     };
     let mut answer = LoginResponse::new(Bytes::new());
     let location = match redeemed {
         Ok(token) => {
-            let value = cookie::set(request.realm, &token).ok_or(DenyReason::Internal)?;
+            let value = cookie::set(request.realm(), &token).ok_or(DenyReason::Internal)?;
             answer.headers_mut().insert(header::SET_COOKIE, value);
             exchange.after_login()
         }
         // The redirect URL of the client that requested the token, if it is listed (SECURITY.md R34).
         Err(refusal) if refusal.deny == DenyReason::CallbackToken => {
-            let asked = one(request.query, "redirect_url").ok().flatten().filter(|url| exchange.allows_redirect(url));
+            let asked =
+                one(&request.admitted.query, "redirect_url").ok().flatten().filter(|url| exchange.allows_redirect(url));
             request.event.refused(refusal.deny);
             asked.ok_or(refusal)?
         }
@@ -151,7 +149,7 @@ async fn redeem(
     let body = body::object(request)?;
     let token = body.get("token").and_then(Value::as_str).ok_or(DenyReason::CallbackToken)?;
     let token = use_up(token, request, exchange, services).await?;
-    let expires_in = request.realm.token_ttl().as_secs();
+    let expires_in = request.realm().token_ttl().as_secs();
     Ok(ok(&json!({"status": "success", "token": token, "token_type": "Bearer", "expires_in": expires_in})))
 }
 
@@ -162,9 +160,9 @@ async fn use_up(
     exchange: &ExchangeLogin,
     services: &LoginServices,
 ) -> Result<String, LoginError> {
-    let (realm, now) = (request.realm, request.now());
+    let (realm, now) = (request.realm(), request.now());
     let refused = |reject: TokenError| {
-        tracing::info!(realm = realm.name(), client = %request.client, reason = reject.code(), "a callback token was refused");
+        tracing::info!(realm = realm.name(), client = %request.client(), reason = reject.code(), "a callback token was refused");
         DenyReason::CallbackToken
     };
     let sealed = realm.tokens().verify_callback(token, now).map_err(refused)?;
@@ -175,7 +173,7 @@ async fn use_up(
     request.event.actor(&callback.actor);
     // The new session would begin now, and so outlive a revocation of everything issued until now.
     if services.revocations.contains(&callback.marks(realm.tokens())) {
-        tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client, token = %callback.token_id, "a callback token was revoked");
+        tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client(), token = %callback.token_id, "a callback token was revoked");
         return Err(DenyReason::CallbackToken.into());
     }
     let user =
@@ -189,7 +187,7 @@ async fn use_up(
     match services.store.create_session_once(once, &session, user.version).await {
         Ok(true) => {}
         Ok(false) => {
-            tracing::warn!(realm = realm.name(), user = user.id, client = %request.client, token = %callback.token_id, "a callback token came a second time");
+            tracing::warn!(realm = realm.name(), user = user.id, client = %request.client(), token = %callback.token_id, "a callback token came a second time");
             return Err(DenyReason::CallbackToken.into());
         }
         Err(StoreError::VersionConflict) => return Err(DenyReason::CallbackToken.into()),
@@ -200,7 +198,7 @@ async fn use_up(
         realm = realm.name(),
         user = user.id,
         actor = callback.actor,
-        client = %request.client,
+        client = %request.client(),
         token = %claims.token_id,
         "logged in"
     );
@@ -227,7 +225,7 @@ fn has_all(user: &User, exchange: &ExchangeLogin) -> Result<(), DenyReason> {
 }
 
 fn refused(request: &LoginRequest<'_>, caller: &ExchangeClient<'_>, why: &str) {
-    tracing::info!(realm = request.realm.name(), actor = caller.client, client = %request.client, why, "an exchange was refused");
+    tracing::info!(realm = request.realm().name(), actor = caller.client, client = %request.client(), why, "an exchange was refused");
 }
 
 /// From the response to the browser's next request, on a slow connection.

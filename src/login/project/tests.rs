@@ -12,7 +12,8 @@ use super::super::allowance::Allowances;
 use super::super::password::HashPool;
 use super::super::throttle::Throttle;
 use super::*;
-use crate::config::{Database, Realm, SameSite};
+use crate::config::{Database, Dialect, Login, NO_PROXIES, Realm, SameSite};
+use crate::gate::{AdmittedLogin, ClientInfo};
 use crate::store::{self, LoginName, RevocationEntry};
 use crate::token::{Revocations, TokenError};
 
@@ -74,24 +75,30 @@ impl Gate {
         }
         let tokens: Vec<_> = call.bearer.iter().chain(&call.cookie).cloned().collect();
         let token = tokens.first().ok_or(DenyReason::TokenMissing).and_then(|token| self.verify(token, call.now_ms));
-        let request = LoginRequest {
-            realm: &self.realm,
-            realms: &[],
-            method: &call.method,
-            query: &query,
-            headers: &headers,
-            body: call.body.clone().into(),
-            client: call.client.parse::<IpAddr>().unwrap(),
+        let login = Arc::new(Login::new(0, Dialect::Project(ProjectLogin), None, "/auth".into(), self.realm.clone()));
+        let client = call.client.parse::<IpAddr>().unwrap();
+        let admitted = AdmittedLogin {
+            login: login.endpoint("/auth", &call.method).unwrap(),
+            realms: Vec::new(),
+            query,
             master: call.master,
             token,
             tokens: tokens
                 .iter()
                 .filter_map(|token| self.realm.tokens().verify(token, call.now_ms / 1000).ok())
                 .collect(),
+            client: ClientInfo::from_request(client, true, &headers, &NO_PROXIES),
+            cors: None,
+        };
+        let request = LoginRequest {
+            admitted: &admitted,
+            method: &call.method,
+            headers: &headers,
+            body: call.body.clone().into(),
             now_ms: call.now_ms,
             event: &super::super::LoginEventRecorder::default(),
         };
-        handle(request, &self.services).await
+        ProjectLogin.handle(request, &self.services).await
     }
 
     fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, DenyReason> {
@@ -277,7 +284,6 @@ async fn flags_count_once_and_as_true() {
         assert_eq!(deny(gate.call(post(query, &credentials("a", PASSWORD))).await), DenyReason::Flag, "{query}");
     }
     assert_eq!(deny(gate.call(call(Method::GET, "dataOnly=1")).await), DenyReason::Flag);
-    assert_eq!(deny(gate.call(call(Method::PATCH, "")).await), DenyReason::Method);
     gate.call(post("unknown=1&unknown=2&Login=true", &credentials("a", PASSWORD))).await.unwrap();
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn respond(
         _ => return Err(DenyReason::Challenge.into()),
     };
     // The realm that issued the challenge: a session contains no tenant that a client could change.
-    let asked = request.realms.iter().find_map(|realm| {
+    let asked = request.admitted.realms.iter().find_map(|realm| {
         let sealed = realm.tokens().verify_challenge(session, request.now()).ok()?;
         Some((realm, sealed))
     });
@@ -69,7 +69,7 @@ pub(super) async fn respond(
         sealed.open(&epoch.seal).ok().filter(|challenge| challenge.name == name).ok_or(DenyReason::Session)?;
     request.event.realm(realm.name());
     request.event.user(&challenge.subject, None);
-    let (subject, client, now_ms) = (&challenge.subject, request.client, request.now_ms);
+    let (subject, client, now_ms) = (&challenge.subject, request.client(), request.now_ms);
     let mut subjects = vec![ThrottleKey::User(realm.name(), subject), request.address()];
     let mut at = vec![ThrottleKey::UserAt(realm.name(), subject, client)];
     if name == CODE {
@@ -151,7 +151,7 @@ impl ChallengeAttempt<'_> {
         let factor = user.second_factor.as_ref().ok_or(DenyReason::Session)?;
         let used = totp::consume_code(factor, code, self.request.now());
         // Others may have guessed meanwhile, at other processes too.
-        let standing = Standing::read(&user.realm, Some(user), self.request.client, self.services).await?;
+        let standing = Standing::read(&user.realm, Some(user), self.request.client(), self.services).await?;
         let used = match used {
             _ if standing.is_locked(Guess::Code) => Err(CodeError::Wrong),
             used => used,
@@ -160,7 +160,7 @@ impl ChallengeAttempt<'_> {
             Ok(used) => used,
             Err(error) => {
                 self.count(user).await?;
-                tracing::info!(realm = self.realm.name(), user = user.id, client = %self.request.client, %error, "a code was refused");
+                tracing::info!(realm = self.realm.name(), user = user.id, client = %self.request.client(), %error, "a code was refused");
                 return Err(match error {
                     CodeError::Wrong => DenyReason::Code,
                     CodeError::Used => DenyReason::CodeUsed,
@@ -176,7 +176,7 @@ impl ChallengeAttempt<'_> {
     async fn change_password(&self, user: &User, password: String) -> Result<User, LoginError> {
         let password = Password::new(password);
         password.check(self.realm, user.username.as_deref(), user.email.as_deref())?;
-        let share = Share { realm: self.realm.name(), client: self.request.client };
+        let share = Share { realm: self.realm.name(), client: self.request.client() };
         if self.services.passwords.verify(share, &password, Some(&user.password)).await? {
             return Err(DenyReason::NewPassword.into());
         }

@@ -21,7 +21,7 @@ use super::refresh::{REFRESH_MEMBERS, end_session, end_token_session};
 use super::tokens::TokenResponse;
 use super::{LoginBody, challenge_answer, text};
 use crate::clock::now;
-use crate::config::{LoginEndpoint, MAX_ACCESS_TTL, MAX_LEEWAY, Realm, TenantLogin, UserPool};
+use crate::config::{LoginOperation, MAX_ACCESS_TTL, MAX_LEEWAY, Realm, TenantLogin, UserPool};
 use crate::gate::DenyReason;
 use crate::json;
 use crate::store::{Guess, LoginName, TokenExpiry};
@@ -35,17 +35,16 @@ use secret::UserBoundRefreshToken;
 pub(super) async fn handle(
     request: &LoginRequest<'_>,
     (tenant, pool): (&TenantLogin, &UserPool),
-    endpoint: LoginEndpoint,
+    operation: LoginOperation,
     services: &LoginServices,
 ) -> Result<LoginResponse, LoginError> {
-    let visit = CognitoRequest { request, tenant, pool, realm: request.realm, services };
-    match endpoint {
-        LoginEndpoint::Login => visit.log_in().await,
-        LoginEndpoint::Challenge => visit.respond().await,
-        LoginEndpoint::Refresh => visit.refresh().await,
-        LoginEndpoint::Logout => visit.log_out().await,
-        // Another dialect's.
-        LoginEndpoint::Callback | LoginEndpoint::Redeem => Err(DenyReason::EndpointUnknown.into()),
+    let visit = CognitoRequest { request, tenant, pool, realm: request.realm(), services };
+    match operation {
+        LoginOperation::Login => visit.log_in().await,
+        LoginOperation::Challenge => visit.respond().await,
+        LoginOperation::Refresh => visit.refresh().await,
+        LoginOperation::Logout => visit.log_out().await,
+        _ => Err(DenyReason::EndpointUnknown.into()),
     }
 }
 
@@ -78,7 +77,7 @@ impl CognitoRequest<'_> {
         self.request.event.username(&user_name);
         // The response is the same for an unknown tenant and for one whose rules the request does not meet.
         let of_us = self.tenant.realm(&tenant_name).is_some()
-            && self.request.realms.iter().any(|realm| realm.index() == self.realm.index());
+            && self.request.admitted.realms.iter().any(|realm| realm.index() == self.realm.index());
         let place = if of_us { Place::Realm(self.realm.name()) } else { Place::Stranger(&tenant_name) };
         // Of the two forms, the one that includes the other.
         let name = LoginName::username(&user_name).or_else(|| LoginName::email(&user_name));
@@ -181,7 +180,7 @@ impl CognitoRequest<'_> {
 
     /// Ends the session here, for as long as its refresh token could make new tokens, and its refresh token at the pool.
     async fn log_out(&self) -> Result<LoginResponse, LoginError> {
-        for accepted in &self.request.tokens {
+        for accepted in &self.request.admitted.tokens {
             if self.is_of_pool(accepted) {
                 let ends = self.family_ends(&accepted.claims);
                 if ends >= self.request.now() {
@@ -195,7 +194,7 @@ impl CognitoRequest<'_> {
         // The token can't be identified: its session may go on.
         let issuer = self.realm.tokens().trusted_issuer(self.pool.issuer());
         let no_keys = issuer.is_none_or(|issuer| issuer.keys.current_at(now()).is_none());
-        if no_keys && self.request.tokens.is_empty() && self.request.headers.contains_key(AUTHORIZATION) {
+        if no_keys && self.request.admitted.tokens.is_empty() && self.request.headers.contains_key(AUTHORIZATION) {
             return Err(DenyReason::Token(TokenError::NoKeys).into());
         }
         let body = json::object(&self.request.body).unwrap_or_default();
@@ -247,7 +246,7 @@ impl CognitoRequest<'_> {
 
     /// Returns the refusal for a failed call, and logs the pool's message.
     fn denied(&self, step: CognitoStep, failure: &CallError) -> DenyReason {
-        let (realm, client) = (self.realm.name(), self.request.client);
+        let (realm, client) = (self.realm.name(), self.request.client());
         match failure {
             CallError::Refused { kind, message } => {
                 let deny = map_exception(step, kind);
@@ -285,7 +284,7 @@ impl CognitoRequest<'_> {
                     tracing::warn!(realm = self.realm.name(), "the user pool returned no refresh token");
                     return Err(DenyReason::PoolFailed.into());
                 };
-                let (client, session) = (self.request.client, claims.session_id());
+                let (client, session) = (self.request.client(), claims.session_id());
                 self.request.event.user(&claims.subject, Some(session));
                 tracing::info!(realm = self.realm.name(), user = claims.subject, %client, %session, "logged in");
                 Ok(self.hand_on(&tokens, &claims, refresh))

@@ -1,13 +1,13 @@
-//! Refusals in Cognito's form.
+//! Error responses in the format of Amazon Cognito.
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::super::ErrorResponse;
 use crate::gate::DenyReason;
 
-/// Returns the body of a refusal: `__type` is the exception of Cognito, which clients evaluate.
-#[must_use]
-pub fn error(deny: DenyReason) -> Value {
+/// `__type` names the exception of Cognito, by which its clients tell errors apart.
+pub(super) fn response(deny: DenyReason) -> ErrorResponse {
     let row = deny.response();
     let kind = match deny {
         DenyReason::Code => "CodeMismatchException",
@@ -29,9 +29,9 @@ pub fn error(deny: DenyReason) -> Value {
         },
     };
     let message = match deny {
-        // Verbatim: clients compare it.
+        // Clients compare this text.
         DenyReason::Credentials => "Incorrect username or password.",
         _ => row.detail,
     };
-    json!({"__type": kind, "message": message})
+    ErrorResponse { status: row.status, body: json!({"__type": kind, "message": message}) }
 }

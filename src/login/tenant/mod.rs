@@ -11,44 +11,37 @@ mod tokens;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, ok};
 use super::credentials::{ATTEMPTS, PasswordAttempt, Place, authenticate};
 use super::password::Password;
-use super::{LoginError, LoginEventRecorder, LoginOperation, LoginRequest, LoginResponse, LoginServices};
-use crate::config::{LoginEndpoint, Realm, TenantLogin};
+use super::{ErrorResponse, LoginDialect, LoginError, LoginEventRecorder, LoginRequest, LoginResponse, LoginServices};
+use crate::config::{LoginOperation, Realm, TenantLogin};
 use crate::gate::DenyReason;
 use crate::store::{EpochId, LoginName, StoreError, User};
-pub use error::error;
 use tokens::TokenIssue;
 
-/// Answers a request to a login of this dialect.
-///
-/// # Errors
-/// The refusal. The store is unchanged, except after refresh token reuse.
-pub async fn handle(
-    request: LoginRequest<'_>,
-    tenant: &TenantLogin,
-    endpoint: LoginEndpoint,
-    services: &LoginServices,
-) -> Result<LoginResponse, LoginError> {
-    request.event.operation(match endpoint {
-        LoginEndpoint::Challenge => LoginOperation::Challenge,
-        LoginEndpoint::Refresh => LoginOperation::Refresh,
-        LoginEndpoint::Logout => LoginOperation::Logout,
-        _ => LoginOperation::Login,
-    });
-    if let Some(user_pool) = tenant.user_pool() {
-        return cognito::handle(&request, (tenant, user_pool), endpoint, services).await;
+#[async_trait]
+impl LoginDialect for TenantLogin {
+    async fn handle(&self, request: LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
+        let operation = request.admitted.endpoint().operation;
+        request.event.operation(operation);
+        if let Some(user_pool) = self.user_pool() {
+            return cognito::handle(&request, (self, user_pool), operation, services).await;
+        }
+        match operation {
+            LoginOperation::Login => log_in(&request, self, services).await,
+            LoginOperation::Challenge => challenge::respond(&request, self, services).await,
+            LoginOperation::Refresh => refresh::refresh(&request, self, services).await,
+            LoginOperation::Logout => refresh::log_out(&request, services).await,
+            _ => Err(DenyReason::EndpointUnknown.into()),
+        }
     }
-    match endpoint {
-        LoginEndpoint::Login => log_in(&request, tenant, services).await,
-        LoginEndpoint::Challenge => challenge::respond(&request, tenant, services).await,
-        LoginEndpoint::Refresh => refresh::refresh(&request, tenant, services).await,
-        LoginEndpoint::Logout => refresh::log_out(&request, services).await,
-        // Another dialect's.
-        LoginEndpoint::Callback | LoginEndpoint::Redeem => Err(DenyReason::EndpointUnknown.into()),
+
+    fn refuse(&self, deny: DenyReason) -> Option<ErrorResponse> {
+        Some(error::response(deny))
     }
 }
 
@@ -60,7 +53,9 @@ async fn log_in(
     let LoginBody { user_name, tenant_name, password } = LoginBody::from_request(request)?;
     let password = Password::new(password);
     // The response is the same for an unknown tenant and for one whose rules the request does not meet.
-    let realm = tenant.realm(&tenant_name).filter(|realm| request.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
+    let realm = tenant
+        .realm(&tenant_name)
+        .filter(|realm| request.admitted.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
     request.event.username(&user_name);
     realm.into_iter().for_each(|realm| request.event.realm(realm.name()));
     let names: Vec<_> = [LoginName::username(&user_name), LoginName::email(&user_name)].into_iter().flatten().collect();
@@ -116,7 +111,7 @@ async fn open(
         Err(error) => return Err(error.into()),
     }
     request.event.user(&user.id, Some(session.token));
-    tracing::info!(realm = realm.name(), user = user.id, client = %request.client, session = %session.token, mfa, "logged in");
+    tracing::info!(realm = realm.name(), user = user.id, client = %request.client(), session = %session.token, mfa, "logged in");
     let now = request.now();
     let issue = TokenIssue { realm, tenant, user, session: session.token, authenticated_at: now, mfa, now };
     Ok(Some(issue.answer(&token)?))

@@ -54,7 +54,8 @@ pub(super) async fn refresh(
     let body = body::object(request)?;
     let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
     let (token, of) = genuine(token, request, services).await?.ok_or(DenyReason::RefreshToken)?;
-    let realm = request.realms.iter().find(|realm| realm.name() == of.realm).ok_or(DenyReason::RefreshToken)?;
+    let realm =
+        request.admitted.realms.iter().find(|realm| realm.name() == of.realm).ok_or(DenyReason::RefreshToken)?;
     request.event.realm(&of.realm);
     request.event.user(&of.user_id, Some(token.session));
     let everyone = realm.tokens().everyone();
@@ -91,7 +92,7 @@ pub(super) async fn refresh(
             tracing::warn!(
                 realm = of.realm,
                 user = of.user_id,
-                client = %request.client,
+                client = %request.client(),
                 session = %token.session,
                 "a refresh token was used twice: its session has ended"
             );
@@ -114,7 +115,7 @@ pub(super) async fn refresh(
 /// Ends the sessions of the request's tokens. Succeeds for every request (RFC 7009, 2.2), unless the store can't keep a
 /// revocation.
 pub(super) async fn log_out(request: &LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
-    for accepted in &request.tokens {
+    for accepted in &request.admitted.tokens {
         end_token_session(accepted, request, services).await?;
     }
     let body = json::object(&request.body).unwrap_or_default();
@@ -159,7 +160,7 @@ pub(super) async fn end_session(
     let revocation = services.store.revoke(session, ends).await?;
     services.refuse(&[revocation]);
     request.event.left(user, session);
-    tracing::info!(client = %request.client, %session, "logged out");
+    tracing::info!(client = %request.client(), %session, "logged out");
     Ok(())
 }
 

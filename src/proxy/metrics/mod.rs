@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::config::{Dialect, Host, Login, Policy, Route};
+use crate::config::{Host, Login, Policy, Route};
 use crate::gate::RouteId;
 pub use histogram::Histogram;
 pub use tally::CodeCounters;
@@ -207,9 +207,7 @@ pub fn label(route: &Route) -> String {
 /// The realms into which a login logs in, each with the dialect.
 fn realms_of(login: &Arc<Login>) -> Vec<(&str, &'static str)> {
     let mut realms = vec![login.realm().name()];
-    if let Dialect::Tenant(tenant) = login.dialect() {
-        realms.extend(tenant.realms().into_iter().map(|realm| realm.name()));
-    }
+    realms.extend(login.named_realms().iter().map(|realm| realm.name()));
     realms.into_iter().map(|realm| (realm, login.dialect().name())).collect()
 }
 

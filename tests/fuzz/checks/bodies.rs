@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION, SET_COOKIE};
-use tollgate::config::{Dialect, LoginEndpoint};
+use tollgate::config::{Dialect, LoginOperation};
 use tollgate::gate::{AdmittedLogin, Decision, Explanation};
-use tollgate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, exchange, project, tenant};
+use tollgate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, dialect};
 use tollgate::store::User;
 
 use super::fixture::{ALICE, NOW, PASSWORD, SETUP, expand};
@@ -37,33 +37,22 @@ fn ask(read: &Read) -> Option<(StatusCode, bool)> {
     with_desk(&REFRESHABLE.0, |services, memory| {
         let before = memory.users();
         let event = LoginEventRecorder::default();
-        let (login, endpoint) = (admitted.login.clone(), admitted.endpoint);
+        let (login, operation) = (admitted.login.login(), admitted.endpoint().operation);
         let asked = Asked::of(read, &admitted);
-        let AdmittedLogin { realms, query, master, token, tokens, client, .. } = *admitted;
         let request = LoginRequest {
-            realm: login.realm(),
-            realms: &realms,
+            admitted: &admitted,
             method: &read.header.method,
-            query: &query,
             headers: &read.header.headers,
             body: read.body.clone().into(),
-            client: client.address,
-            master,
-            token,
-            tokens,
             now_ms: NOW * 1000,
             event: &event,
         };
-        let answer = match login.dialect() {
-            Dialect::Project => at_once(project::handle(request, services)),
-            Dialect::Tenant(config) => at_once(tenant::handle(request, config, endpoint, services)),
-            Dialect::Exchange(config) => at_once(exchange::handle(request, config, endpoint, services)),
-        };
+        let answer = at_once(dialect(login).handle(request, services));
         let noted = format!("{:?}", event.into_noted());
         assert!(!noted.contains(PASSWORD) || asked.names_the_password, "{noted}");
         Some(match answer {
             Ok(answer) => {
-                answered(&asked, login.dialect(), endpoint, &answer, (&before, memory));
+                answered(&asked, login.dialect(), operation, &answer, (&before, memory));
                 (answer.status(), true)
             }
             Err(refusal) => {
@@ -122,7 +111,7 @@ fn refused(refusal: &LoginError, before: &[User], after: &[User]) {
 fn answered(
     asked: &Asked,
     dialect: &Dialect,
-    endpoint: LoginEndpoint,
+    operation: LoginOperation,
     answer: &LoginResponse,
     (before, memory): (&[User], &Memory),
 ) {
@@ -140,8 +129,8 @@ fn answered(
     }
     let given = cookies.iter().any(|cookie| !cookie.contains("=;")) || answer.headers().contains_key(AUTHORIZATION);
     let (users, changed) = (memory.users(), memory.users() != before);
-    match (dialect, endpoint) {
-        (Dialect::Project, _) => {
+    match (dialect, operation) {
+        (Dialect::Project(_), _) => {
             // No password is hashed here, so there is no login and no registration.
             assert!(!given, "a token for nothing");
             assert!(users.len() <= before.len());
@@ -156,18 +145,18 @@ fn answered(
                 assert!(old == user || asked.master || user.id == ALICE, "somebody else's record");
             }
         }
-        (Dialect::Tenant(_), LoginEndpoint::Login) => panic!("no password is right: {body}"),
-        (Dialect::Tenant(_), LoginEndpoint::Challenge) => {
+        (Dialect::Tenant(_), LoginOperation::Login) => panic!("no password is right: {body}"),
+        (Dialect::Tenant(_), LoginOperation::Challenge) => {
             assert!(asked.brings(0x0f) && asked.body.bytes().filter(u8::is_ascii_digit).count() >= 6, "{}", asked.body);
             assert!(body.contains("AccessToken"));
         }
-        (Dialect::Tenant(_), LoginEndpoint::Refresh) => assert!(asked.brings(0x0e) && body.contains("AccessToken")),
+        (Dialect::Tenant(_), LoginOperation::Refresh) => assert!(asked.brings(0x0e) && body.contains("AccessToken")),
         (Dialect::Tenant(_), _) => assert_eq!(body, "{}"),
-        (Dialect::Exchange(_), LoginEndpoint::Login) => {
+        (Dialect::Exchange(_), LoginOperation::Exchange) => {
             assert!(asked.brings(0x04), "without the other issuer's token");
             assert!(body.contains("https://app.example/site/callback?token="));
         }
-        (Dialect::Exchange(_), LoginEndpoint::Callback) => {
+        (Dialect::Exchange(_), LoginOperation::Callback) => {
             let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()).expect("somewhere");
             assert!(["/", "https://app.example/welcome"].contains(&to), "{to}");
             assert!(!given || asked.brings(0x08));

@@ -10,10 +10,12 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use tollgate::login::LoginServices;
+use tollgate::config::{Host, NO_PROXIES};
+use tollgate::gate::{AdmittedLogin, ClientInfo, DenyReason};
 use tollgate::login::allowance::Allowances;
 use tollgate::login::password::{HashPool, Password, Share};
 use tollgate::login::throttle::Throttle;
+use tollgate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, LoginServices, dialect};
 use tollgate::store::{
     Epoch, EpochId, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, PasswordHash, RefreshAttempt,
     RefreshResult, RefreshableSession, Revocation, RevocationEntry, SecondFactor, Session, SessionsToEnd, Store,
@@ -385,16 +387,6 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 /// A content with a session that can be refreshed, and its refresh token: made once, by a login that proves a code.
 pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
-    use tollgate::config::{Dialect, LoginEndpoint};
-    use tollgate::login::{LoginEventRecorder, LoginRequest, tenant};
-
-    let open = SETUP.policy.realm("open").expect("the realm");
-    let logins = SETUP.policy.routing().logins();
-    let Some(Dialect::Tenant(config)) =
-        logins.iter().map(|login| login.dialect()).find(|dialect| matches!(dialect, Dialect::Tenant(_)))
-    else {
-        panic!("a tenant login")
-    };
     let session = SETUP.words.iter().find(|(byte, _)| *byte == 0x0f).expect("a session").1.clone();
     let body = serde_json::json!({
         "ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": session,
@@ -403,21 +395,7 @@ pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
     with_desk(&CONTENT, |services, memory| {
         let mut headers = http::HeaderMap::new();
         headers.insert("content-type", http::HeaderValue::from_static("application/json"));
-        let request = LoginRequest {
-            realm: open,
-            realms: std::slice::from_ref(open),
-            method: &http::Method::POST,
-            query: &[],
-            headers: &headers,
-            body: body.to_string().into(),
-            client: [192, 0, 2, 7].into(),
-            master: false,
-            token: Err(tollgate::gate::DenyReason::TokenMissing),
-            tokens: Vec::new(),
-            now_ms: NOW * 1000,
-            event: &LoginEventRecorder::default(),
-        };
-        let answer = at_once(tenant::handle(request, config, LoginEndpoint::Challenge, services));
+        let answer = at_once(tenant("/Login/Challenge", &headers, &body, services));
         let answer = answer.map_err(|refusal| refusal.deny).expect("a login");
         let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
         let token = answer["cognitoToken"]["AuthenticationResult"]["RefreshToken"].as_str().expect("a refresh token");
@@ -425,6 +403,36 @@ pub static REFRESHABLE: LazyLock<(Content, String)> = LazyLock::new(|| {
         (content, token.to_owned())
     })
 });
+
+/// Has the tenant login answer a request that Tollgate admitted for the realm `open`.
+pub async fn tenant(
+    path: &str,
+    headers: &http::HeaderMap,
+    body: &Value,
+    services: &LoginServices,
+) -> Result<LoginResponse, LoginError> {
+    let host = Host::parse("gate.example").expect("a host");
+    let found = SETUP.policy.routing().login_at(&host, path, &http::Method::POST).expect("a tenant login");
+    let admitted = AdmittedLogin {
+        realms: vec![SETUP.policy.realm("open").expect("the realm").clone()],
+        query: Vec::new(),
+        master: false,
+        token: Err(DenyReason::TokenMissing),
+        tokens: Vec::new(),
+        client: ClientInfo::from_request([192, 0, 2, 7].into(), true, headers, &NO_PROXIES),
+        cors: None,
+        login: found,
+    };
+    let request = LoginRequest {
+        admitted: &admitted,
+        method: &http::Method::POST,
+        headers,
+        body: body.to_string().into(),
+        now_ms: NOW * 1000,
+        event: &LoginEventRecorder::default(),
+    };
+    dialect(admitted.login.login()).handle(request, services).await
+}
 
 /// The present one-time code (RFC 6238), by an independent implementation.
 pub fn code() -> String {

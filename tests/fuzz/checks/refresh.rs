@@ -3,21 +3,19 @@
 //! The first byte says what the rest is: `r` bits to flip in a refresh token that counts; `t` the text of one; `s` header and
 //! payload of a token, parted by a zero byte, to be signed by the realm, since no fuzzer could; `n` a name.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
-use tollgate::config::{Dialect, LoginEndpoint};
 use tollgate::gate::DenyReason;
-use tollgate::login::{LoginEventRecorder, LoginRequest, tenant};
 use tollgate::store::LoginName;
 use tollgate::token::{Algorithm, SigningKey, SigningKeys, TokenSettings};
 
-use super::fixture::{NOW, SETUP, expand, seal};
-use super::memory::{REFRESHABLE, at_once, with_desk};
+use super::fixture::{NOW, expand, seal};
+use super::memory::{REFRESHABLE, at_once, tenant, with_desk};
 
 const SECRET: [u8; 32] = [7; 32];
 
@@ -76,30 +74,10 @@ fn presented(text: &str) -> bool {
 }
 
 fn refresh(text: &str, services: &tollgate::login::LoginServices) -> Result<String, DenyReason> {
-    let open = SETUP.policy.realm("open").expect("the realm");
-    let logins: &[Arc<_>] = SETUP.policy.routing().logins();
-    let is_tenant = |dialect: &&Dialect| matches!(dialect, Dialect::Tenant(_));
-    let Some(Dialect::Tenant(config)) = logins.iter().map(|login| login.dialect()).find(is_tenant) else {
-        panic!("a tenant login")
-    };
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
-    let request = LoginRequest {
-        realm: open,
-        realms: std::slice::from_ref(open),
-        method: &Method::POST,
-        query: &[],
-        headers: &headers,
-        body: json!({"RefreshToken": text}).to_string().into(),
-        client: [192, 0, 2, 7].into(),
-        master: false,
-        token: Err(DenyReason::TokenMissing),
-        tokens: Vec::new(),
-        now_ms: NOW * 1000,
-        event: &LoginEventRecorder::default(),
-    };
-    let answer =
-        at_once(tenant::handle(request, config, LoginEndpoint::Refresh, services)).map_err(|refusal| refusal.deny)?;
+    let body = json!({"RefreshToken": text});
+    let answer = at_once(tenant("/Login/Refresh", &headers, &body, services)).map_err(|refusal| refusal.deny)?;
     let answer: Value = serde_json::from_slice(answer.body()).expect("JSON");
     let token = answer["cognitoToken"]["AuthenticationResult"]["RefreshToken"].as_str();
     Ok(token.expect("the next one").to_owned())

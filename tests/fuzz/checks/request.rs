@@ -139,8 +139,8 @@ pub fn told(verdict: &Decision) -> String {
         ),
         Decision::Login(to) => format!(
             "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?}",
-            to.login.index(),
-            to.endpoint,
+            to.login.login().index(),
+            to.endpoint().operation,
             to.realms.len(),
             to.query,
             to.master,
@@ -152,7 +152,8 @@ pub fn told(verdict: &Decision) -> String {
         Decision::Preflight(asked) => format!("{asked:?}"),
         Decision::Jwks(keys) => format!("{} bytes", keys.len()),
         Decision::Refusal(refusal) => {
-            format!("{:?} {:?} {:?} {:?}", refusal.deny, refusal.place, refusal.form, refusal.cors)
+            let operation = refusal.login.as_ref().map(|found| found.endpoint().operation);
+            format!("{:?} {:?} {operation:?} {:?}", refusal.deny, refusal.place, refusal.cors)
         }
         Decision::Wait(_) => "wait".into(),
     }

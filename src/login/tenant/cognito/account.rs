@@ -32,7 +32,7 @@ impl<'a> Account<'a> {
     ) -> Result<Self, LoginError> {
         let subject = name.map(|name| match place {
             Place::Realm(realm) => ThrottleKey::Name(realm, name),
-            Place::Stranger(tenant) => ThrottleKey::Stranger(request.realm.name(), tenant, name),
+            Place::Stranger(tenant) => ThrottleKey::Stranger(request.realm().name(), tenant, name),
         });
         let subjects: Vec<_> = subject.into_iter().chain([request.address()]).collect();
         let known_as = match (place, name) {
@@ -40,13 +40,13 @@ impl<'a> Account<'a> {
             _ => None,
         };
         // For an unknown tenant too, so that it takes the same time.
-        let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm.name(), ""), |(realm, id, _)| (*realm, id));
+        let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm().name(), ""), |(realm, id, _)| (*realm, id));
         let standing = read(realm, id, request, services).await;
         let mut account = Self { request, services, known_as, subjects, standing, waits: None };
         account.forget_what_was_reset();
         account.waits = services.throttle.check(&account.subjects, request.now_ms).err();
         if let Some(wait) = account.waits
-            && !services.store.is_known(NetworkId::from_address(request.client)).await.unwrap_or(false)
+            && !services.store.is_known(NetworkId::from_address(request.client())).await.unwrap_or(false)
         {
             return Err(wait.into());
         }
@@ -74,7 +74,7 @@ impl<'a> Account<'a> {
         let Some((realm, id, _)) = &self.known_as else { return false };
         let locked = read(realm, id, self.request, self.services).await.is_locked(guess);
         if locked {
-            tracing::info!(realm, client = %self.request.client, ?guess, "the account is locked: what was right does not count (tollgate user unlock)");
+            tracing::info!(realm, client = %self.request.client(), ?guess, "the account is locked: what was right does not count (tollgate user unlock)");
         }
         locked
     }
@@ -97,7 +97,7 @@ impl<'a> Account<'a> {
             }
         };
         if let Err(error) = counted {
-            tracing::warn!(realm = self.request.realm.name(), %error, "a wrong guess is counted in memory only");
+            tracing::warn!(realm = self.request.realm().name(), %error, "a wrong guess is counted in memory only");
         }
         told.map_or_else(LoginError::from, |()| deny.into())
     }
@@ -123,7 +123,7 @@ impl<'a> Account<'a> {
 
     /// The account at the client's address.
     fn at(&self) -> Vec<ThrottleKey<'_>> {
-        self.known_as.iter().map(|(realm, id, _)| ThrottleKey::UserAt(realm, id, self.request.client)).collect()
+        self.known_as.iter().map(|(realm, id, _)| ThrottleKey::UserAt(realm, id, self.request.client())).collect()
     }
 
     /// Resets in memory what the operator reset: for the account, not for the address.
@@ -137,8 +137,8 @@ impl<'a> Account<'a> {
 }
 
 async fn read(realm: &str, id: &str, request: &LoginRequest<'_>, services: &LoginServices) -> Standing {
-    Standing::of_account(realm, id, request.client, services).await.unwrap_or_else(|error| {
+    Standing::of_account(realm, id, request.client(), services).await.unwrap_or_else(|error| {
         tracing::warn!(realm, %error, "the wrong guesses at an account can't be read");
-        Standing::new(request.client)
+        Standing::new(request.client())
     })
 }
