@@ -134,11 +134,13 @@ fn a_new_algorithm_is_in_force_at_once_and_ends_no_token() {
     let gate = Conf::new(&app).start();
     let mut tokens = vec![gate.user("alice")];
     for algorithm in ["ES256", "RS256", "EdDSA", "HS256", "ES256"] {
-        let before = gate.generation();
         gate.edit_by_rename(&with_algorithm(gate.conf(), algorithm));
-        until_true(PATIENCE, "the new policy is in force", || gate.generation() > before);
-        tokens.push(gate.log_in("alice"));
-        assert_eq!(header(tokens.last().unwrap())["alg"], algorithm);
+        // A new generation alone can be the reload that follows from the last new key file.
+        let token = until(PATIENCE, "the new algorithm signs", || {
+            let token = gate.log_in("alice");
+            (header(&token)["alg"] == algorithm).then_some(token)
+        });
+        tokens.push(token);
         for token in &tokens {
             gate.visit(token).expect(200);
         }
