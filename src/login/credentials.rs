@@ -28,6 +28,16 @@ pub(super) enum Place<'a> {
     Stranger(&'a str),
 }
 
+impl<'a> Place<'a> {
+    /// Returns the throttle key of a name, for all its spellings.
+    pub(super) fn throttle_key(self, request: &'a LoginRequest<'a>, name: &'a LoginName) -> ThrottleKey<'a> {
+        match self {
+            Self::Realm(realm) => ThrottleKey::Name(realm, name),
+            Self::Stranger(tenant) => ThrottleKey::Stranger(request.realm().name(), tenant, name),
+        }
+    }
+}
+
 /// A user that the name can mean.
 struct Candidate {
     user: Option<User>,
@@ -64,7 +74,11 @@ pub(super) async fn authenticate(
     attempt.names.iter().for_each(|name| add_forms(name.as_str(), &mut names));
     candidates.iter().filter_map(|candidate| candidate.user.as_ref()).for_each(|user| add_names(user, &mut names));
     let subjects = subjects(attempt, &candidates, &names);
-    forget_what_was_reset(&candidates, &subjects, client, services);
+    for Candidate { user, standing } in &candidates {
+        if let Some(user) = user {
+            standing.forget_what_was_reset(&subjects, &at(user, client), services);
+        }
+    }
     let waits = services.throttle.check(&subjects, now_ms).err();
     if let (Some(wait), None) = (waits, network_is_known)
         && !services.store.is_known(NetworkId::from_address(client)).await?
@@ -92,13 +106,10 @@ pub(super) async fn authenticate(
     // Failures of another user with the same typed name are kept.
     let is_other = |subject: &&ThrottleKey<'_>| matches!(subject, ThrottleKey::User(_, id) if *id != user.id);
     let subjects: Vec<_> = subjects.iter().filter(|subject| !is_other(subject)).copied().collect();
-    match (has_challenge(user), standing.is_known()) {
-        (true, true) => services.throttle.check(&at, now_ms)?,
-        (true, false) => services.throttle.check(&subjects, now_ms)?,
-        (false, true) => services.throttle.record_success_at(&subjects, &at, now_ms)?,
-        (false, false) => services.throttle.record_success(&subjects, &at, now_ms)?,
-    }
-    if !has_challenge(user) {
+    if has_challenge(user) {
+        standing.check(&subjects, &at, services, now_ms)?;
+    } else {
+        standing.record_success(&subjects, &at, services, now_ms)?;
         standing.signed_in(&user.realm, &user.id, services, now_ms).await?;
     }
     Ok(rehashed(user, share, attempt.password, services).await)
@@ -146,11 +157,8 @@ async fn failed(
     let (client, now_ms) = (attempt.request.client(), attempt.request.now_ms);
     let told = waits.map_or_else(|| services.throttle.record_failure(subjects, now_ms), Err);
     for Candidate { user, standing } in candidates {
-        let counted = user.as_ref().filter(|user| {
-            let here = services.throttle.fail_at(&at(user, client), told.is_ok(), now_ms);
-            // At other networks a throttled client learns nothing, so it was not a guess.
-            if standing.is_known() { here.is_ok() } else { told.is_ok() }
-        });
+        let is_guess = |user: &&User| standing.record_failure_at(&at(user, client), told, services, now_ms).is_ok();
+        let counted = user.as_ref().filter(is_guess);
         match counted {
             Some(user) => guesses::count(attempt.request, user, Guess::Password, services).await?,
             None => {
@@ -168,22 +176,6 @@ async fn failed(
     Ok(DenyReason::Credentials.into())
 }
 
-/// Resets in memory what the operator reset: for the account, not for the address.
-fn forget_what_was_reset(
-    candidates: &[Candidate],
-    subjects: &[ThrottleKey<'_>],
-    client: IpAddr,
-    services: &LoginServices,
-) {
-    for Candidate { user, standing } in candidates {
-        if let (Some(user), reset_at @ 1..) = (user, standing.guesses.reset_at) {
-            let account = subjects.iter().filter(|subject| !matches!(subject, ThrottleKey::Address(..)));
-            let account: Vec<_> = account.copied().chain(at(user, client)).collect();
-            services.throttle.forget_until(&account, reset_at);
-        }
-    }
-}
-
 fn at(user: &User, client: IpAddr) -> [ThrottleKey<'_>; 1] {
     [ThrottleKey::UserAt(&user.realm, &user.id, client)]
 }
@@ -196,10 +188,7 @@ fn subjects<'a>(
 ) -> Vec<ThrottleKey<'a>> {
     let users = candidates.iter().filter_map(|candidate| candidate.user.as_ref());
     let users = users.map(|user| ThrottleKey::User(&user.realm, &user.id));
-    let names = names.iter().map(|name| match attempt.place {
-        Place::Realm(realm) => ThrottleKey::Name(realm, name),
-        Place::Stranger(tenant) => ThrottleKey::Stranger(attempt.request.realm().name(), tenant, name),
-    });
+    let names = names.iter().map(|name| attempt.place.throttle_key(attempt.request, name));
     users.chain(names).chain([attempt.request.address()]).collect()
 }
 

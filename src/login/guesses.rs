@@ -9,6 +9,7 @@
 
 use std::net::IpAddr;
 
+use super::throttle::{RetryAfter, ThrottleKey};
 use super::{LoginRequest, LoginServices};
 use crate::store::{Guess, Guesses, NetworkId, StoreError, User};
 
@@ -58,6 +59,60 @@ impl Standing {
             Guess::Code => self.guesses.codes,
         };
         count >= MOST_GUESSES
+    }
+
+    /// Checks whether the client must wait. At a network from which the account has logged in, only the failures of `at`, the
+    /// account at the client's address, count.
+    pub(super) fn check(
+        &self,
+        subjects: &[ThrottleKey<'_>],
+        at: &[ThrottleKey<'_>],
+        services: &LoginServices,
+        now_ms: i64,
+    ) -> Result<(), RetryAfter> {
+        services.throttle.check(if self.is_known() { at } else { subjects }, now_ms)
+    }
+
+    /// Resets the failures after a login. Fails as [`Self::check`] does.
+    pub(super) fn record_success(
+        &self,
+        subjects: &[ThrottleKey<'_>],
+        at: &[ThrottleKey<'_>],
+        services: &LoginServices,
+        now_ms: i64,
+    ) -> Result<(), RetryAfter> {
+        if self.is_known() {
+            services.throttle.record_success_at(subjects, at, now_ms)
+        } else {
+            services.throttle.record_success(subjects, at, now_ms)
+        }
+    }
+
+    /// Counts a failure at the client's address. `told`: the result of [`super::throttle::Throttle::record_failure`]. Fails for a
+    /// throttled client: it learns nothing, so it was not a guess.
+    pub(super) fn record_failure_at(
+        &self,
+        at: &[ThrottleKey<'_>],
+        told: Result<(), RetryAfter>,
+        services: &LoginServices,
+        now_ms: i64,
+    ) -> Result<(), RetryAfter> {
+        let here = services.throttle.fail_at(at, told.is_ok(), now_ms);
+        if self.is_known() { here } else { told }
+    }
+
+    /// Resets in memory what the operator reset: for the account, not for the address.
+    pub(super) fn forget_what_was_reset(
+        &self,
+        subjects: &[ThrottleKey<'_>],
+        at: &[ThrottleKey<'_>],
+        services: &LoginServices,
+    ) {
+        if self.guesses.reset_at > 0 {
+            let account = subjects.iter().filter(|subject| !matches!(subject, ThrottleKey::Address(..)));
+            let account: Vec<_> = account.chain(at).copied().collect();
+            services.throttle.forget_until(&account, self.guesses.reset_at);
+        }
     }
 
     /// Notes that the user signed in, if there is anything new in it: most logins write nothing here.

@@ -81,7 +81,7 @@ pub(super) async fn respond(
     services.throttle.forget_until(&at, standing.guesses.reset_at);
     services.throttle.forget_until(&[ThrottleKey::Code(realm.name(), subject)], standing.guesses.reset_at);
     // At the user's own networks, guesses from elsewhere cause no wait.
-    services.throttle.check(if standing.is_known() { &at } else { &subjects }, now_ms)?;
+    standing.check(&subjects, &at, services, now_ms)?;
     // A session is valid for one version of the user: every change ends it, including its own answer.
     let is_asked = |user: &User| user.version == challenge.version && question(user, challenge.mfa) == Some(name);
     let user = user.filter(|user| is_asked(user) && !user.disabled).ok_or(DenyReason::Session)?;
@@ -101,11 +101,7 @@ pub(super) async fn respond(
     if let Some(name) = question(&user, mfa) {
         return Ok(next_challenge(request, (realm, &epoch), &user, name, mfa)?);
     }
-    if standing.is_known() {
-        services.throttle.record_success_at(&subjects, &at, now_ms)?;
-    } else {
-        services.throttle.record_success(&subjects, &at, now_ms)?;
-    }
+    standing.record_success(&subjects, &at, services, now_ms)?;
     standing.signed_in(&user.realm, &user.id, services, now_ms).await?;
     // Changed meanwhile: the session is of an older version of the user, or of an epoch that has ended.
     Ok(open(request, (tenant, realm), &user, (mfa, Some(epoch.id)), services).await?.ok_or(DenyReason::Session)?)
@@ -130,9 +126,7 @@ impl ChallengeAttempt<'_> {
     /// # Errors
     /// The user has to wait.
     fn admit(&self) -> Result<(), RetryAfter> {
-        self.services
-            .throttle
-            .check(if self.standing.is_known() { self.at } else { self.subjects }, self.request.now_ms)
+        self.standing.check(self.subjects, self.at, self.services, self.request.now_ms)
     }
 
     /// Counts a wrong code.
@@ -142,8 +136,7 @@ impl ChallengeAttempt<'_> {
     async fn count(&self, user: &User) -> Result<(), LoginError> {
         let now_ms = self.request.now_ms;
         let told = self.services.throttle.record_failure(self.subjects, now_ms);
-        let here = self.services.throttle.fail_at(self.at, told.is_ok(), now_ms);
-        if self.standing.is_known() { here } else { told }?;
+        self.standing.record_failure_at(self.at, told, self.services, now_ms)?;
         Ok(guesses::count(self.request, user, Guess::Code, self.services).await?)
     }
 

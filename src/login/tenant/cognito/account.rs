@@ -3,11 +3,11 @@
 //! The pool's users have no row in the store, so the client's name is counted, in its canonical form. The pool counts
 //! by itself, too. While the store is unavailable, only the throttle's counts in memory apply.
 
-use super::super::super::credentials::Place;
-use super::super::super::guesses::{self, Standing};
-use super::super::super::throttle::{RetryAfter, ThrottleKey};
-use super::super::super::{LoginError, LoginRequest, LoginServices};
 use crate::gate::DenyReason;
+use crate::login::credentials::Place;
+use crate::login::guesses::{self, Standing};
+use crate::login::throttle::{RetryAfter, ThrottleKey};
+use crate::login::{LoginError, LoginRequest, LoginServices};
 use crate::store::{Guess, LoginName, NetworkId};
 
 pub(super) struct Account<'a> {
@@ -30,10 +30,7 @@ impl<'a> Account<'a> {
         request: &'a LoginRequest<'a>,
         services: &'a LoginServices,
     ) -> Result<Self, LoginError> {
-        let subject = name.map(|name| match place {
-            Place::Realm(realm) => ThrottleKey::Name(realm, name),
-            Place::Stranger(tenant) => ThrottleKey::Stranger(request.realm().name(), tenant, name),
-        });
+        let subject = name.map(|name| place.throttle_key(request, name));
         let subjects: Vec<_> = subject.into_iter().chain([request.address()]).collect();
         let known_as = match (place, name) {
             (Place::Realm(realm), Some(name)) => Some((realm, name.pool_account(), name)),
@@ -43,7 +40,7 @@ impl<'a> Account<'a> {
         let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm().name(), ""), |(realm, id, _)| (*realm, id));
         let standing = read(realm, id, request, services).await;
         let mut account = Self { request, services, known_as, subjects, standing, waits: None };
-        account.forget_what_was_reset();
+        account.standing.forget_what_was_reset(&account.subjects, &account.at(), services);
         account.waits = services.throttle.check(&account.subjects, request.now_ms).err();
         if let Some(wait) = account.waits
             && !services.store.is_known(NetworkId::from_address(request.client())).await.unwrap_or(false)
@@ -63,9 +60,7 @@ impl<'a> Account<'a> {
     /// # Errors
     /// It has to wait.
     pub(super) fn admit(&self) -> Result<(), RetryAfter> {
-        let at = self.at();
-        let subjects = if self.standing.is_known() { &at } else { &self.subjects };
-        self.services.throttle.check(subjects, self.request.now_ms)
+        self.standing.check(&self.subjects, &self.at(), self.services, self.request.now_ms)
     }
 
     /// Returns whether no further guess of this kind is accepted. Read again: there may have been other guesses
@@ -83,12 +78,10 @@ impl<'a> Account<'a> {
     pub(super) async fn fail(&self, guess: Option<Guess>, deny: DenyReason) -> LoginError {
         let now_ms = self.request.now_ms;
         let told = self.waits.map_or_else(|| self.services.throttle.record_failure(&self.subjects, now_ms), Err);
-        let here = self.services.throttle.fail_at(&self.at(), told.is_ok(), now_ms);
-        // At other networks a throttled client learns nothing, so it was not a guess.
-        let counts = if self.standing.is_known() { here.is_ok() } else { told.is_ok() };
+        let is_guess = self.standing.record_failure_at(&self.at(), told, self.services, now_ms).is_ok();
         let counted = match (&self.known_as, guess) {
             (_, None) => Ok(()),
-            (Some((realm, id, name)), Some(guess)) if counts => {
+            (Some((realm, id, name)), Some(guess)) if is_guess => {
                 guesses::count_at(self.request, (realm, id), name.as_str(), guess, self.services).await
             }
             (known_as, _) => {
@@ -107,12 +100,8 @@ impl<'a> Account<'a> {
     /// # Errors
     /// It has to wait.
     pub(super) async fn succeed(&self) -> Result<(), LoginError> {
-        let (at, now_ms) = (self.at(), self.request.now_ms);
-        if self.standing.is_known() {
-            self.services.throttle.record_success_at(&self.subjects, &at, now_ms)?;
-        } else {
-            self.services.throttle.record_success(&self.subjects, &at, now_ms)?;
-        }
+        let now_ms = self.request.now_ms;
+        self.standing.record_success(&self.subjects, &self.at(), self.services, now_ms)?;
         if let Some((realm, id, _)) = &self.known_as
             && let Err(error) = self.standing.signed_in(realm, id, self.services, now_ms).await
         {
@@ -124,15 +113,6 @@ impl<'a> Account<'a> {
     /// The account at the client's address.
     fn at(&self) -> Vec<ThrottleKey<'_>> {
         self.known_as.iter().map(|(realm, id, _)| ThrottleKey::UserAt(realm, id, self.request.client())).collect()
-    }
-
-    /// Resets in memory what the operator reset: for the account, not for the address.
-    fn forget_what_was_reset(&self) {
-        if self.standing.guesses.reset_at > 0 {
-            let name = self.subjects.iter().filter(|subject| matches!(subject, ThrottleKey::Name(..))).copied();
-            let account: Vec<_> = name.chain(self.at()).collect();
-            self.services.throttle.forget_until(&account, self.standing.guesses.reset_at);
-        }
     }
 }
 
