@@ -176,7 +176,6 @@ pub(crate) const MAX_DATA_BYTES: usize = 64 << 10;
 mod tests {
     use super::*;
     use crate::json;
-    use crate::store::PasswordHash;
 
     fn members(text: &str) -> Map<String, Value> {
         json::object(text.as_bytes()).unwrap()
@@ -184,21 +183,10 @@ mod tests {
 
     fn user(data: &str) -> User {
         let user = User {
-            realm: "examples".into(),
             id: "0123456789abcdef0123456789abcdef".into(),
-            username: None,
-            email: None,
-            password: PasswordHash(String::new()),
             data: members(data),
-            roles: Vec::new(),
-            disabled: false,
-            temporary: false,
-            vouched: false,
-            email_verified: false,
-            second_factor: None,
-            created_at: 1_609_066_725_000,
             updated_at: 1_609_066_725_007,
-            version: 1,
+            ..User::new("examples", 1_609_066_725_000)
         };
         named(user).unwrap()
     }

@@ -66,21 +66,10 @@ pub(crate) fn user(realm: &str, username: &str) -> User {
     let mut data = Map::new();
     data.insert("username".into(), username.into());
     User {
-        realm: realm.into(),
-        id: uuid::Uuid::new_v4().simple().to_string(),
         username: Some(username.into()),
-        email: None,
         password: PasswordHash("$argon2id$…".into()),
         data,
-        roles: Vec::new(),
-        disabled: false,
-        temporary: false,
-        vouched: false,
-        email_verified: false,
-        second_factor: None,
-        created_at: 1_609_066_725_000,
-        updated_at: 1_609_066_725_000,
-        version: 1,
+        ..User::new(realm, 1_609_066_725_000)
     }
 }
 

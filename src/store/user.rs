@@ -41,6 +41,28 @@ pub struct User {
 pub struct PasswordHash(pub String);
 
 impl User {
+    /// Returns a user with a new id, and without names, password, data, roles or verification. `now_ms`: the time of creation.
+    #[must_use]
+    pub fn new(realm: &str, now_ms: i64) -> Self {
+        Self {
+            realm: realm.to_owned(),
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            username: None,
+            email: None,
+            password: PasswordHash(String::new()),
+            data: Map::new(),
+            roles: Vec::new(),
+            disabled: false,
+            temporary: false,
+            vouched: false,
+            email_verified: false,
+            second_factor: None,
+            created_at: now_ms,
+            updated_at: now_ms,
+            version: 1,
+        }
+    }
+
     /// Returns the email address if it is verified. Only this address is sent to others (SECURITY.md R60).
     #[must_use]
     pub fn verified_email(&self) -> Option<&str> {

@@ -1,29 +1,11 @@
 //! Finds a user by id, username or email address, and changes it.
 
-use serde_json::Map;
-
 use crate::exit::{self, Failure};
-use crate::store::{LoginName, PasswordHash, SessionsToEnd, Store, StoreError, User};
+use crate::store::{LoginName, SessionsToEnd, Store, StoreError, User};
 
-/// A user with an id only.
+/// Returns a user of the operator, with an id only.
 pub(in crate::cli) fn new_user(realm: &str, now_ms: i64) -> User {
-    User {
-        realm: realm.to_owned(),
-        id: uuid::Uuid::new_v4().simple().to_string(),
-        username: None,
-        email: None,
-        password: PasswordHash(String::new()),
-        data: Map::new(),
-        roles: Vec::new(),
-        disabled: false,
-        temporary: false,
-        vouched: true,
-        email_verified: false,
-        second_factor: None,
-        created_at: now_ms,
-        updated_at: now_ms,
-        version: 1,
-    }
+    User { vouched: true, ..User::new(realm, now_ms) }
 }
 
 /// Returns the user of this id, username or email address. A text that is the username of one user and the address of

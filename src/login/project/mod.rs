@@ -92,23 +92,11 @@ async fn register(
     if services.store.user_by_name(request.realm().name(), &name).await?.is_some() {
         return Err(taken());
     }
+    // A self-given address is unverified.
     let user = named(User {
-        realm: request.realm().name().to_owned(),
-        id: uuid::Uuid::new_v4().simple().to_string(),
-        username: None,
-        email: None,
         password: services.passwords.hash(request.share(), &password).await?,
         data: body.members,
-        roles: Vec::new(),
-        disabled: false,
-        temporary: false,
-        vouched: false,
-        // A self-given address is unverified.
-        email_verified: false,
-        second_factor: None,
-        created_at: request.now_ms,
-        updated_at: request.now_ms,
-        version: 1,
+        ..User::new(request.realm().name(), request.now_ms)
     })?;
     match services.store.register(&user).await {
         Ok(()) => {}

@@ -290,21 +290,14 @@ pub static CONTENT: LazyLock<Content> = LazyLock::new(|| {
         data.insert("licence".into(), true.into());
         data.insert("profile".into(), "p".into());
         User {
-            realm: realm.into(),
             id: id.into(),
             username: Some(name.into()),
-            email: None,
             password: PasswordHash(NO_HASH.into()),
             data,
             roles: vec!["reader".into()],
-            disabled: false,
-            temporary: false,
             vouched: true,
             email_verified: true,
-            second_factor: None,
-            created_at: 1,
-            updated_at: 1,
-            version: 1,
+            ..User::new(realm, 1)
         }
     };
     let email = |mut user: User, email: &str| {

@@ -1,7 +1,6 @@
 //! Usernames, email addresses and new passwords.
 
 use super::*;
-use crate::store::PasswordHash;
 
 async fn renaming() -> Gate {
     Gate::with_realm(Realm::for_tests(true, SameSite::None, false).with_self_rename()).await
@@ -39,23 +38,7 @@ impl Gate {
 }
 
 fn user(data: Map<String, Value>) -> User {
-    User {
-        realm: "examples".into(),
-        id: uuid::Uuid::new_v4().simple().to_string(),
-        username: None,
-        email: None,
-        password: PasswordHash(String::new()),
-        data,
-        roles: Vec::new(),
-        disabled: false,
-        temporary: false,
-        vouched: false,
-        email_verified: false,
-        second_factor: None,
-        created_at: NOW_MS,
-        updated_at: NOW_MS,
-        version: 1,
-    }
+    User { data, ..User::new("examples", NOW_MS) }
 }
 
 #[tokio::test]
