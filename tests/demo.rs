@@ -33,6 +33,7 @@ impl Demo {
             assert!(demo.child.try_wait().unwrap().is_none(), "it ended: {}", demo.read("err"));
             demo.read("out").contains("Ctrl-C")
         });
+        assert_eq!(demo.read("err"), "", "its own configuration is without a warning");
         demo
     }
 

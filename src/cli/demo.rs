@@ -92,6 +92,7 @@ secret = "{key}"
 issuer = "{OTHER_ISSUER}"
 audience = ["https://api.example.com"]
 jwks_file = "other-issuer.json"
+username_claim = ""
 
 [[login]]
 dialect = "exchange"
