@@ -1,4 +1,4 @@
-//! What is judged where a judgement is measured: a policy of any size, and requests to it. Of benches/ and tests/cost.rs.
+//! What is judged where a judgement is measured: a policy of any size, and requests to it. Of benches/ and tests/project/cost.rs.
 
 #![allow(dead_code, unreachable_pub, reason = "everyone who measures takes a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what can't be set up has nothing to say")]

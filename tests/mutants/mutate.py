@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SURVIVORS = ROOT / "tests/mutants/survivors.txt"
 
-# What each crate is made of, from the ground up (the floors of tests/house.rs), and what it takes from the one below.
+# What each crate is made of, from the ground up (FLOORS in tests/project/architecture.rs), and what it takes from the one below.
 CRATES = {
     "token": (["json", "token"], []),
     "lower": (["clock", "config", "json", "lines", "outbound", "quota", "token"], []),

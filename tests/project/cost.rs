@@ -60,7 +60,7 @@ fn a_judgement_asks_for_the_memory_that_is_written_down() {
 }
 
 const HEAD: &str = "\
-# What one judgement asks the allocator for. tests/cost.rs compares with these, and
+# What one judgement asks the allocator for. tests/project/cost.rs compares with these, and
 # TOLLGATE_TEST_WRITE=1 tests/run --test tests cost:: writes them anew.
 ";
 const WRITE: &str = "TOLLGATE_TEST_WRITE=1 tests/run --test tests cost::";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::forwarding::open_tunnel;
+use crate::proxy::forwarding::open_tunnel;
 
 fn revoke(gate: &Gate, arguments: &[&str], stdin: &str) -> Ran {
     let config = gate.config_arg();

@@ -26,7 +26,7 @@ fn kid(token: &str) -> String {
 
 #[test]
 fn tokens_of_a_real_provider_pass_while_its_keys_change_and_after_it_is_gone() {
-    let provider = node_server(include_str!("oidc/provider.mjs"));
+    let provider = node_server(include_str!("provider.mjs"));
     let addr = SocketAddr::from(([127, 0, 0, 1], provider.port));
     let iss = format!("http://{addr}");
     let section = format!(

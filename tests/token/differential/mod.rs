@@ -147,8 +147,8 @@ fn r20_no_changed_token_is_accepted_that_three_libraries_refuse() {
     );
 }
 
-const PYTHON: &str = include_str!("differential/judge.py");
-const NODE: &str = include_str!("differential/judge.mjs");
+const PYTHON: &str = include_str!("judge.py");
+const NODE: &str = include_str!("judge.mjs");
 
 /// What the mutator can do, in one look: every kind of change turns up, and the same seed makes the same changes.
 #[test]

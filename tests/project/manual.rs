@@ -31,7 +31,7 @@ fn made() -> BTreeMap<String, String> {
         let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
         files.insert(format!("man/{page}.1"), text);
     }
-    files.extend(crate::reference::made());
+    files.extend(super::reference::made());
     files
 }
 

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::forwarding::open_tunnel;
+use super::durability;
 use crate::harness::*;
-use crate::{durability, revocation, tenant};
+use crate::login::tenant;
+use crate::proxy::forwarding::open_tunnel;
+use crate::token::revocation;
 
 /// By when a login is answered whatever the server does: a connection is waited for 2 seconds, an answer 5.
 const LIMIT: Duration = Duration::from_secs(8);

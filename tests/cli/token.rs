@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::forwarding::open_tunnel;
 use crate::harness::*;
+use crate::proxy::forwarding::open_tunnel;
 
 const SOON: Duration = Duration::from_secs(1);
 

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::forwarding::open_tunnel;
 use crate::harness::*;
+use crate::proxy::forwarding::open_tunnel;
 
 const ALGORITHMS: [&str; 4] = ["HS256", "ES256", "EdDSA", "RS256"];
 const KEY_SET: &str = "/.well-known/jwks.json";

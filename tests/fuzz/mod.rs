@@ -4,33 +4,33 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "fuzz/checks/authorization.rs"]
+#[path = "checks/authorization.rs"]
 mod authorization;
-#[path = "fuzz/checks/bodies.rs"]
+#[path = "checks/bodies.rs"]
 mod bodies;
-#[path = "fuzz/checks/client.rs"]
+#[path = "checks/client.rs"]
 mod client;
-#[path = "fuzz/checks/config.rs"]
+#[path = "checks/config.rs"]
 mod config;
-#[path = "fuzz/checks/cookie.rs"]
+#[path = "checks/cookie.rs"]
 mod cookie;
-#[path = "fuzz/checks/fixture.rs"]
+#[path = "checks/fixture.rs"]
 mod fixture;
-#[path = "fuzz/checks/head.rs"]
+#[path = "checks/head.rs"]
 mod head;
-#[path = "fuzz/checks/jwks.rs"]
+#[path = "checks/jwks.rs"]
 mod jwks;
-#[path = "fuzz/checks/memory.rs"]
+#[path = "checks/memory.rs"]
 mod memory;
-#[path = "fuzz/checks/paths.rs"]
+#[path = "checks/paths.rs"]
 mod paths;
-#[path = "fuzz/checks/query.rs"]
+#[path = "checks/query.rs"]
 mod query;
-#[path = "fuzz/checks/refresh.rs"]
+#[path = "checks/refresh.rs"]
 mod refresh;
-#[path = "fuzz/checks/request.rs"]
+#[path = "checks/request.rs"]
 mod request;
-#[path = "fuzz/checks/token.rs"]
+#[path = "checks/token.rs"]
 mod token;
 
 fn replay(target: &str, check: impl Fn(&[u8]) -> bool) {

@@ -1,7 +1,7 @@
 //! Which server a request goes to, and that none counts as busy for longer than it is.
 
 use super::*;
-use crate::forwarding::open_tunnel;
+use crate::proxy::forwarding::open_tunnel;
 
 #[test]
 fn least_connections_passes_over_those_that_are_busy() {

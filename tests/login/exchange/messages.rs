@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn the_documented_line_works_as_printed_but_for_the_host() {
     let exchange = Exchange::start();
-    let page = include_str!("../../docs/logins.md");
+    let page = include_str!("../../../docs/logins.md");
     let (_, section) = page.split_once("## Exchange login").expect("its section");
     // The lines of the first block that begin with this, with those that they are continued on.
     let line = |start: &str| {

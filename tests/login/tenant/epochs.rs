@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::codes::Factor;
 use super::*;
-use crate::forwarding::open_tunnel;
+use crate::proxy::forwarding::open_tunnel;
 
 const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 const CODE: &str = "SOFTWARE_TOKEN_MFA";

@@ -1,0 +1,4 @@
+//! Databases: crashes, several processes, and a server that is away.
+
+pub mod durability;
+mod postgres;
