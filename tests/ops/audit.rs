@@ -343,7 +343,7 @@ fn fail2ban_finds_who_guesses_and_nobody_else() {
     until_true(PATIENCE, "all lines", || {
         lines(&file(&gate)).iter().any(|line| line["event"] == "registration" && line["username"] == forged)
     });
-    let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/fail2ban/filter.d/tollgate.conf");
+    let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/fail2ban/filter.d/tollgate.conf");
     let program = std::env::var_os("TOLLGATE_TEST_FAIL2BAN").unwrap_or_else(|| "fail2ban-regex".into());
     let found = run(Command::new(&program).arg("-o").arg("ip").arg(file(&gate)).arg(&filter), b"").ok().stdout;
     let mut found: Vec<_> = found.split_whitespace().collect();

@@ -203,9 +203,9 @@ fn the_dashboard_and_the_alerts_name_only_what_there_is() {
     };
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let yaml = "import json, sys, yaml\nprint(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-    let alerts = python(yaml, &[root.join("conf/prometheus-alerts.yml").to_str().unwrap()]).ok().stdout;
+    let alerts = python(yaml, &[root.join("contrib/prometheus-alerts.yml").to_str().unwrap()]).ok().stdout;
     let alerts: Value = serde_json::from_str(&alerts).unwrap();
-    let dashboard = std::fs::read_to_string(root.join("conf/grafana-dashboard.json")).unwrap();
+    let dashboard = std::fs::read_to_string(root.join("contrib/grafana-dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     let rules = alerts["groups"][0]["rules"].as_array().unwrap();
     assert!(rules.len() >= 11);
