@@ -121,7 +121,7 @@ fn with_store<T>(
     })
 }
 
-/// The command line definition: the manual pages and completions in `docs/` are made from it.
+/// The command line definition: the manual pages and completions are generated from it.
 #[must_use]
 pub fn command() -> clap::Command {
     CommandLine::command()

@@ -4,4 +4,8 @@ mod architecture;
 mod cost;
 mod manual;
 mod package;
+#[path = "../../docs/manual/pages.rs"]
+mod pages;
+#[path = "../../docs/manual/reference.rs"]
 mod reference;
+mod schema;

@@ -1,5 +1,6 @@
 //! The units and the Debian package, as far as they can be judged without installing them: `.ci/package` does that.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +32,11 @@ fn deb() -> toml::Table {
 fn assets() -> Vec<(String, String)> {
     let assets = deb()["assets"].as_array().unwrap().clone();
     assets.iter().map(|asset| (asset[0].as_str().unwrap().into(), format!("/{}", asset[1].as_str().unwrap()))).collect()
+}
+
+/// The files that the package has from `target/manual/`.
+fn manual() -> BTreeMap<String, String> {
+    super::pages::files().unwrap()
 }
 
 fn analyze(args: &[&str]) -> Ran {
@@ -77,7 +83,7 @@ fn what_the_units_name_is_in_the_package() {
     for unit in ["tollgate.service", "tollgate.socket"] {
         for page in values(unit, "Documentation").iter().flat_map(|pages| pages.split(' ')) {
             let (name, section) = page.trim_start_matches("man:").trim_end_matches(')').split_once('(').unwrap();
-            assert!(root().join(format!("docs/man/{name}.{section}")).exists(), "{page}");
+            assert!(manual().contains_key(&format!("man/{name}.{section}")), "{page}");
         }
     }
     let user = &values("tollgate.service", "User")[0];
@@ -90,19 +96,24 @@ fn what_the_units_name_is_in_the_package() {
 
 #[test]
 fn what_the_package_takes_is_there() {
+    let manual = manual();
     for (source, _) in assets() {
-        if source.starts_with("target/") {
+        // The program and its bill of materials are there after a build.
+        if matches!(source.as_str(), "target/release/tollgate" | "target/release/tollgate.cdx.json") {
             continue;
         }
         let (dir, name) = source.rsplit_once('/').unwrap_or((".", &source));
-        let dir = root().join(dir.trim_end_matches("/**"));
-        let there = match name.split_once('*') {
-            None => dir.join(name).is_file(),
-            Some((_, end)) => {
-                fs::read_dir(&dir).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().ends_with(end))
-            }
+        let (start, end) = name.split_once('*').unwrap_or((name, ""));
+        let matches = |file: &str| file == name || (name != start && file.starts_with(start) && file.ends_with(end));
+        let exists = if let Some(dir) = dir.strip_prefix("target/manual/") {
+            manual
+                .keys()
+                .any(|path| path.strip_prefix(dir).and_then(|path| path.strip_prefix('/')).is_some_and(matches))
+        } else {
+            let files = fs::read_dir(root().join(dir.trim_end_matches("/**"))).unwrap();
+            files.map(|file| file.unwrap().file_name()).any(|file| matches(file.to_str().unwrap()))
         };
-        assert!(there, "there is no {source}");
+        assert!(exists, "no file for the asset {source}");
     }
     let version = format!("tollgate ({}-1) ", env!("CARGO_PKG_VERSION"));
     assert!(read("systemd/debian/changelog").starts_with(&version), "no entry that begins with {version}");

@@ -1,25 +1,11 @@
-//! The reference of the configuration, made from the declarations of its keys: docs/configuration.md, tollgate.toml(5) and the
-//! words of the fuzz target `config`. `manual` writes them and keeps them current; here are their forms, and the test of the
-//! JSON Schema.
+//! The reference of the configuration, from the declarations of its keys: `docs/configuration.md` and tollgate.toml(5).
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 
-use tollgate::config::{Effect, KeyDoc, SectionDoc, ValueDoc, ValueType, json_schema, reference};
+use tollgate::config::{Effect, KeyDoc, SectionDoc, ValueDoc, ValueType, reference};
 
-/// Every file that is made, by its path below docs/.
-pub fn made() -> Vec<(String, String)> {
-    vec![
-        ("configuration.md".into(), page()),
-        ("man/tollgate.toml.5".into(), manual_page()),
-        ("../tests/fuzz/dictionaries/config".into(), dictionary()),
-    ]
-}
-
-fn page() -> String {
+/// docs/configuration.md.
+pub(super) fn page() -> String {
     let mut text = String::from(PAGE);
     for section in sections() {
         let _ = writeln!(text, "- [`{0}`](#{1})", section.header, anchor(section.header));
@@ -38,7 +24,8 @@ fn page() -> String {
     text
 }
 
-fn manual_page() -> String {
+/// tollgate.toml(5).
+pub(super) fn manual_page() -> String {
     let mut text = String::from(MANUAL_START);
     for section in sections() {
         let _ =
@@ -51,7 +38,8 @@ fn manual_page() -> String {
     text + MANUAL_END
 }
 
-fn sections() -> impl Iterator<Item = SectionDoc> {
+/// The sections of the configuration file, without the file itself.
+pub(super) fn sections() -> impl Iterator<Item = SectionDoc> {
     reference().into_iter().skip(1)
 }
 
@@ -111,6 +99,7 @@ fn kind(kind: &ValueType) -> String {
     }
 }
 
+#[allow(clippy::panic, reason = "stops the build of the manual at a wrong declaration")]
 fn default(value: &ValueDoc) -> String {
     match value.default.as_deref() {
         None if value.required => "Required.".into(),
@@ -125,7 +114,8 @@ fn default(value: &ValueDoc) -> String {
     }
 }
 
-const fn is_section(value: &ValueDoc) -> bool {
+/// Whether the key begins a section of its own.
+pub(super) const fn is_section(value: &ValueDoc) -> bool {
     matches!(value.kind, ValueType::Section(_) | ValueType::Sections(_))
 }
 
@@ -137,119 +127,6 @@ fn roff(text: &str) -> String {
     let text = text.replace('`', "").replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
-
-/// Keys, headers, words and examples, each as libFuzzer reads it.
-fn dictionary() -> String {
-    let mut words: BTreeSet<String> = MORE_WORDS.iter().map(|word| (*word).to_owned()).collect();
-    for section in sections() {
-        words.insert(section.header.to_owned());
-        words.insert(format!("{}\n", section.header));
-        for key in section.keys {
-            words.insert(format!("{} = ", key.name));
-            if let ValueType::Word(known) | ValueType::Words(known) = &key.value.kind {
-                words.extend(known.iter().map(|word| format!("\"{word}\"")));
-            }
-            if !is_section(&key.value) {
-                words.insert(key.value.example_value().to_owned());
-            }
-        }
-    }
-    // The target refuses files with these: see tests/fuzz/checks/config.rs.
-    words.retain(|word| word.is_ascii() && word.len() <= 64 && !["RS", "PS"].iter().any(|name| word.contains(name)));
-    let escape = |word: &str| word.replace('\\', "\\\\").replace('"', "\\x22").replace('\n', "\\x0a");
-    words.iter().fold(String::new(), |text, word| text + &format!("\"{}\"\n", escape(word)))
-}
-
-#[test]
-fn another_validator_accepts_the_samples_by_the_schema_and_refuses_mistakes() {
-    let python = std::env::var("TOLLGATE_TEST_PYTHON").expect("TOLLGATE_TEST_PYTHON: run tests/run");
-    let dir = tempfile::tempdir().unwrap();
-    let schema = dir.path().join("schema.json");
-    fs::write(&schema, json_schema().to_string()).unwrap();
-    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
-    let samples = fs::read_dir(&conf).unwrap().map(|entry| entry.unwrap().path());
-    let samples: Vec<_> =
-        samples.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
-    assert!(samples.len() >= 4, "{samples:?}");
-    // With the defaults, too: a line of the sample with every key that begins with '#' and a key.
-    let every_key = fs::read_to_string(conf.join("tollgate.toml")).unwrap();
-    let with_defaults = every_key.lines().map(|line| {
-        let rest = line.strip_prefix('#').filter(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()));
-        format!("{}\n", rest.unwrap_or(line))
-    });
-    let good = dir.path().join("good.toml");
-    fs::write(&good, with_defaults.collect::<String>()).unwrap();
-    let mut command = Command::new(&python);
-    command.arg("-c").arg(VALIDATOR).arg(&schema).args(samples).arg(&good);
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for (from, to) in [
-        ("#threads = 0", "threads = \"0\""),
-        ("#retries = 3", "retries = 16"),
-        ("#retries = 3", "retrys = 3"),
-        ("access = [\"user\", \"key\"]", "access = [\"user\", \"keys\"]"),
-        ("#balance = \"round_robin\"", "balance = \"random\""),
-        ("#connect_timeout = \"3s\"", "connect_timeout = \"3\""),
-        ("\n[store]", "\n[stores]"),
-    ] {
-        let bad = every_key.replacen(from, to, 1);
-        assert_ne!(bad, every_key, "{from}");
-        let path = dir.path().join("bad.toml");
-        fs::write(&path, bad).unwrap();
-        let output = Command::new(&python).arg("-c").arg(VALIDATOR).arg(&schema).arg(&path).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{to}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-/// Validates TOML files with the package jsonschema.
-const VALIDATOR: &str = r#"
-import datetime, json, sys, tomllib
-import jsonschema
-
-def plain(value):
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value.isoformat() if isinstance(value, (datetime.datetime, datetime.date, datetime.time)) else value
-
-schema = json.load(open(sys.argv[1]))
-jsonschema.Draft7Validator.check_schema(schema)
-validator = jsonschema.Draft7Validator(schema)
-errors = [
-    f"{path}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
-    for path in sys.argv[2:]
-    for error in validator.iter_errors(plain(tomllib.load(open(path, "rb"))))
-]
-print("\n".join(errors))
-sys.exit(1 if errors else 0)
-"#;
-
-/// Values and fragments of TOML beside the examples of the keys.
-const MORE_WORDS: [&str; 17] = [
-    "\"\"\"",
-    "'''",
-    "0x",
-    "1e9",
-    "false",
-    "true",
-    "\"1 MiB\"",
-    "\"30d\"",
-    "\"5s\"",
-    "\"/a\"",
-    "\"http://127.0.0.1:1\"",
-    "\"https://127.0.0.1:1\"",
-    "\"hunter2hunter2hunter2\"",
-    "\"${CREDENTIALS_DIRECTORY}/x\"",
-    "0.0.0.0/0",
-    "postgres://u:hunter2@127.0.0.1/d",
-    "{ \"A\" = \"a\" }",
-];
 
 const PAGE: &str = r#"# Configuration
 
