@@ -10,8 +10,8 @@
 //!
 //! # Dependencies between modules
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → token → outbound, quota, log_output, owner, clock, json`, in
-//! this direction only. Pingora is named only in `proxy`, `ops` and the commands that run a server; SQL only in
+//! `cli → ops → exit → proxy → login → gate → store → config → keystore → token → outbound, quota, log_output, owner, clock,
+//! json`, in this direction only. Pingora is named only in `proxy`, `ops` and the commands that run a server; SQL only in
 //! `store`. A test checks this.
 
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod config;
 pub mod exit;
 pub mod gate;
 pub mod json;
+pub mod keystore;
 pub mod log_output;
 pub mod login;
 pub mod ops;

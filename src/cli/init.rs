@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{key, schema};
 use crate::clock::now;
-use crate::config::save_key;
 use crate::exit::{self, Failure};
+use crate::keystore::save_key;
 use crate::owner;
 use crate::token::{Algorithm, SigningKey};
 

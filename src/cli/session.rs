@@ -7,9 +7,10 @@ use clap::{ArgGroup, Args, Subcommand};
 use super::token::end_user;
 use super::{ConfigFile, Use, realm_of, with_store};
 use crate::clock::{now, rfc3339};
-use crate::config::{Config, MAX_LEEWAY, MAX_TTL, Mode, Realm, load};
+use crate::config::{Config, MAX_TTL, Mode, Realm, load};
 use crate::exit::{self, Failure};
 use crate::store::{Epoch, Store, TokenExpiry};
+use crate::token::MAX_LEEWAY;
 use crate::token::TokenId;
 
 /// Sessions: end one of them, all of a user, or all of a realm ("tollgate user sessions" lists them)

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::filesystem::can_create_directory;
 use super::host::Host;
 use super::input::Input;
-use super::keys_dir::{self, KeyFile, KeysDir};
 use super::reader::SourceLocation;
-use super::secret_file::{self, FileAccess};
+use crate::keystore::keys_dir::{self, KeyFile, KeysDir};
+use crate::keystore::secret_file::{self, FileAccess};
 use crate::token::{IssuerKeys, KeyError, MAX_JWKS_BYTES, SigningKey, SigningKeys};
 
 /// Fetches it, and remembers which files and directories it came from.

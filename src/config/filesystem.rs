@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::secret_file::io_error_text;
+use crate::keystore::secret_file::io_error_text;
 
 /// Whether `dir` is a directory in which this user can create files, or can be created with its parents.
 pub(super) fn can_create_directory(dir: &Path) -> Result<(), String> {

@@ -7,31 +7,40 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::database::Database;
-use super::error::{Diagnostic, Errors};
-use super::external::{ExternalInputs, Noted};
 use super::host::Host;
 use super::input::Input;
-use super::key_sets::PublishedJwks;
 use super::limits::Limits;
 use super::login::Login;
 use super::policy::Policy;
-use super::reader::{ErrorCollector, Section};
-use super::report::Reported;
-use super::route::{Route, RouteConflict, RouteTable, Rule};
 use super::schema::Setting;
-use super::secret_file::io_error_text;
-use super::sections::cognito::UserPools;
-use super::sections::file::FileKeys;
-use super::sections::server::ServerKeys;
-use super::sections::store::StoreKeys;
-use super::sections::tls::TlsKeys;
-use super::sections::{Realms, cognito, limits, log, login, realm, route, server, store, tls};
 use super::server::ServerSettings;
 use super::size;
-use super::syntax;
 use super::warnings;
 use crate::clock::now;
+use crate::config::error::{Diagnostic, Errors};
+use crate::config::external::{ExternalInputs, Noted};
+use crate::config::file::FileKeys;
+use crate::config::limits::read as limits;
+use crate::config::log::read as log;
+use crate::config::login::cognito::read as cognito;
+use crate::config::login::cognito::read::UserPools;
+use crate::config::login::read as login;
+use crate::config::published_jwks::PublishedJwks;
+use crate::config::reader::report::Reported;
+use crate::config::reader::syntax;
+use crate::config::reader::{ErrorCollector, Section};
+use crate::config::realm::declared::Realms;
+use crate::config::realm::read as realm;
+use crate::config::route::read as route;
+use crate::config::route::{Route, RouteConflict, RouteTable, Rule};
+use crate::config::server::read as server;
+use crate::config::server::read::ServerKeys;
+use crate::config::store::Database;
+use crate::config::store::read as store;
+use crate::config::store::read::StoreKeys;
+use crate::config::tls::read as tls;
+use crate::config::tls::read::TlsKeys;
+use crate::keystore::secret_file::io_error_text;
 use crate::token::IssuerKeys;
 
 /// Everything that a file says.
@@ -328,7 +337,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
+    use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, check, errors, with};
     use crate::config::{
         Access, DatabasePassword, Dialect, Effect, EncodedSlash, ForwardedFamily, LoadBalancing, Proxies, SameSite,
         ServerAddress, reference,

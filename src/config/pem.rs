@@ -8,6 +8,9 @@ use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::external::ExternalInputs;
+use super::reader::report::Reported;
+use super::schema::Setting;
+use super::schema::kind::Raw;
 use super::tls::EXPIRES_SOON;
 use crate::clock::rfc3339;
 
@@ -51,6 +54,15 @@ impl CaFile {
         });
         expiring.collect()
     }
+}
+
+/// The CA certificates in the file that a key names, if it is written.
+pub(super) fn ca_file(file: &Setting<'_, Raw>, external: &ExternalInputs) -> Result<Option<CaFile>, Reported> {
+    let certificates = file.optional(|path| CaFile::read(path, external))?;
+    for sentence in certificates.iter().flat_map(|certificates| certificates.expired(external.now())) {
+        file.warn(sentence);
+    }
+    Ok(certificates)
 }
 
 /// Says that a certificate with this `notAfter` has expired at `now`, or expires soon (both Unix seconds).
@@ -123,8 +135,8 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
     use super::*;
+    use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, check, warnings, with};
     use crate::config::input::Input;
-    use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, check, warnings, with};
 
     fn params(name: &str, is_ca: bool) -> CertificateParams {
         let mut params = CertificateParams::new(vec![name.into()]).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Config, KeyDoc, Mode, SameSite, ValueType, parse, reference};
+use crate::config::{Config, KeyDoc, Mode, SameSite, ValueType, parse, reference};
 use crate::token::{Algorithm, SigningKey};
 
 const TOLLGATE: &str = include_str!("../../conf/tollgate.toml");
@@ -74,7 +74,7 @@ fn every_key_is_in_the_sample_with_every_key() {
 fn the_documented_defaults_are_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let key = SigningKey::generate(Algorithm::HS256, 1, 1).unwrap();
-    super::save_key(&dir.path().join("keys/examples"), &key, 1).unwrap();
+    crate::keystore::save_key(&dir.path().join("keys/examples"), &key, 1).unwrap();
     let written = with_defaults_written();
     assert!(written.contains("\nkeys_dir = ") && written.contains("\ntunnel_timeout = "), "{written}");
     let (implicit, explicit) = (read(TOLLGATE, dir.path()), read(&written, dir.path()));

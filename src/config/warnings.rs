@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::login::{Dialect, Login};
-use super::policy::Realm;
-use super::reader::{ErrorCollector, Section};
-use super::route::{Route, RouteTable};
-use super::sections::Realms;
+use super::realm::Realm;
+use crate::config::login::{Dialect, Login};
+use crate::config::reader::{ErrorCollector, Section};
+use crate::config::realm::declared::Realms;
+use crate::config::route::{Route, RouteTable};
 
 /// Adds the warnings of a file without errors. `routes`: the sections of the routes, in the order of `routing`.
 pub(super) fn between_sections(
@@ -82,7 +82,7 @@ fn has_local_users(login: &Login, realm: &Realm) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::sections::fixture::{LOGIN, REALM, ROUTE, SERVER, warnings, with};
+    use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, warnings, with};
 
     const ISSUER: &str =
         "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"a\"]\ndiscovery = true\n";

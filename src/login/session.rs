@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::config::MAX_LEEWAY;
 use crate::store::{Session, User};
+use crate::token::MAX_LEEWAY;
 use crate::token::{Claims, TokenId};
 
 /// The claims of a new token for this user, as of `now` (Unix seconds).

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::clock::{now, rfc3339};
-use crate::config::{KeyChange, KeyState, KeysDir, maintain_keys};
+use crate::keystore::{KeyChange, KeyState, KeysDir, maintain_keys};
 use crate::proxy::SharedState;
 
 /// The task that maintains the directories of signing keys.

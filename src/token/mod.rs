@@ -24,6 +24,7 @@ mod verify;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 
@@ -40,6 +41,10 @@ pub use signing_key::{KeyError, SigningKey};
 pub use trusted_keys::{IssuerKeys, JwksLocation, KeySource, LastFetch, RemoteJwks, check_url};
 pub use verified_token::{SigningIssuer, VerifiedToken};
 pub use verify::{MAX_TRUSTED_TOKEN_BYTES, decode_unverified};
+
+/// Maximum of a realm's `leeway`: when this time has passed since the `exp` of a token, the token is invalid under every later
+/// policy too, and its revocation can be deleted.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// The token settings of a realm: for minting and for verification.
 #[derive(Debug)]

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use crate::cli::ConfigFile;
 use crate::clock;
-use crate::config::{ApiKey, KeyState, KeyStatus, Mode, load};
+use crate::config::{ApiKey, Mode, load};
 use crate::exit::{self, Failure};
+use crate::keystore::{KeyState, KeyStatus};
 
 /// List the API keys of a configuration with their validity, and its signing keys with their state
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use super::super::{ConfigFile, Use, with_store};
 use super::{say_dropped, say_made};
-use crate::config::{Config, KeysDir, Mode, Realm, load};
+use crate::config::{Config, Mode, Realm, load};
 use crate::exit::{self, Failure};
+use crate::keystore::KeysDir;
 use crate::store::Epoch;
 
 /// Remove a stolen signing key: another key becomes active at once, its tokens are refused, and no session from before

@@ -5,8 +5,9 @@ use std::io::Write;
 
 use crate::cli::ConfigFile;
 use crate::clock;
-use crate::config::{KeyState, KeyStatus, KeysDir, Mode, RotationResult, load};
+use crate::config::{Mode, load};
 use crate::exit::{self, Failure};
+use crate::keystore::{KeyState, KeyStatus, KeysDir, RotationResult};
 
 /// Create the next signing key: running processes publish it at once, and it becomes active after publish_ahead
 #[derive(Debug, clap::Args)]

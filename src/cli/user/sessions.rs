@@ -5,10 +5,11 @@ use serde_json::json;
 
 use super::{Console, UserArgs, find};
 use crate::clock::rfc3339;
-use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm};
+use crate::config::{MAX_ACCESS_TTL, Realm};
 use crate::exit::Failure;
 use crate::store::{Listed, Store};
 use crate::token::AccountId;
+use crate::token::MAX_LEEWAY;
 
 /// `user sessions`.
 #[derive(Debug, Args)]

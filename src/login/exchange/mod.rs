@@ -15,9 +15,10 @@ use super::body::{self, ok};
 use super::{
     ErrorResponse, LoginDialect, LoginError, LoginRequest, LoginResponse, LoginServices, cookie, one, session, unsigned,
 };
-use crate::config::{AnswerVersion, ExchangeLogin, LoginOperation, MAX_LEEWAY, RequiredAttribute};
+use crate::config::{AnswerVersion, ExchangeLogin, LoginOperation, RequiredAttribute};
 use crate::gate::{DenyReason, bearer};
 use crate::store::{OneTimeId, Session, StoreError, User};
+use crate::token::MAX_LEEWAY;
 use crate::token::{CallbackToken, Claims, TokenError, TokenId, decode_unverified};
 use subject::ExchangeClient;
 

@@ -7,12 +7,13 @@ use super::super::{LoginError, LoginRequest, LoginResponse, LoginServices, sessi
 use super::refresh_token::RefreshToken;
 use super::text;
 use super::tokens::TokenIssue;
-use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY, Realm, TenantLogin};
+use crate::config::{MAX_ACCESS_TTL, Realm, TenantLogin};
 use crate::gate::DenyReason;
 use crate::json;
 use crate::store::{
     EpochId, NewRefreshState, RefreshAttempt, RefreshResult, RefreshableSession, Session, TokenExpiry, User,
 };
+use crate::token::MAX_LEEWAY;
 use crate::token::{AccountId, RevocationKeys, TokenId, VerifiedToken};
 
 /// A session to be, as of `now` (Unix seconds), and its first refresh token. It begins in this epoch, if one is given.

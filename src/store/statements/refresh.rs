@@ -5,8 +5,9 @@ use sqlx::Row as _;
 use super::Connection;
 use super::revocation::{bytes, end_session};
 use super::users::NameKeys;
-use crate::config::{MAX_ACCESS_TTL, MAX_LEEWAY};
+use crate::config::MAX_ACCESS_TTL;
 use crate::store::{NewRefreshState, RefreshAttempt, RefreshResult, RefreshableSession, StoreError, TokenExpiry, User};
+use crate::token::MAX_LEEWAY;
 use crate::token::{AccountId, TokenId};
 
 /// The first refresh token of a new session.

@@ -1,0 +1,111 @@
+//! What a client may take up.
+
+pub(in crate::config) mod read;
+
+use std::time::Duration;
+
+use crate::quota::Quota;
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub(in crate::config) connections: usize,
+    pub(in crate::config) connections_per_address: usize,
+    pub(in crate::config) streams_per_address: usize,
+    pub(in crate::config) head_size: u64,
+    pub(in crate::config) head_timeout: Duration,
+    pub(in crate::config) body_timeout: Duration,
+    pub(in crate::config) body_rate: u64,
+    pub(in crate::config) body_size: u64,
+    pub(in crate::config) keepalive: Duration,
+    pub(in crate::config) per_address: Quota,
+}
+
+impl Limits {
+    /// How many connections of clients may be open; `None`: half of the file descriptors that the process may have.
+    #[must_use]
+    pub const fn connections(&self) -> Option<usize> {
+        if self.connections == 0 { None } else { Some(self.connections) }
+    }
+
+    /// How many of one address, if there is a limit.
+    #[must_use]
+    pub const fn connections_per_address(&self) -> Option<usize> {
+        if self.connections_per_address == 0 { None } else { Some(self.connections_per_address) }
+    }
+
+    /// How many streams of HTTP/2 of one address may be served at the same time, if there is a limit.
+    #[must_use]
+    pub const fn streams_per_address(&self) -> Option<usize> {
+        if self.streams_per_address == 0 { None } else { Some(self.streams_per_address) }
+    }
+
+    /// The largest head of a request, in bytes: request line and headers.
+    #[must_use]
+    pub const fn head_size(&self) -> u64 {
+        self.head_size
+    }
+
+    /// How long the head of a request may take to come, from its first byte on.
+    #[must_use]
+    pub const fn head_timeout(&self) -> Duration {
+        self.head_timeout
+    }
+
+    /// How long a request's body may pause.
+    #[must_use]
+    pub const fn body_timeout(&self) -> Duration {
+        self.body_timeout
+    }
+
+    /// How many bytes a second of a request's body have to come on average, if there is a limit.
+    #[must_use]
+    pub const fn body_rate(&self) -> Option<u64> {
+        some(self.body_rate)
+    }
+
+    /// The largest body of a request in bytes, if there is a limit. A route may have [another](crate::config::Route::body_size).
+    #[must_use]
+    pub const fn body_size(&self) -> Option<u64> {
+        some(self.body_size)
+    }
+
+    /// How long an idle connection of a client stays open.
+    #[must_use]
+    pub const fn keepalive(&self) -> Duration {
+        self.keepalive
+    }
+
+    /// How many requests a client's address may send.
+    #[must_use]
+    pub const fn per_address(&self) -> &Quota {
+        &self.per_address
+    }
+}
+
+impl Limits {
+    /// The limits without a `[limits]` section.
+    pub(in crate::config) const DEFAULT: Self = Self {
+        connections: 0,
+        connections_per_address: 0,
+        streams_per_address: 1000,
+        head_size: 64 << 10,
+        head_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(30),
+        body_rate: 500,
+        body_size: 0,
+        keepalive: Duration::from_secs(75),
+        per_address: Quota { rate: None, concurrent: None },
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// As the file writes that there is none.
+pub(in crate::config) const fn some(number: u64) -> Option<u64> {
+    if number == 0 { None } else { Some(number) }
+}

@@ -1,0 +1,183 @@
+//! Settings of a tenant login.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::login::cognito::UserPool;
+use crate::config::login::{Endpoint, EndpointTokens, LoginOperation};
+use crate::config::realm::Realm;
+
+/// Settings of a tenant login.
+#[derive(Debug)]
+pub struct TenantLogin {
+    pub(in crate::config) logout_path: String,
+    /// By `TenantName`.
+    pub(in crate::config) realms: BTreeMap<String, Arc<Realm>>,
+    pub(in crate::config) shape: ResponseShape,
+    pub(in crate::config) client_id: Option<String>,
+    pub(in crate::config) access_ttl: Duration,
+    pub(in crate::config) refresh_ttl: Duration,
+    pub(in crate::config) refresh_grace: Duration,
+    /// The source of the users, if they are not in the store.
+    pub(in crate::config) user_pool: Option<Arc<UserPool>>,
+}
+
+/// Layout of the response of a tenant login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseShape {
+    /// As Cognito does: `{"cognitoToken":{"ChallengeParameters":{},"AuthenticationResult":{…}}}`
+    Nested,
+    /// `{"cognitoToken":{…},"user":{…}}`
+    Flat,
+}
+
+impl TenantLogin {
+    /// The paths match in any letter case.
+    pub(in crate::config) fn endpoints(&self, path: &str) -> Vec<Endpoint> {
+        let base = path.trim_end_matches('/');
+        let at = |path: String, operation| Endpoint { ignores_case: true, ..Endpoint::post(path, operation) };
+        let logout = at(self.logout_path.clone(), LoginOperation::Logout);
+        vec![
+            at(path.to_owned(), LoginOperation::Login),
+            Endpoint { tokens: EndpointTokens::Expired, ..logout },
+            at(format!("{base}{CHALLENGE}"), LoginOperation::Challenge),
+            at(format!("{base}{REFRESH}"), LoginOperation::Refresh),
+        ]
+    }
+
+    /// The realm that a `TenantName` means.
+    #[must_use]
+    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
+        self.realms.get(name)
+    }
+
+    /// Returns each realm that a `TenantName` means, once.
+    #[must_use]
+    pub fn realms(&self) -> Vec<Arc<Realm>> {
+        let mut realms: Vec<_> = self.realms.values().cloned().collect();
+        realms.sort_by_key(|realm| realm.index());
+        realms.dedup_by_key(|realm| realm.index());
+        realms
+    }
+
+    /// What a realm is called in answers: the first of its names in `tenants`, or its own.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, realm: &'a Realm) -> &'a str {
+        let names = self.realms.iter().filter(|(name, of)| of.index() == realm.index() && *name != realm.name());
+        names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| realm.name())
+    }
+
+    /// The user pool that answers for it, if its users are not our own.
+    #[must_use]
+    pub fn user_pool(&self) -> Option<&UserPool> {
+        self.user_pool.as_deref()
+    }
+
+    /// How answers are laid out.
+    #[must_use]
+    pub const fn shape(&self) -> ResponseShape {
+        self.shape
+    }
+
+    /// `client_id` of access tokens and `aud` of ID tokens for the users of `realm`.
+    #[must_use]
+    pub fn client_id<'a>(&'a self, realm: &'a Realm) -> &'a str {
+        self.client_id.as_deref().unwrap_or(&realm.tokens().audience)
+    }
+
+    /// How long an access token or ID token lives: no longer than any token of the realm may.
+    #[must_use]
+    pub fn access_ttl(&self, realm: &Realm) -> Duration {
+        self.access_ttl.min(realm.token_ttl())
+    }
+
+    /// For how long a session can be refreshed.
+    #[must_use]
+    pub const fn refresh_ttl(&self) -> Duration {
+        self.refresh_ttl
+    }
+
+    /// For how long a refresh token that was used may come again, from a client that lost the answer.
+    #[must_use]
+    pub const fn refresh_grace(&self) -> Duration {
+        self.refresh_grace
+    }
+}
+
+/// The most that `access_ttl` can be: no token of a session outlives its last refresh by more, under whichever policy.
+pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
+
+const CHALLENGE: &str = "/Challenge";
+const REFRESH: &str = "/Refresh";
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::config::SameSite;
+    use crate::config::login::{Dialect, Login};
+
+    fn login(path: &str, logout_path: &str) -> Arc<Login> {
+        let tenant = TenantLogin {
+            logout_path: logout_path.into(),
+            realms: BTreeMap::new(),
+            shape: ResponseShape::Nested,
+            client_id: None,
+            access_ttl: Duration::from_secs(3600),
+            refresh_ttl: Duration::from_secs(3600),
+            refresh_grace: Duration::ZERO,
+            user_pool: None,
+        };
+        let realm = Arc::new(Realm::for_tests(false, SameSite::None, false));
+        Arc::new(Login::new(0, Dialect::Tenant(Box::new(tenant)), None, path.into(), realm))
+    }
+
+    fn operation(login: &Arc<Login>, path: &str) -> Option<LoginOperation> {
+        login.endpoint(path, &Method::POST).map(|found| found.endpoint().operation)
+    }
+
+    #[test]
+    fn a_tenant_login_has_four_paths_in_any_case() {
+        let login = login("/api/Login", "/api/Logout");
+        for (path, endpoint) in [
+            ("/api/Login", Some(LoginOperation::Login)),
+            ("/API/login", Some(LoginOperation::Login)),
+            ("/api/login/CHALLENGE", Some(LoginOperation::Challenge)),
+            ("/api/Login/Refresh", Some(LoginOperation::Refresh)),
+            ("/api/logout", Some(LoginOperation::Logout)),
+            ("/api/Login/", None),
+            ("/api/Login/Refresh/", None),
+            ("/api/LoginRefresh", None),
+            ("/api/Login2", None),
+            ("/Login", None),
+            ("/api/\u{212a}", None),
+            ("/api/Log\u{131}n", None),
+            ("", None),
+        ] {
+            assert_eq!(operation(&login, path), endpoint, "{path}");
+        }
+        assert!(
+            login.contains_path("/api/login/x")
+                && !login.contains_path("/api/loginx")
+                && !login.contains_path("/api/login")
+        );
+    }
+
+    #[test]
+    fn one_at_the_root_has_them_too() {
+        let login = login("/", "/Logout");
+        let found: Vec<_> = ["/", "/challenge", "/Refresh", "/logout", "/x"].map(|path| operation(&login, path)).into();
+        assert_eq!(
+            found,
+            [
+                Some(LoginOperation::Login),
+                Some(LoginOperation::Challenge),
+                Some(LoginOperation::Refresh),
+                Some(LoginOperation::Logout),
+                None
+            ]
+        );
+    }
+}

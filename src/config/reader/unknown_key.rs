@@ -1,0 +1,68 @@
+//! What an operator meant by a key that the section does not have.
+
+use super::WHOLE_FILE;
+use super::spelling::closest;
+use crate::config::file::reference;
+use crate::config::schema::{SectionDoc, SectionKeys};
+
+impl SectionKeys {
+    /// The key that was meant by an unknown one.
+    pub(super) fn meant(&self, name: &str) -> Option<&'static str> {
+        let other = OTHER_NAMES.iter().find(|(other, known)| *other == name && self.contains(known));
+        other.map(|(_, known)| *known).or_else(|| closest(name, self.names()))
+    }
+
+    /// Says why the key is unknown, and what the operator probably meant.
+    pub(super) fn explain(&self, name: &str, parent: Option<&Self>) -> String {
+        if self.later.contains(&name) {
+            return "is not supported by this version: remove it".into();
+        }
+        if let Some(parent) = parent.filter(|parent| parent.header != WHOLE_FILE && parent.contains(name)) {
+            return format!("belongs to {0} but follows {1}: move it above the {1} line", parent.header, self.header);
+        }
+        // All that is in the file itself are sections.
+        let kind = if self.header == WHOLE_FILE { "section" } else { "key" };
+        match self.meant(name) {
+            Some(known) => format!("unknown {kind}: did you mean {known}?"),
+            None => match &owners(name)[..] {
+                [] => format!("unknown {kind}: use one of {}", self.names().collect::<Vec<_>>().join(", ")),
+                owners => format!("is a key of {}: move it there", owners.join(" or ")),
+            },
+        }
+    }
+}
+
+/// The headers of the sections that have a key with this name.
+fn owners(name: &str) -> Vec<&'static str> {
+    let sections = reference();
+    let has_key = |section: &&SectionDoc| section.keys.iter().any(|key| key.name == name);
+    sections.iter().filter(has_key).map(|section| section.header).filter(|header| !header.is_empty()).collect()
+}
+
+/// Names of keys in the configuration of nginx, Caddy, Traefik and other proxies, with ours.
+const OTHER_NAMES: [(&str, &str); 24] = [
+    ("address", "listen"),
+    ("addr", "listen"),
+    ("bind", "listen"),
+    ("port", "listen"),
+    ("workers", "threads"),
+    ("real_ip_from", "trusted_proxies"),
+    ("backend", "upstream"),
+    ("backends", "upstream"),
+    ("proxy_pass", "upstream"),
+    ("target", "upstream"),
+    ("url", "upstream"),
+    ("location", "path"),
+    ("prefix", "path"),
+    ("domain", "host"),
+    ("hostname", "host"),
+    ("server_name", "host"),
+    ("auth", "access"),
+    ("certificate", "cert"),
+    ("cert_file", "cert"),
+    ("key_file", "key"),
+    ("cors", "origins"),
+    ("allowed_origins", "origins"),
+    ("jwks_uri", "jwks_url"),
+    ("database", "url"),
+];

@@ -1,0 +1,156 @@
+//! `[[realm.key]]` and `[realm.master_key]`.
+
+pub(in crate::config) mod read;
+
+use std::sync::Arc;
+
+use http::header::HeaderValue;
+
+use crate::quota::{Quota, RateLimiter};
+
+/// `[[realm.key]]`. Its secret is kept as a hash only.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    pub(in crate::config) id: String,
+    /// The id again, as the app gets it.
+    pub(in crate::config) header: HeaderValue,
+    pub(in crate::config) secret: Sha256,
+    /// Unix seconds.
+    pub(in crate::config) expires_at: Option<i64>,
+    pub(in crate::config) disabled: bool,
+    pub(in crate::config) quota: Quota,
+    /// Kept over a reload for the key of the same realm and id.
+    pub(in crate::config) meter: Arc<RateLimiter>,
+}
+
+impl ApiKey {
+    /// Whether `text` can be the id of a key: it stands in logs and in lists, so it is one plain word.
+    #[must_use]
+    pub fn is_valid_id(text: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
+    }
+
+    /// Its name, for people.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `X-Auth-Key-Id`
+    #[must_use]
+    pub const fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// By what it is known.
+    #[must_use]
+    pub const fn secret(&self) -> Sha256 {
+        self.secret
+    }
+
+    /// How many requests may carry it.
+    #[must_use]
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// How many did.
+    #[must_use]
+    pub const fn limiter(&self) -> &Arc<RateLimiter> {
+        &self.meter
+    }
+
+    /// When it expires, in Unix seconds, if ever.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<i64> {
+        self.expires_at
+    }
+
+    /// Whether it is switched off.
+    #[must_use]
+    pub const fn disabled(&self) -> bool {
+        self.disabled
+    }
+
+    /// Whether it has expired at `now` (Unix seconds).
+    #[must_use]
+    pub fn expired(&self, now: i64) -> bool {
+        self.expires_at.is_some_and(|at| now >= at)
+    }
+}
+
+/// SHA-256 of a secret that is itself random. For those a slow hash would only slow down every request
+/// (SECURITY.md R41).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// The hash of `secret`.
+    #[must_use]
+    pub fn new(secret: &str) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+
+    /// Reads 64 hex digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        // Every digit is looked at, since `from_str_radix` takes a sign, too.
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// 64 lower-case hex digits.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        use std::fmt::Write as _;
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Sha256(…)")
+    }
+}
+
+const MAX_ID_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_plain_word() {
+        for (text, good) in
+            [("web", true), ("web-2_a.b", true), ("", false), ("a b", false), ("é", false), ("a\n", false)]
+        {
+            assert_eq!(ApiKey::is_valid_id(text), good, "{text}");
+        }
+        assert!(!ApiKey::is_valid_id(&"a".repeat(65)));
+    }
+
+    #[test]
+    fn sha256_reads_what_it_writes() {
+        let hash = Sha256::new("abc");
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash.to_hex(), hex);
+        assert_eq!(Sha256::from_hex(hex), Some(hash));
+        assert_eq!(Sha256::from_hex(&hex.to_uppercase()), Some(hash));
+        for bad in ["", &hex[1..], "zz", &hex.replace('b', "+"), &"é".repeat(32)] {
+            assert_eq!(Sha256::from_hex(bad), None);
+        }
+    }
+}

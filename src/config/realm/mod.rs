@@ -1,0 +1,204 @@
+//! `[[realm]]`.
+
+pub(in crate::config) mod api_key;
+pub(in crate::config) mod cookie;
+pub(in crate::config) mod declared;
+pub(in crate::config) mod read;
+pub(in crate::config) mod trusted_issuer;
+pub(in crate::config) mod user_rules;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use http::header::HeaderName;
+
+use crate::config::origin::Origins;
+use crate::keystore::KeysDir;
+use crate::token;
+pub use api_key::{ApiKey, Sha256};
+pub use cookie::{CookieSpec, SameSite};
+pub use user_rules::UserRules;
+
+/// The most that a realm's `token_ttl` can be: no token of ours lives longer, under whichever policy it was signed.
+pub const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
+
+/// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
+#[derive(Debug)]
+pub struct Realm {
+    /// Its place in the file.
+    pub(in crate::config) number: u32,
+    pub(in crate::config) name: String,
+    pub(in crate::config) tokens: token::TokenSettings,
+    pub(in crate::config) keys_dir: KeysDir,
+    pub(in crate::config) id_keys_dir: Option<KeysDir>,
+    pub(in crate::config) token_ttl: Duration,
+    pub(in crate::config) cookie: CookieSpec,
+    pub(in crate::config) require_key: bool,
+    pub(in crate::config) key_query: Option<String>,
+    pub(in crate::config) key_header: Option<HeaderName>,
+    pub(in crate::config) api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState>,
+    pub(in crate::config) master_key: Option<Sha256>,
+    pub(in crate::config) origins: Origins,
+    pub(in crate::config) require_origin: bool,
+    pub(in crate::config) users: UserRules,
+}
+
+impl Realm {
+    /// Its name, `X-Auth-Realm` upstream.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Tells it from the other realms of its policy.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.number
+    }
+
+    /// How its tokens are signed and verified.
+    #[must_use]
+    pub const fn tokens(&self) -> &token::TokenSettings {
+        &self.tokens
+    }
+
+    /// Where its signing keys are kept.
+    #[must_use]
+    pub const fn keys_dir(&self) -> &KeysDir {
+        &self.keys_dir
+    }
+
+    /// Where it keeps all of its keys: those that sign access tokens, and those that sign ID tokens, if it has such.
+    pub fn keys_dirs(&self) -> impl Iterator<Item = (&KeysDir, &token::SigningKeys)> {
+        let id = self.id_keys_dir.as_ref().zip(self.tokens.id_keys.as_ref());
+        std::iter::once((&self.keys_dir, &self.tokens.keys)).chain(id)
+    }
+
+    /// How long a token lives.
+    #[must_use]
+    pub const fn token_ttl(&self) -> Duration {
+        self.token_ttl
+    }
+
+    /// The cookie that carries one.
+    #[must_use]
+    pub const fn cookie(&self) -> &CookieSpec {
+        &self.cookie
+    }
+
+    /// Whether every request needs an API key.
+    #[must_use]
+    pub const fn requires_key(&self) -> bool {
+        self.require_key
+    }
+
+    /// The member of the query that may be an API key; `None` in a realm without keys, where the whole query is the app's.
+    #[must_use]
+    pub fn key_query(&self) -> Option<&str> {
+        self.key_query.as_deref().filter(|_| self.has_api_keys())
+    }
+
+    /// The header that may be an API key; `None` in a realm without keys, where every such header is the app's.
+    #[must_use]
+    pub fn key_header(&self) -> Option<&HeaderName> {
+        self.key_header.as_ref().filter(|_| self.has_api_keys())
+    }
+
+    /// Whether it has any API key at all.
+    #[must_use]
+    pub fn has_api_keys(&self) -> bool {
+        !self.api_keys.is_empty()
+    }
+
+    /// The API key with this secret. Looked up by hash, so that the time taken says nothing about the secrets.
+    #[must_use]
+    pub fn api_key(&self, secret: &str) -> Option<&Arc<ApiKey>> {
+        self.api_keys.get(&Sha256::new(secret))
+    }
+
+    /// Whether the key of this secret opens anything at `now` (Unix seconds).
+    #[must_use]
+    pub fn is_api_key_valid(&self, secret: &Sha256, now: i64) -> bool {
+        self.api_keys.get(secret).is_some_and(|key| !key.disabled && !key.expired(now))
+    }
+
+    /// Every API key, in the order of their ids.
+    #[must_use]
+    pub fn api_keys(&self) -> Vec<&ApiKey> {
+        let mut keys: Vec<&ApiKey> = self.api_keys.values().map(|key| &**key).collect();
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys
+    }
+
+    /// Whether it has a master key.
+    #[must_use]
+    pub const fn has_master_key(&self) -> bool {
+        self.master_key.is_some()
+    }
+
+    /// Whether this is the realm's master key. Without one configured, nothing is.
+    #[must_use]
+    pub fn is_master_key(&self, secret: &str) -> bool {
+        self.master_key == Some(Sha256::new(secret))
+    }
+
+    /// Who may call it from a browser.
+    #[must_use]
+    pub const fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Whether a request without `Origin` is refused.
+    #[must_use]
+    pub const fn requires_origin(&self) -> bool {
+        self.require_origin
+    }
+
+    /// What its users may do about themselves.
+    #[must_use]
+    pub const fn users(&self) -> &UserRules {
+        &self.users
+    }
+
+    /// A realm `examples` with a key of its own, that asks nothing of a request.
+    #[cfg(test)]
+    pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
+        Self {
+            id_keys_dir: None,
+            keys_dir: KeysDir::for_tests(std::path::Path::new(""), token::Algorithm::HS256),
+            number: 0,
+            name: "examples".into(),
+            tokens: token::TokenSettings {
+                issuer: "https://gate.example.com".into(),
+                audience: "examples".into(),
+                leeway: 5,
+                keys: token::SigningKeys::new(
+                    token::Algorithm::HS256,
+                    vec![token::SigningKey::generate(token::Algorithm::HS256, 1, 1).unwrap()],
+                )
+                .unwrap(),
+                id_keys: None,
+                trusted: Vec::new(),
+            },
+            token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
+            cookie: CookieSpec { name: "__Host-examples".into(), same_site, secure: true, partitioned },
+            require_key: false,
+            key_query: None,
+            key_header: None,
+            api_keys: HashMap::default(),
+            master_key: None,
+            origins: Origins::default(),
+            require_origin: false,
+            users: UserRules::for_tests(registration_open),
+        }
+    }
+
+    /// The same, whose users name themselves.
+    #[cfg(test)]
+    pub(crate) fn with_self_rename(mut self) -> Self {
+        self.users.self_rename = true;
+        self
+    }
+}

@@ -1,0 +1,369 @@
+//! A realm's directory of signing keys: one file `<kid>.jwk` a key.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::keystore::secret_file::{self, FileAccess, io_error_text};
+use crate::owner;
+use crate::token::{Algorithm, SigningKey};
+
+/// Where a realm's signing keys are, and how they take turns.
+#[derive(Clone, Debug)]
+pub struct KeysDir {
+    pub(crate) path: PathBuf,
+    pub(crate) readers: FileAccess,
+    /// Whether it is ours to write to; systemd's credentials are not.
+    pub(crate) writable: bool,
+    pub(crate) algorithm: Algorithm,
+    /// Seconds.
+    pub(crate) token_ttl: i64,
+    pub(crate) rotate_every: Option<Duration>,
+    pub(crate) publish_ahead: Duration,
+}
+
+/// A key and the file that keeps it.
+#[derive(Debug)]
+pub(crate) struct KeyFile {
+    pub(crate) path: PathBuf,
+    pub(crate) key: SigningKey,
+}
+
+/// Reads every key. Files that do not end in `.jwk`, and hidden ones, are none. A directory that does not exist has no
+/// keys.
+///
+/// # Errors
+/// Sentences that name the file or directory: one that can't be read, is no key, or that others have access to.
+pub(crate) fn read(dir: &Path, readers: FileAccess) -> Result<Vec<KeyFile>, Vec<String>> {
+    let mode = match fs::metadata(dir) {
+        Ok(metadata) if !metadata.is_dir() => return Err(vec![format!("{} is not a directory", dir.display())]),
+        Ok(metadata) => metadata.mode() & 0o7777,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(dir, &error)),
+    };
+    // To list it harms nothing, since the files have modes of their own. But whoever puts a key in here signs tokens.
+    if readers == FileAccess::Owner && mode & 0o022 != 0 {
+        return Err(vec![format!(
+            "group or others can write to {0} (mode {mode:04o}): run chmod 700 {0}, or set insecure_key_files = true in [server]",
+            dir.display()
+        )]);
+    }
+    for _ in 1..READ_ATTEMPTS {
+        let (keys, all_there) = read_files(dir, readers)?;
+        if all_there {
+            return Ok(keys);
+        }
+    }
+    read_files(dir, readers).map(|(keys, _)| keys)
+}
+
+/// Reads each key file once. Returns also whether every listed file was still there: if another process removed one after the
+/// directory was listed, the list may lack the key that the process wrote before.
+fn read_files(dir: &Path, readers: FileAccess) -> Result<(Vec<KeyFile>, bool), Vec<String>> {
+    let (mut keys, mut errors, mut all_there) = (Vec::new(), Vec::new(), true);
+    for path in list(dir, is_key_file).map_err(|error| unreadable(dir, &error))? {
+        match read_file(&path, readers) {
+            Ok(key) => keys.push(KeyFile { path, key }),
+            Err(_) if is_gone(&path) => all_there = false,
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok((keys, all_there)) } else { Err(errors) }
+}
+
+fn read_file(path: &Path, readers: FileAccess) -> Result<SigningKey, String> {
+    let text = secret_file::read(path, readers)?;
+    SigningKey::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display()))
+}
+
+/// The files of this kind, sorted by name.
+fn list(dir: &Path, is_listed: fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(dir)?.collect();
+    let mut paths: Vec<_> = entries?.iter().map(fs::DirEntry::path).filter(|path| is_listed(path)).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn unreadable(dir: &Path, error: &io::Error) -> Vec<String> {
+    vec![format!("can't read {}: {}", dir.display(), io_error_text(error))]
+}
+
+fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Puts a key, which will sign tokens that live for `token_ttl` seconds, into the directory, which is made (0700) if it
+/// is not there, with its parents. The file (0600) is there as a whole or not at all, and survives a crash from the
+/// moment that this returns. Returns its path.
+///
+/// # Errors
+/// The file exists, or the file system refused.
+pub fn save_key(dir: &Path, key: &SigningKey, token_ttl: i64) -> io::Result<PathBuf> {
+    make(dir)?;
+    let path = dir.join(format!("{}.jwk", key.kid()));
+    let text = key.with_lifetime(token_ttl, None).unwrap_or_else(|| key.to_jwk());
+    write_temp_file(dir, &text)?.persist_noclobber(&path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()?;
+    Ok(path)
+}
+
+/// Puts another text into the file of a key that is there; a crash leaves the old one or the new one.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let file = write_temp_file(dir, text)?;
+    // With insecure_key_files others may have access on purpose.
+    file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()
+}
+
+/// Removes the file of a key.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Takes the file of a stolen key away from the keys: no reader of the directory uses it any more. The renamed file marks a
+/// revocation that has not ended yet, until [`forget_revoked`] removes it.
+pub(crate) fn revoke(path: &Path) -> io::Result<()> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut name = OsString::from(REVOKED);
+    name.push(path.file_name().unwrap_or_default());
+    fs::rename(path, dir.join(name))?;
+    File::open(dir)?.sync_all()
+}
+
+/// Whether the revocation of the key `kid` has begun and not ended.
+///
+/// # Errors
+/// A sentence: the directory can't be read.
+pub(crate) fn is_revoked(dir: &Path, kid: &str, readers: FileAccess) -> Result<bool, String> {
+    Ok(!revoked(dir, kid, readers).map_err(|error| unreadable(dir, &error).concat())?.is_empty())
+}
+
+/// Ends the revocation of the key `kid`.
+pub(crate) fn forget_revoked(dir: &Path, kid: &str, readers: FileAccess) -> io::Result<()> {
+    revoked(dir, kid, readers)?.iter().try_for_each(|path| remove(path))
+}
+
+fn revoked(dir: &Path, kid: &str, readers: FileAccess) -> io::Result<Vec<PathBuf>> {
+    let is_marker = |path: &Path| {
+        let name = path.file_name();
+        name.is_some_and(|name| name.as_encoded_bytes().starts_with(REVOKED.as_bytes()))
+    };
+    let mut paths = match list(dir, is_marker) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        listed => listed?,
+    };
+    paths.retain(|path| read_file(path, readers).is_ok_and(|key| key.kid() == kid));
+    Ok(paths)
+}
+
+/// Keeps every other gate and command that wants to write to the directory from it, until the file is closed. Whoever
+/// has it makes a key at most; anybody who may read the directory could hold it for ever, so nobody waits for ever.
+pub(crate) fn lock(dir: &Path) -> io::Result<File> {
+    let file = File::open(dir)?;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another process has locked it")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Removes what a crash left half-written; it holds a key, or a part of one. For who holds the lock; a minute's grace is for
+/// `tollgate init`, which needs none.
+pub(crate) fn remove_temp_files(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let left = entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
+        if left && entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > SWEEP_AGE) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A file of a key that has no name yet under which anybody would read it.
+fn write_temp_file(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
+    // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    // An operator who is root made it, and the gate, whose directory it is, has to read it.
+    owner::hand_over(file.as_file(), file.path())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Makes `dir` and the parents that it lacks, and has each one's entry on the disk.
+pub(crate) fn make(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        // Somebody else was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            owner::hand_over_directory(dir)?;
+            File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+        }
+    }
+}
+
+fn is_key_file(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    path.extension().is_some_and(|extension| extension == "jwk") && !hidden
+}
+
+const REMEDY: &str = ": restore a valid key file, or delete the file (tollgate key rotate creates a new key)";
+
+const UNFINISHED: &str = ".new-key-";
+/// Hidden, so that no reader takes it for a key.
+const REVOKED: &str = ".revoked-";
+/// How often the directory is listed until no listed file is gone.
+const READ_ATTEMPTS: usize = 10;
+const SWEEP_AGE: Duration = Duration::from_secs(60);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_a_crash_left_goes_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str, age: u64| {
+            let file = File::create(temp.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        at(".new-key-old", 120);
+        at(".new-key-now", 0);
+        at("k.jwk", 120);
+        at(".other", 120);
+        remove_temp_files(temp.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".new-key-now", ".other", "k.jwk"]);
+    }
+
+    #[test]
+    fn r62_a_reader_of_a_directory_that_changes_misses_no_key() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().to_owned();
+        let save = |at: i64| save_key(&dir, &SigningKey::generate(Algorithm::HS256, at, at).unwrap(), 60).unwrap();
+        let mut last = save(0);
+        std::thread::scope(|scope| {
+            // Each time the new key first, then the old one goes.
+            let writer = scope.spawn(|| {
+                for at in 1..200 {
+                    let next = save(at);
+                    revoke(&last).unwrap();
+                    forget_revoked(&dir, last.file_stem().unwrap().to_str().unwrap(), FileAccess::Owner).unwrap();
+                    last = next;
+                }
+            });
+            let mut newest = 0;
+            while !writer.is_finished() {
+                let keys = read(&dir, FileAccess::Owner).unwrap();
+                let now = keys.iter().map(|one| one.key.created_at()).max();
+                assert!(now >= Some(newest), "{now:?} after {newest}");
+                newest = now.unwrap();
+            }
+        });
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_saved_key_is_private_whole_and_found_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys/examples");
+        assert!(read(&dir, FileAccess::Owner).unwrap().is_empty());
+        let key = SigningKey::generate(Algorithm::HS256, 1, 1).unwrap();
+        let path = save_key(&dir, &key, 60).unwrap();
+        assert_eq!(path, dir.join(format!("{}.jwk", key.kid())));
+        assert_eq!((mode(&path), mode(&dir), mode(dir.parent().unwrap())), (0o600, 0o700, 0o700));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file is left");
+        let keys = read(&dir, FileAccess::Owner).unwrap();
+        assert_eq!((keys.len(), keys[0].key.kid()), (1, key.kid()));
+        let error = save_key(&dir, &key, 60).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nor after a failure");
+    }
+
+    #[test]
+    fn a_key_that_root_makes_is_the_gate_s() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(temp.path(), Some(12_345), Some(54_321)).unwrap();
+        let path = save_key(temp.path(), &SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        let owner = || fs::metadata(&path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
+        assert_eq!((owner(), mode(&path)), ((12_345, 54_321), 0o600));
+        replace(&path, "{}").unwrap();
+        assert_eq!((owner(), mode(&path)), ((12_345, 54_321), 0o600));
+    }
+
+    #[test]
+    fn r46_keys_that_others_have_access_to_are_refused_unless_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = save_key(temp.path(), &SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        chmod(&path, 0o640);
+        let errors = read(temp.path(), FileAccess::Owner).unwrap_err();
+        assert!(errors[0].contains("chmod 600"), "{errors:?}");
+        assert!(read(temp.path(), FileAccess::Anyone).is_ok());
+        chmod(&path, 0o600);
+        chmod(temp.path(), 0o770);
+        let errors = read(temp.path(), FileAccess::Owner).unwrap_err();
+        assert!(errors[0].contains("chmod 700"), "{errors:?}");
+        assert!(read(temp.path(), FileAccess::Anyone).is_ok());
+        chmod(temp.path(), 0o755);
+        assert!(read(temp.path(), FileAccess::Owner).is_ok());
+    }
+
+    #[test]
+    fn every_key_file_must_parse_and_other_files_are_none() {
+        let temp = tempfile::tempdir().unwrap();
+        save_key(temp.path(), &SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(), 60).unwrap();
+        for other in ["README", "a.jwk.bak", ".a.jwk", ".#a.jwk", "jwk"] {
+            fs::write(temp.path().join(other), "not a key").unwrap();
+        }
+        assert_eq!(read(temp.path(), FileAccess::Owner).unwrap().len(), 1);
+        for bad in ["a.jwk", "b.jwk"] {
+            fs::write(temp.path().join(bad), "hunter2").unwrap();
+            chmod(&temp.path().join(bad), 0o600);
+        }
+        fs::create_dir(temp.path().join("c.jwk")).unwrap();
+        let errors = read(temp.path(), FileAccess::Owner).unwrap_err();
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(errors[0].contains("a.jwk is not a JSON Web Key"), "{errors:?}");
+        assert!(!errors.concat().contains("hunter2"), "{errors:?}");
+        let file = temp.path().join("README");
+        assert!(read(&file, FileAccess::Owner).unwrap_err()[0].ends_with("is not a directory"));
+    }
+}

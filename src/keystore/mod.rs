@@ -1,0 +1,11 @@
+//! Keys and secrets in files: the directories of signing keys, their rotation, and secret files.
+//!
+//! Several processes and commands can share a directory of keys. Each change is made under a lock, and a running process
+//! learns of it as of any other change to a file.
+
+pub(crate) mod keys_dir;
+mod rotation;
+pub(crate) mod secret_file;
+
+pub use keys_dir::{KeysDir, save_key};
+pub use rotation::{KeyChange, KeyState, KeyStatus, RotationResult, maintain_keys};
