@@ -37,6 +37,13 @@ section! {
     route: Vec<Section<'s>> = subsections(&RouteKeys::SECTION), default "no routes";
 }
 
+/// Returns the headers of the sections that have a key with this name.
+pub(super) fn owners(name: &str) -> Vec<&'static str> {
+    let sections = reference();
+    let has_key = |section: &&SectionDoc| section.keys.iter().any(|key| key.name == name);
+    sections.iter().filter(has_key).map(|section| section.header).filter(|header| !header.is_empty()).collect()
+}
+
 /// Describes every section and key of the configuration file: the whole file first, then each section after the one that
 /// contains it.
 #[must_use]

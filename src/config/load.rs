@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::file::{FileKeys, owners};
 use super::host::Host;
 use super::input::Input;
 use super::limits::Limits;
@@ -19,7 +20,6 @@ use super::warnings;
 use crate::clock::now;
 use crate::config::error::{Diagnostic, Errors};
 use crate::config::external::{ExternalInputs, Noted};
-use crate::config::file::FileKeys;
 use crate::config::limits::read as limits;
 use crate::config::log::read as log;
 use crate::config::login::cognito::read as cognito;
@@ -134,7 +134,7 @@ pub fn parse(text: &str, file: &Path, mode: Mode<'_>) -> Result<Config, Errors> 
 fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config, Errors> {
     let (readable, syntax) = syntax::repair(text);
     let (table, duplicates) = DeTable::parse_recoverable(&readable);
-    let report = ErrorCollector::new(file, text, &syntax, &duplicates);
+    let report = ErrorCollector::new(file, text, &syntax, &duplicates).with_owners(owners);
     let root = Section::root(&report, table.get_ref(), &FileKeys::SECTION);
     let mut file_keys = FileKeys::read(&root);
 
@@ -169,7 +169,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     if !file_keys.realm.is_written() {
         file_keys.realm.missing("is missing: write at least one [[realm]]");
     }
-    let mut realms = realm::read_all(realm_sections, logins, &pools, &external, current);
+    let mut realms = realm::read_all(
+        realm_sections,
+        |name| login::of_realm(logins, &pools, name),
+        &external,
+        current.map_or(&[], |policy| &policy.realms),
+    );
     if file_keys.realm.is_refused() {
         // A login or a route can name a realm whose header is wrong.
         realms.misnamed = Some(file_keys.realm.reported());

@@ -11,7 +11,6 @@ use super::external::ExternalInputs;
 use super::reader::report::Reported;
 use super::schema::Setting;
 use super::schema::kind::Raw;
-use super::tls::EXPIRES_SOON;
 use crate::clock::rfc3339;
 
 /// A file of CA certificates, each of which can be used as one.
@@ -127,6 +126,9 @@ fn authorities(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 const RESTORE: &str = "restore the file";
+
+/// Time before the expiry of a certificate from which `check` and the log warn, in seconds: two weeks.
+pub const EXPIRES_SOON: i64 = 14 * 86_400;
 
 #[cfg(test)]
 mod tests {

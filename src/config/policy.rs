@@ -1,6 +1,5 @@
 //! What the gate enforces: realms, logins and routes, valid by construction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,8 +10,6 @@ use super::realm::Realm;
 use super::route::RouteTable;
 use super::tls::TlsSettings;
 use crate::config::published_jwks::PublishedJwks;
-use crate::quota::RateLimiter;
-use crate::token;
 
 /// One generation of everything hot. A request is judged by one of these from beginning to end. The default one has no
 /// routes: it refuses everything.
@@ -47,30 +44,6 @@ impl Policy {
         self.realms.iter().find(|realm| realm.name == name)
     }
 
-    /// The keys of a trusted issuer that come from this source.
-    pub(in crate::config) fn trusted_keys(
-        &self,
-        issuer: &str,
-        source: &token::KeySource,
-        algorithms: &[token::Algorithm],
-    ) -> Option<Arc<token::IssuerKeys>> {
-        let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
-        let fits = |other: &&token::TrustedIssuer| *other.name == *issuer && other.keys.matches(source, algorithms);
-        issuers.find(fits).map(|issuer| issuer.keys.clone())
-    }
-
-    /// The keys of a trusted issuer that come from the same place as these, though fetched in another way or read for other
-    /// algorithms.
-    pub(in crate::config) fn keys_from_same_source(
-        &self,
-        issuer: &str,
-        source: &token::KeySource,
-    ) -> Option<&token::IssuerKeys> {
-        let mut issuers = self.realms.iter().flat_map(|realm| &realm.tokens.trusted);
-        let fits = |other: &&token::TrustedIssuer| *other.name == *issuer && other.keys.source().is_same_place(source);
-        issuers.find(fits).map(|issuer| &*issuer.keys)
-    }
-
     /// Who answers where.
     #[must_use]
     pub const fn routing(&self) -> &RouteTable {
@@ -93,12 +66,6 @@ impl Policy {
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    /// What was used of the API keys of a realm, by their ids.
-    pub(in crate::config) fn api_key_limiters(&self, realm: &str) -> HashMap<&str, &Arc<RateLimiter>> {
-        let keys = self.realm(realm).into_iter().flat_map(|realm| realm.api_keys.values());
-        keys.map(|key| (&*key.id, &key.meter)).collect()
     }
 
     /// How connections of clients are encrypted, if they are.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::host::Host;
 use crate::config::login::cognito::UserPool;
-use crate::config::login::cognito::read::CognitoKeys;
+use crate::config::login::cognito::read::{CognitoKeys, UserPools};
 use crate::config::login::exchange::read as exchange;
 use crate::config::login::exchange::read::ExchangeKeys;
 use crate::config::login::tenant::{MAX_ACCESS_TTL, ResponseShape, TenantLogin};
@@ -17,6 +17,7 @@ use crate::config::reader::Section;
 use crate::config::reader::report::Reported;
 use crate::config::reader::spelling::quote;
 use crate::config::realm::declared::{Realms, realm_of};
+use crate::config::realm::read::OfLogins;
 use crate::config::realm::{MAX_TTL, Realm};
 use crate::config::schema::kind::{Raw, choice, duration, map, raw, required, subsection, text, word};
 use crate::config::schema::{Setting, keys, section};
@@ -81,14 +82,20 @@ keys! {
     cognito: Option<Section<'s>> = subsection(&CognitoKeys::SECTION), default "no user pool";
 }
 
-/// Whether a login issues ID tokens of Tollgate, for the users of any realm.
-pub(in crate::config) fn have_id_tokens(sections: &[Section<'_>]) -> bool {
-    sections.iter().any(|section| is_tenant(section) && !is_over_pool(section))
-}
-
-/// Whether users of the store log in to the realm `name` through one of these logins. A tenant login is for every realm.
-pub(in crate::config) fn have_local_users(sections: &[Section<'_>], name: &str) -> bool {
-    sections.iter().any(|section| !is_over_pool(section) && (is_tenant(section) || section.text("realm") == Some(name)))
+/// Returns what the logins require of a realm. Without its name: what they require of every realm.
+pub(in crate::config) fn of_realm<'p>(
+    sections: &[Section<'_>],
+    pools: &'p UserPools,
+    name: Option<&str>,
+) -> OfLogins<'p> {
+    let mut local = sections.iter().filter(|section| !is_over_pool(section));
+    OfLogins {
+        // Users of any realm log in through a tenant login.
+        id_tokens: local.clone().any(is_tenant),
+        local_users: name
+            .is_some_and(|name| local.any(|section| is_tenant(section) || section.text("realm") == Some(name))),
+        pools: name.into_iter().flat_map(|name| pools.of_realm(name)).collect(),
+    }
 }
 
 /// Whether the users of a login are those of a user pool.

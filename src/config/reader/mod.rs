@@ -20,8 +20,24 @@ use crate::config::duration;
 use crate::config::error::Severity;
 pub(in crate::config) use crate::config::reader::report::{ErrorCollector, Reported, SourceLocation};
 use crate::config::reader::spelling::{bare, none_of, quote, unexpanded};
-use crate::config::schema::SectionKeys;
 use crate::config::size;
+
+/// The keys of one kind of section.
+pub(in crate::config) struct SectionKeys {
+    /// The header, such as `[[realm]]`.
+    pub(in crate::config) header: &'static str,
+    pub(in crate::config) known: &'static [&'static [&'static str]],
+}
+
+impl SectionKeys {
+    pub(in crate::config) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.known.iter().copied().flatten().copied()
+    }
+
+    pub(in crate::config) fn contains(&self, key: &str) -> bool {
+        self.names().any(|name| name == key)
+    }
+}
 
 /// One section of the file.
 pub(in crate::config) struct Section<'a> {
@@ -331,22 +347,17 @@ impl<'a> Section<'a> {
         self.optional(key, parse).unwrap_or(default)
     }
 
-    /// One word of several. `later` are those that the documentation promises, and this version does not have.
-    pub(in crate::config) fn choice<T: Copy>(
-        &self,
-        key: &'static str,
-        words: &[(&str, T)],
-        later: &[&str],
-    ) -> Option<T> {
-        self.optional(key, |text| one_of(text, words, later))
+    /// One word of several.
+    pub(in crate::config) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.optional(key, |text| one_of(text, words))
     }
 
     /// One word of several, or a list of them.
     pub(in crate::config) fn choices<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
         let Some(DeValue::Array(items)) = self.value(key).map(Spanned::get_ref) else {
-            return self.choice(key, words, &[]).map(|word| vec![word]);
+            return self.choice(key, words).map(|word| vec![word]);
         };
-        let listed = self.list(key, |text| one_of(text, words, &[]));
+        let listed = self.list(key, |text| one_of(text, words));
         // What is wrong with one of them was reported.
         (listed.len() == items.len()).then_some(listed)
     }
@@ -408,7 +419,7 @@ impl<'a> Section<'a> {
             self.report.error(
                 key.span().start,
                 self.path_of(&bare(name)),
-                self.keys.explain(name, parent.map(|parent| parent.keys)),
+                self.keys.explain(name, parent.map(|parent| parent.keys), self.report.owners),
             );
             // Then that one is not missing, too.
             if let Some(meant) = self.keys.meant(name) {
@@ -445,13 +456,9 @@ impl<'a> Section<'a> {
     }
 }
 
-pub(in crate::config) fn one_of<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> Result<T, String> {
+pub(in crate::config) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
-    }
-    if later.contains(&text) {
-        let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        return Err(format!("{} is not supported by this version: write {}", quote(text), known.join(" or ")));
     }
     Err(none_of(text, words.iter().map(|(word, _)| *word)))
 }
@@ -477,14 +484,11 @@ mod tests {
 
     use super::*;
 
-    const ROOT: SectionKeys = SectionKeys { header: WHOLE_FILE, known: &[&["server", "realm"]], later: &[] };
-    const SERVER: SectionKeys = SectionKeys {
-        header: "[server]",
-        known: &[&["listen", "threads", "h2c", "grace", "log", "at", "secret"]],
-        later: &["tls"],
-    };
-    const REALM: SectionKeys = SectionKeys { header: "[[realm]]", known: &[&["name", "key"]], later: &[] };
-    const KEY: SectionKeys = SectionKeys { header: "[[realm.key]]", known: &[&["id"]], later: &[] };
+    const ROOT: SectionKeys = SectionKeys { header: WHOLE_FILE, known: &[&["server", "realm"]] };
+    const SERVER: SectionKeys =
+        SectionKeys { header: "[server]", known: &[&["listen", "threads", "h2c", "grace", "log", "at", "secret"]] };
+    const REALM: SectionKeys = SectionKeys { header: "[[realm]]", known: &[&["name", "key"]] };
+    const KEY: SectionKeys = SectionKeys { header: "[[realm.key]]", known: &[&["id"]] };
 
     fn errors(text: &str, read: impl Fn(&Section<'_>)) -> Vec<String> {
         let (readable, syntax) = syntax::repair(text);
@@ -501,7 +505,7 @@ mod tests {
             server.number("threads", 0..=64, 1);
             server.flag("h2c", false);
             server.duration("grace", Duration::from_secs(1)..=Duration::from_secs(60), Duration::from_secs(30));
-            server.choice("log", &[("info", 1), ("debug", 2)], &["audit"]);
+            server.choice("log", &[("info", 1), ("debug", 2)]);
             server.timestamp("at");
             let _ = server.required("secret", "\"…\"", |_| Err::<(), _>("is too short".into()));
         })
@@ -510,7 +514,7 @@ mod tests {
     #[test]
     fn every_error_at_once_each_with_its_line_and_key() {
         let text = "[server]\nlisten = [\"80\", \"x\", 7,\n  \"80\"]\nthreads = \"many\"\nh2c = 1\ngrace = \"0s\"\n\
-                    log = \"audit\"\nat = 2027-01-01\nsecret = \"s3cret\"\nthreds = 1\ntls = {}\n";
+                    log = \"audit\"\nat = 2027-01-01\nsecret = \"s3cret\"\nthreds = 1\n";
         assert_eq!(
             server_errors(text),
             [
@@ -520,11 +524,10 @@ mod tests {
                 "t.toml:4:11: server.threads: must be a whole number, without quotes (found a string)",
                 "t.toml:5:7: server.h2c: must be true or false, without quotes (found a whole number)",
                 "t.toml:6:9: server.grace: \"0s\" is out of range: write a duration from \"1s\" to \"1m\"",
-                "t.toml:7:7: server.log: \"audit\" is not supported by this version: write \"info\" or \"debug\"",
+                "t.toml:7:7: server.log: must be \"info\" or \"debug\" (found \"audit\")",
                 "t.toml:8:6: server.at: must be an RFC 3339 date-time with a UTC offset: write it as 2027-01-01T00:00:00Z, without quotes",
                 "t.toml:9:10: server.secret: is too short",
                 "t.toml:10:1: server.threds: unknown key: did you mean threads?",
-                "t.toml:11:1: server.tls: is not supported by this version: remove it",
             ]
         );
     }
@@ -540,7 +543,7 @@ mod tests {
             assert!(server.flag("h2c", false));
             let range = Duration::ZERO..=Duration::from_secs(60);
             assert_eq!(server.duration("grace", range, Duration::from_secs(30)), Duration::from_secs(5));
-            assert_eq!(server.choice("log", &[("info", 1), ("debug", 2)], &[]), Some(2));
+            assert_eq!(server.choice("log", &[("info", 1), ("debug", 2)]), Some(2));
             assert_eq!(server.timestamp("at"), Some(1));
             assert!(!server.has("secret"));
         });

@@ -8,6 +8,7 @@ use crate::config::error::{Diagnostic, Errors, Severity};
 use crate::config::input::Input;
 use crate::config::reader::spelling::bare;
 use crate::config::reader::syntax::SyntaxError;
+use crate::config::reader::unknown_key::KeyOwners;
 
 /// Where errors and warnings are collected.
 pub(in crate::config) struct ErrorCollector<'a> {
@@ -20,6 +21,7 @@ pub(in crate::config) struct ErrorCollector<'a> {
     entries: RefCell<Vec<Entry>>,
     /// Keys whose value was refused, or that are misspelt: what else seems wrong with them follows from that.
     refused: RefCell<BTreeSet<KeyId>>,
+    pub(super) owners: KeyOwners,
 }
 
 /// A key of one section: where the section begins, and the key's name.
@@ -55,7 +57,7 @@ impl<'a> ErrorCollector<'a> {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
         let (broken, entries, refused) = (BTreeSet::new(), RefCell::default(), RefCell::default());
-        let mut report = Self { file, text, lines, broken, entries, refused };
+        let mut report = Self { file, text, lines, broken, entries, refused, owners: |_| Vec::new() };
         for error in syntax {
             report.error(error.at, String::new(), error.message.clone());
         }
@@ -70,6 +72,11 @@ impl<'a> ErrorCollector<'a> {
             headers.extend(header.filter(|header| *header == report.line(span.start)));
         }
         report
+    }
+
+    /// Lets an error about an unknown key name the sections that have it.
+    pub(in crate::config) fn with_owners(self, owners: KeyOwners) -> Self {
+        Self { owners, ..self }
     }
 
     /// Reports an error at byte `at`.

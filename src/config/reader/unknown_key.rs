@@ -1,9 +1,10 @@
 //! What an operator meant by a key that the section does not have.
 
-use super::WHOLE_FILE;
 use super::spelling::closest;
-use crate::config::file::reference;
-use crate::config::schema::{SectionDoc, SectionKeys};
+use super::{SectionKeys, WHOLE_FILE};
+
+/// Returns the headers of the sections that have a key of this name.
+pub(in crate::config) type KeyOwners = fn(&str) -> Vec<&'static str>;
 
 impl SectionKeys {
     /// The key that was meant by an unknown one.
@@ -12,11 +13,9 @@ impl SectionKeys {
         other.map(|(_, known)| *known).or_else(|| closest(name, self.names()))
     }
 
-    /// Says why the key is unknown, and what the operator probably meant.
-    pub(super) fn explain(&self, name: &str, parent: Option<&Self>) -> String {
-        if self.later.contains(&name) {
-            return "is not supported by this version: remove it".into();
-        }
+    /// Says why the key is unknown, and what the operator probably meant. `owners` returns the headers of the sections that
+    /// have a key of this name.
+    pub(super) fn explain(&self, name: &str, parent: Option<&Self>, owners: KeyOwners) -> String {
         if let Some(parent) = parent.filter(|parent| parent.header != WHOLE_FILE && parent.contains(name)) {
             return format!("belongs to {0} but follows {1}: move it above the {1} line", parent.header, self.header);
         }
@@ -30,13 +29,6 @@ impl SectionKeys {
             },
         }
     }
-}
-
-/// The headers of the sections that have a key with this name.
-fn owners(name: &str) -> Vec<&'static str> {
-    let sections = reference();
-    let has_key = |section: &&SectionDoc| section.keys.iter().any(|key| key.name == name);
-    sections.iter().filter(has_key).map(|section| section.header).filter(|header| !header.is_empty()).collect()
 }
 
 /// Names of keys in the configuration of nginx, Caddy, Traefik and other proxies, with ours.

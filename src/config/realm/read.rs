@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use crate::config::external::ExternalInputs;
 use crate::config::filesystem::can_create_directory;
-use crate::config::login::cognito::read::UserPools;
-use crate::config::login::read as login;
 use crate::config::origin::{Origin, Origins};
-use crate::config::policy::Policy;
 use crate::config::reader::Section;
 use crate::config::reader::report::Reported;
 use crate::config::reader::spelling::quote;
@@ -19,7 +16,7 @@ use crate::config::realm::cookie::read as cookie;
 use crate::config::realm::cookie::read::CookieKeys;
 use crate::config::realm::declared::{Declared, Realms};
 use crate::config::realm::trusted_issuer;
-use crate::config::realm::trusted_issuer::TrustedIssuerKeys;
+use crate::config::realm::trusted_issuer::{TrustedIssuerKeys, TrustedPool};
 use crate::config::realm::user_rules::read as user_rules;
 use crate::config::realm::user_rules::read::UserKeys;
 use crate::config::realm::{MAX_TTL, Realm};
@@ -89,15 +86,25 @@ section! {
     trusted_issuer: Vec<Section<'s>> = subsections(&TrustedIssuerKeys::SECTION), default "no trusted issuers";
 }
 
+/// What the logins of the file require of a realm.
+pub(in crate::config) struct OfLogins<'p> {
+    /// A login issues ID tokens: it needs keys for them.
+    pub(in crate::config) id_tokens: bool,
+    /// Users of the store log in to the realm.
+    pub(in crate::config) local_users: bool,
+    /// The user pools of its logins.
+    pub(in crate::config) pools: Vec<TrustedPool<'p>>,
+}
+
 /// Reads all realms of the file.
 ///
-/// `logins`: a login with ID tokens needs keys for them. `pools`: the user pools of the logins, which their realms trust.
-pub(in crate::config) fn read_all(
+/// `logins` returns what the logins require of the realm with a name. `current`: the realms in force, whose fetched keys and
+/// usage counters continue.
+pub(in crate::config) fn read_all<'p>(
     sections: Vec<Section<'_>>,
-    logins: &[Section<'_>],
-    pools: &UserPools,
+    logins: impl Fn(Option<&str>) -> OfLogins<'p>,
     external: &ExternalInputs,
-    current: Option<&Policy>,
+    current: &[Arc<Realm>],
 ) -> Realms {
     let mut realms = Realms::default();
     let mut taken = Taken::default();
@@ -113,7 +120,7 @@ pub(in crate::config) fn read_all(
         }
         let api_keys = keys.key.is_written().then(|| keys.key.place());
         // Without a name, the rest is read for its errors.
-        let realm = read(&section, &keys, number, (logins, pools), external, current, &mut taken);
+        let realm = read(&section, &keys, number, logins(name.as_deref().ok()), external, current, &mut taken);
         match name {
             Ok(name) if !twice => realms.declared.push(Declared { name, api_keys, realm: realm.map(Arc::new) }),
             Ok(_) => realms.misnamed = Some(section.reported()),
@@ -141,9 +148,9 @@ fn read(
     section: &Section<'_>,
     keys: &RealmKeys<'_>,
     number: u32,
-    (logins, pools): (&[Section<'_>], &UserPools),
+    logins: OfLogins<'_>,
     external: &ExternalInputs,
-    current: Option<&Policy>,
+    current: &[Arc<Realm>],
     taken: &mut Taken,
 ) -> Result<Realm, Reported> {
     let name = keys.name.value.as_deref().ok();
@@ -162,14 +169,11 @@ fn read(
     let keys_dir = keys_dir.and_then(|dir| Ok((external.keys(&dir, keys.keys_dir.place()).map_err(report)?, dir)));
     // A systemd credential can't be extended. A client that knows a shared secret can sign anything with it.
     let id_keys_dir = keys_dir.as_ref().ok().map(|(_, dir)| dir);
-    let id_tokens = login::have_id_tokens(logins);
-    let id_keys_dir = id_keys_dir.filter(|dir| id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
+    let id_keys_dir = id_keys_dir.filter(|dir| logins.id_tokens && dir.writable && dir.algorithm != Algorithm::HS256);
     let id_keys_dir = id_keys_dir.map(|dir| KeysDir { path: dir.path.join(ID_KEYS), ..dir.clone() });
     let id_keys = id_keys_dir.as_ref().map(|dir| external.keys(dir, keys.keys_dir.place()).map_err(report)).transpose();
-    let pools = name.into_iter().flat_map(|name| pools.of_realm(name));
-    let local_users = name.is_some_and(|name| login::have_local_users(logins, name));
-    let own = trusted_issuer::Own { issuer: &keys.issuer, leeway: *keys.leeway, local_users };
-    let trusted = trusted_issuer::read(&keys.trusted_issuer, own, pools, external, current);
+    let own = trusted_issuer::Own { issuer: &keys.issuer, leeway: *keys.leeway, local_users: logins.local_users };
+    let trusted = trusted_issuer::read(&keys.trusted_issuer, own, logins.pools, external, current);
     let cookie = cookie::read(section, name.unwrap_or("examples"));
     let api_keys = api_key::read(&keys.key, name.unwrap_or_default(), external, current);
     let carriers = KeyCarrierKeys::read(section);

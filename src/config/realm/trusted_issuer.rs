@@ -7,12 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::external::ExternalInputs;
-use crate::config::login::cognito::UserPool;
 use crate::config::pem::ca_file;
-use crate::config::policy::Policy;
 use crate::config::reader::Section;
 use crate::config::reader::report::Reported;
 use crate::config::reader::spelling::{none_of, quote};
+use crate::config::realm::Realm;
 use crate::config::schema::kind::{
     Raw, duration, flag, list, map, optional_duration, raw, required, size, text, word_list,
 };
@@ -110,17 +109,26 @@ pub(in crate::config) struct Own<'k, 's> {
     pub(in crate::config) local_users: bool,
 }
 
+/// The user pool of a login, whose tokens its realm trusts without a section.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct TrustedPool<'p> {
+    /// The path of the login in the file, and its line.
+    pub(in crate::config) place: &'p str,
+    pub(in crate::config) issuer: &'p str,
+    pub(in crate::config) client_id: &'p str,
+    pub(in crate::config) keys: &'p RemoteJwks,
+}
+
 /// Reads the trusted issuers of a realm, and adds the user pools of its logins, each with the place of its login. Keys that
 /// `current` has from the same source are kept: a reload must not depend on an issuer.
-pub(in crate::config) fn read<'p>(
+pub(in crate::config) fn read(
     sections: &[Section<'_>],
     own: Own<'_, '_>,
-    pools: impl Iterator<Item = (&'p str, &'p UserPool)>,
+    pools: Vec<TrustedPool<'_>>,
     external: &ExternalInputs,
-    current: Option<&Policy>,
+    current: &[Arc<Realm>],
 ) -> Vec<TrustedIssuer> {
     let mut issuers: Vec<TrustedIssuer> = Vec::new();
-    let pools: Vec<_> = pools.collect();
     for section in sections {
         let settings = TrustedIssuerKeys::read(section);
         check_issuer(&settings.issuer, own, &issuers, &pools);
@@ -128,15 +136,16 @@ pub(in crate::config) fn read<'p>(
             issuers.push(issuer);
         }
     }
-    for (place, pool) in pools {
-        if own.issuer.as_deref() == Ok(pool.issuer()) {
-            own.issuer.error(format!("duplicates the issuer of the user pool of {place}: write a different name"));
+    for pool in pools {
+        if own.issuer.as_deref() == Ok(pool.issuer) {
+            own.issuer
+                .error(format!("duplicates the issuer of the user pool of {}: write a different name", pool.place));
         }
         // Other app clients of the same pool.
-        let same = issuers.iter_mut().find(|other| *other.name == *pool.issuer());
+        let same = issuers.iter_mut().find(|other| *other.name == *pool.issuer);
         if let Some(TrustedIssuer { audience: Audience { clients, .. }, .. }) = same {
-            if !clients.iter().any(|client| client == pool.client_id()) {
-                clients.push(pool.client_id().into());
+            if !clients.iter().any(|client| client == pool.client_id) {
+                clients.push(pool.client_id.into());
             }
             continue;
         }
@@ -149,7 +158,7 @@ fn check_issuer(
     name: &Setting<'_, Result<String, Reported>>,
     own: Own<'_, '_>,
     issuers: &[TrustedIssuer],
-    pools: &[(&str, &UserPool)],
+    pools: &[TrustedPool<'_>],
 ) {
     let Ok(text) = &name.value else { return };
     if own.issuer.as_ref() == Ok(text) {
@@ -158,8 +167,11 @@ fn check_issuer(
     if issuers.iter().any(|other| *other.name == **text) {
         name.error("duplicates another [[realm.trusted_issuer]] of the realm: merge the two");
     }
-    if let Some((place, _)) = pools.iter().find(|(_, pool)| pool.issuer() == text) {
-        name.error(format!("is the user pool of {place}, which the realm already trusts: remove one of the two"));
+    if let Some(pool) = pools.iter().find(|pool| pool.issuer == text) {
+        name.error(format!(
+            "is the user pool of {}, which the realm already trusts: remove one of the two",
+            pool.place
+        ));
     }
 }
 
@@ -168,7 +180,7 @@ fn issuer(
     settings: TrustedIssuerKeys<'_>,
     own: Own<'_, '_>,
     external: &ExternalInputs,
-    current: Option<&Policy>,
+    current: &[Arc<Realm>],
 ) -> Result<TrustedIssuer, Reported> {
     check_lists(&settings);
     if own.local_users && settings.username_claim.value != Some(None) && !settings.username_prefix.is_written() {
@@ -216,12 +228,12 @@ fn issuer(
 }
 
 /// A user pool of Amazon Cognito, as its documentation describes its access tokens.
-fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> TrustedIssuer {
+fn of_pool(pool: TrustedPool<'_>, leeway: Duration, current: &[Arc<Realm>]) -> TrustedIssuer {
     let (algorithms, source) = (vec![Algorithm::RS256], KeySource::Remote(pool.keys.clone()));
-    let keys = keys(pool.issuer(), &source, &algorithms, current);
+    let keys = keys(pool.issuer, &source, &algorithms, current);
     TrustedIssuer {
-        name: pool.issuer().into(),
-        audience: Audience { any_of: Vec::new(), clients: vec![pool.client_id().into()] },
+        name: pool.issuer.into(),
+        audience: Audience { any_of: Vec::new(), clients: vec![pool.client_id.into()] },
         token_size: DEFAULT_TOKEN_SIZE as usize,
         algorithms,
         // Cognito writes no `typ`; moto does.
@@ -240,19 +252,23 @@ fn of_pool(pool: &UserPool, leeway: Duration, current: Option<&Policy>) -> Trust
     }
 }
 
-/// The keys that `current` has from this source, or none yet. A file is read again, so that a rejected configuration does not
-/// change the policy in force.
-fn keys(name: &str, source: &KeySource, algorithms: &[Algorithm], current: Option<&Policy>) -> Arc<IssuerKeys> {
-    let fetched = current.filter(|_| matches!(source, KeySource::Remote(_)));
-    let kept = fetched.and_then(|policy| policy.trusted_keys(name, source, algorithms));
-    kept.unwrap_or_else(|| {
-        let keys = IssuerKeys::new(source.clone(), algorithms.to_vec());
-        // An operator sets a longer `max_stale` while the issuer is unavailable: that must not remove its keys.
-        if let Some(there) = fetched.and_then(|policy| policy.keys_from_same_source(name, source)) {
-            keys.copy_from(there);
-        }
-        Arc::new(keys)
-    })
+/// Returns the keys that a realm in force has from this source, or new ones. A file is read again, so that a rejected
+/// configuration does not change the policy in force.
+fn keys(name: &str, source: &KeySource, algorithms: &[Algorithm], current: &[Arc<Realm>]) -> Arc<IssuerKeys> {
+    let is_remote = matches!(source, KeySource::Remote(_));
+    let mut in_force = current.iter().filter(|_| is_remote).flat_map(|realm| &realm.tokens.trusted);
+    let same_name = |issuer: &&TrustedIssuer| *issuer.name == *name;
+    let kept = in_force.clone().find(|issuer| same_name(issuer) && issuer.keys.matches(source, algorithms));
+    if let Some(issuer) = kept {
+        return issuer.keys.clone();
+    }
+    let keys = IssuerKeys::new(source.clone(), algorithms.to_vec());
+    // Fetched in another way, or read for other algorithms. An operator sets a longer `max_stale` while the issuer is
+    // unavailable: that must not remove its keys.
+    if let Some(issuer) = in_force.find(|issuer| same_name(issuer) && issuer.keys.source().is_same_place(source)) {
+        keys.copy_from(&issuer.keys);
+    }
+    Arc::new(keys)
 }
 
 fn check_lists(settings: &TrustedIssuerKeys<'_>) {
@@ -356,7 +372,7 @@ mod tests {
 
     use super::*;
     use crate::config::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
-    use crate::config::{Config, Mode, load, parse};
+    use crate::config::{Config, Mode, Policy, load, parse};
 
     const ISSUER: &str = "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"api\"]\n\
                           jwks_url = \"https://idp.example/jwks\"\n";

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value as JsonValue;
 
+use crate::config::reader::SectionKeys;
 use crate::config::reader::report::Reported;
 use crate::config::reader::{Section, one_of};
-use crate::config::schema::{SectionKeys, ValueDoc, ValueType};
+use crate::config::schema::{ValueDoc, ValueType};
 use crate::config::{duration as durations, size as sizes};
 
 /// How the value of a key is read and documented.
@@ -207,7 +208,7 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
     type Value<'a> = T;
 
     fn read(&self, section: &Section<'_>, key: &'static str) -> T {
-        section.choice(key, self.0, &[]).unwrap_or(self.1)
+        section.choice(key, self.0).unwrap_or(self.1)
     }
 
     fn doc(&self) -> ValueDoc {
@@ -229,7 +230,7 @@ impl<T: Copy> Kind for Word<T> {
     type Value<'a> = Option<T>;
 
     fn read(&self, section: &Section<'_>, key: &'static str) -> Option<T> {
-        section.choice(key, self.0, &[])
+        section.choice(key, self.0)
     }
 
     fn doc(&self) -> ValueDoc {
@@ -244,7 +245,7 @@ impl<T: Copy> Kind for Required<Word<T>> {
         if !section.has(key) {
             return Err(section.missing(key, format!("is missing: write {key} = {}", self.0.listed())));
         }
-        section.choice(key, self.0.0, &[]).ok_or_else(|| section.reported())
+        section.choice(key, self.0.0).ok_or_else(|| section.reported())
     }
 
     fn doc(&self) -> ValueDoc {
@@ -295,7 +296,7 @@ impl<T: Copy> Kind for WordList<T> {
     type Value<'a> = Vec<T>;
 
     fn read(&self, section: &Section<'_>, key: &'static str) -> Vec<T> {
-        section.list(key, |text| one_of(text, self.0, &[]))
+        section.list(key, |text| one_of(text, self.0))
     }
 
     fn doc(&self) -> ValueDoc {

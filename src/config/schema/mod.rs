@@ -24,7 +24,6 @@
 //! exists only if the report has an error, so an `Err` needs no message. Reading continues after an error, so that one run shows
 //! all errors; an error that follows from another one about the same key is suppressed (see `report`).
 
-pub(in crate::config) mod json_schema;
 pub(in crate::config) mod kind;
 
 use std::ops::Deref;
@@ -32,25 +31,6 @@ use std::ops::Deref;
 use crate::config::reader::report::Reported;
 use crate::config::reader::{Section, SourceLocation};
 use crate::config::schema::kind::{Kind, Raw, RawList};
-
-/// The keys of one kind of section.
-pub(in crate::config) struct SectionKeys {
-    /// The header, such as `[[realm]]`.
-    pub(in crate::config) header: &'static str,
-    pub(in crate::config) known: &'static [&'static [&'static str]],
-    /// Keys that the documentation announces and this version does not support.
-    pub(in crate::config) later: &'static [&'static str],
-}
-
-impl SectionKeys {
-    pub(in crate::config) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.known.iter().copied().flatten().copied()
-    }
-
-    pub(in crate::config) fn contains(&self, key: &str) -> bool {
-        self.names().any(|name| name == key)
-    }
-}
 
 /// The value of a key, and its place in the file.
 pub(in crate::config) struct Setting<'s, T> {
@@ -246,10 +226,9 @@ macro_rules! section {
         $crate::config::schema::keys! { $(#[doc = $about])+ $name, $effect; $($keys)+ }
 
         impl $name<'_> {
-            pub(in crate::config) const SECTION: $crate::config::schema::SectionKeys = $crate::config::schema::SectionKeys {
+            pub(in crate::config) const SECTION: $crate::config::reader::SectionKeys = $crate::config::reader::SectionKeys {
                 header: $header,
                 known: &[Self::NAMES $($(, $group::NAMES)+)?],
-                later: &[],
             };
 
             pub(in crate::config) fn section_doc() -> $crate::config::schema::SectionDoc {

@@ -151,9 +151,6 @@ impl Certificate {
     }
 }
 
-/// Time before the expiry of a certificate from which `check` and the log warn, in seconds: two weeks.
-pub const EXPIRES_SOON: i64 = 14 * 86_400;
-
 /// Which of the two files is to blame, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::config) enum CertificateError {

@@ -12,7 +12,7 @@ use crate::config::login::read::TenantKeys;
 use crate::config::reader::Section;
 use crate::config::reader::report::Reported;
 use crate::config::reader::spelling::quote;
-use crate::config::realm::trusted_issuer::{self, TIMEOUTS};
+use crate::config::realm::trusted_issuer::{self, TIMEOUTS, TrustedPool};
 use crate::config::schema::kind::{Raw, duration, flag, raw, required, text};
 use crate::config::schema::section;
 use crate::outbound;
@@ -66,8 +66,14 @@ impl UserPools {
     }
 
     /// Those of the logins of a realm, each with the place of its login.
-    pub(in crate::config) fn of_realm(&self, name: &str) -> impl Iterator<Item = (&str, &UserPool)> {
-        self.0.iter().filter(move |entry| entry.realm == name).map(|entry| (entry.place.as_str(), &*entry.pool))
+    pub(in crate::config) fn of_realm(&self, name: &str) -> impl Iterator<Item = TrustedPool<'_>> {
+        let of_realm = self.0.iter().filter(move |entry| entry.realm == name);
+        of_realm.map(|Entry { place, pool, .. }| TrustedPool {
+            place,
+            issuer: &pool.issuer,
+            client_id: &pool.client_id,
+            keys: &pool.keys,
+        })
     }
 }
 

@@ -9,14 +9,14 @@ use http::header::{HeaderName, HeaderValue};
 
 use crate::config::external::ExternalInputs;
 use crate::config::limits::read::{self as limits, MAX_CONNECTIONS};
-use crate::config::policy::Policy;
 use crate::config::reader::Section;
 use crate::config::reader::report::Reported;
 use crate::config::reader::spelling::quote;
+use crate::config::realm::Realm;
 use crate::config::realm::api_key::{ApiKey, Sha256};
 use crate::config::schema::kind::{Raw, decimal, flag, optional_number, raw, required, text, timestamp};
 use crate::config::schema::{Setting, keys, section};
-use crate::quota::{MAX_BURST, MAX_RATE, MIN_RATE};
+use crate::quota::{MAX_BURST, MAX_RATE, MIN_RATE, RateLimiter};
 
 section! {
     /// An API key. `tollgate key new` prints a section with a new secret. A realm can have several keys, so that a key can be
@@ -83,11 +83,12 @@ pub(in crate::config) fn read(
     sections: &[Section<'_>],
     name: &str,
     external: &ExternalInputs,
-    current: Option<&Policy>,
+    current: &[Arc<Realm>],
 ) -> HashMap<Sha256, Arc<ApiKey>, RandomState> {
     let mut api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState> = HashMap::default();
     let mut ids = HashSet::new();
-    let meters = current.map(|current| current.api_key_limiters(name)).unwrap_or_default();
+    let in_force = current.iter().filter(|realm| realm.name == name).flat_map(|realm| realm.api_keys.values());
+    let meters: HashMap<&str, &Arc<RateLimiter>> = in_force.map(|key| (&*key.id, &key.meter)).collect();
     for section in sections {
         let keys = ApiKeyKeys::read(section);
         let secret = secret(section, &keys, external);
@@ -311,7 +312,7 @@ mod tests {
 
     use super::*;
     use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, assert_error, check, warnings, with};
-    use crate::config::{Mode, parse};
+    use crate::config::{Mode, Policy, parse};
 
     const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
 
