@@ -152,7 +152,7 @@ impl Request {
 impl Place {
     /// Tokens are signed with `algorithm`.
     pub fn new(algorithm: Algorithm, size: Size) -> Self {
-        let policy = config::parse(&text(algorithm, size), Path::new("bench.toml"), Mode::Check).unwrap().policy;
+        let policy = config::parse(&text(algorithm, size), Path::new("bench.toml"), Mode::Start).unwrap().policy;
         let revoked = Revocations::new();
         revoked.extend((0..size.revoked).map(|_| (TokenId::random(), NOW + HOUR)));
         Self { policy, revoked, known: TokenCache::new(64 << 20), usage: AddressLimiters::new(), size }

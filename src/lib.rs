@@ -10,14 +10,15 @@
 //!
 //! # Dependencies between modules
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → keystore → token → outbound, quota, log_output, owner, clock,
-//! json`, in this direction only. Pingora is named only in `proxy`, `ops` and the commands that run a server; SQL only in
-//! `store`. A test checks this.
+//! `cli → ops → exit → proxy → login → gate → store → config → keystore → token → outbound, quota, log_output, owner,
+//! filesystem, clock, json`, in this direction only. Pingora is named only in `proxy`, `ops` and the commands that run a
+//! server; SQL only in `store`. A test checks this.
 
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod filesystem;
 pub mod gate;
 pub mod json;
 pub mod keystore;

@@ -44,7 +44,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         let asked = Asked::read(self, &config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (revoked, unknown) = match runtime.block_on(revocations(&config)) {

@@ -174,7 +174,7 @@ mod tests {
         let dir = temp.path().join("new");
         let out = init(&dir).unwrap();
         let file = dir.join("tollgate.toml");
-        let config = load(&file, Mode::Check).unwrap();
+        let config = load(&file, Mode::Start).unwrap();
         let realm = config.policy.realm("main").unwrap();
         let secret = out.lines().find(|line| line.len() == 36 && line.starts_with("    ")).unwrap().trim();
         assert_eq!(realm.api_key(secret).unwrap().id(), "web");
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(keys.len(), 1);
         assert_eq!(keys[0].mode() & 0o777, 0o600);
         let before = fs::read_dir(dir.join("keys/main")).unwrap().count();
-        load(&file, Mode::Serve).unwrap();
+        crate::ops::prepare::load(&file, Mode::Start).unwrap();
         assert_eq!(fs::read_dir(dir.join("keys/main")).unwrap().count(), before, "the key is the one that serves");
         assert!(matches!(&config.store, crate::config::Database::Sqlite(path) if path.ends_with("new/tollgate.db")));
     }

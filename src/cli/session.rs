@@ -49,7 +49,7 @@ impl Command {
 
 impl End {
     fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         let said = with_store(&config, Use::Change, async |store| self.end(&config, &*store).await)?;
         writeln!(out, "{said}; running gates refuse them within a second")?;
         Ok(())

@@ -34,7 +34,7 @@ impl Command {
 
 impl Restored {
     fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         let now = now();
         let next = config.policy.realms().iter().map(|realm| Epoch::next(realm, now)).collect::<Result<Vec<_>, _>>();
         let next = next.map_err(|error| Failure::new(exit::SOFTWARE, error))?;

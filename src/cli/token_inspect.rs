@@ -32,7 +32,7 @@ impl Inspect {
     }
 
     fn inspect(&self, input: &mut dyn BufRead, interactive: bool, out: &mut dyn Write) -> Result<(), Failure> {
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         let realms = self.realms(&config, &self.config.path)?;
         let token = read_token(input, interactive)?;
         if let Some((header, payload)) = decode_unverified(&token) {

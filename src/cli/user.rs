@@ -113,7 +113,7 @@ impl Command {
 
     fn run_with(&self, console: &mut Console<'_>) -> Result<(), Failure> {
         let place = self.place();
-        let config = load(&place.config, Mode::Check)?;
+        let config = load(&place.config, Mode::Start)?;
         let realm = realm_of(&config, &place.config, &place.realm)?;
         let terms = Terms {
             realm,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::filesystem::can_create_directory;
 use super::host::Host;
 use super::input::Input;
 use super::reader::SourceLocation;
+use crate::keystore::PendingKey;
 use crate::keystore::keys_dir::{self, KeyFile, KeysDir};
 use crate::keystore::secret_file::{self, FileAccess};
-use crate::token::{IssuerKeys, KeyError, MAX_JWKS_BYTES, SigningKey, SigningKeys};
+use crate::token::{IssuerKeys, KeyError, MAX_JWKS_BYTES, SigningKeys};
 
 /// Fetches it, and remembers which files and directories it came from.
 pub(super) struct ExternalInputs {
@@ -23,7 +23,7 @@ pub(super) struct ExternalInputs {
     /// Unix seconds, for the keys that are made.
     now: i64,
     inputs: RefCell<Vec<Input>>,
-    new_keys: RefCell<Vec<PendingKey>>,
+    new_keys: RefCell<Vec<NewKey>>,
     /// The keys of trusted issuers, and where the file names their source.
     issuers: RefCell<Vec<(SourceLocation, Arc<IssuerKeys>)>>,
     /// The names of upstreams, and where the file writes them.
@@ -32,12 +32,11 @@ pub(super) struct ExternalInputs {
     rehearses: bool,
 }
 
-/// A key that was made because its directory has none of the realm's algorithm, and is kept in memory only so far.
-pub(super) struct PendingKey {
-    pub(super) dir: KeysDir,
+/// A first signing key that must be saved before it is used.
+pub(super) struct NewKey {
+    pub(super) key: PendingKey,
     /// The directory has no key of any algorithm.
     pub(super) only: bool,
-    key: SigningKey,
     /// Where the file names the directory.
     pub(super) place: SourceLocation,
 }
@@ -47,7 +46,7 @@ pub(super) struct Noted {
     /// Every file and directory that was read or looked for, the configuration file first.
     pub(super) inputs: Vec<Input>,
     /// The keys to be saved.
-    pub(super) new_keys: Vec<PendingKey>,
+    pub(super) new_keys: Vec<NewKey>,
     /// The keys of trusted issuers, and where the file names their source.
     pub(super) issuers: Vec<(SourceLocation, Arc<IssuerKeys>)>,
     /// The names of upstreams, and where the file writes them.
@@ -127,7 +126,7 @@ impl ExternalInputs {
         (self.readers_of(dir), !self.is_credential(dir))
     }
 
-    /// The signing keys in `dir`; a new one if there is none of its algorithm, which [`PendingKey::save`] can write.
+    /// The signing keys in `dir`; a new one if there is none of its algorithm, which [`PendingKey::save`] writes.
     /// `place` is where the file names `dir`.
     pub(super) fn keys(&self, dir: &KeysDir, place: SourceLocation) -> Result<SigningKeys, Vec<String>> {
         self.note(&dir.path);
@@ -137,17 +136,17 @@ impl ExternalInputs {
         if !keys.iter().any(|key| key.algorithm() == dir.algorithm) {
             let mut new_keys = self.new_keys.borrow_mut();
             // Realms may share a directory.
-            let of_another = |new: &&PendingKey| new.dir.path == dir.path && new.dir.algorithm == dir.algorithm;
-            let text = match new_keys.iter().find(of_another) {
-                Some(new) => new.key.to_jwk(),
+            let of_another = |new: &&NewKey| new.key.dir.path == dir.path && new.key.dir.algorithm == dir.algorithm;
+            let key = match new_keys.iter().find(of_another) {
+                Some(new) => new.key.key(),
                 None => {
-                    let key = SigningKey::generate(dir.algorithm, self.now, self.now).map_err(failed)?;
-                    let text = key.to_jwk();
-                    new_keys.push(PendingKey { dir: dir.clone(), only: keys.is_empty(), key, place });
-                    text
+                    let key = PendingKey::generate(dir.clone(), self.now).map_err(failed)?;
+                    let copy = key.key();
+                    new_keys.push(NewKey { key, only: keys.is_empty(), place });
+                    copy
                 }
             };
-            keys.push(SigningKey::from_jwk(&text).map_err(failed)?);
+            keys.push(key.map_err(failed)?);
         }
         SigningKeys::new(dir.algorithm, keys).map_err(failed)
     }
@@ -206,39 +205,6 @@ impl ExternalInputs {
     }
 }
 
-impl PendingKey {
-    /// Whether [`Self::save`] is going to succeed, as far as that can be known without writing.
-    pub(super) fn can_be_saved(&self) -> Result<(), String> {
-        can_create_directory(&self.dir.path).map_err(|reason| self.cannot_be_saved(&reason))
-    }
-
-    fn cannot_be_saved(&self, reason: &str) -> String {
-        let path = self.dir.path.display();
-        format!("can't write the first signing key to {path}: {reason}: set keys_dir to a writable directory")
-    }
-
-    /// Writes the key into its directory, which is one of `inputs`, and looks at that again. Returns whether it did:
-    /// somebody else, such as another gate that shares the directory, may have put one there since it was read.
-    pub(super) fn save(self, inputs: &mut [Input]) -> Result<bool, (SourceLocation, String)> {
-        let dir = &self.dir;
-        let message = |reason: String| self.cannot_be_saved(&reason);
-        let lock = keys_dir::make(&dir.path).and_then(|()| keys_dir::lock(&dir.path));
-        let _lock = lock.map_err(|error| (self.place.clone(), message(secret_file::io_error_text(&error))))?;
-        let stored = keys_dir::read(&dir.path, dir.readers);
-        let stored = stored.map_err(|errors| (self.place.clone(), message(errors.join("; "))))?;
-        if stored.iter().any(|one| one.key.algorithm() == dir.algorithm) {
-            return Ok(false);
-        }
-        keys_dir::save_key(&dir.path, &self.key, dir.token_ttl)
-            .map_err(|error| (self.place.clone(), message(secret_file::io_error_text(&error))))?;
-        // Those around it too: it may have been made within one of them.
-        for input in inputs.iter_mut().filter(|input| dir.path.starts_with(input.path())) {
-            input.has_changed();
-        }
-        Ok(true)
-    }
-}
-
 const CREDENTIALS: &str = "${CREDENTIALS_DIRECTORY}";
 
 #[cfg(test)]
@@ -294,17 +260,9 @@ mod tests {
         let external = ExternalInputs::new(Input::stat(&temp.path().join("t.toml")), None, false, 7);
         external.keys(&keys_dir, SourceLocation::default()).unwrap();
         assert!(!dir.exists());
-        let Noted { mut inputs, mut new_keys, .. } = external.finish();
+        let Noted { inputs, mut new_keys, .. } = external.finish();
         assert_eq!(inputs[1].path(), dir);
-        let late = PendingKey {
-            dir: keys_dir.clone(),
-            only: true,
-            key: SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(),
-            place: SourceLocation::default(),
-        };
-        assert!(new_keys.remove(0).save(&mut inputs).unwrap());
-        assert!(!inputs[1].has_changed());
-        assert!(!late.save(&mut inputs).unwrap(), "two gates that start at once make one key");
+        assert!(new_keys.remove(0).key.save().unwrap());
         let external = ExternalInputs::new(Input::stat(&temp.path().join("t.toml")), None, false, 7);
         external.keys(&keys_dir, SourceLocation::default()).unwrap();
         assert!(external.finish().new_keys.is_empty());
@@ -313,13 +271,5 @@ mod tests {
         assert_eq!((switched.keys().len(), switched.active_key(0).algorithm()), (2, Algorithm::ES256));
         let new_keys = external.finish().new_keys;
         assert!(new_keys.len() == 1 && !new_keys[0].only, "the old key is there still");
-        let blocked = PendingKey {
-            dir: KeysDir::for_tests(&temp.path().join("t/keys"), Algorithm::HS256),
-            only: true,
-            key: SigningKey::generate(Algorithm::HS256, 1, 1).unwrap(),
-            place: SourceLocation::default(),
-        };
-        fs::write(temp.path().join("t"), "").unwrap();
-        assert!(blocked.save(&mut []).unwrap_err().1.starts_with("can't write the first signing key to"));
     }
 }

@@ -14,7 +14,7 @@ pub(in crate::config) const ROUTE: &str =
 
 /// Reads a whole file.
 pub(in crate::config) fn check(text: &str) -> Result<Config, Errors> {
-    parse(text, Path::new("/nonexistent/t.toml"), Mode::Check)
+    parse(text, Path::new("/nonexistent/t.toml"), Mode::Start)
 }
 
 /// The errors of `text` below a server and a realm, as `LINE: KEY: sentence`.
@@ -47,4 +47,13 @@ pub(in crate::config) fn assert_error(text: &str, expected: &str) {
     assert_eq!(errors.len(), 1, "{text}: {errors}");
     assert!(errors.to_string().contains(expected), "{text}: {errors}");
     assert!(!errors.to_string().contains("hunter2"), "{errors}");
+}
+
+/// Reads a whole file to serve it: the signing keys are in files, as a reload requires.
+pub(in crate::config) fn serve(text: &str, file: &Path) -> Config {
+    let mut config = parse(text, file, Mode::Start).unwrap();
+    for (_, key) in config.pending.keys.drain(..) {
+        key.save().unwrap();
+    }
+    config
 }

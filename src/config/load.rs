@@ -40,7 +40,8 @@ use crate::config::store::read as store;
 use crate::config::store::read::StoreKeys;
 use crate::config::tls::read as tls;
 use crate::config::tls::read::TlsKeys;
-use crate::keystore::secret_file::io_error_text;
+use crate::filesystem::io_error_text;
+use crate::keystore::PendingKey;
 use crate::token::IssuerKeys;
 
 /// Everything that a file says.
@@ -52,12 +53,24 @@ pub struct Config {
     pub store: Database,
     /// All the rest: hot.
     pub policy: Policy,
+    /// What must be written before it is served.
+    pub pending: Pending,
     /// What only a use of the network or of the database can tell; of [`Mode::Rehearse`] only.
     pub reach: Option<Reach>,
     /// What is allowed, but hardly what the operator wants, in the order of the lines.
     pub warnings: Vec<Diagnostic>,
     /// Every file and directory that this was read from, the configuration file first, each as it was then.
     pub inputs: Vec<Input>,
+}
+
+/// What must be written before a configuration is served. Nothing in this module writes: a file with an error leaves nothing
+/// behind, and reading it for a check changes nothing.
+#[derive(Debug)]
+pub struct Pending {
+    /// First signing keys, each with the place where the file names its directory.
+    pub keys: Vec<(Diagnostic, PendingKey)>,
+    /// The place of the audit file, for an error about it.
+    pub audit: Option<Diagnostic>,
 }
 
 /// What a start depends on and this module does not reach. Each diagnostic is one without a message, for the place where the
@@ -75,15 +88,11 @@ pub struct Reach {
 /// What a file is read for.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode<'a> {
-    /// To know what it says. Nothing is written: a realm without signing keys gets one that only lives in memory.
-    Check,
-    /// To know whether it can be served: all that [`Mode::Serve`] is going to write is tried, as far as that goes without
-    /// writing.
+    /// To start with it, or to know what it says. A realm without signing keys gets one in memory ([`Pending`]).
+    Start,
+    /// To know whether it can be served: everything that a start writes is tried, as far as possible without writing.
     Rehearse,
-    /// To serve it. A realm without a signing key of its algorithm gets a first one on the disk.
-    Serve,
-    /// To serve it in the place of this policy. As [`Mode::Serve`], but the realms of this policy must have kept their
-    /// signing keys.
+    /// To serve it in the place of this policy, whose realms must have kept their signing keys.
     Reload(&'a Policy),
 }
 
@@ -92,7 +101,7 @@ pub enum Mode<'a> {
 /// Blocks: it reads files.
 ///
 /// # Errors
-/// All that is wrong. Nothing has been written then, unless writing a signing key is what failed.
+/// All that is wrong.
 pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
     // Before it is read: a change from then on is one that the result does not know.
     let input = Input::stat(path);
@@ -159,7 +168,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     let log = file_keys.log.as_ref().map(|section| log::read(section, external.base())).unwrap_or_default();
     let current = match mode {
         Mode::Reload(policy) => Some(policy),
-        Mode::Check | Mode::Rehearse | Mode::Serve => None,
+        Mode::Start | Mode::Rehearse => None,
     };
     let in_force = current.and_then(|policy| policy.tls.as_ref());
     let tls = tls_keys.as_ref().and_then(|keys| tls::read(keys, &external, in_force).ok());
@@ -187,14 +196,14 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         warnings::between_sections(&report, &file_keys.route, &realms, routing);
     }
 
-    let Noted { mut inputs, new_keys, issuers, names } = external.finish();
+    let Noted { inputs, new_keys, issuers, names } = external.finish();
     if let Mode::Reload(current) = mode {
         for key in new_keys.iter().filter(|key| key.only) {
             // SECURITY.md R43: a new key would end every session silently.
-            if current.realms.iter().any(|realm| realm.keys_dir.path == key.dir.path) {
+            if current.realms.iter().any(|realm| realm.keys_dir.path == key.key.dir.path) {
                 let message = format!(
                     "no signing key found in {}: restore the key files. A restart without them creates a new key and ends every session",
-                    key.dir.path.display()
+                    key.key.dir.path.display()
                 );
                 report.error(key.place.at, key.place.key.clone(), message);
             }
@@ -202,28 +211,12 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     }
     if rehearses {
         for key in &new_keys {
-            if let Err(message) = key.can_be_saved() {
+            if let Err(message) = key.key.can_be_saved() {
                 report.error(key.place.at, key.place.key.clone(), message);
             }
         }
         if let Some(section) = file_keys.log.as_ref() {
             log::rehearse(section, &log);
-        }
-    }
-    if matches!(mode, Mode::Serve | Mode::Reload(_)) && report.is_empty() {
-        // Last, so that a file with an error leaves nothing behind.
-        for key in new_keys {
-            match key.save(&mut inputs) {
-                Ok(true) => {}
-                // There is another one by now, which is to be read, too.
-                Ok(false) => return parse(text, file, mode),
-                Err((place, message)) => {
-                    report.error(place.at, place.key, message);
-                }
-            }
-        }
-        if let Some(section) = file_keys.log.as_ref() {
-            log::open_audit(section, &log);
         }
     }
     match (server, store, routing) {
@@ -234,19 +227,29 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
             cookie_names.dedup();
             let key_sets = PublishedJwks::new(&realms);
             let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
+            let pending = Pending {
+                keys: new_keys.into_iter().map(|new| (report.blank(new.place), new.key)).collect(),
+                audit: file_keys.log.as_ref().map(|section| report.blank(section.place("audit"))),
+            };
             let reach = store_keys.filter(|_| rehearses).map(|keys| Reach {
                 store: report.blank(keys.url.place()),
                 issuers: issuers.into_iter().map(|(place, keys)| (report.blank(place), keys)).collect(),
                 names: names.into_iter().map(|(place, host, port)| (report.blank(place), host, port)).collect(),
             });
             let Errors { warnings, inputs, .. } = report.finish(inputs);
-            Ok(Config { server, store, policy, reach, warnings, inputs })
+            Ok(Config { server, store, policy, pending, reach, warnings, inputs })
         }
         _ => Err(report.finish(inputs)),
     }
 }
 
 impl Config {
+    /// Rejects a file that was read without an error, for errors that showed when it was prepared.
+    #[must_use]
+    pub fn reject(self, errors: Vec<Diagnostic>) -> Errors {
+        Errors { errors, warnings: self.warnings, inputs: self.inputs }
+    }
+
     /// The cold keys by which `self` and `other` differ, such as `server.listen`: changing them needs a restart.
     #[must_use]
     pub fn cold_changes(&self, other: &Self) -> Vec<&'static str> {
@@ -527,40 +530,12 @@ mod tests {
     }
 
     #[test]
-    fn serving_makes_a_first_key_and_checking_makes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("t.toml");
-        fs::write(&file, format!("{SERVER}{REALM}{LOGIN}")).unwrap();
-        let keys = dir.path().join("keys/a");
-        load(&file, Mode::Check).unwrap();
-        assert!(!keys.exists());
-        fs::write(&file, format!("{SERVER}{REALM}{LOGIN}x = 1\n")).unwrap();
-        load(&file, Mode::Serve).unwrap_err();
-        assert!(!keys.exists(), "nothing is written for a file with an error");
-        fs::write(&file, format!("{SERVER}{REALM}{LOGIN}")).unwrap();
-        let mut first = load(&file, Mode::Serve).unwrap();
-        assert!(!first.inputs.iter_mut().any(Input::has_changed), "what was written by this is known to it");
-        let names = || fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
-        let made = names();
-        assert_eq!(made.len(), 1);
-        let second = load(&file, Mode::Serve).unwrap();
-        assert_eq!(names(), made, "and no second one");
-        let kid = |config: &Config| format!("{:?}", config.policy.realm("a").unwrap().tokens());
-        assert_eq!(kid(&first), kid(&second), "the key on the disk is the one that the first policy signs with");
-        fs::set_permissions(keys.join(&made[0]), fs::Permissions::from_mode(0o644)).unwrap();
-        let errors = load(&file, Mode::Serve).unwrap_err();
-        assert!(errors[0].key() == "realm.a.keys_dir" && errors[0].message().contains("chmod 600"), "{errors}");
-        fs::write(&file, format!("{}{REALM}{LOGIN}", with(SERVER, "insecure_key_files = true"))).unwrap();
-        load(&file, Mode::Serve).unwrap();
-    }
-
-    #[test]
     fn an_error_outside_of_the_file_names_the_key_and_what_to_watch() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
         let key = "[[realm.key]]\nid = \"web\"\nsecret_file = \"web.key\"\n";
         fs::write(&file, format!("{SERVER}{REALM}{key}{LOGIN}")).unwrap();
-        let errors = load(&file, Mode::Check).unwrap_err();
+        let errors = load(&file, Mode::Start).unwrap_err();
         assert_eq!((errors[0].line(), errors[0].key()), (Some(11), "realm.a.key[0].secret_file"));
         let secret = dir.path().join("web.key");
         let mut inputs = errors.inputs().to_vec();
@@ -568,11 +543,11 @@ mod tests {
         assert_eq!(paths, [&file, &dir.path().join("keys/a"), &secret]);
         fs::write(&secret, "hunter2\n").unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let errors = load(&file, Mode::Check).unwrap_err();
+        let errors = load(&file, Mode::Start).unwrap_err();
         let message = errors.to_string();
         assert!(message.contains("its text is shorter") && !message.contains("hunter2"), "{errors}");
         fs::write(&secret, "hunter2hunter2hunter2\n").unwrap();
-        let config = load(&file, Mode::Check).unwrap();
+        let config = load(&file, Mode::Start).unwrap();
         assert!(config.policy.realm("a").unwrap().api_key("hunter2hunter2hunter2").is_some());
         assert!(inputs[2].has_changed(), "the missing file was an input, and is there now");
         let paths = |inputs: &[Input]| inputs.iter().map(|input| input.path().to_owned()).collect::<Vec<_>>();
@@ -583,12 +558,12 @@ mod tests {
     fn a_file_that_is_not_there_or_not_text() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
-        let errors = load(&file, Mode::Check).unwrap_err();
+        let errors = load(&file, Mode::Start).unwrap_err();
         assert_eq!(errors.to_string(), format!("{}: can't be read: it does not exist", file.display()));
         assert_eq!(errors.inputs(), [Input::stat(&file)]);
         fs::write(&file, b"[server]\n\xff").unwrap();
         assert!(
-            load(&file, Mode::Check)
+            load(&file, Mode::Start)
                 .unwrap_err()
                 .to_string()
                 .ends_with("t.toml:2:1: is not UTF-8 text: save it as UTF-8")

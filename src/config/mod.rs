@@ -8,7 +8,6 @@ mod duration;
 mod error;
 mod external;
 mod file;
-mod filesystem;
 #[cfg(test)]
 mod fixture;
 mod host;
@@ -43,8 +42,8 @@ pub use host::{Authority, Host};
 pub use input::Input;
 pub use json_schema::json_schema;
 pub use limits::Limits;
-pub use load::{Config, Mode, Reach, load, parse};
-pub use log::{AccessLog, Log, LogFormat, LogLevel};
+pub use load::{Config, Mode, Pending, Reach, load, parse};
+pub use log::{AccessLog, Log, LogFormat, LogLevel, audit_problem};
 pub use login::cognito::UserPool;
 pub use login::exchange::{AnswerVersion, ExchangeLogin, RequiredAttribute};
 pub use login::tenant::{MAX_ACCESS_TTL, ResponseShape, TenantLogin};

@@ -145,7 +145,7 @@ impl Bench {
     }
 
     pub(super) fn of(text: &str) -> Self {
-        let config = config::parse(text, Path::new("test.toml"), Mode::Check).unwrap();
+        let config = config::parse(text, Path::new("test.toml"), Mode::Start).unwrap();
         Self {
             policy: config.policy,
             revoked: Revocations::new(),

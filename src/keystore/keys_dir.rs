@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::keystore::secret_file::{self, FileAccess, io_error_text};
+use crate::filesystem::{directory_of, io_error_text, sync_directory};
+use crate::keystore::secret_file::{self, FileAccess};
 use crate::owner;
 use crate::token::{Algorithm, SigningKey};
 
@@ -109,34 +110,34 @@ pub fn save_key(dir: &Path, key: &SigningKey, token_ttl: i64) -> io::Result<Path
     let path = dir.join(format!("{}.jwk", key.kid()));
     let text = key.with_lifetime(token_ttl, None).unwrap_or_else(|| key.to_jwk());
     write_temp_file(dir, &text)?.persist_noclobber(&path).map_err(|error| error.error)?;
-    File::open(dir)?.sync_all()?;
+    sync_directory(dir)?;
     Ok(path)
 }
 
 /// Puts another text into the file of a key that is there; a crash leaves the old one or the new one.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let dir = directory_of(path);
     let file = write_temp_file(dir, text)?;
     // With insecure_key_files others may have access on purpose.
     file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
     file.persist(path).map_err(|error| error.error)?;
-    File::open(dir)?.sync_all()
+    sync_directory(dir)
 }
 
 /// Removes the file of a key.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
-    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+    sync_directory(directory_of(path))
 }
 
 /// Takes the file of a stolen key away from the keys: no reader of the directory uses it any more. The renamed file marks a
 /// revocation that has not ended yet, until [`forget_revoked`] removes it.
 pub(crate) fn revoke(path: &Path) -> io::Result<()> {
-    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let dir = directory_of(path);
     let mut name = OsString::from(REVOKED);
     name.push(path.file_name().unwrap_or_default());
     fs::rename(path, dir.join(name))?;
-    File::open(dir)?.sync_all()
+    sync_directory(dir)
 }
 
 /// Whether the revocation of the key `kid` has begun and not ended.
@@ -219,7 +220,7 @@ pub(crate) fn make(dir: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => {
             owner::hand_over_directory(dir)?;
-            File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+            sync_directory(directory_of(dir))
         }
     }
 }

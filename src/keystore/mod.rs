@@ -4,8 +4,10 @@
 //! learns of it as of any other change to a file.
 
 pub(crate) mod keys_dir;
+mod pending_key;
 mod rotation;
 pub(crate) mod secret_file;
 
 pub use keys_dir::{KeysDir, save_key};
+pub use pending_key::PendingKey;
 pub use rotation::{KeyChange, KeyState, KeyStatus, RotationResult, maintain_keys};

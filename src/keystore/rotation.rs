@@ -7,8 +7,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::filesystem::io_error_text;
 use crate::keystore::keys_dir::{self, KeyFile, KeysDir};
-use crate::keystore::secret_file::io_error_text;
 use crate::token::MAX_LEEWAY;
 use crate::token::{Algorithm, SigningKey, signing, verification_end};
 

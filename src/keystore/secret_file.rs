@@ -1,5 +1,6 @@
 //! Files that hold a secret.
 
+use crate::filesystem::io_error_text;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -70,15 +71,6 @@ fn open(path: &Path) -> Result<(File, u32), String> {
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("can't read {}: {}", path.display(), io_error_text(error))
-}
-
-/// Why a file could not be used, for people.
-pub(crate) fn io_error_text(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "it does not exist".into(),
-        io::ErrorKind::PermissionDenied => "permission denied for the user of this process".into(),
-        _ => error.to_string(),
-    }
 }
 
 const MAX_BYTES: usize = 16 * 1024;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, FlockOperation, access, flock};
 
+use crate::filesystem::directory_of;
 use crate::owner;
 
 /// The rotation settings. `FILE` becomes `FILE.1`, `FILE.1` becomes `FILE.2`, and so on.
@@ -220,14 +221,10 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 pub fn can_rotate(path: &Path) -> io::Result<()> {
     match fs::canonicalize(path) {
         Ok(path) if !path.is_file() => Ok(()),
-        Ok(path) => Ok(access(directory(&path), Access::WRITE_OK | Access::EXEC_OK)?),
+        Ok(path) => Ok(access(directory_of(&path), Access::WRITE_OK | Access::EXEC_OK)?),
         // `can_open` reports it.
         Err(_) => Ok(()),
     }
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// Opens a file to append lines, and creates it with mode 0600.
@@ -258,7 +255,7 @@ pub fn can_open(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(_) => open(path).map(drop),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = directory(path);
+            let directory = directory_of(path);
             if !fs::metadata(directory)?.is_dir() {
                 return Err(io::ErrorKind::NotADirectory.into());
             }

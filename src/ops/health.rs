@@ -171,7 +171,7 @@ mod tests {
                     [[realm]]\nname = \"a\"\nissuer = \"i\"\nrequire_key = false\n\
                     [[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"public\"\nupstream = [\"http://127.0.0.1:3000\"]\n\
                     [route.health_check]\npath = \"/\"\nhealthy_after = 2\nunhealthy_after = 3\n";
-        let config = parse(text, Path::new("/nonexistent/t.toml"), Mode::Check).unwrap();
+        let config = parse(text, Path::new("/nonexistent/t.toml"), Mode::Start).unwrap();
         config.policy.routing().routes()[0].upstream().health_check().cloned().unwrap()
     }
 

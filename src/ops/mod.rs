@@ -11,6 +11,7 @@ mod logging;
 mod maintenance;
 mod metrics;
 mod notify;
+pub mod prepare;
 mod reload;
 mod resolve;
 mod service;

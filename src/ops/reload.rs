@@ -12,11 +12,12 @@ use super::epochs::Epochs;
 use super::jwks::JwksFetcher;
 use super::logging;
 use super::notify;
+use super::prepare;
 use super::resolve::Resolver;
 use super::status::{ReloadResult, Status};
 use super::watch::FileWatcher;
 use crate::clock::now;
-use crate::config::{self, Config, Mode};
+use crate::config::{Config, Mode};
 use crate::proxy::{SharedState, Snapshot, audit};
 
 /// Reloads the policy when the file changes.
@@ -58,7 +59,7 @@ impl Reloader {
         let path = self.path.clone();
         // Reads files: not on a thread that serves requests.
         let current = self.state.snapshot.load_full();
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path, Mode::Reload(&current.policy))).await;
+        let loaded = tokio::task::spawn_blocking(move || prepare::load(&path, Mode::Reload(&current.policy))).await;
         let at = now();
         // A journal that can't be written as wanted is an error like the others.
         let loaded = loaded.map(|loaded| {

@@ -27,9 +27,9 @@ use super::signals::{StopSignal, listen_for};
 use super::sockets::ListenSockets;
 use super::status::Status;
 use super::watch::FileWatcher;
-use super::{logging, notify};
+use super::{logging, notify, prepare};
 use crate::clock::now;
-use crate::config::{self, Config, Mode};
+use crate::config::{Config, Mode};
 use crate::exit::{self, Failure};
 use crate::gate::{AddressLimiters, TokenCache};
 use crate::log_output::LogWriter;
@@ -60,7 +60,7 @@ pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Re
     if dumps == Dumps::Never {
         leave_no_core();
     }
-    let config = config::load(path, Mode::Serve)?;
+    let config = prepare::load(path, Mode::Start)?;
     let no_thread = |error| Failure::new(exit::OS, format!("can't start threads: {error}"));
     let journal = logging::start().map_err(no_thread)?;
     logging::follow(config.policy.log(), &journal).map_err(|error| Failure::new(exit::CONFIG, error))?;

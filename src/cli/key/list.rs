@@ -20,7 +20,7 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
-        let policy = load(&self.config.path, Mode::Check)?.policy;
+        let policy = load(&self.config.path, Mode::Start)?.policy;
         let realms = match &self.realm {
             Some(name) => std::slice::from_ref(self.config.realm(&policy, name)?),
             None => policy.realms(),

@@ -25,7 +25,7 @@ pub(in crate::cli) struct Revoke {
 
 impl Revoke {
     pub(super) fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         let dir = self.dir(self.config.realm(&config.policy, &self.realm)?, now)?;
         let place = dir.path().display().to_string();
         if !dir.is_writable() {
@@ -94,7 +94,7 @@ impl Revoke {
 
     fn end_epochs(&self, uses: &[(String, KeysDir)], now: i64) -> Result<(), Failure> {
         // The state with the new key.
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         with_store(&config, Use::Make, async |store| {
             for (realm, _) in uses {
                 let realm = self.config.realm(&config.policy, realm)?;
@@ -124,6 +124,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::ops::prepare;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -157,7 +158,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path();
         let config = configuration(dir, "t.db");
-        let loaded = load(&config.path, Mode::Serve).unwrap();
+        let loaded = prepare::load(&config.path, Mode::Start).unwrap();
         let signs = |realm: &str| loaded.policy.realm(realm).unwrap().tokens().keys.active_key(NOW).kid().to_owned();
         let (stolen, other) = (signs("a"), signs("b"));
         let epochs = || with_store(&loaded, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
@@ -180,7 +181,7 @@ mod tests {
             let temp = tempfile::tempdir().unwrap();
             let dir = temp.path();
             let config = configuration(dir, "t.db");
-            let loaded = load(&config.path, Mode::Serve).unwrap();
+            let loaded = prepare::load(&config.path, Mode::Start).unwrap();
             let realm = loaded.policy.realm("a").unwrap();
             let stolen = realm.tokens().keys.active_key(NOW).kid().to_owned();
             let (keys, _) = realm.keys_dirs().next().unwrap();
@@ -195,7 +196,7 @@ mod tests {
             // No mark is left, whose name would be longer.
             assert!(left.iter().all(|kid| *kid != stolen && kid.len() == stolen.len()), "{steps}: {left:?}");
             assert!(said.contains("Took the key"), "{steps}: {said}");
-            let after = load(&configuration(dir, "t.db").path, Mode::Check).unwrap();
+            let after = prepare::load(&configuration(dir, "t.db").path, Mode::Start).unwrap();
             let signs = after.policy.realm("a").unwrap().tokens().keys.active_key(NOW).kid().to_owned();
             assert!(made.is_none_or(|made| made.kid == signs || steps == 1), "{steps}");
             let epochs = with_store(&after, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
@@ -207,7 +208,7 @@ mod tests {
     fn a_store_that_is_away_keeps_no_stolen_key() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path();
-        let loaded = load(&configuration(dir, "absent/t.db").path, Mode::Serve).unwrap();
+        let loaded = prepare::load(&configuration(dir, "absent/t.db").path, Mode::Start).unwrap();
         let stolen = loaded.policy.realm("a").unwrap().tokens().keys.active_key(NOW).kid().to_owned();
         let (revoked, said) = revoke(configuration(dir, "absent/t.db"), &stolen);
         let failure = revoked.unwrap_err();

@@ -25,7 +25,7 @@ pub(in crate::cli) struct Rotate {
 
 impl Rotate {
     pub(super) fn run(&self, out: &mut dyn Write, now: i64) -> Result<(), Failure> {
-        let policy = load(&self.config.path, Mode::Check)?.policy;
+        let policy = load(&self.config.path, Mode::Start)?.policy;
         for (dir, _) in self.config.realm(&policy, &self.realm)?.keys_dirs() {
             self.rotate(dir, out, now)?;
         }

@@ -31,7 +31,7 @@ pub(in crate::cli) struct Mint {
 impl Mint {
     pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Failure> {
         let (file, name) = (self.place.config.as_path(), &*self.place.realm);
-        let config = load(file, Mode::Check)?;
+        let config = load(file, Mode::Start)?;
         let realm = realm_of(&config, file, name)?;
         let longest = realm.token_ttl();
         if self.ttl.is_some_and(|ttl| ttl > longest) {
@@ -63,7 +63,7 @@ impl Mint {
                 token.map_err(|_| Failure::new(exit::SOFTWARE, "the crypto library failed to sign the token"))?;
             // A realm without a signing key on disk got one that only this process has. Another reader of the file gets
             // another key.
-            let again = load(file, Mode::Check)?;
+            let again = load(file, Mode::Start)?;
             if realm_of(&again, file, realm.name())?.tokens().verify(&token, claims.issued_at).is_err() {
                 let line = format!("realm {} has no signing key: start tollgate serve to create one", realm.name());
                 return Err(Failure::new(exit::CONFIG, line));

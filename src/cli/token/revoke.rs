@@ -50,7 +50,7 @@ pub(in crate::cli) struct Revoke {
 
 impl Revoke {
     pub(super) fn run(&self, input: &mut dyn BufRead, interactive: bool, out: &mut dyn Write) -> Result<(), Failure> {
-        let config = load(&self.config.path, Mode::Check)?;
+        let config = load(&self.config.path, Mode::Start)?;
         let what = self.what(&config, input, interactive, clock::now())?;
         let said = with_store(&config, Use::Make, async |store| what.revoke(&*store, clock::now()).await)?;
         writeln!(out, "{said}; running gates refuse {} within a second", what.pronoun())?;

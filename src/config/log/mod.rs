@@ -2,8 +2,10 @@
 
 pub(in crate::config) mod read;
 
+use std::io;
 use std::path::Path;
 
+use crate::filesystem::io_error_text;
 use crate::log_output::{AuditTarget, Rotation};
 
 /// `[log]`. Hot, as the policy that it is part of.
@@ -110,4 +112,14 @@ impl Default for Log {
             trace_ratio: 0.0,
         }
     }
+}
+
+/// Says why the audit file can't be opened, and what to do.
+#[must_use]
+pub fn audit_problem(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{} can't be opened: {}: write a path that this user is allowed to write",
+        path.display(),
+        io_error_text(error)
+    )
 }

@@ -1,15 +1,14 @@
 //! `[log]`.
 
-use std::io;
 use std::path::Path;
 
-use crate::config::log::{AccessLog, Log, LogFormat, LogLevel};
+use crate::config::log::{AccessLog, Log, LogFormat, LogLevel, audit_problem};
 use crate::config::reader::Section;
 use crate::config::reader::spelling::quote;
 use crate::config::schema::kind::{Raw, choice, decimal, number, raw, text};
 use crate::config::schema::section;
 use crate::config::size;
-use crate::keystore::secret_file::io_error_text;
+use crate::filesystem::io_error_text;
 use crate::log_output::{self, AuditTarget, Rotation};
 
 section! {
@@ -60,21 +59,12 @@ pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
     }
 }
 
-/// Creates and opens the audit file.
-pub(in crate::config) fn open_audit(section: &Section<'_>, log: &Log) {
-    if let Some(path) = log.audit_path()
-        && let Err(error) = log_output::open(path)
-    {
-        section.error("audit", cannot_be_opened(path, &error));
-    }
-}
-
 /// Checks that the audit file can be opened, without creating it.
 pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
     if let Some(path) = log.audit_path()
         && let Err(error) = log_output::can_open(path)
     {
-        section.error("audit", cannot_be_opened(path, &error));
+        section.error("audit", audit_problem(path, &error));
     } else if let Some(path) = log.audit_path().filter(|_| log.audit_rotation().is_some())
         && let Err(error) = log_output::can_rotate(path)
     {
@@ -115,14 +105,6 @@ fn audit_size(text: &str) -> Result<u64, String> {
         let (min, max) = (size::format(MIN_SIZE), size::format(MAX_SIZE));
         format!("{} is out of range: write a size from \"{min}\" to \"{max}\", or \"0\" for no rotation", quote(text))
     })
-}
-
-fn cannot_be_opened(path: &Path, error: &io::Error) -> String {
-    format!(
-        "{} can't be opened: {}: write a path that this user is allowed to write",
-        path.display(),
-        io_error_text(error)
-    )
 }
 
 fn audit(text: &str, base: &Path) -> Result<AuditTarget, String> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::external::ExternalInputs;
-use crate::config::filesystem::can_create_directory;
 use crate::config::origin::{Origin, Origins};
 use crate::config::reader::Section;
 use crate::config::reader::report::Reported;
@@ -25,6 +24,7 @@ use crate::config::schema::kind::{
 };
 use crate::config::schema::{Setting, section};
 use crate::config::values::plain;
+use crate::filesystem::can_create_directory;
 use crate::keystore::keys_dir::KeysDir;
 use crate::token::MAX_LEEWAY;
 use crate::token::{self, Algorithm};

@@ -371,7 +371,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::config::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
+    use crate::config::fixture::{LOGIN, REALM, SERVER, assert_error, check, serve, with};
     use crate::config::{Config, Mode, Policy, load, parse};
 
     const ISSUER: &str = "[[realm.trusted_issuer]]\nissuer = \"https://idp.example/\"\naudience = [\"api\"]\n\
@@ -475,12 +475,12 @@ mod tests {
         let good = text("algorithms = [\"EdDSA\"]")
             .replace("jwks_url = \"https://idp.example/jwks\"", "jwks_file = \"idp.json\"");
         fs::write(&file, &good).unwrap();
-        let missing = load(&file, Mode::Check).unwrap_err().to_string();
+        let missing = load(&file, Mode::Start).unwrap_err().to_string();
         assert!(missing.contains("jwks_file: can't read") && missing.contains("does not exist"), "{missing}");
         fs::write(&jwks, "<html>").unwrap();
-        assert!(load(&file, Mode::Check).unwrap_err().to_string().contains("idp.json must be one JSON object"));
+        assert!(load(&file, Mode::Start).unwrap_err().to_string().contains("idp.json must be one JSON object"));
         fs::write(&jwks, JWKS).unwrap();
-        let config = load(&file, Mode::Check).unwrap();
+        let config = load(&file, Mode::Start).unwrap();
         assert_eq!(issuer(&config).keys.current_at(0).unwrap().kids(), ["a"]);
         assert!(config.inputs.iter().any(|input| input.path() == jwks), "so that a change is seen");
         fs::write(&jwks, JWKS.replace("\"a\"", "\"b\"")).unwrap();
@@ -508,7 +508,7 @@ mod tests {
         let parse = |text: &str, mode: Mode<'_>| parse(text, &file, mode).unwrap().policy;
         let keys = |policy: &Policy| policy.realm("a").unwrap().tokens().trusted[0].keys.clone();
         // A reload requires the signing key that a start writes.
-        let first = parse(&text(""), Mode::Serve);
+        let first = serve(&text(""), &file).policy;
         let kept = |text: &str| Arc::ptr_eq(&keys(&parse(text, Mode::Reload(&first))), &keys(&first));
         assert!(kept(&text("")) && kept(&text("audience = [\"other\"]")));
         assert!(!kept(&text("algorithms = [\"PS256\"]")));

@@ -440,7 +440,7 @@ mod tests {
         };
         let foreign = r#"listen = ["192.0.2.1:8080"]"#;
         assert!(warnings(foreign, Mode::Rehearse)[0].contains("warning: server.listen: 192.0.2.1:8080: no interface"));
-        assert!(warnings(foreign, Mode::Check).is_empty());
+        assert!(warnings(foreign, Mode::Start).is_empty());
         assert!(warnings("", Mode::Rehearse).is_empty());
         let privileged = warnings(r#"listen = ["127.0.0.1:7"]"#, Mode::Rehearse);
         assert_eq!(privileged.len(), usize::from(!may_bind_privileged_ports()), "{privileged:?}");

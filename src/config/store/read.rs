@@ -8,13 +8,13 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::config::external::ExternalInputs;
-use crate::config::filesystem::can_write_file;
 use crate::config::pem::CaFile;
 use crate::config::reader::report::Reported;
 use crate::config::schema::kind::{Raw, number, raw, required};
 use crate::config::schema::section;
 use crate::config::store::{Database, DatabasePassword, PostgresSettings, PostgresTls, SslMode};
 use crate::config::tls::{Certificate, CertificateError};
+use crate::filesystem::can_write_file;
 
 section! {
     /// The database for users, sessions and revocations.
@@ -341,7 +341,7 @@ mod tests {
         assert_error(&url("postgres://u@h/d", "connections = 0"), "store.connections: 0 is out of range");
         assert_error(&url("postgres://u@h/d", "connection = 1"), "unknown key");
 
-        let read = |text: &str| parse(text, Path::new("/nonexistent/t.toml"), Mode::Check).unwrap();
+        let read = |text: &str| parse(text, Path::new("/nonexistent/t.toml"), Mode::Start).unwrap();
         let of = |config: &Config| match &config.store {
             Database::Postgres(server) => server.clone(),
             Database::Sqlite(path) => panic!("{}", path.display()),

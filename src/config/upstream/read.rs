@@ -300,7 +300,7 @@ mod tests {
 
     fn with_authority(dir: &Path) -> Result<Upstream, Errors> {
         let keys = "upstream = [\"https://localhost\"]\nupstream_ca = \"ca.pem\"";
-        let config = parse(&format!("{SERVER}{REALM}{}", with(ROUTE, keys)), &dir.join("t.toml"), Mode::Check)?;
+        let config = parse(&format!("{SERVER}{REALM}{}", with(ROUTE, keys)), &dir.join("t.toml"), Mode::Start)?;
         assert!(config.inputs.iter().any(|input| input.path() == dir.join("ca.pem")), "it is watched");
         Ok(config.policy.routing().routes()[0].upstream().clone())
     }

@@ -104,7 +104,7 @@ callback_url = "https://app.example/cb"
 
     /// Returns whether a token with these claims can log in `bob@example.com`.
     fn may(limits: &str, claims: &Value) -> Result<bool, DenyReason> {
-        let config = parse(&format!("{FILE}{limits}"), std::path::Path::new("t.toml"), Mode::Check).unwrap();
+        let config = parse(&format!("{FILE}{limits}"), std::path::Path::new("t.toml"), Mode::Start).unwrap();
         let Dialect::Exchange(exchange) = config.policy.routing().logins()[0].dialect() else { panic!() };
         let caller = ExchangeClient::read(claims.as_object().unwrap(), exchange)?;
         Ok(caller.may_log_in(&LoginName::email("bob@example.com").unwrap()))

@@ -227,7 +227,7 @@ mod tests {
             format!("[[route]]\nrealm = \"a\"\naccess = \"public\"\nupstream = [\"http://127.0.0.1:1\"]\n{keys}\n")
         };
         let text = format!("{FILE}{}", routes.iter().map(route).collect::<String>());
-        parse(&text, std::path::Path::new("t.toml"), Mode::Check).unwrap().policy
+        parse(&text, std::path::Path::new("t.toml"), Mode::Start).unwrap().policy
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
              [[realm]]\nname = \"a\"\nissuer = \"i\"\nrequire_key = false\n\
              [[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"public\"\n{keys}\n"
         );
-        let config = parse(&text, &dir.join("t.toml"), Mode::Check).unwrap();
+        let config = parse(&text, &dir.join("t.toml"), Mode::Start).unwrap();
         let upstream = config.policy.routing().routes()[0].upstream();
         let server = &upstream.servers()[0];
         peer(server, server.address().unwrap(), upstream, authorities(upstream))

@@ -12,7 +12,7 @@ fn policy(routes: &[&str]) -> Policy {
         let head = format!("[[route]]\npath = \"/{index}\"\nrealm = \"a\"\naccess = \"public\"\n");
         text.push_str(&format!("{head}{keys}\n"));
     }
-    parse(&text, Path::new("/nonexistent/t.toml"), Mode::Check).unwrap().policy
+    parse(&text, Path::new("/nonexistent/t.toml"), Mode::Start).unwrap().policy
 }
 
 fn pool(servers: u16, keys: &str) -> Arc<ServerPool> {

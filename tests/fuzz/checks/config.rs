@@ -23,14 +23,14 @@ pub fn check(data: &[u8]) -> bool {
     {
         return false;
     }
-    let parsed = config::parse(text, Path::new(FILE), Mode::Check);
+    let parsed = config::parse(text, Path::new(FILE), Mode::Start);
     match parsed {
         Ok(config) => {
             assert!(text.parse::<Table>().is_ok(), "what is taken is TOML");
             assert!(!config.policy.realms().is_empty());
             assert!(!config.policy.routing().logins().is_empty() || !config.policy.routing().routes().is_empty());
             judges(&config.policy);
-            let again = config::parse(text, Path::new(FILE), Mode::Check).expect("it was one a moment ago");
+            let again = config::parse(text, Path::new(FILE), Mode::Start).expect("it was one a moment ago");
             assert!(config.cold_changes(&again).is_empty());
             true
         }

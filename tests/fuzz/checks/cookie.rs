@@ -34,7 +34,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
          [[realm.key]]\nid = \"k\"\nsecret = \"{KEY}\"\n\
          [[route]]\npath = \"/\"\nrealm = \"r\"\naccess = \"user\"\nupstream = [\"http://127.0.0.1:1\"]\n"
     );
-    let policy = config::parse(&text, Path::new("fuzz.toml"), Mode::Check).expect("a policy").policy;
+    let policy = config::parse(&text, Path::new("fuzz.toml"), Mode::Start).expect("a policy").policy;
     let claims = Claims {
         token_id: TokenId(1),
         subject: "u".into(),

@@ -34,7 +34,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         ));
     }
     text.push_str("[[login]]\ndialect = \"tenant\"\nhost = \"login.example\"\npath = \"/a\"\nlogout_path = \"/b\"\nrealm = \"r\"\n");
-    config::parse(&text, Path::new("/nonexistent/paths.toml"), Mode::Check).expect("a policy").policy
+    config::parse(&text, Path::new("/nonexistent/paths.toml"), Mode::Start).expect("a policy").policy
 });
 
 /// Whether an application gets it that decides about a part of its host only.

@@ -69,7 +69,7 @@ async fn an_id_is_kept_as_long_as_its_session_or_as_any_token_could_live() {
 fn a_cut_off_by_hand_is_not_in_the_future_and_a_token_not_an_argument() {
     let text = "[server]\nlisten = [\"127.0.0.1:0\"]\n[store]\nurl = \"sqlite://x.db\"\n[[realm]]\nname = \"r\"\n\
                 issuer = \"i\"\nrequire_key = false\n[[login]]\ndialect = \"project\"\npath = \"/l\"\nrealm = \"r\"\n";
-    let config = crate::config::parse(text, Path::new("t.toml"), Mode::Check).unwrap();
+    let config = crate::config::parse(text, Path::new("t.toml"), Mode::Start).unwrap();
     let what = |arguments: &[&str]| {
         let cli = Cli::try_parse_from([&["token", "revoke", "-c", "t.toml"], arguments].concat());
         let Command::Revoke(revoke) = cli.map_err(|error| error.to_string())?.command else { unreachable!() };

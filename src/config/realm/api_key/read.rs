@@ -311,7 +311,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, assert_error, check, warnings, with};
+    use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, assert_error, check, serve, warnings, with};
     use crate::config::{Mode, Policy, parse};
 
     const GOOD: &str = "secret = \"hunter2hunter2hunter2\"";
@@ -392,20 +392,20 @@ mod tests {
     fn what_was_used_of_a_key_outlives_a_reload() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
-        let read = |keys: &str, mode: Mode<'_>| {
-            parse(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)), &file, mode).unwrap().policy
-        };
+        let text = |keys: &str| format!("{SERVER}{}{LOGIN}", with(REALM, keys));
+        let reload = |keys: &str, current: &Policy| parse(&text(keys), &file, Mode::Reload(current)).unwrap().policy;
+        let start = |keys: &str| serve(&text(keys), &file).policy;
         let meter = |policy: &Policy, id: &str| {
             let keys = policy.realm("a").unwrap().api_keys();
             keys.into_iter().find(|key| key.id() == id).unwrap().limiter().clone()
         };
         let key = |id: &str, rest: &str| format!("[[realm.key]]\nid = \"{id}\"\n{rest}\n");
-        let old = read(&key("web", GOOD), Mode::Serve);
+        let old = start(&key("web", GOOD));
         let renewed = "secret = \"another-secret-0\"\nrate = 1";
-        let new = read(&format!("{}{}", key("app", GOOD), key("web", renewed)), Mode::Reload(&old));
+        let new = reload(&format!("{}{}", key("app", GOOD), key("web", renewed)), &old);
         assert!(Arc::ptr_eq(&meter(&old, "web"), &meter(&new, "web")), "with a new secret and a new limit, too");
         assert!(!Arc::ptr_eq(&meter(&old, "web"), &meter(&new, "app")), "whichever key has its secret now");
-        assert!(!Arc::ptr_eq(&meter(&old, "web"), &meter(&read(&key("web", GOOD), Mode::Serve), "web")));
+        assert!(!Arc::ptr_eq(&meter(&old, "web"), &meter(&start(&key("web", GOOD)), "web")));
     }
 
     #[test]

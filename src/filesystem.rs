@@ -1,15 +1,13 @@
-//! What a start is going to write, tried as far as that goes without writing.
+//! Files and directories: what this user can write, without writing, and the words for an error of the system.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use crate::keystore::secret_file::io_error_text;
-
-/// Whether `dir` is a directory in which this user can create files, or can be created with its parents.
-pub(super) fn can_create_directory(dir: &Path) -> Result<(), String> {
+/// Checks that `dir` is a directory in which this user can create files, or can be created with its parents.
+pub fn can_create_directory(dir: &Path) -> Result<(), String> {
     let mut existing = dir;
     loop {
         match fs::metadata(here_if_empty(existing)) {
@@ -23,9 +21,9 @@ pub(super) fn can_create_directory(dir: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether this user can open the file for reading and writing, or create it: its directory has to exist.
-pub(super) fn can_write_file(path: &Path) -> Result<(), String> {
-    can_create_in(here_if_empty(path.parent().unwrap_or(path)))?;
+/// Checks that this user can open the file for reading and writing, or create it: its directory has to exist.
+pub fn can_write_file(path: &Path) -> Result<(), String> {
+    can_create_in(directory_of(path))?;
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(format!("{} is not a regular file", path.display())),
         Ok(_) => allowed(path, Access::READ_OK | Access::WRITE_OK),
@@ -49,8 +47,32 @@ fn allowed(path: &Path, to: Access) -> Result<(), String> {
     access(path, to).map_err(|error| format!("{}: {}", path.display(), io_error_text(&error.into())))
 }
 
+/// Returns the directory of a file.
+#[must_use]
+pub fn directory_of(file: &Path) -> &Path {
+    here_if_empty(file.parent().unwrap_or(file))
+}
+
+/// Makes earlier changes of a directory durable: files that were created, renamed or removed in it.
+///
+/// # Errors
+/// The directory can't be opened or written.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Path of the working directory, for the empty path.
 fn here_if_empty(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+/// Why a file could not be used, for people.
+pub fn io_error_text(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "it does not exist".into(),
+        io::ErrorKind::PermissionDenied => "permission denied for the user of this process".into(),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_path_without_a_directory_is_below_the_working_directory() {
-        assert_eq!(here_if_empty(Path::new("file").parent().unwrap()), Path::new("."));
+        assert_eq!(directory_of(Path::new("file")), Path::new("."));
         // Another user than its owner runs this in a checkout, too.
         let here = can_create_in(Path::new("."));
         assert_eq!(can_create_directory(Path::new("no-such-directory")), here);
