@@ -286,20 +286,3 @@ fn the_folders_that_every_project_needs_are_there() {
         assert!(root().join(file).exists(), "{file} is missing");
     }
 }
-
-#[test]
-fn what_scripts_install_from_pypi_has_a_version() {
-    for script in [".cargo/cmake", "tests/run", "tests/hostile/run", "benches/load/run", "benches/service/run"] {
-        let text = fs::read_to_string(root().join(script)).unwrap();
-        let installs: Vec<_> = text.match_indices("pip\" install").map(|(at, _)| &text[at..]).collect();
-        assert!(!installs.is_empty(), "{script}");
-        for install in installs {
-            let command = install.split("\n\n").next().unwrap();
-            assert!(command.contains("--require-hashes") || command.contains("--constraint"), "{script}: {command}");
-        }
-    }
-    let versions = fs::read_to_string(root().join("tests/python.txt")).unwrap();
-    for line in versions.lines().filter(|line| !line.starts_with('#')) {
-        assert!(line.contains("=="), "{line}");
-    }
-}

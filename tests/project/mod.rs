@@ -9,3 +9,4 @@ mod pages;
 #[path = "../../docs/manual/reference.rs"]
 mod reference;
 mod schema;
+mod scripts;
