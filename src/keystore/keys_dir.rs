@@ -1,4 +1,4 @@
-//! A realm's directory of signing keys: one file `<kid>.jwk` a key.
+//! A realm's directory of signing keys: one file `<kid>.jwk` for each key.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -15,12 +15,12 @@ use crate::keystore::secret_file::{self, FileAccess};
 use crate::owner;
 use crate::token::{Algorithm, SigningKey};
 
-/// Where a realm's signing keys are, and how they take turns.
+/// A directory of signing keys, with the settings for new keys and their rotation.
 #[derive(Clone, Debug)]
 pub struct KeysDir {
     pub(crate) path: PathBuf,
     pub(crate) readers: FileAccess,
-    /// Whether it is ours to write to; systemd's credentials are not.
+    /// False for systemd's credentials.
     pub(crate) writable: bool,
     pub(crate) algorithm: Algorithm,
     /// Seconds.
@@ -29,18 +29,16 @@ pub struct KeysDir {
     pub(crate) publish_ahead: Duration,
 }
 
-/// A key and the file that keeps it.
 #[derive(Debug)]
 pub(crate) struct KeyFile {
     pub(crate) path: PathBuf,
     pub(crate) key: SigningKey,
 }
 
-/// Reads every key. Files that do not end in `.jwk`, and hidden ones, are none. A directory that does not exist has no
-/// keys.
+/// Reads every key: the files whose names end in `.jwk`, without hidden ones. A directory that does not exist has no keys.
 ///
 /// # Errors
-/// Sentences that name the file or directory: one that can't be read, is no key, or that others have access to.
+/// A sentence for each file or directory that can't be read, holds no key, or is accessible to other users.
 pub(crate) fn read(dir: &Path, readers: FileAccess) -> Result<Vec<KeyFile>, Vec<String>> {
     let mode = match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(vec![format!("{} is not a directory", dir.display())]),
@@ -48,7 +46,7 @@ pub(crate) fn read(dir: &Path, readers: FileAccess) -> Result<Vec<KeyFile>, Vec<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(unreadable(dir, &error)),
     };
-    // To list it harms nothing, since the files have modes of their own. But whoever puts a key in here signs tokens.
+    // Other users can list it: the files have modes of their own. But a user who could add a key here could sign tokens.
     if readers == FileAccess::Owner && mode & 0o022 != 0 {
         return Err(vec![format!(
             "group or others can write to {0} (mode {mode:04o}): run chmod 700 {0}, or set insecure_key_files = true in [server]",
@@ -64,8 +62,8 @@ pub(crate) fn read(dir: &Path, readers: FileAccess) -> Result<Vec<KeyFile>, Vec<
     read_files(dir, readers).map(|(keys, _)| keys)
 }
 
-/// Reads each key file once. Returns also whether every listed file was still there: if another process removed one after the
-/// directory was listed, the list may lack the key that the process wrote before.
+/// Reads each key file once. Also returns whether every listed file was still there: if another process deleted one after
+/// the directory was listed, the list may lack the key that the process wrote before.
 fn read_files(dir: &Path, readers: FileAccess) -> Result<(Vec<KeyFile>, bool), Vec<String>> {
     let (mut keys, mut errors, mut all_there) = (Vec::new(), Vec::new(), true);
     for path in list(dir, is_key_file).map_err(|error| unreadable(dir, &error))? {
@@ -83,7 +81,7 @@ fn read_file(path: &Path, readers: FileAccess) -> Result<SigningKey, String> {
     SigningKey::from_jwk(&text).map_err(|error| format!("{} is {error}{REMEDY}", path.display()))
 }
 
-/// The files of this kind, sorted by name.
+/// Returns the files that `is_listed` selects, sorted by name.
 fn list(dir: &Path, is_listed: fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
     let entries: io::Result<Vec<_>> = fs::read_dir(dir)?.collect();
     let mut paths: Vec<_> = entries?.iter().map(fs::DirEntry::path).filter(|path| is_listed(path)).collect();
@@ -99,12 +97,12 @@ fn is_gone(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Puts a key, which will sign tokens that live for `token_ttl` seconds, into the directory, which is made (0700) if it
-/// is not there, with its parents. The file (0600) is there as a whole or not at all, and survives a crash from the
-/// moment that this returns. Returns its path.
+/// Writes a new key, whose tokens are valid for `token_ttl` seconds, to a file (0600) in the directory. Creates the directory
+/// (0700) and its parents if necessary. Readers see the whole file or no file, and the file is on the disk when this
+/// returns. Returns its path.
 ///
 /// # Errors
-/// The file exists, or the file system refused.
+/// The file exists, or the file system failed.
 pub fn save_key(dir: &Path, key: &SigningKey, token_ttl: i64) -> io::Result<PathBuf> {
     make(dir)?;
     let path = dir.join(format!("{}.jwk", key.kid()));
@@ -114,7 +112,7 @@ pub fn save_key(dir: &Path, key: &SigningKey, token_ttl: i64) -> io::Result<Path
     Ok(path)
 }
 
-/// Puts another text into the file of a key that is there; a crash leaves the old one or the new one.
+/// Replaces the text of a key file. After a crash, the file has the old text or the new one.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let dir = directory_of(path);
     let file = write_temp_file(dir, text)?;
@@ -124,14 +122,13 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     sync_directory(dir)
 }
 
-/// Removes the file of a key.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     sync_directory(directory_of(path))
 }
 
-/// Takes the file of a stolen key away from the keys: no reader of the directory uses it any more. The renamed file marks a
-/// revocation that has not ended yet, until [`forget_revoked`] removes it.
+/// Renames the file of a stolen key, so that no reader of the directory uses it. The renamed file shows that the revocation
+/// has not ended, until [`forget_revoked`] deletes it.
 pub(crate) fn revoke(path: &Path) -> io::Result<()> {
     let dir = directory_of(path);
     let mut name = OsString::from(REVOKED);
@@ -140,7 +137,7 @@ pub(crate) fn revoke(path: &Path) -> io::Result<()> {
     sync_directory(dir)
 }
 
-/// Whether the revocation of the key `kid` has begun and not ended.
+/// Returns whether the revocation of the key `kid` has begun and not ended.
 ///
 /// # Errors
 /// A sentence: the directory can't be read.
@@ -166,8 +163,8 @@ fn revoked(dir: &Path, kid: &str, readers: FileAccess) -> io::Result<Vec<PathBuf
     Ok(paths)
 }
 
-/// Keeps every other gate and command that wants to write to the directory from it, until the file is closed. Whoever
-/// has it makes a key at most; anybody who may read the directory could hold it for ever, so nobody waits for ever.
+/// Locks the directory against writes of other processes, until the returned file is closed. A process of Tollgate holds the
+/// lock only while it writes a key. The wait has a limit, because every user who can read the directory can hold the lock.
 pub(crate) fn lock(dir: &Path) -> io::Result<File> {
     let file = File::open(dir)?;
     let deadline = Instant::now() + LOCK_TIMEOUT;
@@ -181,8 +178,8 @@ pub(crate) fn lock(dir: &Path) -> io::Result<File> {
     }
 }
 
-/// Removes what a crash left half-written; it holds a key, or a part of one. For who holds the lock; a minute's grace is for
-/// `tollgate init`, which needs none.
+/// Deletes unfinished files of a crashed process: they hold a key, or a part of one. The caller holds the lock. Files of less
+/// than a minute stay, because `tollgate init` writes without the lock.
 pub(crate) fn remove_temp_files(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -194,18 +191,18 @@ pub(crate) fn remove_temp_files(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file of a key that has no name yet under which anybody would read it.
+/// Writes a key to a file under a temporary name.
 fn write_temp_file(dir: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
-    // Its name does not end in .jwk, so that nobody reads it half-written; `tempfile` makes it with mode 0600.
+    // Its name does not end in .jwk, so that no process reads an unfinished file. `tempfile` creates it with mode 0600.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
-    // An operator who is root made it, and the gate, whose directory it is, has to read it.
+    // If root runs the command, the owner of the directory must be able to read the file.
     owner::hand_over(file.as_file(), file.path())?;
     file.as_file().sync_all()?;
     Ok(file)
 }
 
-/// Makes `dir` and the parents that it lacks, and has each one's entry on the disk.
+/// Creates `dir` and its missing parents, and writes their directory entries to the disk.
 pub(crate) fn make(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -215,7 +212,7 @@ pub(crate) fn make(dir: &Path) -> io::Result<()> {
         make(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(dir) {
-        // Somebody else was quicker.
+        // Another process created it in the meantime.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(error),
         Ok(()) => {
@@ -233,9 +230,9 @@ fn is_key_file(path: &Path) -> bool {
 const REMEDY: &str = ": restore a valid key file, or delete the file (tollgate key rotate creates a new key)";
 
 const UNFINISHED: &str = ".new-key-";
-/// Hidden, so that no reader takes it for a key.
+/// A hidden file: readers ignore it.
 const REVOKED: &str = ".revoked-";
-/// How often the directory is listed until no listed file is gone.
+/// Limit for reading the directory again because a listed file was deleted.
 const READ_ATTEMPTS: usize = 10;
 const SWEEP_AGE: Duration = Duration::from_secs(60);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -256,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_goes_and_nothing_else() {
+    fn only_unfinished_files_of_a_crash_are_deleted() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str, age: u64| {
             let file = File::create(temp.path().join(name)).unwrap();
@@ -279,7 +276,7 @@ mod tests {
         let save = |at: i64| save_key(&dir, &SigningKey::generate(Algorithm::HS256, at, at).unwrap(), 60).unwrap();
         let mut last = save(0);
         std::thread::scope(|scope| {
-            // Each time the new key first, then the old one goes.
+            // Each time the new key is written first, then the old one is deleted.
             let writer = scope.spawn(|| {
                 for at in 1..200 {
                     let next = save(at);
@@ -317,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_root_makes_is_the_gate_s() {
+    fn a_key_that_root_makes_gets_the_owner_of_its_directory() {
         if !rustix::process::geteuid().is_root() {
             return;
         }

@@ -1,7 +1,7 @@
 //! Keys and secrets in files: the directories of signing keys, their rotation, and secret files.
 //!
-//! Several processes and commands can share a directory of keys. Each change is made under a lock, and a running process
-//! learns of it as of any other change to a file.
+//! Several processes and commands can share a directory of keys. Each change is made under a lock. Running processes
+//! notice it as they notice any other changed file.
 
 pub(crate) mod keys_dir;
 mod pending_key;

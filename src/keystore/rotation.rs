@@ -1,8 +1,5 @@
-//! Signing keys take turns: new ones are made, by command or by schedule, and old ones are taken away when no token
-//! that they signed counts any more.
-//!
-//! All of it happens in the directory of the keys, under a lock, since several gates and commands may share one. A
-//! running gate learns of it as of any other change to a file.
+//! The rotation of signing keys: new ones are created by a command or by a schedule, and old ones are deleted when the last
+//! token that they signed has expired.
 
 use std::io;
 use std::path::Path;
@@ -12,72 +9,64 @@ use crate::keystore::keys_dir::{self, KeyFile, KeysDir};
 use crate::token::MAX_LEEWAY;
 use crate::token::{Algorithm, SigningKey, signing, verification_end};
 
-/// What a rotation came to.
+/// Result of [`KeysDir::rotate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RotationResult {
-    /// This key was made, and those were dropped that waited for their turns: one of them would have taken its place.
+    /// A new key was created.
     Made {
-        /// The key.
-        turn: KeyStatus,
-        /// Those that were dropped.
+        key: KeyStatus,
+        /// Pending keys that were deleted: one of them would have replaced the new key.
         dropped: Vec<KeyStatus>,
     },
-    /// This one was made before, and waits for its turn: another one behind it would be of no use.
+    /// This key is pending already, so that no other one was created.
     Waiting(KeyStatus),
 }
 
-/// What became of a key by itself.
+/// What [`maintain_keys`] did to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyChange {
-    /// It was made.
     Made(KeyStatus),
-    /// It was taken away.
     Retired(KeyStatus),
 }
 
-/// A signing key and its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyStatus {
-    /// Its id.
     pub kid: String,
-    /// What it signs with.
     pub algorithm: Algorithm,
     /// Unix seconds.
     pub made_at: i64,
-    /// Before, in, or after its turn.
     pub state: KeyState,
 }
 
-/// Where a key stands. Every one verifies.
+/// State of a signing key. A key verifies in each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It will sign from this Unix second on.
+    /// It becomes active at this Unix second.
     Pending(i64),
     /// It signs.
     Active,
-    /// It signs no more, and verifies until this Unix second; without one, until a later key has signed for long enough.
+    /// It signs no longer, and verifies until this Unix second. `None`: no later key has started yet.
     Passive(Option<i64>),
 }
 
 impl KeysDir {
-    /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Every key in it, in the order of their turns, as of `now` (Unix seconds).
+    /// Returns every key with its state at `now` (Unix seconds), in the order in which they become active.
     ///
     /// # Errors
-    /// Sentences about what can't be read.
+    /// A sentence for each file that can't be read.
     pub fn key_statuses(&self, now: i64) -> Result<Vec<KeyStatus>, Vec<String>> {
         let mut stored = keys_dir::read(&self.path, self.readers)?;
         stored.sort_by(|a, b| (a.key.active_from(), a.key.kid()).cmp(&(b.key.active_from(), b.key.kid())));
-        Ok(stored.iter().map(|one| turn(&one.key, &[self], &[], &stored, now)).collect())
+        Ok(stored.iter().map(|one| status(&one.key, &[self], &[], &stored, now)).collect())
     }
 
-    /// Makes the key that signs next: from `publish_ahead` after `now` (Unix seconds) on, or from `now` on if `at_once`
-    /// or if there is none that signs. At once also drops those that wait.
+    /// Creates the next key. It becomes active `publish_ahead` after `now` (Unix seconds), or at `now` if `at_once` is set
+    /// or no key is active. With `at_once`, it also deletes the pending keys.
     ///
     /// # Errors
     /// A sentence: the directory can't be read, locked or written to.
@@ -87,18 +76,23 @@ impl KeysDir {
             return Err(format!("{} {message}", self.path.display()));
         }
         keys_dir::make(&self.path).map_err(|error| self.unwritable(&error))?;
-        let (_lock, stored) = self.alone()?;
-        let waiting: Vec<_> = self.own(&stored).filter(|one| one.key.active_from() > now).collect();
-        let next = waiting.iter().min_by_key(|one| one.key.active_from());
+        let (_lock, stored) = self.lock_and_read()?;
+        let pending: Vec<_> = self.own(&stored).filter(|one| one.key.active_from() > now).collect();
+        let next = pending.iter().min_by_key(|one| one.key.active_from());
         if let (Some(next), false) = (next, at_once) {
-            return Ok(RotationResult::Waiting(turn(&next.key, &[self], &[], &stored, now)));
+            return Ok(RotationResult::Waiting(status(&next.key, &[self], &[], &stored, now)));
         }
-        let begun = self.own(&stored).any(|one| one.key.active_from() <= now);
-        let turn = if begun && !at_once { self.add(now, now + self.ahead())? } else { self.add_now(&stored, now)? };
-        Ok(RotationResult::Made { turn, dropped: self.remove(&waiting, &stored, now)? })
+        let has_started = self.own(&stored).any(|one| one.key.active_from() <= now);
+        let key = if has_started && !at_once {
+            self.add(now, now + self.ahead())?
+        } else {
+            self.add_active(self.own(&stored), now, now)?
+        };
+        Ok(RotationResult::Made { key, dropped: self.remove(&pending, &stored, now)? })
     }
 
-    /// Whether a revocation of the key `kid` has begun and not ended: [`KeysDir::revoke`] without [`KeysDir::end_revocation`].
+    /// Returns whether a revocation of the key `kid` has begun and not ended: [`KeysDir::revoke`] without
+    /// [`KeysDir::end_revocation`].
     ///
     /// # Errors
     /// A sentence: the directory can't be read.
@@ -106,57 +100,56 @@ impl KeysDir {
         keys_dir::is_revoked(&self.path, kid, self.readers)
     }
 
-    /// Makes a key that signs at once, if `kid`, whose file is to be taken away, is the one that signs, or no other has had
-    /// its turn. Returns the new one.
+    /// Creates a key that is active at once, if the key `kid`, which will be revoked, is the active one, or if no other key
+    /// has become active yet. Returns the new key.
     ///
     /// # Errors
     /// A sentence: there is no such key, or the directory can't be read, locked or written to.
     pub fn stand_in_for(&self, kid: &str, now: i64) -> Result<Option<KeyStatus>, String> {
-        let (_lock, stored) = self.alone()?;
+        let (_lock, stored) = self.lock_and_read()?;
         let stolen = stored.iter().find(|one| one.key.kid() == kid);
         if stolen.is_none() && !self.is_revoked(kid)? {
             return Err(format!("{} has no key {kid:?}", self.path.display()));
         }
-        let signs = signing(self.own(&stored).map(|one| &one.key), self.algorithm, now);
-        if signs.is_some_and(|key| key.kid() != kid && key.active_from() <= now) {
+        let active = signing(self.own(&stored).map(|one| &one.key), self.algorithm, now);
+        if active.is_some_and(|key| key.kid() != kid && key.active_from() <= now) {
             return Ok(None);
         }
-        // Its turn begins where that of the stolen key began. If it began in the next second, an older key would sign until
-        // then; a gate whose clock is late would sign with the older key for longer.
+        // It starts one second after the stolen key did. If it started in the next second from now, an older key would be
+        // active until then, and at a process whose clock is late the older key would be active for longer.
         let from = stolen.map_or(now, |one| one.key.active_from().saturating_add(1).min(now));
-        let others = self.own(&stored).map(|one| &one.key).filter(|key| key.kid() != kid && key.active_from() <= now);
-        let last = others.map(SigningKey::active_from).max();
-        let made = self.add(now, last.map_or(from, |last| from.max(last + 1)))?;
-        Ok(Some(KeyStatus { state: KeyState::Active, ..made }))
+        let others = self.own(&stored).filter(|one| one.key.kid() != kid);
+        self.add_active(others, from, now).map(Some)
     }
 
-    /// Takes the key `kid` away, at once, and drops those that wait for their turns and were made no later than the one that
-    /// signs then: whoever could read the one may have read them. `made`: the key that was made in its place. Returns those
-    /// that were dropped. The revocation goes on until [`KeysDir::end_revocation`]: a command that ends before is repeated.
+    /// Revokes the key `kid` at once. Also deletes the pending keys that were created before the key that is active then:
+    /// an attacker who could read the one file may have read theirs. `made` is the key of [`KeysDir::stand_in_for`].
+    /// Returns the deleted pending keys. The revocation lasts until [`KeysDir::end_revocation`]: a command that is
+    /// interrupted before must be repeated.
     ///
     /// # Errors
-    /// A sentence: without it there would be no key that signs, or the directory can't be read, locked or written to.
+    /// A sentence: there would be no key left to sign with, or the directory can't be read, locked or written to.
     pub fn revoke(&self, kid: &str, made: Option<&KeyStatus>, now: i64) -> Result<Vec<KeyStatus>, String> {
-        let (_lock, stored) = self.alone()?;
+        let (_lock, stored) = self.lock_and_read()?;
         let others = || self.own(&stored).filter(|one| one.key.kid() != kid);
         let is_made = |one: &&KeyFile| made.is_some_and(|made| made.kid == one.key.kid());
-        let signs = others().find(is_made).map(|one| &one.key);
-        let signs = signs.or_else(|| signing(others().map(|one| &one.key), self.algorithm, now));
-        let signs = signs.ok_or_else(|| format!("{} has no other key that can sign", self.path.display()))?;
-        // Whatever its clock said: what is there now was made before the one that was made just now.
-        let is_older = |key: &SigningKey| made.is_some() || key.created_at() <= signs.created_at();
-        let waiting =
-            others().filter(|one| one.key.active_from() > now && is_older(&one.key) && one.key.kid() != signs.kid());
-        let waiting: Vec<_> = waiting.collect();
-        // Those first: the file of the stolen key, whatever its name, is what a repeated command finds.
-        let dropped = self.remove(&waiting, &stored, now)?;
+        let active = others().find(is_made).map(|one| &one.key);
+        let active = active.or_else(|| signing(others().map(|one| &one.key), self.algorithm, now));
+        let active = active.ok_or_else(|| format!("{} has no other key that can sign", self.path.display()))?;
+        // The keys that are there now are older than `made`, even if the clock of the machine that wrote them was ahead.
+        let is_older = |key: &SigningKey| made.is_some() || key.created_at() <= active.created_at();
+        let pending =
+            others().filter(|one| one.key.active_from() > now && is_older(&one.key) && one.key.kid() != active.kid());
+        let pending: Vec<_> = pending.collect();
+        // The stolen key goes last: a repeated command looks for its file, under either name.
+        let dropped = self.remove(&pending, &stored, now)?;
         for one in stored.iter().filter(|one| one.key.kid() == kid) {
             keys_dir::revoke(&one.path).map_err(|error| self.unwritable(&error))?;
         }
         Ok(dropped)
     }
 
-    /// Ends the revocation of the key `kid`: nothing is left to be repeated.
+    /// Ends the revocation of the key `kid`: a repeated command no longer finds it.
     ///
     /// # Errors
     /// A sentence: the directory can't be read, locked or written to.
@@ -165,14 +158,13 @@ impl KeysDir {
         keys_dir::forget_revoked(&self.path, kid, self.readers).map_err(|error| self.unwritable(&error))
     }
 
-    /// Whether keys may be put into it and taken away; not if systemd puts them there.
+    /// Returns false for a directory of systemd credentials.
     #[must_use]
     pub const fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// Keeps everybody else from it, and reads it.
-    fn alone(&self) -> Result<(std::fs::File, Vec<KeyFile>), String> {
+    fn lock_and_read(&self) -> Result<(std::fs::File, Vec<KeyFile>), String> {
         let lock = keys_dir::lock(&self.path).map_err(|error| self.unwritable(&error))?;
         let stored = keys_dir::read(&self.path, self.readers).map_err(|errors| errors.join("; "))?;
         Ok((lock, stored))
@@ -183,36 +175,39 @@ impl KeysDir {
         stored.iter().filter(move |one| one.key.algorithm() == algorithm)
     }
 
-    /// Removes these files, which are some of `stored`.
+    /// Removes `files`, which are part of `stored`.
     fn remove(&self, files: &[&KeyFile], stored: &[KeyFile], now: i64) -> Result<Vec<KeyStatus>, String> {
         let mut removed = Vec::new();
         for one in files {
             keys_dir::remove(&one.path).map_err(|error| self.unwritable(&error))?;
-            removed.push(turn(&one.key, &[self], &[], stored, now));
+            removed.push(status(&one.key, &[self], &[], stored, now));
         }
         Ok(removed)
     }
 
-    /// Makes a key that signs at once.
-    fn add_now(&self, stored: &[KeyFile], now: i64) -> Result<KeyStatus, String> {
-        let begun = self.own(stored).map(|one| one.key.active_from()).filter(|from| *from <= now);
-        // Of two keys of one second the id decides which one signs.
-        let signs_from = begun.max().map_or(now, |last| now.max(last + 1));
-        let made = self.add(now, signs_from)?;
+    /// Creates a key that replaces the active one of `keys`. It starts at `from`, or one second after the last of `keys` that
+    /// has started: of two keys with the same start, the key id decides which one is active.
+    fn add_active<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a KeyFile>,
+        from: i64,
+        now: i64,
+    ) -> Result<KeyStatus, String> {
+        let last = keys.map(|one| one.key.active_from()).filter(|start| *start <= now).max();
+        let made = self.add(now, last.map_or(from, |last| from.max(last + 1)))?;
         Ok(KeyStatus { state: KeyState::Active, ..made })
     }
 
-    fn add(&self, now: i64, signs_from: i64) -> Result<KeyStatus, String> {
-        let key = SigningKey::generate(self.algorithm, now, signs_from).map_err(|error| error.to_string())?;
+    fn add(&self, now: i64, active_from: i64) -> Result<KeyStatus, String> {
+        let key = SigningKey::generate(self.algorithm, now, active_from).map_err(|error| error.to_string())?;
         keys_dir::save_key(&self.path, &key, self.token_ttl).map_err(|error| self.unwritable(&error))?;
-        let state = if signs_from <= now { KeyState::Active } else { KeyState::Pending(signs_from) };
+        let state = if active_from <= now { KeyState::Active } else { KeyState::Pending(active_from) };
         Ok(KeyStatus { kid: key.kid().to_owned(), algorithm: self.algorithm, made_at: now, state })
     }
 
-    /// Whether its schedule wants a new key.
+    /// Returns whether `rotate_every` has passed since the newest key was created.
     fn is_due(&self, stored: &[KeyFile], now: i64) -> bool {
-        let own = stored.iter().filter(|one| one.key.algorithm() == self.algorithm);
-        let newest = own.map(|one| one.key.created_at()).max();
+        let newest = self.own(stored).map(|one| one.key.created_at()).max();
         let every = self.rotate_every.map(|every| i64::try_from(every.as_secs()).unwrap_or(i64::MAX));
         newest.zip(every).is_some_and(|(newest, every)| newest.saturating_add(every) <= now)
     }
@@ -239,11 +234,11 @@ impl KeysDir {
     }
 }
 
-/// Looks after one directory, which is that of each of `uses`: makes the keys that their schedules want, and takes away
-/// those of which no token counts any more at `now` (Unix seconds).
+/// Maintains one directory, which is that of each of `uses`: creates the keys that are due by their schedules, and deletes
+/// the keys whose last token has expired at `now` (Unix seconds).
 ///
-/// `in_force`: the ids of the keys that the policy in force signs with. The directory may have a later one, which that
-/// policy knows nothing of for as long as the configuration can't be loaded.
+/// `in_force`: the ids of the keys that the policy in force signs with. While the configuration can't be loaded, that policy
+/// does not know of later keys in the directory.
 ///
 /// # Errors
 /// A sentence: the directory can't be read, locked or written to.
@@ -253,7 +248,7 @@ pub fn maintain_keys(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<V
     keys_dir::remove_temp_files(&dir.path).map_err(|error| dir.unwritable(&error))?;
     let stored = keys_dir::read(&dir.path, dir.readers).map_err(|errors| errors.join("; "))?;
     for one in &stored {
-        if let Some(text) = marks(&one.key, uses, in_force, &stored, now) {
+        if let Some(text) = updated_text(&one.key, uses, in_force, &stored, now) {
             keys_dir::replace(&one.path, &text).map_err(|error| dir.unwritable(&error))?;
         }
     }
@@ -266,17 +261,17 @@ pub fn maintain_keys(uses: &[&KeysDir], in_force: &[&str], now: i64) -> Result<V
         }
     }
     for one in &stored {
-        let turn = turn(&one.key, uses, in_force, &stored, now);
-        if matches!(turn.state, KeyState::Passive(Some(until)) if now > until) {
+        let status = status(&one.key, uses, in_force, &stored, now);
+        if matches!(status.state, KeyState::Passive(Some(until)) if now > until) {
             keys_dir::remove(&one.path).map_err(|error| dir.unwritable(&error))?;
-            changes.push(KeyChange::Retired(turn));
+            changes.push(KeyChange::Retired(status));
         }
     }
     Ok(changes)
 }
 
-fn turn(key: &SigningKey, uses: &[&KeysDir], in_force: &[&str], stored: &[KeyFile], now: i64) -> KeyStatus {
-    let state = if !users(key, uses, in_force, stored, now).is_empty() {
+fn status(key: &SigningKey, uses: &[&KeysDir], in_force: &[&str], stored: &[KeyFile], now: i64) -> KeyStatus {
+    let state = if !signing_uses(key, uses, in_force, stored, now).is_empty() {
         KeyState::Active
     } else if key.active_from() > now {
         KeyState::Pending(key.active_from())
@@ -288,8 +283,8 @@ fn turn(key: &SigningKey, uses: &[&KeysDir], in_force: &[&str], stored: &[KeyFil
     KeyStatus { kid: key.kid().to_owned(), algorithm: key.algorithm(), made_at: key.created_at(), state }
 }
 
-/// Those for whom `key` signs at `now`.
-fn users<'a>(
+/// Returns those of `uses` for which `key` is the active one at `now`.
+fn signing_uses<'a>(
     key: &SigningKey,
     uses: &[&'a KeysDir],
     in_force: &[&str],
@@ -303,34 +298,34 @@ fn users<'a>(
     uses.iter().copied().filter(signs).collect()
 }
 
-/// What the file of `key` has to say from now on: how long the tokens live that it signs, or will sign; and that it
-/// signs though the turn of a later one has begun, as when `algorithm` went back to what it was, or the configuration
-/// can't be loaded.
-fn marks(
+/// Returns the new text for the file of `key`, if it must change. The file records the lifetime of the tokens that the key
+/// signs or will sign. It also records that the key stays active although a later one has started: after `algorithm` was set
+/// back to an earlier value, or while the configuration can't be loaded.
+fn updated_text(
     key: &SigningKey,
     uses: &[&KeysDir],
     in_force: &[&str],
     stored: &[KeyFile],
     now: i64,
 ) -> Option<zeroize::Zeroizing<String>> {
-    let mut users = users(key, uses, in_force, stored, now);
+    let mut users = signing_uses(key, uses, in_force, stored, now);
     let signs = !users.is_empty();
     if key.active_from() > now {
         users.extend(uses.iter().filter(|one| one.algorithm == key.algorithm()));
     }
     let token_ttl = users.iter().map(|one| one.token_ttl).max()?;
-    let overtaken = signs && verification_end(key, keys(stored), 0, 0, now).is_some();
-    // An hour ahead, so that the file is not written all the time.
-    let promise = (overtaken && key.active_until() < now + PROMISE / 2).then_some(now + PROMISE);
-    key.with_lifetime(token_ttl, promise)
+    let is_replaced = signs && verification_end(key, keys(stored), 0, 0, now).is_some();
+    // Extended by an hour each time, so that the file is not written at each call.
+    let active_until = (is_replaced && key.active_until() < now + EXTENSION / 2).then_some(now + EXTENSION);
+    key.with_lifetime(token_ttl, active_until)
 }
 
 fn keys(stored: &[KeyFile]) -> impl Iterator<Item = &SigningKey> {
     stored.iter().map(|one| &one.key)
 }
 
-/// Seconds.
-const PROMISE: i64 = 3600;
+/// Seconds for which a key that a later one has replaced stays active.
+const EXTENSION: i64 = 3600;
 
 #[cfg(test)]
 mod tests {
@@ -342,7 +337,7 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
-    /// Of `KeysDir::for_tests`, with the greatest leeway.
+    /// Lifetime of a token: that of `KeysDir::for_tests` and the maximum leeway.
     const LIFE: i64 = 100 + 300;
 
     struct Scene {
@@ -359,8 +354,8 @@ mod tests {
 
         fn rotate(&self, now: i64, at_once: bool) -> String {
             match self.dir.rotate(now, at_once).unwrap() {
-                RotationResult::Made { turn, .. } => turn.kid,
-                RotationResult::Waiting(turn) => panic!("{turn:?}"),
+                RotationResult::Made { key, .. } => key.kid,
+                RotationResult::Waiting(key) => panic!("{key:?}"),
             }
         }
 
@@ -374,8 +369,8 @@ mod tests {
         }
 
         fn signs(&self, now: i64) -> String {
-            let turns = self.dir.key_statuses(now).unwrap();
-            turns.into_iter().find(|turn| turn.state == KeyState::Active).unwrap().kid
+            let keys = self.dir.key_statuses(now).unwrap();
+            keys.into_iter().find(|key| key.state == KeyState::Active).unwrap().kid
         }
 
         fn text(&self, kid: &str) -> String {
@@ -384,20 +379,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_waits_for_its_turn_and_another_one_does_nothing() {
+    fn a_rotated_key_is_pending_and_another_rotation_does_nothing() {
         let scene = Scene::new(Algorithm::ES256);
         let first = scene.rotate(NOW, false);
         assert_eq!(scene.signs(NOW), first, "the first one need not wait");
         let second = scene.rotate(NOW + 100, false);
         assert_eq!((scene.signs(NOW + 109), scene.signs(NOW + 110)), (first.clone(), second.clone()));
-        let RotationResult::Waiting(turn) = scene.dir.rotate(NOW + 105, false).unwrap() else { panic!("a third key") };
-        assert_eq!((&turn.kid, turn.state), (&second, KeyState::Pending(NOW + 110)));
+        let RotationResult::Waiting(key) = scene.dir.rotate(NOW + 105, false).unwrap() else { panic!("a third key") };
+        assert_eq!((&key.kid, key.state), (&second, KeyState::Pending(NOW + 110)));
         assert_eq!(scene.kids().len(), 2);
-        let RotationResult::Made { turn: third, dropped } = scene.dir.rotate(NOW + 106, true).unwrap() else {
-            panic!()
-        };
+        let RotationResult::Made { key: third, dropped } = scene.dir.rotate(NOW + 106, true).unwrap() else { panic!() };
         assert_eq!(scene.signs(NOW + 106), third.kid);
-        let kids: Vec<_> = dropped.iter().map(|turn| &turn.kid).collect();
+        let kids: Vec<_> = dropped.iter().map(|key| &key.kid).collect();
         assert_eq!((kids, scene.signs(NOW + 1000)), (vec![&second], third.kid.clone()), "it would have taken over");
         assert_eq!(scene.kids(), [first, third.kid].into());
         for entry in fs::read_dir(&scene.dir.path).unwrap() {
@@ -406,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn r62_another_key_signs_at_once_for_one_that_is_taken_away() {
+    fn r62_a_new_key_is_active_at_once_for_one_that_is_revoked() {
         let scene = Scene::new(Algorithm::ES256);
         let revoke = |kid: &str, now: i64| {
             let made = scene.dir.stand_in_for(kid, now).unwrap();
@@ -414,24 +407,24 @@ mod tests {
             assert!(scene.dir.is_revoked(kid).unwrap());
             scene.dir.end_revocation(kid).unwrap();
             assert!(!scene.dir.is_revoked(kid).unwrap());
-            (made.map(|turn| turn.kid), dropped.into_iter().map(|turn| turn.kid).collect::<Vec<_>>())
+            (made.map(|key| key.kid), dropped.into_iter().map(|key| key.kid).collect::<Vec<_>>())
         };
         let old = scene.rotate(NOW - 100, true);
         let first = scene.rotate(NOW, true);
-        // By a clock that is ahead.
+        // Created by a machine whose clock is ahead.
         let waiting = scene.rotate(NOW + 50, false);
-        // Within the second in which it began to sign, and with an older one there, which is not to come back.
+        // Within the second in which it became active, and beside an older key, which must not become active again.
         let (made, dropped) = revoke(&first, NOW);
         let made = made.unwrap();
         assert_eq!((dropped, scene.kids()), (vec![waiting], [old.clone(), made.clone()].into()));
         assert_eq!((scene.signs(NOW), scene.signs(NOW - 1)), (made.clone(), old.clone()));
-        // One that signs no more has no stand-in, and nothing waits that was made before the one that signs.
+        // A passive key gets no stand-in, and no pending key is older than the active one.
         let next = scene.rotate(NOW + 2, false);
         assert_eq!(revoke(&old, NOW + 3), (None, Vec::new()));
         assert_eq!(scene.kids(), [made.clone(), next.clone()].into());
-        // One that waits for its turn.
+        // A pending key.
         assert_eq!(revoke(&next, NOW + 3), (None, Vec::new()));
-        // The only one there is.
+        // The only key.
         let (last, _) = revoke(&made, NOW + 3);
         assert_eq!(scene.kids(), [last.clone().unwrap()].into());
         let gone = scene.dir.stand_in_for(&made, NOW + 3).unwrap_err();
@@ -441,22 +434,22 @@ mod tests {
     }
 
     #[test]
-    fn r62_a_stand_in_takes_the_turn_of_the_stolen_key() {
+    fn r62_a_stand_in_is_active_instead_of_the_stolen_key() {
         let scene = Scene::new(Algorithm::ES256);
         let old = scene.rotate(NOW, true);
-        // Of one second: its turn is the next one.
+        // Created in the same second: it becomes active in the next one.
         let stolen = scene.rotate(NOW, true);
         assert_eq!((scene.signs(NOW), scene.signs(NOW + 1)), (old, stolen.clone()));
         let made = scene.dir.stand_in_for(&stolen, NOW + 1).unwrap().unwrap();
         scene.dir.revoke(&stolen, Some(&made), NOW + 1).unwrap();
-        assert_eq!(scene.signs(NOW + 1), made.kid, "no older one, not for a second");
-        // At a gate whose clock is late, once the stolen one began to sign some time ago.
+        assert_eq!(scene.signs(NOW + 1), made.kid, "no older key, not even for a second");
+        // At a process whose clock is late, after the stolen key has been active for some time.
         let next = scene.dir.stand_in_for(&made.kid, NOW + 100).unwrap().unwrap();
         assert_eq!((scene.signs(NOW + 2), scene.signs(NOW + 100)), (next.kid.clone(), next.kid.clone()));
-        // Again, as after a crash before the stolen one went: it signs, so no other is made.
+        // Again, as after a crash before the stolen key was deleted: the stand-in is active, so no other one is created.
         assert_eq!(scene.dir.stand_in_for(&made.kid, NOW + 100), Ok(None));
         assert_eq!(scene.dir.revoke(&made.kid, None, NOW + 100), Ok(Vec::new()));
-        // And after it went.
+        // And after it was deleted.
         assert_eq!(scene.dir.stand_in_for(&made.kid, NOW + 100), Ok(None));
         assert_eq!(scene.dir.revoke(&made.kid, None, NOW + 100), Ok(Vec::new()));
         assert_eq!(scene.signs(NOW + 100), next.kid);
@@ -470,15 +463,15 @@ mod tests {
         scene.dir.rotate_every = Some(Duration::from_secs(1000));
         assert!(scene.tend(NOW + 999).is_empty());
         let changes = scene.tend(NOW + 1000);
-        let [KeyChange::Made(turn)] = &changes[..] else { panic!("{changes:?}") };
-        assert_eq!((turn.state, turn.made_at), (KeyState::Pending(NOW + 1010), NOW + 1000));
+        let [KeyChange::Made(made)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((made.state, made.made_at), (KeyState::Pending(NOW + 1010), NOW + 1000));
         assert!(scene.tend(NOW + 1000).is_empty() && scene.tend(NOW + 1010 + LIFE).is_empty(), "one is enough");
-        assert_eq!((scene.signs(NOW + 1009), scene.signs(NOW + 1010)), (first, turn.kid.clone()));
+        assert_eq!((scene.signs(NOW + 1009), scene.signs(NOW + 1010)), (first, made.kid.clone()));
         assert_eq!(scene.tend(NOW + 2000).len(), 2, "the next one comes, and the first one goes");
     }
 
     #[test]
-    fn gates_that_share_a_directory_make_one_key_between_them() {
+    fn processes_that_share_a_directory_create_one_key() {
         let mut scene = Scene::new(Algorithm::HS256);
         scene.rotate(NOW, false);
         scene.dir.rotate_every = Some(Duration::from_secs(1000));
@@ -496,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_goes_when_its_last_token_has_expired_and_not_before() {
+    fn a_key_is_deleted_when_its_last_token_has_expired_and_not_before() {
         let scene = Scene::new(Algorithm::HS256);
         let first = scene.rotate(NOW, false);
         let second = scene.rotate(NOW, false);
@@ -504,11 +497,11 @@ mod tests {
         assert!(scene.tend(from + LIFE).is_empty());
         assert_eq!(scene.kids(), [first.clone(), second.clone()].into());
         let changes = scene.tend(from + LIFE + 1);
-        assert!(matches!(&changes[..], [KeyChange::Retired(turn)] if turn.kid == first), "{changes:?}");
+        assert!(matches!(&changes[..], [KeyChange::Retired(key)] if key.kid == first), "{changes:?}");
         assert_eq!(scene.kids(), [second].into());
-        assert!(scene.tend(i64::MAX / 2).is_empty(), "the one that signs stays");
+        assert!(scene.tend(i64::MAX / 2).is_empty(), "the active key stays");
         scene.rotate(NOW + 1_000_000, false);
-        assert!(scene.tend(NOW + 1_000_000).is_empty(), "its successor does not sign yet");
+        assert!(scene.tend(NOW + 1_000_000).is_empty(), "its successor is pending");
     }
 
     #[test]
@@ -523,7 +516,7 @@ mod tests {
         scene.rotate(NOW + 1, true);
         let text = scene.text(&first);
         assert!(scene.tend(NOW + 5301).is_empty());
-        assert_eq!(scene.text(&first), text, "it signs no more: nothing to note");
+        assert_eq!(scene.text(&first), text, "it is passive: its lifetime stays");
         assert_eq!(scene.tend(NOW + 5302).len(), 1);
     }
 
@@ -532,32 +525,32 @@ mod tests {
         let secret = Scene::new(Algorithm::HS256);
         let public = KeysDir { algorithm: Algorithm::ES256, ..secret.dir.clone() };
         let first = secret.rotate(NOW, false);
-        let RotationResult::Made { turn: second, .. } = public.rotate(NOW + 100, false).unwrap() else { panic!() };
-        // Back to the first, whose turn was before, and for long.
+        let RotationResult::Made { key: second, .. } = public.rotate(NOW + 100, false).unwrap() else { panic!() };
+        // Back to the first, which started before the second, for a long time.
         for at in (NOW + 200..NOW + 20_000).step_by(60) {
             assert!(secret.tend(at).is_empty());
         }
-        // And to the second again, whose turn began before all the tokens of the first.
+        // And to the second again, which started before the first signed its tokens.
         assert!(maintain_keys(&[&public], &[], NOW + 20_000 + LIFE).unwrap().is_empty());
-        let changes = maintain_keys(&[&public], &[], NOW + 20_000 + LIFE + PROMISE).unwrap();
-        assert!(matches!(&changes[..], [KeyChange::Retired(turn)] if turn.kid == first), "{changes:?}");
+        let changes = maintain_keys(&[&public], &[], NOW + 20_000 + LIFE + EXTENSION).unwrap();
+        assert!(matches!(&changes[..], [KeyChange::Retired(key)] if key.kid == first), "{changes:?}");
         assert_eq!(secret.kids(), [second.kid].into());
     }
 
     #[test]
-    fn a_key_that_a_gate_signs_with_stays_though_the_gate_has_not_heard_of_its_successor() {
+    fn a_key_in_force_stays_although_its_successor_has_started() {
         let scene = Scene::new(Algorithm::HS256);
         let first = scene.rotate(NOW, false);
         let second = scene.rotate(NOW + 100, false);
-        // The configuration can't be loaded all the time, so that the policy in force is that of before.
+        // The configuration can't be loaded, so that the policy in force does not know of the second key.
         for at in (NOW + 100..NOW + 20_000).step_by(60) {
             let changes = maintain_keys(&[&scene.dir], &[&first], at).unwrap();
             assert!(changes.is_empty(), "{changes:?} while it signs");
         }
-        // And another gate, which can load it, lets the tokens of this one live.
+        // Another process, which can load it, keeps the key until the tokens of this one have expired.
         assert!(scene.tend(NOW + 20_000 + LIFE).is_empty());
-        let changes = scene.tend(NOW + 20_000 + LIFE + PROMISE);
-        assert!(matches!(&changes[..], [KeyChange::Retired(turn)] if turn.kid == first), "{changes:?}");
+        let changes = scene.tend(NOW + 20_000 + LIFE + EXTENSION);
+        assert!(matches!(&changes[..], [KeyChange::Retired(key)] if key.kid == first), "{changes:?}");
         assert_eq!(scene.kids(), [second].into());
     }
 
@@ -574,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_done_is_said_and_nothing_is_done_to_credentials() {
+    fn failures_are_reported_and_credentials_are_not_changed() {
         let scene = Scene::new(Algorithm::HS256);
         let missing = maintain_keys(&[&scene.dir], &[], NOW).unwrap_err();
         assert!(missing.contains("keys") && missing.contains("does not exist"), "{missing}");
@@ -587,6 +580,6 @@ mod tests {
         fs::set_permissions(scene.dir.path.join("bad.jwk"), fs::Permissions::from_mode(0o600)).unwrap();
         let bad = maintain_keys(&[&scene.dir], &[], NOW + 1_000_000).unwrap_err();
         assert!(bad.contains("bad.jwk") && !bad.contains("hunter2"), "{bad}");
-        assert_eq!(scene.kids().len(), 3, "nothing is taken away next to what can't be read");
+        assert_eq!(scene.kids().len(), 3, "no key is deleted beside a file that can't be read");
     }
 }

@@ -8,19 +8,19 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-/// Who may be able to read a file that holds a secret.
+/// The users who can have access to a file with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileAccess {
-    /// Its owner only (SECURITY.md R46).
+    /// Only its owner (SECURITY.md R46).
     Owner,
-    /// Anyone: the operator said so, or something else guards it.
+    /// Any user: `insecure_key_files` is set, or systemd protects the file.
     Anyone,
 }
 
-/// The text of a secret's file.
+/// Returns the text of a secret file.
 ///
 /// # Errors
-/// A sentence that begins with the path, and holds nothing of the file's text.
+/// A sentence that begins with the path and contains nothing of the text.
 pub(crate) fn read(path: &Path, readers: FileAccess) -> Result<Zeroizing<String>, String> {
     let (file, mode) = open(path)?;
     if readers == FileAccess::Owner && mode & 0o077 != 0 {
@@ -30,7 +30,7 @@ pub(crate) fn read(path: &Path, readers: FileAccess) -> Result<Zeroizing<String>
         ));
     }
     let mut text = Zeroizing::new(String::new());
-    // At once, since a text that grows leaves copies of itself behind.
+    // The whole capacity at once: a string that grows leaves copies of the secret in freed memory.
     text.reserve_exact(MAX_BYTES + 1);
     file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path, readers: FileAccess) -> Result<Zeroizing<String>
     Ok(text)
 }
 
-/// What is in a file that is no secret, up to `limit` bytes.
+/// Returns the content of a file without secrets, up to `limit` bytes.
 ///
 /// # Errors
 /// A sentence that begins with the path.
@@ -56,15 +56,15 @@ pub(crate) fn read_public(path: &Path, limit: usize) -> Result<Vec<u8>, String> 
     Ok(bytes)
 }
 
-/// Opens a regular file. Returns its mode, too.
+/// Opens a regular file. Also returns its mode.
 fn open(path: &Path) -> Result<(File, u32), String> {
-    // Before it is opened: opening a pipe would wait for somebody to write to it.
+    // Before it is opened: to open a pipe would wait for a writer.
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
         return Err(format!("can't read {}: it is not a regular file", path.display()));
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    // Of the file that is open, not of the one that the path may name by now.
+    // The mode of the open file: the path may name a different file by now.
     let mode = file.metadata().map_err(|error| unreadable(path, &error))?.mode() & 0o7777;
     Ok((file, mode))
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret() {
+    fn a_secret_is_a_small_regular_file_of_utf_8_text() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         assert!(read(&path, FileAccess::Owner).unwrap_err().ends_with("it does not exist"));

@@ -73,17 +73,17 @@ impl KeyMaintenance {
 
 fn tell(change: &KeyChange) {
     match change {
-        KeyChange::Made(turn) => {
-            let from = if let KeyState::Pending(from) = turn.state { from } else { turn.made_at };
+        KeyChange::Made(key) => {
+            let from = if let KeyState::Pending(from) = key.state { from } else { key.made_at };
             info!(
-                kid = turn.kid,
-                algorithm = turn.algorithm.name(),
+                kid = key.kid,
+                algorithm = key.algorithm.name(),
                 from = rfc3339(from),
                 "created the next signing key"
             );
         }
-        KeyChange::Retired(turn) => {
-            info!(kid = turn.kid, "deleted a signing key: every token that it signed has expired");
+        KeyChange::Retired(key) => {
+            info!(kid = key.kid, "deleted a signing key: every token that it signed has expired");
         }
     }
 }

@@ -16,7 +16,7 @@ impl SigningKeys {
     /// # Errors
     /// There is no key of `algorithm`, or two have the same id.
     pub fn new(algorithm: Algorithm, mut keys: Vec<SigningKey>) -> Result<Self, KeyError> {
-        keys.sort_by(|a, b| b.turn().cmp(&a.turn()));
+        keys.sort_by(|a, b| b.order().cmp(&a.order()));
         if signing(&keys, algorithm, 0).is_none() {
             return Err(KeyError::Malformed("there is no key of the realm's algorithm"));
         }
@@ -55,7 +55,7 @@ pub fn signing<'a>(
 ) -> Option<&'a SigningKey> {
     let (begun, waiting): (Vec<_>, Vec<_>) =
         keys.into_iter().filter(|key| key.algorithm() == algorithm).partition(|key| key.signs_from <= at);
-    begun.into_iter().max_by_key(|key| key.turn()).or_else(|| waiting.into_iter().min_by_key(|key| key.turn()))
+    begun.into_iter().max_by_key(|key| key.order()).or_else(|| waiting.into_iter().min_by_key(|key| key.order()))
 }
 
 /// Returns the Unix second after which no token of `key`, one of `keys`, is valid, if it signs no more, tokens live for
@@ -67,7 +67,7 @@ pub fn verification_end<'a>(
     leeway: i64,
     at: i64,
 ) -> Option<i64> {
-    let later = keys.into_iter().filter(|other| other.turn() > key.turn() && other.signs_from <= at);
+    let later = keys.into_iter().filter(|other| other.order() > key.order() && other.signs_from <= at);
     let replaced = later.map(|other| other.signs_from).min()?;
     // A `token_ttl` that was lowered must not end the tokens of before.
     let token_ttl = key.token_ttl.max(token_ttl);

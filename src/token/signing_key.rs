@@ -161,13 +161,13 @@ impl SigningKey {
         self.made_at
     }
 
-    /// From when on it signs, in Unix seconds, if no later one has its turn.
+    /// Unix second from which on it is active, unless a later key has started.
     #[must_use]
     pub const fn active_from(&self) -> i64 {
         self.signs_from
     }
 
-    /// Until when it has been promised to sign though a later key has its turn, in Unix seconds; 0: no such thing.
+    /// Unix second until which it stays active although a later key has started. 0: a later key replaces it at once.
     #[must_use]
     pub const fn active_until(&self) -> i64 {
         self.signs_until
@@ -182,8 +182,8 @@ impl SigningKey {
         self.signer.sign(message).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|_| KeyError::Random)
     }
 
-    /// Keys have their turns in this order.
-    pub(super) fn turn(&self) -> (i64, &str) {
+    /// Keys become active in this order.
+    pub(super) fn order(&self) -> (i64, &str) {
         (self.signs_from, &self.kid)
     }
 }

@@ -26,17 +26,17 @@ impl List {
             None => policy.realms(),
         };
         let mut rows = vec![["ID", "REALM", "STATE", "EXPIRES"].map(String::from)];
-        let mut turns = vec![["SIGNING KEY", "REALM", "ALGORITHM", "MADE", "STATE"].map(String::from)];
+        let mut signing_rows = vec![["SIGNING KEY", "REALM", "ALGORITHM", "MADE", "STATE"].map(String::from)];
         for realm in realms {
             rows.extend(realm.api_keys().into_iter().map(|key| row(key, realm.name(), now)));
             for ((dir, _), use_) in realm.keys_dirs().zip(["", " (ID tokens)"]) {
                 let keys = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
-                turns.extend(keys.iter().map(|key| signing_row(key, realm.name(), use_)));
+                signing_rows.extend(keys.iter().map(|key| signing_row(key, realm.name(), use_)));
             }
         }
         table(out, &rows)?;
         writeln!(out)?;
-        table(out, &turns)?;
+        table(out, &signing_rows)?;
         Ok(())
     }
 }

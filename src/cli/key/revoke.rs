@@ -36,9 +36,9 @@ impl Revoke {
         let uses = uses(&config, dir);
         let mut made = Vec::new();
         for (_, dir) in &uses {
-            let turn = dir.stand_in_for(&self.kid, now).map_err(failed)?;
-            turn.iter().try_for_each(|turn| say_made(turn, &place, out))?;
-            made.push(turn);
+            let stand_in = dir.stand_in_for(&self.kid, now).map_err(failed)?;
+            stand_in.iter().try_for_each(|key| say_made(key, &place, out))?;
+            made.push(stand_in);
         }
         for ((_, dir), made) in uses.iter().zip(&made) {
             say_dropped(&dir.revoke(&self.kid, made.as_ref(), now).map_err(failed)?, out)?;
@@ -69,13 +69,13 @@ impl Revoke {
     fn dir<'a>(&self, realm: &'a Realm, now: i64) -> Result<&'a KeysDir, Failure> {
         let mut kids = Vec::new();
         for (dir, _) in realm.keys_dirs() {
-            let turns = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
-            let is_there = turns.iter().any(|turn| turn.kid == self.kid);
+            let keys = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
+            let is_there = keys.iter().any(|key| key.kid == self.kid);
             // A command was interrupted before its last step.
             if is_there || dir.is_revoked(&self.kid).map_err(|error| Failure::new(exit::CONFIG, error))? {
                 return Ok(dir);
             }
-            kids.extend(turns.into_iter().map(|turn| turn.kid));
+            kids.extend(keys.into_iter().map(|key| key.kid));
         }
         let there = if kids.is_empty() { "none".to_owned() } else { kids.join(", ") };
         let line = format!("realm {:?} has no signing key {:?}: it has {there}", self.realm, self.kid);
@@ -188,7 +188,7 @@ mod tests {
             let made = (steps > 0).then(|| keys.stand_in_for(&stolen, NOW).unwrap().unwrap());
             if steps > 1 {
                 keys.revoke(&stolen, made.as_ref(), NOW).unwrap();
-                assert!(keys.key_statuses(NOW).unwrap().iter().all(|turn| turn.kid != stolen), "it counts no more");
+                assert!(keys.key_statuses(NOW).unwrap().iter().all(|key| key.kid != stolen), "it counts no more");
             }
             let (revoked, said) = revoke(config, &stolen);
             revoked.unwrap();

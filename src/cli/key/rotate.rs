@@ -36,8 +36,8 @@ impl Rotate {
         let rotation = dir.rotate(now, self.now).map_err(|message| Failure::new(exit::CANNOT_CREATE, message))?;
         let place = dir.path().display();
         match rotation {
-            RotationResult::Made { turn, dropped } => {
-                say_made(&turn, &place, out)?;
+            RotationResult::Made { key, dropped } => {
+                say_made(&key, &place, out)?;
                 say_dropped(&dropped, out)?;
             }
             RotationResult::Waiting(KeyStatus { kid, state, .. }) => {
@@ -53,8 +53,8 @@ impl Rotate {
     }
 }
 
-pub(super) fn say_made(turn: &KeyStatus, place: &dyn Display, out: &mut dyn Write) -> std::io::Result<()> {
-    let KeyStatus { kid, algorithm, state, .. } = turn;
+pub(super) fn say_made(key: &KeyStatus, place: &dyn Display, out: &mut dyn Write) -> std::io::Result<()> {
+    let KeyStatus { kid, algorithm, state, .. } = key;
     let from = if let KeyState::Pending(from) = state { clock::rfc3339(*from) } else { "now".into() };
     writeln!(out, "Made the {} key {kid} in {place}. It signs from {from} on.", algorithm.name())
 }
