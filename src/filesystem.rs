@@ -15,7 +15,7 @@ pub fn can_create_directory(dir: &Path) -> Result<(), String> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 existing = existing.parent().ok_or_else(|| io_error_text(&error))?;
             }
-            // One of those above it is a file, or is closed to this user.
+            // A parent is a file, or this user has no access to it.
             Err(error) => return Err(format!("{}: {}", existing.display(), io_error_text(&error))),
         }
     }
@@ -61,12 +61,12 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Path of the working directory, for the empty path.
+/// Returns `.` for the empty path.
 fn here_if_empty(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-/// Why a file could not be used, for people.
+/// Returns the message of an error, for operators.
 pub fn io_error_text(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "it does not exist".into(),
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_written_is_not() {
+    fn a_check_does_not_write() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str| temp.path().join(name);
         fs::write(at("file"), "x").unwrap();
@@ -101,15 +101,15 @@ mod tests {
     #[test]
     fn a_path_without_a_directory_is_below_the_working_directory() {
         assert_eq!(directory_of(Path::new("file")), Path::new("."));
-        // Another user than its owner runs this in a checkout, too.
+        // The user who runs this test need not be the owner of the checkout.
         let here = can_create_in(Path::new("."));
         assert_eq!(can_create_directory(Path::new("no-such-directory")), here);
         assert_eq!(can_write_file(Path::new("no-such-file")), here);
     }
 
     #[test]
-    fn what_this_user_must_not_write() {
-        // Root may.
+    fn files_without_permission_can_not_be_written() {
+        // Root can write everything.
         if rustix::process::geteuid().is_root() {
             return;
         }

@@ -1,8 +1,8 @@
-//! Lengths of time as the file writes them: `"500ms"`, `"5s"`, `"2m"`, `"1h"`, `"30d"`.
+//! Durations, as written in the file: `"500ms"`, `"5s"`, `"2m"`, `"1h"`, `"30d"`.
 
 use std::time::Duration;
 
-/// Reads a whole number with a unit.
+/// Parses a whole number with a unit.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -11,7 +11,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?))
 }
 
-/// Writes what [`parse`] reads, in the largest unit that leaves a whole number.
+/// Returns the text for [`parse`], in the largest unit that results in a whole number.
 pub(super) fn format(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     for &(name, unit) in UNITS.iter().rev() {
@@ -22,7 +22,7 @@ pub(super) fn format(duration: Duration) -> String {
     "0s".into()
 }
 
-/// In milliseconds, the shortest first.
+/// In milliseconds, in ascending order.
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration() {
+    fn invalid_durations() {
         for bad in [
             "",
             "5",

@@ -1,4 +1,4 @@
-//! What a configuration refers to outside of its file: secrets, signing keys, and names of servers.
+//! Inputs outside of the configuration file: secrets, signing keys, and names of servers.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use crate::keystore::keys_dir::{self, KeyFile, KeysDir};
 use crate::keystore::secret_file::{self, FileAccess};
 use crate::token::{IssuerKeys, KeyError, MAX_JWKS_BYTES, SigningKeys};
 
-/// Fetches it, and remembers which files and directories it came from.
+/// Reads these inputs, and records their files and directories.
 pub(super) struct ExternalInputs {
     base: PathBuf,
-    /// `$CREDENTIALS_DIRECTORY`, where systemd puts `LoadCredential=`.
+    /// `$CREDENTIALS_DIRECTORY`, the directory of systemd's `LoadCredential=`.
     credentials: Option<PathBuf>,
     readers: FileAccess,
-    /// Unix seconds, for the keys that are made.
+    /// Creation time of new keys, in Unix seconds.
     now: i64,
     inputs: RefCell<Vec<Input>>,
     new_keys: RefCell<Vec<NewKey>>,
-    /// The keys of trusted issuers, and where the file names their source.
+    /// The keys of trusted issuers, with the location of their source in the file.
     issuers: RefCell<Vec<(SourceLocation, Arc<IssuerKeys>)>>,
-    /// The names of upstreams, and where the file writes them.
+    /// The host names of upstreams, with their locations in the file.
     names: RefCell<Vec<(SourceLocation, Host, u16)>>,
-    /// Whether what a start is going to write is tried, as far as that goes without writing.
+    /// See [`Self::rehearses`].
     rehearses: bool,
 }
 
@@ -37,24 +37,23 @@ pub(super) struct NewKey {
     pub(super) key: PendingKey,
     /// The directory has no key of any algorithm.
     pub(super) only: bool,
-    /// Where the file names the directory.
+    /// Location of the directory's name in the file.
     pub(super) place: SourceLocation,
 }
 
-/// What was found outside of the file.
+/// The recorded inputs.
 pub(super) struct Noted {
-    /// Every file and directory that was read or looked for, the configuration file first.
+    /// Every file and directory, existing or not, the configuration file first.
     pub(super) inputs: Vec<Input>,
-    /// The keys to be saved.
     pub(super) new_keys: Vec<NewKey>,
-    /// The keys of trusted issuers, and where the file names their source.
+    /// The keys of trusted issuers, with the location of their source in the file.
     pub(super) issuers: Vec<(SourceLocation, Arc<IssuerKeys>)>,
-    /// The names of upstreams, and where the file writes them.
+    /// The host names of upstreams, with their locations in the file.
     pub(super) names: Vec<(SourceLocation, Host, u16)>,
 }
 
 impl ExternalInputs {
-    /// For the configuration file `file`, from which relative paths begin.
+    /// `file` is the configuration file. Relative paths start in its directory.
     pub(super) fn new(file: Input, credentials: Option<PathBuf>, insecure_key_files: bool, now: i64) -> Self {
         Self {
             base: file.path().parent().unwrap_or_else(|| Path::new("/")).into(),
@@ -69,22 +68,22 @@ impl ExternalInputs {
         }
     }
 
-    /// The same, which tries what a start is going to write if `rehearses`.
+    /// Sets [`Self::rehearses`].
     pub(super) fn rehearsing(self, rehearses: bool) -> Self {
         Self { rehearses, ..self }
     }
 
-    /// Whether what a start is going to write is to be tried, without writing.
+    /// Returns whether to check that a start can write its files, without writing them.
     pub(super) const fn rehearses(&self) -> bool {
         self.rehearses
     }
 
-    /// Notes keys of a trusted issuer, and where the file names their source.
+    /// Records the keys of a trusted issuer.
     pub(super) fn note_issuer(&self, place: SourceLocation, keys: Arc<IssuerKeys>) {
         self.issuers.borrow_mut().push((place, keys));
     }
 
-    /// Notes the name of an upstream, and where the file writes it.
+    /// Records the host name of an upstream.
     pub(super) fn note_name(&self, place: SourceLocation, host: Host, port: u16) {
         self.names.borrow_mut().push((place, host, port));
     }
@@ -94,7 +93,7 @@ impl ExternalInputs {
         &self.base
     }
 
-    /// The secret in the file that the configuration calls `path`, without white space around it.
+    /// Reads the secret in the file at the configured `path`, without surrounding white space.
     pub(super) fn secret(&self, path: &str) -> Result<Zeroizing<String>, String> {
         let (path, readers) = self.path(path)?;
         self.note(&path);
@@ -105,29 +104,29 @@ impl ExternalInputs {
         }
     }
 
-    /// The file or directory that the configuration calls `path`.
+    /// Returns the absolute path of a configured `path`.
     pub(super) fn file(&self, path: &str) -> Result<PathBuf, String> {
         self.path(path).map(|(path, _)| path)
     }
 
-    /// What is in a file that is no secret.
+    /// Reads a file without secrets.
     pub(super) fn public_file(&self, path: &Path) -> Result<Vec<u8>, String> {
         self.note(path);
         secret_file::read_public(path, MAX_JWKS_BYTES)
     }
 
-    /// Unix seconds of this reading.
+    /// Start of this load, in Unix seconds.
     pub(super) const fn now(&self) -> i64 {
         self.now
     }
 
-    /// Who may read `dir`, and whether keys may be put into it.
+    /// Returns the allowed readers of `dir`, and whether Tollgate can write keys to it.
     pub(super) fn access(&self, dir: &Path) -> (FileAccess, bool) {
         (self.readers_of(dir), !self.is_credential(dir))
     }
 
-    /// The signing keys in `dir`; a new one if there is none of its algorithm, which [`PendingKey::save`] writes.
-    /// `place` is where the file names `dir`.
+    /// Reads the signing keys in `dir`. If it has no key of the algorithm, creates one that [`PendingKey::save`] writes later.
+    /// `place` is the location of the directory's name in the file.
     pub(super) fn keys(&self, dir: &KeysDir, place: SourceLocation) -> Result<SigningKeys, Vec<String>> {
         self.note(&dir.path);
         let stored = keys_dir::read(&dir.path, dir.readers)?;
@@ -135,7 +134,7 @@ impl ExternalInputs {
         let failed = |error: KeyError| vec![format!("{}: {error}", dir.path.display())];
         if !keys.iter().any(|key| key.algorithm() == dir.algorithm) {
             let mut new_keys = self.new_keys.borrow_mut();
-            // Realms may share a directory.
+            // Several realms can share a directory.
             let of_another = |new: &&NewKey| new.key.dir.path == dir.path && new.key.dir.algorithm == dir.algorithm;
             let key = match new_keys.iter().find(of_another) {
                 Some(new) => new.key.key(),
@@ -151,7 +150,6 @@ impl ExternalInputs {
         SigningKeys::new(dir.algorithm, keys).map_err(failed)
     }
 
-    /// What was noted.
     pub(super) fn finish(self) -> Noted {
         Noted {
             inputs: self.inputs.into_inner(),
@@ -162,7 +160,8 @@ impl ExternalInputs {
     }
 
     fn path(&self, text: &str) -> Result<(PathBuf, FileAccess), String> {
-        // Errors name paths, one line each; and quotes that were left open swallow what follows, secrets too.
+        // An error message with a path must stay on one line. Also, a string without a closing quote includes the following
+        // lines, and possibly secrets in them.
         if text.chars().any(char::is_control) {
             return Err("must not have a line break or another control character: write a path on one line".into());
         }
@@ -187,8 +186,8 @@ impl ExternalInputs {
         Ok((path, readers))
     }
 
-    /// systemd guards the directory of credentials, and grants the service its files by an access-control list, which
-    /// shows as a readable group.
+    /// systemd protects the directory of credentials. It gives the service access by an access-control list, which looks like
+    /// group permissions.
     fn readers_of(&self, path: &Path) -> FileAccess {
         if self.is_credential(path) { FileAccess::Anyone } else { self.readers }
     }
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_begin_at_the_file_and_every_one_is_an_input() {
+    fn paths_start_at_the_directory_of_the_file_and_are_inputs() {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("secret"), " hunter2\n", 0o600);
         write(&dir.path().join("empty"), "\n", 0o600);
@@ -270,6 +269,6 @@ mod tests {
         let switched = external.keys(&KeysDir::for_tests(&dir, Algorithm::ES256), SourceLocation::default()).unwrap();
         assert_eq!((switched.keys().len(), switched.active_key(0).algorithm()), (2, Algorithm::ES256));
         let new_keys = external.finish().new_keys;
-        assert!(new_keys.len() == 1 && !new_keys[0].only, "the old key is there still");
+        assert!(new_keys.len() == 1 && !new_keys[0].only, "the old key is still there");
     }
 }

@@ -1,4 +1,4 @@
-//! A small good file, for the tests of the sections.
+//! A small valid file, for the tests of the sections.
 
 use std::path::Path;
 
@@ -17,14 +17,14 @@ pub(in crate::config) fn check(text: &str) -> Result<Config, Errors> {
     parse(text, Path::new("/nonexistent/t.toml"), Mode::Start)
 }
 
-/// The errors of `text` below a server and a realm, as `LINE: KEY: sentence`.
+/// Returns the errors of `text` below a server and a realm, as `LINE: KEY: message`.
 pub(in crate::config) fn errors(text: &str) -> Vec<String> {
     let errors = check(&format!("{SERVER}{REALM}{text}")).err();
     let line = |error: &Diagnostic| format!("{}: {}: {}", error.line().unwrap_or(0), error.key(), error.message());
     errors.iter().flat_map(|errors| errors.iter().map(line)).collect()
 }
 
-/// The warnings of a good file, as `LINE: KEY: sentence`.
+/// Returns the warnings of a valid file, as `LINE: KEY: message`.
 pub(in crate::config) fn warnings(text: &str) -> Vec<String> {
     let config = check(text).unwrap();
     let line =
@@ -32,7 +32,7 @@ pub(in crate::config) fn warnings(text: &str) -> Vec<String> {
     config.warnings.iter().map(line).collect()
 }
 
-/// The first section of `section`, with `keys` instead of those of the same name; `keys` may go on with sections.
+/// Returns `section`, in which `keys` replace the keys with the same names. `keys` can continue with further sections.
 pub(in crate::config) fn with(section: &str, keys: &str) -> String {
     let name = |line: &str| line.split(" =").next().unwrap_or_default().to_owned();
     let names: Vec<_> = keys.lines().filter(|line| !line.starts_with('[')).map(name).collect();
@@ -41,7 +41,7 @@ pub(in crate::config) fn with(section: &str, keys: &str) -> String {
     format!("{}\n{keys}\n{}\n", lines[..end].join("\n"), lines[end..].join("\n"))
 }
 
-/// That the file has exactly one error, which says `expected` and gives no secret away.
+/// Asserts that the file has exactly one error, which contains `expected` and no secret.
 pub(in crate::config) fn assert_error(text: &str, expected: &str) {
     let errors = check(text).unwrap_err();
     assert_eq!(errors.len(), 1, "{text}: {errors}");
@@ -49,7 +49,7 @@ pub(in crate::config) fn assert_error(text: &str, expected: &str) {
     assert!(!errors.to_string().contains("hunter2"), "{errors}");
 }
 
-/// Reads a whole file to serve it: the signing keys are in files, as a reload requires.
+/// Reads a whole file and saves its new signing keys, as a start does.
 pub(in crate::config) fn serve(text: &str, file: &Path) -> Config {
     let mut config = parse(text, file, Mode::Start).unwrap();
     for (_, key) in config.pending.keys.drain(..) {

@@ -1,15 +1,14 @@
-//! A host, and a host with its port, as they stand in `Host`, `:authority`, an origin or an upstream's URL.
+//! A host, and a host with a port, as in `Host`, `:authority`, an origin or the URL of an upstream.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A host name or address in the one form in which we compare it: lower case, without the dot of the root
-/// (SECURITY.md R10), IPv6 in brackets.
+/// A host name or address in canonical form: lower case, without the trailing dot (SECURITY.md R10), IPv6 in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host(Box<str>);
 
 impl Host {
-    /// Reads a host without a port.
+    /// Parses a host without a port.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
@@ -20,27 +19,26 @@ impl Host {
         is_name(name.as_bytes()).then(|| Self(name.to_ascii_lowercase().into()))
     }
 
-    /// Reads the host of a URL that has one.
+    /// Parses the host of a URL.
     #[must_use]
     pub fn parse_in_url(url: &str) -> Option<Self> {
         let (_, rest) = url.split_once("://")?;
         Some(Authority::parse(rest.split(['/', '?', '#']).next()?)?.host)
     }
 
-    /// The canonical text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address that this is; `None`: it is a name.
+    /// Returns the address; `None` for a name.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.0.trim_matches(['[', ']']).parse().ok()
     }
 
-    /// Whether it can only be this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3): browsers take `Secure` cookies from it over
-    /// plain HTTP, too (Secure Contexts, 3.1).
+    /// Returns whether it is always this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3). Browsers accept `Secure` cookies from it
+    /// over plain HTTP (Secure Contexts, 3.1).
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.address()
@@ -57,15 +55,13 @@ impl fmt::Display for Host {
 /// `host[:port]`, without user information.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authority {
-    /// The host.
     pub host: Host,
-    /// The port, if one was written.
     pub port: Option<u16>,
 }
 
 impl Authority {
-    /// Reads `host`, `host:port` or `[v6]:port`. An empty port (`host:`) is refused, though RFC 3986 allows it: it is
-    /// only ever seen in attacks.
+    /// Parses `host`, `host:port` or `[v6]:port`. An empty port (`host:`) is rejected, although RFC 3986 allows it: only
+    /// attacks use it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.bytes().rposition(|byte| byte == b':') {
@@ -81,8 +77,8 @@ fn parse_port(text: &str) -> Option<u16> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// Labels of letters, digits, `-` and `_` (RFC 1123, and the underscore that internal names use), with dots between them.
-/// In one pass, since every request names a host.
+/// Checks for labels of letters, digits, `-` and `_` with dots between them (RFC 1123; internal names use the underscore).
+/// In one pass, because every request has a host.
 fn is_name(name: &[u8]) -> bool {
     let mut label = 0;
     for byte in name {
@@ -126,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_authority() {
+    fn invalid_authorities() {
         for bad in [
             "",
             ".",

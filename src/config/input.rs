@@ -1,4 +1,4 @@
-//! What a configuration was read from, and whether that is still the same.
+//! The files and directories of a configuration, and detection of their changes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,7 +6,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// A file or directory, as it was just before it was read.
+/// A file or directory, with its state just before it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     path: PathBuf,
@@ -14,22 +14,22 @@ pub struct Input {
 }
 
 impl Input {
-    /// Looks at `path`, which need not exist. Of a directory, the files right in it count.
+    /// Records the state of `path`, which need not exist. The state of a directory includes its files, but no subdirectories.
     #[must_use]
     pub fn stat(path: &Path) -> Self {
-        // Absolute, because the program may change its directory between two looks.
+        // Absolute, because the working directory can change before the next check.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
         let seen = Fingerprint::from_path(&path);
         Self { path, seen }
     }
 
-    /// Where it is; absolute.
+    /// Absolute.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Looks again. Returns whether anything differs from the last look.
+    /// Records the state again. Returns whether it differs from the last one.
     pub fn has_changed(&mut self) -> bool {
         let seen = Fingerprint::from_path(&self.path);
         let differs = seen != self.seen;
@@ -38,16 +38,16 @@ impl Input {
     }
 }
 
-/// What tells one state of a path from another without reading it.
+/// State of a path, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fingerprint {
-    /// It can't be looked at; most often it does not exist.
+    /// `stat` failed, usually because it does not exist.
     Nothing,
     File(Stamp),
     Directory(Stamp, BTreeMap<OsString, Option<Stamp>>),
 }
 
-/// The time of the last change of the inode is part of it, so that a `chmod` counts: it may repair a configuration.
+/// Includes the change time of the inode, so that a `chmod` is detected: it can repair a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -66,7 +66,7 @@ impl Fingerprint {
             return Self::File(Stamp::from_metadata(&metadata));
         }
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
-        // Links are followed here, too: Kubernetes mounts each file as one.
+        // Symbolic links are followed: Kubernetes mounts each file as one.
         let entries = entries
             .map(|entry| (entry.file_name(), fs::metadata(entry.path()).ok().as_ref().map(Stamp::from_metadata)));
         Self::Directory(Stamp::from_metadata(&metadata), entries.collect())
@@ -94,17 +94,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_happens_to_a_file_is_told_once() {
+    fn every_change_of_a_file_is_detected_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let mut input = Input::stat(&path);
-        assert!(!input.has_changed(), "it was not there, and is not");
+        assert!(!input.has_changed(), "it still does not exist");
         let mut happens = |what: &str, change: &dyn Fn()| {
-            // Files are stamped with the time of the last tick of the clock.
+            // The file system uses the time of the last clock tick.
             std::thread::sleep(std::time::Duration::from_millis(20));
             change();
             assert!(input.has_changed(), "{what}");
-            assert!(!input.has_changed(), "{what}, and nothing since");
+            assert!(!input.has_changed(), "{what}, and no change since");
         };
         happens("made", &|| fs::write(&path, "1").unwrap());
         happens("written, at the same length", &|| fs::write(&path, "2").unwrap());
@@ -119,7 +119,7 @@ mod tests {
         happens("that file written", &|| fs::write(path.join("k"), "2").unwrap());
     }
 
-    /// Cargo runs tests in the directory of `Cargo.toml`.
+    /// cargo runs tests in the directory of `Cargo.toml`.
     #[test]
     fn a_file_is_one_input_however_its_path_is_spelled() {
         let absolute = std::env::current_dir().unwrap().join("Cargo.toml");

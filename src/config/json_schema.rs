@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::config::file::reference;
 use crate::config::schema::{KeyDoc, SectionDoc, ValueType};
 
-/// The JSON Schema of the configuration file.
+/// Returns the JSON Schema of the configuration file.
 #[must_use]
 pub fn json_schema() -> Value {
     let mut sections = reference().into_iter();
@@ -24,7 +24,7 @@ pub fn json_schema() -> Value {
     schema.into()
 }
 
-/// `route.health_check` for `[route.health_check]`.
+/// Returns `route.health_check` for `[route.health_check]`.
 fn name(header: &str) -> String {
     header.trim_matches(['[', ']']).to_owned()
 }
@@ -83,7 +83,7 @@ fn reference_to(header: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{}", name(header)) })
 }
 
-/// The value that a text has as TOML, if it is TOML.
+/// Parses a text as a TOML value.
 fn from_toml(text: &str) -> Option<Value> {
     let table: toml::Table = format!("value = {text}").parse().ok()?;
     match table.get("value")? {

@@ -1,4 +1,4 @@
-//! The way from a file to a [`Config`].
+//! Reads a file into a [`Config`].
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -44,66 +44,59 @@ use crate::filesystem::io_error_text;
 use crate::keystore::PendingKey;
 use crate::token::IssuerKeys;
 
-/// Everything that a file says.
 #[derive(Debug)]
 pub struct Config {
-    /// `[server]`: cold, only a restart changes it.
+    /// `[server]`: a change requires a restart.
     pub server: ServerSettings,
-    /// `[store]`: cold too.
+    /// `[store]`: a change requires a restart.
     pub store: Database,
-    /// All the rest: hot.
+    /// The reloadable sections.
     pub policy: Policy,
-    /// What must be written before it is served.
     pub pending: Pending,
-    /// What only a use of the network or of the database can tell; of [`Mode::Rehearse`] only.
+    /// Only for [`Mode::Rehearse`].
     pub reach: Option<Reach>,
-    /// What is allowed, but hardly what the operator wants, in the order of the lines.
+    /// In the order of the lines.
     pub warnings: Vec<Diagnostic>,
-    /// Every file and directory that this was read from, the configuration file first, each as it was then.
+    /// Every file and directory that was read, the configuration file first, each with its state at that time.
     pub inputs: Vec<Input>,
 }
 
-/// What must be written before a configuration is served. Nothing in this module writes: a file with an error leaves nothing
-/// behind, and reading it for a check changes nothing.
+/// Files to write before the configuration takes effect. This module writes no file: neither a check nor a file with errors
+/// changes the system.
 #[derive(Debug)]
 pub struct Pending {
-    /// First signing keys, each with the place where the file names its directory.
+    /// First signing keys, each with the location of its directory's name.
     pub keys: Vec<(Diagnostic, PendingKey)>,
-    /// The place of the audit file, for an error about it.
+    /// Location of the audit file's name, for an error.
     pub audit: Option<Diagnostic>,
 }
 
-/// What a start depends on and this module does not reach. Each diagnostic is one without a message, for the place where the
-/// file names it.
+/// Services that a start depends on. This module does not connect to them. Each diagnostic has the location in the file, and no
+/// message.
 #[derive(Debug)]
 pub struct Reach {
-    /// The database.
     pub store: Diagnostic,
-    /// Keys of trusted issuers.
     pub issuers: Vec<(Diagnostic, Arc<IssuerKeys>)>,
-    /// Names of upstreams, and their ports.
+    /// Host names of upstreams, and their ports.
     pub names: Vec<(Diagnostic, Host, u16)>,
 }
 
-/// What a file is read for.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode<'a> {
-    /// To start with it, or to know what it says. A realm without signing keys gets one in memory ([`Pending`]).
+    /// Start, or a command. A realm without signing keys gets a key in memory ([`Pending`]).
     Start,
-    /// To know whether it can be served: everything that a start writes is tried, as far as possible without writing.
+    /// Check. It also checks, without writing, whether a start could write its files.
     Rehearse,
-    /// To serve it in the place of this policy, whose realms must have kept their signing keys.
+    /// Reload instead of this policy. The signing keys of its realms must still exist.
     Reload(&'a Policy),
 }
 
-/// Reads the file at `path`, and what it refers to.
-///
-/// Blocks: it reads files.
+/// Reads the file at `path`, and the files named in it. Blocks.
 ///
 /// # Errors
-/// All that is wrong.
+/// All errors of the file.
 pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
-    // Before it is read: a change from then on is one that the result does not know.
+    // Before it is read, so that a change in the meantime is detected later.
     let input = Input::stat(path);
     let unreadable = |place, message| Errors::unreadable(path, input.clone(), place, message);
     let bytes = read_file(path).map_err(|message| unreadable(None, message))?;
@@ -117,7 +110,7 @@ pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
     read(&text, path, input, mode)
 }
 
-/// The bytes of the file, which may be a pipe, too.
+/// Reads the file, which can be a pipe.
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: &io::Error| match error.kind() {
         io::ErrorKind::IsADirectory => "is a directory: write the path of the file in it".to_owned(),
@@ -132,7 +125,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads `text` as if it were that of the file at `file`.
+/// Reads `text` as the text of the file at `file`.
 ///
 /// # Errors
 /// As [`load`].
@@ -185,7 +178,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         current.map_or(&[], |policy| &policy.realms),
     );
     if file_keys.realm.is_refused() {
-        // A login or a route can name a realm whose header is wrong.
+        // A login or a route can name a realm whose header is invalid.
         realms.misnamed = Some(file_keys.realm.reported());
     }
     let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &external);
@@ -250,7 +243,7 @@ impl Config {
         Errors { errors, warnings: self.warnings, inputs: self.inputs }
     }
 
-    /// The cold keys by which `self` and `other` differ, such as `server.listen`: changing them needs a restart.
+    /// Returns the keys that differ in `other` and require a restart, such as `server.listen`.
     #[must_use]
     pub fn cold_changes(&self, other: &Self) -> Vec<&'static str> {
         let mut keys = self.server.differences(&other.server);
@@ -312,7 +305,7 @@ fn routing(
                 }
                 RouteConflict::Own(login) => {
                     let section = login_sections[login];
-                    // Whichever of the two it has.
+                    // The dialect has one of the two.
                     let key = if section.has("callback_path") { "callback_path" } else { "logout_path" };
                     section.error(key, "duplicates another path of this login: write a different path");
                 }
@@ -331,7 +324,7 @@ fn routing(
     })
 }
 
-/// A hundred thousand routes.
+/// Bytes. Enough for 100,000 routes.
 const MAX_FILE: u64 = 16 << 20;
 
 fn credentials_directory() -> Option<PathBuf> {
@@ -397,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_told_what_it_needs() {
+    fn an_empty_file_lacks_the_required_sections() {
         let errors = check("").unwrap_err().to_string();
         for key in
             ["server: is missing", "store: is missing", "realm: is missing", "the file defines no login and no route"]
@@ -436,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_two_may_share() {
+    fn names_paths_and_key_directories_are_unique() {
         let second = REALM.replace("\"a\"", "\"b\"");
         let errors_of = |text: String| check(&format!("{SERVER}{REALM}{text}{LOGIN}")).unwrap_err().to_string();
         let apart = format!("{SERVER}{REALM}{second}cookie = \"__Host-a\"\nkeys_dir = \"keys/a\"\n{LOGIN}");
@@ -457,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_shares_its_requests_with_nothing() {
+    fn a_login_conflicts_with_other_rules_for_its_requests() {
         let login = |keys: &str| with(LOGIN, keys);
         let route = |keys: &str| with(ROUTE, keys);
         for (text, expected) in [
@@ -495,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn r59_nothing_lies_below_an_opaque_route() {
+    fn r59_an_opaque_route_has_no_rules_below_it() {
         let opaque =
             |path: &str, more: &str| with(ROUTE, &format!("path = \"{path}\"\npath_rules = \"opaque\"\n{more}"));
         let other = |path: &str, more: &str| with(ROUTE, &format!("path = \"{path}\"\n{more}"));
@@ -530,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_outside_of_the_file_names_the_key_and_what_to_watch() {
+    fn an_error_in_another_file_names_the_key_and_the_inputs() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
         let key = "[[realm.key]]\nid = \"web\"\nsecret_file = \"web.key\"\n";
@@ -571,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn cold_changes_are_named() {
+    fn changes_that_require_a_restart_are_named() {
         let config = |server: &str| check(&format!("{server}{REALM}{LOGIN}")).unwrap();
         let old = config(SERVER);
         assert!(old.cold_changes(&config(SERVER)).is_empty());

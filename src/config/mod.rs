@@ -1,8 +1,8 @@
-//! From one TOML file to what the gate enforces.
+//! Reads the configuration file.
 //!
-//! [`load()`] reads the file, checks all of it, and either returns everything that the program needs ([`Config`]) or every
-//! error, each with its line and key. What comes out ([`Policy`] and its parts) has private fields: it can't be made in
-//! any other way, so nothing further in has to check it again.
+//! [`load()`] reads and checks the whole TOML file. It returns everything that the program needs ([`Config`]), or every error
+//! with its line and key. [`Policy`] and its parts have private fields: no other module can make them, so that no other module
+//! has to check them again.
 
 mod duration;
 mod error;

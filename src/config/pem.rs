@@ -1,4 +1,4 @@
-//! Files of certificates: one reader, and so one verdict, for every key of the file that names one.
+//! Certificate files: one parser, with the same error messages, for every key that names such a file.
 
 use std::path::PathBuf;
 
@@ -13,10 +13,9 @@ use super::schema::Setting;
 use super::schema::kind::Raw;
 use crate::clock::rfc3339;
 
-/// A file of CA certificates, each of which can be used as one.
+/// A file with valid CA certificates.
 #[derive(Debug)]
 pub(super) struct CaFile {
-    /// As it is.
     pub(super) text: Vec<u8>,
     /// At least one.
     pub(super) certificates: Vec<CertificateDer<'static>>,
@@ -24,7 +23,7 @@ pub(super) struct CaFile {
 }
 
 impl CaFile {
-    /// Reads the file that the configuration calls `path`.
+    /// Reads the file at the configured `path`.
     pub(super) fn read(path: &str, external: &ExternalInputs) -> Result<Self, String> {
         let path = external.file(path)?;
         let text = external.public_file(&path)?;
@@ -32,15 +31,14 @@ impl CaFile {
         Ok(Self { text, certificates, path })
     }
 
-    /// As rustls takes them.
     pub(super) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        // All of them: `read` has tried each.
+        // Adds all of them: `read` has tried each.
         roots.add_parsable_certificates(self.certificates.iter().cloned());
         roots
     }
 
-    /// A sentence for each certificate that has expired at `now` (Unix seconds) or expires soon.
+    /// Returns a sentence for each certificate that has expired at `now` (Unix seconds) or expires soon.
     pub(super) fn expired(&self, now: i64) -> Vec<String> {
         let expiring = self.certificates.iter().enumerate().filter_map(|(index, der)| {
             let (_, parsed) = X509Certificate::from_der(der).ok()?;
@@ -55,7 +53,7 @@ impl CaFile {
     }
 }
 
-/// The CA certificates in the file that a key names, if it is written.
+/// Reads the CA certificates of an optional key, and warns of those that expire.
 pub(super) fn ca_file(file: &Setting<'_, Raw>, external: &ExternalInputs) -> Result<Option<CaFile>, Reported> {
     let certificates = file.optional(|path| CaFile::read(path, external))?;
     for sentence in certificates.iter().flat_map(|certificates| certificates.expired(external.now())) {
@@ -64,7 +62,7 @@ pub(super) fn ca_file(file: &Setting<'_, Raw>, external: &ExternalInputs) -> Res
     Ok(certificates)
 }
 
-/// Says that a certificate with this `notAfter` has expired at `now`, or expires soon (both Unix seconds).
+/// Returns the problem of a certificate with this `notAfter` that has expired at `now` or expires soon (Unix seconds).
 pub(super) fn expiry(not_after: i64, now: i64) -> Option<String> {
     match not_after.saturating_sub(now) {
         ..0 => Some(format!("has expired at {}", rfc3339(not_after))),
@@ -73,7 +71,7 @@ pub(super) fn expiry(not_after: i64, now: i64) -> Option<String> {
     }
 }
 
-/// The certificates of a PEM file, in its order. At least one.
+/// Parses the certificates of a PEM file. Returns at least one.
 ///
 /// # Errors
 /// A sentence that continues the path of the file.
@@ -97,7 +95,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
         return Err(problem.into());
     }
     for (index, der) in certificates.iter().enumerate() {
-        // TRAP: pingora panics over one that this does not take.
+        // TRAP: pingora panics at a certificate that this parser does not accept.
         if X509Certificate::from_der(der).is_err() {
             return Err(format!("is malformed in certificate {}: {RESTORE}", index + 1));
         }
@@ -105,7 +103,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     Ok(certificates)
 }
 
-/// The CA certificates of a PEM file.
+/// Parses the CA certificates of a PEM file.
 fn authorities(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = certificates(text)?;
     for (index, der) in certificates.iter().enumerate() {
@@ -113,7 +111,7 @@ fn authorities(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         if RootCertStore::empty().add(der.clone()).is_err() {
             return Err(format!("is malformed in certificate {number}: {RESTORE}"));
         }
-        // That of a server is one for itself only if it has signed itself.
+        // A server certificate is its own CA only if it is self-signed.
         let useless = X509Certificate::from_der(der)
             .is_ok_and(|(_, parsed)| !parsed.is_ca() && parsed.issuer() != parsed.subject());
         if useless {
@@ -147,7 +145,7 @@ mod tests {
         params
     }
 
-    /// A CA, a certificate that it has signed, its key, one that has signed itself, and a CA that has expired.
+    /// A CA, a certificate from it, the key of that certificate, a self-signed certificate, and an expired CA.
     struct Files {
         ca: String,
         leaf: String,
@@ -171,7 +169,7 @@ mod tests {
         }
     }
 
-    /// Every key that names a file of CA certificates, in a configuration.
+    /// Returns a configuration for each key that names a file of CA certificates.
     fn every_key(file: &Path) -> Vec<String> {
         let file = file.display();
         let issuer =
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_file_gets_one_verdict_whichever_key_names_it() {
+    fn every_key_reports_the_same_error_for_a_wrong_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ca.pem");
         let Files { ca, leaf, key, own, .. } = files();
@@ -244,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_expires_within_two_weeks_is_told() {
+    fn a_certificate_that_expires_within_two_weeks_is_reported() {
         let (now, day) = (1_700_000_000, 86_400);
         for (left, expected) in [
             (-1, Some("has expired at ")),

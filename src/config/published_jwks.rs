@@ -1,4 +1,4 @@
-//! The key sets (RFC 7517, 5) with which others verify our tokens.
+//! The published JWKS (RFC 7517, 5), with which other programs verify the tokens of a realm.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::realm::Realm;
 
-/// Where they are, and what they hold: public keys, those that sign next included.
+/// The public keys of all realms and of each realm, including pending keys.
 #[derive(Debug, Default)]
 pub(in crate::config) struct PublishedJwks {
     all: Bytes,
@@ -22,7 +22,7 @@ impl PublishedJwks {
         };
         let mut all: Vec<Value> = Vec::new();
         for key in realms.iter().flat_map(published) {
-            // Realms may share a directory. A set that has an id twice is refused by careful readers.
+            // Several realms can share a directory. Strict clients reject a JWKS with a duplicate key id.
             if !all.iter().any(|other| other["kid"] == key["kid"]) {
                 all.push(key);
             }
@@ -31,20 +31,21 @@ impl PublishedJwks {
         Self { all: body(&all), by_realm }
     }
 
-    /// Where they are, with realms of these names.
+    /// Returns the paths for realms with these names.
     pub(in crate::config) fn paths<'a>(realms: impl Iterator<Item = &'a str>) -> Vec<String> {
         let of_realms = realms.map(|name| format!("/{name}{KEY_SET}"));
         std::iter::once(KEY_SET.to_owned()).chain(of_realms).collect()
     }
 
-    /// Whether a path in which every escape was decoded may be the one of a key set to some reader: it has the names in it.
+    /// Returns whether another program could interpret this path, which is completely decoded, as that of a JWKS: it contains
+    /// the names of the segments.
     pub(in crate::config) fn may_be_meant(path: &[u8]) -> bool {
         let has = |name: &[u8]| path.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
         KEY_SET.split('/').filter(|name| !name.is_empty()).all(|name| has(name.as_bytes()))
     }
 
-    /// The one at this path, percent-decoded: `/.well-known/jwks.json` for that of every realm, the same below
-    /// `/<realm>` for that of one.
+    /// Returns the JWKS at this decoded path: `/.well-known/jwks.json` has the keys of all realms, and
+    /// `/<realm>/.well-known/jwks.json` those of one realm.
     pub(in crate::config) fn at(&self, path: &str) -> Option<&Bytes> {
         let place = path.strip_suffix(KEY_SET)?;
         if place.is_empty() {
@@ -66,7 +67,7 @@ mod tests {
     use crate::config::fixture::{LOGIN, REALM, SERVER, check, with};
 
     #[test]
-    fn every_realm_has_one_and_all_have_one() {
+    fn each_realm_has_a_jwks_and_all_realms_have_one_together() {
         let second = with(REALM, "name = \"b\"\nalgorithm = \"EdDSA\"");
         let third = with(REALM, "name = \"c\"\nalgorithm = \"ES256\"");
         let policy = check(&format!("{SERVER}{REALM}{second}{third}{LOGIN}")).unwrap().policy;
@@ -76,7 +77,11 @@ mod tests {
             Some(set["keys"].as_array().unwrap().iter().map(name).collect::<Vec<_>>())
         };
         assert_eq!(algorithms("/.well-known/jwks.json").unwrap(), ["EdDSA", "ES256"]);
-        assert_eq!(policy.jwks_at("/a/.well-known/jwks.json").unwrap(), &r#"{"keys":[]}"#, "its keys are secrets");
+        assert_eq!(
+            policy.jwks_at("/a/.well-known/jwks.json").unwrap(),
+            &r#"{"keys":[]}"#,
+            "it has only shared secrets"
+        );
         assert_eq!(algorithms("/b/.well-known/jwks.json").unwrap(), ["EdDSA"]);
         assert_eq!(algorithms("/c/.well-known/jwks.json").unwrap(), ["ES256"]);
         let paths = super::PublishedJwks::paths(["a", "b", "c"].into_iter());

@@ -1,6 +1,6 @@
-//! Numbers of bytes as the file writes them: `"0"`, `"500B"`, `"512KiB"`, `"64MiB"`, `"1GiB"`.
+//! Sizes in bytes, as written in the file: `"0"`, `"500B"`, `"512KiB"`, `"64MiB"`, `"1GiB"`.
 
-/// Reads a whole number with a unit; 0 needs none.
+/// Parses a whole number with a unit, or `0`.
 pub(super) fn parse(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
@@ -11,13 +11,13 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(bytes)
 }
 
-/// Writes what [`parse`] reads, in the largest unit that leaves a whole number.
+/// Returns the text for [`parse`], in the largest unit that results in a whole number.
 pub(super) fn format(size: u64) -> String {
     let unit = UNITS.iter().rev().find(|(_, bytes)| size >= *bytes && size.is_multiple_of(*bytes));
     unit.map_or_else(|| "0".into(), |(name, bytes)| format!("{}{name}", size / bytes))
 }
 
-/// The smallest first.
+/// In ascending order.
 const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_a_size() {
+    fn invalid_sizes() {
         for text in
             ["", "1", "64", "B", "64b", "MiB", "64 MiB", "64mib", "64MB", "-1MiB", "1.5MiB", "99999999999999GiB", "00"]
         {

@@ -1,9 +1,9 @@
-//! Values of keys that several sections have.
+//! Parsers for values that several sections have.
 
 use super::host::{Authority, Host};
 use super::reader::spelling::quote;
 
-/// The one host that something is for.
+/// Parses one host, without a port and without a pattern.
 pub(in crate::config) fn host(text: &str) -> Result<Host, String> {
     if text.contains('*') {
         return Err(format!(
@@ -17,7 +17,7 @@ pub(in crate::config) fn host(text: &str) -> Result<Host, String> {
     Host::parse(text).ok_or_else(|| format!("invalid host {}: write it as \"app.example.com\"", quote(text)))
 }
 
-/// A path in the one form in which the gate judges the paths of requests.
+/// Parses a path in canonical form: the gate compares request paths in the same form.
 pub(in crate::config) fn path(text: &str) -> Result<String, String> {
     let problem = if !text.starts_with('/') {
         "does not start with a slash"
@@ -39,14 +39,14 @@ pub(in crate::config) fn path(text: &str) -> Result<String, String> {
     Err(format!("invalid path {}: it {problem}", quote(text)))
 }
 
-/// What RFC 3986 allows in a path without percent-encoding, less the asterisk, which looks like a pattern.
+/// Characters that RFC 3986 allows in a path without percent-encoding, except the asterisk, which looks like a pattern.
 const fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'')
         || matches!(byte, b'(' | b')' | b'+' | b',' | b';' | b'=' | b':' | b'@')
 }
 
-/// A string that is sent as it is, in a token or a header.
+/// Parses a string that goes unchanged into a token or a header.
 pub(in crate::config) fn plain(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("must not be empty".into());

@@ -72,7 +72,7 @@ fn requires_keys(realm: &Realm, routes: &[Arc<Route>]) -> bool {
     realm.requires_key() || routes.iter().any(takes_key)
 }
 
-/// Whether users of the store log in to `realm`.
+/// Returns whether `login` is for users of the store in `realm`.
 fn has_local_users(login: &Login, realm: &Realm) -> bool {
     match login.dialect() {
         Dialect::Tenant(_) => login.asks_users_of(realm),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_that_no_user_has() {
+    fn a_warning_about_roles_that_no_user_has() {
         let with_roles = format!("{ISSUER}roles_claims = [\"groups\"]\n");
         for (realm, login, expected) in [
             (ISSUER, "", true),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_factor_that_no_login_asks_for() {
+    fn a_warning_about_a_second_factor_that_no_login_asks_for() {
         for (realm, login, expected) in
             [("", LOGIN, true), ("", "", true), ("", TENANT, false), (ISSUER, LOGIN, false), (ISSUER, "", false)]
         {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn api_keys_that_nothing_demands() {
+    fn a_warning_about_api_keys_that_no_route_requires() {
         for (realm, route, expected) in [
             (KEY, "", true),
             (KEY, "access = \"public\"", true),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_that_has_expired() {
+    fn a_warning_about_an_expired_api_key() {
         for (expires, expected) in [("2020-01-01T00:00:00Z", true), ("2999-01-01T00:00:00Z", false)] {
             let realm = format!("{KEY}expires = {expires}\n");
             let found = warned(&realm, LOGIN, "access = \"key\"", "realm.a.key[0].expires: is in the past");

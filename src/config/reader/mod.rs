@@ -1,7 +1,7 @@
-//! Reads a TOML file key by key, and collects everything that is wrong with it on the way.
+//! Reads a TOML file key by key, and collects every error in it.
 //!
-//! `serde` would stop at the first error. Here a getter that finds one reports it, with line and key, and returns
-//! nothing; the reading goes on. What was read is used only if nothing was reported ([`ErrorCollector::finish`]).
+//! `serde` would stop at the first error. Here each method that finds an error reports it, with line and key, and returns no
+//! value; reading continues. The values are used only if no error was reported ([`ErrorCollector::finish`]).
 
 pub(in crate::config) mod report;
 pub(in crate::config) mod spelling;
@@ -39,7 +39,6 @@ impl SectionKeys {
     }
 }
 
-/// One section of the file.
 pub(in crate::config) struct Section<'a> {
     report: &'a ErrorCollector<'a>,
     table: &'a DeTable<'a>,
@@ -49,7 +48,7 @@ pub(in crate::config) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The whole file.
+    /// The file as a whole.
     pub(in crate::config) fn root(
         report: &'a ErrorCollector<'a>,
         table: &'a DeTable<'a>,
@@ -60,7 +59,7 @@ impl<'a> Section<'a> {
         section
     }
 
-    /// The section `key`, if it is there.
+    /// Returns the section `key`, if the file has it.
     pub(in crate::config) fn table(&self, key: &'static str, keys: &'static SectionKeys) -> Option<Self> {
         let value = self.value(key)?;
         match value.get_ref() {
@@ -76,7 +75,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The sections `key`, in the order of the file.
+    /// Returns the sections `key`, in the order of the file.
     pub(in crate::config) fn tables(&self, key: &'static str, keys: &'static SectionKeys) -> Vec<Self> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let items = match value.get_ref() {
@@ -104,7 +103,7 @@ impl<'a> Section<'a> {
         sections.collect()
     }
 
-    /// Names the section after what is written in it, for errors from here on: `realm.examples` for `realm[0]`.
+    /// Sets the name of the section, for later errors: `realm.examples` instead of `realm[0]`.
     pub(in crate::config) fn name(&mut self, name: &str) {
         if let Some(bracket) = self.path.rfind('[') {
             self.path.truncate(bracket);
@@ -113,60 +112,59 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The section's own path, such as `route[2]`.
+    /// Dotted path of the section, such as `route[2]`.
     pub(in crate::config) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The line of the section's header.
+    /// Line of the section's header.
     pub(in crate::config) fn line(&self) -> usize {
         self.report.line(self.at)
     }
 
-    /// Whether `key` is written, rightly or wrongly.
+    /// Returns whether the file has `key`, with a valid value or not.
     pub(in crate::config) fn has(&self, key: &'static str) -> bool {
         self.value(key).is_some()
     }
 
-    /// Whether `key` is written, and its value is valid.
+    /// Returns whether the file has `key` with a valid value.
     pub(in crate::config) fn is_valid(&self, key: &'static str) -> bool {
         self.has(key) && !self.is_refused(key)
     }
 
-    /// Whether `key` is written as a list of nothing.
+    /// Returns whether the value of `key` is an empty list.
     pub(in crate::config) fn is_empty_list(&self, key: &'static str) -> bool {
         self.value(key).and_then(|value| value.get_ref().as_array()).is_some_and(|items| items.is_empty())
     }
 
-    /// Where `key` is written; the section's header if it is not.
+    /// Returns the location of `key`; that of the section's header if the file does not have the key.
     pub(in crate::config) fn place(&self, key: &'static str) -> SourceLocation {
         SourceLocation { at: self.value(key).map_or(self.at, |value| value.span().start), key: self.path_of(key) }
     }
 
-    /// Whether the value of `key` was refused, so that its default stands for it: what would be wrong between that and
-    /// another key follows from the one error.
+    /// Returns whether the value of `key` was refused and replaced by the default. A conflict of that default with another key
+    /// only follows from the first error.
     pub(in crate::config) fn is_refused(&self, key: &'static str) -> bool {
         self.report.is_refused(self.at, key)
     }
 
-    /// What is wrong with `key`, at its line; at the section's header if it is not written. Not told of a key whose value was
-    /// refused already.
+    /// Reports an error about `key` at [`Self::place`]. Suppressed if the value of the key was refused.
     pub(in crate::config) fn error(&self, key: &'static str, message: impl Into<String>) -> Reported {
         self.report.unless_refused(Severity::Error, self.at, key, self.place(key), message.into())
     }
 
-    /// For a value whose error is in the report already.
+    /// Returns the proof for a value whose error was reported before.
     pub(in crate::config) fn reported(&self) -> Reported {
         self.report.reported()
     }
 
-    /// Reports a warning about `key`, at its line; at the section's header if it is not written. The sentence names the
-    /// remedy, as that of an error does. A warning does not keep the file from being used.
+    /// Reports a warning about `key` at [`Self::place`]. The message names the remedy, as that of an error does. A file with
+    /// warnings can be used.
     pub(in crate::config) fn warn(&self, key: &'static str, message: impl Into<String>) {
         self.report.unless_refused(Severity::Warning, self.at, key, self.place(key), message.into());
     }
 
-    /// What the section as a whole lacks. `key` may be empty.
+    /// Reports at the section's header that the section lacks `key`, which can be empty.
     pub(in crate::config) fn missing(&self, key: &'static str, message: impl Into<String>) -> Reported {
         if self.report.is_broken() {
             return self.reported();
@@ -175,12 +173,12 @@ impl<'a> Section<'a> {
         self.report.unless_refused(Severity::Error, self.at, key, place, message.into())
     }
 
-    /// What `key` refers to is not in the file.
+    /// Reports that the file does not have the section or name to which the value of `key` refers.
     pub(in crate::config) fn missing_value(&self, key: &'static str, message: impl Into<String>) -> Reported {
         if self.report.is_broken() { self.reported() } else { self.error(key, message) }
     }
 
-    /// The string that `key` has, if it has one. Reports nothing.
+    /// Returns the value of `key` if it is a string. Reports no error.
     pub(in crate::config) fn text(&self, key: &'static str) -> Option<&'a str> {
         match self.value(key)?.get_ref() {
             DeValue::String(text) => Some(text),
@@ -188,7 +186,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports each of `keys` that is written although `other` has another value than `word`.
+    /// Reports each of `keys` in the file, if the value of `other` is not `word`.
     pub(in crate::config) fn restrict(&self, keys: &[&'static str], other: &'static str, word: &str) {
         if self.is_refused(other) || self.text(other).is_none_or(|text| text == word) {
             return;
@@ -198,7 +196,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A string that `parse` accepts, or says what is wrong with it. Whether the value may be shown is up to `parse`.
+    /// Reads a string with `parse`, which returns a value or an error message. `parse` decides whether its message quotes the
+    /// string.
     pub(in crate::config) fn optional<T>(
         &self,
         key: &'static str,
@@ -215,7 +214,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// The same, for a key that must be there. `example` is a value as the file writes it.
+    /// The same, for a required key. `example` is a value as TOML.
     pub(in crate::config) fn required<T>(
         &self,
         key: &'static str,
@@ -228,7 +227,7 @@ impl<'a> Section<'a> {
         self.optional(key, parse).ok_or_else(|| self.reported())
     }
 
-    /// A list of strings, each of which `parse` accepts. Empty if it is not written.
+    /// Reads a list of strings, each with `parse`. Returns an empty list if the file does not have the key.
     pub(in crate::config) fn list<T>(&self, key: &'static str, parse: impl Fn(&'a str) -> Result<T, String>) -> Vec<T> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
@@ -251,7 +250,6 @@ impl<'a> Section<'a> {
         parsed.collect()
     }
 
-    /// `true` or `false`.
     pub(in crate::config) fn flag(&self, key: &'static str, default: bool) -> bool {
         match self.value(key).map(Spanned::get_ref) {
             None => default,
@@ -263,7 +261,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A whole number.
     pub(in crate::config) fn number(&self, key: &'static str, range: RangeInclusive<usize>, default: usize) -> usize {
         match self.value(key).map(Spanned::get_ref) {
             None => return default,
@@ -280,7 +277,7 @@ impl<'a> Section<'a> {
         default
     }
 
-    /// A number, with a fraction or without, if it is written.
+    /// Reads a number with or without a fraction.
     pub(in crate::config) fn decimal(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
         let (written, value) = match self.value(key)?.get_ref() {
             DeValue::Float(float) => (float.to_string(), float.as_str().parse().ok()),
@@ -301,7 +298,6 @@ impl<'a> Section<'a> {
         value
     }
 
-    /// A length of time.
     pub(in crate::config) fn duration(
         &self,
         key: &'static str,
@@ -329,7 +325,7 @@ impl<'a> Section<'a> {
         self.optional(key, parse).unwrap_or(default)
     }
 
-    /// A number of bytes, up to `max`.
+    /// Reads a number of bytes, up to `max`.
     pub(in crate::config) fn size(&self, key: &'static str, max: u64, default: u64) -> u64 {
         let parse = |text: &str| {
             let size = size::parse(text).ok_or_else(|| {
@@ -347,22 +343,22 @@ impl<'a> Section<'a> {
         self.optional(key, parse).unwrap_or(default)
     }
 
-    /// One word of several.
+    /// Reads one of `words` and returns its meaning.
     pub(in crate::config) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.optional(key, |text| one_of(text, words))
     }
 
-    /// One word of several, or a list of them.
+    /// Reads one of `words` or a list of them, and returns their meanings.
     pub(in crate::config) fn choices<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
         let Some(DeValue::Array(items)) = self.value(key).map(Spanned::get_ref) else {
             return self.choice(key, words).map(|word| vec![word]);
         };
         let listed = self.list(key, |text| one_of(text, words));
-        // What is wrong with one of them was reported.
+        // `list` has reported an error for each item that is missing here.
         (listed.len() == items.len()).then_some(listed)
     }
 
-    /// A section of keys that are not ours to know, each with a string, a whole number or a truth value.
+    /// Reads a section whose keys the operator chooses, each with a string, a whole number, or true or false.
     pub(in crate::config) fn values(&self, key: &'static str, wanted: &str) -> Vec<(String, Value)> {
         let table = match self.value(key).map(Spanned::get_ref) {
             None => return Vec::new(),
@@ -391,7 +387,7 @@ impl<'a> Section<'a> {
         values.collect()
     }
 
-    /// A point in time, with its offset from UTC. In Unix seconds.
+    /// Reads a date and time with its offset from UTC. Returns Unix seconds.
     pub(in crate::config) fn timestamp(&self, key: &'static str) -> Option<i64> {
         const EXAMPLE: &str = "write it as 2027-01-01T00:00:00Z, without quotes";
         match self.value(key)?.get_ref() {
@@ -406,7 +402,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// A section within this one.
+    /// Opens a section within this one.
     fn open(&self, table: &'a DeTable<'a>, keys: &'static SectionKeys, path: String, at: usize) -> Self {
         let section = Self { report: self.report, table, keys, path, at };
         section.refuse_unknown_keys(Some(self));
@@ -421,7 +417,7 @@ impl<'a> Section<'a> {
                 self.path_of(&bare(name)),
                 self.keys.explain(name, parent.map(|parent| parent.keys), self.report.owners),
             );
-            // Then that one is not missing, too.
+            // Then no error says that this key is missing.
             if let Some(meant) = self.keys.meant(name) {
                 self.report.refuse(self.at, meant);
             }
@@ -431,7 +427,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of `key` is not one.
+    /// Reports an error about the value of `key`, which suppresses other errors about the key.
     fn refuse(&self, key: &'static str, message: String) {
         let place = self.place(key);
         self.report.error(place.at, place.key, message);
@@ -463,7 +459,7 @@ pub(in crate::config) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Res
     Err(none_of(text, words.iter().map(|(word, _)| *word)))
 }
 
-/// The header of what is no section, but has them.
+/// Stands for the header of the file as a whole.
 pub(in crate::config) const WHOLE_FILE: &str = "the file";
 
 const fn kind(value: &DeValue<'_>) -> &'static str {
@@ -533,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn good_values_are_read() {
+    fn valid_values_are_read() {
         let text = "[server]\nlisten = [\"80\", \"81\"]\nthreads = 0x10\nh2c = true\ngrace = \"5s\"\nlog = \"debug\"\n\
                     at = 1970-01-01 01:00:01.5+01:00\n";
         let nothing = errors(text, |root| {

@@ -10,26 +10,25 @@ use crate::config::reader::spelling::bare;
 use crate::config::reader::syntax::SyntaxError;
 use crate::config::reader::unknown_key::KeyOwners;
 
-/// Where errors and warnings are collected.
 pub(in crate::config) struct ErrorCollector<'a> {
     file: &'a Path,
     text: &'a str,
-    /// Where each line begins.
+    /// Start of each line, in bytes.
     lines: Vec<usize>,
-    /// Lines that are no TOML: what the parser made of them is not worth a second error.
+    /// Lines with a syntax error. They get no other error.
     broken: BTreeSet<usize>,
     entries: RefCell<Vec<Entry>>,
-    /// Keys whose value was refused, or that are misspelt: what else seems wrong with them follows from that.
+    /// Keys whose value was refused, or that are misspelt. Other errors about them follow from that and are suppressed.
     refused: RefCell<BTreeSet<KeyId>>,
     pub(super) owners: KeyOwners,
 }
 
-/// A key of one section: where the section begins, and the key's name.
+/// Start of the section in bytes, and name of the key.
 type KeyId = (usize, String);
 
 struct Entry {
     diagnostic: Diagnostic,
-    /// It counts only if this key was not refused.
+    /// Suppressed if this key was refused.
     unless: Option<KeyId>,
 }
 
@@ -37,17 +36,16 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Reported(());
 
-/// Where something is written.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct SourceLocation {
-    /// Bytes from the beginning of the file.
+    /// Offset in bytes.
     pub(in crate::config) at: usize,
     /// The dotted key.
     pub(in crate::config) key: String,
 }
 
 impl<'a> ErrorCollector<'a> {
-    /// Begins with what is not TOML, and with the keys that are written twice.
+    /// Starts with the syntax errors and the duplicate keys.
     pub(in crate::config) fn new(
         file: &'a Path,
         text: &'a str,
@@ -65,7 +63,7 @@ impl<'a> ErrorCollector<'a> {
         let mut headers = BTreeSet::new();
         for span in duplicates.iter().filter_map(toml::de::Error::span) {
             let header = report.header_of(span.start);
-            // What is in a section that is written twice follows from that.
+            // The keys of a duplicate section are duplicates because of that.
             if header.is_none_or(|header| header == report.line(span.start) || !headers.contains(&header)) {
                 report.duplicate(span.clone());
             }
@@ -84,29 +82,28 @@ impl<'a> ErrorCollector<'a> {
         self.add(Severity::Error, SourceLocation { at, key }, message.into(), None)
     }
 
-    /// Reports a warning.
     pub(in crate::config) fn warn(&self, place: SourceLocation, message: String) {
         self.add(Severity::Warning, place, message, None);
     }
 
-    /// For a value whose error is here already.
+    /// Returns the proof for a value whose error was reported before.
     pub(in crate::config) fn reported(&self) -> Reported {
         debug_assert!(!self.is_empty() || !self.refused.borrow().is_empty(), "an error was reported");
         Reported(())
     }
 
-    /// The value of `key` in the section at `section` was refused, or `key` is what was meant by a misspelt one.
+    /// Marks `key` of the section at `section`: its value was refused, or the file has a misspelling of it.
     pub(in crate::config) fn refuse(&self, section: usize, key: &str) {
         self.refused.borrow_mut().insert((section, key.to_owned()));
     }
 
-    /// Whether it was, so far.
+    /// Returns whether the key has been marked.
     pub(in crate::config) fn is_refused(&self, section: usize, key: &str) -> bool {
         self.refused.borrow().contains(&(section, key.to_owned()))
     }
 
-    /// Something is wrong with `key` in the section at `section`, unless its value was refused or is going to be: then this
-    /// follows from that.
+    /// Reports an error or a warning about `key` of the section at `section`. Suppressed if the key is marked before
+    /// [`Self::finish`].
     pub(in crate::config) fn unless_refused(
         &self,
         severity: Severity,
@@ -118,23 +115,23 @@ impl<'a> ErrorCollector<'a> {
         self.add(severity, place, message, Some((section, key.to_owned())))
     }
 
-    /// Whether there is a syntax error. What seems to be missing after one may well be there, where the parser could not
-    /// see it.
+    /// Returns whether the file has a syntax error. Then a key that seems to be missing can be in a part that the parser
+    /// skipped.
     pub(in crate::config) fn is_broken(&self) -> bool {
         !self.broken.is_empty()
     }
 
-    /// The line of byte `at`, from 1.
+    /// Returns the line of byte `at`, from 1.
     pub(in crate::config) fn line(&self, at: usize) -> usize {
         self.lines.partition_point(|start| *start <= at)
     }
 
-    /// Whether there is no error. Warnings do not count.
+    /// Returns whether there is no error. There can be warnings.
     pub(in crate::config) fn is_empty(&self) -> bool {
         self.entries.borrow().iter().all(|entry| entry.diagnostic.severity == Severity::Warning)
     }
 
-    /// Everything that was reported, in the order of the lines.
+    /// Returns all errors and warnings that are not suppressed, in the order of the lines.
     pub(in crate::config) fn finish(self, inputs: Vec<Input>) -> Errors {
         let refused = self.refused.into_inner();
         let entries = self.entries.into_inner().into_iter();
@@ -146,7 +143,7 @@ impl<'a> ErrorCollector<'a> {
         Errors { errors, warnings, inputs }
     }
 
-    /// A diagnostic about `place` that has no message yet, and is not reported.
+    /// Returns a diagnostic for `place` without a message. It is not reported.
     pub(in crate::config) fn blank(&self, place: SourceLocation) -> Diagnostic {
         let (line, column) = (Some(self.line(place.at)), Some(self.column(place.at)));
         let (severity, file, message) = (Severity::Warning, self.file.into(), String::new());
@@ -161,13 +158,13 @@ impl<'a> ErrorCollector<'a> {
         Reported(())
     }
 
-    /// The column of byte `at` in its line, in characters from 1.
+    /// Returns the column of byte `at`, in characters from 1.
     fn column(&self, at: usize) -> usize {
         let start = self.lines.get(self.line(at) - 1).copied().unwrap_or_default();
         1 + self.text.get(start..at).unwrap_or_default().chars().count()
     }
 
-    /// A key or a header is written a second time at `span`.
+    /// Reports the second occurrence of a key or header, at `span`.
     fn duplicate(&self, span: std::ops::Range<usize>) {
         let name = self.text.get(span.clone()).unwrap_or_default();
         let key = bare(name.trim_matches(['"', '\'']));
@@ -181,8 +178,8 @@ impl<'a> ErrorCollector<'a> {
         self.error(span.start, key, message);
     }
 
-    /// The line in which `name`, which is written at `at` too, is written first. Found by the text of the lines: of a key, in
-    /// the same section.
+    /// Returns the line of the first occurrence of `name`, whose second one is at `at`. It compares the text of the lines,
+    /// for a key those of the same section.
     fn first_of(&self, at: usize, name: &str) -> Option<usize> {
         let line = self.line(at);
         let squeezed = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();
@@ -205,7 +202,7 @@ impl<'a> ErrorCollector<'a> {
         (from..line).find(is_it)
     }
 
-    /// The line of the header above byte `at`, or of the one that it is in.
+    /// Returns the line of the last header up to byte `at`.
     fn header_of(&self, at: usize) -> Option<usize> {
         (1..=self.line(at)).rev().find(|line| self.text_of(*line).trim_start().starts_with('['))
     }

@@ -1,8 +1,8 @@
-//! Words of the file in errors: how they are quoted, and what was perhaps meant.
+//! Quoting of values and keys in error messages, and "did you mean".
 
 use strsim::damerau_levenshtein;
 
-/// The one of `known` that differs from `text` by a slip of the hand.
+/// Returns the one of `known` from which `text` differs by a typing error.
 pub(in crate::config) fn closest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let text: String = text.chars().take(MAX_QUOTED_CHARS).flat_map(char::to_lowercase).collect();
     let distances = known.map(|known| (damerau_levenshtein(&text, &known.to_lowercase()), known));
@@ -10,20 +10,20 @@ pub(in crate::config) fn closest<'k>(text: &str, known: impl Iterator<Item = &'k
     (distance <= 1 + known.chars().count() / 4).then_some(known)
 }
 
-/// That `text` is none of these words, which it should be.
+/// Returns the error message for a text that is not one of `words`.
 pub(in crate::config) fn none_of<'k>(text: &str, words: impl Iterator<Item = &'k str> + Clone) -> String {
     let known: Vec<_> = words.clone().map(|word| format!("\"{word}\"")).collect();
     let meant = closest(text, words).map(|word| format!(": did you mean \"{word}\"?")).unwrap_or_default();
     format!("must be {} (found {}){meant}", known.join(" or "), quote(text))
 }
 
-/// Why a value is not what its author expects, if it names a variable: `${NAME}`, or `$NAME` alone.
+/// Returns an error message if `text` contains a variable, which would not be expanded: `${NAME}`, or `$NAME` alone.
 pub(in crate::config) fn unexpanded(text: &str) -> Option<String> {
     let is_name = |name: &str| {
         name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
     };
-    // `${NAME:-default}`, too.
+    // Also `${NAME:-default}`.
     let braced = text.match_indices("${").find_map(|(at, _)| {
         let name = text[at + 2..].split(['}', ':', '-']).next()?;
         (text[at..].contains('}') && is_name(name)).then_some((at, name))
@@ -35,26 +35,26 @@ pub(in crate::config) fn unexpanded(text: &str) -> Option<String> {
             .strip_prefix('$')
             .filter(|name| is_name(name) && name.bytes().all(|byte| !byte.is_ascii_lowercase()))?,
     };
-    // It is the name of a variable, and no secret.
+    // The name of a variable is not a secret.
     Some(format!(
         "variables are not expanded, and ${{{variable}}} would count as it is: write the value itself, or the path of a file \
          with it in the key that ends in _file (only ${{{CREDENTIALS}}} at the beginning of a path is expanded)"
     ))
 }
 
-/// A value for an error: escaped, not too long, and without the user and password of a URL. Not for secrets.
+/// Returns `text` for an error message: escaped, shortened, and without the user and password of a URL. Not for secrets.
 pub(in crate::config) fn quote(text: &str) -> String {
     let shown;
     let text = match (text.split_once("://"), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => {
-            // One with an @ before that is no scheme, and may hold a password as well.
+            // Text with an @ is not a scheme: it can contain a password as well.
             let scheme = if scheme.contains('@') { String::new() } else { format!("{scheme}://") };
             shown = format!("{scheme}…{host}");
             &shown
         }
         _ => text,
     };
-    // Quotes that were left open swallow the lines that follow, secrets too.
+    // A string without a closing quote includes the following lines, and possibly secrets in them.
     let is_end = |(at, (_, letter)): &(usize, (usize, char))| *at == MAX_QUOTED_CHARS || matches!(letter, '\n' | '\r');
     match text.char_indices().enumerate().find(is_end) {
         Some((_, (end, _))) => format!("{:?}…", &text[..end]),
@@ -62,13 +62,13 @@ pub(in crate::config) fn quote(text: &str) -> String {
     }
 }
 
-/// A key for an error: as it is if TOML takes it without quotes.
+/// Returns a key for an error message, in quotes unless it is a bare key of TOML.
 pub(in crate::config) fn bare(key: &str) -> String {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !key.is_empty() && key.len() <= MAX_QUOTED_CHARS && key.bytes().all(is_bare) { key.into() } else { quote(key) }
 }
 
-/// systemd's, where `LoadCredential=` puts files.
+/// The variable of systemd for the directory of `LoadCredential=`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const MAX_QUOTED_CHARS: usize = 80;
 
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_several() {
+    fn a_value_outside_a_list() {
         let words = ["round_robin", "least_connections"];
         let said = |text: &str| none_of(text, words.into_iter());
         assert_eq!(
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_no_value() {
+    fn variables_are_recognized() {
         for (text, name) in [
             ("${API_KEY}", Some("API_KEY")),
             ("postgres://u:${PASSWORD}@h/d", Some("PASSWORD")),
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(quote("\r\nb"), "\"\"…");
         assert!(quote(&"é".repeat(500)).chars().count() < 90);
         assert_eq!(quote("https://u:hunter2@h/x@y"), "\"https://…y\"");
-        assert_eq!(quote("u:hunter2@h://x"), "\"…h://x\"", "an @ that stands too early");
+        assert_eq!(quote("u:hunter2@h://x"), "\"…h://x\"", "an @ before the scheme");
         assert_eq!(quote("a@b://c@d://e"), "\"…d://e\"");
         assert_eq!(quote("a://b@c://d"), "\"a://…c://d\"");
         assert_eq!(quote("a@b"), "\"a@b\"", "no URL");

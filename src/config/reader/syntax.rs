@@ -1,22 +1,21 @@
-//! What can be read of a file that is not TOML as a whole: an error in one section must not hide those of the others.
+//! Makes a file with syntax errors readable, so that an error in one section does not hide those of the other sections.
 //!
-//! The parser recovers by itself, but an open bracket or quote takes all that follows with it. So the file is cut at the
-//! headers of its sections, and in each of them the lines that are not TOML are blanked out.
+//! The parser recovers from errors, but an open bracket or quote includes the rest of the file. Therefore the file is split at
+//! the headers of its sections, and in each section the lines with syntax errors are replaced by blanks.
 
 use std::ops::Range;
 
 use toml::de::DeTable;
 
-/// A place that is not TOML.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::config) struct SyntaxError {
-    /// Bytes from the beginning of the file.
+    /// Offset in bytes.
     pub(in crate::config) at: usize,
-    /// What is wrong, and what to write instead. It quotes nothing of the file, in which there may be a secret.
+    /// Problem and remedy. It quotes no text of the file, which can be a secret.
     pub(in crate::config) message: String,
 }
 
-/// A text that is TOML, but for keys that are written twice: the same with blanks instead of what is not; and the errors.
+/// Returns the text with blanks in place of what is not TOML, and the errors. Duplicate keys stay.
 pub(in crate::config) fn repair(text: &str) -> (String, Vec<SyntaxError>) {
     if let Some(error) = other_format(text) {
         return (blank(text), vec![error]);
@@ -29,7 +28,7 @@ pub(in crate::config) fn repair(text: &str) -> (String, Vec<SyntaxError>) {
         }
     }
     if first_error(&repaired).is_some() {
-        // It can't be cut at what looks like a header, as within a string of several lines.
+        // It was split at a line that only looks like a header, such as one within a multi-line string.
         errors.clear();
         errors.extend(first_error(text));
         repaired = blank(text);
@@ -37,7 +36,8 @@ pub(in crate::config) fn repair(text: &str) -> (String, Vec<SyntaxError>) {
     (repaired, errors)
 }
 
-/// The error of a file in the format of other programs, by its first line. TOML has a header or `key = value` there.
+/// Returns the error for a file in the format of another program, recognized by its first line. In TOML that is a header or
+/// `key = value`.
 fn other_format(text: &str) -> Option<SyntaxError> {
     let mut at = 0;
     let line = text.split_inclusive('\n').find(|line| {
@@ -70,7 +70,7 @@ fn other_format(text: &str) -> Option<SyntaxError> {
     Some(SyntaxError { at: at + indent, message })
 }
 
-/// Whether the brace at the beginning of `text` opens a JSON object: Caddy has one for its global options.
+/// Returns whether the brace at the start of `text` opens a JSON object. A Caddyfile has a brace around its global options.
 fn json_follows(text: &str) -> bool {
     text.trim_start_matches('\u{feff}')
         .trim_start()
@@ -78,10 +78,10 @@ fn json_follows(text: &str) -> bool {
         .is_some_and(|rest| rest.trim_start().starts_with(['"', '}']))
 }
 
-/// As toml says it (toml 1.2, `src/de/parser/document.rs`). Such a text can be read.
+/// Message of toml 1.2, `src/de/parser/document.rs`. A text with this error is still parsed.
 pub(in crate::config) const DUPLICATE: &str = "duplicate key";
 
-/// Blanks out what is not TOML of the section in `range`.
+/// Replaces what is not TOML in the section at `range` by blanks.
 fn repair_section(text: &mut String, range: Range<usize>) -> Vec<SyntaxError> {
     let mut errors = Vec::new();
     let header_end = text[range.clone()].find('\n').map_or(range.end, |end| range.start + end);
@@ -91,7 +91,8 @@ fn repair_section(text: &mut String, range: Range<usize>) -> Vec<SyntaxError> {
         let line = line_at(text, at.min(range.end));
         errors.push(SyntaxError { at, ..error });
         let is_header = at <= header_end && text[range.start..].trim_start().starts_with('[');
-        // The parser takes the next key for a part of a list, is at the end, or goes back: a bracket or a quote is open.
+        // A bracket or quote is open if the parser takes the next key for an item of a list, is at the end, or reports an
+        // earlier line than before.
         let is_open = text[line.clone()].contains('=') && errors.last().is_some_and(|error| error.message == OPEN_LIST)
             || at >= range.end
             || text[line.clone()].trim().is_empty()
@@ -112,7 +113,7 @@ fn repair_section(text: &mut String, range: Range<usize>) -> Vec<SyntaxError> {
     errors
 }
 
-/// Where each section begins and ends; the first one is what stands above all headers.
+/// Returns the range of each section. The first range is the text above all headers.
 fn sections(text: &str) -> Vec<Range<usize>> {
     let mut starts = vec![0];
     let mut at = 0;
@@ -136,19 +137,19 @@ fn first_error(text: &str) -> Option<SyntaxError> {
     Some(SyntaxError { at: at(first), message: sentence(first.message()) })
 }
 
-/// What the parser says, in words for whoever does not know TOML.
+/// Returns the message of the parser in words for operators who do not know TOML.
 fn sentence(message: &str) -> String {
     let known = WORDS.iter().find(|(begin, _)| message.starts_with(begin));
     known.map_or_else(|| format!("is not TOML: {message}"), |(_, sentence)| (*sentence).to_owned())
 }
 
-/// The line in which `at` is, without its end.
+/// Returns the range of the line around `at`, without the newline.
 fn line_at(text: &str, at: usize) -> Range<usize> {
     let (before, after) = (text.get(..at).unwrap_or(text), text.get(at..).unwrap_or_default());
     before.rfind('\n').map_or(0, |end| end + 1)..after.find('\n').map_or(text.len(), |end| at + end)
 }
 
-/// As many bytes, in lines of the same length.
+/// Returns blanks instead of all bytes except newlines.
 fn blank(text: &str) -> String {
     text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect()
 }
@@ -157,7 +158,7 @@ const MAX_ERRORS: usize = 50;
 
 const OPEN_LIST: &str = "is not TOML: a list has no end, or a comma is missing: write ] or a comma above";
 
-/// How messages of the parser (toml_parser 1.1) begin, and what is said instead.
+/// Starts of messages of the parser (toml_parser 1.1), and the messages to show instead.
 const WORDS: [(&str, &str); 11] = [
     ("string values must be quoted", "is not TOML: a string has no quotes: write it in double quotes"),
     ("key with no value", "is not TOML: a key has no value: write key = value"),
@@ -227,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_toml_stays_as_it_is() {
+    fn valid_toml_is_not_changed() {
         for text in [GOOD, "", "\n", "a = 1\na = 2\n", "a = '''\n[x]\n'''\n"] {
             assert_eq!(repair(text), (text.to_owned(), Vec::new()));
         }
     }
 
     #[test]
-    fn an_error_takes_its_line_and_no_other_section() {
+    fn an_error_removes_its_line_and_no_other_section() {
         for (bad, line, message, stays) in [
             ("b = x", 3, "write it in double quotes", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),
             ("b: 2", 3, "write key = value", "a=1[x]c=[3,][[y]]d=\"4\"[[y]]e=5"),

@@ -1,4 +1,4 @@
-//! What an operator meant by a key that the section does not have.
+//! Suggestions for unknown keys.
 
 use super::spelling::closest;
 use super::{SectionKeys, WHOLE_FILE};
@@ -7,19 +7,18 @@ use super::{SectionKeys, WHOLE_FILE};
 pub(in crate::config) type KeyOwners = fn(&str) -> Vec<&'static str>;
 
 impl SectionKeys {
-    /// The key that was meant by an unknown one.
+    /// Returns the key that the operator probably meant.
     pub(super) fn meant(&self, name: &str) -> Option<&'static str> {
         let other = OTHER_NAMES.iter().find(|(other, known)| *other == name && self.contains(known));
         other.map(|(_, known)| *known).or_else(|| closest(name, self.names()))
     }
 
-    /// Says why the key is unknown, and what the operator probably meant. `owners` returns the headers of the sections that
-    /// have a key of this name.
+    /// Returns the error message for an unknown key.
     pub(super) fn explain(&self, name: &str, parent: Option<&Self>, owners: KeyOwners) -> String {
         if let Some(parent) = parent.filter(|parent| parent.header != WHOLE_FILE && parent.contains(name)) {
             return format!("belongs to {0} but follows {1}: move it above the {1} line", parent.header, self.header);
         }
-        // All that is in the file itself are sections.
+        // The top level of the file has only sections.
         let kind = if self.header == WHOLE_FILE { "section" } else { "key" };
         match self.meant(name) {
             Some(known) => format!("unknown {kind}: did you mean {known}?"),
@@ -31,7 +30,7 @@ impl SectionKeys {
     }
 }
 
-/// Names of keys in the configuration of nginx, Caddy, Traefik and other proxies, with ours.
+/// Keys of nginx, Caddy, Traefik and other proxies, each with the key of Tollgate.
 const OTHER_NAMES: [(&str, &str); 24] = [
     ("address", "listen"),
     ("addr", "listen"),

@@ -1,4 +1,4 @@
-//! Kinds of values: the type in the file, the range, the default and an example. See [`crate::config::schema`].
+//! Kinds of values: type, range, default and example. See [`crate::config::schema`].
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,16 +13,14 @@ use crate::config::{duration as durations, size as sizes};
 
 /// How the value of a key is read and documented.
 pub(in crate::config) trait Kind {
-    /// What `read` makes of the value.
     type Value<'a>;
 
-    /// Reads `key`. An invalid value is reported, and the default stands for it.
+    /// Reads `key`. An invalid value is reported and replaced by the default.
     fn read<'a>(&self, section: &Section<'a>, key: &'static str) -> Self::Value<'a>;
 
     fn doc(&self) -> ValueDoc;
 }
 
-/// `true` or `false`.
 pub(in crate::config) const fn flag(default: bool) -> Flag {
     Flag(default)
 }
@@ -53,7 +51,7 @@ pub(in crate::config) struct Number {
 }
 
 impl Number {
-    /// The same with an example other than the default.
+    /// Sets an example other than the default.
     pub(in crate::config) const fn example(mut self, example: usize) -> Self {
         self.example = example;
         self
@@ -92,7 +90,6 @@ impl Kind for Decimal {
     }
 }
 
-/// A length of time.
 pub(in crate::config) const fn duration(range: RangeInclusive<Duration>, default: Duration) -> Time {
     Time(range, default)
 }
@@ -174,7 +171,7 @@ impl Kind for OptionalNumber {
     }
 }
 
-/// A length of time without a default. Messages and documentation show `example`.
+/// A duration without a default. Messages and documentation show `example`.
 pub(in crate::config) const fn optional_duration(range: RangeInclusive<Duration>, example: Duration) -> OptionalTime {
     OptionalTime(range, example)
 }
@@ -201,7 +198,7 @@ pub(in crate::config) const fn choice<T: Copy + PartialEq>(words: Words<T>, defa
 
 pub(in crate::config) struct Choice<T: 'static>(Words<T>, T);
 
-/// Words, and their meanings.
+/// Words and their meanings.
 pub(in crate::config) type Words<T> = &'static [(&'static str, T)];
 
 impl<T: Copy + PartialEq> Kind for Choice<T> {
@@ -262,7 +259,7 @@ impl<T: Copy> Word<T> {
     }
 }
 
-/// One word of several, or a list of them. Must be there.
+/// One word of several, or a list of them. Required.
 pub(in crate::config) const fn words<T: Copy>(words: Words<T>, example: &'static str) -> WordOrList<T> {
     WordOrList(words, example)
 }
@@ -311,7 +308,7 @@ pub(in crate::config) const fn text<T>(parse: Parse<T>, example: &'static str) -
 
 pub(in crate::config) struct Text<T>(Parse<T>, &'static str);
 
-/// Makes a value of a string, or says what is wrong with it. The message decides whether it quotes the string.
+/// Parses a string, or returns an error message. The function decides whether its message quotes the string.
 pub(in crate::config) type Parse<T> = fn(&str) -> Result<T, String>;
 
 impl<T> Kind for Text<T> {
@@ -326,7 +323,7 @@ impl<T> Kind for Text<T> {
     }
 }
 
-/// A kind of value for a key that must be there.
+/// Makes a key required.
 pub(in crate::config) const fn required<K>(kind: K) -> Required<K> {
     Required(kind)
 }
@@ -364,7 +361,7 @@ impl<T> Kind for List<T> {
     }
 }
 
-/// A string whose value depends on more than itself: [`Setting`](crate::config::schema::Setting) parses it later.
+/// A string that is parsed later by [`Setting`](crate::config::schema::Setting), since its meaning depends on other keys or files.
 pub(in crate::config) const fn raw(example: &'static str) -> Raw {
     Raw { example }
 }

@@ -40,7 +40,7 @@ pub(in crate::config) struct Setting<'s, T> {
 }
 
 impl<'s, T> Setting<'s, T> {
-    /// Reads `key`. An invalid value is reported, and the default stands for it.
+    /// Reads `key`. An invalid value is reported and replaced by the default.
     pub(in crate::config) fn read<K: Kind<Value<'s> = T>>(
         section: &'s Section<'s>,
         key: &'static str,
@@ -53,12 +53,12 @@ impl<'s, T> Setting<'s, T> {
         self.key
     }
 
-    /// Whether the file has the key, with a valid value or not.
+    /// Returns whether the file has the key, with a valid value or not.
     pub(in crate::config) fn is_written(&self) -> bool {
         self.section.has(self.key)
     }
 
-    /// Whether the value was invalid, so that the default stands for it.
+    /// Returns whether the value was invalid and was replaced by the default.
     pub(in crate::config) fn is_refused(&self) -> bool {
         self.section.is_refused(self.key)
     }
@@ -71,7 +71,7 @@ impl<'s, T> Setting<'s, T> {
         self.section.place(self.key)
     }
 
-    /// For a value whose error is in the report already.
+    /// Returns the proof for a value whose error was reported before.
     pub(in crate::config) fn reported(&self) -> Reported {
         self.section.reported()
     }
@@ -91,19 +91,19 @@ impl<'s, T> Setting<'s, T> {
         self.section.missing(self.key, message)
     }
 
-    /// Reports that the file lacks what the value refers to.
+    /// Reports that the file does not have the section or name to which the value refers.
     pub(in crate::config) fn missing_value(&self, message: impl Into<String>) -> Reported {
         self.section.missing_value(self.key, message)
     }
 
-    /// The value, if the file has the key and the value is valid.
+    /// Returns the value if the file has the key and the value is valid.
     pub(in crate::config) fn if_written(self) -> Option<T> {
         self.section.is_valid(self.key).then_some(self.value)
     }
 }
 
 impl Setting<'_, Raw> {
-    /// The value as `parse` accepts it. `parse` decides whether its message quotes the value.
+    /// Parses the value. `parse` decides whether its message quotes the value.
     pub(in crate::config) fn optional<V>(
         &self,
         parse: impl FnOnce(&str) -> Result<V, String>,
@@ -114,14 +114,14 @@ impl Setting<'_, Raw> {
         }
     }
 
-    /// The same, for a key that must be there.
+    /// The same, for a required key.
     pub(in crate::config) fn required<V>(&self, parse: impl FnOnce(&str) -> Result<V, String>) -> Result<V, Reported> {
         self.section.required(self.key, self.value.example, parse)
     }
 }
 
 impl Setting<'_, RawList> {
-    /// The items that `parse` accepts.
+    /// Parses each item.
     pub(in crate::config) fn each<V>(&self, parse: impl Fn(&str) -> Result<V, String>) -> Vec<V> {
         self.section.list(self.key, parse)
     }
@@ -135,63 +135,53 @@ impl<T> Deref for Setting<'_, T> {
     }
 }
 
-/// What the documentation says of a section.
+/// Documentation of a section.
 #[derive(Clone, Debug)]
 pub struct SectionDoc {
-    /// The header, such as `[[realm]]`; empty for the file as a whole.
+    /// Such as `[[realm]]`; empty for the file as a whole.
     pub header: &'static str,
-    /// The lines of the description.
     pub description: Vec<&'static str>,
-    /// Effect of a change, unless a key says otherwise.
+    /// Default for the keys.
     pub effect: Effect,
-    /// The keys, in the order of the declaration.
     pub keys: Vec<KeyDoc>,
 }
 
-/// What the documentation says of a key.
+/// Documentation of a key.
 #[derive(Clone, Debug)]
 pub struct KeyDoc {
-    /// The name.
     pub name: &'static str,
-    /// The lines of the description.
     pub description: Vec<&'static str>,
-    /// Effect of a change.
     pub effect: Effect,
-    /// Another key and the value that it must have.
+    /// The key is only allowed if this key has this value.
     pub when: Option<(&'static str, &'static str)>,
-    /// Type, default and example.
     pub value: ValueDoc,
 }
 
-/// What the documentation says of a value.
+/// Documentation of a value.
 #[derive(Clone, Debug)]
 pub struct ValueDoc {
-    /// The type.
     pub kind: ValueType,
-    /// Whether the key must be there.
     pub required: bool,
     /// The default, as TOML or as a phrase without quotes.
     pub default: Option<String>,
-    /// An example, as TOML.
+    /// TOML.
     pub example: String,
 }
 
-/// The type of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValueType {
     /// `true` or `false`.
     Flag,
-    /// A whole number within these bounds.
+    /// Minimum and maximum.
     Integer(usize, usize),
-    /// A number within these bounds.
+    /// Minimum and maximum.
     Number(f64, f64),
-    /// A string with a number and a unit of time, within these bounds.
+    /// A string with a number and a unit of time. Minimum and maximum.
     Duration(String, String),
-    /// A string with a number of bytes, at most this.
+    /// A string with a number of bytes. Maximum.
     Size(String),
     /// A date and time with an offset from UTC.
     Timestamp,
-    /// A string.
     Text,
     /// One of these strings.
     Word(Vec<&'static str>),
@@ -201,7 +191,7 @@ pub enum ValueType {
     List(Box<Self>),
     /// A table of keys that the operator chooses.
     Map,
-    /// The section with this header.
+    /// A section with this header.
     Section(&'static str),
     /// Sections with this header.
     Sections(&'static str),
@@ -288,7 +278,7 @@ macro_rules! keys {
 pub(in crate::config) use {keys, section};
 
 impl SectionDoc {
-    /// The description as one paragraph.
+    /// Returns the description as one paragraph.
     #[must_use]
     pub fn text(&self) -> String {
         paragraph(&self.description)
@@ -296,7 +286,7 @@ impl SectionDoc {
 }
 
 impl KeyDoc {
-    /// The description as one paragraph.
+    /// Returns the description as one paragraph.
     #[must_use]
     pub fn text(&self) -> String {
         paragraph(&self.description)
@@ -308,7 +298,7 @@ fn paragraph(lines: &[&str]) -> String {
 }
 
 impl ValueDoc {
-    /// The first value of the example: an example in a message can have more words.
+    /// Returns the first value of the example: an example for a message can continue with more words.
     #[must_use]
     pub fn example_value(&self) -> &str {
         let is_toml = |text: &str| format!("value = {text}").parse::<toml::Table>().is_ok();
@@ -319,7 +309,7 @@ impl ValueDoc {
         ends.rfind(|text| is_toml(text)).unwrap_or(&self.example)
     }
 
-    /// The same with another default, as TOML or as a phrase.
+    /// Replaces the default by TOML or a phrase.
     pub(in crate::config) fn with_default(self, default: &str) -> Self {
         Self { default: Some(default.to_owned()), ..self }
     }
