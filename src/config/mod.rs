@@ -52,7 +52,7 @@ pub use origin::{Origin, Origins};
 pub use pem::EXPIRES_SOON;
 pub use policy::Policy;
 pub use realm::{ApiKey, CookieSpec, MAX_TTL, Realm, SameSite, Sha256, UserRules};
-pub use route::{Access, Authorization, CorsBy, EncodedSlash, PathRules, Route, RouteMatch, RouteTable};
+pub use route::{Access, Authorization, CorsBy, EncodedSlash, NoMatch, PathRules, Route, RouteMatch, RouteTable};
 pub use schema::{Effect, KeyDoc, SectionDoc, ValueDoc, ValueType};
 pub use server::{ForwardedFamily, NO_PROXIES, Proxies, ServerSettings};
 pub use store::{Database, DatabasePassword, PostgresSettings, PostgresTls, SslMode};

@@ -6,88 +6,59 @@ use http::header::{self, HeaderMap};
 
 use super::DenyReason;
 use super::api_key::{self, Wanted};
-use super::client::ClientInfo;
 use super::credential::{self, Credential, Shown};
-use super::decide::{Authorizer, EarlyExit, Head, is_safe};
+use super::decide::{Authorizer, EarlyExit, Request, is_safe};
 use super::decision::{AdmittedLogin, Decision};
 use super::query;
 use super::request_origin::RequestOrigin;
-use crate::config::{Authorization, EndpointTokens, LoginMatch, Origin, Realm};
+use crate::config::{Authorization, EndpointTokens, LoginMatch, Realm};
 use crate::token::{Claims, TokenError, VerifiedToken};
 
 /// A request to a login with a valid API key, if it needs one.
 pub(super) struct LoginCandidate<'a> {
-    pub(super) head: &'a Head<'a>,
+    pub(super) request: Request<'a>,
     pub(super) login: LoginMatch,
-    /// As received.
-    pub(super) query: Option<&'a [u8]>,
-    pub(super) client: ClientInfo,
-    /// Unix seconds.
-    pub(super) now: i64,
+    /// The origin of the request by the rules of the login's realm.
+    pub(super) origin: Result<RequestOrigin, DenyReason>,
 }
 
 impl Authorizer<'_> {
-    /// `origin`: the origin of the request, by the rules of the login's realm. `own`: makes the origin of the request's target.
-    pub(super) fn admit_login(
-        &self,
-        to: LoginCandidate<'_>,
-        origin: Result<RequestOrigin, DenyReason>,
-        own: impl Fn() -> Origin,
-    ) -> Result<Decision, EarlyExit> {
-        let (endpoint, headers) = (to.login.endpoint(), to.head.headers);
-        let master = to.has_master_key()?;
-        match &origin {
-            Err(DenyReason::OriginMissing) if endpoint.navigation => {}
-            Err(deny) if master != Some(true) => return Err((*deny).into()),
-            Ok(_) | Err(_) => {}
-        }
-        if master == Some(false) {
-            return Err(DenyReason::MasterKeyUnknown.into());
-        }
-        if endpoint.navigation && !is_navigation(headers) {
-            return Err(DenyReason::OriginDenied.into());
-        }
-        if !endpoint.allows_method(to.head.method) {
-            return Err(DenyReason::Method.into());
-        }
-        let realms = to.allowed_realms(own);
+    pub(super) fn admit_login(&self, to: LoginCandidate<'_>) -> Result<Decision, EarlyExit> {
+        let master = to.check_endpoint()?;
+        let realms = to.allowed_realms();
         let (mut token, mut tokens) = (Err(DenyReason::TokenMissing), Vec::new());
-        match &endpoint.tokens {
+        match &to.login.endpoint().tokens {
             EndpointTokens::None => {}
-            EndpointTokens::Own => token = self.own_token(&to, &origin),
+            EndpointTokens::Own => token = self.own_token(&to),
             EndpointTokens::OwnAndAll => {
-                token = self.own_token(&to, &origin);
-                tokens = to.all_tokens(&origin);
+                token = self.own_token(&to);
+                tokens = to.all_tokens();
             }
             EndpointTokens::Expired => {
-                let of_a_realm = |token| realms.iter().find_map(|realm| expired(realm, token, to.now));
-                tokens.extend(bearers(headers).take(MAX_TOKENS).filter_map(of_a_realm));
+                let of_a_realm = |token| realms.iter().find_map(|realm| expired(realm, token, to.request.now));
+                tokens.extend(bearers(to.headers()).take(MAX_TOKENS).filter_map(of_a_realm));
             }
             EndpointTokens::TrustedIssuer(issuer) => tokens.push(self.issuer_token(&to, issuer)?),
         }
         Ok(Decision::Login(Box::new(AdmittedLogin {
             realms,
-            query: query::of_login(to.query)?,
-            master: master == Some(true),
+            query: query::of_login(to.query())?,
+            master,
             token,
             tokens,
-            client: to.client,
-            cors: origin.ok().and_then(|origin| origin.cors),
+            client: to.request.client,
+            cors: to.origin.ok().and_then(|origin| origin.cors),
             login: to.login,
         })))
     }
 
     /// Verifies the token that the realm of the login issued: the token of another issuer names no user of the realm.
-    fn own_token(
-        &self,
-        to: &LoginCandidate<'_>,
-        origin: &Result<RequestOrigin, DenyReason>,
-    ) -> Result<Claims, DenyReason> {
-        let (realm, method) = (to.login.login().realm(), to.head.method);
-        let credential = Shown::find(to.head.headers, realm, Authorization::Auto, false).credential?;
-        let is_allowed = match (&credential, origin) {
+    fn own_token(&self, to: &LoginCandidate<'_>) -> Result<Claims, DenyReason> {
+        let realm = to.login.login().realm();
+        let credential = Shown::find(to.headers(), realm, Authorization::Auto, false).credential?;
+        let is_allowed = match (&credential, &to.origin) {
             (Credential::Cookie(_), Ok(origin)) if to.login.endpoint().cookie => {
-                if is_safe(method) {
+                if is_safe(to.request.head.method) {
                     origin.allows_cookie(false)?
                 } else {
                     origin.allows_cookie_at_login()?
@@ -97,19 +68,19 @@ impl Authorizer<'_> {
             _ => true,
         };
         let token = credential.token().filter(|_| is_allowed).ok_or(DenyReason::TokenMissing)?;
-        let verified = realm.tokens().verify_own(token, to.now).map_err(DenyReason::Token)?;
+        let verified = realm.tokens().verify_own(token, to.request.now).map_err(DenyReason::Token)?;
         self.is_not_revoked(&verified.marks)?;
         Ok(verified.claims)
     }
 
     /// Verifies the token of a trusted issuer. A token of the realm, or of another issuer, is not accepted.
     fn issuer_token(&self, to: &LoginCandidate<'_>, issuer: &str) -> Result<VerifiedToken, EarlyExit> {
-        let realm = to.login.login().realm();
-        let mut values = to.head.headers.get_all(header::AUTHORIZATION).iter();
+        let (realm, now) = (to.login.login().realm(), to.request.now);
+        let mut values = to.headers().get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(DenyReason::TokenMissing.into()) };
         let token = value.to_str().ok().and_then(credential::bearer).ok_or(DenyReason::TokenMissing)?;
         let verified =
-            realm.tokens().verify(token, to.now).map_err(|error| self.wait_or_deny(realm, token, error, to.now))?;
+            realm.tokens().verify(token, now).map_err(|error| self.wait_or_deny(realm, token, error, now))?;
         self.is_not_revoked(&verified.marks)?;
         match &verified.issuer {
             Some(by) if *by.issuer == *issuer => Ok(verified),
@@ -118,33 +89,56 @@ impl Authorizer<'_> {
     }
 }
 
-impl LoginCandidate<'_> {
+impl<'a> LoginCandidate<'a> {
+    /// Returns whether the request has the master key of the realm, which replaces an allowed origin.
+    ///
+    /// # Errors
+    /// The rule of the endpoint that the request does not meet.
+    fn check_endpoint(&self) -> Result<bool, DenyReason> {
+        let endpoint = self.login.endpoint();
+        let master = self.has_master_key()?;
+        match &self.origin {
+            Err(DenyReason::OriginMissing) if endpoint.navigation => {}
+            Err(deny) if master != Some(true) => return Err(*deny),
+            Ok(_) | Err(_) => {}
+        }
+        if master == Some(false) {
+            return Err(DenyReason::MasterKeyUnknown);
+        }
+        if endpoint.navigation && !is_navigation(self.headers()) {
+            return Err(DenyReason::OriginDenied);
+        }
+        if !endpoint.allows_method(self.request.head.method) {
+            return Err(DenyReason::Method);
+        }
+        Ok(master == Some(true))
+    }
+
     /// Returns whether the master key of the realm is in the query, or `None` if the query has no master key or the endpoint
     /// reads none.
     fn has_master_key(&self) -> Result<Option<bool>, DenyReason> {
         let (endpoint, realm) = (self.login.endpoint(), self.login.login().realm());
-        if !endpoint.master_key || !endpoint.allows_method(self.head.method) || !realm.has_master_key() {
+        if !endpoint.master_key || !endpoint.allows_method(self.request.head.method) || !realm.has_master_key() {
             return Ok(None);
         }
-        Ok(query::single_value(self.query, "masterKey")?.map(|key| realm.is_master_key(&key)))
+        Ok(query::single_value(self.query(), "masterKey")?.map(|key| realm.is_master_key(&key)))
     }
 
     /// Returns the realms that the request can name: those for whose rules its API key and its origin are sufficient.
-    fn allowed_realms(&self, own: impl Fn() -> Origin) -> Vec<Arc<Realm>> {
-        let headers = self.head.headers;
+    fn allowed_realms(&self) -> Vec<Arc<Realm>> {
         let is_allowed = |realm: &&Arc<Realm>| {
             let wanted = Wanted { needed: realm.requires_key(), ..Wanted::default() };
-            api_key::find(realm, headers, self.query, wanted, self.now).is_ok()
-                && RequestOrigin::classify(realm, headers, &own).is_ok()
+            api_key::find(realm, self.headers(), self.query(), wanted, self.request.now).is_ok()
+                && RequestOrigin::classify(realm, self.headers(), || self.request.own_origin()).is_ok()
         };
         self.login.login().named_realms().iter().filter(is_allowed).cloned().collect()
     }
 
     /// Returns every valid token of the request. Two different credentials are not a conflict at a logout: both sessions end.
-    fn all_tokens(&self, origin: &Result<RequestOrigin, DenyReason>) -> Vec<VerifiedToken> {
-        let (realm, headers) = (self.login.login().realm(), self.head.headers);
+    fn all_tokens(&self) -> Vec<VerifiedToken> {
+        let (realm, headers) = (self.login.login().realm(), self.headers());
         let cookie_counts = self.login.endpoint().cookie
-            && origin.as_ref().is_ok_and(|origin| origin.allows_cookie_at_login().is_ok_and(|allowed| allowed));
+            && self.origin.as_ref().is_ok_and(|origin| origin.allows_cookie_at_login().is_ok_and(|allowed| allowed));
         let cookies = credential::cookies(headers)
             .filter(|(name, _)| cookie_counts && *name == realm.cookie().name().as_bytes())
             .filter_map(|(_, value)| std::str::from_utf8(value).ok());
@@ -153,12 +147,22 @@ impl LoginCandidate<'_> {
         // signature costs up to half a millisecond, and the headers of one request have room for thousands.
         let candidates =
             bearers(headers).chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
-        for found in candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, self.now).ok()) {
+        for found in
+            candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, self.request.now).ok())
+        {
             if verified.len() < MAX_TOKENS && !verified.iter().any(|other| other.marks == found.marks) {
                 verified.push(found);
             }
         }
         verified
+    }
+
+    fn headers(&self) -> &'a HeaderMap {
+        self.request.head.headers
+    }
+
+    fn query(&self) -> Option<&'a [u8]> {
+        self.request.message.target.query
     }
 }
 

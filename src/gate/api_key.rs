@@ -10,10 +10,11 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::DenyReason;
+use super::credential::has_cookie;
 use super::deny::KeyFault;
 use super::identity::folds_to;
 use super::query;
-use crate::config::{ApiKey, Realm};
+use crate::config::{ApiKey, Authorization, Realm, RouteMatch};
 
 /// A valid API key of the realm.
 pub(super) struct Carried {
@@ -31,6 +32,19 @@ pub(super) struct Wanted {
     pub(super) takes_basic: bool,
     /// The Authorization header is Tollgate's: Basic credentials without a key are not the application's.
     pub(super) authorization_is_ours: bool,
+}
+
+impl Wanted {
+    pub(super) fn of(found: &RouteMatch, headers: &HeaderMap) -> Self {
+        let needed = found.requires_key();
+        let RouteMatch::Route(route) = found else { return Self { needed, ..Self::default() } };
+        let authorization_is_ours = match route.authorization() {
+            Authorization::Gate => true,
+            Authorization::App => false,
+            Authorization::Auto => route.takes_basic() && !has_cookie(headers, route.realm().cookie().name()),
+        };
+        Self { needed, takes_basic: route.takes_basic(), authorization_is_ours }
+    }
 }
 
 /// Returns the valid API key of a request. Where none is required, a value that is not a key of the realm is the

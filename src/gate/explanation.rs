@@ -12,7 +12,7 @@ use super::target::Target;
 use super::token_cache::Principal;
 use super::{Authorizer, ClientInfo, DenyReason};
 use crate::clock::rfc3339;
-use crate::config::{Host, LoginOperation, PathRules, Realm, Route, RouteMatch, RouteTable};
+use crate::config::{Host, LoginOperation, NoMatch, PathRules, Realm, Route, RouteMatch, RouteTable};
 use crate::quota::Quota;
 
 /// The steps of one decision, in order.
@@ -68,9 +68,9 @@ pub(super) fn path_rules(routing: &RouteTable, host: &Host, route: Option<&Arc<R
     format!("{name}, {why}")
 }
 
-pub(super) fn rule(found: &RouteMatch) -> String {
+pub(super) fn rule(found: &Result<RouteMatch, NoMatch>) -> String {
     match found {
-        RouteMatch::Login(found) => {
+        Ok(RouteMatch::Login(found)) => {
             let login = found.login();
             let endpoint = match found.endpoint().operation {
                 LoginOperation::Challenge => "answers to challenges",
@@ -85,12 +85,12 @@ pub(super) fn rule(found: &RouteMatch) -> String {
             let host = login.host().map(|host| format!(", host {host}")).unwrap_or_default();
             format!("login[{index}], dialect {dialect}{host}, path {path}, realm {realm}: {endpoint}")
         }
-        RouteMatch::UnknownEndpoint(found) => {
+        Ok(RouteMatch::UnknownEndpoint(found)) => {
             format!("below the login at {}, which has no such endpoint", found.login().path())
         }
-        RouteMatch::Route(route) => of_route(route),
-        RouteMatch::NotFound => "no login and no route takes this method and path".into(),
-        RouteMatch::UnknownHost => "no login takes this path, and no route this host".into(),
+        Ok(RouteMatch::Route(route)) => of_route(route),
+        Err(NoMatch::Path) => "no login and no route takes this method and path".into(),
+        Err(NoMatch::Host) => "no login takes this path, and no route this host".into(),
     }
 }
 
@@ -142,9 +142,9 @@ pub(super) fn credential(shown: &Shown<'_>) -> String {
     format!("{found}{apps}")
 }
 
-pub(super) fn speaker(speaker: &Principal) -> String {
-    let claims = speaker.claims();
-    let issuer = speaker.issuer().map_or_else(|| "the realm".to_owned(), |issuer| format!("{issuer:?}"));
+pub(super) fn principal(principal: &Principal) -> String {
+    let claims = principal.claims();
+    let issuer = principal.issuer().map_or_else(|| "the realm".to_owned(), |issuer| format!("{issuer:?}"));
     let mfa = if claims.mfa { ", with a second factor" } else { "" };
     format!(
         "good until {}, signed by {issuer}: subject {:?}, roles {:?}{mfa}",

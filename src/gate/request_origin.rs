@@ -143,7 +143,7 @@ impl RequestOrigin {
 
     /// Like [`Self::allows_cookie`], for `Authorization: Basic`: a browser repeats it by itself, and programs send it
     /// without an origin.
-    pub(super) const fn basic_speaks(&self, changes: bool) -> Result<bool, DenyReason> {
+    pub(super) const fn allows_basic(&self, changes: bool) -> Result<bool, DenyReason> {
         match self.site {
             OriginClass::Unknown => Ok(true),
             _ => self.allows_cookie(changes),

@@ -162,6 +162,12 @@ impl Route {
         self.authorization
     }
 
+    /// Returns whether a request without an API key is denied.
+    #[must_use]
+    pub fn requires_key(&self) -> bool {
+        self.access == Access::Key || self.realm.requires_key()
+    }
+
     /// Whether an API key may come as `Authorization: Basic`.
     #[must_use]
     pub const fn takes_basic(&self) -> bool {
@@ -252,19 +258,52 @@ pub struct RouteTable {
 
 type Paths = HashMap<String, Vec<Arc<Route>>, RandomState>;
 
-/// What answers a request.
+/// The login or route that decides about a request.
 #[derive(Clone, Debug)]
 pub enum RouteMatch {
-    /// The gate itself.
     Login(LoginMatch),
-    /// An app.
     Route(Arc<Route>),
     /// A path below that of a login, which no route has: the login API has no such endpoint. The first endpoint stands for it.
     UnknownEndpoint(LoginMatch),
-    /// Nobody.
-    NotFound,
-    /// Nobody, and the host is none of those that routes name.
-    UnknownHost,
+}
+
+/// The reason that there is no login and no route for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoMatch {
+    /// None for the path and method.
+    Path,
+    /// Every route names a host, and none names this one.
+    Host,
+}
+
+impl RouteMatch {
+    #[must_use]
+    pub fn realm(&self) -> &Arc<Realm> {
+        match self {
+            Self::Login(found) | Self::UnknownEndpoint(found) => found.login().realm(),
+            Self::Route(route) => route.realm(),
+        }
+    }
+
+    /// Returns whether a request without an API key is denied.
+    #[must_use]
+    pub fn requires_key(&self) -> bool {
+        match self {
+            Self::Login(found) | Self::UnknownEndpoint(found) => {
+                found.endpoint().needs_key && found.login().realm().requires_key()
+            }
+            Self::Route(route) => route.requires_key(),
+        }
+    }
+
+    /// Returns the one that answers preflights.
+    #[must_use]
+    pub fn cors(&self) -> CorsBy {
+        match self {
+            Self::Login(_) | Self::UnknownEndpoint(_) => CorsBy::Gate,
+            Self::Route(route) => route.cors(),
+        }
+    }
 }
 
 impl RouteTable {
@@ -397,18 +436,20 @@ impl RouteTable {
         routes <= 1 && !self.logins.iter().any(|login| login.serves(host))
     }
 
-    /// What answers `method` on `path` of `host`. `path` is canonical (see `gate::target`).
-    #[must_use]
-    pub fn find(&self, host: &Host, path: &str, method: &Method) -> RouteMatch {
+    /// Finds the login or route for `method` on `path` of `host`. `path` is canonical (see `gate::target`).
+    ///
+    /// # Errors
+    /// The reason that there is none.
+    pub fn find(&self, host: &Host, path: &str, method: &Method) -> Result<RouteMatch, NoMatch> {
         if let Some(found) = self.login_at(host, path, method) {
-            return RouteMatch::Login(found);
+            return Ok(RouteMatch::Login(found));
         }
         // The first table that has the path decides, and so does the longest path in it: a method that this one does
         // not take is not offered to a wider route, which may ask for less.
         for paths in self.by_host.get(host).into_iter().chain([&self.any_host]) {
             if let Some(routes) = prefixes(path, self.depth).find_map(|prefix| paths.get(prefix)) {
                 let route = routes.iter().find(|route| route.allows_method(method));
-                return route.map_or(RouteMatch::NotFound, |route| RouteMatch::Route(route.clone()));
+                return route.map(|route| RouteMatch::Route(route.clone())).ok_or(NoMatch::Path);
             }
         }
         let has_host = |login: &&Arc<Login>| login.host().is_none_or(|own| own == host);
@@ -416,12 +457,12 @@ impl RouteTable {
             prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix)?.iter().find(has_host));
         let mut others = self.with_several_paths.iter().filter(has_host);
         if let Some(login) = project.or_else(|| others.find(|login| login.contains_path(path))) {
-            return RouteMatch::UnknownEndpoint(LoginMatch::first(login));
+            return Ok(RouteMatch::UnknownEndpoint(LoginMatch::first(login)));
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
         let is_known = self.by_host.contains_key(host)
             || self.logins.iter().any(|login| login.host().is_some() && login.serves(host));
-        if serves_every_host || is_known { RouteMatch::NotFound } else { RouteMatch::UnknownHost }
+        Err(if serves_every_host || is_known { NoMatch::Path } else { NoMatch::Host })
     }
 }
 

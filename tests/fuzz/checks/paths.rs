@@ -75,7 +75,7 @@ pub fn check(data: &[u8]) -> bool {
                 for reading in readings(path, rules == PathRules::Opaque) {
                     let text = String::from_utf8_lossy(&reading);
                     match POLICY.routing().find(&host, &text, &Method::GET) {
-                        RouteMatch::Route(other) if other.index() == route.index() => {}
+                        Ok(RouteMatch::Route(other)) if other.index() == route.index() => {}
                         other => panic!("{name}: {} is {text} to some, and {other:?}", path.escape_ascii()),
                     }
                 }

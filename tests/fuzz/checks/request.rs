@@ -204,7 +204,7 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     let method = method.as_ref().unwrap_or(&read.header.method);
     for reading in readings(path) {
         match SETUP.policy.routing().find(&host, &reading, method) {
-            RouteMatch::Route(route) if route.index() == grant.route().index() => {}
+            Ok(RouteMatch::Route(route)) if route.index() == grant.route().index() => {}
             other => panic!("{path} is {reading} to some, and {other:?}"),
         }
     }
