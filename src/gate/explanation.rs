@@ -36,6 +36,12 @@ impl Explanation {
         self.steps().clear();
     }
 
+    #[cold]
+    fn record(&self, step: &'static str, found: impl FnOnce() -> String) {
+        let found = found();
+        self.steps().push(ExplanationStep { step, found });
+    }
+
     fn steps(&self) -> MutexGuard<'_, Vec<ExplanationStep>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,10 +49,10 @@ impl Explanation {
 
 impl Authorizer<'_> {
     /// Records a step. Without a reader, its text is not even made.
+    #[inline]
     pub(super) fn record_step(&self, step: &'static str, found: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
-            let found = found();
-            trace.steps().push(ExplanationStep { step, found });
+            trace.record(step, found);
         }
     }
 }

@@ -95,18 +95,11 @@ impl<'a> Canonical<'a> {
 /// No dot segments, also not between encoded slashes, which an application may well read as slashes; no empty segment
 /// but the last, which a trailing slash makes, and those beside an encoded slash.
 fn is_plain(path: &str) -> bool {
-    let is_empty = |segment: &str| segment.is_empty();
-    let mut whole = path[1..].split('/').peekable();
-    while let Some(segment) = whole.next() {
-        if is_empty(segment) && whole.peek().is_some() {
-            return false;
-        }
-    }
-    has_no_dots(path)
+    !path.as_bytes().windows(2).any(|pair| pair == b"//") && has_no_dots(path)
 }
 
 fn has_no_dots(path: &str) -> bool {
-    path.split(['/', char::from(ENCODED_SLASH)]).all(|segment| !is_dots(segment.as_bytes()))
+    !path.as_bytes().split(|byte| matches!(*byte, b'/' | ENCODED_SLASH)).any(is_dots)
 }
 
 /// Returns whether a segment is a dot segment, or becomes one in an application that cuts off an encoded `?` or `#`,
@@ -122,7 +115,7 @@ fn is_dots(segment: &[u8]) -> bool {
 /// Returns `None` for an invalid escape, a control character, an encoded dot (no client needs to encode one), a
 /// backslash, a percent sign that begins another escape, and bytes that are not UTF-8.
 fn decode(path: &str) -> Option<(Cow<'_, str>, bool)> {
-    if !path.contains('%') {
+    if !path.as_bytes().contains(&b'%') {
         return Some((Cow::Borrowed(path), false));
     }
     let bytes = path.as_bytes();
@@ -161,7 +154,7 @@ fn other_readings(path: &str, has_encoded_slash: bool) -> Option<Vec<String>> {
     let mut readings = Vec::new();
     let mut slashed = Vec::new();
     let decoded = |path: &str| path.replace(char::from(ENCODED_SLASH), "/");
-    if path.contains(';') {
+    if path.as_bytes().contains(&b';') {
         let bare = without_parameters(path);
         // A segment of parameters alone is an empty one, also beside an encoded slash.
         if !is_plain(&bare) || path.split(char::from(ENCODED_SLASH)).skip(1).any(|part| part.starts_with(';')) {

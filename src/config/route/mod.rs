@@ -244,6 +244,8 @@ pub struct RouteTable {
     by_login_path: HashMap<String, Vec<Arc<Login>>, RandomState>,
     /// Those with several paths, or whose paths match without regard to case: few, and looked at one after the other.
     with_several_paths: Vec<Arc<Login>>,
+    /// Whether some endpoint has a path of this length: most paths of routes need no other look-up in these two.
+    login_path_lengths: Vec<bool>,
     any_host: Paths,
     by_host: HashMap<Host, Paths, RandomState>,
     /// How many slashes the path in these tables has that has most: no longer one is looked for.
@@ -367,6 +369,9 @@ impl RouteTable {
         }
         let paths = table.by_host.values().chain([&table.any_host]).flat_map(HashMap::keys);
         table.depth = paths.chain(table.by_login_path.keys()).map(|path| slashes(path)).max().unwrap_or_default();
+        let lengths = || logins.iter().flat_map(|login| login.endpoints()).map(|endpoint| endpoint.path.len());
+        table.login_path_lengths = vec![false; lengths().max().map_or(0, |longest| longest + 1)];
+        lengths().for_each(|length| table.login_path_lengths[length] = true);
         table.logins = logins;
         table.routes = routes;
         if clashes.is_empty() { Ok(table) } else { Err(clashes) }
@@ -388,6 +393,9 @@ impl RouteTable {
     /// none.
     #[must_use]
     pub fn login_at(&self, host: &Host, path: &str, method: &Method) -> Option<LoginMatch> {
+        if !self.login_path_lengths.get(path.len()).is_some_and(|has_one| *has_one) {
+            return None;
+        }
         let one_path = self.by_login_path.get(path).into_iter().flatten();
         let mut of_every_host = None;
         for found in one_path.chain(&self.with_several_paths).filter_map(|login| login.endpoint(path, method)) {
@@ -565,11 +573,12 @@ fn overlap(a: &Route, b: &Route) -> bool {
 /// slashes than `depth`. TRAP: to look all of them up takes the square of the length of a path that is all slashes, and it is the
 /// client who says how long that is.
 fn prefixes(path: &str, depth: usize) -> impl Iterator<Item = &str> {
-    let end = path.match_indices('/').nth(depth).map_or(path.len(), |(at, _)| at);
+    // By bytes: a search for a `char` in a string has a cost that paths are too short for.
+    let end = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(depth).map_or(path.len(), |(at, _)| at);
     let mut rest = Some(&path[..end]);
     std::iter::from_fn(move || {
         let prefix = rest?;
-        rest = match prefix.rfind('/') {
+        rest = match prefix.bytes().rposition(|byte| byte == b'/') {
             Some(0) if prefix.len() > 1 => Some("/"),
             Some(slash) if slash > 0 => Some(&prefix[..slash]),
             _ => None,
