@@ -25,6 +25,12 @@ pub(super) struct RouteCandidate<'a> {
     pub(super) key: Option<Carried>,
 }
 
+/// The valid credentials of a request.
+struct Credentials {
+    principal: Option<Arc<Principal>>,
+    key: Option<Arc<ApiKey>>,
+}
+
 impl Authorizer<'_> {
     /// The steps 9 to 11 of docs/request-order.md, and the request for the application.
     pub(super) fn grant(&self, to: RouteCandidate<'_>, facts: &mut Denial) -> Result<Decision, EarlyExit> {
@@ -41,7 +47,7 @@ impl Authorizer<'_> {
         if !route.roles().is_empty() {
             self.record_step("roles", || format!("one of {} is needed", route.roles().join(", ")));
         }
-        let (principal, key) = authorize(route, principal, key, facts)?;
+        let Credentials { principal, key } = authorize(route, Credentials { principal, key }, facts)?;
 
         // 11. The size of the body
         if route.body_size().is_some_and(|most| announced_length(headers) > most) {
@@ -58,7 +64,7 @@ impl Authorizer<'_> {
         };
         Ok(Decision::Grant(Box::new(Grant {
             target: to.target_of_app(),
-            key: key.cloned(),
+            key,
             authority: to.request.message.host,
             client: to.request.client,
             who: identity(route, principal),
@@ -144,10 +150,10 @@ impl Authorizer<'_> {
 impl RouteCandidate<'_> {
     /// Returns the API key, unless it came in Basic credentials that do not count from this origin: browsers send them
     /// by themselves, too.
-    fn allowed_key(&self) -> Result<Option<&Arc<ApiKey>>, DenyReason> {
+    fn allowed_key(&self) -> Result<Option<Arc<ApiKey>>, DenyReason> {
         let key = match &self.key {
             Some(Carried { by_basic: true, .. }) if !self.origin.allows_basic(self.request.is_unsafe())? => None,
-            Some(Carried { key, .. }) => Some(key),
+            Some(Carried { key, .. }) => Some(key.clone()),
             None => None,
         };
         if key.is_none() && self.route.requires_key() {
@@ -167,23 +173,19 @@ impl RouteCandidate<'_> {
     }
 }
 
-/// Returns the principal, and the key without which the request would not pass.
-fn authorize<'k>(
-    route: &Route,
-    principal: Option<Arc<Principal>>,
-    key: Option<&'k Arc<ApiKey>>,
-    facts: &mut Denial,
-) -> Result<(Option<Arc<Principal>>, Option<&'k Arc<ApiKey>>), DenyReason> {
+/// Returns the credentials by which the request passes: the principal, and the key without which it would be denied.
+fn authorize(route: &Route, shown: Credentials, facts: &mut Denial) -> Result<Credentials, DenyReason> {
+    let Credentials { principal, key } = shown;
     let lacking = lacking(route, principal.as_deref());
     match (route.access(), lacking) {
         // A user without the role passes by the key only: the application must not see the user's identity.
-        (Access::UserOrKey, Some(_)) if key.is_some() => Ok((None, key)),
+        (Access::UserOrKey, Some(_)) if key.is_some() => Ok(Credentials { principal: None, key }),
         (_, Some(deny)) => {
             facts.speaker = principal;
             Err(deny)
         }
-        (Access::UserOrKey, None) if principal.is_none() => Ok((None, key)),
-        (_, None) => Ok((principal, key.filter(|_| route.requires_key()))),
+        (Access::UserOrKey, None) if principal.is_none() => Ok(Credentials { principal, key }),
+        (_, None) => Ok(Credentials { principal, key: key.filter(|_| route.requires_key()) }),
     }
 }
 
