@@ -149,8 +149,9 @@ impl Conn {
 
     /// A connection from another loopback address, for what Tollgate counts per address.
     pub fn open_from(from: Ipv4Addr, to: SocketAddr) -> Self {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+        // Not for children: a process that another test starts would keep the connection open.
+        let fd = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         bind(&fd, &SocketAddr::from((from, 0))).unwrap();
         connect(&fd, &to).unwrap();
         Self::over(TcpStream::from(fd), to).unwrap()

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{AUTH, App, Conn, DISABLED_KEY, EXPIRED_KEY, KEY, MASTER, PASSWORD, PATIENCE, Request, Response};
-use super::{auth, get, post, until, until_true};
+use super::{auth, free_port, get, post, until, until_true};
 
 /// A config to be: the standard realm `examples` with a login at [`AUTH`] and these routes, and what a test changes.
 ///
@@ -287,20 +286,13 @@ impl Gate {
     /// `up`: the path of the admin listener that returns 200 after the start.
     fn start(conf: Conf, up: &'static str) -> Self {
         let dir = tempfile::Builder::new().prefix("tollgate-test-").tempdir().unwrap();
-        let mut gate = Self { addr: local(0), admin: local(0), dir, conf, up, child: None };
-        for _ in 0..5 {
-            gate.addr = local(free_port());
-            gate.admin = local(free_port());
-            let text = gate.conf.text(gate.addr.port(), gate.admin.port());
-            write_file(&gate.config(), &text, 0o600);
-            match gate.launch() {
-                Ok(()) => return gate,
-                // Another process took the port between the check and the start.
-                Err(status) if status.code() == Some(69) && gate.stderr().contains("in use") => {}
-                Err(status) => panic!("the gate ended at its start with {status}:\n{}", gate.stderr()),
-            }
+        let (addr, admin) = (local(free_port()), local(free_port()));
+        let mut gate = Self { addr, admin, dir, conf, up, child: None };
+        write_file(&gate.config(), &gate.conf.text(addr.port(), admin.port()), 0o600);
+        if let Err(status) = gate.launch() {
+            panic!("the gate ended at its start with {status}:\n{}", gate.stderr());
         }
-        panic!("no free port: {}", gate.stderr());
+        gate
     }
 
     pub fn config(&self) -> PathBuf {
@@ -531,21 +523,6 @@ pub fn sha256_hex(text: &str) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
-}
-
-/// A port without a listener. Below the range from which Linux assigns ports to connections, so that no client of
-/// another test takes it before Tollgate does; the start differs by process.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 120 * 100).unwrap_or(0);
-    for _ in 0..12_000 {
-        let step = NEXT.fetch_add(1, Ordering::SeqCst);
-        let port = 18_000 + (start.wrapping_add(step)) % 12_000;
-        if TcpListener::bind(local(port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port");
 }
 
 const fn local(port: u16) -> SocketAddr {

@@ -88,7 +88,7 @@ pub const DISCOVERY: &str = "/.well-known/openid-configuration";
 impl Issuer {
     /// One that answers 404 to everything yet.
     pub fn start() -> Self {
-        // Not a port of the range that clients get theirs from: it must still be free when the issuer comes back.
+        // Reserved: it must still be free when the issuer comes back.
         let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
         let addr = listener.local_addr().unwrap();
         let mut issuer = Self { addr, shared: Arc::default(), acceptor: None };

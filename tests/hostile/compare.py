@@ -13,14 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from race.peers import haproxy, jwt_rules
-from soak.machine import Process, until
+from soak.machine import Process, free_port, until
 
 from . import pages
 from .gate import Tollgate
 from .profile import Profile
 from .tokens import Minter, forged
 from .upstream import Recorder
-from .wire import free_port, hang_up
+from .wire import hang_up
 
 HERE = Path(__file__).parent
 HOST, PRIVATE = "gate.example.com", "private.example.com"

@@ -10,11 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from soak.machine import Process, output, until
+from soak.machine import Process, free_port, output, until
 
 from .profile import Profile
 from .tokens import Minter, encoded
-from .wire import free_port
 
 ISSUER, REALM, HOST = "https://gate.example.com", "hostile", "gate.example.com"
 PRIVATE, UNKNOWN = "private.example.com", "unknown.example.net"

@@ -10,9 +10,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soak.machine import Process, until
+from soak.machine import Process, free_port, until
 
-from .wire import Conn, free_port, request
+from .wire import Conn, request
 
 CONFIGS = Path(__file__).with_name("opinions")
 END = "/hostile-suite/end"

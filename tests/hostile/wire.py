@@ -1,6 +1,5 @@
 """A client that sends the bytes it is told to, and says what came. No HTTP library: those don't send what is wrong."""
 
-import random
 import socket
 import time
 
@@ -30,23 +29,6 @@ def hang_up(listener, thread, open_=()):
             pass
     thread.join()
     listener.close()
-
-
-GIVEN = set()
-
-
-def free_port():
-    """Below those that Linux gives to connections; at random, since other suites look for some beside this one."""
-    while True:
-        port = random.randrange(12_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in GIVEN:
-            GIVEN.add(port)
-            return port
 
 
 class Answer:

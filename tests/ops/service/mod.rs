@@ -9,7 +9,6 @@ mod systemd;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -58,11 +57,14 @@ impl Site {
 
     /// A gate, with these variables in its environment.
     fn command(&self, variables: &[(&str, &str)]) -> Command {
-        let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
         command.args(["serve", "-c"]).arg(self.config()).envs(variables.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log_file());
         command
+    }
+
+    fn log_file(&self) -> fs::File {
+        fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap()
     }
 
     fn start(&self, variables: &[(&str, &str)]) -> Process {
@@ -134,38 +136,33 @@ impl Drop for Process {
     }
 }
 
-/// Copies of these sockets for a child, and the variables for them: as systemd passes them, but for their first number,
-/// which can't be chosen here.
+/// One or two sockets for a child, as systemd passes them: from file descriptor 3 on.
 struct Passed {
-    copies: Vec<OwnedFd>,
+    sockets: Vec<OwnedFd>,
 }
 
 impl Passed {
-    fn new(sockets: &[impl std::os::fd::AsFd]) -> Self {
-        static LOWEST: AtomicUsize = AtomicUsize::new(300);
-        let lowest = LOWEST.fetch_add(10, Ordering::SeqCst);
-        let copy = |(index, socket)| {
-            let number = i32::try_from(lowest + index).unwrap();
-            let copy = rustix::io::fcntl_dupfd_cloexec(socket, number).unwrap();
-            assert_eq!(copy.as_raw_fd(), number, "somebody else has it");
-            copy
-        };
-        Self { copies: sockets.iter().enumerate().map(copy).collect() }
+    fn new<const N: usize>(sockets: [impl Into<OwnedFd>; N]) -> Self {
+        Self { sockets: sockets.map(Into::into).into() }
     }
 
-    /// Starts a process that has them. Others that start at the same time must not have them, so they are open to
-    /// children for no longer than that takes; if another test got one by chance, it would only keep it open.
+    /// Starts a process that has them. A shell gets them as stdin and stdout and passes them on, so that they are open to
+    /// no process that another test starts at the same time.
     fn start(&self, site: &Site) -> Process {
-        let (count, first) = (self.copies.len().to_string(), self.copies[0].as_raw_fd().to_string());
-        let mut command = site.command(&[("LISTEN_FDS", &count), ("LISTEN_FDS_FIRST_FD", &first)]);
-        for copy in &self.copies {
-            rustix::io::fcntl_setfd(copy, rustix::io::FdFlags::empty()).unwrap();
-        }
-        let child = command.spawn().unwrap();
-        for copy in &self.copies {
-            rustix::io::fcntl_setfd(copy, rustix::io::FdFlags::CLOEXEC).unwrap();
-        }
-        Process::of(child)
+        let copy = |socket: &OwnedFd| Stdio::from(socket.try_clone().unwrap());
+        let redirect = match self.sockets.len() {
+            1 => "3<&0",
+            2 => "3<&0 4<&1",
+            count => panic!("{count} sockets"),
+        };
+        let program = site.command(&[]);
+        let mut shell = Command::new("sh");
+        let variables = format!("LISTEN_FDS={} LISTEN_PID=$$", self.sockets.len());
+        let script = format!("exec env {variables} \"$0\" \"$@\" {redirect} </dev/null >/dev/null");
+        shell.args(["-c", &script]).arg(program.get_program()).args(program.get_args());
+        shell.stdin(copy(&self.sockets[0]));
+        shell.stdout(self.sockets.get(1).map_or_else(Stdio::null, copy)).stderr(site.log_file());
+        Process::of(shell.spawn().unwrap())
     }
 }
 

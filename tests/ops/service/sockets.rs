@@ -10,7 +10,7 @@ fn restarts_behind_a_socket_refuse_nobody() {
     let app = App::start();
     let site = Site::new(Conf::new(&app));
     let sockets = [TcpListener::bind(site.addr).unwrap(), TcpListener::bind(site.admin).unwrap()];
-    let passed = Passed::new(&sockets);
+    let passed = Passed::new(sockets);
     let load = Load::on(site.addr);
     for _ in 0..5 {
         let mut gate = passed.start(&site);
@@ -42,7 +42,7 @@ fn sockets_of_the_wrong_kind_are_refused_at_the_start() {
     ];
     for (socket, expected) in kinds {
         let before = site.log().len();
-        let mut gate = Passed::new(&[socket]).start(&site);
+        let mut gate = Passed::new([socket]).start(&site);
         assert_eq!(gate.until_ended().code(), Some(78));
         let said = site.log()[before..].to_owned();
         let lines: Vec<_> = said.lines().filter(|line| line.starts_with("tollgate: ")).collect();
@@ -54,7 +54,7 @@ fn sockets_of_the_wrong_kind_are_refused_at_the_start() {
 fn what_is_not_passed_is_bound() {
     let app = App::start();
     let site = Site::new(Conf::new(&app));
-    let passed = Passed::new(&[TcpListener::bind(site.addr).unwrap()]);
+    let passed = Passed::new([TcpListener::bind(site.addr).unwrap()]);
     let mut gate = passed.start(&site);
     site.until_ready(&mut gate);
     get("/open/x").key().send(site.addr).expect(200);

@@ -1,5 +1,6 @@
 //! Active checks.
 
+use std::net::TcpListener;
 use std::time::Instant;
 
 use super::*;
@@ -82,15 +83,15 @@ fn nobody_healthy_is_503_and_over_as_soon_as_somebody_is() {
 
 #[test]
 fn one_that_is_gone_or_hangs_is_unhealthy_also_if_it_is_the_only_one() {
-    let app = App::start();
+    let port = free_port();
+    let app = App::on(TcpListener::bind(("127.0.0.1", port)).unwrap());
     let gate = conf(&[&app], "interval = \"50ms\"\n").start();
     gate.send(&get("/open/x").key()).expect(200);
-    let url = app.url();
     drop(app);
     until_true(PATIENCE, "it is unhealthy", || gate.status()["upstreams"][0]["servers"][0]["healthy"] == false);
     gate.send(&get("/open/x").key()).refused(503, "upstream_unavailable");
     gate.says("ConnectRefused");
-    let back = App::on(std::net::TcpListener::bind(url.strip_prefix("http://").unwrap()).unwrap());
+    let back = App::on(TcpListener::bind(("127.0.0.1", port)).unwrap());
     until_healthy(&gate, &back, true);
     gate.send(&get("/open/x").key()).expect(200);
     let hanging = App::start();
