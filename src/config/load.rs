@@ -178,7 +178,7 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
         current.map_or(&[], |policy| &policy.realms),
     );
     if file_keys.realm.is_refused() {
-        // A login or a route can name a realm whose header is invalid.
+        // A login or a route can name a realm with an invalid header.
         realms.misnamed = Some(file_keys.realm.reported());
     }
     let routing = routing(&root, &file_keys, &pools, &realms, (server.as_ref(), &limits), &external);

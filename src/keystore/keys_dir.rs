@@ -35,7 +35,7 @@ pub(crate) struct KeyFile {
     pub(crate) key: SigningKey,
 }
 
-/// Reads every key: the files whose names end in `.jwk`, without hidden ones. A directory that does not exist has no keys.
+/// Reads every key: the files `*.jwk`, except hidden ones. A directory that does not exist has no keys.
 ///
 /// # Errors
 /// A sentence for each file or directory that can't be read, holds no key, or is accessible to other users.
@@ -97,8 +97,8 @@ fn is_gone(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Writes a new key, whose tokens are valid for `token_ttl` seconds, to a file (0600) in the directory. Creates the directory
-/// (0700) and its parents if necessary. Readers see the whole file or no file, and the file is on the disk when this
+/// Writes a new key for tokens that are valid for `token_ttl` seconds to a file (0600) in the directory. Creates the
+/// directory (0700) and its parents if necessary. Readers see the whole file or no file, and the file is on the disk when this
 /// returns. Returns its path.
 ///
 /// # Errors
@@ -116,7 +116,7 @@ pub fn save_key(dir: &Path, key: &SigningKey, token_ttl: i64) -> io::Result<Path
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let dir = directory_of(path);
     let file = write_temp_file(dir, text)?;
-    // With insecure_key_files others may have access on purpose.
+    // With insecure_key_files, other users can have access.
     file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(dir)

@@ -22,7 +22,7 @@ pub enum RotationResult {
     Waiting(KeyStatus),
 }
 
-/// What [`maintain_keys`] did to a key.
+/// A change of a key by [`maintain_keys`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyChange {
     Made(KeyStatus),
@@ -116,7 +116,7 @@ impl KeysDir {
             return Ok(None);
         }
         // It starts one second after the stolen key did. If it started in the next second from now, an older key would be
-        // active until then, and at a process whose clock is late the older key would be active for longer.
+        // active until then, and at a process with a late clock the older key would be active for longer.
         let from = stolen.map_or(now, |one| one.key.active_from().saturating_add(1).min(now));
         let others = self.own(&stored).filter(|one| one.key.kid() != kid);
         self.add_active(others, from, now).map(Some)
@@ -235,7 +235,7 @@ impl KeysDir {
 }
 
 /// Maintains one directory, which is that of each of `uses`: creates the keys that are due by their schedules, and deletes
-/// the keys whose last token has expired at `now` (Unix seconds).
+/// the keys without an unexpired token at `now` (Unix seconds).
 ///
 /// `in_force`: the ids of the keys that the policy in force signs with. While the configuration can't be loaded, that policy
 /// does not know of later keys in the directory.
@@ -411,7 +411,7 @@ mod tests {
         };
         let old = scene.rotate(NOW - 100, true);
         let first = scene.rotate(NOW, true);
-        // Created by a machine whose clock is ahead.
+        // Created by a machine with a clock that is ahead.
         let waiting = scene.rotate(NOW + 50, false);
         // Within the second in which it became active, and beside an older key, which must not become active again.
         let (made, dropped) = revoke(&first, NOW);
@@ -443,7 +443,7 @@ mod tests {
         let made = scene.dir.stand_in_for(&stolen, NOW + 1).unwrap().unwrap();
         scene.dir.revoke(&stolen, Some(&made), NOW + 1).unwrap();
         assert_eq!(scene.signs(NOW + 1), made.kid, "no older key, not even for a second");
-        // At a process whose clock is late, after the stolen key has been active for some time.
+        // At a process with a late clock, after the stolen key has been active for some time.
         let next = scene.dir.stand_in_for(&made.kid, NOW + 100).unwrap().unwrap();
         assert_eq!((scene.signs(NOW + 2), scene.signs(NOW + 100)), (next.kid.clone(), next.kid.clone()));
         // Again, as after a crash before the stolen key was deleted: the stand-in is active, so no other one is created.

@@ -75,7 +75,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> Limits {
     }
 }
 
-/// The quota that three keys of a section describe.
+/// Makes the quota of the keys `rate`, `burst` and `concurrent`.
 pub(in crate::config) fn quota(
     rate: &Setting<'_, Option<f64>>,
     burst: &Setting<'_, Option<usize>>,
@@ -91,9 +91,9 @@ pub(in crate::config) fn quota(
     }
 }
 
-/// A request of a browser with a token in a cookie is larger.
+/// Bytes. A request of a browser with a token in a cookie is larger.
 const MIN_HEAD: u64 = 1 << 10;
-/// Half of what pingora reads.
+/// Bytes. Half of the maximum of pingora.
 const MAX_HEAD: u64 = 512 << 10;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -107,7 +107,7 @@ mod tests {
     use crate::config::fixture::{LOGIN, REALM, ROUTE, SERVER, assert_error, check};
 
     #[test]
-    fn without_the_section_there_are_few_limits() {
+    fn defaults_of_the_section() {
         let config = check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap();
         assert_eq!(*config.policy.limits(), Limits::default());
         let limits = config.policy.limits();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it() {
+    fn every_key_is_read() {
         let keys = "connections = 1000\nconnections_per_address = 20\nstreams_per_address = 0\nhead_size = \"8KiB\"\nhead_timeout = \"5s\"\n\
                     body_timeout = \"500ms\"\nbody_rate = \"0\"\nbody_size = \"1MiB\"\nkeepalive = \"10s\"\n\
                     rate = 0.5\nburst = 3\nconcurrent = 4\n";

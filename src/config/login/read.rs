@@ -98,7 +98,7 @@ pub(in crate::config) fn of_realm<'p>(
     }
 }
 
-/// Whether the users of a login are those of a user pool.
+/// Returns whether the users of a login are those of a user pool.
 pub(in crate::config) fn is_over_pool(section: &Section<'_>) -> bool {
     is_tenant(section) && section.text("backend") == Some("cognito")
 }
@@ -107,7 +107,7 @@ fn is_tenant(section: &Section<'_>) -> bool {
     section.text("dialect") == Some("tenant")
 }
 
-/// Reads the login at position `index` of the file. `user_pool`: its user pool, which was read before.
+/// Reads the login at position `index` of the file, with its user pool.
 pub(in crate::config) fn read(
     section: &Section<'_>,
     index: usize,
@@ -201,7 +201,7 @@ fn tenant(
     })
 }
 
-/// Every realm by its name and by its aliases in `tenants`.
+/// Returns every realm by its name and by its aliases in `tenants`.
 fn by_tenant_name(tenants: &Setting<'_, Vec<(String, Value)>>, realms: &Realms) -> BTreeMap<String, Arc<Realm>> {
     let declared = realms.declared.iter();
     let mut by_name: BTreeMap<_, _> =
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_a_realm_by_its_name_or_another() {
+    fn a_tenant_is_a_realm_by_its_name_or_an_alias() {
         let realms = format!("{SERVER}{REALM}{}", with(REALM, "name = \"b\"\nalgorithm = \"ES256\""));
         let config = check(&format!("{realms}{}", with(TENANT, r#"tenants = { "Acme Inc" = "b", b = "b" }"#))).unwrap();
         let login = &config.policy.routing().logins()[0];
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_logins_answer_at_one_path() {
+    fn two_logins_can_not_have_the_same_path() {
         for other in [
             "dialect = \"project\"\npath = \"/login\"",
             "dialect = \"project\"\npath = \"/LOGOUT\"",

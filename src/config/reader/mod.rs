@@ -153,7 +153,7 @@ impl<'a> Section<'a> {
         self.report.unless_refused(Severity::Error, self.at, key, self.place(key), message.into())
     }
 
-    /// Returns the proof for a value whose error was reported before.
+    /// Returns the proof for a value with an error that was reported before.
     pub(in crate::config) fn reported(&self) -> Reported {
         self.report.reported()
     }
@@ -358,7 +358,7 @@ impl<'a> Section<'a> {
         (listed.len() == items.len()).then_some(listed)
     }
 
-    /// Reads a section whose keys the operator chooses, each with a string, a whole number, or true or false.
+    /// Reads a section with keys that the operator chooses, each with a string, a whole number, or true or false.
     pub(in crate::config) fn values(&self, key: &'static str, wanted: &str) -> Vec<(String, Value)> {
         let table = match self.value(key).map(Spanned::get_ref) {
             None => return Vec::new(),

@@ -18,7 +18,7 @@ pub(in crate::config) struct ErrorCollector<'a> {
     /// Lines with a syntax error. They get no other error.
     broken: BTreeSet<usize>,
     entries: RefCell<Vec<Entry>>,
-    /// Keys whose value was refused, or that are misspelt. Other errors about them follow from that and are suppressed.
+    /// Keys with a refused value, or misspelt keys. Other errors about them follow from that and are suppressed.
     refused: RefCell<BTreeSet<KeyId>>,
     pub(super) owners: KeyOwners,
 }
@@ -86,7 +86,7 @@ impl<'a> ErrorCollector<'a> {
         self.add(Severity::Warning, place, message, None);
     }
 
-    /// Returns the proof for a value whose error was reported before.
+    /// Returns the proof for a value with an error that was reported before.
     pub(in crate::config) fn reported(&self) -> Reported {
         debug_assert!(!self.is_empty() || !self.refused.borrow().is_empty(), "an error was reported");
         Reported(())
@@ -178,8 +178,8 @@ impl<'a> ErrorCollector<'a> {
         self.error(span.start, key, message);
     }
 
-    /// Returns the line of the first occurrence of `name`, whose second one is at `at`. It compares the text of the lines,
-    /// for a key those of the same section.
+    /// Returns the line of the first occurrence of `name`. The second one is at `at`. Compares the text of the lines, for a key
+    /// those of the same section.
     fn first_of(&self, at: usize, name: &str) -> Option<usize> {
         let line = self.line(at);
         let squeezed = |text: &str| text.chars().filter(|char| !char.is_whitespace()).collect::<String>();

@@ -8,23 +8,22 @@ use crate::config::reader::spelling::{closest, quote};
 use crate::config::schema::Setting;
 use crate::config::schema::kind::Raw;
 
-/// The realms of the file.
 #[derive(Default)]
 pub(in crate::config) struct Realms {
     pub(in crate::config) declared: Vec<Declared>,
-    /// A realm without a valid name: it can be the one that a login or a route names.
+    /// There is a realm without a valid name: a login or a route can refer to it.
     pub(in crate::config) misnamed: Option<Reported>,
 }
 
 /// A realm of the file, valid or not.
 pub(in crate::config) struct Declared {
     pub(in crate::config) name: String,
-    /// Where its API keys are, valid or not, if it has any.
+    /// Location of its API keys, valid or not.
     pub(in crate::config) api_keys: Option<SourceLocation>,
     pub(in crate::config) realm: Result<Arc<Realm>, Reported>,
 }
 
-/// The realm that a login or a route names.
+/// Returns the realm with the name in a login or a route.
 pub(in crate::config) fn realm_of<'r>(name: &Setting<'_, Raw>, realms: &'r Realms) -> Result<&'r Declared, Reported> {
     let text = name.required(|text| Ok(text.to_owned()))?;
     if let Some(declared) = realms.declared.iter().find(|declared| declared.name == text) {

@@ -86,7 +86,7 @@ section! {
     trusted_issuer: Vec<Section<'s>> = subsections(&TrustedIssuerKeys::SECTION), default "no trusted issuers";
 }
 
-/// What the logins of the file require of a realm.
+/// Requirements of the file's logins for a realm.
 pub(in crate::config) struct OfLogins<'p> {
     /// A login issues ID tokens: it needs keys for them.
     pub(in crate::config) id_tokens: bool,
@@ -98,8 +98,8 @@ pub(in crate::config) struct OfLogins<'p> {
 
 /// Reads all realms of the file.
 ///
-/// `logins` returns what the logins require of the realm with a name. `current`: the realms in force, whose fetched keys and
-/// usage counters continue.
+/// `logins` returns what the logins require of the realm with a name. `current`: the realms in force. Their fetched keys
+/// and usage counters continue.
 pub(in crate::config) fn read_all<'p>(
     sections: Vec<Section<'_>>,
     logins: impl Fn(Option<&str>) -> OfLogins<'p>,
@@ -119,7 +119,7 @@ pub(in crate::config) fn read_all<'p>(
             keys.name.error("duplicates the name of another realm: write a different name");
         }
         let api_keys = keys.key.is_written().then(|| keys.key.place());
-        // Without a name, the rest is read for its errors.
+        // A realm without a valid name is read only for its errors.
         let realm = read(&section, &keys, number, logins(name.as_deref().ok()), external, current, &mut taken);
         match name {
             Ok(name) if !twice => realms.declared.push(Declared { name, api_keys, realm: realm.map(Arc::new) }),
@@ -237,7 +237,7 @@ fn check_name(text: &str) -> Result<String, String> {
     ))
 }
 
-/// The directory of the signing keys, with their algorithm and rotation.
+/// Reads the algorithm and the rotation of the signing keys.
 fn rotation(keys: &RealmKeys<'_>, path: PathBuf, external: &ExternalInputs) -> Result<KeysDir, Reported> {
     let algorithm = *keys.algorithm;
     let default = if algorithm == Algorithm::HS256 { SECRET_AHEAD } else { PUBLIC_AHEAD };
@@ -281,7 +281,7 @@ fn keys_dir(
         Some(dir) => dir,
         None => external.base().join("keys").join(keys.name.value.as_deref().map_err(|reported| *reported)?),
     };
-    // Two spellings of one directory are equal.
+    // Different spellings of a directory are equal.
     let identity = dir.canonicalize().unwrap_or_else(|_| dir.clone());
     let issuer = keys.issuer.value.clone().ok();
     let signer = Signer { dir: identity, issuer, audience: audience.cloned() };
@@ -348,7 +348,7 @@ const MIN_ROTATION: Duration = Duration::from_secs(60);
 const DEFAULT_ROTATION: Duration = Duration::from_secs(90 * 86_400);
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 const DEFAULT_TTL: Duration = Duration::from_secs(30 * 86_400);
-/// Below `keys_dir`, where the keys that sign ID tokens are.
+/// Subdirectory of `keys_dir` for the keys of ID tokens.
 const ID_KEYS: &str = "id";
 const MAX_NAME_BYTES: usize = 63;
 
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_a_bad_value_is_not_told() {
+    fn errors_that_follow_from_an_invalid_value_are_suppressed() {
         for (keys, expected) in [
             (r#"require_key = "false""#, "realm.a.require_key: must be true or false"),
             (
@@ -403,7 +403,7 @@ mod tests {
         }
         let misspelt = format!("{SERVER}{REALM}{LOGIN}").replace("issuer =", "isuser =");
         assert_error(&misspelt, "realm[0].isuser: unknown key: did you mean issuer?");
-        // Below the header of another section, and so missing in its own.
+        // Below the header of another section, so that it is missing in its own.
         let misplaced = with(
             &REALM.replace("issuer = \"https://a.example\"\n", ""),
             &format!("[[realm.key]]\nid = \"web\"\nsecret = \"{}\"\nissuer = \"https://a.example\"", "x".repeat(32)),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_kind_that_is_published_are_published_ahead() {
+    fn the_default_of_publish_ahead_depends_on_the_algorithm() {
         let dir = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
             config.policy.realms()[0].keys_dir().clone()
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_is_told_once_and_not_again_where_it_is_used() {
+    fn an_invalid_name_is_reported_once_and_not_where_it_is_used() {
         for bad in ["", "A", "-a", "a b", "é", &"a".repeat(64)] {
             let text = format!("{SERVER}{REALM}{LOGIN}").replace("\"a\"", &format!("\"{bad}\""));
             assert_error(&text, "t.toml:6:8: realm[0].name: ");

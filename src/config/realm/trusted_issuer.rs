@@ -109,10 +109,10 @@ pub(in crate::config) struct Own<'k, 's> {
     pub(in crate::config) local_users: bool,
 }
 
-/// The user pool of a login, whose tokens its realm trusts without a section.
+/// The user pool of a login. Its realm trusts the tokens without a section.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct TrustedPool<'p> {
-    /// The path of the login in the file, and its line.
+    /// Path of the login in the file, and its line.
     pub(in crate::config) place: &'p str,
     pub(in crate::config) issuer: &'p str,
     pub(in crate::config) client_id: &'p str,
@@ -227,7 +227,7 @@ fn issuer(
     })
 }
 
-/// A user pool of Amazon Cognito, as its documentation describes its access tokens.
+/// Returns the trusted issuer for a user pool of Amazon Cognito, with the access tokens of its documentation.
 fn of_pool(pool: TrustedPool<'_>, leeway: Duration, current: &[Arc<Realm>]) -> TrustedIssuer {
     let (algorithms, source) = (vec![Algorithm::RS256], KeySource::Remote(pool.keys.clone()));
     let keys = keys(pool.issuer, &source, &algorithms, current);
@@ -304,7 +304,7 @@ fn claim(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() { Ok(None) } else { plain(text).map(Some) }
 }
 
-/// Where the keys of the issuer are.
+/// Returns the source of the issuer's keys.
 fn source(
     section: &Section<'_>,
     settings: &TrustedIssuerKeys<'_>,
@@ -346,7 +346,7 @@ fn source(
     Ok(KeySource::Remote(RemoteJwks { location, insecure_http, roots: roots?, refresh, max_stale, timeout }))
 }
 
-/// The CA certificates for a fetch, if the key is written.
+/// Reads the CA certificates for a fetch.
 pub(in crate::config) fn roots(
     file: &Setting<'_, Raw>,
     external: &ExternalInputs,
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_can_be_said() {
+    fn other_values() {
         let keys = "algorithms = [\"PS256\", \"EdDSA\"]\ntypes = [\"absent\"]\nleeway = \"0s\"\nusername_claim = \"\"\n\
                     claims = { token_use = \"access\", n = 7, b = false }\nrequired_claims = [\"x\"]\nroles_claims = [\"scope\"]";
         let config = check(&text(keys)).unwrap();
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_keys_is_read_with_the_configuration_and_only_if_all_of_it_is_good() {
+    fn a_jwks_file_is_read_with_the_configuration_if_all_of_it_is_valid() {
         let dir = tempfile::tempdir().unwrap();
         let (file, jwks) = (dir.path().join("t.toml"), dir.path().join("idp.json"));
         let good = text("algorithms = [\"EdDSA\"]")
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn usernames_that_may_be_those_of_local_users_are_a_warning() {
+    fn a_warning_about_usernames_that_can_equal_those_of_local_users() {
         let warnings = |keys: &str, more: &str| {
             let config = check(&format!("{}{more}", text(keys))).unwrap();
             let of_prefix = config.warnings.iter().filter(|warning| warning.to_string().contains("username_prefix"));
@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_were_fetched_outlive_a_reload() {
+    fn fetched_keys_survive_a_reload() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
         let parse = |text: &str, mode: Mode<'_>| parse(text, &file, mode).unwrap().policy;

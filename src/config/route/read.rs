@@ -216,7 +216,7 @@ fn method(text: &str) -> Result<Method, String> {
         Method::OPTIONS,
         Method::TRACE,
     ];
-    // A method's case counts (RFC 9110, 9.1): "get" would never match.
+    // Methods are case-sensitive (RFC 9110, 9.1): "get" would never match.
     if let Some(meant) = known.iter().find(|known| known.as_str().eq_ignore_ascii_case(text) && *known != text) {
         return Err(format!("invalid method {}: write it in upper case: \"{meant}\"", quote(text)));
     }
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn one_word_or_a_list_of_which_each_is_enough() {
+    fn access_is_one_word_or_a_list_of_alternatives() {
         let keyed = format!("{REALM}[[realm.key]]\nid = \"web\"\nsecret = \"hunter2hunter2hunter2\"\n");
         for (keys, access, basic, authorization) in [
             ("access = \"user\"", Access::User, false, Authorization::Auto),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn cors_is_the_apps_where_the_realm_says_nothing_of_it() {
+    fn cors_defaults_to_the_application_if_the_realm_restricts_nothing() {
         let cors = |realm: &str, route: &str| {
             let config = check(&format!("{SERVER}{}{}", with(REALM, realm), with(ROUTE, route))).unwrap();
             config.policy.routing().routes()[0].cors()

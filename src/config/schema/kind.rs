@@ -11,7 +11,7 @@ use crate::config::reader::{Section, one_of};
 use crate::config::schema::{ValueDoc, ValueType};
 use crate::config::{duration as durations, size as sizes};
 
-/// How the value of a key is read and documented.
+/// Reads and documents the value of a key.
 pub(in crate::config) trait Kind {
     type Value<'a>;
 

@@ -19,7 +19,7 @@
 //! [`keys!`] declares a group of keys that another module reads, such as the upstream keys of a route; `with [Group]` adds it to
 //! a section. `when dialect = "tenant"` restricts a group to sections with that value.
 //!
-//! A key whose value depends on other keys or files has the kind `raw` or `raw_list`: its [`Setting`] applies a function later.
+//! A key with a value that depends on other keys or files has the kind `raw` or `raw_list`: its [`Setting`] applies a function later.
 //! Rules between keys are functions from the settings to the checked type. They return `Result<T, Reported>`: a [`Reported`]
 //! exists only if the report has an error, so an `Err` needs no message. Reading continues after an error, so that one run shows
 //! all errors; an error that follows from another one about the same key is suppressed (see `report`).
@@ -71,7 +71,7 @@ impl<'s, T> Setting<'s, T> {
         self.section.place(self.key)
     }
 
-    /// Returns the proof for a value whose error was reported before.
+    /// Returns the proof for a value with an error that was reported before.
     pub(in crate::config) fn reported(&self) -> Reported {
         self.section.reported()
     }
@@ -197,7 +197,7 @@ pub enum ValueType {
     Sections(&'static str),
 }
 
-/// When a change of a key takes effect.
+/// Time at which a change of a key takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// After a reload.

@@ -141,7 +141,7 @@ fn cannot_be_bound(address: &SocketAddr) -> Option<String> {
             first_unprivileged_port()
         ));
     }
-    // A UDP socket on any port: it shows whether there is such an address, and takes nothing from anybody.
+    // A UDP socket on any port shows whether this machine has the address, and it occupies no port of a service.
     let bound = UdpSocket::bind((address.ip(), 0));
     bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable).then(|| {
         format!(
@@ -161,12 +161,12 @@ fn first_unprivileged_port() -> u16 {
     setting.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024)
 }
 
-/// Whether not both addresses can be listened on.
+/// Returns whether a process can't listen on both addresses.
 fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
     if a.port() != b.port() || a.port() == 0 {
         return false;
     }
-    // ipv6(7): `[::]` takes IPv4 connections too, unless bindv6only says otherwise.
+    // ipv6(7): `[::]` also accepts IPv4 connections, unless bindv6only is set.
     let everywhere = |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     let (a, b) = (a.ip(), b.ip());
     a.to_canonical() == b.to_canonical() || everywhere(a, b.to_canonical()) || everywhere(b, a.to_canonical())
@@ -266,14 +266,14 @@ fn trusted_proxies(keys: &ServerKeys<'_>) -> Vec<IpNet> {
     trusted
 }
 
-/// The network as addresses are compared with it: one of IPv4 that is mapped to IPv6 is one of IPv4.
+/// Returns the network in canonical form: an IPv4 network that is mapped to IPv6 becomes an IPv4 network.
 fn as_compared(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
     mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
 }
 
-/// The version of IP of which these networks have every address that the internet routes.
+/// Returns the IP version of which these networks contain every address that is routed on the internet.
 fn everyone_of(trusted: &[IpNet]) -> Option<&'static str> {
     [("IPv4", "0.0.0.0/0", &NOT_ROUTED_V4[..]), ("IPv6", "::/0", &NOT_ROUTED_V6[..])].into_iter().find_map(
         |(family, everything, not_routed)| {
@@ -284,7 +284,8 @@ fn everyone_of(trusted: &[IpNet]) -> Option<&'static str> {
     )
 }
 
-/// Networks of which no client on the internet has an address (RFC 6890): to leave them out makes no difference.
+/// Networks without addresses of clients on the internet (RFC 6890). `trusted_proxies` without them can still contain every
+/// client.
 const NOT_ROUTED_V4: [&str; 10] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -297,7 +298,7 @@ const NOT_ROUTED_V4: [&str; 10] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
 ];
-/// All but 2000::/3 (RFC 4291, 2.4).
+/// All except 2000::/3 (RFC 4291, 2.4).
 const NOT_ROUTED_V6: [&str; 3] = ["::/3", "4000::/2", "8000::/1"];
 const FAMILIES: [(&str, ForwardedFamily); 2] =
     [("x-forwarded", ForwardedFamily::XForwarded), ("rfc7239", ForwardedFamily::Rfc7239)];
@@ -305,7 +306,7 @@ const DEFAULT_ADMIN_PORT: u16 = 9080;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 const MIN_GRACE: Duration = Duration::from_secs(1);
 const MAX_GRACE: Duration = Duration::from_secs(24 * 3600);
-/// Some thirty thousand tokens.
+/// Bytes. Enough for about 30,000 tokens.
 const DEFAULT_TOKEN_CACHE: u64 = 64 << 20;
 const MAX_TOKEN_CACHE: u64 = 64 << 30;
 const DEFAULT_QUEUE: usize = 64;
@@ -362,12 +363,12 @@ mod tests {
     }
 
     #[test]
-    fn r04_networks_that_are_everyone_together() {
+    fn r04_networks_that_together_contain_every_address() {
         for (networks, family) in [
             (&["0.0.0.0/1", "128.0.0.0/1"][..], Some("IPv4")),
             (&["0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"], Some("IPv4")),
             (&["128.0.0.0/1", "10.0.0.0/8", "0.0.0.0/1", "fd00::/8"], Some("IPv4")),
-            // All but private addresses, and all but multicast.
+            // All except private addresses, and all except multicast.
             (&["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"], Some("IPv4")),
             (&["::ffff:0.0.0.0/97", "::ffff:128.0.0.0/97"], Some("IPv4")),
             (&["::ffff:0.0.0.0/97", "128.0.0.0/1"], Some("IPv4")),
@@ -430,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_hardly_bound_are_warnings_of_a_rehearsal() {
+    fn a_check_warns_of_addresses_that_can_probably_not_be_bound() {
         let warnings = |keys: &str, mode: Mode<'_>| {
             let text = format!("{}{REALM}{LOGIN}", with(SERVER, keys));
             let dir = tempfile::tempdir().unwrap();

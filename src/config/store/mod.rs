@@ -1,4 +1,4 @@
-//! Where users, sessions and revocations are kept.
+//! `[store]`: the database for users, sessions and revocations.
 
 pub(in crate::config) mod read;
 
@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-/// `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
-    /// One file, at this absolute path.
+    /// Absolute path of the file.
     Sqlite(PathBuf),
-    /// A server that several gates may share.
+    /// Several processes can share the server.
     Postgres(Box<PostgresSettings>),
 }
 
@@ -20,26 +19,22 @@ pub enum Database {
 pub struct PostgresSettings {
     /// A name, an address (IPv6 without brackets), or the absolute path of the directory of a Unix socket.
     pub host: String,
-    /// Where it listens; of a socket a part of its name.
+    /// For a Unix socket: part of its name.
     pub port: u16,
-    /// As whom to connect; without one as the user of the system that runs this.
+    /// `None`: the name of the system user of the process.
     pub user: Option<String>,
-    /// If the server asks for one.
     pub password: Option<DatabasePassword>,
-    /// Its name.
     pub database: String,
-    /// How the connection is protected.
     pub tls: PostgresTls,
-    /// How many connections there may be at once.
+    /// Maximum number of connections.
     pub connections: u32,
 }
 
-/// What the server asks for. Its `Debug` hides it.
+/// `Debug` does not print the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabasePassword {
-    /// The secret.
     pub secret: Zeroizing<String>,
-    /// It is from `password_file`, not from the URL.
+    /// True: from `password_file`. False: from the URL.
     pub from_file: bool,
 }
 
@@ -49,14 +44,13 @@ impl std::fmt::Debug for DatabasePassword {
     }
 }
 
-/// `sslmode`, and what belongs to it.
+/// `sslmode` and its certificates.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresTls {
-    /// Whether there is any, and whether the server has to prove who it is.
     pub mode: SslMode,
-    /// Certificates (PEM) to trust beside the system's.
+    /// CA certificates (PEM) in addition to those of the system.
     pub roots: Option<Vec<u8>>,
-    /// Our own certificate and its key, both in PEM.
+    /// Client certificate and its key, both PEM.
     pub client: Option<(Vec<u8>, Zeroizing<String>)>,
 }
 
@@ -66,21 +60,21 @@ impl std::fmt::Debug for PostgresTls {
     }
 }
 
-/// The values of `sslmode` that do what they say.
+/// The supported values of `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
-    /// Never.
+    /// No TLS.
     Disable,
-    /// If the server can, whoever it is.
+    /// TLS if the server supports it, without verification of the server.
     Prefer,
-    /// Always, whoever it is.
+    /// TLS without verification of the server.
     Require,
-    /// Always, and the server has a certificate for its name from an authority that is trusted.
+    /// TLS. The server must have a certificate for its host name from a trusted CA.
     VerifyFull,
 }
 
 impl Database {
-    /// The keys by which `self` and `other` differ.
+    /// Returns the keys that differ in `other`.
     pub(in crate::config) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (Self::Postgres(old), Self::Postgres(new)) = (self, other) else {
             return if self == other { Vec::new() } else { vec!["store.url"] };

@@ -63,7 +63,7 @@ pub(in crate::config) fn read(keys: &StoreKeys<'_>, external: &ExternalInputs) -
     Ok(Database::Postgres(postgres))
 }
 
-/// None of the messages quotes the URL, which may hold a password.
+/// No message quotes the URL, which can contain a password.
 fn url(text: &str, external: &ExternalInputs) -> Result<Database, String> {
     match text.split(':').next() {
         Some("sqlite") => sqlite(text, external.base()),
@@ -92,7 +92,7 @@ fn sqlite(text: &str, base: &Path) -> Result<Database, String> {
 }
 
 fn postgres(text: &str, external: &ExternalInputs) -> Result<PostgresSettings, String> {
-    // Its errors are sentences about what they miss, and quote nothing.
+    // The errors of `url` do not quote the text.
     let url = Url::parse(text).map_err(|error| {
         format!("is not a valid URL ({error}): write {FORM}, with special characters percent-encoded")
     })?;
@@ -123,7 +123,7 @@ fn postgres(text: &str, external: &ExternalInputs) -> Result<PostgresSettings, S
     Ok(PostgresSettings { host, port, user, password, database, tls, connections: 0 })
 }
 
-/// What stands behind the question mark, in the names of libpq.
+/// Query parameters, with the names of libpq.
 #[derive(Default)]
 struct Parameters {
     host: Option<String>,
@@ -135,7 +135,7 @@ struct Parameters {
 impl Parameters {
     fn from_url(url: &Url) -> Result<Self, String> {
         let mut parameters = Self::default();
-        // Not as a form, in which a plus is a space.
+        // Not decoded as a form, in which a plus is a space.
         for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').ok_or("has a parameter without a value: write name=value")?;
             let value = decoded(value)?;
@@ -160,14 +160,15 @@ fn mode(text: &str) -> Result<SslMode, String> {
         "prefer" => Ok(SslMode::Prefer),
         "require" => Ok(SslMode::Require),
         "verify-full" => Ok(SslMode::VerifyFull),
-        // The driver always trusts the CA certificates of the system, from which an attacker can get a certificate for some name.
+        // The driver always trusts the CA certificates of the system, and an attacker can get a certificate of such a CA for
+        // another name.
         "verify-ca" => Err("sslmode=verify-ca does not check the host name: write sslmode=verify-full".into()),
-        // Not quoted, as nothing of the URL is.
+        // No part of the URL is quoted.
         _ => Err("invalid sslmode: write disable, prefer, require or verify-full".into()),
     }
 }
 
-/// Over a network the server has to prove who it is, unless the URL says something else.
+/// Returns the TLS settings. The default over a network is `verify-full`.
 fn tls(host: &str, parameters: Parameters, external: &ExternalInputs) -> Result<PostgresTls, String> {
     let mode = match parameters.mode {
         _ if host.starts_with('/') => SslMode::Disable,
@@ -187,7 +188,7 @@ fn tls(host: &str, parameters: Parameters, external: &ExternalInputs) -> Result<
     Ok(PostgresTls { mode, roots, client })
 }
 
-/// The certificate chain that the gate shows, and its key.
+/// Reads the client certificate chain and its key.
 fn client(chain: &str, key: &str, external: &ExternalInputs) -> Result<(Vec<u8>, Zeroizing<String>), String> {
     let (chain_path, key_path) = (external.file(chain)?, external.file(key)?);
     let (chain, key) = (external.public_file(&chain_path)?, external.secret(key)?);
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_named_as_its_own_tools_name_it() {
+    fn urls_of_postgres_as_libpq_accepts_them() {
         let full = server("postgresql://gate:p%40ss%2Fw@db.example.com:6543/toll%20gate?sslmode=require");
         assert_eq!((full.host.as_str(), full.port, full.database.as_str()), ("db.example.com", 6543, "toll gate"));
         assert_eq!((full.user.as_deref(), full.tls.mode), (Some("gate"), SslMode::Require));
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_elsewhere_proves_who_it_is_unless_told() {
+    fn a_server_on_another_machine_is_verified_by_default() {
         for (host, expected) in [
             ("localhost", SslMode::Prefer),
             ("127.0.0.1", SslMode::Prefer),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_store_is_not_quoted() {
+    fn errors_do_not_quote_the_url() {
         for (bad, message) in [
             ("mysql://u:hunter2@h/d", "is not a valid URL"),
             ("hunter2", "is not a valid URL"),

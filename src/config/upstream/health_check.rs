@@ -70,7 +70,7 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
-/// `200`, or `200-399`.
+/// Parses `200` or `200-399`.
 fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
     let number = |text: &str| {
         let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -96,7 +96,7 @@ mod tests {
     use crate::config::fixture::{REALM, ROUTE, SERVER, assert_error, check};
 
     #[test]
-    fn what_is_written_and_what_is_not() {
+    fn every_key_and_its_default() {
         let read = |keys: &str| {
             let text = format!("{SERVER}{REALM}{ROUTE}[route.health_check]\n{keys}");
             check(&text).unwrap().policy.routing().routes()[0].upstream().health_check().cloned().unwrap()

@@ -45,27 +45,26 @@ section! {
     timeout: Duration = duration(TIMEOUTS, trusted_issuer::DEFAULT_TIMEOUT);
 }
 
-/// The user pools of the file.
 #[derive(Default)]
 pub(in crate::config) struct UserPools(Vec<Entry>);
 
-/// What one login says of its user pool.
+/// The user pool of one login.
 struct Entry {
     login: usize,
     /// The name of the realm that trusts it.
     realm: String,
-    /// The login's path in the file, and its line.
+    /// Path of the login in the file, and its line.
     place: String,
     pool: Arc<UserPool>,
 }
 
 impl UserPools {
-    /// That of the login at this place in the file.
+    /// Returns the user pool of the login at position `index`.
     pub(in crate::config) fn of_login(&self, index: usize) -> Option<&Arc<UserPool>> {
         self.0.iter().find(|entry| entry.login == index).map(|entry| &entry.pool)
     }
 
-    /// Those of the logins of a realm, each with the place of its login.
+    /// Returns the user pools of the logins of a realm.
     pub(in crate::config) fn of_realm(&self, name: &str) -> impl Iterator<Item = TrustedPool<'_>> {
         let of_realm = self.0.iter().filter(move |entry| entry.realm == name);
         of_realm.map(|Entry { place, pool, .. }| TrustedPool {
@@ -151,7 +150,7 @@ fn read(login: &TenantKeys<'_>, external: &ExternalInputs) -> Result<UserPool, R
     })
 }
 
-/// The region, an underscore, and letters and digits.
+/// Parses an id: the region, an underscore, and letters and digits.
 fn pool_id(text: &str) -> Result<String, String> {
     let is_region = |region: &str| {
         region.contains('-')
@@ -164,7 +163,7 @@ fn pool_id(text: &str) -> Result<String, String> {
     }
 }
 
-/// Scheme, host and port.
+/// Parses scheme, host and port.
 fn endpoint(text: &str, insecure_http: bool) -> Result<String, String> {
     let base = text.strip_suffix('/').unwrap_or(text);
     let problem = match check_url(base, insecure_http) {
@@ -201,10 +200,10 @@ fn check_secret(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// As in Cognito.
+/// The limit of Cognito.
 const MAX_POOL_BYTES: usize = 55;
 const IDLE: Duration = Duration::from_secs(10);
-/// While a user pool does not respond, Tollgate answers one more call with 503 at once.
+/// Maximum number of concurrent calls. Further calls get 503 at once, in case the user pool does not respond.
 const MAX_CALLS: usize = 512;
 
 #[cfg(test)]
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_trusted_by_its_realm_and_by_no_other() {
+    fn a_pool_is_trusted_only_by_its_realm() {
         let two = with(REALM, "name = \"b\"\nissuer = \"https://b.example\"");
         let aliases = "tenants = { Acme = \"a\" }\nrefresh_ttl = \"10d\"";
         let config = check(&format!("{}{two}", text(aliases, ""))).unwrap();
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn two_logins_of_a_realm_may_share_a_pool() {
+    fn two_logins_of_a_realm_can_share_a_pool() {
         let other = text("path = \"/v2/Login\"\nclient_id = \"web\"\nshape = \"flat\"", "").replace(SERVER, "");
         let other = other.replace(REALM, "");
         let config = check(&format!("{}{other}", text("", ""))).unwrap();
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_kept_and_shown_to_nobody() {
+    fn a_secret_is_read_and_not_printed() {
         let config = check(&text("", "client_secret = \"hunter2hunter2\"")).unwrap();
         let login = &config.policy.routing().logins()[0];
         let Dialect::Tenant(tenant) = login.dialect() else { panic!() };

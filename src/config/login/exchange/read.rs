@@ -91,7 +91,7 @@ pub(in crate::config) fn read(
     })
 }
 
-/// The issuer of the exchanged tokens. A client that another issuer trusts must not log users in.
+/// Returns the issuer of the exchanged tokens. A client of another issuer must not log users in.
 fn issuer(
     section: &Section<'_>,
     setting: &Setting<'_, Option<String>>,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_and_what_else_can_be_said() {
+    fn defaults_and_other_values() {
         let exchange = |keys: &str| {
             let config = check(&format!("{SERVER}{REALM}{ISSUER}{}", with(LOGIN, keys))).unwrap();
             format!("{:?}", config.policy.routing().logins()[0].dialect())

@@ -102,7 +102,7 @@ pub(in crate::config) fn read(
         }
         let Ok((written_as, secret)) = secret else { continue };
         let key = ApiKey {
-            // An id can be in a header, except an invalid one, which has an error.
+            // A valid id is a valid header value. An invalid id was reported.
             header: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("")),
             id: id.into(),
             secret,
@@ -122,7 +122,7 @@ pub(in crate::config) fn read(
     api_keys
 }
 
-/// The query parameter and the header that can carry an API key.
+/// Returns the query parameter and the header for API keys.
 pub(in crate::config) fn carriers(keys: &KeyCarrierKeys<'_>) -> (Option<String>, Option<HeaderName>) {
     let query = keys.key_query.as_deref().unwrap_or(DEFAULT_QUERY);
     let query = if query.is_empty() { None } else { Some(query.to_owned()) };
@@ -182,7 +182,7 @@ fn id(text: &str) -> Result<String, String> {
     Err(format!("invalid id {}: write 1 to 64 letters, digits, dots, hyphens and underscores", quote(text)))
 }
 
-/// The hash of the secret, and the key of the file that has it.
+/// Returns the hash of the secret, and the setting that contains it.
 fn secret<'k, 's>(
     section: &Section<'_>,
     keys: &'k ApiKeyKeys<'s>,
@@ -209,10 +209,10 @@ fn secret<'k, 's>(
     Ok((written_as, secret))
 }
 
-/// A key of the file that can have the secret, and how it is read.
+/// A setting that can contain the secret, and its parser.
 type Form<'k, 's, 'f> = (&'k Setting<'s, Raw>, &'f dyn Fn(&str) -> Result<Sha256, String>);
 
-/// The secret in exactly one of several forms, and the key of the file that has it.
+/// Reads the secret, which must be in exactly one of several settings. Also returns the setting.
 fn secret_of<'k, 's>(
     section: &Section<'_>,
     forms: &[Form<'k, 's, '_>],
@@ -256,7 +256,7 @@ fn plain_secret(text: &str) -> Result<Sha256, String> {
 fn hash(text: &str) -> Result<Sha256, String> {
     let hash = Sha256::from_hex(text)
         .ok_or("must be a SHA-256 hash with 64 hexadecimal digits: make one with tollgate key new")?;
-    // A script with an unset variable writes this hash.
+    // The hash of an empty text: a script with an unset variable writes it.
     if hash == Sha256::new("") || hash == Sha256::new("\n") {
         return Err("is the hash of an empty secret: make one with tollgate key new".into());
     }
@@ -303,7 +303,7 @@ const OTHERS: [&str; 28] = [
 const OTHERS_BEGIN: [&str; 10] =
     ["accept-", "access-control-", "cache-", "content-", "http2-", "if-", "proxy-", "sec-", "x-auth-", "x-forwarded-"];
 const MIN_SECRET_BYTES: usize = 8;
-/// 128 bits, if each byte is random; `tollgate key new` uses 256 bits.
+/// 128 bits if each byte is random. `tollgate key new` uses 256 bits.
 const STRONG_SECRET_BYTES: usize = 16;
 
 #[cfg(test)]
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_key_is_carried_is_configured() {
+    fn the_query_parameter_and_the_header_are_configurable() {
         let carriers = |keys: &str| {
             let text = with(REALM, &format!("{keys}\n[[realm.key]]\nid = \"web\"\n{GOOD}\n"));
             let config = check(&format!("{SERVER}{text}{LOGIN}")).unwrap();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_of_a_key_outlives_a_reload() {
+    fn the_usage_of_a_key_survives_a_reload() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
         let text = |keys: &str| format!("{SERVER}{}{LOGIN}", with(REALM, keys));

@@ -111,7 +111,7 @@ const fn is_token_byte(byte: u8) -> bool {
 const SAME_SITE: [(&str, SameSite); 3] =
     [("none", SameSite::None), ("lax", SameSite::Lax), ("strict", SameSite::Strict)];
 const MAX_COOKIE_BYTES: usize = 128;
-/// The longer ones first.
+/// Longer prefixes first.
 const COOKIE_PREFIXES: [&str; 4] = ["__Host-Http-", "__Host-", "__Http-", "__Secure-"];
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookies_name_and_attributes_go_together() {
+    fn name_and_attributes_of_the_cookie_must_match() {
         let cookie = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
             let cookie = config.policy.realms()[0].cookie();

@@ -47,7 +47,7 @@ mod tests {
     use crate::config::fixture::{LOGIN, REALM, SERVER, assert_error, check, with};
 
     #[test]
-    fn users_are_the_operators_unless_the_file_says_otherwise() {
+    fn only_the_operator_creates_and_renames_users_by_default() {
         let rules = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
             *config.policy.realms()[0].users()
