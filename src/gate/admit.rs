@@ -187,3 +187,6 @@ fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 const MAX_TOKENS: usize = 4;
 /// Values in one logout request that have the form of a token.
 const MAX_CANDIDATES: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -237,3 +237,6 @@ impl From<DenyReason> for EarlyExit {
 pub(super) const fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
+
+#[cfg(test)]
+mod tests;

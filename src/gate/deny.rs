@@ -292,3 +292,20 @@ const fn status_code(code: u16) -> StatusCode {
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_is_a_documented_answer() {
+        let rows = [
+            DenyReason::Framing,
+            DenyReason::Token(TokenError::Expired),
+            DenyReason::Throttled(3),
+            DenyReason::Internal,
+        ]
+        .map(DenyReason::response);
+        assert_eq!(rows.map(|row| row.status.as_u16()), [400, 401, 429, 500]);
+    }
+}

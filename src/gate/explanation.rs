@@ -167,3 +167,6 @@ pub(super) fn unneeded(deny: DenyReason) -> String {
         deny => format!("{}, and none is needed: it goes on without an identity", deny.response().reason),
     }
 }
+
+#[cfg(test)]
+mod tests;

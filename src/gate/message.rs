@@ -72,3 +72,6 @@ pub(super) fn authority(head: &Head<'_>) -> Result<(Authority, HeaderValue), Den
 
 /// All numbers with so many digits fit into 63 bits.
 const MAX_LENGTH_DIGITS: usize = 18;
+
+#[cfg(test)]
+mod tests;

@@ -34,4 +34,4 @@ pub use token_cache::{Principal, TokenCache};
 pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, is_trace_state};
 
 #[cfg(test)]
-mod tests;
+mod fixture;

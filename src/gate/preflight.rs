@@ -32,3 +32,6 @@ pub(super) fn response(
     let headers = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     Ok(Decision::Preflight(Preflight { place, cors, method, headers }))
 }
+
+#[cfg(test)]
+mod tests;

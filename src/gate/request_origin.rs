@@ -185,3 +185,6 @@ static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 static PURPOSE: HeaderName = HeaderName::from_static("purpose");
 static X_MOZ: HeaderName = HeaderName::from_static("x-moz");
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,6 @@ impl From<NoMatch> for DenyReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! The credential that opens a route where several can: API keys, Basic, the cookie, and an application's own
 //! Authorization header.
 
-use super::super::tests::Bench;
-use super::super::*;
+use crate::gate::fixture::Bench;
+use crate::gate::*;
 use crate::token::TokenError;
+
+mod requirements;
 
 const CONFIG: &str = r#"
 [server]
