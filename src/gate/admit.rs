@@ -42,7 +42,7 @@ impl Authorizer<'_> {
         }
         Ok(Decision::Login(Box::new(AdmittedLogin {
             realms,
-            query: query::of_login(to.query())?,
+            query: query::of_login(to.query(), to.login.endpoint().query)?,
             master,
             token,
             tokens,

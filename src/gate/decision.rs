@@ -247,20 +247,21 @@ impl Denial {
     /// One sentence for the developer of the client.
     #[must_use]
     pub fn detail(&self) -> Cow<'static, str> {
+        let of_table = self.deny.response().detail;
         match (self.deny, &self.realm) {
             (DenyReason::KeyMissing, Some(realm)) => {
                 let query = realm.key_query().map(|name| format!("as the query parameter {name}"));
                 let header = realm.key_header().map(|name| format!("as the header {name}"));
                 let ways: Vec<_> = query.into_iter().chain(header).collect();
                 if ways.is_empty() {
-                    return self.deny.response().detail.into();
+                    return of_table.into();
                 }
                 format!("An API key is needed: send it {}.", ways.join(", or ")).into()
             }
             (DenyReason::TokenMissing, _) if self.takes_key => {
                 "An access token or an API key is needed: log in first, or send a key.".into()
             }
-            (deny, _) => deny.response().detail.into(),
+            _ => of_table.into(),
         }
     }
 }

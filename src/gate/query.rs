@@ -49,18 +49,18 @@ pub(super) fn single_value<'a>(query: Option<&'a [u8]>, name: &str) -> Result<Op
     Ok(found)
 }
 
-/// Returns the members that a login may read, decoded, in order. Omits members whose name does not decode, because no
-/// login knows them, and members of unknown names whose value does not decode.
+/// Returns the members for a login, decoded, in order. Omits members whose name does not decode, because no login knows
+/// them, and members that are not in `known` and whose value does not decode.
 ///
 /// # Errors
-/// [`DenyReason::Query`] for the value of a known member that can't be decoded.
-pub(super) fn of_login(query: Option<&[u8]>) -> Result<Vec<(String, String)>, DenyReason> {
+/// [`DenyReason::Query`] for the value of a member of `known` that can't be decoded.
+pub(super) fn of_login(query: Option<&[u8]>, known: &[&str]) -> Result<Vec<(String, String)>, DenyReason> {
     let mut decoded = Vec::new();
     for (name, value) in members(query.unwrap_or_default()) {
         let Ok(name) = decode(name) else { continue };
         match decode(value) {
             Ok(value) => decoded.push((name.into_owned(), value.into_owned())),
-            Err(deny) if KNOWN_TO_LOGINS.contains(&&*name) => return Err(deny),
+            Err(deny) if known.contains(&&*name) => return Err(deny),
             Err(_) => {}
         }
     }
@@ -105,10 +105,6 @@ fn decode_one(text: &[u8], at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// The members that the dialects read (docs/logins.md). API keys and master keys are decoded separately.
-const KNOWN_TO_LOGINS: [&str; 8] =
-    ["login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy", "token", "redirect_url"];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,13 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_login_knows_must_decode_and_the_rest_need_not() {
-        let of = |query: &[u8]| of_login(Some(query));
+    fn known_members_of_a_login_must_decode_and_others_need_not() {
+        const KNOWN: &[&str] = &["login", "uniqueId"];
+        let of = |query: &[u8]| of_login(Some(query), KNOWN);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(of_login(None), Ok(vec![]));
+        assert_eq!(of_login(None, KNOWN), Ok(vec![]));
         assert_eq!(of(b"lo%67in=true&b+c=x%20y"), Ok(vec![pair("login", "true"), pair("b c", "x y")]));
         assert_eq!(of(b"q=%FC&%FC=1&\xff=1&r=\xff&login=true"), Ok(vec![pair("login", "true")]));
-        for name in KNOWN_TO_LOGINS {
+        for name in KNOWN {
             for value in ["%", "%4", "%zz", "%ff", "%c0%af"] {
                 assert_eq!(of(format!("{name}={value}").as_bytes()), Err(DenyReason::Query), "{name}={value}");
             }

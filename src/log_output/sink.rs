@@ -184,9 +184,7 @@ impl Writer {
             }
         }
     }
-}
 
-impl Writer {
     /// Rotates a full file.
     fn make_room(&mut self, batch: &[u8]) {
         let Target::File(file) = &mut self.target else { return };

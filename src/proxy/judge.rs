@@ -1,7 +1,6 @@
 //! The decision about a request, for each way on which a request can come: forwarding and `tollgate explain`.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -10,7 +9,7 @@ use http::header::{HeaderMap, TRANSFER_ENCODING};
 use super::framing::MAX_FIELDS;
 use crate::clock::now;
 use crate::gate::{Authorizer, Decision, Denial, DenyReason, Explanation, Head, Pending, RequestPermits, wire};
-use crate::token::{IssuerKeys, KeySource};
+use crate::token::KeySource;
 
 /// The head of a request as a protocol delivers it.
 pub struct Arrival<'a> {
@@ -62,14 +61,10 @@ pub(super) struct BackgroundFetch;
 
 impl Loader for BackgroundFetch {
     async fn load(&mut self, Pending::Keys(keys): &Pending) {
-        wait_for_fetch(keys).await;
-    }
-}
-
-async fn wait_for_fetch(keys: &Arc<IssuerKeys>) {
-    // A fetch has a timeout of its own. This one is for a task that a reload ended.
-    if let KeySource::Remote(remote) = keys.source() {
-        let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
+        // A fetch has a timeout of its own. This one is for a task that a reload ended.
+        if let KeySource::Remote(remote) = keys.source() {
+            let _ = tokio::time::timeout(remote.timeout + Duration::from_secs(1), keys.fetch_ended()).await;
+        }
     }
 }
 

@@ -12,18 +12,17 @@ use crate::token::TokenError;
 
 /// Returns the head and the body of the error response.
 pub(super) fn response(denial: &Denial) -> pingora::Result<(ResponseHeader, Value)> {
+    let row = denial.deny.response();
     let (content_type, ErrorResponse { status, body }) = match of_dialect(denial) {
         Some(response) => ("application/json", response),
         None => {
-            let row = denial.deny.response();
-            let body = problem(&row, &denial.detail());
-            ("application/problem+json", ErrorResponse { status: row.status, body })
+            ("application/problem+json", ErrorResponse { status: row.status, body: problem(&row, &denial.detail()) })
         }
     };
     let mut header = ResponseHeader::build_no_case(status, Some(12))?;
     header.insert_header(CONTENT_TYPE, content_type)?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
-    if denial.deny.response().status == StatusCode::UNAUTHORIZED {
+    if row.status == StatusCode::UNAUTHORIZED {
         header.insert_header(WWW_AUTHENTICATE, challenge(denial))?;
         if denial.takes_basic {
             header.append_header(WWW_AUTHENTICATE, format!("Basic realm=\"{}\"", realm_name(denial)))?;

@@ -58,6 +58,8 @@ pub struct Endpoint {
     pub navigation: bool,
     /// The tokens that are read.
     pub tokens: EndpointTokens,
+    /// The query members that are read, apart from keys: their values must decode.
+    pub query: &'static [&'static str],
     /// What the endpoint does. A dialect can find another operation in query and body.
     pub operation: LoginOperation,
     /// Another host of the endpoint, if the login names a host.
@@ -197,6 +199,7 @@ impl Endpoint {
             cookie: false,
             navigation: false,
             tokens: EndpointTokens::None,
+            query: &[],
             operation,
             other_host: None,
             ignores_case: false,
@@ -332,6 +335,7 @@ impl ProjectLogin {
             master_key: true,
             cookie: true,
             tokens: EndpointTokens::Own,
+            query: &["login", "logout", "dataOnly", "noATCookie", "uniqueId", "strategy"],
             ..Endpoint::post(path.to_owned(), operation)
         };
         let post = Endpoint { master_key: false, tokens: EndpointTokens::OwnAndAll, ..at(POST, LoginOperation::Login) };

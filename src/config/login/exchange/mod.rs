@@ -57,10 +57,11 @@ impl RequiredAttribute {
 impl ExchangeLogin {
     pub(in crate::config) fn endpoints(&self, path: &str) -> Vec<Endpoint> {
         let issuer = EndpointTokens::TrustedIssuer(self.issuer.clone());
+        let callback = Endpoint::page(self.callback_path.clone(), self.callback_host.clone(), LoginOperation::Callback);
         let redeem = format!("{}{REDEEM}", path.trim_end_matches('/'));
         vec![
             Endpoint { tokens: issuer, ..Endpoint::post(path.to_owned(), LoginOperation::Exchange) },
-            Endpoint::page(self.callback_path.clone(), self.callback_host.clone(), LoginOperation::Callback),
+            Endpoint { query: &["token", "redirect_url"], ..callback },
             Endpoint::post(redeem, LoginOperation::Redeem),
         ]
     }
