@@ -175,7 +175,7 @@ impl Place {
         match case {
             Case::Public | Case::Key | Case::NoToken | Case::Preflight => {}
             Case::KnownCookie => {
-                let (name, token) = (self.realm().cookie().name(), self.token(case, turn, NOW));
+                let (name, token) = (&self.realm().cookie.name, self.token(case, turn, NOW));
                 request.set("cookie", &format!("_ga=GA1.1.1187239875.1799990000; {name}={token}; theme=dark"));
             }
             Case::Expired => {
@@ -200,7 +200,7 @@ impl Place {
             Case::Revoked => {
                 let _known = self.decide(&request);
                 let token = request.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
-                let accepted = self.realm().tokens().verify(token, NOW).unwrap();
+                let accepted = self.realm().tokens.verify(token, NOW).unwrap();
                 self.revoked.extend([(accepted.claims.token_id, NOW + HOUR)]);
             }
             _ => {}
@@ -247,7 +247,7 @@ impl Place {
             issued_at,
             expires_at: issued_at + HOUR,
         };
-        self.realm().tokens().mint(&claims).unwrap()
+        self.realm().tokens.mint(&claims).unwrap()
     }
 
     /// The whole of what a request costs here: the judgement, and to let go of what it came to.

@@ -28,18 +28,18 @@ pub(crate) fn cookies_of(criterion: &mut Criterion) {
     ];
     for (name, text) in texts {
         let request = || {
-            let (token, own) = (place.token(Case::KnownCookie, 0, NOW), place.realm().cookie().name());
+            let (token, own) = (place.token(Case::KnownCookie, 0, NOW), &place.realm().cookie.name);
             let mut request = place.request(Case::NoToken, 0);
             request.set("cookie", &text(&token, own));
             request
         };
         // Three ways through them: to find one, to see what an app gets of them, and as a part of the whole judgement.
         group.measure(&format!("{name}: found"), || {
-            let (headers, own) = (request().headers, place.realm().cookie().name());
+            let (headers, own) = (request().headers, &place.realm().cookie.name);
             move || cookies(&headers).filter(|(name, _)| *name == own.as_bytes()).count()
         });
         group.measure(&format!("{name}: taken out"), || {
-            let (headers, names): (HeaderMap, _) = (request().headers, place.policy.cookie_names());
+            let (headers, names): (HeaderMap, _) = (request().headers, &place.policy.cookie_names);
             move || RemainingCookies::from_headers(&headers, names)
         });
         group.measure(&format!("{name}: judged"), || judged(&place, request()));

@@ -43,10 +43,10 @@ impl Args {
                 }
                 (Some(config), found)
             }
-            Err(errors) => (None, errors.iter().chain(errors.warnings()).cloned().collect()),
+            Err(errors) => (None, errors.iter().chain(&errors.warnings).cloned().collect()),
         };
         // Between the errors, in the order of lines.
-        found.sort_by_key(|diagnostic| (diagnostic.line(), diagnostic.column()));
+        found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         if self.json {
             let objects: Vec<_> = found.iter().map(|diagnostic| object(diagnostic).to_string()).collect();
             writeln!(out, "[{}]", objects.join(",\n "))?;
@@ -55,11 +55,11 @@ impl Args {
                 writeln!(stderr, "{diagnostic}")?;
             }
         }
-        let has_error = found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error);
+        let has_error = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         let Some(config) = config.filter(|_| !has_error) else {
             return Err(Failure { code: exit::CONFIG, lines: Vec::new() });
         };
-        let warnings = found.iter().filter(|diagnostic| diagnostic.severity() == Severity::Warning).count();
+        let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
         if self.strict && warnings > 0 {
             let message = format!("{} refused by --strict", counted(warnings, "warning"));
             return Err(Failure::new(exit::CONFIG, message));
@@ -71,11 +71,11 @@ impl Args {
     }
 
     fn summary(&self, config: &Config, warnings: usize, out: &mut dyn Write) -> std::io::Result<()> {
-        let routing = config.policy.routing();
+        let routing = &config.policy.routing;
         let mut parts = vec![
-            counted(config.policy.realms().len(), "realm"),
-            counted(routing.logins().len(), "login"),
-            counted(routing.routes().len(), "route"),
+            counted(config.policy.realms.len(), "realm"),
+            counted(routing.logins.len(), "login"),
+            counted(routing.routes.len(), "route"),
         ];
         if warnings > 0 {
             parts.push(counted(warnings, "warning"));
@@ -142,11 +142,11 @@ fn unresolved_names(config: &Config, reach: &Reach) -> Vec<Diagnostic> {
 
 fn object(diagnostic: &Diagnostic) -> serde_json::Value {
     json!({
-        "severity": diagnostic.severity().name(),
-        "file": diagnostic.file(),
-        "line": diagnostic.line(),
-        "column": diagnostic.column(),
-        "key": diagnostic.key(),
+        "severity": diagnostic.severity.name(),
+        "file": diagnostic.file,
+        "line": diagnostic.line,
+        "column": diagnostic.column,
+        "key": diagnostic.key,
         "message": diagnostic.problem(),
         "remedy": diagnostic.remedy(),
     })

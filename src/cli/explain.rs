@@ -98,7 +98,7 @@ impl Asked {
             headers.append(name, HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| wrong())?);
         }
         let (tls, rest) = match args.url.split_once("://") {
-            _ if args.url.starts_with('/') => (config.server.tls(), args.url.as_str()),
+            _ if args.url.starts_with('/') => (config.server.tls, args.url.as_str()),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
             _ => return Err(usage("invalid URL: write it as https://gate.example.com/path, or as /path alone")),
@@ -108,7 +108,7 @@ impl Asked {
         let target = target.split('#').next().unwrap_or_default();
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         if !headers.contains_key(HOST) {
-            let listens = || config.server.listen().first().map(ToString::to_string).unwrap_or_default();
+            let listens = || config.server.listen.first().map(ToString::to_string).unwrap_or_default();
             let host = if authority.is_empty() { listens() } else { authority.to_owned() };
             let host =
                 HeaderValue::from_str(&host).map_err(|_| usage("the host of the URL is not valid in a header"))?;
@@ -138,7 +138,7 @@ impl Asked {
         let authorizer = Authorizer {
             policy: &config.policy,
             revoked,
-            proxies: config.server.proxies(),
+            proxies: &config.server.proxies,
             known: &known,
             usage: &usage,
             uptime: monotonic_now(Instant::now()),
@@ -221,13 +221,13 @@ fn login(admitted: &AdmittedLogin) -> Vec<Line> {
 
 fn forwarded(asked: &Asked, grant: &Grant, policy: &Policy) -> Vec<Line> {
     let server = |server: &ServerAddress| {
-        let place = server.address().map_or_else(|| server.authority().to_owned(), |address| address.to_string());
-        match server.name() {
+        let place = server.address().map_or_else(|| server.authority.to_owned(), |address| address.to_string());
+        match server.name.as_ref() {
             Some(name) => format!("{place} over TLS as {name}"),
             None => place,
         }
     };
-    let servers: Vec<_> = grant.route().upstream().servers().iter().map(server).collect();
+    let servers: Vec<_> = grant.route().upstream.servers.iter().map(server).collect();
     let mut lines = vec![
         ("decision", format!("forwarded to {}", servers.join(" or "))),
         ("request", format!("{} {}", asked.method, without_values(&String::from_utf8_lossy(grant.target())))),

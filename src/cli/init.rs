@@ -177,8 +177,8 @@ mod tests {
         let config = load(&file, Mode::Start).unwrap();
         let realm = config.policy.realm("main").unwrap();
         let secret = out.lines().find(|line| line.len() == 36 && line.starts_with("    ")).unwrap().trim();
-        assert_eq!(realm.api_key(secret).unwrap().id(), "web");
-        assert!(!realm.requires_key() && !realm.users().registration_open());
+        assert_eq!(realm.api_key(secret).unwrap().id, "web");
+        assert!(!realm.require_key && !realm.users.registration_open);
         assert!(!fs::read_to_string(&file).unwrap().contains(secret));
         let keys: Vec<_> =
             fs::read_dir(dir.join("keys/main")).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();

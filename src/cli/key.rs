@@ -42,7 +42,7 @@ impl Command {
 impl ConfigFile {
     fn realm<'a>(&self, policy: &'a Policy, name: &str) -> Result<&'a Arc<Realm>, Failure> {
         policy.realm(name).ok_or_else(|| {
-            let names: Vec<_> = policy.realms().iter().map(|realm| realm.name()).collect();
+            let names: Vec<_> = policy.realms.iter().map(|realm| realm.name.as_str()).collect();
             let file = self.path.display();
             Failure::new(exit::USAGE, format_args!("{file} has no realm {name:?}, only {}", names.join(", ")))
         })

@@ -84,7 +84,7 @@ struct ConfigFile {
 /// The realm of this name.
 fn realm_of<'a>(config: &'a Config, file: &Path, name: &str) -> Result<&'a Arc<Realm>, Failure> {
     config.policy.realm(name).ok_or_else(|| {
-        let names: Vec<_> = config.policy.realms().iter().map(|realm| realm.name()).collect();
+        let names: Vec<_> = config.policy.realms.iter().map(|realm| realm.name.as_str()).collect();
         let line = format!("{} has no realm {name:?}, only {}", file.display(), names.join(", "));
         Failure::new(exit::USAGE, line)
     })

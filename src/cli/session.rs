@@ -61,7 +61,7 @@ impl End {
         match (realm, &self.user, &self.id) {
             (Some(realm), None, None) => {
                 let until = end_realm(store, realm).await?;
-                let name = realm.name();
+                let name = &realm.name;
                 Ok(format!(
                     "all sessions of realm {name} ended, with all tokens that were issued until {}",
                     rfc3339(until)

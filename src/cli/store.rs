@@ -36,7 +36,7 @@ impl Restored {
     fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let config = load(&self.config.path, Mode::Start)?;
         let now = now();
-        let next = config.policy.realms().iter().map(|realm| Epoch::next(realm, now)).collect::<Result<Vec<_>, _>>();
+        let next = config.policy.realms.iter().map(|realm| Epoch::next(realm, now)).collect::<Result<Vec<_>, _>>();
         let next = next.map_err(|error| Failure::new(exit::SOFTWARE, error))?;
         // Includes this second: it is unknown which tokens were issued in it, and one extra login is the smaller harm.
         with_store(&config, Use::Change, async |store| Ok(store.restored(&next, now, longest(now)).await?))?;

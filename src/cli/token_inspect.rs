@@ -56,19 +56,19 @@ impl Inspect {
                     writeln!(
                         out,
                         "{}: accepted until {}, signed by {by}: X-Auth-Subject {:?}, X-Auth-Roles {:?}, X-Auth-Token-Id {}",
-                        realm.name(),
+                        realm.name,
                         rfc3339(claims.expires_at),
                         claims.subject,
                         claims.roles.join(","),
                         claims.public_id(accepted.issuer.is_none()),
                     )?;
-                    for claim in realm.tokens().roles_not_found(&token) {
-                        writeln!(out, "{}: roles_claims: the token has no claim {claim:?}", realm.name())?;
+                    for claim in realm.tokens.roles_not_found(&token) {
+                        writeln!(out, "{}: roles_claims: the token has no claim {claim:?}", realm.name)?;
                     }
                 }
                 refused => {
                     let reject = refused.err().unwrap_or(TokenError::Revoked);
-                    refusals.push(format!("{}: refused, {}: {}", realm.name(), reject.code(), reject.detail()));
+                    refusals.push(format!("{}: refused, {}: {}", realm.name, reject.code(), reject.detail()));
                 }
             }
         }
@@ -84,7 +84,7 @@ impl Inspect {
     fn realms<'a>(&self, config: &'a Config, file: &Path) -> Result<Vec<&'a Realm>, Failure> {
         match &self.realm {
             Some(name) => Ok(vec![realm_of(config, file, name)?]),
-            None => Ok(config.policy.realms().iter().map(|realm| &**realm).collect()),
+            None => Ok(config.policy.realms.iter().map(|realm| &**realm).collect()),
         }
     }
 }
@@ -112,9 +112,9 @@ pub(super) fn verify_in_realms<'a>(
     let mut judged = Vec::new();
     for realm in realms {
         runtime
-            .block_on(fetch_foreign_keys(realm.tokens(), token))
-            .map_err(|error| Failure::new(exit::UNAVAILABLE, format!("{}: {error}", realm.name())))?;
-        judged.push((*realm, realm.tokens().verify(token, now)));
+            .block_on(fetch_foreign_keys(&realm.tokens, token))
+            .map_err(|error| Failure::new(exit::UNAVAILABLE, format!("{}: {error}", realm.name)))?;
+        judged.push((*realm, realm.tokens.verify(token, now)));
     }
     Ok(judged)
 }

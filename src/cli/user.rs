@@ -117,7 +117,7 @@ impl Command {
         let realm = realm_of(&config, &place.config, &place.realm)?;
         let terms = Terms {
             realm,
-            asks: config.policy.routing().logins().iter().any(|login| login.asks_users_of(realm)),
+            asks: config.policy.routing.logins.iter().any(|login| login.asks_users_of(realm)),
             has_pool: has_pool(&config, realm),
         };
         let to = match self {
@@ -147,7 +147,7 @@ impl Terms<'_> {
     }
 
     fn no_question(&self, what: &str) -> String {
-        let realm = self.realm.name();
+        let realm = &self.realm.name;
         format!(
             "no login of realm {realm:?} can ask for {what}, so the user could not log in: \
              add a [[login]] with dialect = \"tenant\", path = \"/Login\" and realm = \"{realm}\""
@@ -161,9 +161,9 @@ impl Terms<'_> {
 
 /// Returns whether users of the realm log in with a user pool.
 fn has_pool(config: &Config, realm: &Realm) -> bool {
-    config.policy.routing().logins().iter().any(|login| match login.dialect() {
-        Dialect::Tenant(tenant) if tenant.user_pool().is_some() => {
-            tenant.realms().iter().any(|other| other.index() == realm.index())
+    config.policy.routing.logins.iter().any(|login| match &login.dialect {
+        Dialect::Tenant(tenant) if tenant.user_pool.as_deref().is_some() => {
+            tenant.realms().iter().any(|other| other.index == realm.index)
         }
         _ => false,
     })

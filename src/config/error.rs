@@ -28,12 +28,17 @@ impl Severity {
 /// One error or warning. Holds no secret: values of secret keys never get in here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    pub(super) severity: Severity,
-    pub(super) file: PathBuf,
-    pub(super) line: Option<usize>,
-    pub(super) column: Option<usize>,
-    pub(super) key: String,
-    pub(super) message: String,
+    /// Whether it keeps the file from being used.
+    pub severity: Severity,
+    pub file: PathBuf,
+    /// The line that it is about, from 1; `None` if it is the file as a whole.
+    pub line: Option<usize>,
+    /// The column in that line, in characters from 1.
+    pub column: Option<usize>,
+    /// The key that it is about, such as `realm.examples.token_ttl`; empty if it is no one key.
+    pub key: String,
+    /// What is wrong, and what to write instead: [`Self::problem`] and [`Self::remedy`] in one sentence.
+    pub message: String,
 }
 
 impl Diagnostic {
@@ -41,42 +46,6 @@ impl Diagnostic {
     #[must_use]
     pub fn with(&self, severity: Severity, message: String) -> Self {
         Self { severity, message, ..self.clone() }
-    }
-
-    /// Whether it keeps the file from being used.
-    #[must_use]
-    pub const fn severity(&self) -> Severity {
-        self.severity
-    }
-
-    /// The configuration file.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// The line that it is about, from 1; `None` if it is the file as a whole.
-    #[must_use]
-    pub const fn line(&self) -> Option<usize> {
-        self.line
-    }
-
-    /// The column in that line, in characters from 1.
-    #[must_use]
-    pub const fn column(&self) -> Option<usize> {
-        self.column
-    }
-
-    /// The key that it is about, such as `realm.examples.token_ttl`; empty if it is no one key.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// What is wrong, and what to write instead: [`Self::problem`] and [`Self::remedy`] in one sentence.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
     }
 
     /// What is wrong.
@@ -128,8 +97,9 @@ impl std::error::Error for Diagnostic {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     pub(super) errors: Vec<Diagnostic>,
-    pub(super) warnings: Vec<Diagnostic>,
-    pub(super) inputs: Vec<Input>,
+    pub warnings: Vec<Diagnostic>,
+    /// The files and directories that were read, or could not be: whoever repairs the error changes one of them.
+    pub inputs: Vec<Input>,
 }
 
 impl Errors {
@@ -144,18 +114,6 @@ impl Errors {
     /// One after the other.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.errors.iter()
-    }
-
-    /// The warnings beside them.
-    #[must_use]
-    pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
-    }
-
-    /// The files and directories that were read, or could not be: whoever repairs the error changes one of them.
-    #[must_use]
-    pub fn inputs(&self) -> &[Input] {
-        &self.inputs
     }
 }
 
@@ -217,7 +175,7 @@ mod tests {
             errors.to_string(),
             "a.toml:3:7: server.listen: is missing\na.toml:4:7: is missing\na.toml: is missing"
         );
-        assert_eq!(errors.warnings()[0].to_string(), "a.toml:3:7: warning: server.admin: is missing");
+        assert_eq!(errors.warnings[0].to_string(), "a.toml:3:7: warning: server.admin: is missing");
         assert_eq!(errors.len(), 3);
     }
 

@@ -20,15 +20,14 @@ pub(in crate::config) fn check(text: &str) -> Result<Config, Errors> {
 /// Returns the errors of `text` below a server and a realm, as `LINE: KEY: message`.
 pub(in crate::config) fn errors(text: &str) -> Vec<String> {
     let errors = check(&format!("{SERVER}{REALM}{text}")).err();
-    let line = |error: &Diagnostic| format!("{}: {}: {}", error.line().unwrap_or(0), error.key(), error.message());
+    let line = |error: &Diagnostic| format!("{}: {}: {}", error.line.unwrap_or(0), error.key, error.message);
     errors.iter().flat_map(|errors| errors.iter().map(line)).collect()
 }
 
 /// Returns the warnings of a valid file, as `LINE: KEY: message`.
 pub(in crate::config) fn warnings(text: &str) -> Vec<String> {
     let config = check(text).unwrap();
-    let line =
-        |warning: &Diagnostic| format!("{}: {}: {}", warning.line().unwrap_or(0), warning.key(), warning.message());
+    let line = |warning: &Diagnostic| format!("{}: {}: {}", warning.line.unwrap_or(0), warning.key, warning.message);
     config.warnings.iter().map(line).collect()
 }
 

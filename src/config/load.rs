@@ -33,6 +33,7 @@ use crate::config::realm::declared::Realms;
 use crate::config::realm::read as realm;
 use crate::config::route::read as route;
 use crate::config::route::{Route, RouteConflict, RouteTable, Rule};
+use crate::config::sealed::Sealed;
 use crate::config::server::read as server;
 use crate::config::server::read::ServerKeys;
 use crate::config::store::Database;
@@ -215,11 +216,11 @@ fn read(text: &str, file: &Path, input: Input, mode: Mode<'_>) -> Result<Config,
     match (server, store, routing) {
         (Some(server), Some(Ok(store)), Ok(routing)) if report.is_empty() => {
             let realms: Vec<_> = realms.declared.into_iter().filter_map(|declared| declared.realm.ok()).collect();
-            let mut cookie_names: Vec<_> = realms.iter().map(|realm| realm.cookie().name().to_owned()).collect();
+            let mut cookie_names: Vec<_> = realms.iter().map(|realm| realm.cookie.name.to_owned()).collect();
             cookie_names.sort();
             cookie_names.dedup();
             let key_sets = PublishedJwks::new(&realms);
-            let policy = Policy { realms, routing, cookie_names, key_sets, limits, log, tls };
+            let policy = Policy { _sealed: Sealed(()), realms, routing, cookie_names, key_sets, limits, log, tls };
             let pending = Pending {
                 keys: new_keys.into_iter().map(|new| (report.blank(new.place), new.key)).collect(),
                 audit: file_keys.log.as_ref().map(|section| report.blank(section.place("audit"))),
@@ -348,43 +349,38 @@ mod tests {
     fn defaults() {
         let config = check(&format!("{SERVER}{REALM}{LOGIN}{ROUTE}")).unwrap();
         let server = &config.server;
-        assert_eq!(server.listen(), ["127.0.0.1:8080".parse().unwrap()]);
-        assert_eq!(server.admin(), Some("127.0.0.1:9080".parse().unwrap()));
-        assert!(server.threads() >= 1 && server.hash_threads() >= 1 && server.hash_threads() <= server.threads());
-        assert!(server.proxies().networks().is_empty() && !server.h2c() && server.admin_hosts().is_empty());
-        assert_eq!((server.shutdown_grace(), server.hash_queue()), (Duration::from_secs(30), 64));
+        assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(server.admin, Some("127.0.0.1:9080".parse().unwrap()));
+        assert!(server.threads >= 1 && server.hash_threads >= 1 && server.hash_threads <= server.threads);
+        assert!(server.proxies.networks.is_empty() && !server.h2c && server.admin_hosts.is_empty());
+        assert_eq!((server.shutdown_grace, server.hash_queue), (Duration::from_secs(30), 64));
         let realm = config.policy.realm("a").unwrap();
-        assert_eq!((realm.tokens().issuer.as_str(), realm.tokens().audience.as_str()), ("https://a.example", "a"));
-        assert_eq!((realm.tokens().leeway, realm.token_ttl()), (5, Duration::from_secs(30 * 86_400)));
-        let cookie = realm.cookie();
-        assert_eq!((cookie.name(), cookie.same_site()), ("__Host-a", SameSite::Lax));
-        assert!(
-            cookie.secure() && !cookie.partitioned() && !realm.requires_origin() && !realm.users().registration_open()
-        );
-        assert!(realm.origins().allows_any() && !realm.origins().any_with_credentials());
+        assert_eq!((realm.tokens.issuer.as_str(), realm.tokens.audience.as_str()), ("https://a.example", "a"));
+        assert_eq!((realm.tokens.leeway, realm.token_ttl), (5, Duration::from_secs(30 * 86_400)));
+        let cookie = &realm.cookie;
+        assert_eq!((cookie.name.as_str(), cookie.same_site), ("__Host-a", SameSite::Lax));
+        assert!(cookie.secure && !cookie.partitioned && !realm.require_origin && !realm.users.registration_open);
+        assert!(realm.origins.allows_any() && !realm.origins.any_with_credentials);
         assert!(!realm.is_master_key(""));
-        assert_eq!(config.policy.cookie_names(), ["__Host-a"]);
-        let login = &config.policy.routing().logins()[0];
-        assert!(matches!(login.dialect(), Dialect::Project(_)) && login.path() == "/login");
-        let route = &config.policy.routing().routes()[0];
-        assert_eq!((route.index(), route.path(), route.access()), (0, "/", Access::User));
-        assert_eq!(route.encoded_slash(), EncodedSlash::Reject);
-        assert!(!route.forwards_token() && !route.restricts_methods() && route.roles().is_empty());
-        let upstream = route.upstream();
-        let addresses: Vec<_> = upstream.servers().iter().map(ServerAddress::address).collect();
+        assert_eq!(config.policy.cookie_names, ["__Host-a"]);
+        let login = &config.policy.routing.logins[0];
+        assert!(matches!(login.dialect, Dialect::Project(_)) && login.path == "/login");
+        let route = &config.policy.routing.routes[0];
+        assert_eq!((route.index, route.path.as_str(), route.access), (0, "/", Access::User));
+        assert_eq!(route.encoded_slash, EncodedSlash::Reject);
+        assert!(!route.forward_token && !route.restricts_methods() && route.roles.is_empty());
+        let upstream = &route.upstream;
+        let addresses: Vec<_> = upstream.servers.iter().map(ServerAddress::address).collect();
         assert_eq!(addresses, [Some("127.0.0.1:3000".parse().unwrap())]);
-        assert_eq!((upstream.balance(), upstream.retries()), (LoadBalancing::RoundRobin, 3));
-        assert_eq!((upstream.eject_after(), upstream.eject_for()), (3, Duration::from_secs(5)));
-        assert!(upstream.health_check().is_none() && upstream.authorities().is_none());
+        assert_eq!((upstream.balance, upstream.retries), (LoadBalancing::RoundRobin, 3));
+        assert_eq!((upstream.eject_after, upstream.eject_for), (3, Duration::from_secs(5)));
+        assert!(upstream.health_check.is_none() && upstream.authorities.is_none());
         assert_eq!(
-            (upstream.connect_timeout(), upstream.read_timeout()),
+            (upstream.connect_timeout, upstream.read_timeout),
             (Duration::from_secs(3), Duration::from_secs(60))
         );
-        assert_eq!(
-            (upstream.write_timeout(), upstream.idle_timeout()),
-            (Duration::from_secs(60), Duration::from_secs(60))
-        );
-        assert_eq!(upstream.tunnel_timeout(), Duration::from_secs(3600));
+        assert_eq!((upstream.write_timeout, upstream.idle_timeout), (Duration::from_secs(60), Duration::from_secs(60)));
+        assert_eq!(upstream.tunnel_timeout, Duration::from_secs(3600));
         let inputs: Vec<_> = config.inputs.iter().map(Input::path).collect();
         assert_eq!(inputs, ["/nonexistent/t.toml", "/nonexistent/keys/a"].map(Path::new));
     }
@@ -405,7 +401,7 @@ mod tests {
                     [[realm]]\nname = \"A\"\ntoken_ttl = 5\n[[login]]\ndialect = \"oauth\"\npath = \"login\"\nrealm = \"A\"\n\
                     [[route]]\naccess = \"all\"\n[[routes]]\n";
         let errors = check(text).unwrap_err();
-        let found: Vec<_> = errors.iter().map(|error| (error.line().unwrap(), error.key())).collect();
+        let found: Vec<_> = errors.iter().map(|error| (error.line.unwrap(), error.key.as_str())).collect();
         assert_eq!(
             found,
             [
@@ -433,7 +429,7 @@ mod tests {
         let second = REALM.replace("\"a\"", "\"b\"");
         let errors_of = |text: String| check(&format!("{SERVER}{REALM}{text}{LOGIN}")).unwrap_err().to_string();
         let apart = format!("{SERVER}{REALM}{second}cookie = \"__Host-a\"\nkeys_dir = \"keys/a\"\n{LOGIN}");
-        assert_eq!(check(&apart).unwrap().policy.cookie_names(), ["__Host-a"], "another audience");
+        assert_eq!(check(&apart).unwrap().policy.cookie_names, ["__Host-a"], "another audience");
         assert!(errors_of(REALM.to_owned()).contains("duplicates the name of another realm"));
         let same_keys = format!("{second}audience = \"a\"\nkeys_dir = \"keys/./a\"\n");
         assert!(errors_of(same_keys).contains("is shared with realm.a (line 5)"));
@@ -529,9 +525,9 @@ mod tests {
         let key = "[[realm.key]]\nid = \"web\"\nsecret_file = \"web.key\"\n";
         fs::write(&file, format!("{SERVER}{REALM}{key}{LOGIN}")).unwrap();
         let errors = load(&file, Mode::Start).unwrap_err();
-        assert_eq!((errors[0].line(), errors[0].key()), (Some(11), "realm.a.key[0].secret_file"));
+        assert_eq!((errors[0].line, errors[0].key.as_str()), (Some(11), "realm.a.key[0].secret_file"));
         let secret = dir.path().join("web.key");
-        let mut inputs = errors.inputs().to_vec();
+        let mut inputs = errors.inputs.to_vec();
         let paths: Vec<_> = inputs.iter().map(Input::path).collect();
         assert_eq!(paths, [&file, &dir.path().join("keys/a"), &secret]);
         fs::write(&secret, "hunter2\n").unwrap();
@@ -544,7 +540,7 @@ mod tests {
         assert!(config.policy.realm("a").unwrap().api_key("hunter2hunter2hunter2").is_some());
         assert!(inputs[2].has_changed(), "the missing file was an input, and is there now");
         let paths = |inputs: &[Input]| inputs.iter().map(|input| input.path().to_owned()).collect::<Vec<_>>();
-        assert_eq!(paths(&config.inputs), paths(errors.inputs()));
+        assert_eq!(paths(&config.inputs), paths(&errors.inputs));
     }
 
     #[test]
@@ -553,7 +549,7 @@ mod tests {
         let file = dir.path().join("t.toml");
         let errors = load(&file, Mode::Start).unwrap_err();
         assert_eq!(errors.to_string(), format!("{}: can't be read: it does not exist", file.display()));
-        assert_eq!(errors.inputs(), [Input::stat(&file)]);
+        assert_eq!(errors.inputs, [Input::stat(&file)]);
         fs::write(&file, b"[server]\n\xff").unwrap();
         assert!(
             load(&file, Mode::Start)

@@ -1,8 +1,8 @@
 //! Reads the configuration file.
 //!
 //! [`load()`] reads and checks the whole TOML file. It returns everything that the program needs ([`Config`]), or every error
-//! with its line and key. [`Policy`] and its parts have private fields: no other module can make them, so that no other module
-//! has to check them again.
+//! with its line and key. [`Policy`] and its parts have public fields to read, and a field of the private type `Sealed`: no
+//! other module can make them, so that no other module has to check them again.
 
 mod duration;
 mod error;
@@ -27,6 +27,7 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod schema;
+mod sealed;
 mod server;
 mod size;
 mod store;

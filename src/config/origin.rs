@@ -7,6 +7,7 @@ use std::fmt;
 use foldhash::fast::RandomState;
 
 use super::host::Authority;
+use crate::config::sealed::Sealed;
 
 /// `scheme://host[:port]`: of `http` and `https` lower case, the default port dropped, nothing after it. Of any other scheme,
 /// as apps and browser extensions have, as it came: only those who made the scheme know how it is written.
@@ -73,16 +74,17 @@ impl Borrow<str> for Origin {
 pub struct Origins {
     pub(super) listed: HashSet<Origin, RandomState>,
     /// `"null"` stands in the list.
-    pub(super) null: bool,
+    pub allows_null: bool,
     /// `any_origin_credentials`: with an empty list, credentials too.
-    pub(super) any_with_credentials: bool,
+    pub any_with_credentials: bool,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl Origins {
     /// No origin is listed: any may call.
     #[must_use]
     pub fn allows_any(&self) -> bool {
-        self.listed.is_empty() && !self.null
+        self.listed.is_empty() && !self.allows_null
     }
 
     /// Whether this origin is listed.
@@ -95,18 +97,6 @@ impl Origins {
     #[must_use]
     pub fn contains_text(&self, text: &str) -> bool {
         self.listed.contains(text)
-    }
-
-    /// Whether `null` is listed.
-    #[must_use]
-    pub const fn allows_null(&self) -> bool {
-        self.null
-    }
-
-    /// Whether any origin may call with credentials; only ever true on purpose.
-    #[must_use]
-    pub const fn any_with_credentials(&self) -> bool {
-        self.any_with_credentials
     }
 }
 

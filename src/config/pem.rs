@@ -226,7 +226,7 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             for config in every_key(&file) {
                 let errors = check(&config).unwrap_err();
-                assert!(errors.iter().any(|error| error.message().contains(verdict)), "{verdict}: {errors}");
+                assert!(errors.iter().any(|error| error.message.contains(verdict)), "{verdict}: {errors}");
             }
         }
         for good in [ca.clone(), own, format!("# two\n{ca}\n{ca}"), format!("{ca}{key}")] {

@@ -27,7 +27,7 @@ impl PublishedJwks {
                 all.push(key);
             }
         }
-        let by_realm = realms.iter().map(|realm| (realm.name().to_owned(), body(&published(realm)))).collect();
+        let by_realm = realms.iter().map(|realm| (realm.name.to_owned(), body(&published(realm)))).collect();
         Self { all: body(&all), by_realm }
     }
 

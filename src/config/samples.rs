@@ -37,7 +37,7 @@ fn every_sample_loads() {
         if !name.to_str().unwrap().ends_with(".toml") {
             continue;
         }
-        assert_eq!(sample(name.to_str().unwrap()).policy.realms().len(), 1, "{name:?}");
+        assert_eq!(sample(name.to_str().unwrap()).policy.realms.len(), 1, "{name:?}");
         seen += 1;
     }
     assert!(seen >= 4, "{seen}");
@@ -84,9 +84,9 @@ fn the_documented_defaults_are_the_defaults() {
     let comparable = |config: &Config| {
         let realm = config.policy.realm("examples").unwrap();
         // A map's order is another one each time; there is one key.
-        let (limits, routing) = (config.policy.limits(), config.policy.routing());
-        let log = config.policy.log();
-        format!("{limits:?} {log:?} {realm:?} {:?} {:?}", routing.logins(), routing.routes())
+        let (limits, routing) = (&config.policy.limits, &config.policy.routing);
+        let log = &config.policy.log;
+        format!("{limits:?} {log:?} {realm:?} {:?} {:?}", routing.logins, routing.routes)
     };
     assert_eq!(comparable(&implicit), comparable(&explicit));
 }
@@ -95,12 +95,12 @@ fn the_documented_defaults_are_the_defaults() {
 fn the_samples_say_what_they_are_for() {
     let rested = sample("rested.toml");
     let realm = rested.policy.realm("examples").unwrap();
-    assert_eq!((realm.cookie().name(), realm.cookie().same_site()), ("__Secure-rested-access-token", SameSite::None));
-    assert!(realm.users().registration_open() && realm.requires_key());
-    assert_eq!(realm.api_key("d59eb2859c284168ac48aef65046d5dd").unwrap().id(), "web");
-    assert_eq!(rested.policy.routing().logins()[0].path(), "/api/1/ce/examples/auth");
+    assert_eq!((realm.cookie.name.as_str(), realm.cookie.same_site), ("__Secure-rested-access-token", SameSite::None));
+    assert!(realm.users.registration_open && realm.require_key);
+    assert_eq!(realm.api_key("d59eb2859c284168ac48aef65046d5dd").unwrap().id, "web");
+    assert_eq!(rested.policy.routing.logins[0].path, "/api/1/ce/examples/auth");
     let guard = sample("guard-an-app.toml");
-    assert!(!guard.policy.realms()[0].requires_key() && !guard.policy.realms()[0].users().registration_open());
+    assert!(!guard.policy.realms[0].require_key && !guard.policy.realms[0].users.registration_open);
     let keys = sample("api-keys-only.toml");
-    assert!(keys.policy.routing().logins().is_empty() && keys.policy.realms()[0].has_api_keys());
+    assert!(keys.policy.routing.logins.is_empty() && keys.policy.realms[0].has_api_keys());
 }

@@ -15,17 +15,17 @@ pub(super) fn between_sections(
     realms: &Realms,
     routing: &RouteTable,
 ) {
-    for (section, route) in routes.iter().zip(routing.routes()) {
-        warn_of_roles(section, route, routing.logins());
-        warn_of_mfa(section, route, routing.logins());
+    for (section, route) in routes.iter().zip(&routing.routes) {
+        warn_of_roles(section, route, &routing.logins);
+        warn_of_mfa(section, route, &routing.logins);
     }
     for declared in &realms.declared {
         if let (Some(place), Ok(realm)) = (&declared.api_keys, &declared.realm)
-            && !requires_keys(realm, routing.routes())
+            && !requires_keys(realm, &routing.routes)
         {
             let message = format!(
                 "no route of realm \"{}\" requires an API key: write access = \"key\" in a [[route]], or require_key = true in the realm, or remove the keys",
-                realm.name()
+                realm.name
             );
             report.warn(place.clone(), message);
         }
@@ -35,48 +35,45 @@ pub(super) fn between_sections(
 /// The roles of a user come from the store, or from a claim of a trusted issuer. Without a login and without an issuer,
 /// `tollgate token mint` creates the tokens of the users in the store.
 fn warn_of_roles(section: &Section<'_>, route: &Route, logins: &[Arc<Login>]) {
-    let realm = route.realm();
-    let issuers = &realm.tokens().trusted;
+    let realm = &route.realm;
+    let issuers = &realm.tokens.trusted;
     let from_issuers = issuers.is_empty() || issuers.iter().any(|issuer| !issuer.mapping.roles.is_empty());
-    if route.roles().is_empty() || from_issuers || logins.iter().any(|login| has_local_users(login, realm)) {
+    if route.roles.is_empty() || from_issuers || logins.iter().any(|login| has_local_users(login, realm)) {
         return;
     }
     section.warn(
         "roles",
         format!(
             "no user of realm \"{}\" can have a role, since none of its trusted issuers has roles_claims: write roles_claims in a [[realm.trusted_issuer]], or remove roles",
-            realm.name()
+            realm.name
         ),
     );
 }
 
 /// The token of a trusted issuer can name a second factor in `amr`.
 fn warn_of_mfa(section: &Section<'_>, route: &Route, logins: &[Arc<Login>]) {
-    let realm = route.realm();
-    if route.requires_mfa()
-        && realm.tokens().trusted.is_empty()
-        && !logins.iter().any(|login| login.asks_users_of(realm))
-    {
+    let realm = &route.realm;
+    if route.require_mfa && realm.tokens.trusted.is_empty() && !logins.iter().any(|login| login.asks_users_of(realm)) {
         section.warn(
             "require_mfa",
             format!(
                 "no login of realm \"{}\" can ask for a code, so Tollgate rejects every user: add a [[login]] with dialect = \"tenant\", or remove require_mfa",
-                realm.name()
+                realm.name
             ),
         );
     }
 }
 
 fn requires_keys(realm: &Realm, routes: &[Arc<Route>]) -> bool {
-    let takes_key = |route: &Arc<Route>| route.realm().index() == realm.index() && route.access().takes_key();
-    realm.requires_key() || routes.iter().any(takes_key)
+    let takes_key = |route: &Arc<Route>| route.realm.index == realm.index && route.access.takes_key();
+    realm.require_key || routes.iter().any(takes_key)
 }
 
 /// Returns whether `login` is for users of the store in `realm`.
 fn has_local_users(login: &Login, realm: &Realm) -> bool {
-    match login.dialect() {
+    match login.dialect {
         Dialect::Tenant(_) => login.asks_users_of(realm),
-        Dialect::Project(_) | Dialect::Exchange(_) => login.realm().index() == realm.index(),
+        Dialect::Project(_) | Dialect::Exchange(_) => login.realm.index == realm.index,
     }
 }
 

@@ -54,7 +54,7 @@ impl Authorizer<'_> {
 
     /// Verifies the token that the realm of the login issued: the token of another issuer names no user of the realm.
     fn own_token(&self, to: &LoginCandidate<'_>) -> Result<Claims, DenyReason> {
-        let realm = to.login.login().realm();
+        let realm = &to.login.login.realm;
         let credential = Shown::find(to.headers(), realm, Authorization::Auto, false).credential?;
         let is_allowed = match (&credential, &to.origin) {
             (Credential::Cookie(_), Ok(origin)) if to.login.endpoint().cookie => {
@@ -68,19 +68,18 @@ impl Authorizer<'_> {
             _ => true,
         };
         let token = credential.token().filter(|_| is_allowed).ok_or(DenyReason::TokenMissing)?;
-        let verified = realm.tokens().verify_own(token, to.request.now).map_err(DenyReason::Token)?;
+        let verified = realm.tokens.verify_own(token, to.request.now).map_err(DenyReason::Token)?;
         self.is_not_revoked(&verified.marks)?;
         Ok(verified.claims)
     }
 
     /// Verifies the token of a trusted issuer. A token of the realm, or of another issuer, is not accepted.
     fn issuer_token(&self, to: &LoginCandidate<'_>, issuer: &str) -> Result<VerifiedToken, EarlyExit> {
-        let (realm, now) = (to.login.login().realm(), to.request.now);
+        let (realm, now) = (&to.login.login.realm, to.request.now);
         let mut values = to.headers().get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(DenyReason::TokenMissing.into()) };
         let token = value.to_str().ok().and_then(credential::bearer).ok_or(DenyReason::TokenMissing)?;
-        let verified =
-            realm.tokens().verify(token, now).map_err(|error| self.wait_or_deny(realm, token, error, now))?;
+        let verified = realm.tokens.verify(token, now).map_err(|error| self.wait_or_deny(realm, token, error, now))?;
         self.is_not_revoked(&verified.marks)?;
         match &verified.issuer {
             Some(by) if *by.issuer == *issuer => Ok(verified),
@@ -117,7 +116,7 @@ impl<'a> LoginCandidate<'a> {
     /// Returns whether the master key of the realm is in the query, or `None` if the query has no master key or the endpoint
     /// reads none.
     fn has_master_key(&self) -> Result<Option<bool>, DenyReason> {
-        let (endpoint, realm) = (self.login.endpoint(), self.login.login().realm());
+        let (endpoint, realm) = (self.login.endpoint(), &self.login.login.realm);
         if !endpoint.master_key || !endpoint.allows_method(self.request.head.method) || !realm.has_master_key() {
             return Ok(None);
         }
@@ -127,20 +126,20 @@ impl<'a> LoginCandidate<'a> {
     /// Returns the realms that the request can name: those for whose rules its API key and its origin are sufficient.
     fn allowed_realms(&self) -> Vec<Arc<Realm>> {
         let is_allowed = |realm: &&Arc<Realm>| {
-            let wanted = Wanted { needed: realm.requires_key(), ..Wanted::default() };
+            let wanted = Wanted { needed: realm.require_key, ..Wanted::default() };
             api_key::find(realm, self.headers(), self.query(), wanted, self.request.now).is_ok()
                 && RequestOrigin::classify(realm, self.headers(), || self.request.own_origin()).is_ok()
         };
-        self.login.login().named_realms().iter().filter(is_allowed).cloned().collect()
+        self.login.login.named_realms.iter().filter(is_allowed).cloned().collect()
     }
 
     /// Returns every valid token of the request. Two different credentials are not a conflict at a logout: both sessions end.
     fn all_tokens(&self) -> Vec<VerifiedToken> {
-        let (realm, headers) = (self.login.login().realm(), self.headers());
+        let (realm, headers) = (&self.login.login.realm, self.headers());
         let cookie_counts = self.login.endpoint().cookie
             && self.origin.as_ref().is_ok_and(|origin| origin.allows_cookie_at_login().is_ok_and(|allowed| allowed));
         let cookies = credential::cookies(headers)
-            .filter(|(name, _)| cookie_counts && *name == realm.cookie().name().as_bytes())
+            .filter(|(name, _)| cookie_counts && *name == realm.cookie.name.as_bytes())
             .filter_map(|(_, value)| std::str::from_utf8(value).ok());
         let mut verified: Vec<VerifiedToken> = Vec::new();
         // Only tokens count against the limit: cookies that another site of the domain set must not displace them. But a
@@ -148,7 +147,7 @@ impl<'a> LoginCandidate<'a> {
         let candidates =
             bearers(headers).chain(cookies).filter(|token| token.bytes().filter(|byte| *byte == b'.').count() == 2);
         for found in
-            candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens().verify(token, self.request.now).ok())
+            candidates.take(MAX_CANDIDATES).filter_map(|token| realm.tokens.verify(token, self.request.now).ok())
         {
             if verified.len() < MAX_TOKENS && !verified.iter().any(|other| other.marks == found.marks) {
                 verified.push(found);
@@ -175,7 +174,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 
 /// Verifies a token for a logout. It can have expired: its session has not.
 fn expired(realm: &Realm, token: &str, now: i64) -> Option<VerifiedToken> {
-    realm.tokens().verify_expired(token, now).ok()
+    realm.tokens.verify_expired(token, now).ok()
 }
 
 fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {

@@ -38,12 +38,12 @@ impl Wanted {
     pub(super) fn of(found: &RouteMatch, headers: &HeaderMap) -> Self {
         let needed = found.requires_key();
         let RouteMatch::Route(route) = found else { return Self { needed, ..Self::default() } };
-        let authorization_is_ours = match route.authorization() {
+        let authorization_is_ours = match route.authorization {
             Authorization::Gate => true,
             Authorization::App => false,
-            Authorization::Auto => route.takes_basic() && !has_cookie(headers, route.realm().cookie().name()),
+            Authorization::Auto => route.basic && !has_cookie(headers, &route.realm.cookie.name),
         };
-        Self { needed, takes_basic: route.takes_basic(), authorization_is_ours }
+        Self { needed, takes_basic: route.basic, authorization_is_ours }
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn find(
         return Err(fault.into());
     }
     match (by_basic, plain) {
-        (Some(one), Some(other)) if one.secret() != other.secret() => Err(DenyReason::KeyConflict),
+        (Some(one), Some(other)) if one.secret != other.secret => Err(DenyReason::KeyConflict),
         (Some(key), _) => Ok(Some(Carried { key: key.clone(), by_basic: true })),
         (None, Some(key)) => Ok(Some(Carried { key: key.clone(), by_basic: false })),
         (None, None) if wanted.needed && wanted.takes_basic => Err(DenyReason::Basic(KeyFault::Missing)),
@@ -131,7 +131,7 @@ fn the_known<'r>(
     let values = realm.key_header().into_iter().flat_map(|name| headers.get_all(name));
     let mut known = of_query.chain(values.filter_map(|value| key_of(realm, value)));
     let Some(first) = known.next() else { return Ok(None) };
-    if known.any(|other| other.secret() != first.secret()) { Err(DenyReason::KeyConflict) } else { Ok(Some(first)) }
+    if known.any(|other| other.secret != first.secret) { Err(DenyReason::KeyConflict) } else { Ok(Some(first)) }
 }
 
 fn key_of<'r>(realm: &'r Realm, value: &HeaderValue) -> Option<&'r Arc<ApiKey>> {
@@ -151,7 +151,7 @@ fn of_basic<'r>(
         return if is_ours { Err(DenyReason::Basic(KeyFault::Unknown)) } else { Ok(None) };
     };
     // It is a key of the realm under any name, so it is never forwarded to the application.
-    if !id.is_empty() && id != key.id() {
+    if !id.is_empty() && id != key.id {
         return Err(DenyReason::Basic(KeyFault::Unknown));
     }
     fault(key, now).map_or(Ok(Some(key)), |fault| Err(DenyReason::Basic(fault)))
@@ -176,7 +176,7 @@ fn encoded(value: &HeaderValue) -> Option<&str> {
 
 fn fault(key: &ApiKey, now: i64) -> Option<KeyFault> {
     match key {
-        key if key.disabled() => Some(KeyFault::Disabled),
+        key if key.disabled => Some(KeyFault::Disabled),
         key if key.expired(now) => Some(KeyFault::Expired),
         _ => None,
     }

@@ -31,7 +31,7 @@ impl ClientInfo {
         if !proxies.trusts(peer) {
             return Self { address: peer, secure: tls, forwarded_for: text(peer), forwarded_host: None };
         }
-        let said = Said { headers, family: proxies.family() };
+        let said = Said { headers, family: proxies.family };
         let hops = said.hops();
         // From the right: every trusted proxy reports the hop before it. Everything left of the first untrusted hop is
         // ignored.
@@ -43,7 +43,7 @@ impl ClientInfo {
             address,
             secure: said.proto().map_or(tls, |proto| proto.eq_ignore_ascii_case("https")),
             forwarded_for: believed.join(", "),
-            forwarded_host: if proxies.tell_host() { said.host() } else { None },
+            forwarded_host: if proxies.trust_forwarded_host { said.host() } else { None },
         }
     }
 

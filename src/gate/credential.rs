@@ -62,7 +62,7 @@ impl<'a> Shown<'a> {
     /// cookie. A token that names an issuer of the realm is never taken for such a header: otherwise a forged token, or
     /// another user's, would reach an application beside the identity of a different user.
     pub(super) fn find(headers: &'a HeaderMap, realm: &Realm, whose: Authorization, is_key: bool) -> Self {
-        let cookie = realm.cookie().name();
+        let cookie = &realm.cookie.name;
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = authorizations.next() else { return Self::by_cookie(headers, cookie) };
         if is_key {
@@ -113,7 +113,7 @@ pub(super) fn names_issuer(headers: &HeaderMap, realm: &Realm) -> bool {
     headers.get_all(AUTHORIZATION).iter().any(|value| {
         let value = value.as_bytes().trim_ascii();
         let Some((scheme, token)) = value.split_at_checked(BEARER.len()) else { return false };
-        scheme.eq_ignore_ascii_case(BEARER) && realm.tokens().are_named_by(token.trim_ascii())
+        scheme.eq_ignore_ascii_case(BEARER) && realm.tokens.are_named_by(token.trim_ascii())
     })
 }
 
@@ -225,7 +225,7 @@ mod tests {
             issued_at: 0,
             expires_at: 10,
         };
-        let token = realm.tokens().mint(&claims).unwrap();
+        let token = realm.tokens.mint(&claims).unwrap();
         let (head, forged) = (format!("Bearer {token}"), format!("Bearer {token}x"));
         for value in [head.as_str(), forged.as_str()] {
             let sent = headers(&[("authorization", value), C]);

@@ -100,7 +100,7 @@ impl Authorizer<'_> {
         facts: &mut Denial,
     ) -> Result<Decision, EarlyExit> {
         // 2. The message and its target
-        let message = Message::parse(head, self.policy.limits().head_size()).map_err(EarlyExit::Invalid)?;
+        let message = Message::parse(head, self.policy.limits.head_size).map_err(EarlyExit::Invalid)?;
         self.record_step("path", || explanation::path(&message.target));
 
         // 3. JWKS
@@ -148,14 +148,14 @@ impl Authorizer<'_> {
     fn request<'a>(&self, head: &'a Head<'a>, message: Message<'a>, now: i64) -> Request<'a> {
         let client = ClientInfo::from_request(head.peer, head.tls, head.headers, self.proxies);
         self.record_step("client", || explanation::client(&client));
-        self.record_step("limits", || explanation::quota(self.policy.limits().per_address()));
+        self.record_step("limits", || explanation::quota(&self.policy.limits.per_address));
         Request { head, message, client, now }
     }
 
     /// Counts the request against the limits of its address.
     fn count(&self, request: &Request<'_>, permits: &mut RequestPermits) -> Result<(), DenyReason> {
-        let quota = self.policy.limits().per_address();
-        permits.take_address(self.usage, quota, request.client.address, self.uptime_ns())
+        let quota = self.policy.limits.per_address;
+        permits.take_address(self.usage, &quota, request.client.address, self.uptime_ns())
     }
 
     /// Nanoseconds of 584 years.
@@ -185,7 +185,7 @@ impl Authorizer<'_> {
     /// A key that is not there may come by being fetched.
     pub(super) fn wait_or_deny(&self, realm: &Realm, token: &str, reject: TokenError, now: i64) -> EarlyExit {
         if self.may_wait
-            && let Some(issuer) = realm.tokens().issuer_to_refresh(token, reject)
+            && let Some(issuer) = realm.tokens.issuer_to_refresh(token, reject)
             && issuer.keys.request_refresh(now)
         {
             return EarlyExit::Wait(Pending::Keys(issuer.keys.clone()));

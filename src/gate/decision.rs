@@ -126,13 +126,13 @@ impl Grant {
     /// `forward_token`.
     #[must_use]
     pub fn keeps_authorization(&self) -> bool {
-        self.authorization_is_apps || self.route.forwards_token()
+        self.authorization_is_apps || self.route.forward_token
     }
 
     /// Returns whether the client's header of this name carries an API key and must be removed.
     #[must_use]
     pub fn has_key_in(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
-        api_key::is_carried_by(self.route.realm(), name, headers, self.key_needed)
+        api_key::is_carried_by(&self.route.realm, name, headers, self.key_needed)
     }
 
     /// `X-Auth-Assertion`, where the route wants it.
@@ -144,7 +144,7 @@ impl Grant {
     /// The largest body in bytes that it may have, if there is a limit.
     #[must_use]
     pub fn body_size(&self) -> Option<u64> {
-        self.route.body_size()
+        self.route.body_size
     }
 
     /// The CORS headers of the response.
@@ -180,7 +180,7 @@ impl AdmittedLogin {
     /// The realm of the login.
     #[must_use]
     pub fn realm(&self) -> &Arc<Realm> {
-        self.login.login().realm()
+        &self.login.login.realm
     }
 
     /// The endpoint of the login.

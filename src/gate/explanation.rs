@@ -77,7 +77,7 @@ pub(super) fn path_rules(routing: &RouteTable, host: &Host, route: Option<&Arc<R
 pub(super) fn rule(found: &Result<RouteMatch, NoMatch>) -> String {
     match found {
         Ok(RouteMatch::Login(found)) => {
-            let login = found.login();
+            let login = &found.login;
             let endpoint = match found.endpoint().operation {
                 LoginOperation::Challenge => "answers to challenges",
                 LoginOperation::Refresh => "refreshing",
@@ -86,13 +86,13 @@ pub(super) fn rule(found: &Result<RouteMatch, NoMatch>) -> String {
                 LoginOperation::Redeem => "redeeming callback tokens",
                 _ => "the login itself",
             };
-            let (index, dialect) = (login.index(), login.dialect().name());
-            let (path, realm) = (login.path(), login.realm().name());
-            let host = login.host().map(|host| format!(", host {host}")).unwrap_or_default();
+            let (index, dialect) = (login.index, login.dialect.name());
+            let (path, realm) = (&login.path, &login.realm.name);
+            let host = login.host.as_ref().map(|host| format!(", host {host}")).unwrap_or_default();
             format!("login[{index}], dialect {dialect}{host}, path {path}, realm {realm}: {endpoint}")
         }
         Ok(RouteMatch::UnknownEndpoint(found)) => {
-            format!("below the login at {}, which has no such endpoint", found.login().path())
+            format!("below the login at {}, which has no such endpoint", found.login.path)
         }
         Ok(RouteMatch::Route(route)) => of_route(route),
         Err(NoMatch::Path) => "no login and no route takes this method and path".into(),
@@ -101,9 +101,9 @@ pub(super) fn rule(found: &Result<RouteMatch, NoMatch>) -> String {
 }
 
 fn of_route(route: &Route) -> String {
-    let host = route.host().map(|host| format!(", host {host}")).unwrap_or_default();
-    let access = route.access().name();
-    format!("route[{}]{host}, path {}, access {access}, realm {}", route.index(), route.path(), route.realm().name())
+    let host = route.host.as_ref().map(|host| format!(", host {host}")).unwrap_or_default();
+    let access = route.access.name();
+    format!("route[{}]{host}, path {}, access {access}, realm {}", route.index, route.path, route.realm.name)
 }
 
 pub(super) fn client(client: &ClientInfo) -> String {
@@ -124,7 +124,7 @@ pub(super) fn key(realm: &Realm, carried: Option<&Carried>, wanted: Wanted) -> S
     match carried {
         Some(Carried { key, by_basic }) => {
             let way = if *by_basic { ", as Authorization: Basic" } else { "" };
-            format!("\"{}\", good{way}; its limit: {}", key.id(), quota(key.quota()))
+            format!("\"{}\", good{way}; its limit: {}", key.id, quota(&key.quota))
         }
         None if wanted.needed => "none".into(),
         None if !realm.has_api_keys() => "none is looked for, since the realm has none".into(),

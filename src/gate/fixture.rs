@@ -256,7 +256,7 @@ impl Bench {
             issued_at: NOW,
             expires_at: NOW + 60,
         };
-        self.policy.realm(realm).unwrap().tokens().mint(&claims).unwrap()
+        self.policy.realm(realm).unwrap().tokens.mint(&claims).unwrap()
     }
 
     pub(super) fn bearer(&self, realm: &str, roles: &[&str]) -> String {
@@ -334,7 +334,7 @@ pub(super) fn foreign(bench: &Bench, issuer: &str, installed: bool) -> String {
     if installed {
         let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]}).to_string();
-        let rules = bench.policy.realm("x").unwrap().tokens();
+        let rules = &bench.policy.realm("x").unwrap().tokens;
         rules.trusted_issuer(issuer).unwrap().keys.install(set.as_bytes(), NOW).unwrap();
     }
     let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
@@ -347,7 +347,7 @@ pub(super) fn foreign(bench: &Bench, issuer: &str, installed: bool) -> String {
 
 /// Whose errors the client gets.
 pub(super) fn format_of(denial: &Denial) -> &'static str {
-    match denial.login.as_ref().map(|found| found.login().dialect().name()) {
+    match denial.login.as_ref().map(|found| found.login.dialect.name()) {
         None | Some("project") => "problem",
         Some(dialect) => dialect,
     }

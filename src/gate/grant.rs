@@ -39,25 +39,25 @@ impl Authorizer<'_> {
 
         // 9. The token
         let by_basic = to.key.as_ref().is_some_and(|key| key.by_basic);
-        let shown = Shown::find(headers, route.realm(), route.authorization(), by_basic);
+        let shown = Shown::find(headers, &route.realm, route.authorization, by_basic);
         self.record_step("credential", || explanation::credential(&shown));
         let principal = self.principal(&to, &shown, key.is_some())?;
 
         // 10. Second factor and roles
-        if !route.roles().is_empty() {
-            self.record_step("roles", || format!("one of {} is needed", route.roles().join(", ")));
+        if !route.roles.is_empty() {
+            self.record_step("roles", || format!("one of {} is needed", route.roles.join(", ")));
         }
         let Credentials { principal, key } = authorize(route, Credentials { principal, key }, facts)?;
 
         // 11. The size of the body
-        if route.body_size().is_some_and(|most| announced_length(headers) > most) {
+        if route.body_size.is_some_and(|most| announced_length(headers) > most) {
             return Err(DenyReason::RequestTooLarge.into());
         }
 
-        let assertion = match (&principal, route.assertion()) {
+        let assertion = match (&principal, route.assertion.as_ref()) {
             (Some(principal), Some(audience)) => Some(
                 principal
-                    .assertion(route.realm().tokens(), route.realm().name(), audience, to.request.now)
+                    .assertion(&route.realm.tokens, &route.realm.name, audience, to.request.now)
                     .ok_or(DenyReason::Internal)?,
             ),
             _ => None,
@@ -83,7 +83,7 @@ impl Authorizer<'_> {
         shown: &Shown<'_>,
         has_key: bool,
     ) -> Result<Option<Arc<Principal>>, EarlyExit> {
-        let is_required = match to.route.access() {
+        let is_required = match to.route.access {
             Access::User => true,
             Access::UserOrKey => !has_key || must_be_valid(shown, &to.route, to.request.head.headers),
             Access::Key | Access::Public => false,
@@ -131,19 +131,19 @@ impl Authorizer<'_> {
 
     /// Returns the principal of a valid token, from the cache if it is there.
     fn verify(&self, to: &RouteCandidate<'_>, credential: &Credential<'_>) -> Result<Arc<Principal>, EarlyExit> {
-        let (realm, now) = (to.route.realm(), to.request.now);
+        let (realm, now) = (&to.route.realm, to.request.now);
         let token = credential.token().ok_or(DenyReason::TokenMissing)?;
-        if let Some(principal) = self.known.get(self.generation, realm.index(), token)
+        if let Some(principal) = self.known.get(self.generation, realm.index, token)
             && principal.is_valid_at(now)
         {
             self.is_not_revoked(principal.marks())?;
             return Ok(principal);
         }
         let verified =
-            realm.tokens().verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
+            realm.tokens.verify(token, now).map_err(|reject| self.wait_or_deny(realm, token, reject, now))?;
         self.is_not_revoked(&verified.marks)?;
-        let principal = Principal::new(verified, realm.name()).ok_or(DenyReason::Token(TokenError::Claims))?;
-        Ok(self.known.insert(self.generation, realm.index(), token, principal))
+        let principal = Principal::new(verified, &realm.name).ok_or(DenyReason::Token(TokenError::Claims))?;
+        Ok(self.known.insert(self.generation, realm.index, token, principal))
     }
 }
 
@@ -164,7 +164,7 @@ impl RouteCandidate<'_> {
 
     /// Returns path and query for the application, without API keys.
     fn target_of_app(&self) -> Vec<u8> {
-        let (realm, target) = (self.route.realm(), &self.request.message.target);
+        let (realm, target) = (&self.route.realm, &self.request.message.target);
         let query = target.query.and_then(|query| api_key::query_without(realm, query, self.route.requires_key()));
         match query {
             Some(query) => [target.wire_path, &query].join(&b"?"[..]),
@@ -177,7 +177,7 @@ impl RouteCandidate<'_> {
 fn authorize(route: &Route, shown: Credentials, facts: &mut Denial) -> Result<Credentials, DenyReason> {
     let Credentials { principal, key } = shown;
     let lacking = lacking(route, principal.as_deref());
-    match (route.access(), lacking) {
+    match (route.access, lacking) {
         // A user without the role passes by the key only: the application must not see the user's identity.
         (Access::UserOrKey, Some(_)) if key.is_some() => Ok(Credentials { principal: None, key }),
         (_, Some(deny)) => {
@@ -190,10 +190,10 @@ fn authorize(route: &Route, shown: Credentials, facts: &mut Denial) -> Result<Cr
 }
 
 fn identity(route: &Route, principal: Option<Arc<Principal>>) -> RequestIdentity {
-    match (principal, route.access()) {
+    match (principal, route.access) {
         (Some(principal), _) => RequestIdentity::Principal(principal),
         (None, Access::Key | Access::UserOrKey) => {
-            IdentityHeaders::of_key(route.realm().name()).map_or(RequestIdentity::Anonymous, RequestIdentity::ApiKey)
+            IdentityHeaders::of_key(&route.realm.name).map_or(RequestIdentity::Anonymous, RequestIdentity::ApiKey)
         }
         (None, Access::User | Access::Public) => RequestIdentity::Anonymous,
     }
@@ -203,9 +203,7 @@ fn identity(route: &Route, principal: Option<Arc<Principal>>) -> RequestIdentity
 /// Tollgate claims to be its user. A cookie is sent automatically, and can be outdated or planted (R51).
 fn must_be_valid(shown: &Shown<'_>, route: &Route, headers: &HeaderMap) -> bool {
     match shown.credential {
-        Ok(Credential::Bearer(_)) => {
-            route.authorization() == Authorization::Gate || names_issuer(headers, route.realm())
-        }
+        Ok(Credential::Bearer(_)) => route.authorization == Authorization::Gate || names_issuer(headers, &route.realm),
         Err(Unclear::Authorizations) => true,
         Ok(Credential::Cookie(_) | Credential::None) | Err(Unclear::Cookies | Unclear::NoText) => false,
     }
@@ -214,10 +212,10 @@ fn must_be_valid(shown: &Shown<'_>, route: &Route, headers: &HeaderMap) -> bool 
 /// Returns the requirement of the route that the user does not meet.
 fn lacking(route: &Route, principal: Option<&Principal>) -> Option<DenyReason> {
     let claims = principal.map(Principal::claims);
-    if route.requires_mfa() && !claims.is_some_and(|claims| claims.mfa) {
+    if route.require_mfa && !claims.is_some_and(|claims| claims.mfa) {
         return Some(DenyReason::MfaRequired);
     }
-    let wanted = route.roles();
+    let wanted = &route.roles;
     let has_one = claims.is_some_and(|claims| claims.roles.iter().any(|role| wanted.contains(role)));
     if wanted.is_empty() || has_one { None } else { Some(DenyReason::RoleMissing) }
 }

@@ -92,7 +92,7 @@ impl RequestPermits {
     /// adds a limit then knows the requests in flight.
     pub(super) fn take_key(&mut self, key: &ApiKey, at: u64) -> Result<(), DenyReason> {
         if self.key.is_none() {
-            self.key = Some(key.limiter().try_acquire(key.quota(), at)?);
+            self.key = Some(key.limiter.try_acquire(&key.quota, at)?);
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl RequestOrigin {
     pub(super) fn classify(realm: &Realm, headers: &HeaderMap, own: impl Fn() -> Origin) -> Result<Self, DenyReason> {
         let mut values = headers.get_all(ORIGIN).iter();
         let Some(value) = values.next() else {
-            return if realm.requires_origin() {
+            return if realm.require_origin {
                 Err(DenyReason::OriginMissing)
             } else {
                 Ok(Self::without_origin(headers))
@@ -72,12 +72,12 @@ impl RequestOrigin {
         if values.next().is_some() {
             return Err(DenyReason::OriginDenied);
         }
-        let origins = realm.origins();
+        let origins = &realm.origins;
         let text = value.to_str().map_err(|_| DenyReason::OriginDenied)?;
         if text == "null" {
             let null = || HeaderValue::from_static("null");
             return match Self::without_origin(headers) {
-                _ if origins.allows_null() => Ok(Self::with_origin(null(), OriginClass::Allowed, true)),
+                _ if origins.allows_null => Ok(Self::with_origin(null(), OriginClass::Allowed, true)),
                 // A form of a page with Referrer-Policy: no-referrer (Fetch standard, 3.2): no page can write Sec-Fetch-Site.
                 own if own.site == OriginClass::Own => Ok(own),
                 _ if origins.allows_any() => Ok(Self::with_origin(null(), OriginClass::Foreign, false)),
@@ -99,7 +99,7 @@ impl RequestOrigin {
             return Ok(Self::with_origin(echoed, OriginClass::Allowed, true));
         }
         if origins.allows_any() {
-            let credentials = origins.any_with_credentials();
+            let credentials = origins.any_with_credentials;
             let site = if credentials { OriginClass::Allowed } else { OriginClass::Foreign };
             return Ok(Self::with_origin(echoed, site, credentials));
         }

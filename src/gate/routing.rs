@@ -43,12 +43,12 @@ impl Authorizer<'_> {
         let found = self.find_in_table(&message.authority.host, &message.target, method)?;
         match &found {
             Ok(RouteMatch::Login(login) | RouteMatch::UnknownEndpoint(login)) => {
-                facts.place = RouteId::Login(login.login().index());
+                facts.place = RouteId::Login(login.login.index);
                 facts.login = Some(login.clone());
             }
             Ok(RouteMatch::Route(route)) => {
-                facts.place = RouteId::Route(route.index());
-                (facts.takes_key, facts.takes_basic) = (route.access().takes_key(), route.takes_basic());
+                facts.place = RouteId::Route(route.index);
+                (facts.takes_key, facts.takes_basic) = (route.access.takes_key(), route.basic);
             }
             Err(_) => {}
         }
@@ -61,8 +61,8 @@ impl Authorizer<'_> {
         let path = head.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
         let target = Target::parse(path).ok()?;
         let path = &target.canonical()?.path;
-        let routing = self.policy.routing();
-        let first = routing.logins().iter().find_map(|login| login.endpoint(path, head.method))?;
+        let routing = &self.policy.routing;
+        let first = routing.logins.iter().find_map(|login| login.endpoint(path, head.method))?;
         match message::authority(head) {
             Ok((authority, _)) => routing.login_at(&authority.host, path, head.method),
             // The host is unknown.
@@ -78,7 +78,7 @@ impl Authorizer<'_> {
         target: &Target<'_>,
         method: &Method,
     ) -> Result<Result<RouteMatch, NoMatch>, DenyReason> {
-        let routing = self.policy.routing();
+        let routing = &self.policy.routing;
         let Some(canonical) = target.canonical() else {
             let route = routing.find_opaque(host, target.wire_path, method);
             self.record_step("path_rules", || explanation::path_rules(routing, host, route.as_ref()));
@@ -93,7 +93,7 @@ impl Authorizer<'_> {
             // Readings beyond the strict rules must not leave the route either.
             return innermost(target.wire_path).map(|_| found);
         }
-        if canonical.has_encoded_slash && route.encoded_slash() == EncodedSlash::Reject {
+        if canonical.has_encoded_slash && route.encoded_slash == EncodedSlash::Reject {
             return Err(DenyReason::Target);
         }
         let is_same = |other| matches!(other, Ok(RouteMatch::Route(other)) if Arc::ptr_eq(route, &other));

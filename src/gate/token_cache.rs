@@ -72,7 +72,7 @@ impl Principal {
     /// Returns whether a later policy still has the key that signed it.
     #[must_use]
     pub fn is_key_trusted(&self, policy: &Policy, realm: &str, now: i64) -> bool {
-        policy.realm(realm).is_some_and(|realm| realm.tokens().still_trust(&self.accepted, now))
+        policy.realm(realm).is_some_and(|realm| realm.tokens.still_trust(&self.accepted, now))
     }
 
     /// Returns the realm's assertion for the application `audience`. Signed twice in the lifetime of one, not for every

@@ -10,35 +10,35 @@ use crate::gate;
 /// `Set-Cookie` that hands out `token` for as long as it lives. `None` if the name or the token holds a byte that no
 /// header may, which neither a checked configuration nor a JWT does.
 pub(super) fn set(realm: &Realm, token: &str) -> Option<HeaderValue> {
-    let seconds = i64::try_from(realm.token_ttl().as_secs()).unwrap_or(i64::MAX);
-    header_value(realm.cookie(), token, Duration::seconds(seconds))
+    let seconds = i64::try_from(realm.token_ttl.as_secs()).unwrap_or(i64::MAX);
+    header_value(&realm.cookie, token, Duration::seconds(seconds))
 }
 
 /// `Set-Cookie` that clears the cookie. A browser matches it only with the same attributes.
 pub(super) fn clear(realm: &Realm) -> Option<HeaderValue> {
-    header_value(realm.cookie(), "", Duration::ZERO)
+    header_value(&realm.cookie, "", Duration::ZERO)
 }
 
 /// Returns whether the request carries the realm's cookie, valid or not. Names are compared with letter case; browsers
 /// ignore it for the prefix `__Secure-`.
 pub(super) fn is_carried(realm: &Realm, headers: &HeaderMap) -> bool {
-    let name = realm.cookie().name().as_bytes();
+    let name = realm.cookie.name.as_bytes();
     gate::cookies(headers).any(|(carried, _)| carried == name)
 }
 
 fn header_value(spec: &CookieSpec, value: &str, max_age: Duration) -> Option<HeaderValue> {
-    let same_site = match spec.same_site() {
+    let same_site = match spec.same_site {
         SameSite::None => cookie::SameSite::None,
         SameSite::Lax => cookie::SameSite::Lax,
         SameSite::Strict => cookie::SameSite::Strict,
     };
-    let mut cookie = Cookie::build((spec.name(), value))
+    let mut cookie = Cookie::build((spec.name.as_str(), value))
         .path("/")
-        .secure(spec.secure())
+        .secure(spec.secure)
         .http_only(true)
         .same_site(same_site)
         .max_age(max_age);
-    if spec.partitioned() {
+    if spec.partitioned {
         cookie = cookie.partitioned(true);
     }
     let mut value = HeaderValue::try_from(cookie.build().to_string()).ok()?;

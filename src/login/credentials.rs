@@ -33,7 +33,7 @@ impl<'a> Place<'a> {
     pub(super) fn throttle_key(self, request: &'a LoginRequest<'a>, name: &'a LoginName) -> ThrottleKey<'a> {
         match self {
             Self::Realm(realm) => ThrottleKey::Name(realm, name),
-            Self::Stranger(tenant) => ThrottleKey::Stranger(request.realm().name(), tenant, name),
+            Self::Stranger(tenant) => ThrottleKey::Stranger(&request.realm().name, tenant, name),
         }
     }
 }
@@ -120,7 +120,7 @@ impl PasswordAttempt<'_> {
     fn home(&self) -> &str {
         match self.place {
             Place::Realm(realm) => realm,
-            Place::Stranger(_) => self.request.realm().name(),
+            Place::Stranger(_) => &self.request.realm().name,
         }
     }
 }

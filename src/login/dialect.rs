@@ -35,7 +35,7 @@ pub struct ErrorResponse {
 /// Returns the API of a login.
 #[must_use]
 pub fn dialect(login: &Login) -> &dyn LoginDialect {
-    match login.dialect() {
+    match &login.dialect {
         Dialect::Project(project) => project,
         Dialect::Tenant(tenant) => &**tenant,
         Dialect::Exchange(exchange) => &**exchange,

@@ -177,7 +177,7 @@ pub(super) async fn count_nothing(
     services
         .store
         .count_guess(
-            request.realm().name(),
+            &request.realm().name,
             &id,
             NetworkId::from_address(request.client()),
             Guess::Password,

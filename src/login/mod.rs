@@ -67,12 +67,12 @@ impl<'a> LoginRequest<'a> {
     /// Returns the throttle key of the address, beside that of an account. By the realm of the login, whichever tenant the body
     /// names: what happens in another realm delays no client, and does not show which tenants exist.
     fn address(&self) -> ThrottleKey<'_> {
-        ThrottleKey::Address(self.realm().name(), self.client())
+        ThrottleKey::Address(&self.realm().name, self.client())
     }
 
     /// Returns the share of the hash pool, for passwords of the login's own realm.
     fn share(&self) -> Share<'_> {
-        Share { realm: self.realm().name(), client: self.client() }
+        Share { realm: &self.realm().name, client: self.client() }
     }
 
     /// Returns the time in Unix seconds.
@@ -127,8 +127,8 @@ pub struct LoginServices {
 impl LoginServices {
     /// Returns the session epoch of a realm, with the seal for tokens between two steps of a login.
     async fn epoch(&self, realm: &Realm) -> Result<Epoch, StoreError> {
-        let none = || StoreError::Failed(format!("the realm {} has no session epoch yet", realm.name()));
-        self.store.epoch(realm.name()).await?.ok_or_else(none)
+        let none = || StoreError::Failed(format!("the realm {} has no session epoch yet", realm.name));
+        self.store.epoch(&realm.name).await?.ok_or_else(none)
     }
 
     /// Adds revocations of the store to memory. The store comes first, because an acknowledged revocation must survive

@@ -30,7 +30,7 @@ impl Password {
     /// # Errors
     /// The violated rule.
     pub fn check(&self, realm: &Realm, username: Option<&str>, email: Option<&str>) -> Result<(), Weak> {
-        let min = realm.users().password_min();
+        let min = realm.users.password_min;
         let count = self.text().chars().take(MAX_CHARS + 1).count();
         if count < min {
             return Err(Weak::TooShort(min));
@@ -43,7 +43,7 @@ impl Password {
             return Err(Weak::Common);
         }
         let local = email.and_then(|email| email.split('@').next());
-        let names = [username, email, local, Some(realm.name())];
+        let names = [username, email, local, Some(&realm.name)];
         if names.into_iter().flatten().any(|name| is_made_of(&folded, &fold(name))) {
             return Err(Weak::Name);
         }

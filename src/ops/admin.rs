@@ -32,7 +32,7 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let server = &self.state.server;
-        if !server.admin().is_none_or(|own| is_for(own, server.admin_hosts(), &head.headers)) {
+        if !server.admin.is_none_or(|own| is_for(own, &server.admin_hosts, &head.headers)) {
             return text(
                 StatusCode::MISDIRECTED_REQUEST,
                 "host_unknown: this listener answers for its own address, for localhost and for admin_hosts in [server]\n",
@@ -78,7 +78,7 @@ impl Admin {
 
     fn status(&self) -> Value {
         let snapshot = self.state.snapshot.load();
-        let realms: Vec<_> = snapshot.policy.realms().iter().map(|realm| realm.name()).collect();
+        let realms: Vec<_> = snapshot.policy.realms.iter().map(|realm| realm.name.as_str()).collect();
         let reload = self
             .status
             .last_reload()
@@ -110,7 +110,7 @@ impl Admin {
                     "failures": state.failures,
                 })
             });
-            let place = |route: &&Route| format!("{}{}", route.host().map_or("", Host::as_str), route.path());
+            let place = |route: &&Route| format!("{}{}", route.host.as_ref().map_or("", Host::as_str), route.path);
             let names = pool.names().into_iter().map(|name| {
                 json!({
                     "name": name.host.as_str(),
@@ -133,7 +133,7 @@ impl Admin {
             "loaded_at": rfc3339(snapshot.loaded_at),
             "last_reload": reload,
             "cold_changes": self.status.cold_changes(),
-            "certificate_expires_at": snapshot.policy.tls().map(|tls| rfc3339(tls.expires_at())),
+            "certificate_expires_at": snapshot.policy.tls.as_ref().map(|tls| rfc3339(tls.expires_at)),
             "realms": realms,
             "revocations": self.state.services.revocations.len(),
             "tunnels": self.state.tunnels.len(),

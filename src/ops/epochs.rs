@@ -49,9 +49,9 @@ impl Epochs {
 
 async fn follow(store: &dyn Store, snapshot: &Snapshot, last: Option<&Snapshot>) -> Result<(), StoreError> {
     let mut changed = Vec::new();
-    for realm in snapshot.policy.realms() {
+    for realm in &snapshot.policy.realms {
         let next = Epoch::next(realm, now()).map_err(|error| StoreError::Failed(error.to_string()))?;
-        let before = last.and_then(|last| last.policy.realm(realm.name()));
+        let before = last.and_then(|last| last.policy.realm(&realm.name));
         let before = before.map(|realm| Epoch::next(realm, now())).transpose();
         let before = before.map_err(|error| StoreError::Failed(error.to_string()))?;
         if next.follows(before.as_ref()) != Followed::Same {

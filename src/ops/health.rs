@@ -41,7 +41,7 @@ impl HealthChecker {
     /// Checks the present servers of this upstream and stops the checks of its former ones.
     pub(super) fn follow_pool(&self, pool: &ResolvedPool) {
         let (upstream, now) = (pool.upstream(), pool.pool());
-        let Some(check) = upstream.health_check() else { return };
+        let Some(check) = upstream.health_check.as_ref() else { return };
         let is_of = |task: &Task, server: &Arc<UpstreamServer>| Arc::ptr_eq(&task.server, server);
         self.retain(|task| task.upstream != *upstream || now.servers().iter().any(|server| is_of(task, server)));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,15 +84,15 @@ impl HealthCheckTask {
     async fn run(mut self) {
         loop {
             self.round().await;
-            tokio::time::sleep(self.check.interval()).await;
+            tokio::time::sleep(self.check.interval).await;
         }
     }
 
     async fn round(&mut self) {
         let server = &self.server;
         let connector = self.connector.get_or_init(|| TransportConnector::new(None));
-        let asked = tokio::time::timeout(self.check.timeout(), ask(connector, server, &self.check)).await;
-        let result = asked.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.check.timeout())));
+        let asked = tokio::time::timeout(self.check.timeout, ask(connector, server, &self.check)).await;
+        let result = asked.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.check.timeout)));
         let was_healthy = server.is_healthy();
         let is_healthy = self.streak.add(was_healthy, result.is_ok(), &self.check);
         server.set_healthy(is_healthy);
@@ -126,7 +126,7 @@ impl Streak {
         }
         self.length = if self.good == good { self.length.saturating_add(1) } else { 1 };
         self.good = good;
-        let enough = if good { check.healthy_after() } else { check.unhealthy_after() };
+        let enough = if good { check.healthy_after } else { check.unhealthy_after };
         if self.length >= enough { good } else { was_healthy }
     }
 }
@@ -134,10 +134,10 @@ impl Streak {
 /// Sends one check. The head of a response is enough; then the connection is closed.
 async fn ask(connector: &TransportConnector, server: &UpstreamServer, check: &HealthCheck) -> Result<(), String> {
     let failed = |error: Box<pingora::Error>| reason(&error);
-    let host = check.host().unwrap_or_else(|| server.authority());
+    let host = check.host.as_deref().unwrap_or_else(|| server.authority());
     let stream = connector.new_stream(server.peer()).await.map_err(failed)?;
     let mut session = HttpSession::new(stream);
-    let mut request = RequestHeader::build("GET", check.path().as_bytes(), Some(4)).map_err(failed)?;
+    let mut request = RequestHeader::build("GET", check.path.as_bytes(), Some(4)).map_err(failed)?;
     for (name, value) in [
         (HOST, host),
         (USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
@@ -172,7 +172,7 @@ mod tests {
                     [[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"public\"\nupstream = [\"http://127.0.0.1:3000\"]\n\
                     [route.health_check]\npath = \"/\"\nhealthy_after = 2\nunhealthy_after = 3\n";
         let config = parse(text, Path::new("/nonexistent/t.toml"), Mode::Start).unwrap();
-        config.policy.routing().routes()[0].upstream().health_check().cloned().unwrap()
+        config.policy.routing.routes[0].upstream.health_check.clone().unwrap()
     }
 
     #[test]

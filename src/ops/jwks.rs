@@ -65,7 +65,7 @@ impl JwksFetcher {
 
 /// Every trusted issuer, with the name of its realm.
 pub(super) fn issuers(policy: &Policy) -> impl Iterator<Item = (&str, &TrustedIssuer)> {
-    policy.realms().iter().flat_map(|realm| realm.tokens().trusted.iter().map(|issuer| (realm.name(), issuer)))
+    policy.realms.iter().flat_map(|realm| realm.tokens.trusted.iter().map(|issuer| (realm.name.as_str(), issuer)))
 }
 
 struct FetchTask {

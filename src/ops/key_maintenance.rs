@@ -39,7 +39,7 @@ impl KeyMaintenance {
         let tended = tokio::task::spawn_blocking(move || {
             let mut dirs: BTreeMap<PathBuf, (Vec<&KeysDir>, Vec<&str>)> = BTreeMap::new();
             let at = now();
-            for (dir, keys) in snapshot.policy.realms().iter().flat_map(|realm| realm.keys_dirs()) {
+            for (dir, keys) in snapshot.policy.realms.iter().flat_map(|realm| realm.keys_dirs()) {
                 // Two spellings of one directory are one.
                 let path = dir.path().canonicalize().unwrap_or_else(|_| dir.path().to_owned());
                 let (uses, in_force) = dirs.entry(path).or_default();

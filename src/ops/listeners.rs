@@ -35,9 +35,9 @@ impl Listeners {
     /// An address that can't be listened on, or a passed socket that the configuration does not name.
     pub(super) fn claim(sockets: &mut ListenSockets, server: &ServerSettings) -> Result<Self, Failure> {
         let listeners = Self {
-            clients: sockets.claim(server.listen(), "server.listen")?,
-            redirect: sockets.claim(server.redirect(), "server.tls.redirect")?,
-            operators: sockets.claim(server.admin().as_slice(), "server.admin")?,
+            clients: sockets.claim(&server.listen, "server.listen")?,
+            redirect: sockets.claim(&server.redirect, "server.tls.redirect")?,
+            operators: sockets.claim(server.admin.as_slice(), "server.admin")?,
         };
         sockets.all_claimed(is_successor())?;
         Ok(listeners)
@@ -69,7 +69,7 @@ impl ServingListeners {
     /// Stops accepting, and waits for the requests in flight, at most for `shutdown_grace`. The admin listener stays open
     /// meanwhile, unless another process has taken the place of this one and serves it.
     pub(super) async fn stop(mut self, state: &SharedState, is_replaced: bool) {
-        let grace = state.server.shutdown_grace();
+        let grace = state.server.shutdown_grace;
         let deadline = Instant::now() + grace;
         info!(?grace, "stopping: no new connections, requests in flight may finish");
         tokio::join!(self.clients.stop(), self.redirect.stop());

@@ -42,12 +42,12 @@ pub(super) fn start() -> io::Result<Arc<LogWriter>> {
 /// # Errors
 /// The audit file can't be opened. Then nothing changes.
 pub(super) fn follow(log: &Log, journal: &LogWriter) -> Result<(), String> {
-    journal.set_audit(log.audit(), log.audit_rotation()).map_err(|error| match log.audit_path() {
+    journal.set_audit(&log.audit, log.audit_rotation).map_err(|error| match log.audit_path() {
         Some(path) => format!("log.audit: {} can't be opened: {error}", path.display()),
         None => format!("log.audit: {error}"),
     })?;
-    journal.set_json(log.format() == LogFormat::Json);
-    let level = match log.level() {
+    journal.set_json(log.format == LogFormat::Json);
+    let level = match log.level {
         LogLevel::Error => 1,
         LogLevel::Warn => 2,
         LogLevel::Info => 3,

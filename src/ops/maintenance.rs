@@ -112,7 +112,7 @@ fn every(period: Duration) -> Interval {
 /// Warns about a certificate that expires within two weeks, and about an expired one: once each.
 fn tell_of_expiry(state: &SharedState, told: &mut Option<(i64, bool)>) {
     let snapshot = state.snapshot.load();
-    let Some(expires_at) = snapshot.policy.tls().map(|tls| tls.expires_at()) else { return };
+    let Some(expires_at) = snapshot.policy.tls.as_ref().map(|tls| tls.expires_at) else { return };
     let left = expires_at - now();
     let news = Some((expires_at, left <= 0));
     if left < EXPIRES_SOON && *told != news {

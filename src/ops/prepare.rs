@@ -28,7 +28,7 @@ pub fn load(path: &Path, mode: Mode<'_>) -> Result<Config, Errors> {
                 Err(message) => errors.push(place.with(Severity::Error, message)),
             }
         }
-        if let Some((path, place)) = config.policy.log().audit_path().zip(config.pending.audit.take())
+        if let Some((path, place)) = config.policy.log.audit_path().zip(config.pending.audit.take())
             && let Err(error) = log_output::open(path)
         {
             errors.push(place.with(Severity::Error, audit_problem(path, &error)));
@@ -67,11 +67,11 @@ mod tests {
         assert_eq!(made.len(), 1);
         let second = load(&file, Mode::Start).unwrap();
         assert_eq!(names(), made, "and no second one");
-        let kid = |config: &Config| format!("{:?}", config.policy.realm("a").unwrap().tokens());
+        let kid = |config: &Config| format!("{:?}", config.policy.realm("a").unwrap().tokens);
         assert_eq!(kid(&first), kid(&second), "the key on the disk is the one that the first policy signs with");
         fs::set_permissions(keys.join(&made[0]), fs::Permissions::from_mode(0o644)).unwrap();
         let errors = load(&file, Mode::Start).unwrap_err();
-        assert!(errors[0].key() == "realm.a.keys_dir" && errors[0].message().contains("chmod 600"), "{errors}");
+        assert!(errors[0].key == "realm.a.keys_dir" && errors[0].message.contains("chmod 600"), "{errors}");
         fs::write(&file, FILE.replace("[server]", "[server]\ninsecure_key_files = true")).unwrap();
         load(&file, Mode::Start).unwrap();
     }

@@ -64,8 +64,8 @@ impl Reloader {
         // A journal that can't be written as wanted is an error like the others.
         let loaded = loaded.map(|loaded| {
             loaded
-                .map_err(|errors| (errors.iter().map(ToString::to_string).collect(), errors.inputs().to_vec()))
-                .and_then(|config| match logging::follow(config.policy.log(), &self.state.journal) {
+                .map_err(|errors| (errors.iter().map(ToString::to_string).collect(), errors.inputs.to_vec()))
+                .and_then(|config| match logging::follow(&config.policy.log, &self.state.journal) {
                     Ok(()) => Ok(config),
                     Err(error) => Err((vec![error], config.inputs)),
                 })

@@ -63,10 +63,10 @@ pub fn serve(path: &Path, dumps: Dumps, ready: impl FnOnce(&[SocketAddr])) -> Re
     let config = prepare::load(path, Mode::Start)?;
     let no_thread = |error| Failure::new(exit::OS, format!("can't start threads: {error}"));
     let journal = logging::start().map_err(no_thread)?;
-    logging::follow(config.policy.log(), &journal).map_err(|error| Failure::new(exit::CONFIG, error))?;
+    logging::follow(&config.policy.log, &journal).map_err(|error| Failure::new(exit::CONFIG, error))?;
     logging::warnings(&config.warnings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.server.threads())
+        .worker_threads(config.server.threads)
         .thread_name("tollgate")
         .enable_all()
         .build()
@@ -150,7 +150,7 @@ async fn open_state(
     exporter: Arc<Exporter>,
 ) -> Result<Arc<SharedState>, Failure> {
     let store = store::open(&config.store).await?;
-    let passwords = HashPool::new(config.server.hash_threads(), config.server.hash_queue())
+    let passwords = HashPool::new(config.server.hash_threads, config.server.hash_queue)
         .map_err(|error| Failure::new(exit::OS, format!("can't start threads: {error}")))?;
     let policy = std::mem::take(&mut config.policy);
     Ok(Arc::new(SharedState {
@@ -163,7 +163,7 @@ async fn open_state(
             revocations: Arc::default(),
             started_ms: jiff::Timestamp::now().as_millisecond(),
         },
-        known: TokenCache::new(config.server.token_cache()),
+        known: TokenCache::new(config.server.token_cache),
         usage: AddressLimiters::new(),
         server: config.server.clone(),
         tunnels: Arc::new(Tunnels::default()),

@@ -143,7 +143,7 @@ impl<S: IO + 'static> AsyncRead for ClientStream<S> {
         match phase {
             Phase::Opening => {
                 if this.read < PREFACE.len() as u64 {
-                    let patience = this.listener.limits().head_timeout();
+                    let patience = this.listener.limits().head_timeout;
                     if this.overdue(|now| now + patience, context) {
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                     }

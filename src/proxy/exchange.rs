@@ -91,15 +91,15 @@ impl Gateway {
         let has_body = !session.is_body_empty();
         let (request, sending) = context.forward(session, has_body)?;
         context.record.send();
-        let write = upstream.write_timeout();
+        let write = upstream.write_timeout;
         let target = context.granted.as_ref().map_or(&b"/"[..], |(_, grant)| grant.target());
         let begun = app.begin((&request, target), sending, context.upgrade, write).await;
         begun.map_err(|error| error.into_up())?;
         drop(request);
         let mut state = Passing {
             client: session.req_header().version,
-            read: upstream.read_timeout(),
-            silence: upstream.tunnel_timeout(),
+            read: upstream.read_timeout,
+            silence: upstream.tunnel_timeout,
             is_tunnel: false,
             framing: None,
         };
@@ -186,7 +186,7 @@ impl Gateway {
         // connection, and each piece of a body restarts the wait for the application's answer, so one byte now and then
         // would keep both open.
         if session.as_http1().is_none() && !ends {
-            let rate = self.state.snapshot.load().policy.limits().body_rate();
+            let rate = self.state.snapshot.load().policy.limits.body_rate();
             if rate.is_some_and(|rate| Instant::now() >= context.body_clock.deadline(read, rate)) {
                 context.denied = Some(DenyReason::BodyTimeout);
                 return Err(Error::new_down(ErrorType::HTTPStatus(408)));

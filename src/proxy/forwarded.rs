@@ -142,7 +142,7 @@ fn headers(
     policy: &Policy,
     added: &AddedHeaders<'_>,
 ) -> Result<(), InvalidHeaderValue> {
-    strip(headers, grant, policy.cookie_names());
+    strip(headers, grant, &policy.cookie_names);
     set(headers, grant, added)?;
     trace::pass_on(headers, added.span)
 }
@@ -176,7 +176,7 @@ fn set(headers: &mut HeaderMap, grant: &Grant, added: &AddedHeaders<'_>) -> Resu
         headers.insert(name, value.clone());
     }
     if let Some(key) = grant.key() {
-        headers.insert(&X_AUTH_KEY_ID, key.header().clone());
+        headers.insert(&X_AUTH_KEY_ID, key.header.clone());
     }
     if let Some(assertion) = grant.assertion() {
         headers.insert(&X_AUTH_ASSERTION, assertion.clone());

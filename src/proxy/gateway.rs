@@ -69,7 +69,7 @@ impl Gateway {
             peer: session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip),
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
-        let (proxies, at) = (self.state.server.proxies(), monotonic_now(context.record.began));
+        let (proxies, at) = (&self.state.server.proxies, monotonic_now(context.record.began));
         if let Some(peer) = arrival.peer {
             self.state.untrusted.notice(peer, &header.headers, proxies, at);
         }
@@ -95,16 +95,16 @@ impl Gateway {
         context: &mut RequestContext,
         admitted: Box<AdmittedLogin>,
     ) -> pingora::Result<()> {
-        let (login, client) = (admitted.login.login().clone(), admitted.client.address);
-        let place = RouteId::Login(login.index());
+        let (login, client) = (admitted.login.login.clone(), admitted.client.address);
+        let place = RouteId::Login(login.index);
         (context.record.place, context.record.client) = (place, Some(client));
         let event = LoginEventRecorder::default();
         let answered = login::answer(session, &self.state, &admitted, &event).await;
         let noted = event.into_noted();
         let refused = answered.as_ref().err().map(|error| error.deny).or(noted.refused);
         let audit = audit::LoginAudit {
-            realm: login.realm().name(),
-            dialect: login.dialect().name(),
+            realm: &login.realm.name,
+            dialect: login.dialect.name(),
             client,
             request_id: context.request_id.as_str(),
             noted: &noted,
@@ -123,7 +123,7 @@ impl Gateway {
                 answer::login(session, response, &about).await
             }
             Err(LoginError { deny, set_cookie }) => {
-                let realm = Some(login.realm().clone());
+                let realm = Some(login.realm.clone());
                 let denial = Denial { place, realm, cors, set_cookie, login: Some(at), ..Denial::new(deny) };
                 self.refuse(session, context, &denial).await
             }
@@ -138,7 +138,7 @@ impl Gateway {
         let Some((_, grant)) = context.granted.as_ref().filter(|_| is_websocket || !status.is_informational()) else {
             return;
         };
-        if grant.route().cors() == CorsBy::Gate {
+        if grant.route().cors == CorsBy::Gate {
             answer::add_cors(headers, true, grant.cors());
         }
         // Responses without an expected end.
@@ -202,7 +202,7 @@ impl ProxyHttp for Gateway {
         // TRAP: after the first request of a connection pingora waits for the next one without a timeout. The condition
         // matters: setting it always would revive a connection that pingora is about to close, for example after CL+TE.
         if session.get_keepalive().is_some() {
-            let keepalive = self.state.snapshot.load().policy.limits().keepalive();
+            let keepalive = self.state.snapshot.load().policy.limits.keepalive;
             session.set_keepalive(Some(keepalive.as_secs()));
         }
         Ok(())
@@ -213,16 +213,16 @@ impl ProxyHttp for Gateway {
         context.record.snapshot = Some(snapshot.clone());
         context.record.begin_span(&self.state.exporter, session.req_header(), &snapshot);
         // For the body.
-        session.set_read_timeout(Some(snapshot.policy.limits().body_timeout()));
+        session.set_read_timeout(Some(snapshot.policy.limits.body_timeout));
         match self.decide(session, &snapshot, context).await {
             Decision::Grant(grant) => {
                 context.record.granted(&grant);
                 // TRAP: there is no default. A client that stops reading would hold a connection to the application
                 // without end.
-                session.set_write_timeout(Some(grant.route().upstream().write_timeout()));
+                session.set_write_timeout(Some(grant.route().upstream.write_timeout));
                 if context.upgrade {
                     // TRAP: the timeout for the client's next byte applies to idle WebSockets too.
-                    let silence = grant.route().upstream().tunnel_timeout();
+                    let silence = grant.route().upstream.tunnel_timeout;
                     session.set_read_timeout(Some(silence));
                 }
                 context.granted = Some((snapshot, grant));
@@ -280,7 +280,7 @@ impl ProxyHttp for Gateway {
             let (realm, cors) = context
                 .granted
                 .as_ref()
-                .map_or((None, None), |(_, grant)| (Some(grant.route().realm().clone()), grant.cors().cloned()));
+                .map_or((None, None), |(_, grant)| (Some(grant.route().realm.clone()), grant.cors().cloned()));
             // TRAP: pingora closes the connection after this response (`pingora-proxy 0.9.1 src/lib.rs`, `finish`).
             // Without `Connection: close`, the client's next request crosses the close and is lost.
             session.set_keepalive(None);

@@ -53,13 +53,13 @@ impl BoundListeners {
     /// # Errors
     /// A socket that can't be listened on.
     pub fn serve_gate(self, state: &Arc<SharedState>) -> io::Result<RunningListeners> {
-        let conf = ServerConf { threads: state.server.threads(), ..ServerConf::default() };
+        let conf = ServerConf { threads: state.server.threads, ..ServerConf::default() };
         let mut options = HttpServerOptions::default();
-        options.h2c = state.server.h2c();
+        options.h2c = state.server.h2c;
         let connector = TransportConnector::new(Some(ConnectorOptions::from_server_conf(&conf)));
         let mut proxy = pingora::proxy::http_proxy(&Arc::new(conf), Gateway::new(state.clone(), connector));
         proxy.server_options = Some(options);
-        self.serve(proxy, state.clone(), state.connections.clone(), state.server.tls())
+        self.serve(proxy, state.clone(), state.connections.clone(), state.server.tls)
     }
 
     /// Redirects clients from http to https at `port`.
@@ -183,7 +183,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
                 return self.serve_stream(stream, &permit).await;
             }
             let Some(config) = self.listener.tls() else { return };
-            let patience = self.listener.limits().head_timeout();
+            let patience = self.listener.limits().head_timeout;
             match timeout(patience, Acceptor::from_server_config(config).tls_handshake(stream)).await {
                 Ok(Ok(stream)) => self.serve_stream(stream, &permit).await,
                 // Debug level: scanners cause these all the time.
@@ -217,7 +217,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ConnectionAcceptor<A> {
                 if !speaks_http2 {
                     break;
                 }
-                patience = self.listener.limits().head_timeout();
+                patience = self.listener.limits().head_timeout;
             }
         }
         if speaks_http2 {

@@ -33,7 +33,7 @@ pub(super) async fn answer(
         now_ms: jiff::Timestamp::now().as_millisecond(),
         event,
     };
-    let answer = dialect(admitted.login.login()).handle(request, &state.services).await;
+    let answer = dialect(&admitted.login.login).handle(request, &state.services).await;
     if answer.as_ref().is_err_and(|refusal| refusal.deny == DenyReason::Busy) {
         hold().await;
     }

@@ -67,11 +67,11 @@ impl RequestRecord {
 
     /// Begins a span, if the request is to be traced.
     pub(super) fn begin_span(&mut self, exporter: &Exporter, request: &RequestHeader, snapshot: &Snapshot) {
-        self.span = exporter.begin(&request.headers, &request.method, snapshot.policy.log().trace_ratio());
+        self.span = exporter.begin(&request.headers, &request.method, snapshot.policy.log.trace_ratio);
     }
 
     pub(super) fn granted(&mut self, grant: &Grant) {
-        self.place = RouteId::Route(grant.route().index());
+        self.place = RouteId::Route(grant.route().index);
         self.client = Some(grant.client().address);
         self.speaker = grant.speaker().cloned();
         self.key = grant.key().cloned();
@@ -115,7 +115,7 @@ impl RequestRecord {
             requests.upstream.observe(waited);
         }
         requests.count(end, reason, status, took);
-        let wanted = match snapshot.policy.log().access() {
+        let wanted = match snapshot.policy.log.access {
             AccessLog::Off => false,
             AccessLog::Denied => matches!(end, RequestOutcome::Denied | RequestOutcome::Failed),
             AccessLog::All => true,
@@ -184,7 +184,7 @@ impl RequestRecord {
             line.text("subject", cut(&speaker.claims().subject, 256));
         }
         if let Some(key) = &self.key {
-            line.text("key", key.id());
+            line.text("key", &key.id);
         }
         if let Some(trace_id) = &trace_id {
             line.text("trace_id", trace_id);
@@ -196,7 +196,7 @@ impl RequestRecord {
 /// Returns the address of the client, from trusted proxies or the connection.
 pub(super) fn client(state: &SharedState, session: &Session) -> Option<IpAddr> {
     let peer = session.client_addr()?.as_inet()?.ip();
-    Some(ClientInfo::from_request(peer, false, &session.req_header().headers, state.server.proxies()).address)
+    Some(ClientInfo::from_request(peer, false, &session.req_header().headers, &state.server.proxies).address)
 }
 
 const fn version(version: http::Version) -> &'static str {

@@ -70,7 +70,7 @@ pub(super) fn problem(row: &DenyResponse, detail: &str) -> Value {
 }
 
 fn of_dialect(denial: &Denial) -> Option<ErrorResponse> {
-    dialect(denial.login.as_ref()?.login()).refuse(denial.deny)
+    dialect(&denial.login.as_ref()?.login).refuse(denial.deny)
 }
 
 /// The methods at the path, and OPTIONS: preflights are answered.
@@ -89,5 +89,5 @@ fn challenge(denial: &Denial) -> String {
 }
 
 fn realm_name(denial: &Denial) -> &str {
-    denial.realm.as_ref().map_or("tollgate", |realm| realm.name())
+    denial.realm.as_ref().map_or("tollgate", |realm| &realm.name)
 }

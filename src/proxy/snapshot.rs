@@ -38,8 +38,8 @@ impl Snapshot {
             let new = || Arc::new(ResolvedPool::new(upstream, &there));
             pools.entry(upstream.clone()).or_insert_with(new).clone()
         };
-        let pools = policy.routing().routes().iter().map(|route| pool_of(route.upstream())).collect();
-        let timeouts = policy.routing().routes().iter().map(|route| route.upstream().write_timeout());
+        let pools = policy.routing.routes.iter().map(|route| pool_of(&route.upstream)).collect();
+        let timeouts = policy.routing.routes.iter().map(|route| route.upstream.write_timeout);
         let write_timeout = timeouts.max().unwrap_or(WRITE_TIMEOUT);
         Self { generation, loaded_at, policy, meters, pools, write_timeout }
     }
@@ -49,7 +49,7 @@ impl Snapshot {
     pub fn upstreams(&self) -> Vec<(&Arc<ResolvedPool>, Vec<&Route>)> {
         let mut upstreams: Vec<(&Arc<ResolvedPool>, Vec<&Route>)> = Vec::new();
         let mut places = HashMap::new();
-        for route in self.policy.routing().routes() {
+        for route in &self.policy.routing.routes {
             let pool = self.pool(route);
             let place = *places.entry(Arc::as_ptr(pool)).or_insert(upstreams.len());
             if place == upstreams.len() {
@@ -68,7 +68,7 @@ impl Snapshot {
 
     /// Returns the upstream of a route of this policy.
     pub(super) fn pool(&self, route: &Route) -> &Arc<ResolvedPool> {
-        &self.pools[route.index()]
+        &self.pools[route.index]
     }
 }
 

@@ -70,15 +70,15 @@ impl SharedState {
 
 impl ListenerPolicy for SharedState {
     fn limits(&self) -> Limits {
-        self.snapshot.load().policy.limits().clone()
+        self.snapshot.load().policy.limits.clone()
     }
 
     fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.snapshot.load().policy.tls().map(|tls| tls.config().clone())
+        self.snapshot.load().policy.tls.as_ref().map(|tls| tls.config.clone())
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.server.proxies().trusts(address.to_canonical())
+        self.server.proxies.trusts(address.to_canonical())
     }
 
     fn write_timeout(&self) -> Duration {

@@ -42,13 +42,13 @@ impl Epoch {
     /// # Errors
     /// The system's random source failed.
     pub fn next(realm: &Realm, now: i64) -> Result<Self, KeyError> {
-        let mut keys: Vec<_> = realm.tokens().keys.keys().iter().map(|key| key.kid().to_owned()).collect();
+        let mut keys: Vec<_> = realm.tokens.keys.keys().iter().map(|key| key.kid().to_owned()).collect();
         keys.sort_unstable();
         Ok(Self {
-            realm: realm.name().to_owned(),
+            realm: realm.name.to_owned(),
             id: EpochId(TokenId::random().0),
             seal: Seal::random()?,
-            issued_for: realm.tokens().everyone(),
+            issued_for: realm.tokens.everyone(),
             keys,
             since: now,
         })

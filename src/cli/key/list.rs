@@ -23,15 +23,15 @@ impl List {
         let policy = load(&self.config.path, Mode::Start)?.policy;
         let realms = match &self.realm {
             Some(name) => std::slice::from_ref(self.config.realm(&policy, name)?),
-            None => policy.realms(),
+            None => &policy.realms,
         };
         let mut rows = vec![["ID", "REALM", "STATE", "EXPIRES"].map(String::from)];
         let mut signing_rows = vec![["SIGNING KEY", "REALM", "ALGORITHM", "MADE", "STATE"].map(String::from)];
         for realm in realms {
-            rows.extend(realm.api_keys().into_iter().map(|key| row(key, realm.name(), now)));
+            rows.extend(realm.api_keys().into_iter().map(|key| row(key, &realm.name, now)));
             for ((dir, _), use_) in realm.keys_dirs().zip(["", " (ID tokens)"]) {
                 let keys = dir.key_statuses(now).map_err(|errors| Failure::new(exit::CONFIG, errors.join("; ")))?;
-                signing_rows.extend(keys.iter().map(|key| signing_row(key, realm.name(), use_)));
+                signing_rows.extend(keys.iter().map(|key| signing_row(key, &realm.name, use_)));
             }
         }
         table(out, &rows)?;
@@ -57,15 +57,15 @@ fn table<const COLUMNS: usize>(out: &mut dyn Write, rows: &[[String; COLUMNS]]) 
 }
 
 fn row(key: &ApiKey, realm: &str, now: i64) -> [String; 4] {
-    let state = if key.disabled() {
+    let state = if key.disabled {
         "disabled"
     } else if key.expired(now) {
         "expired"
     } else {
         "live"
     };
-    let expires = key.expires_at().map(clock::rfc3339);
-    [key.id().into(), realm.into(), state.into(), expires.unwrap_or_else(|| "never".into())]
+    let expires = key.expires_at.map(clock::rfc3339);
+    [key.id.clone(), realm.into(), state.into(), expires.unwrap_or_else(|| "never".into())]
 }
 
 /// `use_`: the use of the key, if it is not for access tokens.

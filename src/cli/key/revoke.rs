@@ -113,9 +113,9 @@ fn uses(config: &Config, dir: &KeysDir) -> Vec<(String, KeysDir)> {
     let place = path(dir);
     let of_realm = |realm: &Realm| {
         let there = realm.keys_dirs().map(|(dir, _)| dir).find(|dir| path(dir) == place);
-        there.map(|dir| (realm.name().to_owned(), dir.clone()))
+        there.map(|dir| (realm.name.to_owned(), dir.clone()))
     };
-    config.policy.realms().iter().filter_map(|realm| of_realm(realm)).collect()
+    config.policy.realms.iter().filter_map(|realm| of_realm(realm)).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
         let dir = temp.path();
         let config = configuration(dir, "t.db");
         let loaded = prepare::load(&config.path, Mode::Start).unwrap();
-        let signs = |realm: &str| loaded.policy.realm(realm).unwrap().tokens().keys.active_key(NOW).kid().to_owned();
+        let signs = |realm: &str| loaded.policy.realm(realm).unwrap().tokens.keys.active_key(NOW).kid().to_owned();
         let (stolen, other) = (signs("a"), signs("b"));
         let epochs = || with_store(&loaded, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
         assert!(epochs().is_empty());
@@ -183,7 +183,7 @@ mod tests {
             let config = configuration(dir, "t.db");
             let loaded = prepare::load(&config.path, Mode::Start).unwrap();
             let realm = loaded.policy.realm("a").unwrap();
-            let stolen = realm.tokens().keys.active_key(NOW).kid().to_owned();
+            let stolen = realm.tokens.keys.active_key(NOW).kid().to_owned();
             let (keys, _) = realm.keys_dirs().next().unwrap();
             let made = (steps > 0).then(|| keys.stand_in_for(&stolen, NOW).unwrap().unwrap());
             if steps > 1 {
@@ -197,7 +197,7 @@ mod tests {
             assert!(left.iter().all(|kid| *kid != stolen && kid.len() == stolen.len()), "{steps}: {left:?}");
             assert!(said.contains("Took the key"), "{steps}: {said}");
             let after = prepare::load(&configuration(dir, "t.db").path, Mode::Start).unwrap();
-            let signs = after.policy.realm("a").unwrap().tokens().keys.active_key(NOW).kid().to_owned();
+            let signs = after.policy.realm("a").unwrap().tokens.keys.active_key(NOW).kid().to_owned();
             assert!(made.is_none_or(|made| made.kid == signs || steps == 1), "{steps}");
             let epochs = with_store(&after, Use::Make, async |store| Ok(store.epochs().await?)).unwrap();
             assert!(epochs.iter().any(|epoch| &*epoch.realm == "a" && epoch.keys.contains(&signs)), "{steps}");
@@ -209,7 +209,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path();
         let loaded = prepare::load(&configuration(dir, "absent/t.db").path, Mode::Start).unwrap();
-        let stolen = loaded.policy.realm("a").unwrap().tokens().keys.active_key(NOW).kid().to_owned();
+        let stolen = loaded.policy.realm("a").unwrap().tokens.keys.active_key(NOW).kid().to_owned();
         let (revoked, said) = revoke(configuration(dir, "absent/t.db"), &stolen);
         let failure = revoked.unwrap_err();
         assert!(!kids(dir).contains(&stolen) && said.contains("Took the key"), "{said}");

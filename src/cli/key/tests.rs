@@ -17,8 +17,8 @@ fn a_new_key_is_what_the_configuration_takes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.toml");
     let config = crate::config::parse(&format!("{FILE}{out}{LOGIN}"), &path, Mode::Start).unwrap();
-    let key = config.policy.realms()[0].api_key(secret).unwrap();
-    assert_eq!((key.id(), key.expires_at()), ("web", Some(4_102_444_800)));
+    let key = config.policy.realms[0].api_key(secret).unwrap();
+    assert_eq!((key.id.as_str(), key.expires_at), ("web", Some(4_102_444_800)));
     assert_ne!(new_secret().unwrap(), new_secret().unwrap());
 }
 

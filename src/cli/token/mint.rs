@@ -33,7 +33,7 @@ impl Mint {
         let (file, name) = (self.place.config.as_path(), &*self.place.realm);
         let config = load(file, Mode::Start)?;
         let realm = realm_of(&config, file, name)?;
-        let longest = realm.token_ttl();
+        let longest = realm.token_ttl;
         if self.ttl.is_some_and(|ttl| ttl > longest) {
             let line = format!("--ttl exceeds the realm's token_ttl of {} s: use a shorter --ttl", longest.as_secs());
             return Err(Failure::new(exit::USAGE, line));
@@ -53,23 +53,23 @@ impl Mint {
 
     async fn mint(&self, store: &dyn Store, realm: &Realm, ttl: Duration, file: &Path) -> Result<Minted, Failure> {
         for _ in 0..ATTEMPTS {
-            let user = find(store, realm.name(), &self.user).await?;
+            let user = find(store, &realm.name, &self.user).await?;
             if user.disabled {
                 return Err(Failure::new(exit::DATA, format!("{} is disabled", self.user)));
             }
             let claims = session::new_claims(&user, ttl, clock::now());
-            let token = realm.tokens().mint_with(&claims, session::extra_claims(&user));
+            let token = realm.tokens.mint_with(&claims, session::extra_claims(&user));
             let token =
                 token.map_err(|_| Failure::new(exit::SOFTWARE, "the crypto library failed to sign the token"))?;
             // A realm without a signing key on disk got one that only this process has. Another reader of the file gets
             // another key.
             let again = load(file, Mode::Start)?;
-            if realm_of(&again, file, realm.name())?.tokens().verify(&token, claims.issued_at).is_err() {
-                let line = format!("realm {} has no signing key: start tollgate serve to create one", realm.name());
+            if realm_of(&again, file, &realm.name)?.tokens.verify(&token, claims.issued_at).is_err() {
+                let line = format!("realm {} has no signing key: start tollgate serve to create one", realm.name);
                 return Err(Failure::new(exit::CONFIG, line));
             }
             // The session before the token is printed, so that every printed token ends with its user.
-            match store.create_session(&session::new_session(realm.name(), &claims), user.version).await {
+            match store.create_session(&session::new_session(&realm.name, &claims), user.version).await {
                 Err(StoreError::VersionConflict) => {}
                 created => {
                     created?;

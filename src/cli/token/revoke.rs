@@ -153,31 +153,31 @@ pub(in crate::cli) async fn end_user(
     user: &str,
     now: i64,
 ) -> Result<String, Failure> {
-    let id = find(store, realm.name(), user).await?.id;
+    let id = find(store, &realm.name, user).await?.id;
     // Sessions end one by one. The cut-off is for tokens without a session (of a restored database, for example). It
     // does not include the present second, because tokens have whole seconds: a login right after this command must
     // succeed.
     let until = now - 1;
-    let account = AccountId::new(&realm.tokens().issuer, &id);
+    let account = AccountId::new(&realm.tokens.issuer, &id);
     store.revoke_subject(account, until, longest(now)).await?;
     // By id: a name can become another user's at any moment. Also a new version of the user, so that a login whose
     // password was checked before does not open a session after it.
-    let (_, ended) = change(store, realm.name(), &id, SessionsToEnd::All, Ok).await?;
+    let (_, ended) = change(store, &realm.name, &id, SessionsToEnd::All, Ok).await?;
     let until = rfc3339(until);
     Ok(format!("{user}: {ended} sessions ended, and all tokens that were issued until {until} are revoked"))
 }
 
 /// Returns the first realm that accepts the token: a forged or expired token could name any id.
 fn accepted<'a>(config: &'a Config, token: &str, now: i64) -> Result<What<'a>, Failure> {
-    let realms: Vec<_> = config.policy.realms().iter().map(|realm| &**realm).collect();
+    let realms: Vec<_> = config.policy.realms.iter().map(|realm| &**realm).collect();
     let mut refusals = Vec::new();
     for (realm, judgement) in verify_in_realms(&realms, token, now)? {
         match judgement {
             Ok(VerifiedToken { claims, issuer, .. }) => {
                 let id = claims.public_id(issuer.is_none());
-                return Ok(What::Token { realm: realm.name(), id, end: session::max_expiry(&claims) });
+                return Ok(What::Token { realm: &realm.name, id, end: session::max_expiry(&claims) });
             }
-            Err(reject) => refusals.push(format!("{}: {}", realm.name(), reject.code())),
+            Err(reject) => refusals.push(format!("{}: {}", realm.name, reject.code())),
         }
     }
     Err(Failure::new(exit::DATA, format!("no realm accepts this token, nothing was revoked ({})", refusals.join(", "))))

@@ -71,7 +71,7 @@ async fn read_lines(
                     for name in names(&user) {
                         if let Some(first) = seen.get(&name) {
                             problems.push(format!("line {number}: {} is in line {first} already", name.as_str()));
-                        } else if store.user_by_name(terms.realm.name(), &name).await?.is_some() {
+                        } else if store.user_by_name(&terms.realm.name, &name).await?.is_some() {
                             problems.push(format!("line {number}: a user {} exists already", name.as_str()));
                         }
                         seen.entry(name).or_insert(number);
@@ -106,7 +106,7 @@ fn read_user(line: &[u8], terms: Terms<'_>, now_ms: i64) -> Result<User, String>
         return Err(BAD_EMAIL.into());
     }
     let hash = string(&mut members, "password_hash")?.ok_or("password_hash is missing")?;
-    let mut user = new_user(terms.realm.name(), now_ms);
+    let mut user = new_user(&terms.realm.name, now_ms);
     user.password = password::import(&hash).map_err(|error| format!("password_hash is {error}"))?;
     user.roles = match members.shift_remove("roles") {
         None => Vec::new(),

@@ -24,7 +24,7 @@ impl Passwd {
         console: &mut Console<'_>,
         now_ms: i64,
     ) -> Result<(), Failure> {
-        let (realm, one) = (terms.realm.name(), &self.one);
+        let (realm, one) = (&terms.realm.name, &self.one);
         // Find the user first, before a password is typed for a name that does not exist.
         let user = find(store, realm, &one.user).await?;
         if self.temporary {

@@ -29,16 +29,16 @@ impl Sessions {
         console: &mut Console<'_>,
         now: i64,
     ) -> Result<(), Failure> {
-        let user = find(store, realm.name(), &self.one.user).await?;
+        let user = find(store, &realm.name, &self.one.user).await?;
         // The check of every request.
         let mut cut_off = None;
-        for account in [realm.tokens().everyone(), AccountId::new(&realm.tokens().issuer, &user.id)] {
+        for account in [realm.tokens.everyone(), AccountId::new(&realm.tokens.issuer, &user.id)] {
             cut_off = cut_off.max(store.cut_off_of(account).await?);
         }
         if !self.json {
             console.print_line(&row(["ID", "CREATED", "EXPIRES", "REFRESHABLE", "LAST USED"]))?;
         }
-        for session in store.sessions(realm.name(), &user.id, now).await? {
+        for session in store.sessions(&realm.name, &user.id, now).await? {
             let shown = Shown::of(&session);
             if cut_off.is_some_and(|until| shown.issued_at <= until) || shown.expires_at <= now {
                 continue;

@@ -4,6 +4,7 @@ pub(in crate::config) mod read;
 
 use std::time::Duration;
 
+use crate::config::sealed::Sealed;
 use crate::quota::Quota;
 
 /// `[limits]`.
@@ -12,13 +13,19 @@ pub struct Limits {
     pub(in crate::config) connections: usize,
     pub(in crate::config) connections_per_address: usize,
     pub(in crate::config) streams_per_address: usize,
-    pub(in crate::config) head_size: u64,
-    pub(in crate::config) head_timeout: Duration,
-    pub(in crate::config) body_timeout: Duration,
+    /// The largest head of a request, in bytes: request line and headers.
+    pub head_size: u64,
+    /// How long the head of a request may take to come, from its first byte on.
+    pub head_timeout: Duration,
+    /// How long a request's body may pause.
+    pub body_timeout: Duration,
     pub(in crate::config) body_rate: u64,
     pub(in crate::config) body_size: u64,
-    pub(in crate::config) keepalive: Duration,
-    pub(in crate::config) per_address: Quota,
+    /// How long an idle connection of a client stays open.
+    pub keepalive: Duration,
+    /// How many requests a client's address may send.
+    pub per_address: Quota,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl Limits {
@@ -40,24 +47,6 @@ impl Limits {
         if self.streams_per_address == 0 { None } else { Some(self.streams_per_address) }
     }
 
-    /// The largest head of a request, in bytes: request line and headers.
-    #[must_use]
-    pub const fn head_size(&self) -> u64 {
-        self.head_size
-    }
-
-    /// How long the head of a request may take to come, from its first byte on.
-    #[must_use]
-    pub const fn head_timeout(&self) -> Duration {
-        self.head_timeout
-    }
-
-    /// How long a request's body may pause.
-    #[must_use]
-    pub const fn body_timeout(&self) -> Duration {
-        self.body_timeout
-    }
-
     /// How many bytes a second of a request's body have to come on average, if there is a limit.
     #[must_use]
     pub const fn body_rate(&self) -> Option<u64> {
@@ -69,23 +58,12 @@ impl Limits {
     pub const fn body_size(&self) -> Option<u64> {
         some(self.body_size)
     }
-
-    /// How long an idle connection of a client stays open.
-    #[must_use]
-    pub const fn keepalive(&self) -> Duration {
-        self.keepalive
-    }
-
-    /// How many requests a client's address may send.
-    #[must_use]
-    pub const fn per_address(&self) -> &Quota {
-        &self.per_address
-    }
 }
 
 impl Limits {
     /// The limits without a `[limits]` section.
     pub(in crate::config) const DEFAULT: Self = Self {
+        _sealed: Sealed(()),
         connections: 0,
         connections_per_address: 0,
         streams_per_address: 1000,

@@ -7,6 +7,7 @@ use crate::config::limits::Limits;
 use crate::config::reader::Section;
 use crate::config::schema::kind::{decimal, duration, number, optional_number, size};
 use crate::config::schema::{Setting, section};
+use crate::config::sealed::Sealed;
 use crate::quota::{MAX_BURST, MAX_RATE, MIN_RATE, Quota, Rate};
 
 section! {
@@ -62,6 +63,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> Limits {
         keys.head_size.error("is too small for any request: write at least \"1KiB\"");
     }
     Limits {
+        _sealed: Sealed(()),
         connections: keys.connections.value,
         connections_per_address: keys.connections_per_address.value,
         streams_per_address: keys.streams_per_address.value,
@@ -109,14 +111,14 @@ mod tests {
     #[test]
     fn defaults_of_the_section() {
         let config = check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap();
-        assert_eq!(*config.policy.limits(), Limits::default());
-        let limits = config.policy.limits();
+        assert_eq!(config.policy.limits, Limits::default());
+        let limits = &config.policy.limits;
         assert_eq!((limits.connections(), limits.connections_per_address()), (None, None));
         assert_eq!(limits.streams_per_address(), Some(1000));
-        assert_eq!((limits.head_size(), limits.body_size(), limits.body_rate()), (64 << 10, None, Some(500)));
-        assert!(limits.per_address().is_unlimited());
+        assert_eq!((limits.head_size, limits.body_size(), limits.body_rate()), (64 << 10, None, Some(500)));
+        assert!(limits.per_address.is_unlimited());
         let empty = check(&format!("{SERVER}[limits]\n{REALM}{LOGIN}")).unwrap();
-        assert_eq!(empty.policy.limits(), config.policy.limits());
+        assert_eq!(empty.policy.limits, config.policy.limits);
     }
 
     #[test]
@@ -127,23 +129,20 @@ mod tests {
         let key = "[[realm.key]]\nid = \"web\"\nsecret = \"0123456789abcdef\"\nrate = 1_000\nconcurrent = 7\n";
         let text = format!("{SERVER}[limits]\n{keys}{REALM}{key}{ROUTE}body_size = \"2MiB\"\n");
         let config = check(&text).unwrap();
-        let limits = config.policy.limits();
+        let limits = &config.policy.limits;
         assert_eq!((limits.connections(), limits.connections_per_address()), (Some(1000), Some(20)));
         assert_eq!(limits.streams_per_address(), None);
-        assert_eq!((limits.head_size(), limits.body_size(), limits.body_rate()), (8192, Some(1 << 20), None));
-        assert_eq!(
-            (limits.head_timeout(), limits.body_timeout()),
-            (Duration::from_secs(5), Duration::from_millis(500))
-        );
-        assert_eq!(limits.keepalive(), Duration::from_secs(10));
+        assert_eq!((limits.head_size, limits.body_size(), limits.body_rate()), (8192, Some(1 << 20), None));
+        assert_eq!((limits.head_timeout, limits.body_timeout), (Duration::from_secs(5), Duration::from_millis(500)));
+        assert_eq!(limits.keepalive, Duration::from_secs(10));
         let quota = |rate, burst, most| Quota { rate: Rate::new(rate, burst), concurrent: NonZero::new(most) };
-        assert_eq!(*limits.per_address(), quota(0.5, Some(3), 4));
-        let key = config.policy.realms()[0].api_key("0123456789abcdef").unwrap();
-        assert_eq!(*key.quota(), quota(1000.0, None, 7));
-        assert_eq!(config.policy.routing().routes()[0].body_size(), Some(2 << 20));
+        assert_eq!(limits.per_address, quota(0.5, Some(3), 4));
+        let key = config.policy.realms[0].api_key("0123456789abcdef").unwrap();
+        assert_eq!(key.quota, quota(1000.0, None, 7));
+        assert_eq!(config.policy.routing.routes[0].body_size, Some(2 << 20));
         let of = |route: &str| {
             let config = check(&format!("{SERVER}[limits]\nbody_size = \"1MiB\"\n{REALM}{ROUTE}{route}")).unwrap();
-            config.policy.routing().routes()[0].body_size()
+            config.policy.routing.routes[0].body_size
         };
         assert_eq!((of(""), of("body_size = \"0\"\n")), (Some(1 << 20), None), "a route may have no limit");
     }

@@ -5,18 +5,26 @@ pub(in crate::config) mod read;
 use std::io;
 use std::path::Path;
 
+use crate::config::sealed::Sealed;
 use crate::filesystem::io_error_text;
 use crate::log_output::{AuditTarget, Rotation};
 
 /// `[log]`. Hot, as the policy that it is part of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
-    pub(in crate::config) level: LogLevel,
-    pub(in crate::config) format: LogFormat,
-    pub(in crate::config) access: AccessLog,
-    pub(in crate::config) audit: AuditTarget,
-    pub(in crate::config) audit_rotation: Option<Rotation>,
-    pub(in crate::config) trace_ratio: f64,
+    /// The level of the log.
+    pub level: LogLevel,
+    /// The form of the log.
+    pub format: LogFormat,
+    /// Which requests get a line each.
+    pub access: AccessLog,
+    /// Where the audit lines go. A path is absolute.
+    pub audit: AuditTarget,
+    /// When the audit file is rotated. `None`: never.
+    pub audit_rotation: Option<Rotation>,
+    /// Of the requests that nobody traces yet, how many are traced: from 0, none, to 1, all.
+    pub trace_ratio: f64,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// How much is written to stderr.
@@ -55,42 +63,6 @@ pub enum AccessLog {
 }
 
 impl Log {
-    /// The level of the log.
-    #[must_use]
-    pub const fn level(&self) -> LogLevel {
-        self.level
-    }
-
-    /// The form of the log.
-    #[must_use]
-    pub const fn format(&self) -> LogFormat {
-        self.format
-    }
-
-    /// Which requests get a line each.
-    #[must_use]
-    pub const fn access(&self) -> AccessLog {
-        self.access
-    }
-
-    /// Of the requests that nobody traces yet, how many are traced: from 0, none, to 1, all.
-    #[must_use]
-    pub const fn trace_ratio(&self) -> f64 {
-        self.trace_ratio
-    }
-
-    /// Where the audit lines go. A path is absolute.
-    #[must_use]
-    pub const fn audit(&self) -> &AuditTarget {
-        &self.audit
-    }
-
-    /// When the audit file is rotated. `None`: never.
-    #[must_use]
-    pub const fn audit_rotation(&self) -> Option<Rotation> {
-        self.audit_rotation
-    }
-
     /// The file that they go to, if it is one.
     #[must_use]
     pub fn audit_path(&self) -> Option<&Path> {
@@ -104,6 +76,7 @@ impl Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
+            _sealed: Sealed(()),
             level: LogLevel::Info,
             format: LogFormat::Text,
             access: AccessLog::Off,

@@ -7,6 +7,7 @@ use crate::config::reader::Section;
 use crate::config::reader::spelling::quote;
 use crate::config::schema::kind::{Raw, choice, decimal, number, raw, text};
 use crate::config::schema::section;
+use crate::config::sealed::Sealed;
 use crate::config::size;
 use crate::filesystem::io_error_text;
 use crate::log_output::{self, AuditTarget, Rotation};
@@ -50,6 +51,7 @@ pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
     let audit = keys.audit.optional(|text| audit(text, base)).ok().flatten().unwrap_or_default();
     let audit_rotation = rotation(&keys, &audit, Log::default().audit_rotation);
     Log {
+        _sealed: Sealed(()),
         level: keys.level.value,
         format: keys.format.value,
         access: keys.access.value,
@@ -65,7 +67,7 @@ pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
         && let Err(error) = log_output::can_open(path)
     {
         section.error("audit", audit_problem(path, &error));
-    } else if let Some(path) = log.audit_path().filter(|_| log.audit_rotation().is_some())
+    } else if let Some(path) = log.audit_path().filter(|_| log.audit_rotation.is_some())
         && let Err(error) = log_output::can_rotate(path)
     {
         section.warn(
@@ -165,9 +167,10 @@ mod tests {
 
     #[test]
     fn the_section_may_be_left_out() {
-        assert_eq!(*check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap().policy.log(), Log::default());
+        assert_eq!(check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap().policy.log, Log::default());
         let keys = "level = \"debug\"\nformat = \"json\"\naccess = \"denied\"\naudit = \"./a.log\"\n";
         let log = Log {
+            _sealed: Sealed(()),
             level: LogLevel::Debug,
             format: LogFormat::Json,
             access: AccessLog::Denied,
@@ -175,7 +178,7 @@ mod tests {
             audit_rotation: Some(Rotation { size: 64 << 20, keep: 8 }),
             trace_ratio: 0.0,
         };
-        assert_eq!(*check(&format!("{SERVER}[log]\n{keys}{REALM}{LOGIN}")).unwrap().policy.log(), log);
+        assert_eq!(check(&format!("{SERVER}[log]\n{keys}{REALM}{LOGIN}")).unwrap().policy.log, log);
     }
 
     #[test]
@@ -188,7 +191,7 @@ mod tests {
             ("audit_size = \"0\"\n", None),
         ] {
             let text = format!("{SERVER}[log]\naudit = \"./a.log\"\n{keys}{REALM}{LOGIN}");
-            let rotation = check(&text).unwrap().policy.log().audit_rotation();
+            let rotation = check(&text).unwrap().policy.log.audit_rotation;
             assert_eq!(rotation.map(|rotation| (rotation.size, rotation.keep)), expected, "{keys}");
         }
     }

@@ -13,17 +13,25 @@ use crate::config::host::Host;
 use crate::config::login::exchange::ExchangeLogin;
 use crate::config::login::tenant::TenantLogin;
 use crate::config::realm::Realm;
+use crate::config::sealed::Sealed;
 
 /// A `[[login]]`: an API at a path, and the rules for requests to it.
 #[derive(Debug)]
 pub struct Login {
-    index: usize,
-    dialect: Dialect,
-    host: Option<Host>,
-    path: String,
-    realm: Arc<Realm>,
+    /// Returns the position in the file, from 0.
+    pub index: usize,
+    /// The API, with its settings.
+    pub dialect: Dialect,
+    /// Returns the host, or `None` for a login at every host.
+    pub host: Option<Host>,
+    /// The path, at which the first endpoint is.
+    pub path: String,
+    /// Returns the realm of the users. Every request must satisfy the rules of this realm.
+    pub realm: Arc<Realm>,
     endpoints: Vec<Endpoint>,
-    named_realms: Vec<Arc<Realm>>,
+    /// Returns the realms that a request can name, each once.
+    pub named_realms: Vec<Arc<Realm>>,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// The API of a login, with the settings that only this API has.
@@ -113,20 +121,15 @@ pub enum LoginOperation {
 /// A login and one of its endpoints.
 #[derive(Clone, Debug)]
 pub struct LoginMatch {
-    login: Arc<Login>,
+    pub login: Arc<Login>,
     endpoint: usize,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl LoginMatch {
     /// Returns the login with its first endpoint, which every login has.
     pub(in crate::config) fn first(login: &Arc<Login>) -> Self {
-        Self { login: login.clone(), endpoint: 0 }
-    }
-
-    /// The login.
-    #[must_use]
-    pub const fn login(&self) -> &Arc<Login> {
-        &self.login
+        Self { _sealed: Sealed(()), login: login.clone(), endpoint: 0 }
     }
 
     /// The endpoint.
@@ -229,54 +232,18 @@ impl Login {
             Dialect::Tenant(tenant) => tenant.realms(),
             Dialect::Project(_) | Dialect::Exchange(_) => Vec::new(),
         };
-        Self { index, dialect, host, path, realm, endpoints, named_realms }
-    }
-
-    /// Returns the position in the file, from 0.
-    #[must_use]
-    pub const fn index(&self) -> usize {
-        self.index
-    }
-
-    /// The API, with its settings.
-    #[must_use]
-    pub const fn dialect(&self) -> &Dialect {
-        &self.dialect
-    }
-
-    /// Returns the host, or `None` for a login at every host.
-    #[must_use]
-    pub const fn host(&self) -> Option<&Host> {
-        self.host.as_ref()
-    }
-
-    /// The path, at which the first endpoint is.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Returns the realm of the users. Every request must satisfy the rules of this realm.
-    #[must_use]
-    pub const fn realm(&self) -> &Arc<Realm> {
-        &self.realm
+        Self { _sealed: Sealed(()), index, dialect, host, path, realm, endpoints, named_realms }
     }
 
     /// Returns whether the login can ask users of `realm` for a one-time code or a new password. A user pool asks its users itself.
     #[must_use]
     pub fn asks_users_of(&self, realm: &Realm) -> bool {
         match &self.dialect {
-            Dialect::Tenant(tenant) if tenant.user_pool().is_none() => {
-                self.named_realms.iter().any(|other| other.index() == realm.index())
+            Dialect::Tenant(tenant) if tenant.user_pool.as_deref().is_none() => {
+                self.named_realms.iter().any(|other| other.index == realm.index)
             }
             _ => false,
         }
-    }
-
-    /// Returns the realms that a request can name, each once.
-    #[must_use]
-    pub fn named_realms(&self) -> &[Arc<Realm>] {
-        &self.named_realms
     }
 
     /// Returns the endpoint of `path` and `method`. If none at this path allows the method, returns the first one of the path.
@@ -289,7 +256,7 @@ impl Login {
         } else {
             at_path.find(|(_, other)| other.allows_method(method)).map_or(first, |(index, _)| index)
         };
-        Some(LoginMatch { login: self.clone(), endpoint: found })
+        Some(LoginMatch { _sealed: Sealed(()), login: self.clone(), endpoint: found })
     }
 
     pub(in crate::config) fn endpoints(&self) -> &[Endpoint] {

@@ -21,6 +21,7 @@ use crate::config::realm::read::OfLogins;
 use crate::config::realm::{MAX_TTL, Realm};
 use crate::config::schema::kind::{Raw, choice, duration, map, raw, required, subsection, text, word};
 use crate::config::schema::{Setting, keys, section};
+use crate::config::sealed::Sealed;
 use crate::config::values::{host, path, plain};
 
 section! {
@@ -166,7 +167,7 @@ fn tenant(
         keys.cognito.error("applies only to backend = \"cognito\": write that, or remove the section");
     }
     let client_id = match user_pool {
-        Some(pool) => Some(pool.client_id().to_owned()),
+        Some(pool) => Some(pool.client_id.to_owned()),
         None => keys.client_id.value,
     };
     for setting in [&keys.access_ttl, &keys.refresh_ttl] {
@@ -177,8 +178,8 @@ fn tenant(
     let mut by_name = by_tenant_name(&keys.tenants, realms);
     if over_pool {
         let own = own?;
-        let is_own = |realm: &Realm| realm.index() == own.index();
-        for (alias, _) in by_name.iter().filter(|(name, realm)| !is_own(realm) && *name != realm.name()) {
+        let is_own = |realm: &Realm| realm.index == own.index;
+        for (alias, _) in by_name.iter().filter(|(name, realm)| !is_own(realm) && **name != realm.name) {
             keys.tenants.error(format!(
                 "{} names another realm, but a Cognito login serves only its own realm: remove it",
                 quote(alias)
@@ -190,6 +191,7 @@ fn tenant(
     // Clients expect /Logout beside /Login.
     let default_path = || format!("{}/Logout", path.rsplit_once('/').map_or("", |(dir, _)| dir));
     Ok(TenantLogin {
+        _sealed: Sealed(()),
         logout_path: keys.logout_path.value.unwrap_or_else(default_path),
         realms: by_name,
         shape: keys.shape.value,
@@ -294,9 +296,9 @@ mod tests {
     fn a_tenant_is_a_realm_by_its_name_or_an_alias() {
         let realms = format!("{SERVER}{REALM}{}", with(REALM, "name = \"b\"\nalgorithm = \"ES256\""));
         let config = check(&format!("{realms}{}", with(TENANT, r#"tenants = { "Acme Inc" = "b", b = "b" }"#))).unwrap();
-        let login = &config.policy.routing().logins()[0];
-        let Dialect::Tenant(tenant) = login.dialect() else { panic!("{login:?}") };
-        let of = |name: &str| tenant.realm(name).map(|realm| realm.name());
+        let login = &config.policy.routing.logins[0];
+        let Dialect::Tenant(tenant) = &login.dialect else { panic!("{login:?}") };
+        let of = |name: &str| tenant.realm(name).map(|realm| realm.name.as_str());
         assert_eq!(
             [of("a"), of("b"), of("Acme Inc"), of("acme inc"), of("")],
             [Some("a"), Some("b"), Some("b"), None, None]
@@ -304,14 +306,14 @@ mod tests {
         assert_eq!(tenant.realms().len(), 2);
         let realm = config.policy.realm("b").unwrap();
         assert_eq!((tenant.client_id(realm), tenant.access_ttl(realm)), ("b", Duration::from_secs(3600)));
-        assert_eq!((tenant.shape(), tenant.refresh_grace()), (ResponseShape::Nested, Duration::from_secs(10)));
+        assert_eq!((tenant.shape, tenant.refresh_grace), (ResponseShape::Nested, Duration::from_secs(10)));
         let paths: Vec<_> = login.endpoints().iter().map(|endpoint| endpoint.path.as_str()).collect();
         assert_eq!(paths, ["/Login", "/Logout", "/Login/Challenge", "/Login/Refresh"]);
-        let has_id_keys = |name: &str| config.policy.realm(name).unwrap().tokens().id_keys.is_some();
+        let has_id_keys = |name: &str| config.policy.realm(name).unwrap().tokens.id_keys.is_some();
         assert!(has_id_keys("b") && !has_id_keys("a"), "a secret that is shared is no key to tell tokens apart");
         let config =
             check(&format!("{}{LOGIN}", with(REALM, "algorithm = \"ES256\"")).replacen("", SERVER, 1)).unwrap();
-        assert!(config.policy.realm("a").unwrap().tokens().id_keys.is_none(), "nobody hands out ID tokens");
+        assert!(config.policy.realm("a").unwrap().tokens.id_keys.is_none(), "nobody hands out ID tokens");
     }
 
     #[test]

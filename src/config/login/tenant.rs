@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::login::cognito::UserPool;
 use crate::config::login::{Endpoint, EndpointTokens, LoginOperation};
 use crate::config::realm::Realm;
+use crate::config::sealed::Sealed;
 
 /// Settings of a tenant login.
 #[derive(Debug)]
@@ -14,13 +15,17 @@ pub struct TenantLogin {
     pub(in crate::config) logout_path: String,
     /// By `TenantName`.
     pub(in crate::config) realms: BTreeMap<String, Arc<Realm>>,
-    pub(in crate::config) shape: ResponseShape,
+    /// How answers are laid out.
+    pub shape: ResponseShape,
     pub(in crate::config) client_id: Option<String>,
     pub(in crate::config) access_ttl: Duration,
-    pub(in crate::config) refresh_ttl: Duration,
-    pub(in crate::config) refresh_grace: Duration,
+    /// For how long a session can be refreshed.
+    pub refresh_ttl: Duration,
+    /// For how long a refresh token that was used may come again, from a client that lost the answer.
+    pub refresh_grace: Duration,
     /// The source of the users, if they are not in the store.
-    pub(in crate::config) user_pool: Option<Arc<UserPool>>,
+    pub user_pool: Option<Arc<UserPool>>,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// Layout of the response of a tenant login.
@@ -56,52 +61,28 @@ impl TenantLogin {
     #[must_use]
     pub fn realms(&self) -> Vec<Arc<Realm>> {
         let mut realms: Vec<_> = self.realms.values().cloned().collect();
-        realms.sort_by_key(|realm| realm.index());
-        realms.dedup_by_key(|realm| realm.index());
+        realms.sort_by_key(|realm| realm.index);
+        realms.dedup_by_key(|realm| realm.index);
         realms
     }
 
     /// What a realm is called in answers: the first of its names in `tenants`, or its own.
     #[must_use]
     pub fn name_of<'a>(&'a self, realm: &'a Realm) -> &'a str {
-        let names = self.realms.iter().filter(|(name, of)| of.index() == realm.index() && *name != realm.name());
-        names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| realm.name())
-    }
-
-    /// The user pool that answers for it, if its users are not our own.
-    #[must_use]
-    pub fn user_pool(&self) -> Option<&UserPool> {
-        self.user_pool.as_deref()
-    }
-
-    /// How answers are laid out.
-    #[must_use]
-    pub const fn shape(&self) -> ResponseShape {
-        self.shape
+        let names = self.realms.iter().filter(|(name, of)| of.index == realm.index && **name != realm.name);
+        names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| &realm.name)
     }
 
     /// `client_id` of access tokens and `aud` of ID tokens for the users of `realm`.
     #[must_use]
     pub fn client_id<'a>(&'a self, realm: &'a Realm) -> &'a str {
-        self.client_id.as_deref().unwrap_or(&realm.tokens().audience)
+        self.client_id.as_deref().unwrap_or(&realm.tokens.audience)
     }
 
     /// How long an access token or ID token lives: no longer than any token of the realm may.
     #[must_use]
     pub fn access_ttl(&self, realm: &Realm) -> Duration {
-        self.access_ttl.min(realm.token_ttl())
-    }
-
-    /// For how long a session can be refreshed.
-    #[must_use]
-    pub const fn refresh_ttl(&self) -> Duration {
-        self.refresh_ttl
-    }
-
-    /// For how long a refresh token that was used may come again, from a client that lost the answer.
-    #[must_use]
-    pub const fn refresh_grace(&self) -> Duration {
-        self.refresh_grace
+        self.access_ttl.min(realm.token_ttl)
     }
 }
 
@@ -121,6 +102,7 @@ mod tests {
 
     fn login(path: &str, logout_path: &str) -> Arc<Login> {
         let tenant = TenantLogin {
+            _sealed: Sealed(()),
             logout_path: logout_path.into(),
             realms: BTreeMap::new(),
             shape: ResponseShape::Nested,

@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 use http::header::HeaderName;
 
 use crate::config::origin::Origins;
+use crate::config::sealed::Sealed;
 use crate::keystore::KeysDir;
 use crate::token;
 pub use api_key::{ApiKey, Sha256};
@@ -28,70 +29,37 @@ pub const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 #[derive(Debug)]
 pub struct Realm {
     /// Its place in the file.
-    pub(in crate::config) number: u32,
-    pub(in crate::config) name: String,
-    pub(in crate::config) tokens: token::TokenSettings,
-    pub(in crate::config) keys_dir: KeysDir,
+    pub index: u32,
+    pub name: String,
+    /// How its tokens are signed and verified.
+    pub tokens: token::TokenSettings,
+    /// Where its signing keys are kept.
+    pub keys_dir: KeysDir,
     pub(in crate::config) id_keys_dir: Option<KeysDir>,
-    pub(in crate::config) token_ttl: Duration,
-    pub(in crate::config) cookie: CookieSpec,
-    pub(in crate::config) require_key: bool,
+    /// How long a token lives.
+    pub token_ttl: Duration,
+    /// The cookie that carries one.
+    pub cookie: CookieSpec,
+    /// Whether every request needs an API key.
+    pub require_key: bool,
     pub(in crate::config) key_query: Option<String>,
     pub(in crate::config) key_header: Option<HeaderName>,
     pub(in crate::config) api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState>,
     pub(in crate::config) master_key: Option<Sha256>,
-    pub(in crate::config) origins: Origins,
-    pub(in crate::config) require_origin: bool,
-    pub(in crate::config) users: UserRules,
+    /// Who may call it from a browser.
+    pub origins: Origins,
+    /// Whether a request without `Origin` is refused.
+    pub require_origin: bool,
+    /// What its users may do about themselves.
+    pub users: UserRules,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl Realm {
-    /// Its name, `X-Auth-Realm` upstream.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Tells it from the other realms of its policy.
-    #[must_use]
-    pub const fn index(&self) -> u32 {
-        self.number
-    }
-
-    /// How its tokens are signed and verified.
-    #[must_use]
-    pub const fn tokens(&self) -> &token::TokenSettings {
-        &self.tokens
-    }
-
-    /// Where its signing keys are kept.
-    #[must_use]
-    pub const fn keys_dir(&self) -> &KeysDir {
-        &self.keys_dir
-    }
-
     /// Where it keeps all of its keys: those that sign access tokens, and those that sign ID tokens, if it has such.
     pub fn keys_dirs(&self) -> impl Iterator<Item = (&KeysDir, &token::SigningKeys)> {
         let id = self.id_keys_dir.as_ref().zip(self.tokens.id_keys.as_ref());
         std::iter::once((&self.keys_dir, &self.tokens.keys)).chain(id)
-    }
-
-    /// How long a token lives.
-    #[must_use]
-    pub const fn token_ttl(&self) -> Duration {
-        self.token_ttl
-    }
-
-    /// The cookie that carries one.
-    #[must_use]
-    pub const fn cookie(&self) -> &CookieSpec {
-        &self.cookie
-    }
-
-    /// Whether every request needs an API key.
-    #[must_use]
-    pub const fn requires_key(&self) -> bool {
-        self.require_key
     }
 
     /// The member of the query that may be an API key; `None` in a realm without keys, where the whole query is the app's.
@@ -144,31 +112,14 @@ impl Realm {
         self.master_key == Some(Sha256::new(secret))
     }
 
-    /// Who may call it from a browser.
-    #[must_use]
-    pub const fn origins(&self) -> &Origins {
-        &self.origins
-    }
-
-    /// Whether a request without `Origin` is refused.
-    #[must_use]
-    pub const fn requires_origin(&self) -> bool {
-        self.require_origin
-    }
-
-    /// What its users may do about themselves.
-    #[must_use]
-    pub const fn users(&self) -> &UserRules {
-        &self.users
-    }
-
     /// A realm `examples` with a key of its own, that asks nothing of a request.
     #[cfg(test)]
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
+            _sealed: Sealed(()),
             id_keys_dir: None,
             keys_dir: KeysDir::for_tests(std::path::Path::new(""), token::Algorithm::HS256),
-            number: 0,
+            index: 0,
             name: "examples".into(),
             tokens: token::TokenSettings {
                 issuer: "https://gate.example.com".into(),
@@ -183,7 +134,13 @@ impl Realm {
                 trusted: Vec::new(),
             },
             token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
-            cookie: CookieSpec { name: "__Host-examples".into(), same_site, secure: true, partitioned },
+            cookie: CookieSpec {
+                _sealed: Sealed(()),
+                name: "__Host-examples".into(),
+                same_site,
+                secure: true,
+                partitioned,
+            },
             require_key: false,
             key_query: None,
             key_header: None,

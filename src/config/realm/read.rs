@@ -23,6 +23,7 @@ use crate::config::schema::kind::{
     Raw, choice, duration, flag, list, optional_duration, raw, required, subsection, subsections, text,
 };
 use crate::config::schema::{Setting, section};
+use crate::config::sealed::Sealed;
 use crate::config::values::plain;
 use crate::filesystem::can_create_directory;
 use crate::keystore::keys_dir::KeysDir;
@@ -198,7 +199,8 @@ fn read(
     let issuer = issuer.map(str::to_owned).ok_or_else(|| section.reported())?;
     let (signing_keys, keys_dir) = keys_dir?;
     Ok(Realm {
-        number,
+        _sealed: Sealed(()),
+        index: number,
         tokens: token::TokenSettings {
             issuer,
             audience: audience.unwrap_or_else(|| name.clone()),
@@ -319,7 +321,12 @@ fn origins(keys: &RealmKeys<'_>) -> Origins {
              Remove it; forms of Tollgate's own pages with Referrer-Policy: no-referrer do not need it",
         );
     }
-    Origins { listed: keys.origins.iter().flatten().cloned().collect(), null, any_with_credentials }
+    Origins {
+        listed: keys.origins.iter().flatten().cloned().collect(),
+        allows_null: null,
+        any_with_credentials,
+        _sealed: Sealed(()),
+    }
 }
 
 fn not_an_origin(text: &str) -> String {
@@ -418,7 +425,7 @@ mod tests {
     fn the_default_of_publish_ahead_depends_on_the_algorithm() {
         let dir = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
-            config.policy.realms()[0].keys_dir().clone()
+            config.policy.realms[0].keys_dir.clone()
         };
         let ten = Duration::from_secs(10);
         for (keys, ahead) in
@@ -450,15 +457,13 @@ mod tests {
     fn origins_and_credentials() {
         let origins = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
-            config.policy.realms()[0].origins().clone()
+            config.policy.realms[0].origins.clone()
         };
         let listed = origins(r#"origins = ["HTTPS://A.example:443", "null"]"#);
         assert!(
-            listed.contains(&Origin::parse("https://a.example").unwrap())
-                && listed.allows_null()
-                && !listed.allows_any()
+            listed.contains(&Origin::parse("https://a.example").unwrap()) && listed.allows_null && !listed.allows_any()
         );
-        assert!(!origins(r#"origins = ["https://a.example"]"#).allows_null());
+        assert!(!origins(r#"origins = ["https://a.example"]"#).allows_null);
         let apps = origins(r#"origins = ["capacitor://localhost", "chrome-extension://abc", "app://a:1"]"#);
         assert!(apps.contains_text("capacitor://localhost") && apps.contains_text("app://a:1"));
         assert!(!apps.contains_text("capacitor://localhost:1") && !apps.contains_text("Capacitor://localhost"));
@@ -468,7 +473,7 @@ mod tests {
             let found = warnings(&format!("{SERVER}{}{LOGIN}", with(REALM, keys)));
             assert_eq!(found.iter().any(|warning| warning.contains("realm.a.origins: \"null\"")), warned, "{found:?}");
         }
-        assert!(origins("any_origin_credentials = true").any_with_credentials());
+        assert!(origins("any_origin_credentials = true").any_with_credentials);
         assert!(origins("origins = []\nany_origin_credentials = true").allows_any());
     }
 }

@@ -384,7 +384,7 @@ mod tests {
     }
 
     fn issuer(config: &Config) -> &TrustedIssuer {
-        &config.policy.realm("a").unwrap().tokens().trusted[0]
+        &config.policy.realm("a").unwrap().tokens.trusted[0]
     }
 
     #[test]
@@ -506,7 +506,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
         let parse = |text: &str, mode: Mode<'_>| parse(text, &file, mode).unwrap().policy;
-        let keys = |policy: &Policy| policy.realm("a").unwrap().tokens().trusted[0].keys.clone();
+        let keys = |policy: &Policy| policy.realm("a").unwrap().tokens.trusted[0].keys.clone();
         // A reload requires the signing key that a start writes.
         let first = serve(&text(""), &file).policy;
         let kept = |text: &str| Arc::ptr_eq(&keys(&parse(text, Mode::Reload(&first))), &keys(&first));

@@ -15,28 +15,40 @@ use http::Method;
 use crate::config::host::Host;
 use crate::config::login::{Endpoint, Login, LoginMatch};
 use crate::config::realm::Realm;
+use crate::config::sealed::Sealed;
 use crate::config::upstream::Upstream;
 
 /// `[[route]]`: what is forwarded, to whom, and who may.
 #[derive(Debug)]
 pub struct Route {
-    pub(in crate::config) index: usize,
-    pub(in crate::config) host: Option<Host>,
-    pub(in crate::config) path: String,
-    pub(in crate::config) methods: Option<Vec<Method>>,
-    pub(in crate::config) realm: Arc<Realm>,
-    pub(in crate::config) access: Access,
-    pub(in crate::config) authorization: Authorization,
-    pub(in crate::config) basic: bool,
-    pub(in crate::config) roles: Vec<String>,
-    pub(in crate::config) require_mfa: bool,
-    pub(in crate::config) upstream: Upstream,
-    pub(in crate::config) forward_token: bool,
-    pub(in crate::config) assertion: Option<Arc<str>>,
+    /// Its place in the file, from 0.
+    pub index: usize,
+    /// The one host that it takes, if it does not take every one.
+    pub host: Option<Host>,
+    pub path: String,
+    /// The methods that it takes, if it does not take every one.
+    pub methods: Option<Vec<Method>>,
+    pub realm: Arc<Realm>,
+    pub access: Access,
+    /// Whose the Authorization header is.
+    pub authorization: Authorization,
+    /// Whether an API key may come as `Authorization: Basic`.
+    pub basic: bool,
+    /// Roles of which the token must carry one; empty: none needed.
+    pub roles: Vec<String>,
+    /// Whether the token must say that a second factor was proven.
+    pub require_mfa: bool,
+    pub upstream: Upstream,
+    /// Whether `Authorization` reaches the app.
+    pub forward_token: bool,
+    /// The audience of `X-Auth-Assertion`, if the app gets one.
+    pub assertion: Option<Arc<str>>,
     pub(in crate::config) path_rules: PathRules,
-    pub(in crate::config) encoded_slash: EncodedSlash,
-    pub(in crate::config) cors: CorsBy,
-    pub(in crate::config) body_size: Option<u64>,
+    pub encoded_slash: EncodedSlash,
+    pub cors: CorsBy,
+    /// The largest body of a request in bytes, if there is a limit.
+    pub body_size: Option<u64>,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// Who may pass.
@@ -120,106 +132,10 @@ pub enum EncodedSlash {
 }
 
 impl Route {
-    /// Its place in the file, from 0.
-    #[must_use]
-    pub const fn index(&self) -> usize {
-        self.index
-    }
-
-    /// The one host that it takes, if it does not take every one.
-    #[must_use]
-    pub const fn host(&self) -> Option<&Host> {
-        self.host.as_ref()
-    }
-
-    /// Its path.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The methods that it takes, if it does not take every one.
-    #[must_use]
-    pub fn methods(&self) -> Option<&[Method]> {
-        self.methods.as_deref()
-    }
-
-    /// Its realm.
-    #[must_use]
-    pub const fn realm(&self) -> &Arc<Realm> {
-        &self.realm
-    }
-
-    /// Who may pass.
-    #[must_use]
-    pub const fn access(&self) -> Access {
-        self.access
-    }
-
-    /// Whose the Authorization header is.
-    #[must_use]
-    pub const fn authorization(&self) -> Authorization {
-        self.authorization
-    }
-
     /// Returns whether a request without an API key is denied.
     #[must_use]
     pub fn requires_key(&self) -> bool {
-        self.access == Access::Key || self.realm.requires_key()
-    }
-
-    /// Whether an API key may come as `Authorization: Basic`.
-    #[must_use]
-    pub const fn takes_basic(&self) -> bool {
-        self.basic
-    }
-
-    /// Roles of which the token must carry one; empty: none needed.
-    #[must_use]
-    pub fn roles(&self) -> &[String] {
-        &self.roles
-    }
-
-    /// Whether the token must say that a second factor was proven.
-    #[must_use]
-    pub const fn requires_mfa(&self) -> bool {
-        self.require_mfa
-    }
-
-    /// Where it leads.
-    #[must_use]
-    pub const fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    /// Whether `Authorization` reaches the app.
-    #[must_use]
-    pub const fn forwards_token(&self) -> bool {
-        self.forward_token
-    }
-
-    /// The audience of `X-Auth-Assertion`, if the app gets one.
-    #[must_use]
-    pub const fn assertion(&self) -> Option<&Arc<str>> {
-        self.assertion.as_ref()
-    }
-
-    /// Who answers preflights.
-    #[must_use]
-    pub const fn cors(&self) -> CorsBy {
-        self.cors
-    }
-
-    /// What becomes of `%2f`.
-    #[must_use]
-    pub const fn encoded_slash(&self) -> EncodedSlash {
-        self.encoded_slash
-    }
-
-    /// The largest body of a request in bytes, if there is a limit.
-    #[must_use]
-    pub const fn body_size(&self) -> Option<u64> {
-        self.body_size
+        self.access == Access::Key || self.realm.require_key
     }
 
     /// Whether it is limited to some methods.
@@ -254,8 +170,11 @@ pub struct RouteTable {
     naming: HashMap<Host, usize, RandomState>,
     /// How many name none.
     naming_none: usize,
-    logins: Vec<Arc<Login>>,
-    routes: Vec<Arc<Route>>,
+    /// All logins, in the order of the file.
+    pub logins: Vec<Arc<Login>>,
+    /// All routes, in the order of the file.
+    pub routes: Vec<Arc<Route>>,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 type Paths = HashMap<String, Vec<Arc<Route>>, RandomState>;
@@ -282,8 +201,8 @@ impl RouteMatch {
     #[must_use]
     pub fn realm(&self) -> &Arc<Realm> {
         match self {
-            Self::Login(found) | Self::UnknownEndpoint(found) => found.login().realm(),
-            Self::Route(route) => route.realm(),
+            Self::Login(found) | Self::UnknownEndpoint(found) => &found.login.realm,
+            Self::Route(route) => &route.realm,
         }
     }
 
@@ -292,7 +211,7 @@ impl RouteMatch {
     pub fn requires_key(&self) -> bool {
         match self {
             Self::Login(found) | Self::UnknownEndpoint(found) => {
-                found.endpoint().needs_key && found.login().realm().requires_key()
+                found.endpoint().needs_key && found.login.realm.require_key
             }
             Self::Route(route) => route.requires_key(),
         }
@@ -303,7 +222,7 @@ impl RouteMatch {
     pub fn cors(&self) -> CorsBy {
         match self {
             Self::Login(_) | Self::UnknownEndpoint(_) => CorsBy::Gate,
-            Self::Route(route) => route.cors(),
+            Self::Route(route) => route.cors,
         }
     }
 }
@@ -328,7 +247,7 @@ impl RouteTable {
                 clashes.push(RouteConflict::Reserved { login: later, path: path.clone() });
             }
             if login.has_one_path() {
-                table.by_login_path.entry(login.path().to_owned()).or_default().push(login.clone());
+                table.by_login_path.entry(login.path.to_owned()).or_default().push(login.clone());
             } else {
                 let mut paths: Vec<_> =
                     login.endpoints().iter().map(|endpoint| endpoint.path.to_ascii_lowercase()).collect();
@@ -377,18 +296,6 @@ impl RouteTable {
         if clashes.is_empty() { Ok(table) } else { Err(clashes) }
     }
 
-    /// All logins, in the order of the file.
-    #[must_use]
-    pub fn logins(&self) -> &[Arc<Login>] {
-        &self.logins
-    }
-
-    /// All routes, in the order of the file.
-    #[must_use]
-    pub fn routes(&self) -> &[Arc<Route>] {
-        &self.routes
-    }
-
     /// Returns the endpoint of a login for a request. `path` is canonical. A login that names the host comes before one that names
     /// none.
     #[must_use]
@@ -399,8 +306,8 @@ impl RouteTable {
         let one_path = self.by_login_path.get(path).into_iter().flatten();
         let mut of_every_host = None;
         for found in one_path.chain(&self.with_several_paths).filter_map(|login| login.endpoint(path, method)) {
-            let login = found.login();
-            if login.host().is_none() {
+            let login = &found.login;
+            if login.host.is_none() {
                 of_every_host.get_or_insert(found);
             } else if login.hosts(found.endpoint()).any(|own| own == Some(host)) {
                 return Some(found);
@@ -460,7 +367,7 @@ impl RouteTable {
                 return route.map(|route| RouteMatch::Route(route.clone())).ok_or(NoMatch::Path);
             }
         }
-        let has_host = |login: &&Arc<Login>| login.host().is_none_or(|own| own == host);
+        let has_host = |login: &&Arc<Login>| login.host.as_ref().is_none_or(|own| own == host);
         let project =
             prefixes(path, self.depth).find_map(|prefix| self.by_login_path.get(prefix)?.iter().find(has_host));
         let mut others = self.with_several_paths.iter().filter(has_host);
@@ -469,7 +376,7 @@ impl RouteTable {
         }
         let serves_every_host = self.by_host.is_empty() || !self.any_host.is_empty();
         let is_known = self.by_host.contains_key(host)
-            || self.logins.iter().any(|login| login.host().is_some() && login.serves(host));
+            || self.logins.iter().any(|login| login.host.is_some() && login.serves(host));
         Err(if serves_every_host || is_known { NoMatch::Path } else { NoMatch::Host })
     }
 }

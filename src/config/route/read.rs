@@ -16,6 +16,7 @@ use crate::config::realm::declared::{Declared, Realms, realm_of};
 use crate::config::route::{Access, Authorization, CorsBy, EncodedSlash, PathRules, Route};
 use crate::config::schema::kind::{Raw, choice, flag, list, optional_size, raw, required, text, word, words};
 use crate::config::schema::section;
+use crate::config::sealed::Sealed;
 use crate::config::server::ServerSettings;
 use crate::config::upstream::read::{self as upstream, UpstreamKeys};
 use crate::config::values::{host, path, plain};
@@ -117,7 +118,7 @@ pub(in crate::config) fn read(
         }
     }
     if let (Some(audience), Ok(realm)) = (&keys.assertion.value, &checked) {
-        let rules = realm.tokens();
+        let rules = &realm.tokens;
         if rules.audience == **audience {
             keys.assertion
                 .error("must differ from the audience of the realm's access tokens: write a name for the application");
@@ -125,7 +126,7 @@ pub(in crate::config) fn read(
         if rules.is_symmetric() {
             keys.assertion.error(format!(
                 "requires an asymmetric algorithm, but realm \"{}\" signs with HS256: write algorithm = \"ES256\" in the realm",
-                realm.name()
+                realm.name
             ));
         }
     }
@@ -135,6 +136,7 @@ pub(in crate::config) fn read(
     }
     let upstream = upstream::read(section, server, external);
     Ok(Arc::new(Route {
+        _sealed: Sealed(()),
         upstream,
         index,
         host: keys.host.value,
@@ -176,7 +178,7 @@ fn check_authorization(keys: &RouteKeys<'_>, access: Access, realm: &Realm) {
     if basic && *keys.authorization == Authorization::App {
         keys.basic.error("can't be combined with authorization = \"app\": remove one of the two");
     }
-    if basic && !access.takes_key() && !realm.requires_key() {
+    if basic && !access.takes_key() && !realm.require_key {
         keys.basic.error(
             "requires a route that accepts API keys: write access = \"key\" or [\"user\", \"key\"], or remove basic",
         );
@@ -185,7 +187,7 @@ fn check_authorization(keys: &RouteKeys<'_>, access: Access, realm: &Realm) {
     if access.takes_key() && !basic && realm.has_api_keys() && no_carrier {
         keys.access.error("no request can carry an API key, since key_query and key_header of the realm are \"\": write one of them, or basic = true in the route");
     }
-    if access == Access::UserOrKey && realm.requires_key() {
+    if access == Access::UserOrKey && realm.require_key {
         keys.access.warn("every request of the realm has an API key, so the route never requires a user: write access = \"user\" to require both, or require_key = false in the realm");
     }
 }
@@ -198,9 +200,8 @@ fn cors(keys: &RouteKeys<'_>, access: Result<Access, Reported>, realm: Option<&R
     }
     keys.cors.unwrap_or_else(|| {
         // If the realm restricts the callers, or a preflight request would need an API key that it can't carry, Tollgate answers.
-        let is_unrestricted = |realm: &Realm| {
-            realm.origins().allows_any() && !realm.origins().any_with_credentials() && !realm.requires_key()
-        };
+        let is_unrestricted =
+            |realm: &Realm| realm.origins.allows_any() && !realm.origins.any_with_credentials && !realm.require_key;
         if access == Ok(Access::Public) && realm.is_some_and(is_unrestricted) { CorsBy::App } else { CorsBy::Gate }
     })
 }
@@ -309,12 +310,8 @@ mod tests {
             ("access = \"key\"\nbasic = true", Access::Key, true, Authorization::Auto),
         ] {
             let config = check(&format!("{SERVER}{keyed}{}", with(ROUTE, keys))).unwrap();
-            let route = &config.policy.routing().routes()[0];
-            assert_eq!(
-                (route.access(), route.takes_basic(), route.authorization()),
-                (access, basic, authorization),
-                "{keys}"
-            );
+            let route = &config.policy.routing.routes[0];
+            assert_eq!((route.access, route.basic, route.authorization), (access, basic, authorization), "{keys}");
         }
         let off = keyed.replacen("require_key = false", "key_query = \"\"\nkey_header = \"\"", 1);
         assert!(check(&format!("{SERVER}{off}{}", with(ROUTE, "access = \"key\"\nbasic = true"))).is_ok());
@@ -328,7 +325,7 @@ mod tests {
     fn cors_defaults_to_the_application_if_the_realm_restricts_nothing() {
         let cors = |realm: &str, route: &str| {
             let config = check(&format!("{SERVER}{}{}", with(REALM, realm), with(ROUTE, route))).unwrap();
-            config.policy.routing().routes()[0].cors()
+            config.policy.routing.routes[0].cors
         };
         let key = "require_key = true\n[[realm.key]]\nid = \"a\"\nsecret = \"0123456789abcdef0123456789abcdef\"";
         for (realm, route, by) in [

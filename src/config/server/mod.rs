@@ -8,13 +8,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::host::Host;
+use crate::config::sealed::Sealed;
 
 /// The proxies in front of the gate, and which of their headers count (SECURITY.md R4, R54).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
-    trusted: Vec<IpNet>,
-    family: ForwardedFamily,
-    host: bool,
+    pub networks: Vec<IpNet>,
+    pub family: ForwardedFamily,
+    /// Whether the host that they tell is passed on.
+    pub trust_forwarded_host: bool,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// In which headers proxies say who their client is. Only one family counts: a proxy that writes the one passes the other on
@@ -31,32 +34,14 @@ pub enum ForwardedFamily {
 impl Proxies {
     /// The proxies of these networks. `host`: they tell the host, too.
     #[must_use]
-    pub const fn new(trusted: Vec<IpNet>, family: ForwardedFamily, host: bool) -> Self {
-        Self { trusted, family, host }
-    }
-
-    /// Their networks.
-    #[must_use]
-    pub fn networks(&self) -> &[IpNet] {
-        &self.trusted
+    pub const fn new(trusted: Vec<IpNet>, family: ForwardedFamily, trust_forwarded_host: bool) -> Self {
+        Self { networks: trusted, family, trust_forwarded_host, _sealed: Sealed(()) }
     }
 
     /// Whether this address is one of theirs. It is in its canonical form: IPv4, if it is mapped to IPv6.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(&address))
-    }
-
-    /// Which headers count.
-    #[must_use]
-    pub const fn family(&self) -> ForwardedFamily {
-        self.family
-    }
-
-    /// Whether the host that they tell is passed on.
-    #[must_use]
-    pub const fn tell_host(&self) -> bool {
-        self.host
+        self.networks.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -66,18 +51,31 @@ pub static NO_PROXIES: Proxies = Proxies::new(Vec::new(), ForwardedFamily::XForw
 /// `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    pub(in crate::config) listen: Vec<SocketAddr>,
-    pub(in crate::config) admin: Option<SocketAddr>,
-    pub(in crate::config) threads: usize,
-    pub(in crate::config) admin_hosts: Vec<Host>,
-    pub(in crate::config) proxies: Proxies,
-    pub(in crate::config) h2c: bool,
-    pub(in crate::config) tls: bool,
-    pub(in crate::config) redirect: Vec<SocketAddr>,
-    pub(in crate::config) shutdown_grace: Duration,
-    pub(in crate::config) hash_threads: usize,
-    pub(in crate::config) hash_queue: usize,
-    pub(in crate::config) token_cache: u64,
+    /// Where clients connect. At least one.
+    pub listen: Vec<SocketAddr>,
+    /// Where health and status are answered, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// Worker threads; 0 in the file means one a core, and is resolved here.
+    pub threads: usize,
+    /// The names for which the admin listener answers, besides its own address and `localhost`.
+    pub admin_hosts: Vec<Host>,
+    /// The proxies in front, and what they may say of clients.
+    pub proxies: Proxies,
+    /// HTTP/2 without TLS, by prior knowledge.
+    pub h2c: bool,
+    pub tls: bool,
+    /// Where clients that speak no TLS are sent to where it is spoken.
+    pub redirect: Vec<SocketAddr>,
+    /// How long requests in flight may take to finish after SIGTERM.
+    pub shutdown_grace: Duration,
+    /// Threads that hash passwords: that many hashes run at once, 19 MiB each. 0 in the file means half of the cores,
+    /// and is resolved here.
+    pub hash_threads: usize,
+    /// Logins that may wait for a hashing thread before the next one is told 503.
+    pub hash_queue: usize,
+    /// How many bytes of verified tokens are kept; none if 0.
+    pub token_cache: u64,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl ServerSettings {
@@ -103,15 +101,16 @@ impl ServerSettings {
             hash_threads,
             hash_queue,
             token_cache,
+            ..
         } = self;
         let differ = [
             ("server.listen", *listen != other.listen),
             ("server.admin", *admin != other.admin),
             ("server.threads", *threads != other.threads),
             ("server.admin_hosts", *admin_hosts != other.admin_hosts),
-            ("server.trusted_proxies", proxies.trusted != other.proxies.trusted),
+            ("server.trusted_proxies", proxies.networks != other.proxies.networks),
             ("server.forwarded", proxies.family != other.proxies.family),
-            ("server.trust_forwarded_host", proxies.host != other.proxies.host),
+            ("server.trust_forwarded_host", proxies.trust_forwarded_host != other.proxies.trust_forwarded_host),
             ("server.h2c", *h2c != other.h2c),
             ("server.tls", *tls != other.tls),
             ("server.tls.redirect", *redirect != other.redirect),
@@ -121,79 +120,6 @@ impl ServerSettings {
             ("server.token_cache", *token_cache != other.token_cache),
         ];
         differ.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
-    }
-
-    /// Where clients connect. At least one.
-    #[must_use]
-    pub fn listen(&self) -> &[SocketAddr] {
-        &self.listen
-    }
-
-    /// Where health and status are answered, if anywhere.
-    #[must_use]
-    pub const fn admin(&self) -> Option<SocketAddr> {
-        self.admin
-    }
-
-    /// Worker threads; 0 in the file means one a core, and is resolved here.
-    #[must_use]
-    pub const fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// How many bytes of verified tokens are kept; none if 0.
-    #[must_use]
-    pub const fn token_cache(&self) -> u64 {
-        self.token_cache
-    }
-
-    /// The names for which the admin listener answers, besides its own address and `localhost`.
-    #[must_use]
-    pub fn admin_hosts(&self) -> &[Host] {
-        &self.admin_hosts
-    }
-
-    /// The proxies in front, and what they may say of clients.
-    #[must_use]
-    pub const fn proxies(&self) -> &Proxies {
-        &self.proxies
-    }
-
-    /// HTTP/2 without TLS, by prior knowledge.
-    #[must_use]
-    pub const fn h2c(&self) -> bool {
-        self.h2c
-    }
-
-    /// Whether clients speak TLS.
-    #[must_use]
-    pub const fn tls(&self) -> bool {
-        self.tls
-    }
-
-    /// Where clients that speak no TLS are sent to where it is spoken.
-    #[must_use]
-    pub fn redirect(&self) -> &[SocketAddr] {
-        &self.redirect
-    }
-
-    /// How long requests in flight may take to finish after SIGTERM.
-    #[must_use]
-    pub const fn shutdown_grace(&self) -> Duration {
-        self.shutdown_grace
-    }
-
-    /// Threads that hash passwords: that many hashes run at once, 19 MiB each. 0 in the file means half of the cores,
-    /// and is resolved here.
-    #[must_use]
-    pub const fn hash_threads(&self) -> usize {
-        self.hash_threads
-    }
-
-    /// Logins that may wait for a hashing thread before the next one is told 503.
-    #[must_use]
-    pub const fn hash_queue(&self) -> usize {
-        self.hash_queue
     }
 }
 

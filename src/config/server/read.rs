@@ -17,6 +17,7 @@ use crate::config::schema::kind::{
     RawList, choice, duration, flag, list, number, raw_list, required, size, subsection, text,
 };
 use crate::config::schema::{Setting, section};
+use crate::config::sealed::Sealed;
 use crate::config::server::{ForwardedFamily, Proxies, ServerSettings};
 use crate::config::tls::read::TlsKeys;
 use crate::config::values::host;
@@ -99,6 +100,7 @@ pub(in crate::config) fn read(keys: &ServerKeys<'_>, tls: Option<&TlsKeys<'_>>) 
         keys.h2c.error("can't be combined with [server.tls]: remove it. ALPN enables HTTP/2 over TLS");
     }
     ServerSettings {
+        _sealed: Sealed(()),
         listen,
         admin,
         threads: or_else(keys.threads.value, cores),
@@ -347,19 +349,19 @@ mod tests {
     fn networks_and_switches() {
         let keys = "trusted_proxies = [\"0.0.0.0/0\", \"192.0.2.1\"]\ninsecure_trust_everyone = true\nadmin = \"\"\nthreads = 3";
         let config = check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys))).unwrap();
-        let proxies: Vec<_> = config.server.proxies().networks().iter().map(ToString::to_string).collect();
+        let proxies: Vec<_> = config.server.proxies.networks.iter().map(ToString::to_string).collect();
         assert_eq!(proxies, ["0.0.0.0/0", "192.0.2.1/32"]);
-        assert_eq!((config.server.admin(), config.server.threads()), (None, 3));
+        assert_eq!((config.server.admin, config.server.threads), (None, 3));
         assert_eq!(
-            (config.server.proxies().family(), config.server.proxies().tell_host()),
+            (config.server.proxies.family, config.server.proxies.trust_forwarded_host),
             (ForwardedFamily::XForwarded, false)
         );
         let keys = "trusted_proxies = [\"::ffff:192.0.2.0/120\"]\nforwarded = \"rfc7239\"\ntrust_forwarded_host = true\nadmin_hosts = [\"Gate.internal.\"]";
         let server = check(&format!("{}{REALM}{LOGIN}", with(SERVER, keys))).unwrap().server;
-        let proxies = server.proxies();
+        let proxies = server.proxies;
         assert!(proxies.trusts("192.0.2.9".parse().unwrap()) && !proxies.trusts("192.0.3.9".parse().unwrap()));
-        assert_eq!((proxies.family(), proxies.tell_host()), (ForwardedFamily::Rfc7239, true));
-        assert_eq!(server.admin_hosts(), [Host::parse("gate.internal").unwrap()]);
+        assert_eq!((proxies.family, proxies.trust_forwarded_host), (ForwardedFamily::Rfc7239, true));
+        assert_eq!(server.admin_hosts, [Host::parse("gate.internal").unwrap()]);
     }
 
     #[test]

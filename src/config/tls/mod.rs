@@ -19,14 +19,18 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::config::pem;
+use crate::config::sealed::Sealed;
 
 /// How connections of clients are encrypted.
 #[derive(Clone)]
 pub struct TlsSettings {
-    config: Arc<ServerConfig>,
-    expires_at: i64,
+    /// What rustls needs to know.
+    pub config: Arc<ServerConfig>,
+    /// When the first of the certificates expires, in Unix seconds.
+    pub expires_at: i64,
     /// Of everything that it was made of.
     digest: Vec<u8>,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// A certificate chain and its key, which fit each other.
@@ -86,19 +90,12 @@ impl TlsSettings {
             digest.update(file);
         }
         digest.update(&[u8::from(h2)]);
-        Ok(Self { config: Arc::new(config), expires_at, digest: digest.finish().as_ref().to_vec() })
-    }
-
-    /// What rustls needs to know.
-    #[must_use]
-    pub const fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
-    }
-
-    /// When the first of the certificates expires, in Unix seconds.
-    #[must_use]
-    pub const fn expires_at(&self) -> i64 {
-        self.expires_at
+        Ok(Self {
+            _sealed: Sealed(()),
+            config: Arc::new(config),
+            expires_at,
+            digest: digest.finish().as_ref().to_vec(),
+        })
     }
 
     /// Whether it was made of the same files: whoever has that one keeps it, so that sessions can still be resumed.

@@ -9,6 +9,7 @@ use crate::config::reader::report::Reported;
 use crate::config::reader::spelling::quote;
 use crate::config::schema::kind::{duration, list, number, required, text};
 use crate::config::schema::section;
+use crate::config::sealed::Sealed;
 use crate::config::upstream::HealthCheck;
 
 section! {
@@ -45,6 +46,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> Result<HealthCheck, Repo
         keys.status.error("must not be empty: write status = [\"200-399\"], or remove it for the same effect");
     }
     Ok(HealthCheck {
+        _sealed: Sealed(()),
         path: keys.path.value?,
         host: keys.host.value,
         status: keys.status.if_written().unwrap_or_else(|| vec![200..=399]),
@@ -99,17 +101,17 @@ mod tests {
     fn every_key_and_its_default() {
         let read = |keys: &str| {
             let text = format!("{SERVER}{REALM}{ROUTE}[route.health_check]\n{keys}");
-            check(&text).unwrap().policy.routing().routes()[0].upstream().health_check().cloned().unwrap()
+            check(&text).unwrap().policy.routing.routes[0].upstream.health_check.clone().unwrap()
         };
         let short = read("path = \"/up?deep=1\"\n");
-        assert_eq!((short.path(), short.host()), ("/up?deep=1", None));
-        assert_eq!((short.interval(), short.timeout()), (Duration::from_secs(5), Duration::from_secs(2)));
-        assert_eq!((short.healthy_after(), short.unhealthy_after()), (2, 3));
+        assert_eq!((short.path.as_str(), short.host.as_deref()), ("/up?deep=1", None));
+        assert_eq!((short.interval, short.timeout), (Duration::from_secs(5), Duration::from_secs(2)));
+        assert_eq!((short.healthy_after, short.unhealthy_after), (2, 3));
         let accepted = |check: &super::HealthCheck| (200..600).filter(|status| check.accepts(*status)).count();
         assert!(short.accepts(200) && short.accepts(399) && !short.accepts(400) && accepted(&short) == 200);
         let long = read("path = \"/\"\nhost = \"app:81\"\nstatus = [\"204\", \"401-403\"]\nunhealthy_after = 1\n");
         assert!(long.accepts(204) && long.accepts(402) && accepted(&long) == 4);
-        assert_eq!((long.host(), long.unhealthy_after()), (Some("app:81"), 1));
+        assert_eq!((long.host.as_deref(), long.unhealthy_after), (Some("app:81"), 1));
     }
 
     #[test]

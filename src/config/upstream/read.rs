@@ -13,6 +13,7 @@ use crate::config::reader::Section;
 use crate::config::reader::spelling::quote;
 use crate::config::schema::kind::{Raw, RawList, choice, duration, number, raw, raw_list, required, subsection, text};
 use crate::config::schema::{Setting, keys};
+use crate::config::sealed::Sealed;
 use crate::config::server::ServerSettings;
 use crate::config::upstream::health_check;
 use crate::config::upstream::{CaCertificates, LoadBalancing, ServerAddress, Upstream};
@@ -103,6 +104,7 @@ pub(in crate::config) fn read(
         Some(CaCertificates(file.certificates.iter().map(|certificate| certificate.to_vec()).collect()))
     };
     Upstream {
+        _sealed: Sealed(()),
         authorities: if tls || servers.is_empty() { read_authorities() } else { None },
         servers,
         resolve: keys.resolve.value,
@@ -172,7 +174,7 @@ fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&ServerSettings>) 
     // PITFALL: without a name, pingora does not verify the certificate.
     let name = if scheme == "https" { Some(name_of(&host)?) } else { None };
     let authority = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-    let found = ServerAddress { host, port: port.unwrap_or(default_port), authority, name };
+    let found = ServerAddress { _sealed: Sealed(()), host, port: port.unwrap_or(default_port), authority, name };
     // Every machine resolves this one name alike (RFC 6761, 6.3); other names are looked at when they are resolved.
     let is_local = found.host.as_str() == "localhost";
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
@@ -230,7 +232,7 @@ mod tests {
 
     fn upstream(keys: &str) -> Upstream {
         let config = check(&format!("{SERVER}{REALM}{}", with(ROUTE, keys))).unwrap();
-        config.policy.routing().routes()[0].upstream().clone()
+        config.policy.routing.routes[0].upstream.clone()
     }
 
     #[test]
@@ -278,7 +280,7 @@ mod tests {
         );
         let addresses: Vec<_> = upstream.servers.iter().map(ServerAddress::address).collect();
         assert_eq!(addresses, [None, Some("127.0.0.1:80".parse().unwrap()), Some("[::1]:80".parse().unwrap())]);
-        assert_eq!(upstream.servers[0].authority(), "no-such-host.invalid:3000");
+        assert_eq!(upstream.servers[0].authority, "no-such-host.invalid:3000");
     }
 
     #[test]
@@ -287,7 +289,7 @@ mod tests {
             let upstream = upstream(keys);
             assert!(upstream.servers.iter().all(|server| server.name.is_some()));
             let server = &upstream.servers[0];
-            (server.name().unwrap().to_string(), server.port())
+            (server.name.as_ref().unwrap().to_string(), server.port)
         };
         assert_eq!(named(r#"upstream = ["https://LocalHost"]"#), ("localhost".into(), 443));
         assert_eq!(
@@ -302,7 +304,7 @@ mod tests {
         let keys = "upstream = [\"https://localhost\"]\nupstream_ca = \"ca.pem\"";
         let config = parse(&format!("{SERVER}{REALM}{}", with(ROUTE, keys)), &dir.join("t.toml"), Mode::Start)?;
         assert!(config.inputs.iter().any(|input| input.path() == dir.join("ca.pem")), "it is watched");
-        Ok(config.policy.routing().routes()[0].upstream().clone())
+        Ok(config.policy.routing.routes[0].upstream.clone())
     }
 
     #[test]
@@ -321,7 +323,7 @@ mod tests {
             assert!(problem().contains(expected), "{text}: {}", problem());
         }
         fs::write(dir.path().join("ca.pem"), format!("as text\n{AUTHORITY}")).unwrap();
-        assert_eq!(with_authority(dir.path()).unwrap().authorities().unwrap().certificates().len(), 1);
+        assert_eq!(with_authority(dir.path()).unwrap().authorities.as_ref().unwrap().0.len(), 1);
         fs::write(dir.path().join("ca.pem"), format!("{AUTHORITY}{malformed}")).unwrap();
         assert!(problem().contains("is malformed in certificate 2"));
     }

@@ -56,7 +56,7 @@ fn a_tenant_login_is_told_which_realms_would_let_the_request_in() {
         other => panic!("{line}: {other:?}"),
     };
     let realms = |line: &str, headers: &[(&str, &str)]| {
-        admitted(line, headers).realms.iter().map(|realm| realm.name().to_owned()).collect::<Vec<_>>()
+        admitted(line, headers).realms.iter().map(|realm| realm.name.to_owned()).collect::<Vec<_>>()
     };
     let listed = ("origin", "https://app.example");
     assert_eq!(realms("POST /login", &[]), ["open"], "one wants a key, one an origin");
@@ -114,7 +114,7 @@ fn logout_ends_what_looks_like_a_token_up_to_a_number() {
         Decision::Login(admitted) => admitted.tokens.len(),
         other => panic!("{other:?}"),
     };
-    let rules = bench.policy.realm("open").unwrap().tokens();
+    let rules = &bench.policy.realm("open").unwrap().tokens;
     let claims = rules.verify(&bench.token("open", &[]), NOW).unwrap().claims;
     let minted: Vec<_> = (0..6)
         .map(|id| format!("Bearer {}", rules.mint(&Claims { token_id: TokenId(id), ..claims.clone() }).unwrap()))
@@ -166,7 +166,7 @@ fn an_exchange_takes_the_tokens_of_its_one_issuer() {
     assert_eq!(tokens(&line.replace("POST", "GET"), &[origin, shown(&good)]), Err(DenyReason::Method));
     assert_eq!(tokens("POST /api/login", &[origin, shown(&good)]), Err(DenyReason::KeyMissing));
     assert_eq!(tokens(&format!("POST /api/login/redeem?{K}"), &[origin]), Ok((LoginOperation::Redeem, 0)));
-    let claims = bench.policy.realm("x").unwrap().tokens().verify(&good[7..], NOW).unwrap().claims;
+    let claims = bench.policy.realm("x").unwrap().tokens.verify(&good[7..], NOW).unwrap().claims;
     bench.revoked.extend([(claims.token_id, NOW + 60)]);
     assert_eq!(tokens(&line, &[origin, shown(&good)]), Err(DenyReason::Token(TokenError::Revoked)));
 }

@@ -18,7 +18,7 @@ fn what_was_found_is_told_in_order_and_without_a_secret() {
     let bearer = bench.bearer("main", &["admin"]);
     let token = ("authorization", bearer.as_str());
     let found = findings(&bench, &format!("GET /admin?{K}"), &[token]);
-    let rate = bench.policy.limits().per_address().rate.unwrap();
+    let rate = bench.policy.limits.per_address.rate.unwrap();
     assert_eq!(
         found,
         [

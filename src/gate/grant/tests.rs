@@ -163,7 +163,7 @@ fn passed(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Result<Passed,
     match bench.ask(line, headers) {
         Decision::Grant(grant) => Ok((
             grant.speaker().map(|speaker| speaker.claims().subject.clone()),
-            grant.key().map(|key| key.id().to_owned()),
+            grant.key().map(|key| key.id.to_owned()),
             grant.keeps_authorization(),
         )),
         Decision::Refusal(refusal) => Err(refusal.deny),

@@ -62,7 +62,7 @@ async fn log_in(
     };
     // Before the user is looked up: a token that must not name another user learns nothing about others.
     let user = if caller.may_log_in(&email) {
-        services.store.user_by_name(request.realm().name(), &email).await?
+        services.store.user_by_name(&request.realm().name, &email).await?
     } else {
         None
     };
@@ -82,9 +82,9 @@ async fn log_in(
         expires_at: now.saturating_add(LIFE_SECONDS),
     };
     let seal = services.epoch(request.realm()).await?.seal;
-    let token = request.realm().tokens().mint_callback(&callback, &seal, now).map_err(unsigned)?;
+    let token = request.realm().tokens.mint_callback(&callback, &seal, now).map_err(unsigned)?;
     tracing::info!(
-        realm = request.realm().name(),
+        realm = request.realm().name,
         user = user.id,
         actor = caller.client,
         subject = accepted.claims.subject,
@@ -92,13 +92,13 @@ async fn log_in(
         token = %callback.token_id,
         "exchanged a token"
     );
-    let mut url = format!("{}?token={token}", exchange.callback_url());
+    let mut url = format!("{}?token={token}", exchange.callback_url);
     if let Some(redirect) = redirect {
         url.push_str("&redirect_url=");
         url.extend(utf8_percent_encode(redirect, NON_ALPHANUMERIC));
     }
     let mut answer = json!({"status": "success", "url": url, "message": "User logged in"});
-    if exchange.answer() == AnswerVersion::Of2024 {
+    if exchange.answer == AnswerVersion::Of2024 {
         answer["token"] = token.into();
         // Absolute, unlike OAuth's of the same name.
         answer["expires_in"] = callback.expires_at.into();
@@ -121,7 +121,7 @@ async fn callback(
         Ok(token) => {
             let value = cookie::set(request.realm(), &token).ok_or(DenyReason::Internal)?;
             answer.headers_mut().insert(header::SET_COOKIE, value);
-            exchange.after_login()
+            &exchange.after_login
         }
         // The redirect URL of the client that requested the token, if it is listed (SECURITY.md R34).
         Err(refusal) if refusal.deny == DenyReason::CallbackToken => {
@@ -150,7 +150,7 @@ async fn redeem(
     let body = body::object(request)?;
     let token = body.get("token").and_then(Value::as_str).ok_or(DenyReason::CallbackToken)?;
     let token = use_up(token, request, exchange, services).await?;
-    let expires_in = request.realm().token_ttl().as_secs();
+    let expires_in = request.realm().token_ttl.as_secs();
     Ok(ok(&json!({"status": "success", "token": token, "token_type": "Bearer", "expires_in": expires_in})))
 }
 
@@ -163,32 +163,31 @@ async fn use_up(
 ) -> Result<String, LoginError> {
     let (realm, now) = (request.realm(), request.now());
     let refused = |reject: TokenError| {
-        tracing::info!(realm = realm.name(), client = %request.client(), reason = reject.code(), "a callback token was refused");
+        tracing::info!(realm = realm.name, client = %request.client(), reason = reject.code(), "a callback token was refused");
         DenyReason::CallbackToken
     };
-    let sealed = realm.tokens().verify_callback(token, now).map_err(refused)?;
+    let sealed = realm.tokens.verify_callback(token, now).map_err(refused)?;
     // R62: a signing key alone can't make this half of the token.
     let epoch = services.epoch(realm).await?;
     let callback = sealed.open(&epoch.seal).map_err(refused)?;
     request.event.user(&callback.subject, None);
     request.event.actor(&callback.actor);
     // The new session would begin now, and so outlive a revocation of everything issued until now.
-    if services.revocations.contains(&callback.marks(realm.tokens())) {
-        tracing::info!(realm = realm.name(), user = callback.subject, client = %request.client(), token = %callback.token_id, "a callback token was revoked");
+    if services.revocations.contains(&callback.marks(&realm.tokens)) {
+        tracing::info!(realm = realm.name, user = callback.subject, client = %request.client(), token = %callback.token_id, "a callback token was revoked");
         return Err(DenyReason::CallbackToken.into());
     }
-    let user =
-        services.store.user(realm.name(), &callback.subject).await?.filter(|user| !user.disabled && user.vouched);
+    let user = services.store.user(&realm.name, &callback.subject).await?.filter(|user| !user.disabled && user.vouched);
     let user = user.ok_or(DenyReason::CallbackToken)?;
     has_all(&user, exchange)?;
-    let claims = Claims { mfa: callback.mfa, ..session::new_claims(&user, realm.token_ttl(), now) };
+    let claims = Claims { mfa: callback.mfa, ..session::new_claims(&user, realm.token_ttl, now) };
     let expires_at = callback.expires_at.saturating_add_unsigned(MAX_LEEWAY.as_secs());
     let once = OneTimeId { id: callback.token_id, expires_at };
-    let session = Session { epoch: Some(epoch.id), ..session::new_session(realm.name(), &claims) };
+    let session = Session { epoch: Some(epoch.id), ..session::new_session(&realm.name, &claims) };
     match services.store.create_session_once(once, &session, user.version).await {
         Ok(true) => {}
         Ok(false) => {
-            tracing::warn!(realm = realm.name(), user = user.id, client = %request.client(), token = %callback.token_id, "a callback token came a second time");
+            tracing::warn!(realm = realm.name, user = user.id, client = %request.client(), token = %callback.token_id, "a callback token came a second time");
             return Err(DenyReason::CallbackToken.into());
         }
         Err(StoreError::VersionConflict) => return Err(DenyReason::CallbackToken.into()),
@@ -196,7 +195,7 @@ async fn use_up(
     }
     request.event.user(&user.id, Some(claims.token_id));
     tracing::info!(
-        realm = realm.name(),
+        realm = realm.name,
         user = user.id,
         actor = callback.actor,
         client = %request.client(),
@@ -205,7 +204,7 @@ async fn use_up(
     );
     let mut more = session::extra_claims(&user);
     more.insert("act".into(), json!({"sub": callback.actor}));
-    Ok(realm.tokens().mint_with(&claims, more).map_err(unsigned)?)
+    Ok(realm.tokens.mint_with(&claims, more).map_err(unsigned)?)
 }
 
 /// Checks the required attributes: members of the user's data with a value.
@@ -218,7 +217,7 @@ fn has_all(user: &User, exchange: &ExchangeLogin) -> Result<(), DenyReason> {
         Some(Value::Array(items)) => !items.is_empty(),
         Some(Value::Object(members)) => !members.is_empty(),
     };
-    match exchange.required_attributes().iter().find(|attribute| !has(attribute)) {
+    match exchange.required_attributes.iter().find(|attribute| !has(attribute)) {
         None => Ok(()),
         Some(RequiredAttribute::Licence) => Err(DenyReason::NoLicence),
         Some(RequiredAttribute::Profile) => Err(DenyReason::NoProfile),
@@ -226,7 +225,7 @@ fn has_all(user: &User, exchange: &ExchangeLogin) -> Result<(), DenyReason> {
 }
 
 fn refused(request: &LoginRequest<'_>, caller: &ExchangeClient<'_>, why: &str) {
-    tracing::info!(realm = request.realm().name(), actor = caller.client, client = %request.client(), why, "an exchange was refused");
+    tracing::info!(realm = request.realm().name, actor = caller.client, client = %request.client(), why, "an exchange was refused");
 }
 
 /// From the response to the browser's next request, on a slow connection.

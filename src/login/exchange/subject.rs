@@ -40,7 +40,7 @@ impl<'a> ExchangeClient<'a> {
         if !exchange.allows_client(client, &permissions) {
             return Err(DenyReason::ExchangeForbidden);
         }
-        let email = text(exchange.email_claim()).filter(|_| is_verified(claims, exchange));
+        let email = text(&exchange.email_claim).filter(|_| is_verified(claims, exchange));
         let user = if is_machine(claims, client) { None } else { Some(ExternalUser { email }) };
         Ok(Self { client, user })
     }
@@ -69,9 +69,9 @@ fn is_machine(claims: &Map<String, Value>, client: &str) -> bool {
 /// customers choose, has `<claim>_verified`. Access tokens often have neither; that is enough unless the operator
 /// requires more.
 fn is_verified(claims: &Map<String, Value>, exchange: &ExchangeLogin) -> bool {
-    let beside = format!("{}_verified", exchange.email_claim());
+    let beside = format!("{}_verified", exchange.email_claim);
     let said: Vec<_> = ["email_verified", &beside].into_iter().filter_map(|name| claims.get(name)).collect();
-    (!said.is_empty() || !exchange.requires_verified_email())
+    (!said.is_empty() || !exchange.require_verified_email)
         && said.iter().all(|verified| **verified == true || **verified == "true")
 }
 
@@ -105,7 +105,7 @@ callback_url = "https://app.example/cb"
     /// Returns whether a token with these claims can log in `bob@example.com`.
     fn may(limits: &str, claims: &Value) -> Result<bool, DenyReason> {
         let config = parse(&format!("{FILE}{limits}"), std::path::Path::new("t.toml"), Mode::Start).unwrap();
-        let Dialect::Exchange(exchange) = config.policy.routing().logins()[0].dialect() else { panic!() };
+        let Dialect::Exchange(exchange) = &config.policy.routing.logins[0].dialect else { panic!() };
         let caller = ExchangeClient::read(claims.as_object().unwrap(), exchange)?;
         Ok(caller.may_log_in(&LoginName::email("bob@example.com").unwrap()))
     }

@@ -72,7 +72,7 @@ async fn register(
     services: &LoginServices,
     flags: Flags,
 ) -> Result<LoginResponse, LoginError> {
-    if !request.realm().users().registration_open() {
+    if !request.realm().users.registration_open {
         return Err(DenyReason::RegistrationClosed.into());
     }
     let (body, password) = RecordBody::with_credentials(body::object(request)?)?;
@@ -84,19 +84,19 @@ async fn register(
     // counts as a failure of the address.
     let address = [request.address()];
     services.throttle.check(&address, request.now_ms)?;
-    services.allowances.take(request.client(), request.realm().users().registrations_per_hour(), request.now_ms)?;
+    services.allowances.take(request.client(), request.realm().users.registrations_per_hour, request.now_ms)?;
     let taken = || match services.throttle.record_failure(&address, request.now_ms) {
         Ok(()) => LoginError::from(DenyReason::UserExists),
         Err(wait) => wait.into(),
     };
-    if services.store.user_by_name(request.realm().name(), &name).await?.is_some() {
+    if services.store.user_by_name(&request.realm().name, &name).await?.is_some() {
         return Err(taken());
     }
     // A self-given address is unverified.
     let user = named(User {
         password: services.passwords.hash(request.share(), &password).await?,
         data: body.members,
-        ..User::new(request.realm().name(), request.now_ms)
+        ..User::new(&request.realm().name, request.now_ms)
     })?;
     match services.store.register(&user).await {
         Ok(()) => {}
@@ -115,7 +115,7 @@ async fn login(
 ) -> Result<LoginResponse, LoginError> {
     let (body, password) = RecordBody::with_credentials(body::object(request)?)?;
     body.name_text().into_iter().for_each(|name| request.event.username(name));
-    let (name, realm) = (body.login_name(), request.realm().name());
+    let (name, realm) = (body.login_name(), &request.realm().name);
     let attempt = PasswordAttempt { request, place: Place::Realm(realm), names: name.as_slice(), password: &password };
     for _ in 0..ATTEMPTS {
         let user = authenticate(&attempt, services).await.map_err(|refusal| clear_if_wrong(request, refusal))?;
@@ -125,7 +125,7 @@ async fn login(
             tracing::info!(realm, user = user.id, client = %request.client(), "the user has a challenge, which this login API does not support");
             return Err(DenyReason::ChallengeRequired.into());
         }
-        let claims = session::new_claims(&user, request.realm().token_ttl(), request.now());
+        let claims = session::new_claims(&user, request.realm().token_ttl, request.now());
         match services.store.create_session(&session::new_session(realm, &claims), user.version).await {
             Ok(()) => {}
             Err(StoreError::VersionConflict) => continue,
@@ -146,7 +146,7 @@ fn logged_in(
     user: User,
     claims: &Claims,
 ) -> Result<LoginResponse, DenyReason> {
-    let token = request.realm().tokens().mint_with(claims, session::extra_claims(&user)).map_err(unsigned)?;
+    let token = request.realm().tokens.mint_with(claims, session::extra_claims(&user)).map_err(unsigned)?;
     let mut answer = ok(&to_json(user, flags.data_only));
     if flags.no_cookie {
         let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| DenyReason::Internal)?;
@@ -180,7 +180,7 @@ async fn logout(request: &LoginRequest<'_>, services: &LoginServices) -> Result<
         let revocation = services.store.revoke(id, TokenExpiry::At(session::max_expiry(claims))).await?;
         services.refuse(&[revocation]);
         request.event.left(Some(&claims.subject), id);
-        tracing::info!(realm = request.realm().name(), user = claims.subject, token = %claims.token_id, "logged out");
+        tracing::info!(realm = request.realm().name, user = claims.subject, token = %claims.token_id, "logged out");
     }
     Ok(cleared(request, ok(&Value::Object(Map::new()))))
 }
@@ -195,12 +195,12 @@ async fn who_am_i(
     }
     if request.admitted.query.iter().any(|(name, _)| name == UNIQUE_ID) {
         let user =
-            services.store.user(request.realm().name(), unique_id(request)?).await?.ok_or(DenyReason::RecordUnknown)?;
+            services.store.user(&request.realm().name, unique_id(request)?).await?.ok_or(DenyReason::RecordUnknown)?;
         return Ok(ok(&to_json(user, flags.data_only)));
     }
     let (mut records, mut after) = (Vec::new(), None);
     loop {
-        let page = services.store.users(request.realm().name(), after.as_deref(), PAGE).await?;
+        let page = services.store.users(&request.realm().name, after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         records.extend(page.into_iter().map(|user| to_json(user, flags.data_only)));
@@ -282,13 +282,13 @@ async fn may_rename(
     renames: Renames,
     services: &LoginServices,
 ) -> Result<Renames, LoginError> {
-    let rules = request.realm().users();
-    if !rules.allow_rename() {
+    let rules = request.realm().users;
+    if !rules.self_rename {
         return Err(DenyReason::RenameForbidden.into());
     }
     if matches!(renames, Renames::Uncounted) {
         services.throttle.check(&[request.address()], request.now_ms)?;
-        services.allowances.take(request.client(), rules.registrations_per_hour(), request.now_ms)?;
+        services.allowances.take(request.client(), rules.registrations_per_hour, request.now_ms)?;
         services.allowances.take_rename(&user.realm, &user.id, request.now_ms)?;
     }
     if services.store.names_held(&user.realm, &user.id).await? >= MAX_NAMES_HELD {
@@ -334,7 +334,7 @@ async fn delete(
 ) -> Result<LoginResponse, LoginError> {
     let id = unique_id(request)?;
     let by = permitted(request, services, id).await?;
-    let deleted = services.store.delete_user(request.realm().name(), id, by).await?;
+    let deleted = services.store.delete_user(&request.realm().name, id, by).await?;
     let (user, revoked) =
         deleted.ok_or(if request.admitted.master { DenyReason::RecordUnknown } else { DenyReason::UserGone })?;
     services.refuse(&revoked);
@@ -366,13 +366,13 @@ async fn target(request: &LoginRequest<'_>, services: &LoginServices, id: &str) 
     if !request.admitted.master {
         return caller(request, services).await;
     }
-    Ok(services.store.user(request.realm().name(), id).await?.ok_or(DenyReason::RecordUnknown)?)
+    Ok(services.store.user(&request.realm().name, id).await?.ok_or(DenyReason::RecordUnknown)?)
 }
 
 /// Returns the user of the token. It must still exist, whatever the token says (R45).
 async fn caller(request: &LoginRequest<'_>, services: &LoginServices) -> Result<User, LoginError> {
     let claims = request.admitted.token.as_ref().map_err(|deny| *deny)?;
-    let user = services.store.user(request.realm().name(), &claims.subject).await?;
+    let user = services.store.user(&request.realm().name, &claims.subject).await?;
     Ok(user.filter(|user| !user.disabled).ok_or(DenyReason::UserGone)?)
 }
 

@@ -73,7 +73,7 @@ impl Gate {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
         }
         if let Some(token) = &call.cookie {
-            let cookie = format!("other=1; {}={token}", self.realm.cookie().name());
+            let cookie = format!("other=1; {}={token}", self.realm.cookie.name);
             headers.insert(header::COOKIE, cookie.try_into().unwrap());
         }
         let tokens: Vec<_> = call.bearer.iter().chain(&call.cookie).cloned().collect();
@@ -88,7 +88,7 @@ impl Gate {
             token,
             tokens: tokens
                 .iter()
-                .filter_map(|token| self.realm.tokens().verify(token, call.now_ms / 1000).ok())
+                .filter_map(|token| self.realm.tokens.verify(token, call.now_ms / 1000).ok())
                 .collect(),
             client: ClientInfo::from_request(client, true, &headers, &NO_PROXIES),
             cors: None,
@@ -105,7 +105,7 @@ impl Gate {
     }
 
     fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, DenyReason> {
-        let accepted = self.realm.tokens().verify_own(token, now_ms / 1000).map_err(DenyReason::Token)?;
+        let accepted = self.realm.tokens.verify_own(token, now_ms / 1000).map_err(DenyReason::Token)?;
         let revoked = self.services.revocations.contains(&accepted.marks);
         if revoked { Err(DenyReason::Token(TokenError::Revoked)) } else { Ok(accepted.claims) }
     }
@@ -123,7 +123,7 @@ impl Gate {
 
     async fn stored(&self, username: &str) -> User {
         let name = LoginName::username(username).unwrap();
-        self.services.store.user_by_name(self.realm.name(), &name).await.unwrap().unwrap()
+        self.services.store.user_by_name(&self.realm.name, &name).await.unwrap().unwrap()
     }
 }
 

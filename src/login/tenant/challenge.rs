@@ -34,7 +34,7 @@ pub(super) fn next_challenge(
     mfa: bool,
 ) -> Result<LoginResponse, DenyReason> {
     let challenge = ChallengeToken { subject: user.id.clone(), version: user.version, name: name.into(), mfa };
-    let session = realm.tokens().mint_challenge(&challenge, &epoch.seal, request.now()).map_err(unsigned)?;
+    let session = realm.tokens.mint_challenge(&challenge, &epoch.seal, request.now()).map_err(unsigned)?;
     Ok(challenge_answer(request.event, name, &parameters(name, user), &session))
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn respond(
     };
     // The realm that issued the challenge: a session contains no tenant that a client could change.
     let asked = request.admitted.realms.iter().find_map(|realm| {
-        let sealed = realm.tokens().verify_challenge(session, request.now()).ok()?;
+        let sealed = realm.tokens.verify_challenge(session, request.now()).ok()?;
         Some((realm, sealed))
     });
     let (realm, sealed) = asked.ok_or(DenyReason::Session)?;
@@ -67,19 +67,19 @@ pub(super) async fn respond(
     let epoch = services.epoch(realm).await?;
     let challenge =
         sealed.open(&epoch.seal).ok().filter(|challenge| challenge.name == name).ok_or(DenyReason::Session)?;
-    request.event.realm(realm.name());
+    request.event.realm(&realm.name);
     request.event.user(&challenge.subject, None);
     let (subject, client, now_ms) = (&challenge.subject, request.client(), request.now_ms);
-    let mut subjects = vec![ThrottleKey::User(realm.name(), subject), request.address()];
-    let mut at = vec![ThrottleKey::UserAt(realm.name(), subject, client)];
+    let mut subjects = vec![ThrottleKey::User(&realm.name, subject), request.address()];
+    let mut at = vec![ThrottleKey::UserAt(&realm.name, subject, client)];
     if name == CODE {
-        subjects.push(ThrottleKey::Code(realm.name(), subject));
-        at.push(ThrottleKey::CodeAt(realm.name(), subject, client));
+        subjects.push(ThrottleKey::Code(&realm.name, subject));
+        at.push(ThrottleKey::CodeAt(&realm.name, subject, client));
     }
-    let user = services.store.user(realm.name(), subject).await?;
-    let standing = Standing::read(realm.name(), user.as_ref(), client, services).await?;
+    let user = services.store.user(&realm.name, subject).await?;
+    let standing = Standing::read(&realm.name, user.as_ref(), client, services).await?;
     services.throttle.forget_until(&at, standing.guesses.reset_at);
-    services.throttle.forget_until(&[ThrottleKey::Code(realm.name(), subject)], standing.guesses.reset_at);
+    services.throttle.forget_until(&[ThrottleKey::Code(&realm.name, subject)], standing.guesses.reset_at);
     // At the user's own networks, guesses from elsewhere cause no wait.
     standing.check(&subjects, &at, services, now_ms)?;
     // A session is valid for one version of the user: every change ends it, including its own answer.
@@ -90,7 +90,7 @@ pub(super) async fn respond(
     }
     let mut names = Vec::new();
     add_names(&user, &mut names);
-    let names = names.iter().map(|name| ThrottleKey::Name(realm.name(), name));
+    let names = names.iter().map(|name| ThrottleKey::Name(&realm.name, name));
     let subjects: Vec<_> = subjects.into_iter().chain(names).collect();
     let attempt = ChallengeAttempt { request, realm, services, subjects: &subjects, at: &at, standing };
     attempt.admit()?;
@@ -153,7 +153,7 @@ impl ChallengeAttempt<'_> {
             Ok(used) => used,
             Err(error) => {
                 self.count(user).await?;
-                tracing::info!(realm = self.realm.name(), user = user.id, client = %self.request.client(), %error, "a code was refused");
+                tracing::info!(realm = self.realm.name, user = user.id, client = %self.request.client(), %error, "a code was refused");
                 return Err(match error {
                     CodeError::Wrong => DenyReason::Code,
                     CodeError::Used => DenyReason::CodeUsed,
@@ -169,7 +169,7 @@ impl ChallengeAttempt<'_> {
     async fn change_password(&self, user: &User, password: String) -> Result<User, LoginError> {
         let password = Password::new(password);
         password.check(self.realm, user.username.as_deref(), user.email.as_deref())?;
-        let share = Share { realm: self.realm.name(), client: self.request.client() };
+        let share = Share { realm: &self.realm.name, client: self.request.client() };
         if self.services.passwords.verify(share, &password, Some(&user.password)).await? {
             return Err(DenyReason::NewPassword.into());
         }

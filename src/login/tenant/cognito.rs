@@ -78,8 +78,8 @@ impl CognitoRequest<'_> {
         self.request.event.username(&user_name);
         // The response is the same for an unknown tenant and for one whose rules the request does not meet.
         let of_us = self.tenant.realm(&tenant_name).is_some()
-            && self.request.admitted.realms.iter().any(|realm| realm.index() == self.realm.index());
-        let place = if of_us { Place::Realm(self.realm.name()) } else { Place::Stranger(&tenant_name) };
+            && self.request.admitted.realms.iter().any(|realm| realm.index == self.realm.index);
+        let place = if of_us { Place::Realm(&self.realm.name) } else { Place::Stranger(&tenant_name) };
         // Of the two forms, the one that includes the other.
         let name = LoginName::username(&user_name).or_else(|| LoginName::email(&user_name));
         let account = Account::read(place, name.as_ref(), self.request, self.services).await?;
@@ -121,7 +121,7 @@ impl CognitoRequest<'_> {
         // A name that can't be throttled belongs to no user.
         let throttled =
             LoginName::username(user_name).or_else(|| LoginName::email(user_name)).ok_or(DenyReason::Session)?;
-        let place = Place::Realm(self.realm.name());
+        let place = Place::Realm(&self.realm.name);
         let account = Account::read(place, Some(&throttled), self.request, self.services).await?;
         account.admit()?;
         let goes_on = |member: &str| {
@@ -133,7 +133,7 @@ impl CognitoRequest<'_> {
             given.iter().filter(|(name, _)| goes_on(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
         self.add_hash(&mut responses, Some(user_name));
         let request = json!({
-            "ClientId": self.pool.client_id(),
+            "ClientId": self.pool.client_id,
             "ChallengeName": name,
             "Session": session,
             "ChallengeResponses": responses,
@@ -169,7 +169,7 @@ impl CognitoRequest<'_> {
             self.services.throttle.record_failure(&address, self.request.now_ms)?;
         }
         let CognitoResponse::Tokens(tokens) = said? else {
-            tracing::warn!(realm = self.realm.name(), "the user pool answered a refresh with a challenge");
+            tracing::warn!(realm = self.realm.name, "the user pool answered a refresh with a challenge");
             return Err(DenyReason::PoolFailed.into());
         };
         // Its refresh token is still valid at the pool, if the pool was unavailable at the logout.
@@ -193,7 +193,7 @@ impl CognitoRequest<'_> {
             }
         }
         // The token can't be identified: its session may go on.
-        let issuer = self.realm.tokens().trusted_issuer(self.pool.issuer());
+        let issuer = self.realm.tokens.trusted_issuer(&self.pool.issuer);
         let no_keys = issuer.is_none_or(|issuer| issuer.keys.current_at(now()).is_none());
         if no_keys && self.request.admitted.tokens.is_empty() && self.request.headers.contains_key(AUTHORIZATION) {
             return Err(DenyReason::Token(TokenError::NoKeys).into());
@@ -202,7 +202,7 @@ impl CognitoRequest<'_> {
         let token = body.get("RefreshToken").and_then(Value::as_str);
         let with_name = self.pool.client_secret().is_some();
         if let Some(token) = token.and_then(|token| UserBoundRefreshToken::parse(token, with_name)) {
-            let mut request = json!({"ClientId": self.pool.client_id(), "Token": token.token});
+            let mut request = json!({"ClientId": self.pool.client_id, "Token": token.token});
             if let Some(secret) = self.pool.client_secret() {
                 request["ClientSecret"] = secret.into();
             }
@@ -212,7 +212,7 @@ impl CognitoRequest<'_> {
                 Ok(_) => {}
                 Err(CallError::Refused { kind, .. }) if is_no_token(&kind) => {
                     self.services.throttle.record_failure(&address, self.request.now_ms)?;
-                    tracing::info!(realm = self.realm.name(), kind, "the user pool knows no such refresh token");
+                    tracing::info!(realm = self.realm.name, kind, "the user pool knows no such refresh token");
                 }
                 Err(failure) => return Err(self.denied(CognitoStep::Revoke, &failure).into()),
             }
@@ -221,13 +221,13 @@ impl CognitoRequest<'_> {
     }
 
     async fn initiate(&self, flow: &str, parameters: Map<String, Value>) -> Result<Map<String, Value>, CallError> {
-        let request = json!({"AuthFlow": flow, "ClientId": self.pool.client_id(), "AuthParameters": parameters});
+        let request = json!({"AuthFlow": flow, "ClientId": self.pool.client_id, "AuthParameters": parameters});
         call(self.pool, CognitoAction::InitiateAuth, &request).await
     }
 
     fn add_hash(&self, parameters: &mut Map<String, Value>, username: Option<&str>) {
         if let (Some(secret), Some(username)) = (self.pool.client_secret(), username) {
-            let hash = secret::hash(secret, username, self.pool.client_id());
+            let hash = secret::hash(secret, username, &self.pool.client_id);
             parameters.insert("SECRET_HASH".into(), hash.into());
         }
     }
@@ -240,14 +240,14 @@ impl CognitoRequest<'_> {
     ) -> Result<CognitoResponse, DenyReason> {
         let answer = answer.map_err(|failure| self.denied(step, &failure))?;
         CognitoResponse::from_answer(answer).ok_or_else(|| {
-            tracing::warn!(realm = self.realm.name(), "the user pool answered with neither tokens nor a challenge");
+            tracing::warn!(realm = self.realm.name, "the user pool answered with neither tokens nor a challenge");
             DenyReason::PoolFailed
         })
     }
 
     /// Returns the refusal for a failed call, and logs the pool's message.
     fn denied(&self, step: CognitoStep, failure: &CallError) -> DenyReason {
-        let (realm, client) = (self.realm.name(), self.request.client());
+        let (realm, client) = (&self.realm.name, self.request.client());
         match failure {
             CallError::Refused { kind, message } => {
                 let deny = map_exception(step, kind);
@@ -263,7 +263,7 @@ impl CognitoRequest<'_> {
                 DenyReason::PoolFailed
             }
             CallError::TimedOut => {
-                tracing::warn!(realm, ?step, timeout = ?self.pool.timeout(), "the user pool did not answer in time");
+                tracing::warn!(realm, ?step, timeout = ?self.pool.timeout, "the user pool did not answer in time");
                 DenyReason::PoolTimeout
             }
             CallError::Busy => DenyReason::Busy,
@@ -282,12 +282,12 @@ impl CognitoRequest<'_> {
                 let claims = self.verified(&tokens, DenyReason::Credentials).await?;
                 account.succeed().await?;
                 let Some(refresh) = tokens.refresh.as_deref() else {
-                    tracing::warn!(realm = self.realm.name(), "the user pool returned no refresh token");
+                    tracing::warn!(realm = self.realm.name, "the user pool returned no refresh token");
                     return Err(DenyReason::PoolFailed.into());
                 };
                 let (client, session) = (self.request.client(), claims.session_id());
                 self.request.event.user(&claims.subject, Some(session));
-                tracing::info!(realm = self.realm.name(), user = claims.subject, %client, %session, "logged in");
+                tracing::info!(realm = self.realm.name, user = claims.subject, %client, %session, "logged in");
                 Ok(self.hand_on(&tokens, &claims, refresh))
             }
         }
@@ -311,7 +311,7 @@ impl CognitoRequest<'_> {
     /// Returns the claims of the tokens, if `gate` accepts the access token, and both are of one user. `revoked`: the
     /// response for an ended session.
     async fn verified(&self, tokens: &Tokens, revoked: DenyReason) -> Result<Claims, DenyReason> {
-        let rules = self.realm.tokens();
+        let rules = &self.realm.tokens;
         // Not the time of the request: the call to the pool took some.
         let mut result = rules.verify(&tokens.access, now());
         if let Err(reject) = &result
@@ -324,11 +324,7 @@ impl CognitoRequest<'_> {
             result = rules.verify(&tokens.access, now());
         }
         let failed = |reject: TokenError| {
-            tracing::warn!(
-                realm = self.realm.name(),
-                reason = reject.code(),
-                "the user pool returned an invalid token"
-            );
+            tracing::warn!(realm = self.realm.name, reason = reject.code(), "the user pool returned an invalid token");
             match reject {
                 TokenError::NoKeys => DenyReason::Token(reject),
                 _ => DenyReason::PoolFailed,
@@ -338,7 +334,7 @@ impl CognitoRequest<'_> {
         if !self.is_of_pool(&accepted) {
             return Err(failed(TokenError::Issuer));
         }
-        let subject = rules.id_token_subject(self.pool.issuer(), &tokens.id, now()).map_err(failed)?;
+        let subject = rules.id_token_subject(&self.pool.issuer, &tokens.id, now()).map_err(failed)?;
         if subject != accepted.claims.subject {
             return Err(failed(TokenError::Claims));
         }
@@ -352,7 +348,7 @@ impl CognitoRequest<'_> {
     }
 
     fn is_of_pool(&self, accepted: &VerifiedToken) -> bool {
-        accepted.issuer.as_ref().is_some_and(|by| *by.issuer == *self.pool.issuer())
+        accepted.issuer.as_ref().is_some_and(|by| *by.issuer == *self.pool.issuer)
     }
 
     /// Unix seconds after which no token of the session can be valid, whatever its refresh token was used for. The
@@ -361,7 +357,7 @@ impl CognitoRequest<'_> {
         if claims.session.is_none() {
             return session::max_expiry(claims);
         }
-        let ttl = self.tenant.refresh_ttl() + MAX_ACCESS_TTL + MAX_LEEWAY;
+        let ttl = self.tenant.refresh_ttl + MAX_ACCESS_TTL + MAX_LEEWAY;
         claims.expires_at.min(self.request.now()).saturating_add_unsigned(ttl.as_secs())
     }
 }

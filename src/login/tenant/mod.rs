@@ -28,7 +28,7 @@ impl LoginDialect for TenantLogin {
     async fn handle(&self, request: LoginRequest<'_>, services: &LoginServices) -> Result<LoginResponse, LoginError> {
         let operation = request.admitted.endpoint().operation;
         request.event.operation(operation);
-        if let Some(user_pool) = self.user_pool() {
+        if let Some(user_pool) = self.user_pool.as_deref() {
             return cognito::handle(&request, (self, user_pool), operation, services).await;
         }
         match operation {
@@ -57,9 +57,9 @@ async fn log_in(
         .realm(&tenant_name)
         .filter(|realm| request.admitted.realms.iter().any(|other| Arc::ptr_eq(other, realm)));
     request.event.username(&user_name);
-    realm.into_iter().for_each(|realm| request.event.realm(realm.name()));
+    realm.into_iter().for_each(|realm| request.event.realm(&realm.name));
     let names: Vec<_> = [LoginName::username(&user_name), LoginName::email(&user_name)].into_iter().flatten().collect();
-    let place = realm.map_or(Place::Stranger(&tenant_name), |realm| Place::Realm(realm.name()));
+    let place = realm.map_or(Place::Stranger(&tenant_name), |realm| Place::Realm(&realm.name));
     let attempt = PasswordAttempt { request, place, names: &names, password: &password };
     for _ in 0..ATTEMPTS {
         let Some(user) = authenticate(&attempt, services).await? else { continue };
@@ -111,7 +111,7 @@ async fn open(
         Err(error) => return Err(error.into()),
     }
     request.event.user(&user.id, Some(session.token));
-    tracing::info!(realm = realm.name(), user = user.id, client = %request.client(), session = %session.token, mfa, "logged in");
+    tracing::info!(realm = realm.name, user = user.id, client = %request.client(), session = %session.token, mfa, "logged in");
     let now = request.now();
     let issue = TokenIssue { realm, tenant, user, session: session.token, authenticated_at: now, mfa, now };
     Ok(Some(issue.answer(&token)?))

@@ -25,9 +25,9 @@ pub(super) fn new_refresh_state(
     (epoch, now): (Option<EpochId>, i64),
 ) -> Result<(Session, String), DenyReason> {
     let (token, key) = RefreshToken::first(TokenId::random()).ok_or(DenyReason::Internal)?;
-    let expires_at = now.saturating_add_unsigned(tenant.refresh_ttl().as_secs());
+    let expires_at = now.saturating_add_unsigned(tenant.refresh_ttl.as_secs());
     let session = Session {
-        realm: realm.name().to_owned(),
+        realm: realm.name.to_owned(),
         user_id: user.id.clone(),
         token: token.session,
         created_at: now,
@@ -39,7 +39,7 @@ pub(super) fn new_refresh_state(
             authenticated_at: now,
             mfa,
             expires_at,
-            issued_for: realm.tokens().everyone(),
+            issued_for: realm.tokens.everyone(),
         }),
         epoch,
     };
@@ -55,17 +55,16 @@ pub(super) async fn refresh(
     let body = body::object(request)?;
     let token = text(&body, "RefreshToken", REFRESH_MEMBERS)?;
     let (token, of) = genuine(token, request, services).await?.ok_or(DenyReason::RefreshToken)?;
-    let realm =
-        request.admitted.realms.iter().find(|realm| realm.name() == of.realm).ok_or(DenyReason::RefreshToken)?;
+    let realm = request.admitted.realms.iter().find(|realm| realm.name == of.realm).ok_or(DenyReason::RefreshToken)?;
     request.event.realm(&of.realm);
     request.event.user(&of.user_id, Some(token.session));
-    let everyone = realm.tokens().everyone();
+    let everyone = realm.tokens.everyone();
     // R62: of an epoch that has ended, or of the realm under another issuer or audience.
     if !of.is_current || of.issued_for != Some(everyone) {
         return Err(DenyReason::RefreshToken.into());
     }
     // A revocation of the account can include this session although it was unknown then.
-    let account = AccountId::new(&realm.tokens().issuer, &of.user_id);
+    let account = AccountId::new(&realm.tokens.issuer, &of.user_id);
     let marks =
         RevocationKeys { token: token.session, session: None, account, everyone, issued_at: of.authenticated_at };
     if services.revocations.contains(&marks) {
@@ -81,7 +80,7 @@ pub(super) async fn refresh(
         hash: token.hash(),
         next: next.hash(),
         now_ms: request.now_ms,
-        grace_ms: i64::try_from(tenant.refresh_grace().as_millis()).unwrap_or(i64::MAX),
+        grace_ms: i64::try_from(tenant.refresh_grace.as_millis()).unwrap_or(i64::MAX),
         started_ms: services.started_ms,
     };
     match services.store.rotate_refresh_token(&presented).await? {

@@ -35,7 +35,7 @@ pub(super) struct TokenResponse<'a> {
 impl TokenResponse<'_> {
     /// Returns the response in the shape of the login.
     pub(super) fn answer(&self, tenant: &TenantLogin, realm: &Realm) -> LoginResponse {
-        ok(&match tenant.shape() {
+        ok(&match tenant.shape {
             ResponseShape::Nested => json!({
                 "cognitoToken": {
                     "ChallengeParameters": {},
@@ -57,7 +57,7 @@ impl TokenResponse<'_> {
                 },
                 "user": {
                     "OloID": self.subject,
-                    "TenantID": realm.name(),
+                    "TenantID": realm.name,
                     "TenantName": tenant.name_of(realm),
                 },
             }),
@@ -91,7 +91,7 @@ impl TokenIssue<'_> {
         more.insert("client_id".into(), self.tenant.client_id(self.realm).into());
         more.insert("scope".into(), SCOPE.into());
         more.insert("username".into(), self.name().into());
-        self.realm.tokens().mint_with(&claims, more)
+        self.realm.tokens.mint_with(&claims, more)
     }
 
     fn id_token(&self) -> Result<String, KeyError> {
@@ -115,7 +115,7 @@ impl TokenIssue<'_> {
         payload.insert("jti".into(), TokenId::random().to_string().into());
         payload.insert("iat".into(), self.now.into());
         payload.insert("exp".into(), self.expires_at().into());
-        self.realm.tokens().mint_id(payload, self.now)
+        self.realm.tokens.mint_id(payload, self.now)
     }
 
     fn common(&self, usage: &str) -> Map<String, Value> {

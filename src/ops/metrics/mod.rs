@@ -78,7 +78,7 @@ fn upstreams(page: &mut Exposition, snapshot: &Snapshot) {
             let states: Vec<_> = pool.pool().servers().iter().map(|server| server.state()).collect();
             states.into_iter().map(move |state| (route, state))
         })
-        .map(|(route, state)| (route.realm().name(), label(route), state.address.to_string(), state))
+        .map(|(route, state)| (route.realm.name.as_str(), label(route), state.address.to_string(), state))
         .collect();
     let add = |mut family: Family<'_>, value: fn(&ServerState) -> u64| {
         for (realm, route, server, state) in &servers {
@@ -133,7 +133,7 @@ fn logins(page: &mut Exposition, snapshot: &Snapshot, state: &SharedState) {
     page.gauge("tollgate_hash_threads", "Threads that hash passwords.").sample(&[], pool.threads());
     page.gauge("tollgate_hash_busy", "Threads that do.").sample(&[], load.busy());
     page.gauge("tollgate_hash_queue_length", "Logins that wait for such a thread.").sample(&[], load.waiting());
-    page.gauge("tollgate_hash_queue_limit", "Logins that may wait.").sample(&[], state.server.hash_queue());
+    page.gauge("tollgate_hash_queue_limit", "Logins that may wait.").sample(&[], state.server.hash_queue);
     page.counter("tollgate_hashes_total", "Passwords that were hashed.").sample(&[], load.done());
     page.counter("tollgate_hash_rejected_total", "Logins that found the queue full.").sample(&[], load.rejected());
 }
@@ -142,8 +142,7 @@ fn tokens(page: &mut Exposition, snapshot: &Snapshot, state: &SharedState) {
     let known = &state.known;
     page.gauge("tollgate_token_cache_entries", "Verified tokens that are remembered.").sample(&[], known.len());
     page.gauge("tollgate_token_cache_bytes", "Memory that they take.").sample(&[], known.bytes());
-    page.gauge("tollgate_token_cache_limit_bytes", "Memory that they may take.")
-        .sample(&[], state.server.token_cache());
+    page.gauge("tollgate_token_cache_limit_bytes", "Memory that they may take.").sample(&[], state.server.token_cache);
     page.counter("tollgate_token_cache_hits_total", "Tokens that were known.").sample(&[], known.hits());
     page.counter("tollgate_token_cache_misses_total", "Tokens that were not.").sample(&[], known.misses());
     page.counter("tollgate_token_cache_evictions_total", "Tokens that were forgotten to make room.")
@@ -198,8 +197,8 @@ fn configuration(page: &mut Exposition, snapshot: &Snapshot, status: &Status) {
         "tollgate_certificate_expiry_seconds",
         "When the first of the certificates of [server.tls] expires, in Unix seconds.",
     );
-    if let Some(tls) = snapshot.policy.tls() {
-        family.sample(&[], tls.expires_at());
+    if let Some(tls) = snapshot.policy.tls.as_ref() {
+        family.sample(&[], tls.expires_at);
     }
     page.gauge("tollgate_cold_changes", "Changed keys that require a restart.")
         .sample(&[], status.cold_changes().len());

@@ -154,7 +154,7 @@ async fn a_preface_has_to_come() {
 #[tokio::test]
 async fn a_refused_client_can_read_the_reason() {
     let (mut stream, connection, mut client) = connected(Phase::Head);
-    let limit = usize::try_from(Limits::default().head_size()).unwrap();
+    let limit = usize::try_from(Limits::default().head_size).unwrap();
     let sending = tokio::spawn(async move {
         let _ = client.write_all(&vec![b'x'; 4 * limit]).await;
         let mut said = Vec::new();

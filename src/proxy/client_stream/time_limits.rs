@@ -20,10 +20,10 @@ impl<S: IO + 'static> ClientStream<S> {
     pub(super) fn head_fault(&mut self, context: &mut Context<'_>) -> Option<DenyReason> {
         let limits = self.listener.limits();
         // This also applies to a head whose last byte comes next: a complete head is not read on.
-        if self.read >= limits.head_size() {
+        if self.read >= limits.head_size {
             return Some(DenyReason::HeadTooLarge);
         }
-        self.overdue(|now| now + limits.head_timeout(), context).then_some(DenyReason::HeadTimeout)
+        self.overdue(|now| now + limits.head_timeout, context).then_some(DenyReason::HeadTimeout)
     }
 
     /// Returns whether this body is slower than `body_rate`.

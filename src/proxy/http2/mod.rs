@@ -54,7 +54,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     let mut idle_since = Instant::now();
     let mut due = idle_since + UNTAKEN;
     loop {
-        let patience = if is_last { LAST_WORDS } else { UNTAKEN.min(listener.limits().keepalive()) };
+        let patience = if is_last { LAST_WORDS } else { UNTAKEN.min(listener.limits().keepalive) };
         let is_idle = served.is_idle();
         let accepted = tokio::select! {
             biased;
@@ -73,7 +73,7 @@ pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
             () = sleep_until(due), if is_idle => {
                 // A stream that is not being served waits for its client to take the rest of an answer.
                 let is_waiting = connection.has_streams() || !was_used;
-                let limit = if is_waiting { UNTAKEN } else { listener.limits().keepalive() };
+                let limit = if is_waiting { UNTAKEN } else { listener.limits().keepalive };
                 if !is_last && idle_since.elapsed() < limit {
                     due = idle_since + limit;
                     continue;

@@ -85,12 +85,11 @@ impl Metrics {
             Some(old) => Arc::clone(old),
             None => Arc::new(RequestCounters::new(kind, realm.to_owned(), route)),
         };
-        let routing = policy.routing();
-        let routes = routing.routes().iter().map(|route| requests("route", route.realm().name(), label(route)));
-        let logins =
-            routing.logins().iter().map(|login| requests("login", login.realm().name(), login.path().to_owned()));
+        let routing = &policy.routing;
+        let routes = routing.routes.iter().map(|route| requests("route", &route.realm.name, label(route)));
+        let logins = routing.logins.iter().map(|login| requests("login", &login.realm.name, login.path.to_owned()));
         let mut outcomes: Vec<Arc<LoginCounters>> = Vec::new();
-        for (realm, dialect) in routing.logins().iter().flat_map(realms_of) {
+        for (realm, dialect) in routing.logins.iter().flat_map(realms_of) {
             let same = |other: &&Arc<LoginCounters>| other.realm == realm && other.dialect == dialect;
             if outcomes.iter().any(|other| same(&other)) {
                 continue;
@@ -196,19 +195,20 @@ impl RequestOutcome {
 /// `GET,POST app.example.com/api`: no two routes have the same.
 #[must_use]
 pub fn label(route: &Route) -> String {
-    let methods = route.methods().map(|methods| methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(","));
-    let host = route.host().map(Host::as_str).unwrap_or_default();
+    let methods =
+        route.methods.as_deref().map(|methods| methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(","));
+    let host = route.host.as_ref().map(Host::as_str).unwrap_or_default();
     match methods {
-        Some(methods) => format!("{methods} {host}{}", route.path()),
-        None => format!("{host}{}", route.path()),
+        Some(methods) => format!("{methods} {host}{}", route.path),
+        None => format!("{host}{}", route.path),
     }
 }
 
 /// The realms into which a login logs in, each with the dialect.
 fn realms_of(login: &Arc<Login>) -> Vec<(&str, &'static str)> {
-    let mut realms = vec![login.realm().name()];
-    realms.extend(login.named_realms().iter().map(|realm| realm.name()));
-    realms.into_iter().map(|realm| (realm, login.dialect().name())).collect()
+    let mut realms = vec![login.realm.name.as_str()];
+    realms.extend(login.named_realms.iter().map(|realm| realm.name.as_str()));
+    realms.into_iter().map(|realm| (realm, login.dialect.name())).collect()
 }
 
 #[cfg(test)]

@@ -71,14 +71,14 @@ impl fmt::Debug for BoundConnections {
 
 impl Caller {
     fn from_grant(grant: &Grant) -> Self {
-        let realm = grant.route().realm().name().to_owned();
-        Self { realm, speaker: grant.speaker().cloned(), key: grant.key().map(|key| key.secret()) }
+        let realm = grant.route().realm.name.to_owned();
+        Self { realm, speaker: grant.speaker().cloned(), key: grant.key().map(|key| key.secret) }
     }
 
     fn is(&self, grant: &Grant) -> bool {
         let name = |speaker: &Arc<Principal>| (speaker.issuer().map(str::to_owned), speaker.claims().subject.clone());
-        self.realm == grant.route().realm().name()
-            && self.key == grant.key().map(|key| key.secret())
+        self.realm == grant.route().realm.name
+            && self.key == grant.key().map(|key| key.secret)
             && self.speaker.as_ref().map(name) == grant.speaker().map(name)
     }
 }

@@ -12,7 +12,7 @@ use crate::config::{CaCertificates, ServerAddress, Upstream};
 
 /// Returns the CA certificates of `upstream`, in pingora's form. Parsed once, and shared by all peers.
 pub(super) fn authorities(upstream: &Upstream) -> Option<Arc<CaType>> {
-    let certificates = upstream.authorities()?.certificates().iter();
+    let certificates = upstream.authorities.as_ref()?.certificates().iter();
     Some(certificates.map(|certificate| WrappedX509::new(certificate.clone(), parse_x509)).collect())
 }
 
@@ -27,14 +27,14 @@ pub(super) fn peer(
     authorities: Option<Arc<CaType>>,
 ) -> HttpPeer {
     let mut options = PeerOptions::new();
-    options.connection_timeout = Some(upstream.connect_timeout());
+    options.connection_timeout = Some(upstream.connect_timeout);
     // For TCP and TLS together: the one above applies to each.
-    options.total_connection_timeout = Some(upstream.connect_timeout());
-    options.read_timeout = Some(upstream.read_timeout());
-    options.write_timeout = Some(upstream.write_timeout());
-    options.idle_timeout = Some(upstream.idle_timeout());
+    options.total_connection_timeout = Some(upstream.connect_timeout);
+    options.read_timeout = Some(upstream.read_timeout);
+    options.write_timeout = Some(upstream.write_timeout);
+    options.idle_timeout = Some(upstream.idle_timeout);
     options.ca = authorities;
-    let name = server.name();
+    let name = server.name.as_ref();
     HttpPeer {
         _address: SocketAddr::Inet(address),
         scheme: Scheme::from_tls_bool(name.is_some()),
@@ -43,7 +43,7 @@ pub(super) fn peer(
         sni: name.map(ToString::to_string).unwrap_or_default(),
         proxy: None,
         client_cert_key: None,
-        group_key: name.map_or(0, |name| group_key(name, upstream.authorities())),
+        group_key: name.map_or(0, |name| group_key(name, upstream.authorities.as_ref())),
         options,
     }
 }
@@ -81,8 +81,8 @@ mod tests {
              [[route]]\npath = \"/\"\nrealm = \"a\"\naccess = \"public\"\n{keys}\n"
         );
         let config = parse(&text, &dir.join("t.toml"), Mode::Start).unwrap();
-        let upstream = config.policy.routing().routes()[0].upstream();
-        let server = &upstream.servers()[0];
+        let upstream = &config.policy.routing.routes[0].upstream;
+        let server = &upstream.servers[0];
         peer(server, server.address().unwrap(), upstream, authorities(upstream))
     }
 

@@ -76,9 +76,9 @@ impl ServerPool {
         } else {
             self.turn.load(Ordering::Relaxed)
         };
-        let then = now.saturating_add(millis(self.upstream.eject_for()));
+        let then = now.saturating_add(millis(self.upstream.eject_for));
         let mut order = (0..count).map(|step| turn.wrapping_add(step) % count).filter(|index| !tried.contains(*index));
-        let found = match self.upstream.balance() {
+        let found = match self.upstream.balance {
             LoadBalancing::RoundRobin => order.find(|index| self.servers[*index].admits(now, then)),
             LoadBalancing::LeastConnections => {
                 let mut skipped = tried;
@@ -109,7 +109,7 @@ impl ServerPool {
 
     /// Closes connections that were idle for longer than `idle_timeout`.
     pub(in crate::proxy) fn close_idle(&self) {
-        self.servers.iter().for_each(|server| server.idle.close_older_than(self.upstream.idle_timeout()));
+        self.servers.iter().for_each(|server| server.idle.close_older_than(self.upstream.idle_timeout));
     }
 
     /// Returns whether [`ServerPool::pick`] would find one.
@@ -120,7 +120,7 @@ impl ServerPool {
     }
 
     pub(super) const fn retries(&self) -> usize {
-        self.upstream.retries()
+        self.upstream.retries
     }
 
     /// Counts a failed connection. A server that can't be reached is ejected even if no other server is left.
@@ -157,13 +157,13 @@ impl ServerPool {
     }
 
     fn is_too_much(&self, failures: u32) -> bool {
-        let limit = self.upstream.eject_after();
+        let limit = self.upstream.eject_after;
         limit > 0 && failures >= limit && self.servers.len() > 1
     }
 
     fn eject(&self, index: usize, failures: u32, error: &Error) {
         let server = &self.servers[index];
-        if server.eject(self.elapsed().saturating_add(millis(self.upstream.eject_for()))) {
+        if server.eject(self.elapsed().saturating_add(millis(self.upstream.eject_for))) {
             let error = reason(error);
             warn!(server = %server.address(), failures, error, "server ejected: it failed several times in a row");
         }

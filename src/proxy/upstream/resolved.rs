@@ -61,8 +61,8 @@ impl ResolvedPool {
         previous: &(impl Iterator<Item = &'p Arc<Self>> + Clone),
     ) -> Self {
         let mut names: Vec<ResolvedName> = Vec::new();
-        for server in upstream.servers().iter().filter(|server| server.address().is_none()) {
-            let is_this = |name: &ResolvedName| name.host == *server.host() && name.port == server.port();
+        for server in upstream.servers.iter().filter(|server| server.address().is_none()) {
+            let is_this = |name: &ResolvedName| name.host == server.host && name.port == server.port;
             if names.iter().any(is_this) {
                 continue;
             }
@@ -70,8 +70,8 @@ impl ResolvedPool {
                 .clone()
                 .find_map(|pool| pool.lock().iter().find(|name| is_this(name) && name.resolved_at.is_some()).cloned());
             names.push(known.unwrap_or_else(|| ResolvedName {
-                host: server.host().clone(),
-                port: server.port(),
+                host: server.host.clone(),
+                port: server.port,
                 addresses: Vec::new(),
                 resolved_at: None,
                 error: None,
@@ -121,7 +121,7 @@ impl ResolvedPool {
     pub async fn due(&self) {
         tokio::time::sleep(MIN_INTERVAL).await;
         tokio::select! {
-            () = tokio::time::sleep(self.upstream.resolve().saturating_sub(MIN_INTERVAL)) => {}
+            () = tokio::time::sleep(self.upstream.resolve.saturating_sub(MIN_INTERVAL)) => {}
             () = self.unreachable.notified() => {}
         }
     }
@@ -179,8 +179,8 @@ fn servers(
     there: &[Arc<UpstreamServer>],
 ) -> Vec<Arc<UpstreamServer>> {
     let mut servers: Vec<Arc<UpstreamServer>> = Vec::new();
-    for server in upstream.servers() {
-        let of_name = |name: &&ResolvedName| name.host == *server.host() && name.port == server.port();
+    for server in &upstream.servers {
+        let of_name = |name: &&ResolvedName| name.host == server.host && name.port == server.port;
         let named = names.iter().filter(of_name).flat_map(|name| name.addresses.iter().copied());
         for address in server.address().into_iter().chain(named) {
             let is_there = |other: &Arc<UpstreamServer>| other.is_at(address, server);

@@ -50,8 +50,8 @@ impl UpstreamServer {
     pub(super) fn new(address: SocketAddr, server: &ServerAddress, peer: HttpPeer) -> Self {
         Self {
             address,
-            authority: server.authority().into(),
-            name: server.name().cloned(),
+            authority: server.authority.as_str().into(),
+            name: server.name.clone(),
             peer,
             idle: IdleConnections::default(),
             in_flight: AtomicUsize::new(0),
@@ -76,12 +76,12 @@ impl UpstreamServer {
 
     /// Returns whether requests for `server` at this address would go to this one, under any name.
     pub(super) fn is_at(&self, address: SocketAddr, server: &ServerAddress) -> bool {
-        self.address == address && self.name.as_ref() == server.name()
+        self.address == address && self.name.as_ref() == server.name.as_ref()
     }
 
     /// Returns whether it is `server` at this address.
     pub(super) fn is(&self, address: SocketAddr, server: &ServerAddress) -> bool {
-        self.is_at(address, server) && self.authority == server.authority()
+        self.is_at(address, server) && self.authority == server.authority
     }
 
     /// The peer for pingora.

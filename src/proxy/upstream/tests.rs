@@ -18,7 +18,7 @@ fn policy(routes: &[&str]) -> Policy {
 fn pool(servers: u16, keys: &str) -> Arc<ServerPool> {
     let urls: Vec<_> = (1..=servers).map(|port| format!("\"http://127.0.0.1:{}\"", 3000 + port)).collect();
     let policy = policy(&[&format!("upstream = [{}]\n{keys}", urls.join(","))]);
-    ResolvedPool::new(policy.routing().routes()[0].upstream(), &[].iter()).pool()
+    ResolvedPool::new(&policy.routing.routes[0].upstream, &[].iter()).pool()
 }
 
 fn without(indices: &[usize]) -> TriedServers {
@@ -234,8 +234,7 @@ fn equal_upstreams_are_one_also_after_a_reload() {
     let other = "upstream = [\"http://127.0.0.1:3000\"]\nread_timeout = \"1s\"\n";
     let first = Snapshot::new(policy(&[one, other, one]), 1, 0, None);
     let upstreams = first.upstreams();
-    let paths =
-        |routes: &[&crate::config::Route]| routes.iter().map(|route| route.path().to_owned()).collect::<Vec<_>>();
+    let paths = |routes: &[&crate::config::Route]| routes.iter().map(|route| route.path.to_owned()).collect::<Vec<_>>();
     assert_eq!(upstreams.len(), 2);
     assert_eq!((paths(&upstreams[0].1), paths(&upstreams[1].1)), (vec!["/0".into(), "/2".into()], vec!["/1".into()]));
     upstreams[0].0.pool().servers()[0].set_healthy(false);
@@ -258,7 +257,7 @@ fn servers_of(pool: &ResolvedPool) -> Vec<String> {
 #[test]
 fn a_name_has_the_addresses_that_were_found_last() {
     let policy = policy(&["upstream = [\"http://app.test:1\", \"http://127.0.0.1:2\"]"]);
-    let pool = ResolvedPool::new(policy.routing().routes()[0].upstream(), &[].iter());
+    let pool = ResolvedPool::new(&policy.routing.routes[0].upstream, &[].iter());
     let host = Host::parse("app.test").unwrap();
     assert_eq!(servers_of(&pool), ["127.0.0.1:2"], "the address needs no resolver");
     assert_eq!(pool.install(&host, 1, Err("away".into()), 5), Change::Error);
@@ -295,7 +294,7 @@ fn a_reload_takes_over_what_is_known_of_a_name() {
 #[test]
 fn an_attempt_keeps_to_the_servers_that_it_began_with() {
     let policy = policy(&["upstream = [\"http://app.test:1\"]"]);
-    let pool = ResolvedPool::new(policy.routing().routes()[0].upstream(), &[].iter());
+    let pool = ResolvedPool::new(&policy.routing.routes[0].upstream, &[].iter());
     let host = Host::parse("app.test").unwrap();
     assert_eq!(Attempts::default().choose(|| pool.pool()).unwrap_err(), DenyReason::UpstreamUnavailable);
     pool.install(&host, 1, Ok(addresses(&["10.0.0.1:1", "10.0.0.2:1"])), 5);

@@ -37,7 +37,7 @@ fn ask(read: &Read) -> Option<(StatusCode, bool)> {
     with_desk(&REFRESHABLE.0, |services, memory| {
         let before = memory.users();
         let event = LoginEventRecorder::default();
-        let (login, operation) = (admitted.login.login(), admitted.endpoint().operation);
+        let (login, operation) = (&admitted.login.login, admitted.endpoint().operation);
         let asked = Asked::of(read, &admitted);
         let request = LoginRequest {
             admitted: &admitted,
@@ -52,7 +52,7 @@ fn ask(read: &Read) -> Option<(StatusCode, bool)> {
         assert!(!noted.contains(PASSWORD) || asked.names_the_password, "{noted}");
         Some(match answer {
             Ok(answer) => {
-                answered(&asked, login.dialect(), operation, &answer, (&before, memory));
+                answered(&asked, &login.dialect, operation, &answer, (&before, memory));
                 (answer.status(), true)
             }
             Err(refusal) => {

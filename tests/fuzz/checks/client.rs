@@ -37,7 +37,7 @@ pub fn check(data: &[u8]) -> bool {
 fn check_with(headers: &HeaderMap, proxies: &Proxies) -> bool {
     let is_trusted = |address: &IpAddr| proxies.trusts(*address);
     // Those of the family that counts.
-    let told = match proxies.family() {
+    let told = match proxies.family {
         ForwardedFamily::XForwarded => "x-forwarded-for",
         ForwardedFamily::Rfc7239 => "forwarded",
     };
@@ -53,7 +53,7 @@ fn check_with(headers: &HeaderMap, proxies: &Proxies) -> bool {
                 alone.append(name, value.clone());
             }
             assert_eq!(client, ClientInfo::from_request(peer, tls, &alone, proxies));
-            assert!(client.forwarded_host.is_none() || proxies.tell_host());
+            assert!(client.forwarded_host.is_none() || proxies.trust_forwarded_host);
             if let Some(host) = &client.forwarded_host {
                 assert!(host.to_str().is_ok_and(|host| tollgate::config::Authority::parse(host).is_some()), "{host:?}");
             }

@@ -27,8 +27,8 @@ pub fn check(data: &[u8]) -> bool {
     match parsed {
         Ok(config) => {
             assert!(text.parse::<Table>().is_ok(), "what is taken is TOML");
-            assert!(!config.policy.realms().is_empty());
-            assert!(!config.policy.routing().logins().is_empty() || !config.policy.routing().routes().is_empty());
+            assert!(!config.policy.realms.is_empty());
+            assert!(!config.policy.routing.logins.is_empty() || !config.policy.routing.routes.is_empty());
             judges(&config.policy);
             let again = config::parse(text, Path::new(FILE), Mode::Start).expect("it was one a moment ago");
             assert!(config.cold_changes(&again).is_empty());
@@ -39,8 +39,8 @@ pub fn check(data: &[u8]) -> bool {
             let lines = text.split('\n').count().max(1);
             let told = errors.to_string();
             for error in &errors {
-                assert!(error.line().is_some_and(|line| (1..=lines).contains(&line)), "{error}");
-                assert!(!error.message().is_empty() && !error.to_string().contains('\n'), "{error:?}");
+                assert!(error.line.is_some_and(|line| (1..=lines).contains(&line)), "{error}");
+                assert!(!error.message.is_empty() && !error.to_string().contains('\n'), "{error:?}");
                 assert!(error.to_string().starts_with(FILE), "{error}");
                 assert!(!error.to_string().contains(|char: char| char.is_control()), "{error:?}");
             }
@@ -66,8 +66,8 @@ fn judges(policy: &Policy) {
         may_wait: true,
         trace: None,
     };
-    let paths: BTreeSet<_> = policy.routing().routes().iter().map(|route| route.path().to_owned()).collect();
-    let hosts = policy.routing().routes().iter().filter_map(|route| route.host()).map(ToString::to_string);
+    let paths: BTreeSet<_> = policy.routing.routes.iter().map(|route| route.path.to_owned()).collect();
+    let hosts = policy.routing.routes.iter().filter_map(|route| route.host.as_ref()).map(ToString::to_string);
     let hosts: BTreeSet<_> = hosts.chain(["gate.example".to_owned()]).take(8).collect();
     let paths: Vec<_> = paths.into_iter().chain(["/".into(), "/.well-known/jwks.json".into()]).take(8).collect();
     for (host, path) in hosts.iter().flat_map(|host| paths.iter().map(move |path| (host, path))) {
@@ -89,8 +89,8 @@ fn judges(policy: &Policy) {
                 tls: false,
             };
             if let Decision::Grant(grant) = gate.decide(&head, NOW, &mut RequestPermits::default()) {
-                assert!(grant.speaker().is_none() && grant.route().access() == config::Access::Public, "{path}");
-                assert!(grant.route().roles().is_empty() && !grant.route().realm().requires_key());
+                assert!(grant.speaker().is_none() && grant.route().access == config::Access::Public, "{path}");
+                assert!(grant.route().roles.is_empty() && !grant.route().realm.require_key);
             }
         }
     }

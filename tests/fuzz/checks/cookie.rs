@@ -46,7 +46,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         issued_at: NOW,
         expires_at: NOW + 60,
     };
-    let token = policy.realm("r").expect("the realm").tokens().mint(&claims).expect("a token");
+    let token = policy.realm("r").expect("the realm").tokens.mint(&claims).expect("a token");
     Setup { policy, revoked: Revocations::new(), known: TokenCache::new(1 << 20), usage: AddressLimiters::new(), token }
 });
 

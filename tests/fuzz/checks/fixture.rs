@@ -178,7 +178,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let issuer = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
     let public = URL_SAFE_NO_PAD.encode(issuer.public_key().as_ref());
     let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": public}]});
-    let trusted = &policy.realm("open").expect("the realm").tokens().trusted[0];
+    let trusted = &policy.realm("open").expect("the realm").tokens.trusted[0];
     trusted.keys.install(set.to_string().as_bytes(), NOW).expect("a key set");
 
     let revoked = Arc::new(Revocations::new());
@@ -194,7 +194,7 @@ pub static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         issued_at: NOW - 100,
         expires_at,
     };
-    let rules = |realm: &str| policy.realm(realm).expect("the realm").tokens();
+    let rules = |realm: &str| &policy.realm(realm).expect("the realm").tokens;
     let mint = |realm: &str, claims: &Claims| rules(realm).mint(claims).expect("a token");
     let foreign = |payload: &Value| {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"1"}"#);

@@ -405,7 +405,7 @@ pub async fn tenant(
     services: &LoginServices,
 ) -> Result<LoginResponse, LoginError> {
     let host = Host::parse("gate.example").expect("a host");
-    let found = SETUP.policy.routing().login_at(&host, path, &http::Method::POST).expect("a tenant login");
+    let found = SETUP.policy.routing.login_at(&host, path, &http::Method::POST).expect("a tenant login");
     let admitted = AdmittedLogin {
         realms: vec![SETUP.policy.realm("open").expect("the realm").clone()],
         query: Vec::new(),
@@ -424,7 +424,7 @@ pub async fn tenant(
         now_ms: NOW * 1000,
         event: &LoginEventRecorder::default(),
     };
-    dialect(admitted.login.login()).handle(request, services).await
+    dialect(&admitted.login.login).handle(request, services).await
 }
 
 /// The present one-time code (RFC 6238), by an independent implementation.

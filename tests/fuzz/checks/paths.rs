@@ -71,11 +71,11 @@ pub fn check(data: &[u8]) -> bool {
         match gate.decide(&head, NOW, &mut RequestPermits::default()) {
             Decision::Grant(grant) => {
                 assert_eq!(grant.target(), data, "byte for byte");
-                let (route, rules) = (grant.route(), POLICY.routing().path_rules(&host, grant.route()).0);
+                let (route, rules) = (grant.route(), POLICY.routing.path_rules(&host, grant.route()).0);
                 for reading in readings(path, rules == PathRules::Opaque) {
                     let text = String::from_utf8_lossy(&reading);
-                    match POLICY.routing().find(&host, &text, &Method::GET) {
-                        Ok(RouteMatch::Route(other)) if other.index() == route.index() => {}
+                    match POLICY.routing.find(&host, &text, &Method::GET) {
+                        Ok(RouteMatch::Route(other)) if other.index == route.index => {}
                         other => panic!("{name}: {} is {text} to some, and {other:?}", path.escape_ascii()),
                     }
                 }

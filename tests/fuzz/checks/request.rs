@@ -129,7 +129,7 @@ pub fn told(verdict: &Decision) -> String {
     match verdict {
         Decision::Grant(grant) => format!(
             "{} {} {:?} {:?} {:?} {} {:?}",
-            grant.route().index(),
+            grant.route().index,
             grant.target().escape_ascii(),
             grant.authority(),
             grant.client(),
@@ -139,7 +139,7 @@ pub fn told(verdict: &Decision) -> String {
         ),
         Decision::Login(to) => format!(
             "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?}",
-            to.login.login().index(),
+            to.login.login.index,
             to.endpoint().operation,
             to.realms.len(),
             to.query,
@@ -198,13 +198,13 @@ fn rightly(read: &Read, from: From, grant: &Grant) {
     let host = Host::parse(host).expect("a host");
     // A preflight that is the application's to answer goes where what it asks about would.
     let asked = read.header.headers.get("access-control-request-method").filter(|_| {
-        read.header.method == Method::OPTIONS && headers.contains_key(ORIGIN) && grant.route().cors() == CorsBy::App
+        read.header.method == Method::OPTIONS && headers.contains_key(ORIGIN) && grant.route().cors == CorsBy::App
     });
     let method = asked.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
     let method = method.as_ref().unwrap_or(&read.header.method);
     for reading in readings(path) {
-        match SETUP.policy.routing().find(&host, &reading, method) {
-            Ok(RouteMatch::Route(route)) if route.index() == grant.route().index() => {}
+        match SETUP.policy.routing.find(&host, &reading, method) {
+            Ok(RouteMatch::Route(route)) if route.index == grant.route().index => {}
             other => panic!("{path} is {reading} to some, and {other:?}"),
         }
     }
@@ -222,7 +222,7 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// Members of a query but `key`, under whatever spelling, in a realm that has keys, which needs one here. In the others
 /// the whole query is the application's.
 fn without_ours(query: &[u8], grant: &Grant) -> Option<Vec<u8>> {
-    if !grant.route().realm().has_api_keys() {
+    if !grant.route().realm.has_api_keys() {
         return Some(query.to_vec());
     }
     let ours = |member: &&[u8]| {
@@ -302,9 +302,9 @@ fn resolved(path: &str) -> String {
 /// The credentials that the route asks for stand in the request, whole, and once or always the same.
 fn entitled(read: &Read, from: From, grant: &Grant) {
     let (headers, route) = (&read.header.headers, grant.route());
-    let realm = route.realm();
+    let realm = &route.realm;
     let speaker = grant.speaker();
-    assert!(route.access() != Access::User || speaker.is_some(), "nobody got in");
+    assert!(route.access != Access::User || speaker.is_some(), "nobody got in");
     let mut keys: Vec<Vec<u8>> = headers.get_all("x-api-key").iter().map(|value| value.as_bytes().to_vec()).collect();
     let query = read.raw.split(|byte| *byte == b' ').nth(1).map(String::from_utf8_lossy).unwrap_or_default();
     let query = query.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default();
@@ -315,19 +315,19 @@ fn entitled(read: &Read, from: From, grant: &Grant) {
         }
     }
     keys.retain(|key| !key.is_empty());
-    if realm.requires_key() || route.access() == Access::Key {
+    if realm.require_key || route.access == Access::Key {
         assert!(!keys.is_empty() && keys.iter().all(|key| key == KEY.as_bytes()), "{keys:?}");
     }
 
     let roles = speaker.map(|speaker| speaker.claims().roles.clone()).unwrap_or_default();
-    assert!(route.roles().is_empty() || route.roles().iter().any(|role| roles.contains(role)));
-    assert!(!route.requires_mfa() || speaker.is_some_and(|speaker| speaker.claims().mfa));
+    assert!(route.roles.is_empty() || route.roles.iter().any(|role| roles.contains(role)));
+    assert!(!route.require_mfa || speaker.is_some_and(|speaker| speaker.claims().mfa));
     let Some(speaker) = speaker else {
         let said = grant.identity().map(|identity| identity.headers().len()).unwrap_or_default();
-        assert!(said == 0 || (said == 1 && route.access() == Access::Key), "an identity of nobody's");
+        assert!(said == 0 || (said == 1 && route.access == Access::Key), "an identity of nobody's");
         return;
     };
-    let is = |good: &&Good| good.realm == realm.name() && good.subject == speaker.claims().subject;
+    let is = |good: &&Good| good.realm == realm.name && good.subject == speaker.claims().subject;
     let is_whole = |value: &[u8]| {
         SETUP.good.iter().filter(is).any(|good| {
             let right = good.text.as_bytes() == value;
@@ -347,7 +347,7 @@ fn entitled(read: &Read, from: From, grant: &Grant) {
         // There is none, or the application has them as they came.
         _ => {
             assert!(authorizations.is_empty() || grant.keeps_authorization(), "{headers:?}");
-            let ours = |(name, _): &(&[u8], &[u8])| *name == realm.cookie().name().as_bytes();
+            let ours = |(name, _): &(&[u8], &[u8])| *name == realm.cookie.name.as_bytes();
             let values: Vec<_> = cookies(headers).filter(ours).map(|(_, value)| value).collect();
             let first = values.first().expect("a cookie");
             assert!(values.iter().all(|value| value == first) && is_whole(first), "{headers:?}");
@@ -365,12 +365,12 @@ fn is_from_here(read: &Read, from: From, grant: &Grant) -> bool {
     let sites: Vec<_> = headers.get_all("sec-fetch-site").iter().collect();
     let is_own = matches!(sites[..], [site] if site == "same-origin");
     match &origins[..] {
-        [] => !grant.route().realm().requires_origin() && (!changes || is_own),
+        [] => !grant.route().realm.require_origin && (!changes || is_own),
         // Of its own page, which sends no referrer: no page can write Sec-Fetch-Site.
         [origin] if origin == b"null" && is_own => true,
         [origin] => {
             let origin = String::from_utf8_lossy(origin).into_owned();
-            let listed = match grant.route().realm().name() {
+            let listed = match grant.route().realm.name.as_str() {
                 "main" => origin == "null" || is_at(&origin, "https://app.example", "443"),
                 "strict" => is_at(&origin, "https://app.example", "443"),
                 _ => false,
@@ -428,7 +428,7 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
         let host = client.forwarded_host.as_ref().unwrap_or_else(|| grant.authority());
         ours.insert("x-forwarded-host".into(), host.as_bytes().to_vec());
         if let Some(key) = grant.key() {
-            ours.insert("x-auth-key-id".into(), key.id().into());
+            ours.insert("x-auth-key-id".into(), key.id.clone().into());
         }
         if let Some(assertion) = grant.assertion() {
             ours.insert("x-auth-assertion".into(), assertion.as_bytes().to_vec());
@@ -443,7 +443,7 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
         }
         for (name, value) in &sent {
             let folded = folded(name);
-            assert!(folded != "x-api-key" || !grant.route().realm().has_api_keys(), "a key got through");
+            assert!(folded != "x-api-key" || !grant.route().realm.has_api_keys(), "a key got through");
             if is_ours(&folded) {
                 assert_eq!(ours.get(&folded).map(Vec::as_slice), Some(value.as_bytes()), "{name}: {value:?}");
                 assert_eq!(name.as_str(), folded, "an alias got through");
@@ -453,7 +453,7 @@ fn forwarded(read: &Read, from: From, grant: &Grant) {
         assert_eq!(sent.get_all(HOST).iter().collect::<Vec<_>>(), [grant.authority()]);
         assert_eq!(sent.contains_key(AUTHORIZATION), grant.keeps_authorization() && came.contains_key(AUTHORIZATION));
         assert!(sent.get_all(COOKIE).iter().count() <= 1);
-        let own = SETUP.policy.cookie_names();
+        let own = &SETUP.policy.cookie_names;
         assert!(cookies(&sent).all(|(name, _)| own.iter().all(|own| own.as_bytes() != name)), "{sent:?}");
         as_sent(read, grant, &sent);
     }
@@ -537,7 +537,7 @@ fn as_sent(read: &Read, grant: &Grant, sent: &HeaderMap) {
     let from = From { peer: [192, 0, 2, 7].into(), tls: grant.client().secure };
     match judge(&again, from, true, &Explanation::default()) {
         Decision::Grant(second) => {
-            assert_eq!((second.target(), second.route().index()), (grant.target(), grant.route().index()));
+            assert_eq!((second.target(), second.route().index), (grant.target(), grant.route().index));
             assert_eq!(format!("{:?}", second.identity()), format!("{:?}", grant.identity()));
         }
         other => panic!("what was forwarded is refused: {}", told(&other)),

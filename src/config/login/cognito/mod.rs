@@ -9,36 +9,28 @@ use reqwest::Client;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use crate::config::sealed::Sealed;
 use crate::token::RemoteJwks;
 
 /// A user pool, as one of its app clients sees it, and the connections to it.
 pub struct UserPool {
     /// `iss` of its tokens.
-    pub(in crate::config) issuer: String,
-    pub(in crate::config) client_id: String,
+    pub issuer: String,
+    pub client_id: String,
     pub(in crate::config) client_secret: Option<Zeroizing<String>>,
     /// Without a slash at its end.
     pub(in crate::config) endpoint: String,
-    pub(in crate::config) timeout: Duration,
+    /// For one call as a whole.
+    pub timeout: Duration,
     /// Where its keys are.
     pub(in crate::config) keys: RemoteJwks,
-    pub(in crate::config) client: Client,
-    pub(in crate::config) calls: Semaphore,
+    pub client: Client,
+    /// One permit for each call that may be under way.
+    pub calls: Semaphore,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl UserPool {
-    /// `iss` of its tokens.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
-    /// The app client.
-    #[must_use]
-    pub fn client_id(&self) -> &str {
-        &self.client_id
-    }
-
     /// The app client's secret, if it has one.
     #[must_use]
     pub fn client_secret(&self) -> Option<&str> {
@@ -49,24 +41,6 @@ impl UserPool {
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}/", self.endpoint)
-    }
-
-    /// For one call as a whole.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// What calls go through.
-    #[must_use]
-    pub const fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// One permit for each call that may be under way.
-    #[must_use]
-    pub const fn calls(&self) -> &Semaphore {
-        &self.calls
     }
 }
 

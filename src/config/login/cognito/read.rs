@@ -15,6 +15,7 @@ use crate::config::reader::spelling::quote;
 use crate::config::realm::trusted_issuer::{self, TIMEOUTS, TrustedPool};
 use crate::config::schema::kind::{Raw, duration, flag, raw, required, text};
 use crate::config::schema::section;
+use crate::config::sealed::Sealed;
 use crate::outbound;
 use crate::token::{JwksLocation, RemoteJwks, check_url};
 
@@ -132,6 +133,7 @@ fn read(login: &TenantKeys<'_>, external: &ExternalInputs) -> Result<UserPool, R
     let endpoint = endpoint?.unwrap_or(host);
     let (client, roots) = client?;
     Ok(UserPool {
+        _sealed: Sealed(()),
         issuer,
         client_id: client_id?,
         client_secret: client_secret?,
@@ -227,15 +229,15 @@ mod tests {
         let two = with(REALM, "name = \"b\"\nissuer = \"https://b.example\"");
         let aliases = "tenants = { Acme = \"a\" }\nrefresh_ttl = \"10d\"";
         let config = check(&format!("{}{two}", text(aliases, ""))).unwrap();
-        let login = &config.policy.routing().logins()[0];
-        let Dialect::Tenant(tenant) = login.dialect() else { panic!() };
-        let pool = tenant.user_pool().unwrap();
-        assert_eq!((pool.issuer(), pool.client_id(), pool.client_secret()), (ISSUER, "app", None));
+        let login = &config.policy.routing.logins[0];
+        let Dialect::Tenant(tenant) = &login.dialect else { panic!() };
+        let pool = tenant.user_pool.as_deref().unwrap();
+        assert_eq!((pool.issuer.as_str(), pool.client_id.as_str(), pool.client_secret()), (ISSUER, "app", None));
         assert_eq!(pool.url(), "https://cognito-idp.eu-west-1.amazonaws.com/");
-        assert_eq!(pool.timeout(), Duration::from_secs(5));
-        let of = |name: &str| tenant.realm(name).map(|realm| realm.name());
+        assert_eq!(pool.timeout, Duration::from_secs(5));
+        let of = |name: &str| tenant.realm(name).map(|realm| realm.name.as_str());
         assert_eq!([of("a"), of("Acme"), of("b")], [Some("a"), Some("a"), None]);
-        let trusted = |realm: &str| &config.policy.realm(realm).unwrap().tokens().trusted;
+        let trusted = |realm: &str| &config.policy.realm(realm).unwrap().tokens.trusted;
         assert!(trusted("b").is_empty());
         let [TrustedIssuer { name, audience, algorithms, types, exact, mapping, keys, .. }] = &trusted("a")[..] else {
             panic!()
@@ -247,7 +249,7 @@ mod tests {
         assert_eq!(mapping.roles, ["cognito:groups"]);
         let KeySource::Remote(remote) = keys.source() else { panic!() };
         assert_eq!(remote.location, JwksLocation::Jwks(format!("{ISSUER}/.well-known/jwks.json")));
-        assert!(config.policy.realm("a").unwrap().tokens().id_keys.is_none(), "the pool signs them");
+        assert!(config.policy.realm("a").unwrap().tokens.id_keys.is_none(), "the pool signs them");
     }
 
     #[test]
@@ -255,7 +257,7 @@ mod tests {
         let other = text("path = \"/v2/Login\"\nclient_id = \"web\"\nshape = \"flat\"", "").replace(SERVER, "");
         let other = other.replace(REALM, "");
         let config = check(&format!("{}{other}", text("", ""))).unwrap();
-        let [issuer] = &config.policy.realm("a").unwrap().tokens().trusted[..] else { panic!() };
+        let [issuer] = &config.policy.realm("a").unwrap().tokens.trusted[..] else { panic!() };
         assert_eq!(issuer.audience, Audience { any_of: Vec::new(), clients: vec!["app".into(), "web".into()] });
         let elsewhere = other.replace("[login.cognito]", "[login.cognito]\nendpoint = \"https://pool.example\"");
         assert_error(&format!("{}{elsewhere}", text("", "")), "login[1].cognito: reaches the user pool of login[0]");
@@ -308,9 +310,9 @@ mod tests {
     #[test]
     fn a_secret_is_read_and_not_printed() {
         let config = check(&text("", "client_secret = \"hunter2hunter2\"")).unwrap();
-        let login = &config.policy.routing().logins()[0];
-        let Dialect::Tenant(tenant) = login.dialect() else { panic!() };
-        assert_eq!(tenant.user_pool().unwrap().client_secret(), Some("hunter2hunter2"));
+        let login = &config.policy.routing.logins[0];
+        let Dialect::Tenant(tenant) = &login.dialect else { panic!() };
+        assert_eq!(tenant.user_pool.as_deref().unwrap().client_secret(), Some("hunter2hunter2"));
         assert!(!format!("{:?}", config.policy).contains("hunter2"));
     }
 }

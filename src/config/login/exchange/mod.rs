@@ -4,6 +4,7 @@ pub(in crate::config) mod read;
 
 use crate::config::host::Host;
 use crate::config::login::{Endpoint, EndpointTokens, LoginOperation};
+use crate::config::sealed::Sealed;
 
 /// An Auth0 access token for our own, by way of a URL ("API Palace").
 #[derive(Debug)]
@@ -11,15 +12,22 @@ pub struct ExchangeLogin {
     pub(in crate::config) issuer: String,
     pub(in crate::config) allowed_clients: Vec<String>,
     pub(in crate::config) required_permission: Option<String>,
-    pub(in crate::config) required_attributes: Vec<RequiredAttribute>,
-    pub(in crate::config) email_claim: String,
-    pub(in crate::config) require_verified_email: bool,
-    pub(in crate::config) callback_url: String,
+    /// What a user must have, in the order in which it is asked for.
+    pub required_attributes: Vec<RequiredAttribute>,
+    /// The claim with the email address of whoever a user's token is of.
+    pub email_claim: String,
+    /// Whether the issuer must say that the address is verified, or may say nothing of it.
+    pub require_verified_email: bool,
+    /// Where the answer sends the browser; the token is added to its query.
+    pub callback_url: String,
     pub(in crate::config) callback_host: Host,
     pub(in crate::config) callback_path: String,
-    pub(in crate::config) after_login: String,
+    /// Where the callback sends the browser on: a path, or a whole URL.
+    pub after_login: String,
     pub(in crate::config) redirect_urls: Vec<String>,
-    pub(in crate::config) answer: AnswerVersion,
+    /// Which revision's answer is given.
+    pub answer: AnswerVersion,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// What a user must have, besides a record.
@@ -76,46 +84,10 @@ impl ExchangeLogin {
         limited && known && permitted
     }
 
-    /// What a user must have, in the order in which it is asked for.
-    #[must_use]
-    pub fn required_attributes(&self) -> &[RequiredAttribute] {
-        &self.required_attributes
-    }
-
-    /// The claim with the email address of whoever a user's token is of.
-    #[must_use]
-    pub fn email_claim(&self) -> &str {
-        &self.email_claim
-    }
-
-    /// Whether the issuer must say that the address is verified, or may say nothing of it.
-    #[must_use]
-    pub const fn requires_verified_email(&self) -> bool {
-        self.require_verified_email
-    }
-
-    /// Where the answer sends the browser; the token is added to its query.
-    #[must_use]
-    pub fn callback_url(&self) -> &str {
-        &self.callback_url
-    }
-
-    /// Where the callback sends the browser on: a path, or a whole URL.
-    #[must_use]
-    pub fn after_login(&self) -> &str {
-        &self.after_login
-    }
-
     /// Whether a client may have browsers sent there.
     #[must_use]
     pub fn allows_redirect(&self, url: &str) -> bool {
         self.redirect_urls.iter().any(|allowed| allowed == url)
-    }
-
-    /// Which revision's answer is given.
-    #[must_use]
-    pub const fn answer(&self) -> AnswerVersion {
-        self.answer
     }
 }
 
@@ -128,6 +100,7 @@ mod tests {
     #[test]
     fn what_is_configured_has_to_fit_and_nothing_lets_nobody_in() {
         let exchange = |clients: &[&str], permission: Option<&str>| ExchangeLogin {
+            _sealed: Sealed(()),
             issuer: "https://idp.example/".into(),
             allowed_clients: clients.iter().map(|client| (*client).to_owned()).collect(),
             required_permission: permission.map(str::to_owned),

@@ -8,6 +8,7 @@ use crate::config::reader::spelling::quote;
 use crate::config::realm::Realm;
 use crate::config::schema::kind::{Raw, choice, flag, list, raw, text, word_list};
 use crate::config::schema::{Setting, keys};
+use crate::config::sealed::Sealed;
 use crate::config::values::{path, plain};
 
 keys! {
@@ -76,6 +77,7 @@ pub(in crate::config) fn read(
         keys.callback_url.error("has an invalid host: write it as \"https://app.example.com/site/callback\"")
     })?;
     Ok(ExchangeLogin {
+        _sealed: Sealed(()),
         issuer: issuer?,
         allowed_clients: keys.allowed_clients.value,
         required_permission: keys.required_permission.value,
@@ -98,7 +100,7 @@ fn issuer(
     realm: Result<&Realm, Reported>,
     realm_key: &Setting<'_, Raw>,
 ) -> Result<String, Reported> {
-    let trusted: Vec<_> = realm?.tokens().trusted.iter().map(|issuer| &*issuer.name).collect();
+    let trusted: Vec<_> = realm?.tokens.trusted.iter().map(|issuer| &*issuer.name).collect();
     if setting.is_refused() {
         return Err(section.reported());
     }
@@ -229,7 +231,7 @@ mod tests {
     fn defaults_and_other_values() {
         let exchange = |keys: &str| {
             let config = check(&format!("{SERVER}{REALM}{ISSUER}{}", with(LOGIN, keys))).unwrap();
-            format!("{:?}", config.policy.routing().logins()[0].dialect())
+            format!("{:?}", config.policy.routing.logins[0].dialect)
         };
         let defaults = exchange("");
         for part in [
@@ -252,8 +254,8 @@ mod tests {
             assert!(other.contains(part), "{part}: {other}");
         }
         let config = check(&format!("{SERVER}{REALM}{ISSUER}{LOGIN}")).unwrap();
-        let login = &config.policy.routing().logins()[0];
-        assert!(matches!(login.dialect(), Dialect::Exchange(_)));
+        let login = &config.policy.routing.logins[0];
+        assert!(matches!(login.dialect, Dialect::Exchange(_)));
         for (path, endpoint) in [
             ("/api/login", Some(LoginOperation::Exchange)),
             ("/site/callback", Some(LoginOperation::Callback)),

@@ -6,21 +6,26 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 
+use crate::config::sealed::Sealed;
 use crate::quota::{Quota, RateLimiter};
 
 /// `[[realm.key]]`. Its secret is kept as a hash only.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
-    pub(in crate::config) id: String,
+    pub id: String,
     /// The id again, as the app gets it.
-    pub(in crate::config) header: HeaderValue,
-    pub(in crate::config) secret: Sha256,
+    pub header: HeaderValue,
+    /// By what it is known.
+    pub secret: Sha256,
     /// Unix seconds.
-    pub(in crate::config) expires_at: Option<i64>,
-    pub(in crate::config) disabled: bool,
-    pub(in crate::config) quota: Quota,
+    pub expires_at: Option<i64>,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// How many requests may carry it.
+    pub quota: Quota,
     /// Kept over a reload for the key of the same realm and id.
-    pub(in crate::config) meter: Arc<RateLimiter>,
+    pub limiter: Arc<RateLimiter>,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 impl ApiKey {
@@ -29,48 +34,6 @@ impl ApiKey {
     pub fn is_valid_id(text: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
-    }
-
-    /// Its name, for people.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// `X-Auth-Key-Id`
-    #[must_use]
-    pub const fn header(&self) -> &HeaderValue {
-        &self.header
-    }
-
-    /// By what it is known.
-    #[must_use]
-    pub const fn secret(&self) -> Sha256 {
-        self.secret
-    }
-
-    /// How many requests may carry it.
-    #[must_use]
-    pub const fn quota(&self) -> &Quota {
-        &self.quota
-    }
-
-    /// How many did.
-    #[must_use]
-    pub const fn limiter(&self) -> &Arc<RateLimiter> {
-        &self.meter
-    }
-
-    /// When it expires, in Unix seconds, if ever.
-    #[must_use]
-    pub const fn expires_at(&self) -> Option<i64> {
-        self.expires_at
-    }
-
-    /// Whether it is switched off.
-    #[must_use]
-    pub const fn disabled(&self) -> bool {
-        self.disabled
     }
 
     /// Whether it has expired at `now` (Unix seconds).

@@ -16,6 +16,7 @@ use crate::config::realm::Realm;
 use crate::config::realm::api_key::{ApiKey, Sha256};
 use crate::config::schema::kind::{Raw, decimal, flag, optional_number, raw, required, text, timestamp};
 use crate::config::schema::{Setting, keys, section};
+use crate::config::sealed::Sealed;
 use crate::quota::{MAX_BURST, MAX_RATE, MIN_RATE, RateLimiter};
 
 section! {
@@ -88,7 +89,7 @@ pub(in crate::config) fn read(
     let mut api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState> = HashMap::default();
     let mut ids = HashSet::new();
     let in_force = current.iter().filter(|realm| realm.name == name).flat_map(|realm| realm.api_keys.values());
-    let meters: HashMap<&str, &Arc<RateLimiter>> = in_force.map(|key| (&*key.id, &key.meter)).collect();
+    let meters: HashMap<&str, &Arc<RateLimiter>> = in_force.map(|key| (&*key.id, &key.limiter)).collect();
     for section in sections {
         let keys = ApiKeyKeys::read(section);
         let secret = secret(section, &keys, external);
@@ -102,6 +103,7 @@ pub(in crate::config) fn read(
         }
         let Ok((written_as, secret)) = secret else { continue };
         let key = ApiKey {
+            _sealed: Sealed(()),
             // A valid id is a valid header value. An invalid id was reported.
             header: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("")),
             id: id.into(),
@@ -109,7 +111,7 @@ pub(in crate::config) fn read(
             expires_at: keys.expires.value,
             disabled: keys.disabled.value,
             quota,
-            meter: meters.get(id).map(|meter| Arc::clone(meter)).unwrap_or_default(),
+            limiter: meters.get(id).map(|meter| Arc::clone(meter)).unwrap_or_default(),
         };
         if let Some(other) = api_keys.get(&secret) {
             written_as.error(format!(
@@ -330,13 +332,16 @@ mod tests {
         let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, &keys))).unwrap();
         let realm = config.policy.realm("a").unwrap();
         let web = realm.api_key("0123456789abcdef").unwrap();
-        assert_eq!((web.id(), web.expires_at(), web.expired(99), web.expired(100)), ("web", Some(100), false, true));
-        assert!(realm.api_key("another-secret-0").unwrap().disabled());
+        assert_eq!(
+            (web.id.as_str(), web.expires_at, web.expired(99), web.expired(100)),
+            ("web", Some(100), false, true)
+        );
+        assert!(realm.api_key("another-secret-0").unwrap().disabled);
         assert!(realm.api_key("web").is_none() && realm.api_key("").is_none());
         assert!(realm.is_master_key("master") && !realm.is_master_key("0123456789abcdef"));
-        let ids: Vec<_> = realm.api_keys().iter().map(|key| key.id()).collect();
+        let ids: Vec<_> = realm.api_keys().iter().map(|key| key.id.as_str()).collect();
         assert_eq!(ids, ["app", "web"]);
-        assert!(realm.requires_key() && realm.has_api_keys());
+        assert!(realm.require_key && realm.has_api_keys());
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
     }
 
@@ -357,7 +362,7 @@ mod tests {
         let carriers = |keys: &str| {
             let text = with(REALM, &format!("{keys}\n[[realm.key]]\nid = \"web\"\n{GOOD}\n"));
             let config = check(&format!("{SERVER}{text}{LOGIN}")).unwrap();
-            let realm = &config.policy.realms()[0];
+            let realm = &config.policy.realms[0];
             (realm.key_query().map(str::to_owned), realm.key_header().map(|name| name.as_str().to_owned()))
         };
         let some = |query: &str, header: &str| (Some(query.to_owned()), Some(header.to_owned()));
@@ -365,8 +370,8 @@ mod tests {
         assert_eq!(carriers("key_query = \"api_key\"\nkey_header = \"ApiKey\""), some("api_key", "apikey"));
         assert_eq!(carriers("key_query = \"\"\nkey_header = \"\""), (None, None));
         let config = check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap();
-        let without_keys = &config.policy.realms()[0];
-        assert!(!without_keys.requires_key());
+        let without_keys = &config.policy.realms[0];
+        assert!(!without_keys.require_key);
         assert_eq!((without_keys.key_query(), without_keys.key_header()), (None, None), "there is nothing to look for");
         for (keys, expected) in [
             (r#"key_query = "a b""#, "invalid name of a query parameter \"a b\""),
@@ -397,7 +402,7 @@ mod tests {
         let start = |keys: &str| serve(&text(keys), &file).policy;
         let meter = |policy: &Policy, id: &str| {
             let keys = policy.realm("a").unwrap().api_keys();
-            keys.into_iter().find(|key| key.id() == id).unwrap().limiter().clone()
+            keys.into_iter().find(|key| key.id == id).unwrap().limiter.clone()
         };
         let key = |id: &str, rest: &str| format!("[[realm.key]]\nid = \"{id}\"\n{rest}\n");
         let old = start(&key("web", GOOD));

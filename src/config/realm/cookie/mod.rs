@@ -2,13 +2,18 @@
 
 pub(in crate::config) mod read;
 
+use crate::config::sealed::Sealed;
+
 /// The realm's cookie.
 #[derive(Clone, Debug)]
 pub struct CookieSpec {
-    pub(in crate::config) name: String,
-    pub(in crate::config) same_site: SameSite,
-    pub(in crate::config) secure: bool,
-    pub(in crate::config) partitioned: bool,
+    pub name: String,
+    pub same_site: SameSite,
+    /// Whether it is `Secure`: browsers take and send it over HTTPS only, and over HTTP on a loopback address.
+    pub secure: bool,
+    /// Whether it is `Partitioned` (CHIPS).
+    pub partitioned: bool,
+    pub(in crate::config) _sealed: Sealed,
 }
 
 /// `SameSite` of a cookie.
@@ -20,30 +25,4 @@ pub enum SameSite {
     Lax,
     /// Never sent from other sites.
     Strict,
-}
-
-impl CookieSpec {
-    /// Its name, compared case-sensitively.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its `SameSite`.
-    #[must_use]
-    pub const fn same_site(&self) -> SameSite {
-        self.same_site
-    }
-
-    /// Whether it is `Secure`: browsers take and send it over HTTPS only, and over HTTP on a loopback address.
-    #[must_use]
-    pub const fn secure(&self) -> bool {
-        self.secure
-    }
-
-    /// Whether it is `Partitioned` (CHIPS).
-    #[must_use]
-    pub const fn partitioned(&self) -> bool {
-        self.partitioned
-    }
 }

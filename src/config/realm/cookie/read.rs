@@ -8,6 +8,7 @@ use crate::config::reader::spelling::quote;
 use crate::config::realm::cookie::{CookieSpec, SameSite};
 use crate::config::schema::kind::{Raw, choice, flag, raw};
 use crate::config::schema::{Setting, keys};
+use crate::config::sealed::Sealed;
 
 keys! {
     /// The cookie of a realm.
@@ -58,6 +59,7 @@ pub(in crate::config) fn read(section: &Section<'_>, realm: &str) -> CookieSpec 
     // this prefix, another host of the domain can't set the cookie.
     let default = || if secure { format!("__Host-{realm}") } else { realm.to_owned() };
     CookieSpec {
+        _sealed: Sealed(()),
         name: name.ok().flatten().unwrap_or_else(default),
         same_site: keys.same_site.value,
         secure,
@@ -80,7 +82,7 @@ pub(in crate::config) fn warn_of_plain_http(
     issuer: &Setting<'_, Result<String, Reported>>,
     (listed, origins): (&Setting<'_, Vec<Option<Origin>>>, &Origins),
 ) {
-    if !cookie.secure() {
+    if !cookie.secure {
         return;
     }
     let remedy = "browsers drop it silently. Serve Tollgate over https, or write insecure_cookie = true for plain http in a private network";
@@ -139,8 +141,8 @@ mod tests {
     fn name_and_attributes_of_the_cookie_must_match() {
         let cookie = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
-            let cookie = config.policy.realms()[0].cookie();
-            (cookie.name().to_owned(), cookie.same_site(), cookie.secure())
+            let cookie = &config.policy.realms[0].cookie;
+            (cookie.name.to_owned(), cookie.same_site, cookie.secure)
         };
         assert_eq!(cookie(""), ("__Host-a".into(), SameSite::Lax, true));
         assert_eq!(cookie("insecure_cookie = true"), ("a".into(), SameSite::Lax, false));

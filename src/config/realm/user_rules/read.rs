@@ -4,6 +4,7 @@ use crate::config::reader::Section;
 use crate::config::realm::user_rules::UserRules;
 use crate::config::schema::keys;
 use crate::config::schema::kind::{choice, number};
+use crate::config::sealed::Sealed;
 
 keys! {
     /// Registration, names and passwords of the users of a realm.
@@ -28,6 +29,7 @@ keys! {
 pub(in crate::config) fn read(section: &Section<'_>) -> UserRules {
     let keys = UserKeys::read(section);
     UserRules {
+        _sealed: Sealed(()),
         registration_open: keys.registration.value,
         registrations_per_hour: u32::try_from(keys.registrations_per_hour.value).unwrap_or(u32::MAX),
         self_rename: keys.rename.value,
@@ -50,15 +52,15 @@ mod tests {
     fn only_the_operator_creates_and_renames_users_by_default() {
         let rules = |keys: &str| {
             let config = check(&format!("{SERVER}{}{LOGIN}", with(REALM, keys))).unwrap();
-            *config.policy.realms()[0].users()
+            config.policy.realms[0].users
         };
         let default = rules("");
-        assert!(!default.registration_open() && !default.allow_rename());
-        assert_eq!((default.registrations_per_hour(), default.password_min()), (50, 8));
+        assert!(!default.registration_open && !default.self_rename);
+        assert_eq!((default.registrations_per_hour, default.password_min), (50, 8));
         assert_eq!(rules("registration = \"closed\"\nrename = \"operator\"\npassword_min = 8"), default);
         let other = rules("registration = \"open\"\nrename = \"self\"\npassword_min = 15\nregistrations_per_hour = 1");
-        assert!(other.registration_open() && other.allow_rename());
-        assert_eq!((other.registrations_per_hour(), other.password_min()), (1, 15));
+        assert!(other.registration_open && other.self_rename);
+        assert_eq!((other.registrations_per_hour, other.password_min), (1, 15));
         for (keys, expected) in [
             (r#"registration = "yes""#, r#""open" or "closed""#),
             (r#"rename = "users""#, r#""operator" or "self""#),

@@ -41,7 +41,7 @@ fn who_sends_too_much_is_told_in_the_form_that_is_expected() {
     };
     let refusal = refused("GET /user", &[("origin", "https://app.example")]);
     assert_eq!((refusal.deny, format_of(&refusal)), (DenyReason::RateLimited(1000), "problem"), "before the key");
-    assert_eq!(refusal.realm.unwrap().name(), "main");
+    assert_eq!(refusal.realm.unwrap().name, "main");
     assert_eq!(refusal.cors.unwrap().origin, "https://app.example");
     assert_eq!(format_of(&refused("POST /Login", &[])), "tenant");
     assert_eq!(refused("POST /nowhere", &[]).deny, DenyReason::RateLimited(1000));

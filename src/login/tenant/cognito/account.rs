@@ -37,7 +37,8 @@ impl<'a> Account<'a> {
             _ => None,
         };
         // For an unknown tenant too, so that it takes the same time.
-        let (realm, id) = known_as.as_ref().map_or_else(|| (request.realm().name(), ""), |(realm, id, _)| (*realm, id));
+        let (realm, id) =
+            known_as.as_ref().map_or_else(|| (request.realm().name.as_str(), ""), |(realm, id, _)| (*realm, id));
         let standing = read(realm, id, request, services).await;
         let mut account = Self { request, services, known_as, subjects, standing, waits: None };
         account.standing.forget_what_was_reset(&account.subjects, &account.at(), services);
@@ -90,7 +91,7 @@ impl<'a> Account<'a> {
             }
         };
         if let Err(error) = counted {
-            tracing::warn!(realm = self.request.realm().name(), %error, "a wrong guess is counted in memory only");
+            tracing::warn!(realm = self.request.realm().name, %error, "a wrong guess is counted in memory only");
         }
         told.map_or_else(LoginError::from, |()| deny.into())
     }

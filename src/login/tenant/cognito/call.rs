@@ -48,8 +48,8 @@ pub(super) async fn call(
     operation: CognitoAction,
     request: &Value,
 ) -> Result<Map<String, Value>, CallError> {
-    let Ok(_permit) = pool.calls().try_acquire() else { return Err(CallError::Busy) };
-    let answer = tokio::time::timeout(pool.timeout(), async {
+    let Ok(_permit) = pool.calls.try_acquire() else { return Err(CallError::Busy) };
+    let answer = tokio::time::timeout(pool.timeout, async {
         let response = match send(pool, operation, request).await {
             Err(error) if error.is_connect() => send(pool, operation, request).await,
             sent => sent,
@@ -65,7 +65,7 @@ pub(super) async fn call(
 }
 
 async fn send(pool: &UserPool, operation: CognitoAction, request: &Value) -> reqwest::Result<Response> {
-    pool.client()
+    pool.client
         .post(pool.url())
         .header(CONTENT_TYPE, "application/x-amz-json-1.1")
         .header("X-Amz-Target", format!("AWSCognitoIdentityProviderService.{}", operation.name()))
