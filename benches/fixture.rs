@@ -273,7 +273,7 @@ impl Place {
             (Decision::Refusal(refusal), Some(deny)) => assert_eq!(refusal.deny, deny, "{case:?}"),
             (Decision::Preflight(_), None) => assert_eq!(case, Case::Preflight),
             (Decision::Grant(grant), None) => {
-                assert_eq!(grant.speaker().is_some(), !matches!(case, Case::Public | Case::Key), "{case:?}");
+                assert_eq!(grant.principal().is_some(), !matches!(case, Case::Public | Case::Key), "{case:?}");
             }
             _ => panic!("{case:?}: {verdict:?}"),
         }

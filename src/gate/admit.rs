@@ -123,7 +123,7 @@ impl<'a> LoginCandidate<'a> {
         Ok(query::single_value(self.query(), "masterKey")?.map(|key| realm.is_master_key(&key)))
     }
 
-    /// Returns the realms that the request can name: those for whose rules its API key and its origin are sufficient.
+    /// Returns the realms that the request can name: its API key and its origin meet their rules.
     fn allowed_realms(&self) -> Vec<Arc<Realm>> {
         let is_allowed = |realm: &&Arc<Realm>| {
             let wanted = Wanted { needed: realm.require_key, ..Wanted::default() };

@@ -56,7 +56,7 @@ impl ClientInfo {
     }
 }
 
-/// Equals `to_string`, whose formatting machinery cost more than the rest of this file.
+/// Equals `to_string`. Its formatting machinery cost more than the rest of this file.
 fn text(address: IpAddr) -> String {
     let IpAddr::V4(address) = address else { return address.to_string() };
     let mut text = String::with_capacity("255.255.255.255".len());

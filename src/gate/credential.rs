@@ -55,24 +55,24 @@ impl<'a> Credential<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// Finds the token in `headers`. `whose`: the setting of the route. `is_key`: the Authorization header is an API
+    /// Finds the token in `headers`. `owner`: the setting of the route. `is_key`: the Authorization header is an API
     /// key for Tollgate.
     ///
     /// R53: an application can have an Authorization header of its own while Tollgate identifies the user by the
     /// cookie. A token that names an issuer of the realm is never taken for such a header: otherwise a forged token, or
     /// another user's, would reach an application beside the identity of a different user.
-    pub(super) fn find(headers: &'a HeaderMap, realm: &Realm, whose: Authorization, is_key: bool) -> Self {
+    pub(super) fn find(headers: &'a HeaderMap, realm: &Realm, owner: Authorization, is_key: bool) -> Self {
         let cookie = &realm.cookie.name;
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = authorizations.next() else { return Self::by_cookie(headers, cookie) };
         if is_key {
             // The header is the key. The cookie beside it can identify the user.
-            return match whose {
+            return match owner {
                 Authorization::Gate => Self::new(Ok(Credential::None)),
                 Authorization::Auto | Authorization::App => Self::by_cookie(headers, cookie),
             };
         }
-        let is_apps = match whose {
+        let is_apps = match owner {
             Authorization::Gate => false,
             Authorization::App => true,
             Authorization::Auto => has_cookie(headers, cookie) && !names_issuer(headers, realm),
@@ -165,7 +165,7 @@ mod tests {
         use Authorization::{App, Auto, Gate};
         let realm = realm();
         let basic = ("authorization", "Basic x");
-        for (whose, pairs, credential, is_apps) in [
+        for (owner, pairs, credential, is_apps) in [
             (Auto, &[("authorization", "Bearer x")][..], Credential::Bearer("x"), false),
             (Auto, &[("authorization", "bEARER  x ")], Credential::Bearer("x"), false),
             (Auto, &[("authorization", "Bearer \tx")], Credential::Bearer("\tx"), false),
@@ -190,8 +190,8 @@ mod tests {
             (Auto, &[("cookie", "__host-examples=c; x__Host-examples=c; __Host-examples")], Credential::None, false),
             (Auto, &[], Credential::None, false),
         ] {
-            let shown = Shown::find(&headers(pairs), &realm, whose, false).told();
-            assert_eq!(shown, (Ok(credential.told()), is_apps), "{whose:?} {pairs:?}");
+            let shown = Shown::find(&headers(pairs), &realm, owner, false).told();
+            assert_eq!(shown, (Ok(credential.told()), is_apps), "{owner:?} {pairs:?}");
         }
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn an_api_key_in_the_header_leaves_the_cookie_to_say_who_it_is() {
         let realm = realm();
         let headers = headers(&[("authorization", "Basic x"), C]);
-        let find = |whose| Shown::find(&headers, &realm, whose, true);
+        let find = |owner| Shown::find(&headers, &realm, owner, true);
         assert_eq!(find(Authorization::Auto).credential, Ok(Credential::Cookie("c")));
         assert_eq!(find(Authorization::Gate).credential, Ok(Credential::None));
         assert!(!find(Authorization::Auto).authorization_is_apps, "a secret of the gate's");

@@ -103,15 +103,15 @@ impl Grant {
         match &self.who {
             RequestIdentity::Anonymous => None,
             RequestIdentity::ApiKey(identity) => Some(identity),
-            RequestIdentity::Principal(speaker) => Some(speaker.identity()),
+            RequestIdentity::Principal(principal) => Some(principal.identity()),
         }
     }
 
     /// The principal. A tunnel must not outlive its token.
     #[must_use]
-    pub const fn speaker(&self) -> Option<&Arc<Principal>> {
+    pub const fn principal(&self) -> Option<&Arc<Principal>> {
         match &self.who {
-            RequestIdentity::Principal(speaker) => Some(speaker),
+            RequestIdentity::Principal(principal) => Some(principal),
             RequestIdentity::Anonymous | RequestIdentity::ApiKey(_) => None,
         }
     }
@@ -159,8 +159,8 @@ impl Grant {
 pub struct AdmittedLogin {
     /// The login and the endpoint.
     pub login: LoginMatch,
-    /// Those of [`Login::named_realms`](crate::config::Login::named_realms) whose rules for API keys and origins the request
-    /// satisfies. It must not log in to another one.
+    /// The realms of [`Login::named_realms`](crate::config::Login::named_realms) with rules for API keys and origins that the
+    /// request meets. It must not log in to another one.
     pub realms: Vec<Arc<Realm>>,
     /// The members of the query, decoded, in order, `key` and `masterKey` too.
     pub query: Vec<(String, String)>,
@@ -211,7 +211,7 @@ pub struct Denial {
     /// The realm, if known.
     pub realm: Option<Arc<Realm>>,
     /// The principal, if the token was valid but not sufficient.
-    pub speaker: Option<Arc<Principal>>,
+    pub principal: Option<Arc<Principal>>,
     /// The valid API key of the request.
     pub key: Option<Arc<ApiKey>>,
     /// An API key would have been sufficient.
@@ -234,7 +234,7 @@ impl Denial {
             deny,
             place: RouteId::None,
             realm: None,
-            speaker: None,
+            principal: None,
             key: None,
             takes_key: false,
             takes_basic: false,

@@ -345,7 +345,7 @@ pub(super) fn foreign(bench: &Bench, issuer: &str, installed: bool) -> String {
     format!("Bearer {signed}.{signature}")
 }
 
-/// Whose errors the client gets.
+/// Returns the API that the format of the error response belongs to.
 pub(super) fn format_of(denial: &Denial) -> &'static str {
     match denial.login.as_ref().map(|found| found.login.dialect.name()) {
         None | Some("project") => "problem",

@@ -181,7 +181,7 @@ fn authorize(route: &Route, shown: Credentials, facts: &mut Denial) -> Result<Cr
         // A user without the role passes by the key only: the application must not see the user's identity.
         (Access::UserOrKey, Some(_)) if key.is_some() => Ok(Credentials { principal: None, key }),
         (_, Some(deny)) => {
-            facts.speaker = principal;
+            facts.principal = principal;
             Err(deny)
         }
         (Access::UserOrKey, None) if principal.is_none() => Ok(Credentials { principal, key }),

@@ -131,12 +131,12 @@ impl TokenCache {
         found
     }
 
-    pub(super) fn insert(&self, generation: u64, realm: u32, token: &str, speaker: Principal) -> Arc<Principal> {
-        let speaker = Arc::new(speaker);
+    pub(super) fn insert(&self, generation: u64, realm: u32, token: &str, principal: Principal) -> Arc<Principal> {
+        let principal = Arc::new(principal);
         if let Some(cache) = &self.cache {
-            cache.insert(CacheKey { generation, realm, token: token.into() }, speaker.clone());
+            cache.insert(CacheKey { generation, realm, token: token.into() }, principal.clone());
         }
-        speaker
+        principal
     }
 
     /// Forgets all of them. They would not be found under a new generation anyway, and only take up room.
@@ -219,8 +219,8 @@ impl Lifecycle<CacheKey, Arc<Principal>> for Evictions {
 struct Bytes;
 
 impl Weighter<CacheKey, Arc<Principal>> for Bytes {
-    fn weight(&self, key: &CacheKey, speaker: &Arc<Principal>) -> u64 {
-        let claims = speaker.claims();
+    fn weight(&self, key: &CacheKey, principal: &Arc<Principal>) -> u64 {
+        let claims = principal.claims();
         let texts = [Some(&claims.subject), claims.username.as_ref(), claims.email.as_ref()];
         let texts = texts.into_iter().flatten().chain(&claims.roles).map(String::len).sum::<usize>();
         // Each text is there twice: in the claims and in a header. An assertion holds them once more, encoded.
@@ -270,7 +270,7 @@ mod tests {
         rules.mint(&claims).unwrap()
     }
 
-    fn speaker(rules: &TokenSettings, token: &str) -> Principal {
+    fn principal(rules: &TokenSettings, token: &str) -> Principal {
         Principal::new(rules.verify(token, 1000).unwrap(), "examples").unwrap()
     }
 
@@ -278,7 +278,7 @@ mod tests {
     fn r27_found_only_under_the_rules_that_verified_it() {
         let (rules, known) = (rules(), TokenCache::new(1 << 20));
         let token = token(&rules, "u");
-        known.insert(1, 0, &token, speaker(&rules, &token));
+        known.insert(1, 0, &token, principal(&rules, &token));
         assert!(known.get(1, 0, &token).unwrap().is_valid_at(1999));
         assert!(!known.get(1, 0, &token).unwrap().is_valid_at(2000), "expired since");
         assert!(!known.get(1, 0, &token).unwrap().is_valid_at(999), "the clock was set back");
@@ -296,23 +296,23 @@ mod tests {
         let (rules, known) = (rules(), TokenCache::new(256 << 10));
         for number in 0..2000 {
             let token = token(&rules, &number.to_string());
-            known.insert(1, 0, &token, speaker(&rules, &token));
+            known.insert(1, 0, &token, principal(&rules, &token));
             assert!(known.bytes() <= 256 << 10);
         }
         assert!(known.len() > 50, "{}", known.len());
         assert_eq!(known.evictions(), 2000 - known.len() as u64);
         let none = TokenCache::new(0);
         let token = token(&rules, "u");
-        assert_eq!(none.insert(1, 0, &token, speaker(&rules, &token)).claims().subject, "u");
+        assert_eq!(none.insert(1, 0, &token, principal(&rules, &token)).claims().subject, "u");
         assert!(none.get(1, 0, &token).is_none());
     }
 
     #[test]
     fn an_assertion_is_signed_anew_in_time_and_opens_nothing_here() {
         let rules = rules();
-        let speaker = speaker(&rules, &token(&rules, "u"));
+        let principal = principal(&rules, &token(&rules, "u"));
         let (app, other): (Arc<str>, Arc<str>) = ("app".into(), "other".into());
-        let sign = |audience, now| speaker.assertion(&rules, "examples", audience, now).unwrap();
+        let sign = |audience, now| principal.assertion(&rules, "examples", audience, now).unwrap();
         let first = sign(&app, 1000);
         assert_ne!(sign(&other, 1000), first);
         assert_eq!(sign(&app, 1029), first);
@@ -343,7 +343,7 @@ mod tests {
         let (rules, known) = (rules(), TokenCache::new(1 << 20));
         assert!(known.is_empty() && known.bytes() == 0);
         let token = token(&rules, "u");
-        known.insert(1, 0, &token, speaker(&rules, &token));
+        known.insert(1, 0, &token, principal(&rules, &token));
         assert_eq!((known.len(), known.is_empty()), (1, false));
         // The texts are "u" and "reader", four times each, and one role.
         assert_eq!(known.bytes(), 1536 + token.len() as u64 + 4 * 7 + 64);
@@ -356,13 +356,13 @@ mod tests {
     #[test]
     fn an_assertion_for_another_app_is_kept() {
         let rules = rules();
-        let speaker = speaker(&rules, &token(&rules, "u"));
+        let principal = principal(&rules, &token(&rules, "u"));
         let (app, other): (Arc<str>, Arc<str>) = ("app".into(), "other".into());
-        let sign = |audience, now| speaker.assertion(&rules, "examples", audience, now).unwrap();
+        let sign = |audience, now| principal.assertion(&rules, "examples", audience, now).unwrap();
         let (first, second) = (sign(&app, 1000), sign(&other, 1000));
         let third = sign(&app, 1030);
         assert_eq!((sign(&other, 1005), sign(&app, 1031)), (second, third.clone()));
         assert_ne!(third, first);
-        assert_eq!(speaker.assertions.load().as_ref().unwrap().len(), 2, "one for each app");
+        assert_eq!(principal.assertions.load().as_ref().unwrap().len(), 2, "one for each app");
     }
 }

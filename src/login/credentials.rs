@@ -23,7 +23,7 @@ pub(super) struct PasswordAttempt<'a> {
 pub(super) enum Place<'a> {
     /// A realm to which the request was admitted.
     Realm(&'a str),
-    /// A tenant that does not exist, or whose realm the request is not allowed to use, with the client's spelling. The
+    /// A tenant that does not exist, or with a realm that the request is not allowed to use, with the client's spelling. The
     /// response takes the same time, and the same throttling applies, but nothing counts for users of a realm.
     Stranger(&'a str),
 }
@@ -116,7 +116,7 @@ pub(super) async fn authenticate(
 }
 
 impl PasswordAttempt<'_> {
-    /// Returns the realm in whose share the password is hashed, and where guesses at no user are counted.
+    /// Returns the realm that pays for the hash in the fair queue. Guesses at unknown users are counted there.
     fn home(&self) -> &str {
         match self.place {
             Place::Realm(realm) => realm,

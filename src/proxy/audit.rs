@@ -104,14 +104,14 @@ pub(super) fn denied(state: &SharedState, session: &Session, refusal: &Denial, r
         return;
     }
     let line = event("denied", "failure", refusal.deny.response().reason);
-    let speaker = refusal.speaker.as_ref().map(|speaker| speaker.claims());
+    let principal = refusal.principal.as_ref().map(|principal| principal.claims());
     let snapshot = state.snapshot.load();
     let line = of_request(line, client(state, session), request_id)
         .optional_text("realm", refusal.realm.as_ref().map(|realm| &*realm.name))
         .text("route", &snapshot.meters.at(refusal.place).route)
         .text("method", session.req_header().method.as_str().get(..32).unwrap_or(session.req_header().method.as_str()))
-        .optional_text("user", speaker.map(|claims| claims.subject.as_str()))
-        .optional_text("username", speaker.and_then(|claims| claims.username.as_deref()))
+        .optional_text("user", principal.map(|claims| claims.subject.as_str()))
+        .optional_text("username", principal.and_then(|claims| claims.username.as_deref()))
         .optional_text("key", refusal.key.as_ref().map(|key| &*key.id));
     state.journal.audit(line);
 }

@@ -239,7 +239,7 @@ impl ProxyHttp for Gateway {
             }
             Decision::Refusal(refusal) => {
                 audit::denied(&self.state, session, &refusal, context.request_id.as_str());
-                context.record.speaker.clone_from(&refusal.speaker);
+                context.record.principal.clone_from(&refusal.principal);
                 context.record.key.clone_from(&refusal.key);
                 self.refuse(session, context, &refusal).await?;
             }

@@ -27,7 +27,7 @@ pub(super) struct RequestRecord {
     /// The address of the client, from trusted proxies or the connection.
     pub(super) client: Option<IpAddr>,
     /// The user, or the subject of the token.
-    pub(super) speaker: Option<Arc<Principal>>,
+    pub(super) principal: Option<Arc<Principal>>,
     /// The API key that the grant needed, or that came with a refused request.
     pub(super) key: Option<Arc<ApiKey>>,
     /// The client closed the connection before the end.
@@ -55,7 +55,7 @@ impl RequestRecord {
             snapshot: None,
             place: RouteId::None,
             client: None,
-            speaker: None,
+            principal: None,
             key: None,
             left: false,
             span: None,
@@ -73,7 +73,7 @@ impl RequestRecord {
     pub(super) fn granted(&mut self, grant: &Grant) {
         self.place = RouteId::Route(grant.route().index);
         self.client = Some(grant.client().address);
-        self.speaker = grant.speaker().cloned();
+        self.principal = grant.principal().cloned();
         self.key = grant.key().cloned();
     }
 
@@ -180,8 +180,8 @@ impl RequestRecord {
             line.text("realm", &requests.realm);
             line.text("route", &requests.route);
         }
-        if let Some(speaker) = &self.speaker {
-            line.text("subject", cut(&speaker.claims().subject, 256));
+        if let Some(principal) = &self.principal {
+            line.text("subject", cut(&principal.claims().subject, 256));
         }
         if let Some(key) = &self.key {
             line.text("key", &key.id);

@@ -139,16 +139,16 @@ impl Tunnel {
 impl TunnelCredentials {
     /// Returns the credentials that a request was granted for; `None` if it needed none.
     pub(super) fn from_grant(grant: &Grant) -> Option<Self> {
-        let (speaker, key) = (grant.speaker().cloned(), grant.key().map(|key| key.secret));
-        if speaker.is_none() && key.is_none() {
+        let (principal, key) = (grant.principal().cloned(), grant.key().map(|key| key.secret));
+        if principal.is_none() && key.is_none() {
             return None;
         }
-        let token = speaker.as_ref().map(|speaker| (*speaker.marks(), speaker.claims().expires_at));
+        let token = principal.as_ref().map(|principal| (*principal.marks(), principal.claims().expires_at));
         let realm = grant.route().realm.clone();
         let is_trusted = move |policy: &Policy, now| {
             let admits = |key: &Sha256| policy.realm(&realm.name).is_some_and(|realm| realm.is_api_key_valid(key, now));
-            let trusts = |speaker: &Arc<Principal>| speaker.is_key_trusted(policy, &realm.name, now);
-            key.as_ref().is_none_or(admits) && speaker.as_ref().is_none_or(trusts)
+            let trusts = |principal: &Arc<Principal>| principal.is_key_trusted(policy, &realm.name, now);
+            key.as_ref().is_none_or(admits) && principal.as_ref().is_none_or(trusts)
         };
         Some(Self { token, is_trusted: Box::new(is_trusted) })
     }

@@ -149,7 +149,7 @@ pub trait Store: Send + Sync {
     /// The database failed.
     async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError>;
 
-    /// Begins `next` if its realm has no epoch, or one with another issuer or audience, or one of whose keys none is
+    /// Begins `next` if its realm has no epoch, or one with another issuer or audience, or one without a key that is
     /// left. Of concurrent calls, one begins an epoch.
     ///
     /// # Errors

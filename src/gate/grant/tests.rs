@@ -162,7 +162,7 @@ type Passed = (Option<String>, Option<String>, bool);
 fn passed(bench: &Bench, line: &str, headers: &[(&str, &str)]) -> Result<Passed, DenyReason> {
     match bench.ask(line, headers) {
         Decision::Grant(grant) => Ok((
-            grant.speaker().map(|speaker| speaker.claims().subject.clone()),
+            grant.principal().map(|principal| principal.claims().subject.clone()),
             grant.key().map(|key| key.id.to_owned()),
             grant.keeps_authorization(),
         )),

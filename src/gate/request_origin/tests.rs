@@ -255,14 +255,14 @@ fn a_route_may_leave_cors_to_its_app() {
     assert_eq!(bench.outcome("OPTIONS /x", &[("host", "strict.example"), evil, asks]), Err(DenyReason::OriginDenied));
     assert_eq!(bench.outcome("OPTIONS /x", &[("host", "solo.example"), evil, asks]), Ok("preflight".into()));
     let (bearer, cookie) = (bench.bearer("listed", &[]), format!("l={}", bench.token("listed", &[])));
-    let speaker = |credential: (&str, &str), origin: (&str, &str)| match bench
+    let principal = |credential: (&str, &str), origin: (&str, &str)| match bench
         .ask("POST /x", &[("host", "app.example"), credential, origin])
     {
-        Decision::Grant(grant) => grant.speaker().is_some(),
+        Decision::Grant(grant) => grant.principal().is_some(),
         other => panic!("{other:?}"),
     };
-    assert!(speaker(("authorization", &bearer), evil), "which no page has by itself");
-    assert!(!speaker(("cookie", &cookie), evil) && speaker(("cookie", &cookie), ("origin", "https://app.example")));
+    assert!(principal(("authorization", &bearer), evil), "which no page has by itself");
+    assert!(!principal(("cookie", &cookie), evil) && principal(("cookie", &cookie), ("origin", "https://app.example")));
     // The requested method decides about a preflight, and the request's own method otherwise.
     assert_eq!(
         bench.outcome("OPTIONS /x", &[("host", "read.example"), evil, ("access-control-request-method", "GET")]),

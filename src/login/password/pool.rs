@@ -22,7 +22,7 @@ pub struct HashPool {
     shared: Arc<Shared>,
     threads: usize,
     /// The hash that is verified for a user that does not exist.
-    nobody: PasswordHash,
+    unknown_user: PasswordHash,
 }
 
 /// The load of the threads.
@@ -82,11 +82,11 @@ impl HashPool {
     /// # Errors
     /// The system gave no thread or no random bytes.
     pub fn new(threads: usize, queue: usize) -> io::Result<Self> {
-        let nobody = hash(&Password::new(String::new())).map_err(io::Error::other)?;
+        let unknown_user = hash(&Password::new(String::new())).map_err(io::Error::other)?;
         let work = Mutex::new(Work { jobs: FairQueue::new(), idle: 0, ended: false });
         let shared = Arc::new(Shared { work, changed: Condvar::new(), load: HashPoolLoad::default(), queue });
         // Before the first thread, so that those that were started end if another can't be.
-        let pool = Self { shared, threads: threads.max(1), nobody };
+        let pool = Self { shared, threads: threads.max(1), unknown_user };
         for _ in 0..pool.threads {
             let shared = Arc::clone(&pool.shared);
             thread::Builder::new().name("password".into()).spawn(move || shared.run())?;
@@ -118,7 +118,7 @@ impl HashPool {
         stored: Option<&PasswordHash>,
     ) -> Result<bool, HashUnavailable> {
         let known = stored.is_some();
-        let (password, stored) = (password.clone(), stored.unwrap_or(&self.nobody).clone());
+        let (password, stored) = (password.clone(), stored.unwrap_or(&self.unknown_user).clone());
         // Not `known && …`: the hash is computed first, whether its result is used or not.
         self.run(share, move || verify(&password, &stored)).await.map(|verified| verified && known)
     }

@@ -76,7 +76,7 @@ impl CognitoRequest<'_> {
     async fn log_in(&self) -> Result<LoginResponse, LoginError> {
         let LoginBody { user_name, tenant_name, password } = LoginBody::from_request(self.request)?;
         self.request.event.username(&user_name);
-        // The response is the same for an unknown tenant and for one whose rules the request does not meet.
+        // The response is the same for an unknown tenant and for a tenant with rules that the request does not meet.
         let of_us = self.tenant.realm(&tenant_name).is_some()
             && self.request.admitted.realms.iter().any(|realm| realm.index == self.realm.index);
         let place = if of_us { Place::Realm(&self.realm.name) } else { Place::Stranger(&tenant_name) };
@@ -185,8 +185,8 @@ impl CognitoRequest<'_> {
             if self.is_of_pool(accepted) {
                 let ends = self.family_ends(&accepted.claims);
                 if ends >= self.request.now() {
-                    let whose = (Some(&*accepted.claims.subject), accepted.claims.session_id());
-                    end_session(whose, TokenExpiry::At(ends), self.request, self.services).await?;
+                    let subject_and_session = (Some(&*accepted.claims.subject), accepted.claims.session_id());
+                    end_session(subject_and_session, TokenExpiry::At(ends), self.request, self.services).await?;
                 }
             } else {
                 end_token_session(accepted, self.request, self.services).await?;

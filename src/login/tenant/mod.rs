@@ -52,7 +52,7 @@ async fn log_in(
 ) -> Result<LoginResponse, LoginError> {
     let LoginBody { user_name, tenant_name, password } = LoginBody::from_request(request)?;
     let password = Password::new(password);
-    // The response is the same for an unknown tenant and for one whose rules the request does not meet.
+    // The response is the same for an unknown tenant and for a tenant with rules that the request does not meet.
     let realm = tenant
         .realm(&tenant_name)
         .filter(|realm| request.admitted.realms.iter().any(|other| Arc::ptr_eq(other, realm)));

@@ -37,7 +37,7 @@ struct Kept {
 /// The identity of the request. One connection can carry requests of several users, after a logout and a login.
 struct Caller {
     realm: String,
-    speaker: Option<Arc<Principal>>,
+    principal: Option<Arc<Principal>>,
     key: Option<Sha256>,
 }
 
@@ -72,14 +72,15 @@ impl fmt::Debug for BoundConnections {
 impl Caller {
     fn from_grant(grant: &Grant) -> Self {
         let realm = grant.route().realm.name.to_owned();
-        Self { realm, speaker: grant.speaker().cloned(), key: grant.key().map(|key| key.secret) }
+        Self { realm, principal: grant.principal().cloned(), key: grant.key().map(|key| key.secret) }
     }
 
     fn is(&self, grant: &Grant) -> bool {
-        let name = |speaker: &Arc<Principal>| (speaker.issuer().map(str::to_owned), speaker.claims().subject.clone());
+        let name =
+            |principal: &Arc<Principal>| (principal.issuer().map(str::to_owned), principal.claims().subject.clone());
         self.realm == grant.route().realm.name
             && self.key == grant.key().map(|key| key.secret)
-            && self.speaker.as_ref().map(name) == grant.speaker().map(name)
+            && self.principal.as_ref().map(name) == grant.principal().map(name)
     }
 }
 

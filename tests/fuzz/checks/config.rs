@@ -89,7 +89,7 @@ fn judges(policy: &Policy) {
                 tls: false,
             };
             if let Decision::Grant(grant) = gate.decide(&head, NOW, &mut RequestPermits::default()) {
-                assert!(grant.speaker().is_none() && grant.route().access == config::Access::Public, "{path}");
+                assert!(grant.principal().is_none() && grant.route().access == config::Access::Public, "{path}");
                 assert!(grant.route().roles.is_empty() && !grant.route().realm.require_key);
             }
         }

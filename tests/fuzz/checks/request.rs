@@ -303,8 +303,8 @@ fn resolved(path: &str) -> String {
 fn entitled(read: &Read, from: From, grant: &Grant) {
     let (headers, route) = (&read.header.headers, grant.route());
     let realm = &route.realm;
-    let speaker = grant.speaker();
-    assert!(route.access != Access::User || speaker.is_some(), "nobody got in");
+    let principal = grant.principal();
+    assert!(route.access != Access::User || principal.is_some(), "nobody got in");
     let mut keys: Vec<Vec<u8>> = headers.get_all("x-api-key").iter().map(|value| value.as_bytes().to_vec()).collect();
     let query = read.raw.split(|byte| *byte == b' ').nth(1).map(String::from_utf8_lossy).unwrap_or_default();
     let query = query.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default();
@@ -319,19 +319,19 @@ fn entitled(read: &Read, from: From, grant: &Grant) {
         assert!(!keys.is_empty() && keys.iter().all(|key| key == KEY.as_bytes()), "{keys:?}");
     }
 
-    let roles = speaker.map(|speaker| speaker.claims().roles.clone()).unwrap_or_default();
+    let roles = principal.map(|principal| principal.claims().roles.clone()).unwrap_or_default();
     assert!(route.roles.is_empty() || route.roles.iter().any(|role| roles.contains(role)));
-    assert!(!route.require_mfa || speaker.is_some_and(|speaker| speaker.claims().mfa));
-    let Some(speaker) = speaker else {
+    assert!(!route.require_mfa || principal.is_some_and(|principal| principal.claims().mfa));
+    let Some(principal) = principal else {
         let said = grant.identity().map(|identity| identity.headers().len()).unwrap_or_default();
         assert!(said == 0 || (said == 1 && route.access == Access::Key), "an identity of nobody's");
         return;
     };
-    let is = |good: &&Good| good.realm == realm.name && good.subject == speaker.claims().subject;
+    let is = |good: &&Good| good.realm == realm.name && good.subject == principal.claims().subject;
     let is_whole = |value: &[u8]| {
         SETUP.good.iter().filter(is).any(|good| {
             let right = good.text.as_bytes() == value;
-            assert!(!right || (good.mfa == speaker.claims().mfa && good.roles == speaker.claims().roles));
+            assert!(!right || (good.mfa == principal.claims().mfa && good.roles == principal.claims().roles));
             right
         })
     };

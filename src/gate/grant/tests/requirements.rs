@@ -105,7 +105,7 @@ fn who_may_pass_without_a_token_is_somebody_with_one() {
         ("GET /public", &[("cookie", "o=a; o=b")], false),
     ] {
         match bench.ask(line, headers) {
-            Decision::Grant(grant) => assert_eq!(grant.speaker().is_some(), known, "{line} {headers:?}"),
+            Decision::Grant(grant) => assert_eq!(grant.principal().is_some(), known, "{line} {headers:?}"),
             Decision::Refusal(refusal) => {
                 assert_eq!(refusal.deny, DenyReason::CredentialConflict, "{line} {headers:?}");
                 assert!(headers[0].1.contains("o=a; o=b"));
@@ -140,13 +140,14 @@ fn a_speaker_is_trusted_as_long_as_a_policy_knows_its_key() {
     let (bench, other) = (Bench::new(), Bench::new());
     let bearer = bench.bearer("open", &["a"]);
     let Decision::Grant(grant) = bench.ask("GET /open", &[shown(&bearer)]) else { panic!() };
-    let speaker = grant.speaker().unwrap();
-    assert!(speaker.is_key_trusted(&bench.policy, "open", NOW));
-    assert!(!speaker.is_key_trusted(&bench.policy, "main", NOW), "keys of another realm");
+    let principal = grant.principal().unwrap();
+    assert!(principal.is_key_trusted(&bench.policy, "open", NOW));
+    assert!(!principal.is_key_trusted(&bench.policy, "main", NOW), "keys of another realm");
     assert!(
-        !speaker.is_key_trusted(&bench.policy, "nobody", NOW) && !speaker.is_key_trusted(&other.policy, "open", NOW)
+        !principal.is_key_trusted(&bench.policy, "nobody", NOW)
+            && !principal.is_key_trusted(&other.policy, "open", NOW)
     );
-    assert_eq!((speaker.issuer(), speaker.marks().token), (None, TokenId(7)));
+    assert_eq!((principal.issuer(), principal.marks().token), (None, TokenId(7)));
     assert_eq!((grant.body_size(), grant.route().path.as_str()), (None, "/open"));
     assert_eq!(
         (grant.client().address.to_string(), grant.authority()),
@@ -156,7 +157,7 @@ fn a_speaker_is_trusted_as_long_as_a_policy_knows_its_key() {
     let foreign = foreign(&exchange, "https://idp.example/", true);
     let headers = [("origin", "https://app.example"), shown(&foreign)];
     let Decision::Grant(grant) = exchange.ask(&format!("GET /user?{K}"), &headers) else { panic!() };
-    assert_eq!(grant.speaker().unwrap().issuer(), Some("https://idp.example/"));
+    assert_eq!(grant.principal().unwrap().issuer(), Some("https://idp.example/"));
     let names: Vec<_> = grant.identity().unwrap().headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-subject", "x-auth-realm", "x-auth-token-id", "x-auth-issuer"]);
 }
