@@ -120,7 +120,7 @@ fn a_user_loses_every_token_and_may_log_in_at_once() {
     assert!(ran.stdout.contains("3 sessions ended"), "{}", ran.stdout);
     // Within the same second, more often than not.
     let fresh = gate.log_in("alice");
-    assert!(tunnel.closes_within(Duration::from_millis(1500)), "the tunnel is still open");
+    assert!(tunnel.closes_within(A_SECOND), "the tunnel is still open");
     for token in &ended {
         refused_soon(&gate, token.trim());
     }

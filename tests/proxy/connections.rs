@@ -404,11 +404,11 @@ fn each_of_several_requests_is_read_as_strictly_as_the_first() {
 #[test]
 fn empty_lines_between_requests_begin_none() {
     let app = App::start();
-    let gate = Conf::new(&app).limits("head_timeout", "\"300ms\"").start();
+    let gate = Conf::new(&app).limits("head_timeout", "\"500ms\"").start();
     let mut conn = gate.conn();
     conn.write([bytes(&gate, &post("/open/fixed").key().body("x")), b"\r\n".to_vec()].concat());
     conn.read().expect(200);
-    assert!(!conn.closes_within(Duration::from_millis(700)), "an empty line is no head that has begun");
+    assert!(!conn.closes_within(Duration::from_secs(1)), "an empty line is no head that has begun");
     conn.set_read_timeout(PATIENCE);
     conn.write("\r\n\r\n");
     conn.ask(&get("/open/fixed").key()).expect(200);

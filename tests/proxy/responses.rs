@@ -387,13 +387,13 @@ fn a_stream_of_events_may_be_silent_for_as_long_as_a_tunnel() {
             connection.write(format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
             ))?;
-            std::thread::sleep(Duration::from_millis(1200));
+            std::thread::sleep(Duration::from_millis(2000));
             connection.write("1\r\nb\r\n0\r\n\r\n")?;
         }
         Ok(())
     });
     let conf = Conf::with_upstream(&app.upstream()).server("h2c", "true").route("retries", "0");
-    let gate = conf.route("read_timeout", "\"300ms\"").route("tunnel_timeout", "\"1h\"").start();
+    let gate = conf.route("read_timeout", "\"1s\"").route("tunnel_timeout", "\"1h\"").start();
     for method in ["GET", "POST"] {
         let events = request(method, "/open/events").key().header("Content-Length", "0");
         assert_eq!(gate.send(&events).expect(200).body, b"ab", "{method}");

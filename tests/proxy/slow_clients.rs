@@ -20,7 +20,7 @@ fn last_words(conn: &mut Conn, within: Duration) -> String {
 #[test]
 fn a_head_that_does_not_end_is_408() {
     let app = App::start();
-    let gate = gate(&app, "head_timeout = \"400ms\"\n");
+    let gate = gate(&app, "head_timeout = \"1s\"\n");
     // However it is cut, and on a connection that was good before too.
     for (first, part) in [("", "GET /open/x HT"), ("", "G"), ("GET /open/fixed", "GET /open/x HTTP/1.1\r\nHost: a\r\n")]
     {
@@ -53,15 +53,15 @@ fn a_head_that_does_not_end_is_408() {
 #[test]
 fn who_is_idle_between_requests_has_more_time_than_a_head() {
     let app = App::start();
-    let gate = gate(&app, "head_timeout = \"100ms\"\nkeepalive = \"1s\"\n");
+    let gate = gate(&app, "head_timeout = \"500ms\"\nkeepalive = \"2s\"\n");
     let mut conn = gate.conn();
     conn.ask(&get("/open/fixed").key()).expect(200);
-    assert!(!conn.closes_within(Duration::from_millis(500)), "idle is not slow");
+    assert!(!conn.closes_within(Duration::from_secs(1)), "idle is not slow");
     conn.set_read_timeout(PATIENCE);
-    conn.ask(&get("/open/fixed").key()).expect(200);
     let start = Instant::now();
+    conn.ask(&get("/open/fixed").key()).expect(200);
     assert!(conn.closes_within(Duration::from_secs(10)));
-    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn when_all_connections_are_taken_others_wait_their_turn() {
 #[test]
 fn a_hundred_that_say_nothing_keep_nobody_out() {
     let app = App::start();
-    let gate = gate(&app, "head_timeout = \"300ms\"\n");
+    let gate = gate(&app, "head_timeout = \"1s\"\n");
     let mut silent: Vec<_> = (0..100).map(|_| gate.conn()).collect();
     for conn in &mut silent {
         conn.write("GET / HTTP/1.1\r\nHost:");

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -355,7 +354,7 @@ fn a_stolen_key_that_is_taken_away_ends_tunnels_too() {
     let mut lasting = open_tunnel(&gate, &new);
     std::fs::remove_file(file_of(&gate, &kid(&old))).unwrap();
     until_true(PATIENCE, "its tokens end", || gate.visit(&old).status == 401);
-    assert!(tunnel.closes_within(Duration::from_millis(1500)), "whoever has the stolen key is still connected");
+    assert!(tunnel.closes_within(A_SECOND), "whoever has the stolen key is still connected");
     lasting.write("ping");
     assert_eq!(lasting.read_exactly(4), b"ping", "of another key");
 }

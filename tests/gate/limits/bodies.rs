@@ -116,9 +116,9 @@ fn a_body_that_pauses_for_too_long_is_408() {
         (post(auth("")).header("Content-Type", "application/json").header("Content-Length", "10"), b"{"),
     ] {
         let mut conn = gate.conn();
+        let start = Instant::now();
         conn.write(request.bytes("gate"));
         conn.write(rest);
-        let start = Instant::now();
         conn.read().refused(408, "body_timeout");
         assert!(start.elapsed() >= Duration::from_millis(400), "{:?}", start.elapsed());
         assert!(conn.closes_within(PATIENCE));

@@ -218,7 +218,7 @@ fn r62_a_running_gate_hears_of_a_revoked_key_and_keeps_what_others_signed() {
     let took = until_true(PATIENCE, "what it signed is refused", || gate.visit(&second.access).status == 401);
     assert!(took < Duration::from_secs(2), "{took:?}");
     gate.visit(&second.access).refused(401, "token_key_unknown");
-    assert!(tunnel.closes_within(Duration::from_millis(1500)));
+    assert!(tunnel.closes_within(A_SECOND));
     gate.visit(&first.access).expect(200);
     for tokens in [&first, &second] {
         ended(gate.send(&refresh(&tokens.refresh)));
@@ -283,7 +283,7 @@ pub fn all_sessions_end(store: &str) {
             gate.visit(&after.access).expect(200);
         }
         for tunnel in &mut tunnels {
-            assert!(tunnel.closes_within(Duration::from_millis(1500)));
+            assert!(tunnel.closes_within(A_SECOND));
         }
         two.visit(&one.refreshed(&after.refresh).access).expect(200);
     }

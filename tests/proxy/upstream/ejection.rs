@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn a_server_that_hangs_is_not_asked_again_for_a_while() {
-    let (bad, good, gate) = two(&[("read_timeout", "\"300ms\""), ("eject_after", "2"), ("eject_for", "\"1h\"")]);
+    let (bad, good, gate) = two(&[("read_timeout", "\"1s\""), ("eject_after", "2"), ("eject_for", "\"1h\"")]);
     bad.behave(Some("hang"));
     let statuses: Vec<_> = (0..20).map(|_| gate.send(&get("/open/x").key()).status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 504).count(), 2, "{statuses:?}");
@@ -64,7 +64,7 @@ fn a_single_server_is_always_asked() {
 
 #[test]
 fn a_reload_that_leaves_the_servers_alone_forgets_nothing() {
-    let (bad, good, gate) = two(&[("read_timeout", "\"300ms\""), ("eject_after", "1"), ("eject_for", "\"1h\"")]);
+    let (bad, good, gate) = two(&[("read_timeout", "\"1s\""), ("eject_after", "1"), ("eject_for", "\"1h\"")]);
     bad.behave(Some("hang"));
     let statuses: Vec<_> = (0..4).map(|_| gate.send(&get("/open/x").key()).status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 504).count(), 1, "{statuses:?}");

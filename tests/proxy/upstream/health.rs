@@ -68,7 +68,7 @@ fn what_is_asked_for() {
 
 #[test]
 fn nobody_healthy_is_503_and_over_as_soon_as_somebody_is() {
-    let (one, two, gate) = checked("interval = \"50ms\"\ntimeout = \"100ms\"\n");
+    let (one, two, gate) = checked("interval = \"50ms\"\n");
     one.set_health(503);
     two.set_health(503);
     until_healthy(&gate, &one, false);

@@ -54,7 +54,7 @@ fn a_body_that_is_not_kept_is_not_sent_again() {
 
 #[test]
 fn nothing_is_sent_again_once_an_answer_has_begun_or_time_is_up() {
-    let (bad, good, gate) = two(&[("eject_after", "0"), ("read_timeout", "\"300ms\"")]);
+    let (bad, good, gate) = two(&[("eject_after", "0"), ("read_timeout", "\"1s\"")]);
     for (manner, status) in [("partial", None), ("reset-body", None), ("no-http", Some(502)), ("hang", Some(504))] {
         bad.behave(Some(manner));
         bad.forget();

@@ -95,12 +95,12 @@ fn a_tunnel_closes_within_a_second_of_its_foreign_tokens_end() {
     let trusted = Trusted::with("leeway = \"0s\"");
     let exp = now() + 3;
     let mut tunnel = open_tunnel(&trusted.gate, &KEY_A.token(&claims_with(&json!({"exp": exp}))));
-    assert!(tunnel.closes_within(Duration::from_millis(4500)), "the tunnel is still open");
+    assert!(tunnel.closes_within(Duration::from_secs(3) + A_SECOND), "the tunnel is still open");
     assert!(now() >= exp, "it closed too early");
     let token = KEY_A.token(&claims_with(&json!({"sub": "mallory"})));
     let mut tunnel = open_tunnel(&trusted.gate, &token);
     revoke(&trusted.gate, &["--issuer", ISS, "--subject", "mallory"], "").ok();
-    assert!(tunnel.closes_within(Duration::from_millis(2500)), "the tunnel is still open");
+    assert!(tunnel.closes_within(A_SECOND), "the tunnel is still open");
 }
 
 #[test]
@@ -143,15 +143,12 @@ fn a_tunnel_ends_when_the_issuer_has_its_key_no_more_or_is_trusted_no_more() {
     assert_eq!(tunnel.read_exactly(4), b"ping", "a key more ends nothing");
     trusted.issuer.serve(JWKS, Serve::keys(&[KEY_B.jwk()]));
     until_true(PATIENCE, "the key is gone", || trusted.gate.visit(&token).status == 401);
-    assert!(tunnel.closes_within(Duration::from_millis(1500)), "the tunnel of a key that is gone is still open");
+    assert!(tunnel.closes_within(A_SECOND), "the tunnel of a key that is gone is still open");
     other.write("ping");
     assert_eq!(other.read_exactly(4), b"ping");
     trusted.gate.edit_by_rename(&Conf::new(&trusted.app));
     until_true(PATIENCE, "nobody is trusted", || trusted.gate.visit(&KEY_B.token(&claims())).status == 401);
-    assert!(
-        other.closes_within(Duration::from_millis(1500)),
-        "the tunnel of an issuer that nobody trusts is still open"
-    );
+    assert!(other.closes_within(A_SECOND), "the tunnel of an issuer that nobody trusts is still open");
 }
 
 #[test]
@@ -167,10 +164,13 @@ fn r35_a_logout_with_a_thousand_forged_cookies_costs_no_thousand_signatures() {
         format!("{COOKIE}={head}.{payload}.{signature}")
     });
     let cookies = forged.collect::<Vec<_>>().join("; ");
-    let begin = std::time::Instant::now();
-    trusted.gate.send(&post(auth("logout=true")).header("Cookie", &cookies)).expect(200);
-    let took = begin.elapsed();
-    // It took 1.4 s.
+    // The quickest of several, without the delays of a loaded machine. With a check of each signature it took 1.4 s.
+    let took = (0..5).map(|_| {
+        let begin = std::time::Instant::now();
+        trusted.gate.send(&post(auth("logout=true")).header("Cookie", &cookies)).expect(200);
+        begin.elapsed()
+    });
+    let took = took.min().unwrap();
     assert!(took < Duration::from_millis(400), "{took:?} for one request of {} bytes", cookies.len());
     // A token among a few planted ones is found nevertheless.
     let few = cookies.split("; ").take(20).collect::<Vec<_>>().join("; ");
