@@ -175,8 +175,11 @@ class Tollgate:
         return CONFIG.format(**said | self.changes | changes)
 
     def write(self, text):
-        self.conf.write_text(text)
-        self.conf.chmod(0o600)
+        """As a whole: the gate may read the file at any time."""
+        new = self.conf.with_suffix(".new")
+        new.write_text(text)
+        new.chmod(0o600)
+        new.replace(self.conf)
 
     def start(self):
         with open(self.log, "ab") as log:
