@@ -1,21 +1,19 @@
-//! What is wrong with a configuration, for the operator who has to repair it.
+//! Errors and warnings about a configuration, for the operator.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::input::Input;
 
-/// How much a [`Diagnostic`] matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The file can't be used.
     Error,
-    /// The file can be used, but hardly does what the operator wants.
+    /// The file can be used, but probably not as the operator intends.
     Warning,
 }
 
 impl Severity {
-    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,10 +23,9 @@ impl Severity {
     }
 }
 
-/// One error or warning. Holds no secret: values of secret keys never get in here.
+/// One error or warning. The message contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Whether it keeps the file from being used.
     pub severity: Severity,
     pub file: PathBuf,
     /// The line that it is about, from 1; `None` if it is the file as a whole.
@@ -37,30 +34,29 @@ pub struct Diagnostic {
     pub column: Option<usize>,
     /// The key that it is about, such as `realm.examples.token_ttl`; empty if it is no one key.
     pub key: String,
-    /// What is wrong, and what to write instead: [`Self::problem`] and [`Self::remedy`] in one sentence.
+    /// Returns [`Self::problem`] and [`Self::remedy`] in one sentence.
     pub message: String,
 }
 
 impl Diagnostic {
-    /// Another sentence about the same place.
+    /// Returns a diagnostic for the same place with another message.
     #[must_use]
     pub fn with(&self, severity: Severity, message: String) -> Self {
         Self { severity, message, ..self.clone() }
     }
 
-    /// What is wrong.
     #[must_use]
     pub fn problem(&self) -> &str {
         self.remedy_at().map_or(&*self.message, |at| &self.message[..at])
     }
 
-    /// What to do about it, where the sentence says so.
+    /// Returns the remedy, if the message has one.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
         self.remedy_at().map(|at| &self.message[at + SEPARATOR.len()..])
     }
 
-    /// Where the sentence stops to tell the problem: before the first part that begins with an imperative.
+    /// Returns the end of the problem: the separator before the first part that starts with an imperative.
     fn remedy_at(&self) -> Option<usize> {
         let is_remedy = |at: &usize| {
             let rest = &self.message[at + SEPARATOR.len()..];
@@ -72,7 +68,7 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `FILE:LINE:COLUMN: KEY: sentence`, one line; of a warning `FILE:LINE:COLUMN: warning: KEY: sentence`.
+    /// One line: `FILE:LINE:COLUMN: KEY: message`, or `FILE:LINE:COLUMN: warning: KEY: message`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file.display())?;
         if let Some(line) = self.line {
@@ -93,17 +89,17 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// Everything that is wrong with a file, in the order of its lines. At least one error.
+/// All errors of a file, in the order of its lines. At least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     pub(super) errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
-    /// The files and directories that were read, or could not be: whoever repairs the error changes one of them.
+    /// The files and directories that were read, or could not be: to repair an error, an operator changes one of them.
     pub inputs: Vec<Input>,
 }
 
 impl Errors {
-    /// The file can't be read, at this line and column.
+    /// Makes the error for a file that can't be read, at this line and column.
     pub(super) fn unreadable(file: &Path, input: Input, place: Option<(usize, usize)>, message: String) -> Self {
         let (file, key) = (file.into(), String::new());
         let (line, column) = place.unzip();
@@ -111,7 +107,6 @@ impl Errors {
         Self { errors: vec![error], warnings: Vec::new(), inputs: vec![input] }
     }
 
-    /// One after the other.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.errors.iter()
     }
@@ -148,7 +143,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 const SEPARATOR: &str = ": ";
-/// The words that a remedy begins with.
+/// First words of remedies.
 const IMPERATIVES: [&str; 25] = [
     "add", "build", "change", "choose", "create", "did", "give", "install", "let", "list", "make", "move", "name",
     "put", "remove", "renew", "restore", "run", "send", "save", "set", "start", "try", "use", "write",

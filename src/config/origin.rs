@@ -1,4 +1,4 @@
-//! Web origins (RFC 6454), and which of them a realm lets call it.
+//! Web origins (RFC 6454), and the list of allowed origins of a realm.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -9,13 +9,13 @@ use foldhash::fast::RandomState;
 use super::host::Authority;
 use crate::config::sealed::Sealed;
 
-/// `scheme://host[:port]`: of `http` and `https` lower case, the default port dropped, nothing after it. Of any other scheme,
-/// as apps and browser extensions have, as it came: only those who made the scheme know how it is written.
+/// `scheme://host[:port]`. For `http` and `https` in lower case and without the default port. For other schemes, as apps and
+/// browser extensions have, unchanged: their canonical form is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(Box<str>);
 
 impl Origin {
-    /// Reads an origin as a browser serialises it. Anything after the port, a slash too, makes it none.
+    /// Parses an origin as a browser serializes it. Any text after the port makes it invalid, even a slash.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
@@ -25,14 +25,14 @@ impl Origin {
             // A file has no host.
             _ => return (is_scheme(scheme) && rest.bytes().all(is_host_byte)).then(|| Self(text.into())),
         };
-        // A name with the dot of the root is another origin to a browser, which writes the dot (R48: compared exactly).
+        // To a browser, a name with a trailing dot is a different origin, and the browser sends the dot (R48: exact match).
         if rest.ends_with('.') || rest.contains(".:") {
             return None;
         }
         Some(Self::new(scheme, &Authority::parse(rest)?))
     }
 
-    /// The origin of what is served at `authority` over `scheme` (`http` or `https`).
+    /// Makes the origin of `authority` with `scheme`, which is `http` or `https`.
     #[must_use]
     pub fn new(scheme: &str, authority: &Authority) -> Self {
         let default = if scheme == "https" { 443 } else { 80 };
@@ -43,13 +43,13 @@ impl Origin {
         })
     }
 
-    /// The canonical text, as a browser writes it.
+    /// Returns the text that a browser sends.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same origin over `https`, if this is one over `http` on the default port.
+    /// Returns the `https` origin of an `http` origin with the default port.
     #[must_use]
     pub fn secured(&self) -> Option<Self> {
         let host = self.0.strip_prefix("http://")?;
@@ -69,31 +69,30 @@ impl Borrow<str> for Origin {
     }
 }
 
-/// Who may call a realm from a browser (docs/credentials.md, Origins).
+/// Origins that are allowed to call a realm from a browser (docs/credentials.md, Origins).
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     pub(super) listed: HashSet<Origin, RandomState>,
-    /// `"null"` stands in the list.
+    /// The list contains `"null"`.
     pub allows_null: bool,
-    /// `any_origin_credentials`: with an empty list, credentials too.
+    /// `any_origin_credentials`: with an empty list, requests with credentials are allowed from any origin.
     pub any_with_credentials: bool,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl Origins {
-    /// No origin is listed: any may call.
+    /// Returns true for an empty list: every origin is allowed.
     #[must_use]
     pub fn allows_any(&self) -> bool {
         self.listed.is_empty() && !self.allows_null
     }
 
-    /// Whether this origin is listed.
     #[must_use]
     pub fn contains(&self, origin: &Origin) -> bool {
         self.listed.contains(origin)
     }
 
-    /// Whether this text is an origin that is listed, as a browser writes it. Any other spelling has to be read first.
+    /// Returns whether the list contains this text exactly. Another spelling must be parsed first.
     #[must_use]
     pub fn contains_text(&self, text: &str) -> bool {
         self.listed.contains(text)
@@ -106,8 +105,8 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
-/// What may stand in a host and port of any scheme (RFC 3986, 3.2.2), less the asterisk, which looks like a pattern, and the
-/// comma, which looks like a list.
+/// Characters of host and port in any scheme (RFC 3986, 3.2.2), except the asterisk, which looks like a pattern, and the comma,
+/// which looks like a list.
 const fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin() {
+    fn invalid_origins() {
         for bad in [
             "",
             "null",

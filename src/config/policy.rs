@@ -1,4 +1,4 @@
-//! What the gate enforces: realms, logins and routes, valid by construction.
+//! The reloadable part of a configuration: realms, logins and routes, valid by construction.
 
 use std::sync::Arc;
 
@@ -12,38 +12,35 @@ use super::tls::TlsSettings;
 use crate::config::published_jwks::PublishedJwks;
 use crate::config::sealed::Sealed;
 
-/// One generation of everything hot. A request is judged by one of these from beginning to end. The default one has no
-/// routes: it refuses everything.
+/// One generation of the reloadable configuration. One request uses one policy from start to end. The default policy has no
+/// routes: it denies every request.
 #[derive(Debug, Default)]
 pub struct Policy {
     pub log: Log,
-    /// Every realm, in the order of the file.
+    /// In the order of the file.
     pub realms: Vec<Arc<Realm>>,
     pub routing: RouteTable,
-    /// Every realm's cookie name: none of them is for any upstream.
+    /// The cookie names of all realms. No cookie with one of these names is forwarded.
     pub cookie_names: Vec<String>,
     pub(in crate::config) key_sets: PublishedJwks,
-    /// What a client may take up.
     pub limits: Limits,
-    /// How connections of clients are encrypted, if they are.
     pub tls: Option<Arc<TlsSettings>>,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl Policy {
-    /// The realm of this name.
     #[must_use]
     pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
         self.realms.iter().find(|realm| realm.name == name)
     }
 
-    /// The key set that is published at this path, if one is: JSON.
+    /// Returns the JWKS that is published at this path.
     #[must_use]
     pub fn jwks_at(&self, path: &str) -> Option<&Bytes> {
         self.key_sets.at(path)
     }
 
-    /// Whether a path in which every escape was decoded may be that of a key set to some reader, if it is not to this gate.
+    /// Returns whether another program could interpret this path, which is completely decoded, as that of a JWKS.
     #[must_use]
     pub fn key_set_may_be_meant(&self, path: &[u8]) -> bool {
         PublishedJwks::may_be_meant(path)

@@ -1,4 +1,4 @@
-//! Tests of the files in `conf/`: documentation that doesn't load, or tells another default, is wrong.
+//! Tests of the files in `conf/`: each one must load, and the defaults in them must be the real ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::token::{Algorithm, SigningKey};
 
 const TOLLGATE: &str = include_str!("../../conf/tollgate.toml");
 
-/// `text`, as if it stood in `dir`.
+/// Reads `text` as a file in `dir`.
 fn read(text: &str, dir: &Path) -> Config {
     parse(text, &dir.join("t.toml"), Mode::Start).unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -16,12 +16,12 @@ fn read(text: &str, dir: &Path) -> Config {
 fn sample(name: &str) -> Config {
     let dir = tempfile::tempdir().unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name);
-    // Keys that a service of this machine may have are not for tests.
+    // A service on this machine can have keys in /var/lib/tollgate.
     let text = fs::read_to_string(path).unwrap().replace("/var/lib/tollgate", dir.path().to_str().unwrap());
     read(&text, dir.path())
 }
 
-/// With every default written out.
+/// Returns conf/tollgate.toml with every default written out.
 fn with_defaults_written() -> String {
     let is_default =
         |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
@@ -52,7 +52,7 @@ fn every_key_is_in_the_sample_with_every_key() {
         let start = lines.iter().position(|line| *line == header).unwrap_or_else(|| panic!("{header} is missing"));
         let length =
             lines[start + 1..].iter().position(|line| line.starts_with('[')).unwrap_or(lines.len() - start - 1);
-        // The lines above a header are about it.
+        // The lines above a header describe the section.
         let text = lines[start.saturating_sub(4)..=start + length].join("\n");
         for KeyDoc { name, value, .. } in section.keys {
             if matches!(value.kind, ValueType::Section(_) | ValueType::Sections(_)) {
@@ -61,7 +61,7 @@ fn every_key_is_in_the_sample_with_every_key() {
             let written =
                 text.lines().any(|line| line.split_once('=').is_some_and(|(key, _)| key.trim().ends_with(name)));
             assert!(written, "{name} of {header} is not in conf/tollgate.toml");
-            // The text can describe a key that replaces another one.
+            // A comment can describe a key that replaces another one.
             let stands = |line: &&str| line.starts_with(&format!("{name} ")) || line.starts_with(&format!("{name}="));
             assert!(name == "sha256_file" || lines.iter().any(stands), "conf/tollgate.toml has no {name}");
             documented += 1;
@@ -83,7 +83,7 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(implicit.inputs, explicit.inputs);
     let comparable = |config: &Config| {
         let realm = config.policy.realm("examples").unwrap();
-        // A map's order is another one each time; there is one key.
+        // One API key: the order of a hash map with more entries would differ.
         let (limits, routing) = (&config.policy.limits, &config.policy.routing);
         let log = &config.policy.log;
         format!("{limits:?} {log:?} {realm:?} {:?} {:?}", routing.logins, routing.routes)
@@ -92,7 +92,7 @@ fn the_documented_defaults_are_the_defaults() {
 }
 
 #[test]
-fn the_samples_say_what_they_are_for() {
+fn the_samples_have_the_settings_of_their_use() {
     let rested = sample("rested.toml");
     let realm = rested.policy.realm("examples").unwrap();
     assert_eq!((realm.cookie.name.as_str(), realm.cookie.same_site), ("__Secure-rested-access-token", SameSite::None));

@@ -1,4 +1,4 @@
-//! What a client may take up.
+//! `[limits]`: limits for clients.
 
 pub(in crate::config) mod read;
 
@@ -7,53 +7,52 @@ use std::time::Duration;
 use crate::config::sealed::Sealed;
 use crate::quota::Quota;
 
-/// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(in crate::config) connections: usize,
     pub(in crate::config) connections_per_address: usize,
     pub(in crate::config) streams_per_address: usize,
-    /// The largest head of a request, in bytes: request line and headers.
+    /// Bytes of the request line and the header fields.
     pub head_size: u64,
-    /// How long the head of a request may take to come, from its first byte on.
+    /// Time from the first byte of a request head to its last one.
     pub head_timeout: Duration,
-    /// How long a request's body may pause.
+    /// Pause within a request body.
     pub body_timeout: Duration,
     pub(in crate::config) body_rate: u64,
     pub(in crate::config) body_size: u64,
-    /// How long an idle connection of a client stays open.
+    /// Time after which an idle client connection is closed.
     pub keepalive: Duration,
-    /// How many requests a client's address may send.
+    /// Requests of one client address.
     pub per_address: Quota,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl Limits {
-    /// How many connections of clients may be open; `None`: half of the file descriptors that the process may have.
+    /// Open client connections. `None`: half of the file descriptors that the process can have.
     #[must_use]
     pub const fn connections(&self) -> Option<usize> {
         if self.connections == 0 { None } else { Some(self.connections) }
     }
 
-    /// How many of one address, if there is a limit.
+    /// Open connections of one client address. `None`: no limit.
     #[must_use]
     pub const fn connections_per_address(&self) -> Option<usize> {
         if self.connections_per_address == 0 { None } else { Some(self.connections_per_address) }
     }
 
-    /// How many streams of HTTP/2 of one address may be served at the same time, if there is a limit.
+    /// Concurrent HTTP/2 requests of one client address. `None`: no limit.
     #[must_use]
     pub const fn streams_per_address(&self) -> Option<usize> {
         if self.streams_per_address == 0 { None } else { Some(self.streams_per_address) }
     }
 
-    /// How many bytes a second of a request's body have to come on average, if there is a limit.
+    /// Minimum average rate of a request body, in bytes per second. `None`: no minimum.
     #[must_use]
     pub const fn body_rate(&self) -> Option<u64> {
         some(self.body_rate)
     }
 
-    /// The largest body of a request in bytes, if there is a limit. A route may have [another](crate::config::Route::body_size).
+    /// Bytes of a request body. `None`: no limit. A route can have [its own limit](crate::config::Route::body_size).
     #[must_use]
     pub const fn body_size(&self) -> Option<u64> {
         some(self.body_size)
@@ -83,7 +82,7 @@ impl Default for Limits {
     }
 }
 
-/// As the file writes that there is none.
+/// Returns `None` for 0, which means no limit in the file.
 pub(in crate::config) const fn some(number: u64) -> Option<u64> {
     if number == 0 { None } else { Some(number) }
 }

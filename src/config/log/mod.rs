@@ -1,4 +1,4 @@
-//! `[log]`: what is written down, and how.
+//! `[log]`: the log, the access log and the audit log.
 
 pub(in crate::config) mod read;
 
@@ -9,61 +9,54 @@ use crate::config::sealed::Sealed;
 use crate::filesystem::io_error_text;
 use crate::log_output::{AuditTarget, Rotation};
 
-/// `[log]`. Hot, as the policy that it is part of.
+/// `[log]`. Reloadable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
-    /// The level of the log.
     pub level: LogLevel,
-    /// The form of the log.
     pub format: LogFormat,
-    /// Which requests get a line each.
     pub access: AccessLog,
-    /// Where the audit lines go. A path is absolute.
+    /// A path is absolute.
     pub audit: AuditTarget,
-    /// When the audit file is rotated. `None`: never.
+    /// `None`: no rotation.
     pub audit_rotation: Option<Rotation>,
-    /// Of the requests that nobody traces yet, how many are traced: from 0, none, to 1, all.
+    /// Fraction of requests without a trace for which Tollgate starts one, from 0 to 1.
     pub trace_ratio: f64,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// How much is written to stderr.
+/// Minimum level of log lines. Each level includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Only what needs somebody's action.
+    /// Problems that require an action of the operator.
     Error,
-    /// And what may.
+    /// Problems that can require one.
     Warn,
-    /// And what changed: start, reload, stop, logins.
+    /// Changes: start, reload, stop, logins.
     Info,
-    /// And what may explain a fault.
+    /// Details for the diagnosis of a problem.
     Debug,
-    /// And how it was judged.
+    /// The decision about each request.
     Trace,
 }
 
-/// How it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Which requests get a line each.
+/// Requests with a line in the access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLog {
-    /// None.
     Off,
-    /// Those that were refused, or failed.
+    /// Denied and failed requests.
     Denied,
-    /// Every one.
     All,
 }
 
 impl Log {
-    /// The file that they go to, if it is one.
+    /// Returns the path of the audit file, if the audit log is a file.
     #[must_use]
     pub fn audit_path(&self) -> Option<&Path> {
         match &self.audit {
@@ -87,7 +80,7 @@ impl Default for Log {
     }
 }
 
-/// Says why the audit file can't be opened, and what to do.
+/// Returns the error message for an audit file that can't be opened.
 #[must_use]
 pub fn audit_problem(path: &Path, error: &io::Error) -> String {
     format!(

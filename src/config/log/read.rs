@@ -41,7 +41,7 @@ section! {
     trace_ratio: Option<f64> = decimal(0.0..=1.0, "0.1"), default "0";
 }
 
-/// Reads the section. Relative paths begin at `base`.
+/// Reads the section. Relative paths start at `base`.
 pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
     let keys = LogKeys::read(section);
     let trace_ratio = keys.trace_ratio.unwrap_or(Log::default().trace_ratio);
@@ -84,7 +84,7 @@ pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
 fn rotation(keys: &LogKeys<'_>, audit: &AuditTarget, default: Option<Rotation>) -> Option<Rotation> {
     let default = default?;
     let needs_file = "requires a file: write audit = \"/var/log/tollgate/audit.log\", or remove it";
-    // An invalid value of `audit` can be meant for a file.
+    // An invalid value of `audit` could be a misspelled path.
     if !matches!(audit, AuditTarget::File(_)) && !keys.audit.is_refused() {
         if keys.audit_size.is_written() {
             keys.audit_size.error(needs_file);
@@ -122,7 +122,7 @@ fn audit(text: &str, base: &Path) -> Result<AuditTarget, String> {
     }
 }
 
-/// A batch of lines is far smaller.
+/// Bytes. A batch of lines is much smaller.
 const MIN_SIZE: u64 = 1 << 20;
 const MAX_SIZE: u64 = 64 << 30;
 const MAX_KEEP: usize = 100;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_section_may_be_left_out() {
+    fn the_section_is_optional() {
         assert_eq!(check(&format!("{SERVER}{REALM}{LOGIN}")).unwrap().policy.log, Log::default());
         let keys = "level = \"debug\"\nformat = \"json\"\naccess = \"denied\"\naudit = \"./a.log\"\n";
         let log = Log {

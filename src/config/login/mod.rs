@@ -20,11 +20,11 @@ use crate::config::sealed::Sealed;
 pub struct Login {
     /// Returns the position in the file, from 0.
     pub index: usize,
-    /// The API, with its settings.
+    /// The API and its settings.
     pub dialect: Dialect,
     /// Returns the host, or `None` for a login at every host.
     pub host: Option<Host>,
-    /// The path, at which the first endpoint is.
+    /// The path of the first endpoint.
     pub path: String,
     /// Returns the realm of the users. Every request must satisfy the rules of this realm.
     pub realm: Arc<Realm>,
@@ -78,7 +78,6 @@ pub struct Endpoint {
 /// The tokens that an endpoint reads from a request.
 #[derive(Debug)]
 pub enum EndpointTokens {
-    /// None.
     None,
     /// At most one, issued by the realm. The dialect decides whether it is required.
     Own,
@@ -132,7 +131,6 @@ impl LoginMatch {
         Self { _sealed: Sealed(()), login: login.clone(), endpoint: 0 }
     }
 
-    /// The endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.login.endpoints[self.endpoint]
@@ -192,7 +190,7 @@ impl Dialect {
 }
 
 impl Endpoint {
-    /// A POST that carries all that it needs in its body.
+    /// Makes an endpoint for a POST that has all its input in the body.
     pub(in crate::config) fn post(path: String, operation: LoginOperation) -> Self {
         Self {
             path,
@@ -209,7 +207,7 @@ impl Endpoint {
         }
     }
 
-    /// A GET by which a browser opens a page, at `host` too.
+    /// Makes an endpoint for a GET by which a browser opens a page, also at `host`.
     pub(in crate::config) fn page(path: String, host: Host, operation: LoginOperation) -> Self {
         Self { methods: GET, needs_key: false, navigation: true, other_host: Some(host), ..Self::post(path, operation) }
     }
@@ -294,7 +292,7 @@ impl Login {
 }
 
 impl ProjectLogin {
-    /// One URL for a record. POST logs in, logs out or registers, as its query says.
+    /// All operations have one URL. The query of a POST selects login, logout or registration.
     #[allow(clippy::unused_self, reason = "as the other dialects")]
     fn endpoints(&self, path: &str) -> Vec<Endpoint> {
         let at = |methods, operation| Endpoint {

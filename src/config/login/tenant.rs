@@ -1,4 +1,4 @@
-//! Settings of a tenant login.
+//! Tenant logins, with the API of Amazon Cognito.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ pub struct TenantLogin {
     pub(in crate::config) logout_path: String,
     /// By `TenantName`.
     pub(in crate::config) realms: BTreeMap<String, Arc<Realm>>,
-    /// How answers are laid out.
+    /// Layout of the response.
     pub shape: ResponseShape,
     pub(in crate::config) client_id: Option<String>,
     pub(in crate::config) access_ttl: Duration,
-    /// For how long a session can be refreshed.
+    /// Time after a login in which its session can be refreshed.
     pub refresh_ttl: Duration,
-    /// For how long a refresh token that was used may come again, from a client that lost the answer.
+    /// Grace period for the reuse of a refresh token by a client that lost the response.
     pub refresh_grace: Duration,
     /// The source of the users, if they are not in the store.
     pub user_pool: Option<Arc<UserPool>>,
@@ -51,13 +51,13 @@ impl TenantLogin {
         ]
     }
 
-    /// The realm that a `TenantName` means.
+    /// Returns the realm of a `TenantName`.
     #[must_use]
     pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
         self.realms.get(name)
     }
 
-    /// Returns each realm that a `TenantName` means, once.
+    /// Returns the realms of all `TenantName`s, each once.
     #[must_use]
     pub fn realms(&self) -> Vec<Arc<Realm>> {
         let mut realms: Vec<_> = self.realms.values().cloned().collect();
@@ -66,27 +66,27 @@ impl TenantLogin {
         realms
     }
 
-    /// What a realm is called in answers: the first of its names in `tenants`, or its own.
+    /// Returns the name of a realm in responses: its first alias in `tenants`, or its own name.
     #[must_use]
     pub fn name_of<'a>(&'a self, realm: &'a Realm) -> &'a str {
         let names = self.realms.iter().filter(|(name, of)| of.index == realm.index && **name != realm.name);
         names.map(|(name, _)| name.as_str()).min().unwrap_or_else(|| &realm.name)
     }
 
-    /// `client_id` of access tokens and `aud` of ID tokens for the users of `realm`.
+    /// Returns `client_id` of access tokens and `aud` of ID tokens for the users of `realm`.
     #[must_use]
     pub fn client_id<'a>(&'a self, realm: &'a Realm) -> &'a str {
         self.client_id.as_deref().unwrap_or(&realm.tokens.audience)
     }
 
-    /// How long an access token or ID token lives: no longer than any token of the realm may.
+    /// Returns the lifetime of access tokens and ID tokens, limited by `token_ttl` of the realm.
     #[must_use]
     pub fn access_ttl(&self, realm: &Realm) -> Duration {
         self.access_ttl.min(realm.token_ttl)
     }
 }
 
-/// The most that `access_ttl` can be: no token of a session outlives its last refresh by more, under whichever policy.
+/// Maximum of `access_ttl`. A token of a session expires at most this long after its last refresh, with any policy.
 pub const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
 
 const CHALLENGE: &str = "/Challenge";
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_the_root_has_them_too() {
+    fn a_tenant_login_at_the_root_has_four_paths() {
         let login = login("/", "/Logout");
         let found: Vec<_> = ["/", "/challenge", "/Refresh", "/logout", "/x"].map(|path| operation(&login, path)).into();
         assert_eq!(

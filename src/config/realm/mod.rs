@@ -22,77 +22,72 @@ pub use api_key::{ApiKey, Sha256};
 pub use cookie::{CookieSpec, SameSite};
 pub use user_rules::UserRules;
 
-/// The most that a realm's `token_ttl` can be: no token of ours lives longer, under whichever policy it was signed.
+/// Maximum of `token_ttl`, and so of the lifetime of a token of a realm with any policy.
 pub const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
-/// `[[realm]]`: one set of users, API keys, allowed origins and token rules.
+/// A set of users, API keys, origins and token settings.
 #[derive(Debug)]
 pub struct Realm {
-    /// Its place in the file.
+    /// Position in the file.
     pub index: u32,
     pub name: String,
-    /// How its tokens are signed and verified.
+    /// Settings for the signature and verification of tokens.
     pub tokens: token::TokenSettings,
-    /// Where its signing keys are kept.
+    /// Directory of the signing keys of access tokens.
     pub keys_dir: KeysDir,
     pub(in crate::config) id_keys_dir: Option<KeysDir>,
-    /// How long a token lives.
+    /// Lifetime of a token.
     pub token_ttl: Duration,
-    /// The cookie that carries one.
     pub cookie: CookieSpec,
-    /// Whether every request needs an API key.
     pub require_key: bool,
     pub(in crate::config) key_query: Option<String>,
     pub(in crate::config) key_header: Option<HeaderName>,
     pub(in crate::config) api_keys: HashMap<Sha256, Arc<ApiKey>, RandomState>,
     pub(in crate::config) master_key: Option<Sha256>,
-    /// Who may call it from a browser.
+    /// Origins that are allowed to call the realm from a browser.
     pub origins: Origins,
-    /// Whether a request without `Origin` is refused.
     pub require_origin: bool,
-    /// What its users may do about themselves.
     pub users: UserRules,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl Realm {
-    /// Where it keeps all of its keys: those that sign access tokens, and those that sign ID tokens, if it has such.
+    /// Returns the directories and signing keys: those of access tokens, and those of ID tokens if the realm issues ID tokens.
     pub fn keys_dirs(&self) -> impl Iterator<Item = (&KeysDir, &token::SigningKeys)> {
         let id = self.id_keys_dir.as_ref().zip(self.tokens.id_keys.as_ref());
         std::iter::once((&self.keys_dir, &self.tokens.keys)).chain(id)
     }
 
-    /// The member of the query that may be an API key; `None` in a realm without keys, where the whole query is the app's.
+    /// Returns the query parameter with the API key. `None` in a realm without API keys, which forwards the whole query.
     #[must_use]
     pub fn key_query(&self) -> Option<&str> {
         self.key_query.as_deref().filter(|_| self.has_api_keys())
     }
 
-    /// The header that may be an API key; `None` in a realm without keys, where every such header is the app's.
+    /// Returns the header with the API key. `None` in a realm without API keys, which forwards the header.
     #[must_use]
     pub fn key_header(&self) -> Option<&HeaderName> {
         self.key_header.as_ref().filter(|_| self.has_api_keys())
     }
 
-    /// Whether it has any API key at all.
     #[must_use]
     pub fn has_api_keys(&self) -> bool {
         !self.api_keys.is_empty()
     }
 
-    /// The API key with this secret. Looked up by hash, so that the time taken says nothing about the secrets.
+    /// Returns the API key with this secret. The lookup uses the hash, so that its time reveals nothing about the secrets.
     #[must_use]
     pub fn api_key(&self, secret: &str) -> Option<&Arc<ApiKey>> {
         self.api_keys.get(&Sha256::new(secret))
     }
 
-    /// Whether the key of this secret opens anything at `now` (Unix seconds).
+    /// Returns whether the API key with this secret is enabled and not expired at `now` (Unix seconds).
     #[must_use]
     pub fn is_api_key_valid(&self, secret: &Sha256, now: i64) -> bool {
         self.api_keys.get(secret).is_some_and(|key| !key.disabled && !key.expired(now))
     }
 
-    /// Every API key, in the order of their ids.
+    /// Returns the API keys in the order of their ids.
     #[must_use]
     pub fn api_keys(&self) -> Vec<&ApiKey> {
         let mut keys: Vec<&ApiKey> = self.api_keys.values().map(|key| &**key).collect();
@@ -100,19 +95,18 @@ impl Realm {
         keys
     }
 
-    /// Whether it has a master key.
     #[must_use]
     pub const fn has_master_key(&self) -> bool {
         self.master_key.is_some()
     }
 
-    /// Whether this is the realm's master key. Without one configured, nothing is.
+    /// Returns whether this is the master key. False if the realm has none.
     #[must_use]
     pub fn is_master_key(&self, secret: &str) -> bool {
         self.master_key == Some(Sha256::new(secret))
     }
 
-    /// A realm `examples` with a key of its own, that asks nothing of a request.
+    /// Makes a realm `examples` with a signing key and without requirements for requests.
     #[cfg(test)]
     pub(crate) fn for_tests(registration_open: bool, same_site: SameSite, partitioned: bool) -> Self {
         Self {
@@ -152,7 +146,7 @@ impl Realm {
         }
     }
 
-    /// The same, whose users name themselves.
+    /// Lets users change their names.
     #[cfg(test)]
     pub(crate) fn with_self_rename(mut self) -> Self {
         self.users.self_rename = true;

@@ -1,8 +1,7 @@
-//! Routes, and the table that finds the one for a request.
+//! Routes, and the table that finds the route of a request.
 //!
-//! The most specific wins: a route that names the host before one that does not, then the longest path. Paths match by
-//! whole segments. The cost of a look-up grows with the number of segments in the request's path, not with the number of
-//! routes.
+//! The most specific route applies: a route with `host` before a route without it, then the longest path. Paths match by whole
+//! segments. The cost of a lookup grows with the number of segments in the request's path, not with the number of routes.
 
 pub(in crate::config) mod read;
 
@@ -18,66 +17,64 @@ use crate::config::realm::Realm;
 use crate::config::sealed::Sealed;
 use crate::config::upstream::Upstream;
 
-/// `[[route]]`: what is forwarded, to whom, and who may.
 #[derive(Debug)]
 pub struct Route {
-    /// Its place in the file, from 0.
+    /// Position in the file, from 0.
     pub index: usize,
-    /// The one host that it takes, if it does not take every one.
+    /// `None`: every host.
     pub host: Option<Host>,
     pub path: String,
-    /// The methods that it takes, if it does not take every one.
+    /// Returns the methods, or `None` for every method.
     pub methods: Option<Vec<Method>>,
     pub realm: Arc<Realm>,
     pub access: Access,
-    /// Whose the Authorization header is.
     pub authorization: Authorization,
-    /// Whether an API key may come as `Authorization: Basic`.
+    /// Whether a client can send an API key as the password of `Authorization: Basic`.
     pub basic: bool,
-    /// Roles of which the token must carry one; empty: none needed.
+    /// The token must have at least one of these roles. Empty: no role is required.
     pub roles: Vec<String>,
-    /// Whether the token must say that a second factor was proven.
+    /// Whether the token must prove a second factor.
     pub require_mfa: bool,
     pub upstream: Upstream,
-    /// Whether `Authorization` reaches the app.
+    /// Whether the application receives the `Authorization` header of Tollgate.
     pub forward_token: bool,
-    /// The audience of `X-Auth-Assertion`, if the app gets one.
+    /// Audience of `X-Auth-Assertion`. `None`: no assertion.
     pub assertion: Option<Arc<str>>,
     pub(in crate::config) path_rules: PathRules,
     pub encoded_slash: EncodedSlash,
     pub cors: CorsBy,
-    /// The largest body of a request in bytes, if there is a limit.
+    /// Maximum bytes of a request body. `None`: no limit.
     pub body_size: Option<u64>,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// Who may pass.
+/// Required credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever carries a token that verifies.
+    /// A valid token.
     User,
-    /// An API key.
+    /// A valid API key.
     Key,
-    /// Whoever has the one or the other.
+    /// A valid token or a valid API key.
     UserOrKey,
-    /// Everyone; with an API key where the realm requires one.
+    /// None, but an API key if the realm requires one.
     Public,
 }
 
 impl Access {
-    /// Whether an API key alone opens it.
+    /// Returns whether an API key is sufficient.
     #[must_use]
     pub const fn takes_key(self) -> bool {
         matches!(self, Self::Key | Self::UserOrKey)
     }
 
-    /// Whether a user's token alone opens it.
+    /// Returns whether the token of a user is sufficient.
     #[must_use]
     pub const fn takes_user(self) -> bool {
         matches!(self, Self::User | Self::UserOrKey)
     }
 
-    /// As the configuration has it.
+    /// Returns the value in the file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -89,45 +86,46 @@ impl Access {
     }
 }
 
-/// Whose the Authorization header of a request is.
+/// Owner of the `Authorization` header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Authorization {
-    /// The gate's, if it names an issuer of the realm or comes without the realm's cookie; else the app's.
+    /// Tollgate, if the header is a token of an issuer of the realm, or the request lacks the realm's cookie. Otherwise the
+    /// application.
     #[default]
     Auto,
-    /// The gate's: beside it, the cookie is not read.
+    /// Tollgate. If the header is there, the cookie is ignored.
     Gate,
-    /// The app's, which gets it as it came.
+    /// The application, which receives it unchanged.
     App,
 }
 
-/// How a path must be written.
+/// Required form of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathRules {
-    /// [`Self::Opaque`] where the route decides about every request to a host, else [`Self::Strict`].
+    /// [`Self::Opaque`] if the route receives every request to a host, else [`Self::Strict`].
     Auto,
-    /// In the one form that every reader reads alike.
+    /// The canonical form, which every program interprets in the same way.
     Strict,
-    /// In any form in which no reader finds a way out of the route: no dot segments and no control characters, in whatever
+    /// Any form that no program interprets as a path outside of the route: without dot segments and control characters in any
     /// encoding.
     Opaque,
 }
 
-/// Who answers preflights (Fetch standard, 3.2.2), and tells browsers which pages may read an answer.
+/// Component that answers CORS preflight requests (Fetch standard, 3.2.2) and writes the CORS headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CorsBy {
-    /// The gate, by the realm's origins.
+    /// Tollgate, with the origins of the realm.
     Gate,
-    /// The app. Preflights reach it.
+    /// The application, which receives the preflight requests.
     App,
 }
 
-/// What becomes of `%2f` in a path.
+/// Treatment of `%2f` in a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodedSlash {
-    /// 400, since an app may read it as a slash.
+    /// 400, because an application can interpret it as a slash.
     Reject,
-    /// Forwarded as it came.
+    /// Forwarded unchanged.
     Pass,
 }
 
@@ -138,13 +136,13 @@ impl Route {
         self.access == Access::Key || self.realm.require_key
     }
 
-    /// Whether it is limited to some methods.
+    /// Returns whether the route has a list of methods.
     #[must_use]
     pub const fn restricts_methods(&self) -> bool {
         self.methods.is_some()
     }
 
-    /// Whether it takes this method. One that takes GET takes HEAD too (SECURITY.md R50).
+    /// Returns whether the route matches this method. GET includes HEAD (SECURITY.md R50).
     #[must_use]
     pub fn allows_method(&self, method: &Method) -> bool {
         self.methods.as_ref().is_none_or(|methods| {
@@ -156,23 +154,21 @@ impl Route {
 /// Logins by their path, and routes by host and path.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    /// Several of one path are for different hosts.
+    /// Logins with equal paths have different hosts.
     by_login_path: HashMap<String, Vec<Arc<Login>>, RandomState>,
-    /// Those with several paths, or whose paths match without regard to case: few, and looked at one after the other.
+    /// Logins with several paths, or with paths in any letter case. They are few, and searched one after the other.
     with_several_paths: Vec<Arc<Login>>,
     /// Whether some endpoint has a path of this length: most paths of routes need no other look-up in these two.
     login_path_lengths: Vec<bool>,
     any_host: Paths,
     by_host: HashMap<Host, Paths, RandomState>,
-    /// How many slashes the path in these tables has that has most: no longer one is looked for.
+    /// Maximum number of slashes in a path of these tables. Longer prefixes are not looked up.
     depth: usize,
-    /// How many routes name each host.
+    /// Number of routes for each host.
     naming: HashMap<Host, usize, RandomState>,
-    /// How many name none.
+    /// Number of routes without a host.
     naming_none: usize,
-    /// All logins, in the order of the file.
     pub logins: Vec<Arc<Login>>,
-    /// All routes, in the order of the file.
     pub routes: Vec<Arc<Route>>,
     pub(in crate::config) _sealed: Sealed,
 }
@@ -184,7 +180,7 @@ type Paths = HashMap<String, Vec<Arc<Route>>, RandomState>;
 pub enum RouteMatch {
     Login(LoginMatch),
     Route(Arc<Route>),
-    /// A path below that of a login, which no route has: the login API has no such endpoint. The first endpoint stands for it.
+    /// A path below the path of a login, without a route: the login API has no such endpoint. Contains the first endpoint.
     UnknownEndpoint(LoginMatch),
 }
 
@@ -228,10 +224,10 @@ impl RouteMatch {
 }
 
 impl RouteTable {
-    /// Makes the table. `reserved`: the paths at which the gate itself answers at every host.
+    /// Makes the table. `reserved`: the paths that Tollgate answers itself at every host.
     ///
     /// # Errors
-    /// What takes the requests of something else: all of it, so that the operator sees it at once.
+    /// All conflicts, so that the operator sees them at once.
     pub(in crate::config) fn new(
         logins: Vec<Arc<Login>>,
         routes: Vec<Arc<Route>>,
@@ -275,7 +271,7 @@ impl RouteTable {
             }
             same_path.push(route.clone());
             for (index, login) in logins.iter().enumerate() {
-                // The login answers, so that the app never sees its own path.
+                // The login would answer, so that no request to its path reaches the application.
                 if login.endpoints_at(&route.path).any(|endpoint| share_host(login, endpoint, route)) {
                     clashes.push(RouteConflict::RouteOfLogin { route: later, login: index });
                 }
@@ -296,8 +292,7 @@ impl RouteTable {
         if clashes.is_empty() { Ok(table) } else { Err(clashes) }
     }
 
-    /// Returns the endpoint of a login for a request. `path` is canonical. A login that names the host comes before one that names
-    /// none.
+    /// Returns the endpoint of a login for a request. `path` is canonical. A login with a host precedes one without.
     #[must_use]
     pub fn login_at(&self, host: &Host, path: &str, method: &Method) -> Option<LoginMatch> {
         if !self.login_path_lengths.get(path.len()).is_some_and(|has_one| *has_one) {
@@ -316,7 +311,7 @@ impl RouteTable {
         of_every_host
     }
 
-    /// The path rules that are in force for a request to this route at this host, and why. Never [`PathRules::Auto`].
+    /// Returns the path rules for a request to this route at this host, and the reason. Never [`PathRules::Auto`].
     #[must_use]
     pub fn path_rules(&self, host: &Host, route: &Route) -> (PathRules, &'static str) {
         match route.path_rules {
@@ -332,12 +327,12 @@ impl RouteTable {
         }
     }
 
-    /// The route that takes `method` on a path of `host` that is not canonical, as its bytes stand there, and `None` where
-    /// another reading of the path could lead elsewhere. The path has no dot segments and no control characters in whatever
-    /// reading (see `gate::target`).
+    /// Returns the route for `method` and a path that is not canonical, compared byte for byte. Returns `None` if another
+    /// interpretation of the path could match another rule. The path has no dot segments and no control characters in any
+    /// interpretation (see `gate::target`).
     #[must_use]
     pub fn find_opaque(&self, host: &Host, path: &[u8], method: &Method) -> Option<Arc<Route>> {
-        // A byte that is no text is in no route's path.
+        // A path of a route contains no invalid UTF-8.
         let path = String::from_utf8_lossy(path);
         let mut tables = self.by_host.get(host).into_iter().chain([&self.any_host]);
         let routes = tables.find_map(|paths| prefixes(&path, self.depth).find_map(|prefix| paths.get(prefix)))?;
@@ -345,7 +340,7 @@ impl RouteTable {
         (self.path_rules(host, route).0 == PathRules::Opaque).then(|| route.clone())
     }
 
-    /// Whether no more than one route, and no login, can take a request to this host.
+    /// Returns whether at most one route and no login can match a request to this host.
     fn is_alone(&self, host: &Host) -> bool {
         let routes = self.naming_none + self.naming.get(host).copied().unwrap_or_default();
         routes <= 1 && !self.logins.iter().any(|login| login.serves(host))
@@ -359,8 +354,8 @@ impl RouteTable {
         if let Some(found) = self.login_at(host, path, method) {
             return Ok(RouteMatch::Login(found));
         }
-        // The first table that has the path decides, and so does the longest path in it: a method that this one does
-        // not take is not offered to a wider route, which may ask for less.
+        // The first table with the path decides, and in it the longest path. A method that this path does not match is not
+        // tried with a shorter path, which can have weaker requirements.
         for paths in self.by_host.get(host).into_iter().chain([&self.any_host]) {
             if let Some(routes) = prefixes(path, self.depth).find_map(|prefix| paths.get(prefix)) {
                 let route = routes.iter().find(|route| route.allows_method(method));
@@ -381,37 +376,36 @@ impl RouteTable {
     }
 }
 
-/// Two entries that answer the same requests, as indexes into what [`RouteTable::new`] was given.
+/// Two rules for the same requests, as indexes into the arguments of [`RouteTable::new`].
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::config) enum RouteConflict {
     Login {
         earlier: usize,
         later: usize,
     },
-    /// One login, of which two paths are the same.
+    /// A login with two equal paths.
     Own(usize),
     Route {
         earlier: usize,
         later: usize,
     },
-    /// A route whose own path is a login's.
+    /// A route with a path of a login.
     RouteOfLogin {
         route: usize,
         login: usize,
     },
-    /// A login at a path where the gate answers itself.
+    /// A login at a reserved path.
     Reserved {
         login: usize,
         path: String,
     },
-    /// A route with `path_rules = "opaque"`, below whose path another rule decides.
+    /// A route with `path_rules = "opaque"` and another rule below its path.
     Opaque {
         route: usize,
         rule: Rule,
     },
 }
 
-/// What decides about requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::config) enum Rule {
     Route(usize),
@@ -429,15 +423,14 @@ fn answers_too(one: &Login, other: &Login) -> bool {
     share(one, other) || share(other, one)
 }
 
-/// Whether some request is for the host of both.
+/// Returns whether a request can match the hosts of both.
 fn share_host(login: &Login, endpoint: &Endpoint, route: &Route) -> bool {
     let mut hosts = login.hosts(endpoint);
     route.host.is_none() || hosts.any(|own| own.is_none() || own == route.host.as_ref())
 }
 
-/// What decides below the path of a route, at its hosts. Of the paths at which the gate itself answers at every host only
-/// those count that lie below a route which is not for the whole host: with the whole host, a path that some reader takes for
-/// one of them is refused when it comes.
+/// Returns the rules below the path of a route at its hosts. Reserved paths are included only for a route with a path other than
+/// `/`: a route for the whole host rejects each path that another program could interpret as a reserved path.
 fn below<'a>(
     route: &'a Route,
     logins: &'a [Arc<Login>],
@@ -447,10 +440,10 @@ fn below<'a>(
     let lies_below = |path: &str| {
         let start = route.path.trim_end_matches('/');
         let (head, tail) = path.split_at_checked(start.len()).unwrap_or_default();
-        // A tenant login is found in any letter case.
+        // A tenant login matches in any letter case.
         head.eq_ignore_ascii_case(start) && tail.len() > 1 && tail.starts_with('/')
     };
-    // A route that names the host goes before one that does not, whatever their paths.
+    // A route with a host precedes a route without one, independent of their paths.
     let routes = routes
         .iter()
         .enumerate()
@@ -470,15 +463,15 @@ fn below<'a>(
 fn overlap(a: &Route, b: &Route) -> bool {
     match (&a.methods, &b.methods) {
         (Some(a), Some(b)) => a.iter().any(|method| b.contains(method)),
-        // One of them takes every method, the other some: the narrower is found only if it comes first, which is
-        // an order that nobody sees. Both must be explicit.
+        // One route matches every method, the other one some: the result would depend on the order in the file. Both must list
+        // their methods.
         _ => true,
     }
 }
 
-/// `/a/b/c`, `/a/b`, `/a`, `/`: every path whose whole segments begin `path`, the longest first, without those that have more
-/// slashes than `depth`. TRAP: to look all of them up takes the square of the length of a path that is all slashes, and it is the
-/// client who says how long that is.
+/// Returns `/a/b/c`, `/a/b`, `/a`, `/`: all prefixes of `path` with whole segments, the longest first, except those with more
+/// slashes than `depth`. TRAP: the lookup of all prefixes of a path of slashes takes quadratic time, and the client chooses the
+/// length of the path.
 fn prefixes(path: &str, depth: usize) -> impl Iterator<Item = &str> {
     // By bytes: a search for a `char` in a string has a cost that paths are too short for.
     let end = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(depth).map_or(path.len(), |(at, _)| at);

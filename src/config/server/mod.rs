@@ -1,4 +1,4 @@
-//! The cold part: what only a restart changes.
+//! `[server]`: settings of the process. A change requires a restart.
 
 pub(in crate::config) mod read;
 
@@ -10,18 +10,18 @@ use ipnet::IpNet;
 use crate::config::host::Host;
 use crate::config::sealed::Sealed;
 
-/// The proxies in front of the gate, and which of their headers count (SECURITY.md R4, R54).
+/// The trusted proxies in front of Tollgate, and their headers (SECURITY.md R4, R54).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     pub networks: Vec<IpNet>,
     pub family: ForwardedFamily,
-    /// Whether the host that they tell is passed on.
+    /// Whether the application receives the host from the headers of the proxies.
     pub trust_forwarded_host: bool,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// In which headers proxies say who their client is. Only one family counts: a proxy that writes the one passes the other on
-/// as its client sent it.
+/// Headers in which proxies write the client address. Tollgate reads only one family: a proxy that writes one family forwards
+/// the other one from its client unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedFamily {
     /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
@@ -32,62 +32,60 @@ pub enum ForwardedFamily {
 }
 
 impl Proxies {
-    /// The proxies of these networks. `host`: they tell the host, too.
+    /// `host`: see `trusts_host`.
     #[must_use]
     pub const fn new(trusted: Vec<IpNet>, family: ForwardedFamily, trust_forwarded_host: bool) -> Self {
         Self { networks: trusted, family, trust_forwarded_host, _sealed: Sealed(()) }
     }
 
-    /// Whether this address is one of theirs. It is in its canonical form: IPv4, if it is mapped to IPv6.
+    /// Returns whether this is the address of a trusted proxy. `address` is canonical: an IPv4 address is not mapped to IPv6.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|net| net.contains(&address))
     }
 }
 
-/// There is no proxy in front.
+/// For listeners without trusted proxies.
 pub static NO_PROXIES: Proxies = Proxies::new(Vec::new(), ForwardedFamily::XForwarded, false);
 
-/// `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Where clients connect. At least one.
+    /// Addresses for clients. At least one.
     pub listen: Vec<SocketAddr>,
-    /// Where health and status are answered, if anywhere.
+    /// Address of the admin listener. `None`: no admin listener.
     pub admin: Option<SocketAddr>,
-    /// Worker threads; 0 in the file means one a core, and is resolved here.
+    /// Worker threads. 0 in the file was replaced by the number of CPU cores.
     pub threads: usize,
-    /// The names for which the admin listener answers, besides its own address and `localhost`.
+    /// Host names of the admin listener, in addition to its address and `localhost`.
     pub admin_hosts: Vec<Host>,
-    /// The proxies in front, and what they may say of clients.
+    /// The trusted proxies.
     pub proxies: Proxies,
-    /// HTTP/2 without TLS, by prior knowledge.
+    /// HTTP/2 without TLS, with prior knowledge.
     pub h2c: bool,
     pub tls: bool,
-    /// Where clients that speak no TLS are sent to where it is spoken.
+    /// Addresses without TLS that redirect to the first address of `listen`.
     pub redirect: Vec<SocketAddr>,
-    /// How long requests in flight may take to finish after SIGTERM.
+    /// Maximum time for requests in flight after SIGTERM.
     pub shutdown_grace: Duration,
-    /// Threads that hash passwords: that many hashes run at once, 19 MiB each. 0 in the file means half of the cores,
-    /// and is resolved here.
+    /// Threads that hash passwords. Each needs 19 MiB during a hash. 0 in the file was replaced by half of the CPU cores.
     pub hash_threads: usize,
-    /// Logins that may wait for a hashing thread before the next one is told 503.
+    /// Passwords that can wait for a hash thread. If the queue is full, one login gets 503.
     pub hash_queue: usize,
-    /// How many bytes of verified tokens are kept; none if 0.
+    /// Bytes of the token cache. 0: no cache.
     pub token_cache: u64,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl ServerSettings {
-    /// Whether `address` is one on which Tollgate itself listens: an upstream there would be a loop.
+    /// Returns whether Tollgate listens on `address`: an upstream there would be a loop.
     #[must_use]
     pub fn is_at(&self, address: SocketAddr) -> bool {
         self.listen.iter().chain(&self.admin).any(|own| covers(own, &address))
     }
 
-    /// The keys by which `self` and `other` differ, such as `server.listen`.
+    /// Returns the keys that differ in `other`, such as `server.listen`.
     pub(in crate::config) fn differences(&self, other: &Self) -> Vec<&'static str> {
-        // Taken apart without `..`, so that a new field can't be forgotten here.
+        // Without `..`, so that the compiler reports a new field here.
         let Self {
             listen,
             admin,
@@ -123,9 +121,9 @@ impl ServerSettings {
     }
 }
 
-/// Whether a listener on `own` answers at `address`.
+/// Returns whether a listener on `own` accepts connections to `address`.
 pub(in crate::config) fn covers(own: &SocketAddr, address: &SocketAddr) -> bool {
-    // Port 0 is another one at each start.
+    // Port 0 is replaced by a free port at each start.
     if own.port() != address.port() || own.port() == 0 {
         return false;
     }

@@ -1,4 +1,4 @@
-//! `[server.tls]`: which certificate a connection gets, and who may connect.
+//! `[server.tls]`: certificates of the listeners, and client certificates.
 
 pub(in crate::config) mod read;
 
@@ -21,19 +21,19 @@ use zeroize::Zeroizing;
 use crate::config::pem;
 use crate::config::sealed::Sealed;
 
-/// How connections of clients are encrypted.
+/// TLS settings for client connections.
 #[derive(Clone)]
 pub struct TlsSettings {
-    /// What rustls needs to know.
+    /// The configuration for rustls.
     pub config: Arc<ServerConfig>,
-    /// When the first of the certificates expires, in Unix seconds.
+    /// Expiry of the certificate that expires first, in Unix seconds.
     pub expires_at: i64,
-    /// Of everything that it was made of.
+    /// Hash of all files.
     digest: Vec<u8>,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// A certificate chain and its key, which fit each other.
+/// A certificate chain and its matching private key.
 #[derive(Debug)]
 pub(in crate::config) struct Certificate {
     key: Arc<CertifiedKey>,
@@ -41,18 +41,18 @@ pub(in crate::config) struct Certificate {
     expires_at: i64,
 }
 
-/// Whether clients show a certificate.
+/// Whether clients need a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum ClientAuth {
-    /// Those without one are not served.
+    /// The handshake fails without one.
     Required,
-    /// One that is shown must verify.
+    /// A client certificate must be valid, but a client need not send one.
     Optional,
 }
 
 impl TlsSettings {
-    /// `certificates`: the first is for whoever names none of the others' hosts. `roots`: who signs the certificates of
-    /// clients. `files`: the text of all of them, which tells whether anything has changed.
+    /// `certificates`: the first one is the default. `roots`: CA certificates for client certificates. `files`: the text of all
+    /// files, to detect changes.
     pub(in crate::config) fn new(
         certificates: Vec<Certificate>,
         clients: Option<(RootCertStore, ClientAuth)>,
@@ -78,7 +78,7 @@ impl TlsSettings {
         let mut config = builder.with_cert_resolver(Arc::new(SniResolver::new(certificates)));
         config.alpn_protocols = if h2 { vec![b"h2".into(), b"http/1.1".into()] } else { vec![b"http/1.1".into()] };
         if knows_clients {
-            // TRAP: a resumed session is believed without another look at the client's certificate, which may have expired.
+            // TRAP: rustls does not verify the client certificate of a resumed session again, although it can have expired.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
@@ -98,7 +98,7 @@ impl TlsSettings {
         })
     }
 
-    /// Whether it was made of the same files: whoever has that one keeps it, so that sessions can still be resumed.
+    /// Returns whether the files have the same content. Then the previous settings stay, so that sessions can be resumed.
     pub(in crate::config) fn has_same_files(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
@@ -111,7 +111,7 @@ impl fmt::Debug for TlsSettings {
 }
 
 impl Certificate {
-    /// Reads a chain and its key, both PEM. The errors hold nothing of the key.
+    /// Reads a chain and its key, both PEM. The errors contain nothing of the key.
     pub(in crate::config) fn read(chain: &[u8], key: &str) -> Result<Self, CertificateError> {
         let chain = pem::certificates(chain).map_err(CertificateError::Chain)?;
         let leaf = chain.first().ok_or_else(|| {
@@ -148,7 +148,7 @@ impl Certificate {
     }
 }
 
-/// Which of the two files is to blame, and why.
+/// The invalid file of the two, and the problem.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::config) enum CertificateError {
     Chain(String),
@@ -159,12 +159,12 @@ fn provider() -> CryptoProvider {
     default_provider()
 }
 
-/// The certificates by the names that they are for. A client that names no host, or one that no certificate is for, gets
-/// the first: as nginx does, so that the client says what is wrong and not we.
+/// The certificates by host name. A client without SNI, or with an unknown name, gets the first certificate, as with nginx: the
+/// client then reports the wrong name.
 #[derive(Debug)]
 struct SniResolver {
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
-    /// By what stands behind `*.`.
+    /// Wildcard certificates, by the name after `*.`.
     below: HashMap<String, Vec<Arc<CertifiedKey>>>,
     first: Vec<Arc<CertifiedKey>>,
 }
@@ -197,7 +197,7 @@ impl SniResolver {
 
 impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // There may be an ECDSA and an RSA one for the same name.
+        // A name can have an ECDSA certificate and an RSA certificate.
         let keys = self.certificates_for(hello.server_name());
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         keys.iter().find(fits).or_else(|| keys.first()).cloned()

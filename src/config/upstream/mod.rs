@@ -1,4 +1,4 @@
-//! The servers behind a route, and how to treat them.
+//! The upstream of a route.
 
 pub(in crate::config) mod health_check;
 pub(in crate::config) mod read;
@@ -11,100 +11,97 @@ use std::time::Duration;
 use crate::config::host::Host;
 use crate::config::sealed::Sealed;
 
-/// The servers of an app, which of them is asked, and how long to wait for them. Two that are equal are one: the routes
-/// that have them share connections and all that is known of the servers, and so does the policy after a reload.
+/// The upstream servers of an application, with load balancing and timeouts. Routes with equal upstreams share connections and
+/// the state of the servers, also after a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
-    /// At least one. Either all of them speak TLS, or none.
+    /// At least one. All of them use TLS, or none.
     pub servers: Vec<ServerAddress>,
-    /// Who has to vouch for the servers that speak TLS; `None`: the system's authorities.
+    /// CA certificates for servers with TLS. `None`: those of the system.
     pub authorities: Option<CaCertificates>,
-    /// How often names are resolved anew.
+    /// Interval between two DNS lookups.
     pub resolve: Duration,
-    /// Which of the servers is asked.
     pub balance: LoadBalancing,
-    /// How often a request is tried again.
+    /// Maximum number of retries of a request.
     pub retries: usize,
-    /// How many failures in a row take a server out; 0: no number of them.
+    /// Consecutive failures after which a server is ejected. 0: no ejection.
     pub eject_after: u32,
     pub eject_for: Duration,
-    /// How the servers are checked, if they are.
+    /// `None`: no active health checks.
     pub health_check: Option<HealthCheck>,
-    /// For the handshakes with one server, TCP's and that of TLS together.
+    /// For a connection to one server, including the TLS handshake.
     pub connect_timeout: Duration,
-    /// Between two reads of an answer.
+    /// Between two reads of a response.
     pub read_timeout: Duration,
-    /// Between two writes, of a request to the app or of its answer to the client.
+    /// Between two writes of a request to the application, or of its response to the client.
     pub write_timeout: Duration,
-    /// For an unused connection kept for reuse.
+    /// For an idle connection that can be reused.
     pub idle_timeout: Duration,
-    /// Between two reads of a WebSocket.
+    /// Between two reads of a WebSocket or an event stream.
     pub tunnel_timeout: Duration,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// One URL of an app: a server, or all servers that a name has addresses of.
+/// One URL of an upstream: one server, or a server for each address of a host name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerAddress {
-    /// The host of the URL.
     pub host: Host,
-    /// The port of the URL, or its scheme's.
+    /// Port of the URL, or the default of the scheme.
     pub port: u16,
-    /// Host and port as the file writes them.
+    /// Host and port as written in the file.
     pub authority: String,
-    /// With TLS, the name that its certificate must be for: never empty, a host name or an address without brackets.
+    /// Name that the certificate must have: a host name, or an address without brackets. Never empty. `None`: no TLS.
     pub name: Option<Arc<str>>,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// Certificates of authorities, instead of the system's. Each can be used as one.
+/// CA certificates instead of those of the system. Each is valid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CaCertificates(pub(in crate::config) Arc<[Vec<u8>]>);
 
 impl CaCertificates {
-    /// Each in DER. At least one.
+    /// DER. At least one.
     #[must_use]
     pub fn certificates(&self) -> &[Vec<u8>] {
         &self.0
     }
 }
 
-/// Which server a request goes to.
+/// Selection of the server for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LoadBalancing {
-    /// They take turns.
+    /// Each server in turn.
     RoundRobin,
-    /// The one with the fewest requests in flight; of several, the one whose turn it is.
+    /// The server with the fewest requests in flight; among equals, each in turn.
     LeastConnections,
 }
 
-/// `[route.health_check]`: a request that is sent to every server again and again.
+/// `[route.health_check]`: a periodic test request to each server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthCheck {
-    /// What is asked for: a path, perhaps with a query.
+    /// Path, with an optional query.
     pub path: String,
-    /// `Host` of the request, instead of the server's own.
+    /// `Host` of the test request. `None`: host and port of the server.
     pub host: Option<String>,
     pub(in crate::config) status: Vec<RangeInclusive<u16>>,
-    /// From the end of one to the beginning of the next.
+    /// Time from the end of a check to the start of the next one.
     pub interval: Duration,
-    /// For the whole of one, up to the head of the answer.
+    /// Maximum time for a check, up to the head of the response.
     pub timeout: Duration,
-    /// How many good ones in a row make an unhealthy server healthy.
+    /// Consecutive successful checks that make an unhealthy server healthy.
     pub healthy_after: usize,
-    /// How many bad ones in a row make a healthy server unhealthy.
+    /// Consecutive failed checks that make a healthy server unhealthy.
     pub unhealthy_after: usize,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl Upstream {
-    /// The most servers that an upstream can have: as many as the proxy has bits for, to remember which of them a request has
-    /// tried.
+    /// Maximum number of servers. The proxy has one bit for each, to record the servers that a request has tried.
     pub const MAX_SERVERS: usize = 64;
 }
 
 impl ServerAddress {
-    /// Where it listens, if the URL has an address. `None`: a name, which is resolved while the gate runs.
+    /// Address in the URL. `None`: the URL has a host name, which is resolved at run time.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.host.address().map(|address| SocketAddr::new(address, self.port))
@@ -112,7 +109,7 @@ impl ServerAddress {
 }
 
 impl HealthCheck {
-    /// Whether an answer with this status is a good one.
+    /// Returns whether a response with this status is a success.
     #[must_use]
     pub fn accepts(&self, status: u16) -> bool {
         self.status.iter().any(|range| range.contains(&status))

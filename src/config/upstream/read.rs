@@ -78,7 +78,7 @@ pub(in crate::config) fn read(
     let keys = UpstreamKeys::read(section);
     let name_of = |host: &Host| match &keys.upstream_name.value {
         Some(name) => Ok(name.clone()),
-        // An invalid name is one error. That there is none is not another.
+        // The invalid name is reported. A missing name is not a second error.
         None if keys.upstream_name.is_refused() => Ok(host.as_str().into()),
         None => name(host.as_str()).and_then(not_an_address),
     };
@@ -150,10 +150,10 @@ fn servers(
     distinct
 }
 
-/// The server of one URL.
+/// Parses the URL of a server.
 fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&ServerSettings>) -> Result<ServerAddress, String> {
     if text.contains('@') {
-        // Not quoted: there may be a password in it.
+        // Not quoted: the URL can contain a password.
         return Err("must not have a user or password: write \"http://host:port\"".into());
     }
     let (scheme, default_port, rest) = match text.strip_prefix("https://") {
@@ -175,7 +175,7 @@ fn server_at(text: &str, name_of: &NameOf<'_>, server: Option<&ServerSettings>) 
     let name = if scheme == "https" { Some(name_of(&host)?) } else { None };
     let authority = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
     let found = ServerAddress { _sealed: Sealed(()), host, port: port.unwrap_or(default_port), authority, name };
-    // Every machine resolves this one name alike (RFC 6761, 6.3); other names are looked at when they are resolved.
+    // Every machine resolves this name to a loopback address (RFC 6761, 6.3). Other names are checked after their lookup.
     let is_local = found.host.as_str() == "localhost";
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
     let local = loopback.into_iter().filter(|_| is_local).map(|address| SocketAddr::new(address, found.port));
@@ -216,9 +216,9 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const MIN_RESOLVE: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
 
-/// Each may have several addresses; the proxy keeps to [`Upstream::MAX_SERVERS`] of them.
+/// Each URL can have several addresses. The proxy uses at most [`Upstream::MAX_SERVERS`] addresses.
 const MAX_SERVERS: usize = Upstream::MAX_SERVERS;
-/// pingora tries a request 16 times at most (`max_retries`, which counts the first one).
+/// pingora makes at most 16 attempts (`max_retries`, which includes the first one).
 const MAX_RETRIES: usize = 15;
 
 #[cfg(test)]
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_needs_no_resolver_and_each_server_is_there_once() {
+    fn names_are_not_resolved_and_servers_are_unique() {
         let upstream = upstream(
             r#"upstream = ["http://no-such-host.invalid:3000", "http://127.0.0.1", "http://[::1]", "http://127.0.0.1:80"]"#,
         );
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_read_or_said_why_not() {
+    fn a_ca_file_is_read_or_rejected_with_a_reason() {
         let dir = tempfile::tempdir().unwrap();
         let problem = || with_authority(dir.path()).unwrap_err().to_string();
         assert!(problem().contains("upstream_ca: can't read") && problem().contains("it does not exist"));
@@ -328,7 +328,7 @@ mod tests {
         assert!(problem().contains("is malformed in certificate 2"));
     }
 
-    /// Of nobody: its key is gone.
+    /// A CA certificate without a key.
     const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\n\
         MIIBIzCByqADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMMBm5vYm9keTAe\n\
         Fw0yNjAxMDEwMDAwMDBaFw00NjAxMDEwMDAwMDBaMBExDzANBgNVBAMMBm5vYm9k\n\

@@ -1,4 +1,4 @@
-//! `[login.cognito]`: a user pool of Amazon Cognito that answers for a login.
+//! `[login.cognito]`: a user pool of Amazon Cognito.
 
 pub(in crate::config) mod read;
 
@@ -12,32 +12,30 @@ use zeroize::Zeroizing;
 use crate::config::sealed::Sealed;
 use crate::token::RemoteJwks;
 
-/// A user pool, as one of its app clients sees it, and the connections to it.
+/// A user pool with one of its app clients.
 pub struct UserPool {
     /// `iss` of its tokens.
     pub issuer: String,
     pub client_id: String,
     pub(in crate::config) client_secret: Option<Zeroizing<String>>,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     pub(in crate::config) endpoint: String,
-    /// For one call as a whole.
+    /// Maximum time for one call.
     pub timeout: Duration,
-    /// Where its keys are.
+    /// Source of its keys.
     pub(in crate::config) keys: RemoteJwks,
     pub client: Client,
-    /// One permit for each call that may be under way.
+    /// Limits the number of concurrent calls.
     pub calls: Semaphore,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl UserPool {
-    /// The app client's secret, if it has one.
     #[must_use]
     pub fn client_secret(&self) -> Option<&str> {
         self.client_secret.as_ref().map(|secret| secret.as_str())
     }
 
-    /// Where calls go.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}/", self.endpoint)

@@ -1,4 +1,4 @@
-//! What an exchange login asks for, and where it sends.
+//! Exchange logins.
 
 pub(in crate::config) mod read;
 
@@ -6,31 +6,30 @@ use crate::config::host::Host;
 use crate::config::login::{Endpoint, EndpointTokens, LoginOperation};
 use crate::config::sealed::Sealed;
 
-/// An Auth0 access token for our own, by way of a URL ("API Palace").
+/// Settings of an exchange login: an access token of a trusted issuer for a session, by a URL ("API Palace").
 #[derive(Debug)]
 pub struct ExchangeLogin {
     pub(in crate::config) issuer: String,
     pub(in crate::config) allowed_clients: Vec<String>,
     pub(in crate::config) required_permission: Option<String>,
-    /// What a user must have, in the order in which it is asked for.
+    /// In the order in which they are checked.
     pub required_attributes: Vec<RequiredAttribute>,
-    /// The claim with the email address of whoever a user's token is of.
+    /// Claim with the email address in the token of a user.
     pub email_claim: String,
-    /// Whether the issuer must say that the address is verified, or may say nothing of it.
+    /// Whether `email_verified` must be true. Otherwise it can also be absent.
     pub require_verified_email: bool,
-    /// Where the answer sends the browser; the token is added to its query.
+    /// URL for the browser. The callback token is added to its query.
     pub callback_url: String,
     pub(in crate::config) callback_host: Host,
     pub(in crate::config) callback_path: String,
-    /// Where the callback sends the browser on: a path, or a whole URL.
+    /// Destination of the browser after the callback: a path or a URL.
     pub after_login: String,
     pub(in crate::config) redirect_urls: Vec<String>,
-    /// Which revision's answer is given.
     pub answer: AnswerVersion,
     pub(in crate::config) _sealed: Sealed,
 }
 
-/// What a user must have, besides a record.
+/// A member that the data of a user must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredAttribute {
     /// `licence`
@@ -39,20 +38,19 @@ pub enum RequiredAttribute {
     Profile,
 }
 
-/// Which revision of the documentation the answer is of.
+/// Revision of the API for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerVersion {
     /// Revision 33: `status`, `url` and `message`.
     First,
-    /// Those of 2024: `token` and `expires_in`, an absolute time, besides.
+    /// The revisions of 2024: also `token` and `expires_in`, which is an absolute time.
     Of2024,
 }
 
 impl RequiredAttribute {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Licence, Self::Profile];
 
-    /// Its name in a user's data.
+    /// The name of the member.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,8 +72,8 @@ impl ExchangeLogin {
         ]
     }
 
-    /// Whether a token of this client, with these permissions, may log users in. One of the two is configured at least; where
-    /// both are, both must fit.
+    /// Returns whether a token of this client with these permissions is allowed to log users in. At least one of the two conditions
+    /// is configured, and each configured one must be satisfied.
     #[must_use]
     pub fn allows_client(&self, client: &str, permissions: &[&str]) -> bool {
         let known = self.allowed_clients.is_empty() || self.allowed_clients.iter().any(|allowed| allowed == client);
@@ -84,7 +82,7 @@ impl ExchangeLogin {
         limited && known && permitted
     }
 
-    /// Whether a client may have browsers sent there.
+    /// Returns whether a client can choose this URL as the destination of the browser.
     #[must_use]
     pub fn allows_redirect(&self, url: &str) -> bool {
         self.redirect_urls.iter().any(|allowed| allowed == url)
@@ -98,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_configured_has_to_fit_and_nothing_lets_nobody_in() {
+    fn each_configured_condition_must_be_satisfied() {
         let exchange = |clients: &[&str], permission: Option<&str>| ExchangeLogin {
             _sealed: Sealed(()),
             issuer: "https://idp.example/".into(),

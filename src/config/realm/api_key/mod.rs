@@ -9,19 +9,18 @@ use http::header::HeaderValue;
 use crate::config::sealed::Sealed;
 use crate::quota::{Quota, RateLimiter};
 
-/// `[[realm.key]]`. Its secret is kept as a hash only.
+/// An API key. Only the hash of its secret is in memory.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     pub id: String,
-    /// The id again, as the app gets it.
+    /// The id as a header value.
     pub header: HeaderValue,
-    /// By what it is known.
+    /// Hash of the secret.
     pub secret: Sha256,
     /// Unix seconds.
     pub expires_at: Option<i64>,
-    /// Whether it is switched off.
     pub disabled: bool,
-    /// How many requests may carry it.
+    /// Limits for requests with the key.
     pub quota: Quota,
     /// Kept over a reload for the key of the same realm and id.
     pub limiter: Arc<RateLimiter>,
@@ -29,27 +28,27 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Whether `text` can be the id of a key: it stands in logs and in lists, so it is one plain word.
+    /// Returns whether `text` can be the id of a key: one word, for logs and lists.
     #[must_use]
     pub fn is_valid_id(text: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(plain)
     }
 
-    /// Whether it has expired at `now` (Unix seconds).
+    /// Returns whether the key has expired at `now` (Unix seconds).
     #[must_use]
     pub fn expired(&self, now: i64) -> bool {
         self.expires_at.is_some_and(|at| now >= at)
     }
 }
 
-/// SHA-256 of a secret that is itself random. For those a slow hash would only slow down every request
+/// SHA-256 of a random secret. A slow hash would not protect such a secret better, and would slow down every request
 /// (SECURITY.md R41).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
-    /// The hash of `secret`.
+    /// Hashes `secret`.
     #[must_use]
     pub fn new(secret: &str) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
@@ -58,10 +57,10 @@ impl Sha256 {
         Self(bytes)
     }
 
-    /// Reads 64 hex digits.
+    /// Parses 64 hexadecimal digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        // Every digit is looked at, since `from_str_radix` takes a sign, too.
+        // Each byte is checked, because `from_str_radix` accepts a sign.
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -72,7 +71,7 @@ impl Sha256 {
         Some(Self(bytes))
     }
 
-    /// 64 lower-case hex digits.
+    /// Returns 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_hex(self) -> String {
         use std::fmt::Write as _;
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_one_plain_word() {
+    fn an_id_is_one_word() {
         for (text, good) in
             [("web", true), ("web-2_a.b", true), ("", false), ("a b", false), ("é", false), ("a\n", false)]
         {

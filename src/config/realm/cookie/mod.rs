@@ -1,17 +1,16 @@
-//! The cookie keys of `[[realm]]`.
+//! The cookie of a `[[realm]]`.
 
 pub(in crate::config) mod read;
 
 use crate::config::sealed::Sealed;
 
-/// The realm's cookie.
 #[derive(Clone, Debug)]
 pub struct CookieSpec {
     pub name: String,
     pub same_site: SameSite,
-    /// Whether it is `Secure`: browsers take and send it over HTTPS only, and over HTTP on a loopback address.
+    /// `Secure`: browsers accept and send it only over HTTPS, or over HTTP to a loopback address.
     pub secure: bool,
-    /// Whether it is `Partitioned` (CHIPS).
+    /// `Partitioned` (CHIPS).
     pub partitioned: bool,
     pub(in crate::config) _sealed: Sealed,
 }
@@ -19,10 +18,10 @@ pub struct CookieSpec {
 /// `SameSite` of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// Sent from every site.
+    /// Sent with requests from every site.
     None,
-    /// Sent from other sites with top-level navigation only.
+    /// Sent with requests from other sites only for top-level navigation.
     Lax,
-    /// Never sent from other sites.
+    /// Not sent with requests from other sites.
     Strict,
 }

@@ -1,24 +1,23 @@
-//! What users of a realm may do about themselves.
+//! Registration, names and passwords of the users of a realm.
 
 pub(in crate::config) mod read;
 
 use crate::config::sealed::Sealed;
 
-/// Who makes users, who names them, and what a password must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserRules {
     pub registration_open: bool,
-    /// How many registrations and renames there may be of one client's network in an hour.
+    /// Maximum number of registrations and renames of one client network per hour.
     pub registrations_per_hour: u32,
-    /// Whether users may change their username and email address themselves.
+    /// Whether users can change their own username and email address.
     pub self_rename: bool,
-    /// How many characters a new password has at least.
+    /// Minimum number of characters of a new password.
     pub password_min: usize,
     pub(in crate::config) _sealed: Sealed,
 }
 
 impl UserRules {
-    /// As a file says that says nothing of them.
+    /// The rules of a file without these keys.
     pub(in crate::config) const DEFAULT: Self = Self {
         _sealed: Sealed(()),
         registration_open: false,
