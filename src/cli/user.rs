@@ -21,7 +21,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Use, realm_of, with_store};
-use crate::config::{Config, Dialect, Mode, Realm, RequiredAttribute, load};
+use crate::config::{Login, Mode, Realm, RequiredAttribute, load};
 use crate::exit::{self, Failure};
 use crate::login::password::{self, Password};
 use crate::store::{LoginName, PasswordHash, SessionsToEnd, Store, User};
@@ -115,10 +115,12 @@ impl Command {
         let place = self.place();
         let config = load(&place.config, Mode::Start)?;
         let realm = realm_of(&config, &place.config, &place.realm)?;
+        let logins = &config.policy.routing.logins;
+        let has_pool = |login: &Arc<Login>| login.tenant_of(realm).is_some_and(|tenant| tenant.user_pool.is_some());
         let terms = Terms {
             realm,
-            asks: config.policy.routing.logins.iter().any(|login| login.asks_users_of(realm)),
-            has_pool: has_pool(&config, realm),
+            asks: logins.iter().any(|login| login.asks_users_of(realm)),
+            has_pool: logins.iter().any(has_pool),
         };
         let to = match self {
             Self::List(_) | Self::Sessions(_) => Use::Read,
@@ -157,16 +159,6 @@ impl Terms<'_> {
     fn check(&self, password: &Password, username: Option<&str>, email: Option<&str>) -> Result<(), Failure> {
         password.check(self.realm, username, email).map_err(|weak| Failure::new(exit::DATA, weak))
     }
-}
-
-/// Returns whether users of the realm log in with a user pool.
-fn has_pool(config: &Config, realm: &Realm) -> bool {
-    config.policy.routing.logins.iter().any(|login| match &login.dialect {
-        Dialect::Tenant(tenant) if tenant.user_pool.as_deref().is_some() => {
-            tenant.realms().iter().any(|other| other.index == realm.index)
-        }
-        _ => false,
-    })
 }
 
 const NEW_PASSWORD: &str = "a new password";

@@ -20,6 +20,11 @@ pub struct Rotation {
     pub keep: u32,
 }
 
+impl Rotation {
+    /// The rotation of a file without settings.
+    pub const DEFAULT: Self = Self { size: 64 << 20, keep: 8 };
+}
+
 /// The result of the check before lines are appended.
 #[derive(Debug)]
 pub(super) enum Rotated {

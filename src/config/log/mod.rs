@@ -74,7 +74,7 @@ impl Default for Log {
             format: LogFormat::Text,
             access: AccessLog::Off,
             audit: AuditTarget::Off,
-            audit_rotation: Some(Rotation { size: 64 << 20, keep: 8 }),
+            audit_rotation: Some(Rotation::DEFAULT),
             trace_ratio: 0.0,
         }
     }

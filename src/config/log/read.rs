@@ -34,7 +34,7 @@ section! {
     audit_size: Option<u64> = text(audit_size, "\"64MiB\""), default "\"64MiB\"";
 
     /// Number of rotated audit files that Tollgate keeps; `audit.log.1` is the newest.
-    audit_keep: usize = number(1..=MAX_KEEP, 8);
+    audit_keep: usize = number(1..=MAX_KEEP, Rotation::DEFAULT.keep as usize);
 
     /// Fraction of requests without a trace for which Tollgate starts one. A value above 0 requires a build with
     /// `--features otlp` and `OTEL_EXPORTER_OTLP_ENDPOINT`. Tollgate always traces a request with a sampled `traceparent`.
@@ -49,7 +49,7 @@ pub(in crate::config) fn read(section: &Section<'_>, base: &Path) -> Log {
         keys.trace_ratio.error("requires a build with OTLP: remove it, or build with --features otlp");
     }
     let audit = keys.audit.optional(|text| audit(text, base)).ok().flatten().unwrap_or_default();
-    let audit_rotation = rotation(&keys, &audit, Log::default().audit_rotation);
+    let audit_rotation = rotation(&keys, &audit);
     Log {
         _sealed: Sealed(()),
         level: keys.level.value,
@@ -81,8 +81,7 @@ pub(in crate::config) fn rehearse(section: &Section<'_>, log: &Log) {
     }
 }
 
-fn rotation(keys: &LogKeys<'_>, audit: &AuditTarget, default: Option<Rotation>) -> Option<Rotation> {
-    let default = default?;
+fn rotation(keys: &LogKeys<'_>, audit: &AuditTarget) -> Option<Rotation> {
     let needs_file = "requires a file: write audit = \"/var/log/tollgate/audit.log\", or remove it";
     // An invalid value of `audit` could be a misspelled path.
     if !matches!(audit, AuditTarget::File(_)) && !keys.audit.is_refused() {
@@ -92,14 +91,14 @@ fn rotation(keys: &LogKeys<'_>, audit: &AuditTarget, default: Option<Rotation>) 
         if keys.audit_keep.is_written() {
             keys.audit_keep.error(needs_file);
         }
-        return Some(default);
+        return Some(Rotation::DEFAULT);
     }
-    let size = keys.audit_size.unwrap_or(default.size);
+    let size = keys.audit_size.unwrap_or(Rotation::DEFAULT.size);
     if size == 0 && keys.audit_keep.is_written() {
         keys.audit_keep.error("requires rotation, which audit_size = \"0\" turns off: remove one of the two");
     }
     // At least one: otherwise a rotation would delete the newest lines.
-    (size > 0).then(|| Rotation { size, keep: u32::try_from(*keys.audit_keep).unwrap_or(default.keep) })
+    (size > 0).then(|| Rotation { size, keep: u32::try_from(*keys.audit_keep).unwrap_or(Rotation::DEFAULT.keep) })
 }
 
 fn audit_size(text: &str) -> Result<u64, String> {
@@ -175,7 +174,7 @@ mod tests {
             format: LogFormat::Json,
             access: AccessLog::Denied,
             audit: AuditTarget::File("/nonexistent/./a.log".into()),
-            audit_rotation: Some(Rotation { size: 64 << 20, keep: 8 }),
+            audit_rotation: Some(Rotation::DEFAULT),
             trace_ratio: 0.0,
         };
         assert_eq!(check(&format!("{SERVER}[log]\n{keys}{REALM}{LOGIN}")).unwrap().policy.log, log);

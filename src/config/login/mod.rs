@@ -233,15 +233,17 @@ impl Login {
         Self { _sealed: Sealed(()), index, dialect, host, path, realm, endpoints, named_realms }
     }
 
+    /// Returns the settings of a tenant login in which a request can name `realm`.
+    #[must_use]
+    pub fn tenant_of(&self, realm: &Realm) -> Option<&TenantLogin> {
+        let Dialect::Tenant(tenant) = &self.dialect else { return None };
+        self.named_realms.iter().any(|other| other.index == realm.index).then_some(tenant)
+    }
+
     /// Returns whether the login can ask users of `realm` for a one-time code or a new password. A user pool asks its users itself.
     #[must_use]
     pub fn asks_users_of(&self, realm: &Realm) -> bool {
-        match &self.dialect {
-            Dialect::Tenant(tenant) if tenant.user_pool.as_deref().is_none() => {
-                self.named_realms.iter().any(|other| other.index == realm.index)
-            }
-            _ => false,
-        }
+        self.tenant_of(realm).is_some_and(|tenant| tenant.user_pool.is_none())
     }
 
     /// Returns the endpoint of `path` and `method`. If none at this path allows the method, returns the first one of the path.
