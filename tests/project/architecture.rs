@@ -28,9 +28,11 @@ fn sources() -> Vec<(String, Vec<(usize, String)>)> {
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        // Modules of tests, and what they share.
+        let is_of_tests = ["tests", "tests.rs", "fixture.rs"].iter().any(|name| path.ends_with(name));
+        if path.is_dir() && !is_of_tests {
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_of_tests {
             files.push(path);
         }
     }
