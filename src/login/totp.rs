@@ -1,7 +1,7 @@
 //! Second factors: the one-time codes of an authenticator app (RFC 6238), and recovery codes. Every code works once.
 //!
 //! This module does not use the store: a used code returns the factor to store. The caller stores it under the user's
-//! version ([`crate::store::Store::update_user`]), so that of two concurrent logins with one code one succeeds.
+//! version ([`crate::store::UserStore::update_user`]), so that of two concurrent logins with one code one succeeds.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, rand};

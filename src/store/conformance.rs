@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::token::{AccountId, TokenId};
 use epochs::*;
 use refresh::*;
 use revocation::*;

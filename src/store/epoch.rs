@@ -1,8 +1,54 @@
 //! Session epochs: when another one begins, all sessions of a realm end.
 
+use async_trait::async_trait;
+
 use super::StoreError;
 use crate::config::Realm;
 use crate::token::{AccountId, KeyError, Seal, TokenId};
+
+/// Session epochs. The rules of [`Store`](super::Store) hold.
+#[async_trait]
+pub trait EpochStore: Send + Sync {
+    /// Every realm's epoch, in the order of their names.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn epochs(&self) -> Result<Vec<Epoch>, StoreError>;
+
+    /// The epoch of this realm.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn epoch(&self, realm: &str) -> Result<Option<Epoch>, StoreError>;
+
+    /// Begins `next` if its realm has no epoch, or one with another issuer or audience, or one without a key that is
+    /// left. Of concurrent calls, one begins an epoch.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError>;
+
+    /// Begins `next`, whatever there is.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn begin_epoch(&self, next: &Epoch) -> Result<(), StoreError>;
+
+    /// Begins `next` and ends all sessions of its realm: all tokens issued up to and including the second `until` are
+    /// refused, and later tokens of sessions from before. The revocations can be deleted after `expires_at`. Processes
+    /// that poll revocations load these.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn end_realm(&self, next: &Epoch, until: i64, expires_at: i64) -> Result<(), StoreError>;
+
+    /// The same for every realm that has an epoch and for those of `next`, after the database was restored. A process
+    /// that has loaded later sequences than the restored database has loads these entries as well.
+    ///
+    /// # Errors
+    /// The database failed. Some realms may be done.
+    async fn restored(&self, next: &[Epoch], until: i64, expires_at: i64) -> Result<(), StoreError>;
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochId(pub u128);

@@ -28,9 +28,9 @@ use sqlx::postgres::{PgPoolOptions, PgRow as Row};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection as Connection, PgPool, Postgres as Driver};
 
 use super::{
-    Epoch, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, RefreshAttempt, RefreshResult,
-    RefreshableSession, Revocation, RevocationEntry, Session, SessionsToEnd, Store, StoreError, SubjectRevocation,
-    TokenExpiry, User,
+    Epoch, EpochStore, Followed, Guess, GuessStore, Guesses, Listed, LoginName, NetworkId, OneTimeId, RefreshAttempt,
+    RefreshResult, RefreshableSession, Revocation, RevocationEntry, RevocationStore, Session, SessionStore,
+    SessionsToEnd, Store, StoreError, SubjectRevocation, TokenExpiry, User, UserStore,
 };
 use crate::config;
 use crate::token::{AccountId, TokenId};
@@ -105,7 +105,7 @@ macro_rules! transact {
 }
 
 #[async_trait]
-impl Store for Postgres {
+impl UserStore for Postgres {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
         let limit = users.iter().fold(ANSWER_LIMIT, |limit, _| limit + LIMIT_A_USER);
         transact!(self, BEGIN, limit, |transaction| users::create(transaction, users))
@@ -153,7 +153,10 @@ impl Store for Postgres {
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
         transact!(self, BEGIN_ALONE, |transaction| users::delete(transaction, realm, id, by))
     }
+}
 
+#[async_trait]
+impl SessionStore for Postgres {
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
         transact!(self, BEGIN_SHARED, |transaction| sessions::create(transaction, session, version))
     }
@@ -177,6 +180,17 @@ impl Store for Postgres {
         }
     }
 
+    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
+        read!(self, |connection| sessions::of_user(connection, realm, user_id, now))
+    }
+
+    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
+        read!(self, |connection| sessions::of_id(connection, id))
+    }
+}
+
+#[async_trait]
+impl EpochStore for Postgres {
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
         read!(self, |connection| epochs::all(connection))
     }
@@ -207,15 +221,10 @@ impl Store for Postgres {
         }
         Ok(())
     }
+}
 
-    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
-        read!(self, |connection| sessions::of_user(connection, realm, user_id, now))
-    }
-
-    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
-        read!(self, |connection| sessions::of_id(connection, id))
-    }
-
+#[async_trait]
+impl RevocationStore for Postgres {
     async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError> {
         read!(self, |connection| revocation::cut_off_of(connection, account))
     }
@@ -236,30 +245,10 @@ impl Store for Postgres {
     async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError> {
         read!(self, |connection| revocation::after(connection, after, now, limit))
     }
+}
 
-    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError> {
-        let mut purged = 0;
-        for statement in sessions::PURGES {
-            let mut more = true;
-            while more {
-                let rows;
-                // Alone, since two processes that delete the same rows in another order would wait for each other.
-                (rows, more) =
-                    transact!(self, BEGIN_ALONE, |transaction| sessions::purge(transaction, statement, now))?;
-                purged += rows;
-            }
-        }
-        for purge in guesses::PURGES {
-            let mut more = true;
-            while more {
-                let rows;
-                (rows, more) = transact!(self, BEGIN_ALONE, |transaction| guesses::purge(transaction, purge, now))?;
-                purged += rows;
-            }
-        }
-        Ok(purged)
-    }
-
+#[async_trait]
+impl GuessStore for Postgres {
     async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError> {
         read!(self, |connection| guesses::read(connection, realm, user_id, network))
     }
@@ -289,6 +278,32 @@ impl Store for Postgres {
 
     async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError> {
         read!(self, |connection| guesses::is_known(connection, network))
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError> {
+        let mut purged = 0;
+        for statement in sessions::PURGES {
+            let mut more = true;
+            while more {
+                let rows;
+                // Alone, since two processes that delete the same rows in another order would wait for each other.
+                (rows, more) =
+                    transact!(self, BEGIN_ALONE, |transaction| sessions::purge(transaction, statement, now))?;
+                purged += rows;
+            }
+        }
+        for purge in guesses::PURGES {
+            let mut more = true;
+            while more {
+                let rows;
+                (rows, more) = transact!(self, BEGIN_ALONE, |transaction| guesses::purge(transaction, purge, now))?;
+                purged += rows;
+            }
+        }
+        Ok(purged)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,12 +1,50 @@
 //! Revoked tokens, sessions and accounts, and how a process loads them into memory.
 
+use async_trait::async_trait;
+
 use super::{Store, StoreError};
 use crate::token::{AccountId, Revocations, TokenId};
+
+/// Revocations of tokens, sessions and accounts. The rules of [`Store`](super::Store) hold.
+#[async_trait]
+pub trait RevocationStore: Send + Sync {
+    /// Returns the last second up to which all tokens of the account are refused, if there is one.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError>;
+
+    /// Ends one session. Revokes the token even if no session is known for it; if one is, its own expiry is used. An
+    /// existing revocation that lasts as long stays unchanged.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError>;
+
+    /// Revokes all tokens of the account issued up to and including the second `until`. Of two such revocations of one
+    /// account the later one is kept, and the later expiry. Does not end sessions.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn revoke_subject(
+        &self,
+        account: AccountId,
+        until: i64,
+        expires_at: i64,
+    ) -> Result<SubjectRevocation, StoreError>;
+
+    /// Returns up to `limit` revocations that are in force at `now` with a sequence above `after`, in order.
+    /// Revocations that appear later have a higher sequence than all that were ever returned.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError>;
+}
 
 /// A token that is not accepted any more, or a session with all of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Increases with every revocation: [`Store::revocations_after`] the last known sequence returns the new ones.
+    /// Increases with every revocation: [`RevocationStore::revocations_after`] the last known sequence returns the new ones.
     pub sequence: i64,
     pub token: TokenId,
     /// Unix seconds after which no one accepts the token anyway.

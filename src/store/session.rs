@@ -1,7 +1,52 @@
 //! Sessions, as a login opens them and as they are listed.
 
-use super::{EpochId, NewRefreshState};
+use async_trait::async_trait;
+
+use super::{EpochId, NewRefreshState, RefreshAttempt, RefreshResult, RefreshableSession, StoreError};
 use crate::token::TokenId;
+
+/// Sessions and their refresh tokens. The rules of [`Store`](super::Store) hold.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Opens a session for the user, if the user still has the `version` whose password was checked, is not disabled,
+    /// and the realm's epoch is still `session.epoch` (if set).
+    ///
+    /// # Errors
+    /// [`StoreError::VersionConflict`] otherwise.
+    async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError>;
+
+    /// Opens a session with an id that can be used once. Returns whether this was the first use, also among concurrent
+    /// calls. If the session can't be opened, the id stays unused.
+    ///
+    /// # Errors
+    /// As [`SessionStore::create_session`].
+    async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError>;
+
+    /// Returns the session if its refresh tokens are valid at `now` (Unix seconds) and its epoch has not ended.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError>;
+
+    /// Uses a refresh token. Of concurrent calls, one succeeds.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError>;
+
+    /// The sessions of a user that have not expired at `now` (Unix seconds), the oldest first. Those that a cut-off has ended
+    /// are among them.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError>;
+
+    /// The session of this id.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError>;
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {

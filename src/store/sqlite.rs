@@ -20,9 +20,9 @@ use sqlx::{
 };
 
 use super::{
-    Epoch, Followed, Guess, Guesses, Listed, LoginName, Missing, NetworkId, OneTimeId, RefreshAttempt, RefreshResult,
-    RefreshableSession, Revocation, RevocationEntry, Session, SessionsToEnd, Store, StoreError, SubjectRevocation,
-    TokenExpiry, User,
+    Epoch, EpochStore, Followed, Guess, GuessStore, Guesses, Listed, LoginName, Missing, NetworkId, OneTimeId,
+    RefreshAttempt, RefreshResult, RefreshableSession, Revocation, RevocationEntry, RevocationStore, Session,
+    SessionStore, SessionsToEnd, Store, StoreError, SubjectRevocation, TokenExpiry, User, UserStore,
 };
 use crate::token::{AccountId, TokenId};
 pub(super) use file::examine;
@@ -98,7 +98,7 @@ impl Sqlite {
 }
 
 #[async_trait]
-impl Store for Sqlite {
+impl UserStore for Sqlite {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         users::create(&mut transaction, users).await?;
@@ -150,7 +150,10 @@ impl Store for Sqlite {
         transaction.commit().await?;
         Ok(deleted)
     }
+}
 
+#[async_trait]
+impl SessionStore for Sqlite {
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sessions::create(&mut transaction, session, version).await?;
@@ -175,6 +178,17 @@ impl Store for Sqlite {
         Ok(rotated)
     }
 
+    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
+        sessions::of_user(&mut *self.readers.acquire().await?, realm, user_id, now).await
+    }
+
+    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
+        sessions::of_id(&mut *self.readers.acquire().await?, id).await
+    }
+}
+
+#[async_trait]
+impl EpochStore for Sqlite {
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
         epochs::all(&mut *self.readers.acquire().await?).await
     }
@@ -211,15 +225,10 @@ impl Store for Sqlite {
         }
         Ok(())
     }
+}
 
-    async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
-        sessions::of_user(&mut *self.readers.acquire().await?, realm, user_id, now).await
-    }
-
-    async fn session(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
-        sessions::of_id(&mut *self.readers.acquire().await?, id).await
-    }
-
+#[async_trait]
+impl RevocationStore for Sqlite {
     async fn cut_off_of(&self, account: AccountId) -> Result<Option<i64>, StoreError> {
         revocation::cut_off_of(&mut *self.readers.acquire().await?, account).await
     }
@@ -246,32 +255,10 @@ impl Store for Sqlite {
     async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError> {
         revocation::after(&mut *self.readers.acquire().await?, after, now, limit).await
     }
+}
 
-    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError> {
-        let mut purged = 0;
-        for statement in sessions::PURGES {
-            let mut more = true;
-            while more {
-                let mut transaction = self.begin().await?;
-                let rows;
-                (rows, more) = sessions::purge(&mut transaction, statement, now).await?;
-                transaction.commit().await?;
-                purged += rows;
-            }
-        }
-        for purge in guesses::PURGES {
-            let mut more = true;
-            while more {
-                let mut transaction = self.begin().await?;
-                let rows;
-                (rows, more) = guesses::purge(&mut transaction, purge, now).await?;
-                transaction.commit().await?;
-                purged += rows;
-            }
-        }
-        Ok(purged)
-    }
-
+#[async_trait]
+impl GuessStore for Sqlite {
     async fn guesses(&self, realm: &str, user_id: &str, network: NetworkId) -> Result<Guesses, StoreError> {
         guesses::read(&mut *self.readers.acquire().await?, realm, user_id, network).await
     }
@@ -308,6 +295,34 @@ impl Store for Sqlite {
 
     async fn is_known(&self, network: NetworkId) -> Result<bool, StoreError> {
         guesses::is_known(&mut *self.readers.acquire().await?, network).await
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn purge_expired(&self, now: i64) -> Result<u64, StoreError> {
+        let mut purged = 0;
+        for statement in sessions::PURGES {
+            let mut more = true;
+            while more {
+                let mut transaction = self.begin().await?;
+                let rows;
+                (rows, more) = sessions::purge(&mut transaction, statement, now).await?;
+                transaction.commit().await?;
+                purged += rows;
+            }
+        }
+        for purge in guesses::PURGES {
+            let mut more = true;
+            while more {
+                let mut transaction = self.begin().await?;
+                let rows;
+                (rows, more) = guesses::purge(&mut transaction, purge, now).await?;
+                transaction.commit().await?;
+                purged += rows;
+            }
+        }
+        Ok(purged)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,6 +1,89 @@
 //! A user of a realm, with its password and second factor.
 
+use async_trait::async_trait;
 use serde_json::{Map, Value};
+
+use super::{LoginName, Revocation, SessionsToEnd, StoreError};
+use crate::token::TokenId;
+
+/// Users. The rules of [`Store`](super::Store) hold.
+#[async_trait]
+pub trait UserStore: Send + Sync {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`] if its username or email is taken in the realm, whatever its spelling. A name that its
+    /// user gave up is taken as long as a session of that time lives: its token still carries the name, and an
+    /// application would take the one user for the other.
+    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        self.create_users(std::slice::from_ref(user)).await
+    }
+
+    /// Adds a user with self-chosen names. Like [`UserStore::create_user`], but also refuses a username that looks like
+    /// another user's name (Unicode TR39).
+    ///
+    /// # Errors
+    /// As [`UserStore::create_user`].
+    async fn register(&self, user: &User) -> Result<(), StoreError>;
+
+    /// Adds all of these users, or none.
+    ///
+    /// # Errors
+    /// As [`UserStore::create_user`], for any of them.
+    async fn create_users(&self, users: &[User]) -> Result<(), StoreError>;
+
+    /// The user of this id.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn user(&self, realm: &str, id: &str) -> Result<Option<User>, StoreError>;
+
+    /// The user of this name.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn user_by_name(&self, realm: &str, name: &LoginName) -> Result<Option<User>, StoreError>;
+
+    /// Up to `limit` users of the realm in the order of their ids, beginning after `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn users(&self, realm: &str, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError>;
+
+    /// Replaces the user with the id `user.id`, whose stored version must be `user.version`, and ends sessions, in one
+    /// transaction. Returns the stored user with its new version, and the revocations. `by` is the session that
+    /// requested the change, if any: if it was revoked meanwhile, or no login opened it (a stolen signing key), it must
+    /// not change the user. A username that the user chose must not look like another user's name, as in
+    /// [`UserStore::register`].
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`] as for [`UserStore::create_user`]; [`StoreError::VersionConflict`] if the version differs or the user
+    /// is deleted; [`StoreError::Revoked`] if `by` is revoked.
+    async fn update_user(
+        &self,
+        user: &User,
+        ended: SessionsToEnd,
+        by: Option<TokenId>,
+    ) -> Result<(User, Vec<Revocation>), StoreError>;
+
+    /// Deletes the user and ends its sessions. Returns the user as it was, and the revocations; `None` if the user does
+    /// not exist. `by` as for [`UserStore::update_user`].
+    ///
+    /// # Errors
+    /// [`StoreError::Revoked`] as for [`UserStore::update_user`].
+    async fn delete_user(
+        &self,
+        realm: &str,
+        id: &str,
+        by: Option<TokenId>,
+    ) -> Result<Option<(User, Vec<Revocation>)>, StoreError>;
+
+    /// Returns the number of reserved names of a user: names that it gave up and that tokens of its sessions can carry.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError>;
+}
 
 /// A user of a realm.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{EXPIRY, ids_after, logged_in, session, sorted, stored, tokens};
+use crate::token::{AccountId, TokenId};
 
 pub(super) async fn ended_sessions_are_revoked(store: &dyn Store) {
     let alice = stored(store, "end", "alice").await;

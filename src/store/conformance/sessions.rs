@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{AT, EXPIRY, epoch, logged_in, presented, refreshable, session, stored, tokens};
+use crate::token::TokenId;
 
 pub(super) async fn sessions_need_the_version_that_was_checked(store: &dyn Store) {
     let user = stored(store, "session", "alice").await;

@@ -17,9 +17,10 @@ use tollgate::login::password::{HashPool, Password, Share};
 use tollgate::login::throttle::Throttle;
 use tollgate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, LoginServices, dialect};
 use tollgate::store::{
-    Epoch, EpochId, Followed, Guess, Guesses, Listed, LoginName, NetworkId, OneTimeId, PasswordHash, RefreshAttempt,
-    RefreshResult, RefreshableSession, Revocation, RevocationEntry, SecondFactor, Session, SessionsToEnd, Store,
-    StoreError, SubjectRevocation, TokenExpiry, User,
+    Epoch, EpochId, EpochStore, Followed, Guess, GuessStore, Guesses, Listed, LoginName, NetworkId, OneTimeId,
+    PasswordHash, RefreshAttempt, RefreshResult, RefreshableSession, Revocation, RevocationEntry, RevocationStore,
+    SecondFactor, Session, SessionStore, SessionsToEnd, Store, StoreError, SubjectRevocation, TokenExpiry, User,
+    UserStore,
 };
 use tollgate::token::{AccountId, Revocations, TokenId};
 
@@ -81,7 +82,7 @@ fn is_named(user: &User, name: &LoginName) -> bool {
 }
 
 #[async_trait]
-impl Store for Memory {
+impl UserStore for Memory {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
         self.content().users.extend_from_slice(users);
         Ok(())
@@ -143,7 +144,10 @@ impl Store for Memory {
         let revoked = content.end(id, None);
         Ok(Some((user, revoked)))
     }
+}
 
+#[async_trait]
+impl SessionStore for Memory {
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
         let mut content = self.content();
         let is = |user: &&User| user.id == session.user_id && user.version == version && !user.disabled;
@@ -192,6 +196,17 @@ impl Store for Memory {
         Ok(RefreshResult::Reused(content.revoke(presented.session, NOW + 1)))
     }
 
+    async fn sessions(&self, _: &str, _: &str, _: i64) -> Result<Vec<Listed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn session(&self, _: TokenId) -> Result<Option<Listed>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl EpochStore for Memory {
     async fn epochs(&self) -> Result<Vec<Epoch>, StoreError> {
         Ok(Vec::new())
     }
@@ -216,15 +231,10 @@ impl Store for Memory {
     async fn restored(&self, _: &[Epoch], _: i64, _: i64) -> Result<(), StoreError> {
         Ok(())
     }
+}
 
-    async fn sessions(&self, _: &str, _: &str, _: i64) -> Result<Vec<Listed>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn session(&self, _: TokenId) -> Result<Option<Listed>, StoreError> {
-        Ok(None)
-    }
-
+#[async_trait]
+impl RevocationStore for Memory {
     async fn cut_off_of(&self, _: AccountId) -> Result<Option<i64>, StoreError> {
         Ok(None)
     }
@@ -246,11 +256,10 @@ impl Store for Memory {
     async fn revocations_after(&self, _: i64, _: i64, _: u32) -> Result<Vec<RevocationEntry>, StoreError> {
         Ok(Vec::new())
     }
+}
 
-    async fn purge_expired(&self, _: i64) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
+#[async_trait]
+impl GuessStore for Memory {
     async fn guesses(&self, _: &str, _: &str, _: NetworkId) -> Result<Guesses, StoreError> {
         Ok(Guesses::default())
     }
@@ -273,6 +282,13 @@ impl Store for Memory {
 
     async fn is_known(&self, _: NetworkId) -> Result<bool, StoreError> {
         Ok(false)
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn purge_expired(&self, _: i64) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
