@@ -42,7 +42,7 @@ impl From<Errors> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::NameTaken | StoreError::MissingName => DATA,
+            StoreError::NameTaken | StoreError::AccountTaken | StoreError::MissingName => DATA,
             StoreError::VersionConflict | StoreError::Revoked | StoreError::Failed(_) => UNAVAILABLE,
         };
         Self::new(code, error)

@@ -165,7 +165,7 @@ impl From<Weak> for LoginError {
 impl From<StoreError> for LoginError {
     fn from(error: StoreError) -> Self {
         let deny = match error {
-            StoreError::NameTaken => DenyReason::UserExists,
+            StoreError::NameTaken | StoreError::AccountTaken => DenyReason::UserExists,
             StoreError::MissingName => DenyReason::NameInvalid,
             StoreError::Revoked => DenyReason::Token(TokenError::Revoked),
             // Changed by other processes repeatedly.

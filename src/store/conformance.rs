@@ -1,10 +1,13 @@
 //! Tests that every backend must pass.
 
+mod accounts;
 mod epochs;
+mod flows;
 mod guesses;
 mod refresh;
 mod revocation;
 mod sessions;
+mod sign_ins;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use epochs::*;
 use refresh::*;
 use revocation::*;
 use sessions::*;
+pub(super) use {epochs::epoch, sign_ins::sign_in};
 
 /// Runs the suite. `open` opens the same, at first empty store every time.
 pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F) {
@@ -49,6 +53,27 @@ pub(super) async fn run<F: Future<Output = Arc<dyn Store>>>(open: impl Fn() -> F
     the_end_of_a_realm_is_that_of_all_its_sessions_and_of_no_other(&*store).await;
     of_many_gates_that_see_the_same_reason_one_begins_an_epoch(&store).await;
     sessions_are_listed_until_they_expire(&*store).await;
+    sign_ins::a_sign_in_session_is_stored_whole(&*store).await;
+    sign_ins::a_sign_in_needs_the_version_and_the_epoch_of_its_proof(&*store).await;
+    sign_ins::a_check_knows_when_a_session_has_ended(&*store).await;
+    sign_ins::a_check_writes_the_time_of_the_last_request(&*store).await;
+    sign_ins::a_sign_in_session_ends_as_every_session(&*store).await;
+    sign_ins::a_family_ends_together(&*store).await;
+    sign_ins::a_user_has_a_limited_number_of_sign_in_sessions(&*store).await;
+    sign_ins::a_provider_logs_its_sessions_out_once(&*store).await;
+    sign_ins::a_sign_in_session_reserves_no_name_but_at_a_rename(&*store).await;
+    sign_ins::no_sign_in_of_many_outlives_its_family(&store).await;
+    flows::a_flow_is_stored_whole_and_taken_once(&*store).await;
+    flows::flows_are_limited_and_the_oldest_go(&*store).await;
+    flows::a_ticket_continues_the_flow_of_its_browser_once(&*store).await;
+    flows::a_ticket_needs_a_flow_and_a_session_that_live(&*store).await;
+    flows::of_many_who_present_a_ticket_at_once_one_continues(&store).await;
+    flows::a_flood_of_flows_stays_within_the_limit(&store, &open().await).await;
+    accounts::an_account_belongs_to_one_user(&*store).await;
+    accounts::a_revoked_session_links_no_account(&*store).await;
+    accounts::a_user_is_created_with_its_account_or_not_at_all(&store).await;
+    sign_ins::purging_deletes_idle_sessions_after_a_while(&*store).await;
+    flows::purging_deletes_expired_flows(&*store).await;
     who_polls_misses_no_revocation_of_many_writers(&store, &open().await).await;
     purging_forgets_only_what_has_expired(&*store).await;
     one_of_many_registrations_wins(&store).await;

@@ -6,6 +6,9 @@ pub enum StoreError {
     /// The username or email address belongs to another user, or is in a valid token of another user.
     #[error("a user of this name exists")]
     NameTaken,
+    /// The account at the provider belongs to another user.
+    #[error("the account at the provider belongs to another user")]
+    AccountTaken,
     /// The user was changed, disabled or deleted since it was read.
     #[error("the user was changed meanwhile")]
     VersionConflict,

@@ -1,4 +1,4 @@
-//! Users, sessions and revocations. Data that was acknowledged survives `kill -9`.
+//! Users, sessions, sign-ins and revocations. Data that was acknowledged survives `kill -9`.
 //!
 //! A backend implements [`Store`] and passes the tests in `conformance`. SQL stays inside this module.
 
@@ -6,13 +6,17 @@
 mod conformance;
 mod epoch;
 mod error;
+mod flow;
 mod guess;
 mod name;
 mod network;
 mod postgres;
+mod provider_account;
 mod refresh;
 mod revocation;
+mod secret_hash;
 mod session;
+mod sign_in;
 mod sqlite;
 mod user;
 
@@ -23,19 +27,29 @@ use async_trait::async_trait;
 use crate::config::Database;
 pub use epoch::{Epoch, EpochId, EpochStore, Followed};
 pub use error::{Problem, StoreError};
+pub use flow::{Flow, FlowLimits, FlowStore, MAX_TARGET, NewTicket, ProviderRequest, TicketUse};
 pub use guess::{Guess, GuessStore, Guesses};
 pub use name::LoginName;
 pub use network::NetworkId;
+pub use provider_account::{ProviderAccount, ProviderAccountStore};
 pub use refresh::{NewRefreshState, RefreshAttempt, RefreshResult, RefreshableSession};
 pub use revocation::{Revocation, RevocationEntry, RevocationStore, SubjectRevocation, TokenExpiry, load_revocations};
+pub use secret_hash::SecretHash;
 pub use session::{Listed, ListedRefresh, OneTimeId, Session, SessionStore, SessionsToEnd};
+pub use sign_in::{
+    CheckedSignIn, MAX_AGENT, NewSignIn, ProviderLogout, ProviderSession, ProviderSessions, SignIn, SignInCheck,
+    SignInStore, SignInsToEnd,
+};
 pub use user::{PasswordHash, SecondFactor, User, UserStore};
 
 /// The store. Every write is durable when its call returns, and is atomic. The caller passes all times, so that tests
 /// need no clock.
 #[async_trait]
-pub trait Store: UserStore + SessionStore + EpochStore + RevocationStore + GuessStore {
-    /// Deletes sessions, revocations and used ids whose tokens have expired at `now`. Returns the number of rows.
+pub trait Store:
+    UserStore + ProviderAccountStore + SessionStore + SignInStore + FlowStore + EpochStore + RevocationStore + GuessStore
+{
+    /// Deletes sessions, revocations and used ids whose tokens have expired at `now`, sign-in sessions that are idle for too
+    /// long, and expired flows with their tickets. Returns the number of rows.
     ///
     /// # Errors
     /// The database failed.

@@ -15,6 +15,12 @@
 //! that exceeds it is closed. A hanging Tollgate process must not block the others: the server ends transactions that
 //! wait, or make others wait, for longer than the same limit.
 
+macro_rules! skip_locked {
+    () => {
+        " FOR UPDATE SKIP LOCKED"
+    };
+}
+
 mod connection;
 mod schema;
 #[path = "statements/mod.rs"]
@@ -319,6 +325,8 @@ impl Store for Postgres {
     }
 }
 
+mod sign_in;
+
 /// Further than any database was ahead of its backup.
 const LEAP: &str = "SELECT setval(pg_get_serial_sequence('revocations', 'sequence'), \
                     nextval(pg_get_serial_sequence('revocations', 'sequence')) + 1000000000000)";
@@ -339,6 +347,8 @@ const BEGIN: &str = begin!();
 // "Tollgate" in ASCII; and one more, for the tables themselves.
 const BEGIN_SHARED: &str = begin!("pg_advisory_xact_lock_shared(6084200834447537253)");
 const BEGIN_ALONE: &str = begin!("pg_advisory_xact_lock(6084200834447537253)");
+
+const WRITES_IN_WITH: bool = true;
 
 const LIMIT_A_USER: Duration = Duration::from_millis(20);
 

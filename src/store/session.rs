@@ -35,7 +35,7 @@ pub trait SessionStore: Send + Sync {
     async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError>;
 
     /// The sessions of a user that have not expired at `now` (Unix seconds), the oldest first. Those that a cut-off has ended
-    /// are among them.
+    /// are among them; sign-in sessions that ended by themselves are not.
     ///
     /// # Errors
     /// The database failed.
@@ -103,6 +103,6 @@ pub struct ListedRefresh {
 pub enum SessionsToEnd {
     Nothing,
     All,
-    /// All but the one with this token.
+    /// All but the one with this token; if it is a sign-in session, all but its family.
     AllBut(TokenId),
 }

@@ -4,8 +4,16 @@
 //! each other here and not in SQLite's busy loop, which is left for other processes. Every write is a `BEGIN IMMEDIATE`
 //! transaction: it can't fail half-way for a lock. `synchronous=FULL` syncs the WAL before a commit returns.
 
+// A write transaction of SQLite has no other beside it.
+macro_rules! skip_locked {
+    () => {
+        ""
+    };
+}
+
 mod file;
 mod schema;
+mod sign_in;
 #[path = "statements/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "each backend compiles it with its own types of sqlx")]
 mod statements;
@@ -343,6 +351,8 @@ const LEAP: &str = "UPDATE sqlite_sequence SET seq = seq + 1000000000000 WHERE n
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const READERS: u32 = 4;
+
+const WRITES_IN_WITH: bool = false;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::super::*;
 use super::{AT, EXPIRY, ids_after, last_sequence, logged_in, presented, refreshable, session, stored};
 use crate::token::{AccountId, Seal, TokenId};
 
-pub(super) fn epoch(realm: &str, issued_for: u128, keys: &[&str]) -> Epoch {
+pub(in crate::store) fn epoch(realm: &str, issued_for: u128, keys: &[&str]) -> Epoch {
     Epoch {
         realm: realm.into(),
         id: EpochId(TokenId::random().0),

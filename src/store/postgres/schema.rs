@@ -77,7 +77,8 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let tables = "SELECT to_regclass('tollgate_version') IS NOT NULL, \
                   coalesce(to_regclass('users'), to_regclass('sessions'), to_regclass('revocations'), \
                   to_regclass('refresh_tokens'), to_regclass('used_once'), to_regclass('looks'), \
-                  to_regclass('epochs')) IS NOT NULL";
+                  to_regclass('epochs'), to_regclass('sign_ins'), to_regclass('flows'), to_regclass('tickets'), \
+                  to_regclass('provider_accounts')) IS NOT NULL";
     let row = sqlx::query(tables).fetch_one(&mut *transaction).await?;
     let (ours, used): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
     let version: i32 = if ours {
@@ -99,11 +100,12 @@ async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit().await?)
 }
 
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/postgres/0001_users_sessions_revocations.sql"),
     include_str!("../migrations/postgres/0002_looks_verified.sql"),
     include_str!("../migrations/postgres/0003_sign_in_networks.sql"),
     include_str!("../migrations/postgres/0004_epochs.sql"),
+    include_str!("../migrations/postgres/0005_sign_in.sql"),
 ];
 /// The migration that created `looks`.
 const LOOKS: usize = 2;

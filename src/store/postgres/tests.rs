@@ -8,6 +8,7 @@ use super::connection::place;
 use super::schema::MIGRATIONS;
 use super::*;
 use crate::config::SslMode;
+use crate::store::{NewSignIn, SignInCheck, SignInStore as _};
 use cluster::Cluster;
 
 #[path = "../../../tests/harness/postgres.rs"]
@@ -129,6 +130,24 @@ async fn logins_do_not_wait_for_each_other() {
     sessions::create(&mut slow, &conformance::session("r", &alice.id), alice.version).await.unwrap();
     two.create_session(&conformance::session("r", &alice.id), alice.version).await.unwrap();
     slow.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_of_a_session_waits_for_no_writer() {
+    let cluster = Cluster::start();
+    let (one, two) = two(&cluster).await;
+    one.follow_epoch(&conformance::epoch("r", 1, &["a"])).await.unwrap();
+    let epoch = one.epoch("r").await.unwrap().unwrap().id;
+    let alice = stored(&one, "alice").await;
+    let sign_in = conformance::sign_in(&alice);
+    let check = SignInCheck { session: sign_in.session, now: sign_in.created_at + 60, seen: None, touch: true };
+    one.open_sign_in(&NewSignIn { sign_in, epoch, limit: 2 }, alice.version).await.unwrap();
+    let mut slow = one.pool.begin_with(BEGIN_ALONE).await.unwrap();
+    users::update(&mut slow, &alice, SessionsToEnd::All, None).await.unwrap();
+    assert!(two.check_sign_in(&check).await.unwrap().is_some(), "not committed");
+    assert_eq!(cluster.sql("SELECT count(*) FROM pg_locks WHERE NOT granted"), "0");
+    slow.commit().await.unwrap();
+    assert_eq!(two.check_sign_in(&check).await.unwrap(), None);
 }
 
 #[tokio::test]

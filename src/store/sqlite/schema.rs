@@ -56,7 +56,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
-pub(super) const MIGRATIONS: [&str; 7] = [
+pub(super) const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/sqlite/0001_users_sessions_revocations.sql"),
     include_str!("../migrations/sqlite/0002_cut_offs.sql"),
     include_str!("../migrations/sqlite/0003_refresh_tokens_second_factors.sql"),
@@ -64,6 +64,7 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0005_looks_verified.sql"),
     include_str!("../migrations/sqlite/0006_sign_in_networks.sql"),
     include_str!("../migrations/sqlite/0007_epochs.sql"),
+    include_str!("../migrations/sqlite/0008_sign_in.sql"),
 ];
 /// The migration that created `looks`.
 pub(super) const LOOKS: usize = 5;

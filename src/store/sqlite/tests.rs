@@ -2,11 +2,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteJournalMode;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::{Database, conformance, open};
 use super::schema::{FOREIGN, MIGRATIONS, NEWER};
+use super::statements::{flows, provider_accounts, sign_ins};
 use super::*;
 
 fn file(directory: &Path) -> Database {
@@ -88,6 +89,28 @@ async fn every_connection_is_durable_and_readers_only_read() {
         }
         let mode: String = sqlx::query("PRAGMA journal_mode").fetch_one(pool).await.unwrap().get(0);
         assert_eq!(mode, "wal");
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_waits_for_finds_its_rows_by_an_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&directory.path().join("tollgate.db"), Missing::Made).await.unwrap();
+    for statement in [
+        sign_ins::CHECK,
+        sign_ins::TOUCH,
+        flows::OF_COOKIE,
+        flows::OF_REALM,
+        flows::SELECT,
+        flows::REDEEM,
+        provider_accounts::USER,
+    ] {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
+        let plan = plan.fetch_all(&store.readers).await.unwrap();
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        assert!(steps.iter().any(|step| step.starts_with("SEARCH")), "{statement}: {steps:#?}");
+        let scan = steps.iter().find(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE"));
+        assert_eq!(scan, None, "{statement}: {steps:#?}");
     }
 }
 

@@ -120,7 +120,8 @@ pub(in crate::store) async fn rotate(
 }
 
 /// Keeps the names that a user gives up from others while tokens may carry them: a session keeps those that it began with,
-/// but refreshed tokens have those of their own moment. Under the name of a session that has no token.
+/// but refreshed tokens have those of their own moment, and a process knows the user of a sign-in session as of its last
+/// check. Under the name of a session that has no token.
 pub(super) async fn keep_names(connection: &mut Connection, before: &User, now: &User) -> Result<(), StoreError> {
     let (old, new) = (NameKeys::from_user(before)?, NameKeys::from_user(now)?);
     if old == new {
@@ -130,7 +131,9 @@ pub(super) async fn keep_names(connection: &mut Connection, before: &User, now: 
     sqlx::query(
         "INSERT INTO sessions (token, realm, user_id, username_key, email_key, expires_at, created_at) \
          SELECT $1, $2, $3, $4, $5, $6, -1 WHERE EXISTS (SELECT 1 FROM sessions \
-         JOIN refresh_tokens ON refresh_tokens.session = sessions.token WHERE realm = $2 AND user_id = $3)",
+         JOIN refresh_tokens ON refresh_tokens.session = sessions.token WHERE realm = $2 AND user_id = $3) \
+         OR EXISTS (SELECT 1 FROM sessions \
+         JOIN sign_ins ON sign_ins.session = sessions.token WHERE realm = $2 AND user_id = $3)",
     )
     .bind(bytes(TokenId::random().0))
     .bind(&now.realm)

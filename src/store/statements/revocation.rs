@@ -51,27 +51,43 @@ pub(in crate::store) async fn end_session(
     Ok(revocation)
 }
 
-/// Ends all sessions of a user but `kept`.
+/// The two statements that end the sessions for which a condition holds: one revokes and returns the revocations, one
+/// deletes.
+macro_rules! end_where {
+    ($($condition:tt)*) => {
+        [
+            concat!(
+                "INSERT INTO revocations (token, expires_at) SELECT token, expires_at FROM sessions WHERE ",
+                $($condition)*,
+                " ON CONFLICT (token) DO NOTHING RETURNING sequence, token, expires_at"
+            ),
+            concat!("DELETE FROM sessions WHERE ", $($condition)*),
+        ]
+    };
+}
+pub(super) use end_where;
+
+/// Ends all sessions of a user but `kept` and, if that is a sign-in session, its family.
 pub(super) async fn end_sessions(
     connection: &mut Connection,
     realm: &str,
     id: &str,
     kept: Option<TokenId>,
 ) -> Result<Vec<Revocation>, StoreError> {
-    let kept = kept.map(|token| bytes(token.0));
-    // Every token is distinct from NULL.
-    let rows = sqlx::query(
-        "INSERT INTO revocations (token, expires_at) SELECT token, expires_at FROM sessions \
-         WHERE realm = $1 AND user_id = $2 AND token IS DISTINCT FROM $3 ON CONFLICT (token) DO NOTHING \
-         RETURNING sequence, token, expires_at",
+    // Every token is distinct from NULL, and NULL has no family.
+    let [revoke, delete] = end_where!(
+        "realm = $1 AND user_id = $2 AND token IS DISTINCT FROM $3 AND token NOT IN \
+         (SELECT session FROM sign_ins WHERE family = (SELECT family FROM sign_ins WHERE session = $3))"
     );
-    let rows = rows.bind(realm).bind(id).bind(&kept).fetch_all(&mut *connection).await?;
-    sqlx::query("DELETE FROM sessions WHERE realm = $1 AND user_id = $2 AND token IS DISTINCT FROM $3")
-        .bind(realm)
-        .bind(id)
-        .bind(&kept)
-        .execute(connection)
-        .await?;
+    let kept = kept.map(|token| bytes(token.0));
+    let bound = |statement| sqlx::query(statement).bind(realm).bind(id).bind(&kept);
+    let revoked = bound(revoke).fetch_all(&mut *connection).await?;
+    bound(delete).execute(connection).await?;
+    read_revocations(&revoked)
+}
+
+/// The revocations in these rows, in their order.
+pub(super) fn read_revocations(rows: &[Row]) -> Result<Vec<Revocation>, StoreError> {
     let mut revoked: Vec<_> = rows.iter().map(read_revocation).collect::<Result<_, _>>()?;
     // RETURNING promises no order.
     revoked.sort_unstable_by_key(|revocation| revocation.sequence);

@@ -11,10 +11,12 @@ use crate::token::TokenId;
 
 macro_rules! columns {
     () => {
-        "realm, id, username, email, password, data, roles, disabled, temporary, totp_secret, totp_used, recovery, \
-         vouched, email_verified, created_at, updated_at, version"
+        "users.realm, users.id, users.username, users.email, users.password, users.data, users.roles, users.disabled, \
+         users.temporary, users.totp_secret, users.totp_used, users.recovery, users.vouched, users.email_verified, \
+         users.created_at, users.updated_at, users.version"
     };
 }
+pub(super) use columns;
 
 /// Adds these users, all of them within a transaction or none.
 pub(in crate::store) async fn create(connection: &mut Connection, users: &[User]) -> Result<(), StoreError> {
@@ -125,6 +127,7 @@ pub(in crate::store) async fn names_held(
         "SELECT count(*) FROM (SELECT DISTINCT sessions.username_key, sessions.email_key FROM sessions \
          JOIN users ON users.realm = sessions.realm AND users.id = sessions.user_id \
          WHERE sessions.realm = $1 AND sessions.user_id = $2 \
+         AND (sessions.username_key IS NOT NULL OR sessions.email_key IS NOT NULL) \
          AND (sessions.username_key IS DISTINCT FROM users.username_key \
          OR sessions.email_key IS DISTINCT FROM users.email_key)) AS held",
     );
@@ -257,7 +260,7 @@ async fn refuse_names_in_use(connection: &mut Connection, user: &User, keys: &Na
     if query.fetch_one(connection).await?.try_get(0)? { Err(StoreError::NameTaken) } else { Ok(()) }
 }
 
-fn read(row: &Row) -> Result<User, StoreError> {
+pub(super) fn read(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         realm: row.try_get("realm")?,
         id: row.try_get("id")?,

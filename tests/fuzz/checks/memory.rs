@@ -17,10 +17,11 @@ use tollgate::login::password::{HashPool, Password, Share};
 use tollgate::login::throttle::Throttle;
 use tollgate::login::{LoginError, LoginEventRecorder, LoginRequest, LoginResponse, LoginServices, dialect};
 use tollgate::store::{
-    Epoch, EpochId, EpochStore, Followed, Guess, GuessStore, Guesses, Listed, LoginName, NetworkId, OneTimeId,
-    PasswordHash, RefreshAttempt, RefreshResult, RefreshableSession, Revocation, RevocationEntry, RevocationStore,
-    SecondFactor, Session, SessionStore, SessionsToEnd, Store, StoreError, SubjectRevocation, TokenExpiry, User,
-    UserStore,
+    CheckedSignIn, Epoch, EpochId, EpochStore, Flow, FlowLimits, FlowStore, Followed, Guess, GuessStore, Guesses,
+    Listed, LoginName, NetworkId, NewSignIn, NewTicket, OneTimeId, PasswordHash, ProviderAccount, ProviderAccountStore,
+    ProviderLogout, RefreshAttempt, RefreshResult, RefreshableSession, Revocation, RevocationEntry, RevocationStore,
+    SecondFactor, SecretHash, Session, SessionStore, SessionsToEnd, SignIn, SignInCheck, SignInStore, SignInsToEnd,
+    Store, StoreError, SubjectRevocation, TicketUse, TokenExpiry, User, UserStore,
 };
 use tollgate::token::{AccountId, Revocations, TokenId};
 
@@ -282,6 +283,76 @@ impl GuessStore for Memory {
 
     async fn is_known(&self, _: NetworkId) -> Result<bool, StoreError> {
         Ok(false)
+    }
+}
+
+/// No login API signs people in.
+#[async_trait]
+impl SignInStore for Memory {
+    async fn open_sign_in(&self, _: &NewSignIn, _: i64) -> Result<Vec<Revocation>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn check_sign_in(&self, _: &SignInCheck) -> Result<Option<CheckedSignIn>, StoreError> {
+        Ok(None)
+    }
+
+    async fn sign_ins(&self, _: &str, _: &str, _: i64) -> Result<Vec<SignIn>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn end_sign_ins(&self, _: SignInsToEnd) -> Result<Vec<Revocation>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn provider_logout(&self, _: &ProviderLogout) -> Result<Option<Vec<Revocation>>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl FlowStore for Memory {
+    async fn begin_flow(&self, _: &Flow, _: FlowLimits) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn flow(&self, _: SecretHash, _: i64) -> Result<Option<Flow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn take_flow(&self, _: SecretHash, _: SecretHash, _: i64) -> Result<Option<Flow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn issue_ticket(&self, _: &NewTicket) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn redeem_ticket(&self, _: &TicketUse) -> Result<Option<(Flow, TokenId)>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl ProviderAccountStore for Memory {
+    async fn link_account(&self, _: &ProviderAccount, _: Option<TokenId>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn create_linked_user(&self, user: &User, _: &ProviderAccount) -> Result<(), StoreError> {
+        self.create_user(user).await
+    }
+
+    async fn unlink_account(&self, _: &ProviderAccount, _: Option<TokenId>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn user_of_account(&self, _: &str, _: &str, _: &str) -> Result<Option<User>, StoreError> {
+        Ok(None)
+    }
+
+    async fn accounts(&self, _: &str, _: &str) -> Result<Vec<ProviderAccount>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
