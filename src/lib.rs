@@ -10,7 +10,7 @@
 //!
 //! # Dependencies between modules
 //!
-//! `cli → ops → exit → proxy → login → gate → store → config → keystore → token → outbound, quota, log_output, owner,
+//! `cli → ops → exit → proxy → login → pages → gate → store → config → keystore → token → outbound, quota, log_output, owner,
 //! filesystem, clock, json`, in this direction only. Pingora is named only in `proxy`, `ops` and the commands that run a
 //! server; SQL only in `store`. A test checks this.
 
@@ -27,6 +27,7 @@ pub mod login;
 pub mod ops;
 pub mod outbound;
 pub mod owner;
+pub mod pages;
 pub mod proxy;
 pub mod quota;
 pub mod store;
