@@ -101,10 +101,11 @@ impl Reloader {
                 for line in errors.iter().filter(|_| !told || reason != ANOTHER_TRY) {
                     error!(reason, "reload rejected, previous configuration stays in force: {line}");
                 }
-                if !told || reason != ANOTHER_TRY {
-                    self.state.journal.audit(line.number("errors", errors.len()));
-                }
+                let count = errors.len();
                 self.status.set_last_reload(ReloadResult { at, errors });
+                if !told || reason != ANOTHER_TRY {
+                    self.state.journal.audit(line.number("errors", count));
+                }
             }
             Err(panic) => {
                 error!(reason, "reload rejected, previous configuration stays in force: loading failed: {panic}");
