@@ -105,18 +105,26 @@ impl Sqlite {
     }
 }
 
+/// Runs statements in a transaction that writes.
+macro_rules! transact {
+    ($store:ident, |$transaction:ident| $statements:expr) => {{
+        let mut transaction = $store.begin().await?;
+        let $transaction = &mut *transaction;
+        let done = $statements.await?;
+        transaction.commit().await?;
+        Ok::<_, StoreError>(done)
+    }};
+}
+use transact;
+
 #[async_trait]
 impl UserStore for Sqlite {
     async fn create_users(&self, users: &[User]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        users::create(&mut transaction, users).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| users::create(transaction, users))
     }
 
     async fn register(&self, user: &User) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        users::register(&mut transaction, user).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| users::register(transaction, user))
     }
 
     async fn names_held(&self, realm: &str, id: &str) -> Result<u64, StoreError> {
@@ -141,10 +149,7 @@ impl UserStore for Sqlite {
         ended: SessionsToEnd,
         by: Option<TokenId>,
     ) -> Result<(User, Vec<Revocation>), StoreError> {
-        let mut transaction = self.begin().await?;
-        let updated = users::update(&mut transaction, user, ended, by).await?;
-        transaction.commit().await?;
-        Ok(updated)
+        transact!(self, |transaction| users::update(transaction, user, ended, by))
     }
 
     async fn delete_user(
@@ -153,26 +158,18 @@ impl UserStore for Sqlite {
         id: &str,
         by: Option<TokenId>,
     ) -> Result<Option<(User, Vec<Revocation>)>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let deleted = users::delete(&mut transaction, realm, id, by).await?;
-        transaction.commit().await?;
-        Ok(deleted)
+        transact!(self, |transaction| users::delete(transaction, realm, id, by))
     }
 }
 
 #[async_trait]
 impl SessionStore for Sqlite {
     async fn create_session(&self, session: &Session, version: i64) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        sessions::create(&mut transaction, session, version).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| sessions::create(transaction, session, version))
     }
 
     async fn create_session_once(&self, once: OneTimeId, session: &Session, version: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let first = sessions::create_once(&mut transaction, once, session, version).await?;
-        transaction.commit().await?;
-        Ok(first)
+        transact!(self, |transaction| sessions::create_once(transaction, once, session, version))
     }
 
     async fn refreshable_session(&self, session: TokenId, now: i64) -> Result<Option<RefreshableSession>, StoreError> {
@@ -180,10 +177,7 @@ impl SessionStore for Sqlite {
     }
 
     async fn rotate_refresh_token(&self, presented: &RefreshAttempt) -> Result<RefreshResult, StoreError> {
-        let mut transaction = self.begin().await?;
-        let rotated = refresh::rotate(&mut transaction, presented).await?;
-        transaction.commit().await?;
-        Ok(rotated)
+        transact!(self, |transaction| refresh::rotate(transaction, presented))
     }
 
     async fn sessions(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<Listed>, StoreError> {
@@ -206,22 +200,15 @@ impl EpochStore for Sqlite {
     }
 
     async fn follow_epoch(&self, next: &Epoch) -> Result<Followed, StoreError> {
-        let mut transaction = self.begin().await?;
-        let followed = epochs::follow(&mut transaction, next).await?;
-        transaction.commit().await?;
-        Ok(followed)
+        transact!(self, |transaction| epochs::follow(transaction, next))
     }
 
     async fn begin_epoch(&self, next: &Epoch) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        epochs::begin(&mut transaction, next).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| epochs::begin(transaction, next))
     }
 
     async fn end_realm(&self, next: &Epoch, until: i64, expires_at: i64) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        epochs::end(&mut transaction, next, until, expires_at).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| epochs::end(transaction, next, until, expires_at))
     }
 
     async fn restored(&self, next: &[Epoch], until: i64, expires_at: i64) -> Result<(), StoreError> {
@@ -242,10 +229,7 @@ impl RevocationStore for Sqlite {
     }
 
     async fn revoke(&self, token: TokenId, ends: TokenExpiry) -> Result<Revocation, StoreError> {
-        let mut transaction = self.begin().await?;
-        let revocation = revocation::end_session(&mut transaction, token, ends).await?;
-        transaction.commit().await?;
-        Ok(revocation)
+        transact!(self, |transaction| revocation::end_session(transaction, token, ends))
     }
 
     async fn revoke_subject(
@@ -254,10 +238,7 @@ impl RevocationStore for Sqlite {
         until: i64,
         expires_at: i64,
     ) -> Result<SubjectRevocation, StoreError> {
-        let mut transaction = self.begin().await?;
-        let cut_off = revocation::cut_off(&mut transaction, account, until, expires_at).await?;
-        transaction.commit().await?;
-        Ok(cut_off)
+        transact!(self, |transaction| revocation::cut_off(transaction, account, until, expires_at))
     }
 
     async fn revocations_after(&self, after: i64, now: i64, limit: u32) -> Result<Vec<RevocationEntry>, StoreError> {
@@ -279,22 +260,15 @@ impl GuessStore for Sqlite {
         guess: Guess,
         now_ms: i64,
     ) -> Result<u32, StoreError> {
-        let mut transaction = self.begin().await?;
-        let count = guesses::count_one(&mut transaction, realm, user_id, network, guess, now_ms).await?;
-        transaction.commit().await?;
-        Ok(count)
+        transact!(self, |transaction| guesses::count_one(transaction, realm, user_id, network, guess, now_ms))
     }
 
     async fn signed_in(&self, realm: &str, user_id: &str, network: NetworkId, now_ms: i64) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        guesses::signed_in(&mut transaction, realm, user_id, network, now_ms).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| guesses::signed_in(transaction, realm, user_id, network, now_ms))
     }
 
     async fn reset_guesses(&self, realm: &str, user_id: &str, now_ms: i64) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        guesses::reset(&mut transaction, realm, user_id, now_ms).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| guesses::reset(transaction, realm, user_id, now_ms))
     }
 
     async fn guessed_at(&self, realm: &str, times: u32) -> Result<Vec<String>, StoreError> {
@@ -313,20 +287,16 @@ impl Store for Sqlite {
         for statement in sessions::PURGES {
             let mut more = true;
             while more {
-                let mut transaction = self.begin().await?;
                 let rows;
-                (rows, more) = sessions::purge(&mut transaction, statement, now).await?;
-                transaction.commit().await?;
+                (rows, more) = transact!(self, |transaction| sessions::purge(transaction, statement, now))?;
                 purged += rows;
             }
         }
         for purge in guesses::PURGES {
             let mut more = true;
             while more {
-                let mut transaction = self.begin().await?;
                 let rows;
-                (rows, more) = guesses::purge(&mut transaction, purge, now).await?;
-                transaction.commit().await?;
+                (rows, more) = transact!(self, |transaction| guesses::purge(transaction, purge, now))?;
                 purged += rows;
             }
         }

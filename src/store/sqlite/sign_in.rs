@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::Sqlite;
 use super::statements::{flows, provider_accounts, sign_ins};
+use super::{Sqlite, transact};
 use crate::store::{
     CheckedSignIn, Flow, FlowLimits, FlowStore, NewSignIn, NewTicket, ProviderAccount, ProviderAccountStore,
     ProviderLogout, Revocation, SecretHash, SignIn, SignInCheck, SignInStore, SignInsToEnd, StoreError, TicketUse,
@@ -27,10 +27,7 @@ impl SignInStore for Sqlite {
         if !check.touch {
             return sign_ins::check(&mut *self.readers.acquire().await?, check).await;
         }
-        let mut transaction = self.begin().await?;
-        let checked = sign_ins::check(&mut transaction, check).await?;
-        transaction.commit().await?;
-        Ok(checked)
+        transact!(self, |transaction| sign_ins::check(transaction, check))
     }
 
     async fn sign_ins(&self, realm: &str, user_id: &str, now: i64) -> Result<Vec<SignIn>, StoreError> {
@@ -38,17 +35,11 @@ impl SignInStore for Sqlite {
     }
 
     async fn end_sign_ins(&self, ended: SignInsToEnd) -> Result<Vec<Revocation>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let revoked = sign_ins::end(&mut transaction, ended).await?;
-        transaction.commit().await?;
-        Ok(revoked)
+        transact!(self, |transaction| sign_ins::end(transaction, ended))
     }
 
     async fn provider_logout(&self, logout: &ProviderLogout) -> Result<Option<Vec<Revocation>>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let revoked = sign_ins::log_out(&mut transaction, logout).await?;
-        transaction.commit().await?;
-        Ok(revoked)
+        transact!(self, |transaction| sign_ins::log_out(transaction, logout))
     }
 }
 
@@ -56,9 +47,7 @@ impl SignInStore for Sqlite {
 impl FlowStore for Sqlite {
     async fn begin_flow(&self, flow: &Flow, limits: FlowLimits) -> Result<(), StoreError> {
         flow.refuse_long_target()?;
-        let mut transaction = self.begin().await?;
-        flows::begin(&mut transaction, flow, limits).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| flows::begin(transaction, flow, limits))
     }
 
     async fn flow(&self, id: SecretHash, now: i64) -> Result<Option<Flow>, StoreError> {
@@ -66,46 +55,30 @@ impl FlowStore for Sqlite {
     }
 
     async fn take_flow(&self, id: SecretHash, cookie: SecretHash, now: i64) -> Result<Option<Flow>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let flow = flows::take(&mut transaction, id, cookie, now).await?;
-        transaction.commit().await?;
-        Ok(flow)
+        transact!(self, |transaction| flows::take(transaction, id, cookie, now))
     }
 
     async fn issue_ticket(&self, ticket: &NewTicket) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let issued = flows::issue(&mut transaction, ticket).await?;
-        transaction.commit().await?;
-        Ok(issued)
+        transact!(self, |transaction| flows::issue(transaction, ticket))
     }
 
     async fn redeem_ticket(&self, presented: &TicketUse) -> Result<Option<(Flow, TokenId)>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let redeemed = flows::redeem(&mut transaction, presented).await?;
-        transaction.commit().await?;
-        Ok(redeemed)
+        transact!(self, |transaction| flows::redeem(transaction, presented))
     }
 }
 
 #[async_trait]
 impl ProviderAccountStore for Sqlite {
     async fn link_account(&self, account: &ProviderAccount, by: Option<TokenId>) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        provider_accounts::link(&mut transaction, account, by).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| provider_accounts::link(transaction, account, by))
     }
 
     async fn create_linked_user(&self, user: &User, account: &ProviderAccount) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        provider_accounts::create_user(&mut transaction, user, account).await?;
-        Ok(transaction.commit().await?)
+        transact!(self, |transaction| provider_accounts::create_user(transaction, user, account))
     }
 
     async fn unlink_account(&self, account: &ProviderAccount, by: Option<TokenId>) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let unlinked = provider_accounts::unlink(&mut transaction, account, by).await?;
-        transaction.commit().await?;
-        Ok(unlinked)
+        transact!(self, |transaction| provider_accounts::unlink(transaction, account, by))
     }
 
     async fn user_of_account(&self, realm: &str, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
